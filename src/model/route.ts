@@ -1,0 +1,102 @@
+// A route in its two lives: compiled (what a request meets) and the context it belongs to. What the operator writes
+// is in config/define-routes.ts.
+
+/** Where a request can be answered: the monolith, or the service that was extracted from it. */
+export type Side = 'legacy' | 'service'
+
+/** Milliseconds; 0 switches a limit off. */
+export type Timeouts = {
+  /** TCP and TLS handshake with the upstream. */
+  readonly connectMs: number
+  /** From the request being sent to the first byte of the response head. */
+  readonly headersMs: number
+  /** Silence in either direction once a body is flowing. */
+  readonly idleMs: number
+  /** How long a request may wait for a free connection. */
+  readonly queueMs: number
+}
+
+export type TlsOptions = {
+  /** PEM text. */
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
+  readonly servername?: string
+  readonly rejectUnauthorized: boolean
+}
+
+/** `preserve` sends the client's Host on; `upstream` sends the upstream's own, as serverless URLs need. */
+export type HostPolicy = 'preserve' | 'upstream'
+
+/** An active health check: `GET path` on every address. */
+export type HealthCheck = {
+  readonly path: string
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  /** Successes in a row that bring an address back. */
+  readonly healthyAfter: number
+  /** Failures in a row that take an address out. */
+  readonly unhealthyAfter: number
+}
+
+/** The addresses behind a side. */
+export type Upstream = {
+  /** `legacy`, or the service's name. */
+  readonly name: string
+  readonly side: Side
+  /** Origins such as `http://127.0.0.1:3001`: scheme, host and port, no path. */
+  readonly urls: readonly string[]
+  /** Open connections to each address at most. */
+  readonly connections: number
+  /** Requests that may wait for a connection to each address at most. */
+  readonly queue: number
+  /** Whether a connection serves more than one request. */
+  readonly reuse: boolean
+  /** How long an idle connection is kept, in milliseconds. */
+  readonly keepAliveMs: number
+  readonly timeouts: Timeouts
+  readonly host: HostPolicy
+  readonly tls: TlsOptions | undefined
+  readonly health: HealthCheck | undefined
+  /** Let paths with an encoded slash or backslash through to this upstream (RFC 3986 section 2.2 sees them as data). */
+  readonly allowEncodedSlashes: boolean
+}
+
+/** A bounded context: the unit of migration. It owns routes and moves as one. */
+export type Context = {
+  readonly name: string
+  readonly owner: string
+  /** The Unleash flag whose gradual rollout is the canary percentage. */
+  readonly flag: string
+  readonly service: Upstream
+  /** Whether legacy may answer when the service cannot. */
+  readonly fallback: boolean
+}
+
+/**
+ * Express middleware, as the ecosystem writes it (`helmet()`, `cors()`, a rate limiter). Typed by shape, so that the
+ * language of the gateway needs no framework: the request and the response are Express's own.
+ */
+export type Middleware = (request: never, response: never, next: (error?: unknown) => void) => unknown
+
+/** A compiled route. `context` is undefined for the one route that owns what no context claims. */
+export type Route = {
+  /** The template, such as `/products/:id`: a metric label and a log word, never the path itself. */
+  readonly pattern: string
+  readonly context: Context | undefined
+  /** Path template for the service, filled with the pattern's parameters; undefined keeps the path. */
+  readonly rewrite: readonly RewritePart[] | undefined
+  /** Overrides of the upstream's own timeouts. */
+  readonly timeouts: Partial<Timeouts> | undefined
+  /** Largest request body in bytes. */
+  readonly maxBodyBytes: number
+  /** Whether the route takes protocol upgrades (WebSocket). */
+  readonly upgrade: boolean
+  readonly middleware: readonly Middleware[]
+}
+
+/** A piece of a rewrite template: literal text, or the name of a parameter (`*` is the wildcard). */
+export type RewritePart = { readonly text: string } | { readonly param: string }
+
+/** A route and the values of its parameters for one path, percent-encoded as they stood in the path. */
+export type RouteMatch = { readonly route: Route; readonly params: Readonly<Record<string, string | undefined>> }

@@ -1,0 +1,61 @@
+// The immutable view of routes and upstreams that one request uses from its first line to its last.
+import type { Context, Route, RouteMatch, Upstream } from './route.ts'
+
+/** Where the key that keeps a person on one side comes from. */
+export type IdentityPolicy = {
+  readonly user: { readonly header: string; readonly trusts: (address: string) => boolean } | undefined
+  readonly session: { readonly cookie: string } | undefined
+  /** What becomes of a client with neither: an id by cookie, its address, or legacy. */
+  readonly anonymous: 'cookie' | 'ip' | 'legacy'
+}
+
+/** Limits on what a client may send; sizes in bytes, times in milliseconds. */
+export type Limits = {
+  readonly targetBytes: number
+  readonly headerBytes: number
+  readonly headerCount: number
+  readonly bodyBytes: number
+  /** To receive the whole head. */
+  readonly headersMs: number
+  /** Silence of a client in the middle of a body, or while it does not read its answer. */
+  readonly clientIdleMs: number
+  /** How long an idle client connection is kept. */
+  readonly keepAliveMs: number
+  readonly connections: number
+}
+
+/** Retries as a share of requests, after Envoy's retry budget. */
+export type RetryPolicy = { readonly budgetPercent: number; readonly minimumPerSecond: number }
+
+/** Passive health, after Envoy's outlier detection. Times in milliseconds. */
+export type EjectionPolicy = {
+  readonly consecutiveFailures: number
+  readonly baseMs: number
+  readonly maxMs: number
+  /** Never eject more than this share of an upstream's addresses, except that a lone address may go. */
+  readonly maxPercent: number
+}
+
+export type DrainPolicy = {
+  /** Between `/readyz` failing and the listener closing: time for a load balancer to notice. */
+  readonly noticeMs: number
+  /** From the signal to the end, whatever is still in flight. */
+  readonly limitMs: number
+}
+
+export type Snapshot = {
+  /** Raised by every applied change. */
+  readonly generation: number
+  readonly legacy: Upstream
+  readonly services: ReadonlyMap<string, Upstream>
+  readonly contexts: ReadonlyMap<string, Context>
+  readonly routes: readonly Route[]
+  /** The route that owns a path; what no context claims is the monolith's, so there is always one. */
+  readonly match: (method: string, host: string, path: string) => RouteMatch
+  readonly trustsProxy: (address: string) => boolean
+  readonly identity: IdentityPolicy
+  readonly limits: Limits
+  readonly retries: RetryPolicy
+  readonly ejection: EjectionPolicy
+  readonly drain: DrainPolicy
+}

@@ -1,0 +1,58 @@
+// One function per event: it owns the counter, the labels and the log line. This file is the vocabulary;
+// metrics.ts and log.ts are the two sinks behind it.
+import type { Decision, Identity } from '../model/decision.ts'
+import type { Failure, Outcome } from '../model/outcome.ts'
+import type { RequestHead } from '../model/request-head.ts'
+import type { Route } from '../model/route.ts'
+
+/** All that is known of one request when it is over. Times are `Clock.now()` milliseconds. */
+export type RequestFacts = {
+  readonly arrivedAt: number
+  readonly finishedAt: number
+  readonly head: RequestHead
+  readonly identity: Identity
+  readonly route: Route
+  readonly decision: Decision
+  readonly outcome: Outcome
+}
+
+/** A request that was turned away before it became a `RequestHead`. */
+export type RefusalFacts = {
+  readonly arrivedAt: number
+  readonly finishedAt: number
+  readonly failure: Failure
+  readonly requestId: string
+  readonly peerAddress: string
+  /** As far as they are known; the target may be anything a client can send. */
+  readonly method: string | undefined
+  readonly target: string | undefined
+  /** What exactly was wrong, in our words: for the log. */
+  readonly detail: string | undefined
+}
+
+export type UpgradeFacts = RequestFacts & {
+  /** Bytes from the client and to the client after the switch. */
+  readonly bytesIn: number
+  readonly bytesOut: number
+}
+
+export type Events = {
+  readonly requestFinished: (facts: RequestFacts) => void
+  readonly requestRefused: (facts: RefusalFacts) => void
+  /** A tunnel was opened (101 was sent). */
+  readonly upgradeOpened: (facts: RequestFacts) => void
+  readonly upgradeClosed: (facts: UpgradeFacts) => void
+  readonly configApplied: (facts: { file: string; generation: number; contexts: number; routes: number }) => void
+  readonly configRejected: (facts: { file: string; mistakes: readonly string[] }) => void
+  readonly flagsRead: (facts: { source: string; flags: number }) => void
+  readonly flagsFailed: (facts: { source: string; error: unknown }) => void
+  /** Logged once per flag until it is known again; counted each time. */
+  readonly flagMissing: (facts: { flag: string; context: string }) => void
+  readonly addressEjected: (facts: { upstream: string; address: string; why: string; forMs: number }) => void
+  readonly addressReturned: (facts: { upstream: string; address: string }) => void
+  readonly listening: (facts: { what: 'gateway' | 'admin'; address: string; port: number }) => void
+  readonly drainStarted: (facts: { signal: string; noticeMs: number; limitMs: number }) => void
+  readonly drainFinished: (facts: { inFlight: number; tookMs: number }) => void
+  /** Something that must not happen did; the request that met it was answered 500. */
+  readonly bug: (facts: { where: string; error: unknown }) => void
+}
