@@ -1,0 +1,95 @@
+// The shop as one Express application: everything it answers, in one list.
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+import { sendPage } from './pages.ts'
+import { notFound, Problem } from './problem.ts'
+import { accountRoutes } from './routes/account.ts'
+import { cartPages } from './routes/cart.ts'
+import { catalogApi } from './routes/catalog-api.ts'
+import { catalogPages } from './routes/catalog-pages.ts'
+import { downloads } from './routes/downloads.ts'
+import { frontDoor } from './routes/front.ts'
+import { loginPages } from './routes/login.ts'
+import { orderStream } from './routes/order-stream.ts'
+import { ordersApi } from './routes/orders-api.ts'
+import { orderPages } from './routes/orders-pages.ts'
+import { paymentsApi } from './routes/payments-api.ts'
+import { reviewRoutes } from './routes/reviews.ts'
+import type { Shop } from './shop.ts'
+import { problemPage } from './views/home.ts'
+
+export interface AppOptions {
+  /** Which proxies may say what host and scheme the browser used: Express's "trust proxy". */
+  readonly trustProxy: string
+  readonly log: (line: string) => void
+}
+
+export function createApp(shop: Shop, { trustProxy, log }: AppOptions): Express {
+  const app = express()
+  app.disable('x-powered-by')
+  app.set('trust proxy', trustProxy)
+  app.use(accessLog(log), commonHeaders)
+  app.use('/api', (_request, response, next) => {
+    response.set('Cache-Control', 'no-cache')
+    next()
+  })
+  app.use(frontDoor(shop), catalogPages(shop), catalogApi(shop), reviewRoutes(shop), cartPages(shop))
+  app.use(loginPages(shop), accountRoutes(shop), orderPages(shop), ordersApi(shop), paymentsApi(shop))
+  app.use(downloads(shop), orderStream(shop))
+  app.use(() => {
+    throw notFound('page')
+  })
+  app.use(answerProblem(shop, log))
+  return app
+}
+
+const commonHeaders: RequestHandler = (_request, response, next) => {
+  response.set({ 'x-served-by': 'monolith', 'X-Content-Type-Options': 'nosniff', 'Referrer-Policy': 'same-origin' })
+  next()
+}
+
+/** One line a request, without the query: search words and tokens are nobody's business. */
+function accessLog(log: AppOptions['log']): RequestHandler {
+  return (request, response, next) => {
+    const arrivedAt = performance.now()
+    response.on('close', () => {
+      const status = response.writableFinished ? response.statusCode : `${response.statusCode} (cut off)`
+      const path = request.originalUrl.split('?', 1)[0]
+      log(`${request.method} ${path} ${status} ${(performance.now() - arrivedAt).toFixed(1)} ms`)
+    })
+    next()
+  }
+}
+
+function answerProblem(shop: Shop, log: AppOptions['log']): ErrorRequestHandler {
+  return (error: unknown, request, response, next) => {
+    if (response.headersSent) return next(error)
+    const problem = asProblem(error)
+    if (problem.status >= 500)
+      log(`${request.method} ${request.path} failed: ${String((error as Error)?.stack ?? error)}`)
+    response.status(problem.status).removeHeader('ETag')
+    response.removeHeader('Last-Modified')
+    response.removeHeader('Content-Disposition')
+    if (wantsJson(request.path)) {
+      response.json({ error: { code: problem.code, message: problem.message } })
+      return
+    }
+    sendPage(shop, response, { title: titleOf(problem), body: problemPage(problem.message) })
+  }
+}
+
+/** Express's own body parsers raise errors with a status: those are the client's, the rest is ours. */
+function asProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  const status = typeof error === 'object' && error !== null && 'status' in error ? Number(error.status) : 500
+  if (status === 413) return new Problem(413, 'too-large', 'That is more than this address takes.')
+  if (status >= 400 && status < 500) return new Problem(status, 'bad-request', 'The request could not be read.')
+  return new Problem(500, 'internal', 'Something went wrong on our side.')
+}
+
+function titleOf(problem: Problem): string {
+  return problem.status === 404 ? 'Not found' : problem.status >= 500 ? 'Sorry' : 'That did not work'
+}
+
+function wantsJson(path: string): boolean {
+  return path.startsWith('/api/') || path.startsWith('/downloads/') || path.startsWith('/exports/')
+}

@@ -1,0 +1,20 @@
+// Streams never end by themselves: whoever keeps one open asks here to be told when the shop closes.
+
+export class Closing {
+  readonly #endings = new Set<() => void>()
+  #closed = false
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  onClose(end: () => void): () => void {
+    this.#endings.add(end)
+    return () => this.#endings.delete(end)
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const end of this.#endings) end()
+  }
+}

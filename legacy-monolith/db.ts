@@ -1,0 +1,107 @@
+// The shop's one database: how it is opened, what its tables are, and the few ways it is asked.
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+
+export type Db = DatabaseSync
+
+export function openDb(file: string): Db {
+  mkdirSync(dirname(file), { recursive: true })
+  const db = new DatabaseSync(file)
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000;')
+  db.exec(SCHEMA)
+  return db
+}
+
+// Every value reaches SQLite as a bound parameter; no statement is ever built from what a user sent.
+// The casts below are the one place where a row is believed to have the shape its statement says.
+export function one<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row | undefined {
+  return prepared(db, sql).get(...values) as unknown as Row | undefined
+}
+
+export function all<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row[] {
+  return prepared(db, sql).all(...values) as unknown as Row[]
+}
+
+/** Runs a statement that changes something, and answers with the new row's id. */
+export function run(db: Db, sql: string, ...values: SQLInputValue[]): number {
+  return Number(prepared(db, sql).run(...values).lastInsertRowid)
+}
+
+/** Rows one by one, for answers too long to hold. Not cached: two readers may be half-way at the same time. */
+export function each<Row>(db: Db, sql: string, ...values: SQLInputValue[]): IterableIterator<Row> {
+  return db.prepare(sql).iterate(...values) as unknown as IterableIterator<Row>
+}
+
+export function transaction<T>(db: Db, work: () => T): T {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    const result = work()
+    db.exec('COMMIT')
+    return result
+  } catch (error) {
+    db.exec('ROLLBACK')
+    throw error
+  }
+}
+
+const statements = new WeakMap<Db, Map<string, StatementSync>>()
+
+function prepared(db: Db, sql: string): StatementSync {
+  let known = statements.get(db)
+  if (!known) {
+    known = new Map()
+    statements.set(db, known)
+  }
+  let statement = known.get(sql)
+  if (!statement) {
+    statement = db.prepare(sql)
+    known.set(sql, statement)
+  }
+  return statement
+}
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS categories (
+  slug TEXT PRIMARY KEY, name TEXT NOT NULL, position INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS products (
+  id INTEGER PRIMARY KEY, sku TEXT NOT NULL UNIQUE, slug TEXT NOT NULL UNIQUE, name TEXT NOT NULL,
+  category TEXT NOT NULL REFERENCES categories(slug), description TEXT NOT NULL,
+  price_cents INTEGER NOT NULL, tax_percent INTEGER NOT NULL, version INTEGER NOT NULL, updated_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS products_by_category ON products (category, name);
+CREATE TABLE IF NOT EXISTS users (
+  id INTEGER PRIMARY KEY, email TEXT NOT NULL UNIQUE, name TEXT NOT NULL, password_hash TEXT NOT NULL,
+  role TEXT NOT NULL CHECK (role IN ('customer', 'staff')), address TEXT NOT NULL, created_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS sessions (
+  token_hash TEXT PRIMARY KEY, user_id INTEGER REFERENCES users(id), expires_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS cart_items (
+  session TEXT NOT NULL REFERENCES sessions(token_hash) ON DELETE CASCADE ON UPDATE CASCADE,
+  product_id INTEGER NOT NULL REFERENCES products(id), quantity INTEGER NOT NULL,
+  PRIMARY KEY (session, product_id)
+) STRICT;
+CREATE TABLE IF NOT EXISTS orders (
+  id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users(id), status TEXT NOT NULL,
+  total_cents INTEGER NOT NULL, placed_at TEXT NOT NULL, updated_at TEXT NOT NULL, idempotency_key TEXT,
+  UNIQUE (user_id, idempotency_key)
+) STRICT;
+CREATE TABLE IF NOT EXISTS order_items (
+  order_id INTEGER NOT NULL REFERENCES orders(id), position INTEGER NOT NULL, product_id INTEGER NOT NULL,
+  name TEXT NOT NULL, quantity INTEGER NOT NULL, unit_cents INTEGER NOT NULL, PRIMARY KEY (order_id, position)
+) STRICT;
+CREATE TABLE IF NOT EXISTS order_events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, order_id INTEGER NOT NULL REFERENCES orders(id),
+  user_id INTEGER NOT NULL, status TEXT NOT NULL, at TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS payments (
+  id INTEGER PRIMARY KEY, order_id INTEGER NOT NULL REFERENCES orders(id), user_id INTEGER NOT NULL REFERENCES users(id),
+  amount_cents INTEGER NOT NULL, method TEXT NOT NULL, last_four TEXT, status TEXT NOT NULL, at TEXT NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS reviews (
+  id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL REFERENCES products(id), user_id INTEGER NOT NULL REFERENCES users(id),
+  author TEXT NOT NULL, rating INTEGER NOT NULL, text TEXT NOT NULL, photo TEXT, at TEXT NOT NULL
+) STRICT;
+`

@@ -1,0 +1,164 @@
+// Orders: placing, reading and changing them.
+import { findProduct } from './catalog.ts'
+import { all, type Db, one, run, transaction } from './db.ts'
+import { CURRENCY, euros, withTax } from './money.ts'
+import { notFound, Problem } from './problem.ts'
+import type { Shop } from './shop.ts'
+
+export type OrderStatus = 'placed' | 'paid' | 'shipped' | 'cancelled' | 'refunded'
+
+export interface Order {
+  readonly id: number
+  readonly userId: number
+  readonly status: OrderStatus
+  readonly totalCents: number
+  readonly placedAt: string
+  readonly updatedAt: string
+}
+
+export interface OrderItem {
+  readonly productId: number
+  readonly name: string
+  readonly quantity: number
+  readonly unitCents: number
+}
+
+export interface Wanted {
+  readonly productId: number
+  readonly quantity: number
+}
+
+const COLUMNS =
+  'id, user_id AS userId, status, total_cents AS totalCents, placed_at AS placedAt, updated_at AS updatedAt'
+const MOST_ITEMS = 50
+const MOST_OF_ONE = 99
+
+export function placeOrder(shop: Shop, userId: number, wanted: readonly Wanted[], idempotencyKey?: string): Order {
+  const items = wanted.map((want) => priced(shop.db, want))
+  const totalCents = items.reduce((sum, item) => sum + item.quantity * item.unitCents, 0)
+  const now = new Date().toISOString()
+  const id = transaction(shop.db, () => {
+    const orderId = run(
+      shop.db,
+      `INSERT INTO orders (user_id, status, total_cents, placed_at, updated_at, idempotency_key)
+       VALUES (?, 'placed', ?, ?, ?, ?)`,
+      userId,
+      totalCents,
+      now,
+      now,
+      idempotencyKey ?? null,
+    )
+    items.forEach((item, position) => {
+      run(
+        shop.db,
+        'INSERT INTO order_items (order_id, position, product_id, name, quantity, unit_cents) VALUES (?, ?, ?, ?, ?, ?)',
+        orderId,
+        position,
+        item.productId,
+        item.name,
+        item.quantity,
+        item.unitCents,
+      )
+    })
+    return orderId
+  })
+  shop.feed.publish(id, userId, 'placed')
+  return { id, userId, status: 'placed', totalCents, placedAt: now, updatedAt: now }
+}
+
+/** Somebody else's order is answered like one that does not exist: its number is nobody's business. */
+export function findOrder(db: Db, userId: number, id: string): Order {
+  const order = /^\d{1,12}$/.test(id)
+    ? one<Order>(db, `SELECT ${COLUMNS} FROM orders WHERE id = ? AND user_id = ?`, Number(id), userId)
+    : undefined
+  if (!order) throw notFound('order')
+  return order
+}
+
+export function findOrderByKey(db: Db, userId: number, idempotencyKey: string): Order | undefined {
+  return one<Order>(
+    db,
+    `SELECT ${COLUMNS} FROM orders WHERE user_id = ? AND idempotency_key = ?`,
+    userId,
+    idempotencyKey,
+  )
+}
+
+export function listOrders(db: Db, userId: number, page = 1, pageSize = 20): { orders: Order[]; total: number } {
+  const counted = one<{ total: number }>(db, 'SELECT count(*) AS total FROM orders WHERE user_id = ?', userId)
+  const orders = all<Order>(
+    db,
+    `SELECT ${COLUMNS} FROM orders WHERE user_id = ? ORDER BY id DESC LIMIT ? OFFSET ?`,
+    userId,
+    pageSize,
+    (page - 1) * pageSize,
+  )
+  return { orders, total: counted?.total ?? 0 }
+}
+
+export function itemsOf(db: Db, orderId: number): OrderItem[] {
+  return all<OrderItem>(
+    db,
+    `SELECT product_id AS productId, name, quantity, unit_cents AS unitCents
+     FROM order_items WHERE order_id = ? ORDER BY position`,
+    orderId,
+  )
+}
+
+export function cancelOrder(shop: Shop, order: Order): Order {
+  if (order.status !== 'placed') {
+    throw new Problem(409, 'too-late', `An order that is ${order.status} cannot be cancelled.`)
+  }
+  return changeStatus(shop, order, 'cancelled')
+}
+
+export function changeStatus(shop: Shop, order: Order, status: OrderStatus): Order {
+  const updatedAt = new Date().toISOString()
+  run(shop.db, 'UPDATE orders SET status = ?, updated_at = ? WHERE id = ?', status, updatedAt, order.id)
+  shop.feed.publish(order.id, order.userId, status)
+  return { ...order, status, updatedAt }
+}
+
+export function orderJson(db: Db, order: Order) {
+  return {
+    id: order.id,
+    number: orderNumber(order),
+    customerId: order.userId,
+    status: order.status,
+    currency: CURRENCY,
+    total: euros(order.totalCents),
+    items: itemsOf(db, order.id).map(({ unitCents, ...item }) => ({ ...item, unitPrice: euros(unitCents) })),
+    placedAt: order.placedAt,
+    updatedAt: order.updatedAt,
+  }
+}
+
+export function orderNumber(order: Pick<Order, 'id'>): string {
+  return `FS-${String(order.id).padStart(7, '0')}`
+}
+
+/** Reads `{ items: [{ productId, quantity }] }`, as the API is sent it. */
+export function readWanted(body: unknown): Wanted[] {
+  const items: unknown = typeof body === 'object' && body !== null && 'items' in body ? body.items : undefined
+  if (!Array.isArray(items) || items.length === 0 || items.length > MOST_ITEMS) {
+    throw new Problem(400, 'bad-items', `"items" is a list of 1 to ${MOST_ITEMS} { productId, quantity }.`)
+  }
+  return items.map((item: unknown) => readWantedItem(item))
+}
+
+export function readWantedItem(item: unknown): Wanted {
+  const { productId, quantity = 1 }: { productId?: unknown; quantity?: unknown } =
+    typeof item === 'object' && item !== null ? item : {}
+  const want = { productId: Number(productId), quantity: Number(quantity) }
+  if (!Number.isSafeInteger(want.productId)) throw new Problem(400, 'bad-product', '"productId" is a number.')
+  if (!Number.isSafeInteger(want.quantity) || want.quantity < 1 || want.quantity > MOST_OF_ONE) {
+    throw new Problem(400, 'bad-quantity', `"quantity" is a number from 1 to ${MOST_OF_ONE}.`)
+  }
+  return want
+}
+
+function priced(db: Db, want: Wanted): OrderItem {
+  const product = findProduct(db, String(want.productId))
+  if (!product) throw new Problem(422, 'unknown-product', `There is no product ${want.productId}.`)
+  return { ...want, name: product.name, unitCents: withTax(product.priceCents, product.taxPercent) }
+}
