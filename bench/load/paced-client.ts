@@ -1,0 +1,96 @@
+// A load at a fixed rate over kept-alive sockets: `node paced-client.ts <url> <requests per second> <seconds>`.
+// The schedule does not wait for answers, and a request that finds every socket busy is timed from when it was due,
+// so a slow peer cannot hide its delays by being asked less.
+import { connect, type Socket } from 'node:net'
+import { cookieOf, SESSIONS } from './sessions.ts'
+
+const [address = '', rateGiven, secondsGiven] = process.argv.slice(2)
+const url = new URL(address)
+const rate = Number(rateGiven)
+const seconds = Number(secondsGiven)
+const CONNECTIONS = 64
+const SETTLING_MS = 500
+
+const REQUESTS = Array.from({ length: SESSIONS }, (_, n) =>
+  Buffer.from(`GET ${url.pathname} HTTP/1.1\r\nHost: ${url.host}\r\nCookie: ${cookieOf(n)}\r\n\r\n`, 'latin1'),
+)
+
+type Lane = { readonly socket: Socket; sentAt: number; received: Buffer[] }
+
+const idle: Lane[] = []
+const waitingSince: number[] = []
+const latenciesMs: number[] = []
+let [sent, notOk, socketErrors] = [0, 0, 0]
+
+const lanes = await Promise.all(Array.from({ length: CONNECTIONS }, openLane))
+idle.push(...lanes)
+const startedAt = performance.now()
+const measuredFrom = startedAt + SETTLING_MS
+const endsAt = measuredFrom + seconds * 1000
+let scheduled = 0
+tick()
+
+function openLane(): Promise<Lane> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: url.hostname, port: Number(url.port), noDelay: true })
+    const lane: Lane = { socket, sentAt: 0, received: [] }
+    socket.once('connect', () => resolve(lane))
+    socket.once('error', reject)
+    socket.on('error', () => socketErrors++)
+    socket.on('close', () => {
+      if (performance.now() < endsAt) socketErrors++
+    })
+    socket.on('data', (bytes: Buffer) => receive(lane, bytes))
+  })
+}
+
+function tick(): void {
+  const now = performance.now()
+  if (now >= endsAt) {
+    finish()
+    return
+  }
+  const due = Math.floor(((now - startedAt) * rate) / 1000)
+  for (; scheduled < due; scheduled++) {
+    const lane = idle.shift() // the longest idle first, so that all connections stay in use
+    if (lane) send(lane, performance.now())
+    else waitingSince.push(startedAt + (scheduled * 1000) / rate)
+  }
+  setTimeout(tick, 1)
+}
+
+function send(lane: Lane, countedFrom: number): void {
+  lane.sentAt = countedFrom
+  lane.socket.write(REQUESTS[sent++ % SESSIONS]!)
+}
+
+function receive(lane: Lane, bytes: Buffer): void {
+  lane.received.push(bytes)
+  const status = statusOfWhole(lane.received.length === 1 ? bytes : Buffer.concat(lane.received))
+  if (status === undefined) return
+  const now = performance.now()
+  lane.received = []
+  if (status < 200 || status > 299) notOk++
+  if (lane.sentAt >= measuredFrom) latenciesMs.push(now - lane.sentAt)
+  const since = waitingSince.shift()
+  if (since === undefined) idle.push(lane)
+  else send(lane, since)
+}
+
+/** The status once the whole response is there. The peers answer with a length or, re-framed, in chunks. */
+function statusOfWhole(bytes: Buffer): number | undefined {
+  const text = bytes.toString('latin1')
+  const headEnd = text.indexOf('\r\n\r\n')
+  if (headEnd < 0) return undefined
+  const length = /\r\ncontent-length: *(\d+)/i.exec(text.slice(0, headEnd))?.[1]
+  const isWhole = length ? text.length >= headEnd + 4 + Number(length) : text.endsWith('\r\n0\r\n\r\n')
+  return isWhole ? Number(text.slice(9, 12)) : undefined
+}
+
+function finish(): void {
+  for (const lane of lanes) lane.socket.destroy()
+  latenciesMs.sort((a, b) => a - b)
+  const at = (share: number) => (latenciesMs[Math.floor(latenciesMs.length * share)] ?? Number.NaN) * 1000
+  const result = { requests: latenciesMs.length, p50Us: at(0.5), p99Us: at(0.99), notOk, socketErrors }
+  console.log(`RESULT ${JSON.stringify(result)}`)
+}
