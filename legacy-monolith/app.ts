@@ -26,6 +26,7 @@ export interface AppOptions {
 export function createApp(shop: Shop, { trustProxy, log }: AppOptions): Express {
   const app = express()
   app.disable('x-powered-by')
+  app.set('etag', false) // Express's own covers the time of generation, so it would never match again
   app.set('trust proxy', trustProxy)
   app.use(accessLog(log), commonHeaders)
   app.use('/api', (_request, response, next) => {

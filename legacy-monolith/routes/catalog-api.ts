@@ -37,6 +37,7 @@ export function catalogApi(shop: Shop): Router {
   router.get('/api/catalog/categories/:slug', (request, response) => {
     const category = listCategories(shop.db).find((one) => one.slug === request.params.slug)
     if (!category) throw notFound('category')
+    response.set('ETag', `W/"categories-${catalogRevision(shop.db)}"`)
     const listing = readListing({ ...request.query, category: category.slug })
     response.json(stamped({ ...category, products: productPageJson(shop, listing) }))
   })

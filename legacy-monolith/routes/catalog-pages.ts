@@ -28,6 +28,7 @@ export function catalogPages(shop: Shop): Router {
 
   router.get('/search', (request, response) => {
     const listing = readListing(request.query)
+    response.set('ETag', pageTag(shop, `search-${catalogRevision(shop.db)}`))
     const body = searchResults(listing, listProducts(shop.db, listing))
     sendPage(shop, response, { title: 'Search', body })
   })

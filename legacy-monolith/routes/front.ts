@@ -24,6 +24,7 @@ export function frontDoor(shop: Shop): Router {
     const asset = shop.assets.byHashedName.get(request.params.name)
     if (!asset) throw notFound('asset')
     response.set('Cache-Control', 'public, max-age=31536000, immutable')
+    response.set('ETag', `"${request.params.name}"`)
     response.type(asset.type).send(asset.body)
   })
 
