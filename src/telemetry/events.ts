@@ -1,5 +1,5 @@
 // One function per event: it owns the counter, the labels and the log line. This file is the vocabulary;
-// metrics.ts and log.ts are the two sinks behind it.
+// create-events.ts says what each one does to the metrics, the access log and the application log.
 import type { Decision, Identity } from '../model/decision.ts'
 import type { Failure, Outcome } from '../model/outcome.ts'
 import type { RequestHead } from '../model/request-head.ts'
@@ -14,6 +14,8 @@ export type RequestFacts = {
   readonly route: Route
   readonly decision: Decision
   readonly outcome: Outcome
+  /** The trace that was sent upstream; without it the client's own, if it sent one, is logged. */
+  readonly traceId?: string | undefined
 }
 
 /** A request that was turned away before it became a `RequestHead`. */
@@ -39,8 +41,9 @@ export type UpgradeFacts = RequestFacts & {
 export type Events = {
   readonly requestFinished: (facts: RequestFacts) => void
   readonly requestRefused: (facts: RefusalFacts) => void
-  /** A tunnel was opened (101 was sent). */
+  /** A tunnel was opened (101 was sent): counted as a request. An upgrade that was refused is `requestFinished`. */
   readonly upgradeOpened: (facts: RequestFacts) => void
+  /** The access log's line of the tunnel, with its bytes and the time it was open. */
   readonly upgradeClosed: (facts: UpgradeFacts) => void
   readonly configApplied: (facts: { file: string; generation: number; contexts: number; routes: number }) => void
   readonly configRejected: (facts: { file: string; mistakes: readonly string[] }) => void

@@ -1,0 +1,84 @@
+// What every event does: the counters it raises and the line it writes, in one place.
+import type { Logger } from 'pino'
+import type { Clock } from '../model/ports.ts'
+import type { AccessLog } from './access-log.ts'
+import type { Events } from './events.ts'
+import type { Metrics } from './metrics.ts'
+
+export type Sinks = {
+  readonly metrics: Metrics
+  readonly accessLog: AccessLog | undefined
+  readonly log: Logger
+  readonly clock: Clock
+}
+
+/** A bug that every request meets is one line a second with a count, not a full disk. */
+const BUG_LINE_EVERY_MS = 1000
+
+export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events {
+  const missingFlags = new Set<string>()
+  const flagTrouble = new Set<string>()
+  const bugLines = new Map<string, { at: number; unsaid: number }>()
+
+  return {
+    requestFinished(facts) {
+      metrics.requestFinished(facts)
+      accessLog?.request(facts)
+    },
+    requestRefused(facts) {
+      metrics.requestRefused(facts.failure)
+      accessLog?.refusal(facts)
+    },
+    upgradeOpened: (facts) => metrics.upgradeOpened(facts),
+    upgradeClosed(facts) {
+      metrics.upgradeClosed()
+      const { bytesIn, bytesOut } = facts
+      accessLog?.request({ ...facts, outcome: { ...facts.outcome, requestBytes: bytesIn, responseBytes: bytesOut } })
+    },
+
+    configApplied(facts) {
+      metrics.configApplied(facts.generation)
+      log.info(facts, 'config applied')
+    },
+    configRejected(facts) {
+      metrics.configRejected()
+      log.error(facts, 'config rejected: the last good one stays')
+    },
+
+    flagsRead({ source, flags }) {
+      missingFlags.clear()
+      const recovered = flagTrouble.delete(source)
+      log.info({ source, flags }, recovered ? 'flags read again' : 'flags read')
+    },
+    flagsFailed({ source, error }) {
+      metrics.flagsFailed(source)
+      // The poll fails every few seconds while the authority is down: once is enough to know.
+      if (flagTrouble.has(source)) return log.debug({ source, err: error }, 'flags still not read')
+      flagTrouble.add(source)
+      log.warn({ source, err: error }, 'flags not read: the last good ones stay')
+    },
+    flagMissing({ flag, context }) {
+      metrics.flagMissing(context)
+      if (missingFlags.has(flag)) return
+      missingFlags.add(flag)
+      log.warn({ flag, context }, `flag "${flag}" is not known to the flag authority: its context stays with legacy`)
+    },
+
+    addressEjected(facts) {
+      metrics.addressEjected(facts.upstream)
+      log.warn(facts, 'address taken out')
+    },
+    addressReturned: (facts) => log.info(facts, 'address back in use'),
+
+    listening: (facts) => log.info(facts, `${facts.what} listens on ${facts.address}:${facts.port}`),
+    drainStarted: (facts) => log.info(facts, 'draining'),
+    drainFinished: (facts) => log.info(facts, 'drained'),
+    bug({ where, error }) {
+      metrics.bug()
+      const last = bugLines.get(where)
+      if (last !== undefined && clock.now() - last.at < BUG_LINE_EVERY_MS) return void last.unsaid++
+      bugLines.set(where, { at: clock.now(), unsaid: 0 })
+      log.error({ where, err: error, unsaid: last?.unsaid }, `bug in ${where}`)
+    },
+  }
+}
