@@ -20,7 +20,12 @@ export const FAILURES = {
   'bad-host': { status: 400, blame: 'client', nothingSent: true, title: 'The Host header is missing or not valid' },
   'bad-target': { status: 400, blame: 'client', nothingSent: true, title: 'The request target is not valid' },
   'bad-header': { status: 400, blame: 'client', nothingSent: true, title: 'A request header is not valid' },
-  'bad-framing': { status: 400, blame: 'client', nothingSent: true, title: 'The length of the request body is ambiguous' },
+  'bad-framing': {
+    status: 400,
+    blame: 'client',
+    nothingSent: true,
+    title: 'The length of the request body is ambiguous',
+  },
   'bad-upgrade': { status: 400, blame: 'client', nothingSent: true, title: 'The protocol upgrade is not valid here' },
   'method-refused': { status: 405, blame: 'client', nothingSent: true, title: 'The method is not allowed' },
   'slow-request': { status: 408, blame: 'client', nothingSent: true, title: 'The request took too long to arrive' },

@@ -17,7 +17,10 @@ export type RequestHead = {
   readonly hasEncodedSlash: boolean
   /** The Host field (RFC 9110 section 7.2) in lower case, with its port if it had one. */
   readonly host: string
+  /** As they came, for the log and for middleware. */
   readonly headers: HeaderList
+  /** What goes on to any upstream: without hop-by-hop fields, forgeable names, and those that the gateway sets. */
+  readonly endToEnd: HeaderList
   /** `1` for HTTP/1.1, `0` for HTTP/1.0. */
   readonly minorVersion: 0 | 1
   /** Address of the peer of the TCP connection: a client, or the load balancer in front of us. */
@@ -42,7 +45,6 @@ export type NotedFields = {
   upgrade: string | undefined
   expect: string | undefined
   trailer: string | undefined
-  te: string | undefined
   forwardedFor: string | undefined
   forwardedHost: string | undefined
   forwardedProto: string | undefined

@@ -19,6 +19,10 @@ export type Limits = {
   readonly headersMs: number
   /** Silence of a client in the middle of a body, or while it does not read its answer. */
   readonly clientIdleMs: number
+  /** Bytes a second, on average, that a client must send of its body and read of its answer; 0 asks for none. */
+  readonly minimumRate: number
+  /** How long a client may be slower than that. */
+  readonly rateGraceMs: number
   /** How long an idle client connection is kept. */
   readonly keepAliveMs: number
   readonly connections: number

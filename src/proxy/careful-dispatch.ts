@@ -1,0 +1,168 @@
+// The lane for the few requests that undici cannot carry: `Expect: 100-continue`, whose body must wait for the
+// upstream's word (RFC 9110 section 10.1.1), and announced request trailers. A connection each, never used again.
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
+import type { Dispatcher } from 'undici'
+import type { RequestHead } from '../model/request-head.ts'
+import type { Upstream } from '../model/route.ts'
+import { trailers } from './headers.ts'
+import { type RequestBody, RequestBodyError } from './request-body.ts'
+import type { Address } from './upstreams.ts'
+
+export type CarefulRequest = {
+  readonly address: Address
+  readonly upstream: Upstream
+  readonly options: Dispatcher.DispatchOptions
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly head: RequestHead
+  readonly body: RequestBody
+}
+
+/** Does what `Client.dispatch` does, with the same handler, over `node:http`. */
+export function dispatchCarefully(careful: CarefulRequest, handler: Dispatcher.DispatchHandler): void {
+  const { address, upstream, options, request, response, head, body } = careful
+  const { timeouts, tls } = upstream
+  const url = new URL(address.url)
+  const outgoing = (url.protocol === 'https:' ? https : http).request({
+    ...tls,
+    protocol: url.protocol,
+    hostname: url.hostname,
+    port: url.port,
+    method: options.method,
+    path: options.path,
+    headers: [...(options.headers as string[]), ...framing(head), 'Connection', 'close'],
+    agent: false,
+    setHost: false,
+  })
+  const controller = new CarefulController((error) => outgoing.destroy(error))
+  const timer = new Deadline((code) => outgoing.destroy(Object.assign(new Error(code), { code })))
+  let isDone = false
+  const fail = (error: Error) => {
+    timer.clear()
+    if (isDone) return
+    isDone = true
+    body.off('error', fail)
+    handler.onResponseError?.(controller, error)
+  }
+
+  timer.start(timeouts.connectMs, 'UND_ERR_CONNECT_TIMEOUT')
+  outgoing.once('socket', (socket) => {
+    socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+      timer.start(options.headersTimeout ?? timeouts.headersMs, 'UND_ERR_HEADERS_TIMEOUT')
+      handler.onRequestStart?.(controller, null)
+    })
+  })
+  outgoing.once('error', fail)
+  body.once('error', (error) => {
+    fail(error)
+    outgoing.destroy()
+  })
+
+  const sendBody = () => {
+    request.once('end', () => {
+      const sent = trailers(request.rawTrailers)
+      if (sent.length > 0) outgoing.addTrailers(sent)
+    })
+    body.pipe(outgoing)
+  }
+  if (head.fields.expect === undefined) {
+    sendBody()
+  } else {
+    outgoing.once('continue', () => {
+      if (!response.headersSent && !response.destroyed) response.writeContinue()
+      sendBody()
+    })
+    outgoing.flushHeaders()
+  }
+
+  outgoing.on('information', (info) => {
+    if (info.statusCode === 100) return
+    controller.rawHeaders = info.rawHeaders
+    handler.onResponseStart?.(controller, info.statusCode, info.headers, info.statusMessage)
+  })
+  outgoing.once('response', (incoming) => {
+    timer.clear()
+    controller.paces(incoming)
+    controller.rawHeaders = incoming.rawHeaders
+    handler.onResponseStart?.(controller, incoming.statusCode ?? 502, incoming.headers, incoming.statusMessage)
+    incoming.on('data', (chunk: Buffer) => {
+      timer.start(options.bodyTimeout ?? timeouts.idleMs, 'UND_ERR_BODY_TIMEOUT')
+      handler.onResponseData?.(controller, chunk)
+    })
+    incoming.once('error', fail)
+    incoming.once('end', () => {
+      timer.clear()
+      if (isDone) return
+      isDone = true
+      controller.rawTrailers = incoming.rawTrailers
+      handler.onResponseEnd?.(controller, incoming.trailers)
+      outgoing.destroy()
+    })
+    incoming.once('close', () => {
+      if (!incoming.complete) fail(Object.assign(new Error('other side closed'), { code: 'ECONNRESET' }))
+    })
+  })
+}
+
+function framing(head: RequestHead): string[] {
+  const list: string[] = []
+  if (head.body.kind === 'chunked') list.push('Transfer-Encoding', 'chunked')
+  if (head.fields.expect !== undefined) list.push('Expect', '100-continue')
+  if (head.fields.trailer !== undefined && head.body.kind === 'chunked') list.push('Trailer', head.fields.trailer)
+  return list
+}
+
+/** undici's controller, for a `node:http` request. */
+class CarefulController implements Dispatcher.DispatchController {
+  aborted = false
+  paused = false
+  reason: Error | null = null
+  rawHeaders: string[] | null = null
+  rawTrailers: string[] | null = null
+  readonly #destroy: (error: Error) => void
+  #incoming: IncomingMessage | undefined
+
+  constructor(destroy: (error: Error) => void) {
+    this.#destroy = destroy
+  }
+
+  paces(incoming: IncomingMessage): void {
+    this.#incoming = incoming
+  }
+
+  pause(): void {
+    this.paused = true
+    this.#incoming?.pause()
+  }
+
+  resume(): void {
+    this.paused = false
+    this.#incoming?.resume()
+  }
+
+  abort(reason?: Error): void {
+    this.aborted = true
+    this.reason = reason ?? new RequestBodyError('client-gone')
+    this.#destroy(this.reason)
+  }
+}
+
+/** One timer, moved along from connect to head to body. */
+class Deadline {
+  readonly #expire: (code: string) => void
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(expire: (code: string) => void) {
+    this.#expire = expire
+  }
+
+  start(ms: number | null, code: string): void {
+    clearTimeout(this.#timer)
+    if (ms !== null && ms > 0) this.#timer = setTimeout(this.#expire, ms, code)
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer)
+  }
+}

@@ -1,0 +1,56 @@
+// The product: which side answers a request, and why. It reads like the policy and is pure.
+import type { Decision, FlagContext, Identity, Reason } from '../model/decision.ts'
+import type { FlagReader, HealthReader } from '../model/ports.ts'
+import type { RequestHead } from '../model/request-head.ts'
+import type { Context, Route } from '../model/route.ts'
+
+export type Question = {
+  readonly head: RequestHead
+  readonly route: Route
+  readonly identity: Identity
+  readonly flags: FlagReader
+  readonly health: HealthReader
+}
+
+/** Decides one request. Whatever is unknown is legacy, and the reason says so. */
+export function decide({ head, route, identity, flags, health }: Question): Decision {
+  const context = route.context
+  if (context === undefined) return LEGACY.unowned
+  if (identity.kind === 'none' && !flags.isFullyOn(context.flag)) return LEGACY['no-identity']
+
+  switch (flags.ask(context.flag, flagContext(head, identity, context))) {
+    case 'stale':
+      return LEGACY['flags-stale']
+    case 'missing':
+      return LEGACY['flag-missing']
+    case 'off':
+      return LEGACY['flag-off']
+    case 'on':
+      if (context.fallback && !health.isAvailable(context.service)) return LEGACY['breaker-open']
+      return context.fallback ? SERVICE : SERVICE_WITHOUT_FALLBACK
+  }
+}
+
+/**
+ * The Unleash context of a request. A service behind us that asks Unleash with the same user, session or address gets
+ * the same answer, because the same evaluation hashes the same value.
+ */
+export function flagContext(head: RequestHead, identity: Identity, context: Context): FlagContext {
+  const asked: FlagContext = {
+    remoteAddress: identity.clientAddress,
+    properties: { context: context.name, method: head.method, host: head.host },
+  }
+  if (identity.kind === 'user') asked.userId = identity.key
+  else if (identity.kind !== 'none') asked.sessionId = identity.key
+  return asked
+}
+
+const SERVICE: Decision = { side: 'service', reason: 'flag-on', fallback: true }
+const SERVICE_WITHOUT_FALLBACK: Decision = { side: 'service', reason: 'flag-on', fallback: false }
+
+/** Made once: a decision allocates nothing. */
+const LEGACY = Object.fromEntries(
+  (
+    ['unowned', 'no-identity', 'flags-stale', 'flag-missing', 'flag-off', 'breaker-open'] as const satisfies Reason[]
+  ).map((reason) => [reason, { side: 'legacy', reason, fallback: false }]),
+) as Record<Exclude<Reason, 'flag-on'>, Decision>

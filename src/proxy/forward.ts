@@ -1,0 +1,496 @@
+// Sends a request, streams the answer back, tries again or falls back where that cannot double a write.
+// Returns an Outcome and never throws.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Client, Dispatcher } from 'undici'
+import type { Decision, Identity } from '../model/decision.ts'
+import { FAILURES, type Failure, type Outcome } from '../model/outcome.ts'
+import type { RequestHead } from '../model/request-head.ts'
+import type { RouteMatch, Side, Timeouts } from '../model/route.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import type { AnonymousIds } from './anonymous-id.ts'
+import { dispatchCarefully } from './careful-dispatch.ts'
+import { classifyError } from './classify-error.ts'
+import type { Waiter } from './connections.ts'
+import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
+import { blamesTarget } from './health.ts'
+import { upstreamPath } from './path.ts'
+import { RequestBody, RequestBodyError } from './request-body.ts'
+import { endAfterBody, writeError } from './respond-error.ts'
+import type { Address, LiveUpstream, Upstreams } from './upstreams.ts'
+
+/** Everything the policy said about one request. */
+export type Forwarding = {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly head: RequestHead
+  readonly identity: Identity
+  readonly match: RouteMatch
+  readonly decision: Decision
+  readonly snapshot: Snapshot
+  readonly traceparent: string
+}
+
+export type ForwardDependencies = {
+  readonly upstreams: Upstreams
+  readonly anonymousIds: AnonymousIds
+  readonly now: () => number
+  readonly viaName: string
+  /** Whether the gateway is draining: answers then end their connection. */
+  readonly isDraining: () => boolean
+}
+
+/** What a client may wait at most after its answer, in milliseconds, while it is still sending. */
+const LINGER_MS = 2000
+/** Informational responses per request; a server that never stops sending them is cut (F17). */
+const MOST_INFORMATIONAL = 32
+
+export function createForward(dependencies: ForwardDependencies) {
+  const exchanges = new Set<Exchange>()
+  return {
+    /** Requests under way. */
+    exchanges: exchanges as ReadonlySet<Exchange>,
+    forward: (forwarding: Forwarding): Promise<Outcome> =>
+      new Promise((settle) => {
+        const exchange = new Exchange(dependencies, forwarding, (outcome) => {
+          exchanges.delete(exchange)
+          settle(outcome)
+        })
+        exchanges.add(exchange)
+        exchange.start()
+      }),
+  }
+}
+
+/**
+ * One request and its answer. It is undici's handler as well (the methods called `onResponse…`), so that a request
+ * costs one object and no closures.
+ */
+export class Exchange implements Dispatcher.DispatchHandler, Waiter {
+  readonly #use: ForwardDependencies
+  readonly #its: Forwarding
+  readonly #settle: (outcome: Outcome) => void
+  readonly #body: RequestBody | undefined
+  readonly #timeouts: Partial<Timeouts> | undefined
+
+  isWaiting = false
+  #queueTimer: NodeJS.Timeout | undefined = undefined
+  #side: Side
+  #live: LiveUpstream | undefined = undefined
+  #address: Address | undefined = undefined
+  #client: Client | undefined = undefined
+  #controller: Dispatcher.DispatchController | undefined = undefined
+  /** The request has a connection: from here on some of it may have arrived. */
+  #wasSent = false
+  #hasHead = false
+  #hasBody = false
+  #isAnswered = false
+  #isOver = false
+  #failure: Failure | undefined = undefined
+  #cause: unknown = undefined
+  #attempts = 0
+  #retried = false
+  #fellBack: Failure | undefined = undefined
+  #informational = 0
+  #askedAt = 0
+  #headAt = 0
+  #endAt = 0
+  #responseBytes = 0
+  /** Milliseconds that the answer has been held up by the client; the sweep keeps it. */
+  #blockedMs = 0
+  #isBlocked = false
+
+  constructor(use: ForwardDependencies, its: Forwarding, settle: (outcome: Outcome) => void) {
+    this.#use = use
+    this.#its = its
+    this.#settle = settle
+    this.#side = its.decision.side
+    this.#timeouts = its.match.route.timeouts
+    const { body } = its.head
+    const isEmpty = body.kind === 'none' || (body.kind === 'length' && body.bytes === 0)
+    this.#body = isEmpty ? undefined : new RequestBody(its.request, its.match.route.maxBodyBytes)
+  }
+
+  start(): void {
+    const { head, match, response } = this.#its
+    exchangeOf.set(response, this)
+    response.on('close', onResponseClose)
+    if (head.body.kind === 'length' && head.body.bytes > match.route.maxBodyBytes) {
+      this.#fail('body-too-large', undefined)
+      return
+    }
+    this.#turnTo(this.#side)
+  }
+
+  // ---- asking ----
+
+  #turnTo(side: Side): void {
+    const { snapshot, match } = this.#its
+    this.#side = side
+    const upstream = side === 'service' && match.route.context ? match.route.context.service : snapshot.legacy
+    this.#live = this.#use.upstreams.of(upstream)
+    this.#live.retryBudget.earn(snapshot.retries)
+    this.#ask(this.#use.upstreams.pick(this.#live))
+  }
+
+  #ask(address: Address | undefined): void {
+    this.#address = address
+    if (address === undefined) {
+      this.#recover('unavailable', undefined)
+      return
+    }
+    const taken = address.connections.take(this)
+    if (taken === 'full') {
+      this.#fail('overloaded', undefined)
+    } else if (taken === 'queued') {
+      const queueMs = this.#timeouts?.queueMs ?? (this.#live as LiveUpstream).upstream.timeouts.queueMs
+      this.#queueTimer = setTimeout(onQueueTimeout, queueMs, this)
+    } else {
+      this.#send(taken)
+    }
+  }
+
+  onConnection(client: Client): void {
+    clearTimeout(this.#queueTimer)
+    this.#send(client)
+  }
+
+  onQueueTimeout(): void {
+    this.isWaiting = false
+    this.#fail('overloaded', undefined)
+  }
+
+  #send(client: Client): void {
+    const { head, identity, snapshot, match, request, response, traceparent } = this.#its
+    const live = this.#live as LiveUpstream
+    const address = this.#address as Address
+    this.#client = client
+    this.#controller = undefined
+    this.#wasSent = false
+    this.#attempts++
+    this.#askedAt = this.#use.now()
+    const added: Added = { head, identity, snapshot, viaName: this.#use.viaName, traceparent }
+    const headers = requestHeaders(added, live.upstream, address.authority)
+    const timeouts = this.#timeouts
+    const options: Dispatcher.DispatchOptions = {
+      method: head.method as Dispatcher.HttpMethod,
+      path: upstreamPath(head, match, this.#side),
+      headers,
+      body: this.#body ?? null,
+    }
+    if (timeouts !== undefined) {
+      options.headersTimeout = timeouts.headersMs ?? null
+      options.bodyTimeout = timeouts.idleMs ?? null
+    }
+    // A body on a method that has none is what smugglers send (CVE-2026-29057): its connection is never used again.
+    if (!live.upstream.reuse || (this.#body !== undefined && !EXPECTS_BODY.has(head.method))) options.reset = true
+    if (this.#body !== undefined && (head.fields.expect !== undefined || head.fields.trailer !== undefined)) {
+      dispatchCarefully({ address, upstream: live.upstream, options, request, response, head, body: this.#body }, this)
+    } else {
+      client.dispatch(options, this)
+    }
+  }
+
+  // ---- undici's handler ----
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    this.#wasSent = true
+    if (this.#isOver) controller.abort(new RequestBodyError('client-gone'))
+  }
+
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    _parsed: unknown,
+    statusMessage?: string,
+  ): void {
+    const { head, identity, match, response } = this.#its
+    const raw = controller.rawHeaders as (Buffer | string)[]
+    const { list, hasRequestId } = responseHeaders(raw, status)
+    if (status < 200) {
+      this.#passInformational(controller, status, list)
+      return
+    }
+    this.#headAt = this.#use.now()
+    if (!hasRequestId) list.push('X-Request-Id', identity.requestId)
+    if (identity.isNew && match.route.context !== undefined) {
+      list.push('Set-Cookie', this.#use.anonymousIds.setCookie(identity.key, identity.secure))
+    }
+    if (this.#use.isDraining()) list.push('Connection', 'close')
+    try {
+      response.writeHead(status, statusMessage ?? '', list)
+    } catch (error) {
+      // Node refuses to write what it would not read: control characters in a field or in the reason.
+      controller.abort(error as Error)
+      return
+    }
+    this.#hasHead = true
+    // The head waits for the first bytes of the body, to go in one packet; if none are here yet, it goes alone.
+    if (head.method !== 'HEAD') flushSoon(this)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#hasBody = true
+    this.#responseBytes += chunk.length
+    const { response } = this.#its
+    if (!response.write(chunk)) {
+      if (response.listenerCount('drain') === 0) response.on('drain', onDrain)
+      this.#isBlocked = true
+      controller.pause()
+    }
+  }
+
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
+    const { response } = this.#its
+    this.#endAt = this.#use.now()
+    this.#isAnswered = true
+    const raw = controller.rawTrailers as (Buffer | string)[] | undefined
+    if (raw !== undefined && raw !== null && raw.length > 0) response.addTrailers(trailers(raw))
+    this.#judge(undefined, response.statusCode)
+    this.#release()
+    // An answer that came before the end of the request: the rest of the body is drained, not sent.
+    this.#body?.destroy()
+    response.end()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    if (this.#isOver) {
+      this.#release()
+      return
+    }
+    const failure = classifyError(error, this.#wasSent)
+    if (this.#hasHead) {
+      this.#judge('response-broken', 0)
+      this.#release()
+      this.#break(failure === 'client-gone' || failure === 'slow-request' ? failure : 'response-broken', error)
+    } else {
+      this.#recover(failure, error)
+    }
+  }
+
+  // ---- when it fails ----
+
+  /** Tries again or falls back where allowed; else tells the client. */
+  #recover(failure: Failure, cause: unknown): void {
+    this.#judge(failure, 0)
+    const live = this.#live as LiveUpstream
+    const client = this.#client
+    if (this.#mayRepeat(failure)) {
+      if (!this.#retried && client !== undefined && RETRIED.has(failure)) {
+        const other = live.addresses.length > 1 ? this.#use.upstreams.pick(live, this.#address) : undefined
+        const isWorthIt = other !== undefined || failure === 'connection-lost'
+        if (isWorthIt && live.retryBudget.spend(this.#its.snapshot.retries, this.#use.now())) {
+          this.#retried = true
+          this.#retryOn(other, client)
+          return
+        }
+      }
+      if (this.#side === 'service' && this.#its.decision.fallback) {
+        this.#release()
+        this.#fellBack = failure
+        this.#turnTo('legacy')
+        return
+      }
+    }
+    this.#release()
+    this.#fail(failure, cause)
+  }
+
+  #retryOn(other: Address | undefined, client: Client): void {
+    if (other !== undefined) {
+      this.#release()
+      this.#ask(other)
+      return
+    }
+    this.#client = undefined
+    this.#send((this.#address as Address).connections.replace(client))
+  }
+
+  /** RFC 9110 section 9.2.2: what may have been acted upon is repeated only if it is idempotent; here, and bodiless. */
+  #mayRepeat(failure: Failure): boolean {
+    if (NEVER_REPEATED.has(failure) || this.#body?.hasBegun === true) return false
+    if (FAILURES[failure].nothingSent) return true
+    return this.#body === undefined && IDEMPOTENT.has(this.#its.head.method)
+  }
+
+  /** The answer is not begun: the client gets a problem document. */
+  #fail(failure: Failure, cause: unknown): void {
+    const { request, response, identity } = this.#its
+    this.#failure = failure
+    this.#cause = cause
+    this.#endAt = this.#use.now()
+    if (response.destroyed) return
+    const isStillSending = !request.complete && this.#its.head.body.kind !== 'none'
+    writeError(response, failure, identity.requestId, isStillSending || this.#use.isDraining())
+    this.#body?.destroy()
+    endAfterBody(request, response)
+  }
+
+  /** The answer is begun and cannot be finished: the client must see that it is not whole. */
+  #break(failure: Failure, cause: unknown): void {
+    const { request, head } = this.#its
+    this.#failure = failure
+    this.#cause = cause
+    this.#endAt = this.#use.now()
+    // Chunks and lengths show the break; an HTTP/1.0 body ends with the connection, so only a reset tells.
+    if (head.minorVersion === 0) request.socket.resetAndDestroy()
+    else request.socket.destroy()
+  }
+
+  // ---- the client's side ----
+
+  onDrain(): void {
+    this.#isBlocked = false
+    this.#controller?.resume()
+  }
+
+  onResponseClose(): void {
+    if (this.#isOver) return
+    const { request, response } = this.#its
+    this.#isOver = true
+    this.isWaiting = false
+    clearTimeout(this.#queueTimer)
+    if (!response.writableFinished && this.#failure === undefined) {
+      this.#failure = 'client-gone'
+      this.#controller?.abort(new RequestBodyError('client-gone'))
+    }
+    this.#body?.destroy()
+    if (!request.complete && !request.socket.destroyed) closeAfterLinger(request)
+    this.#settle(this.#outcome())
+  }
+
+  /** Sends a head that no body followed in the same turn: a slow page, an event stream. */
+  flush(): void {
+    if (!this.#hasBody && !this.#isAnswered && !this.#isOver) this.#its.response.flushHeaders()
+  }
+
+  /**
+   * Looks whether the client keeps up, once a second: it must send and read faster than the least rate, after a time
+   * of grace, counted only while it is the client who is waited for.
+   */
+  sweep(elapsedMs: number): void {
+    const { clientIdleMs, minimumRate, rateGraceMs } = this.#its.snapshot.limits
+    const body = this.#body
+    if (body !== undefined && body.isWaitingForClient && !this.#isAnswered) {
+      body.waitedMs += elapsedMs
+      if (isTooSlow(body.bytes, body.waitedMs, minimumRate, rateGraceMs) || body.silentMs(elapsedMs) > clientIdleMs) {
+        body.destroy(new RequestBodyError('slow-request'))
+      }
+    }
+    if (this.#isBlocked || (this.#isAnswered && this.#its.response.writableLength > 0)) {
+      this.#blockedMs += elapsedMs
+      const read = this.#responseBytes - this.#its.response.writableLength
+      if (isTooSlow(read, this.#blockedMs, minimumRate, rateGraceMs)) this.#its.request.socket.destroy()
+    }
+  }
+
+  /** Ends the exchange at the drain limit, whatever is left of it. */
+  cut(): void {
+    this.#its.request.socket.destroy()
+  }
+
+  // ---- bookkeeping ----
+
+  #passInformational(controller: Dispatcher.DispatchController, status: number, list: string[]): void {
+    const { head, response } = this.#its
+    if (++this.#informational > MOST_INFORMATIONAL) {
+      controller.abort(Object.assign(new Error('informational responses without end'), { code: 'HPE_FLOOD' }))
+      return
+    }
+    if (head.minorVersion === 0 || typeof response.writeInformation !== 'function') return
+    response.writeInformation(status, list)
+  }
+
+  #judge(failure: Failure | undefined, status: number): void {
+    const address = this.#address
+    if (address === undefined) return
+    if (failure === undefined ? status < 500 : !blamesTarget(failure)) {
+      if (failure === undefined) this.#use.upstreams.succeeded(address)
+      return
+    }
+    const live = this.#live as LiveUpstream
+    this.#use.upstreams.failed(live, address, failure !== undefined, failure ?? `status ${status}`)
+  }
+
+  #release(): void {
+    const client = this.#client
+    if (client === undefined) return
+    this.#client = undefined
+    ;(this.#address as Address).connections.release(client)
+  }
+
+  #outcome(): Outcome {
+    const { response } = this.#its
+    const address = this.#address
+    const hasAnswer = this.#headAt > 0
+    return {
+      status: response.headersSent ? response.statusCode : FAILURES['client-gone'].status,
+      failure: this.#failure,
+      cause: this.#cause,
+      answeredBy:
+        hasAnswer && address !== undefined
+          ? { side: this.#side, upstream: (this.#live as LiveUpstream).upstream.name, address: address.url }
+          : undefined,
+      upstreamMs: hasAnswer ? this.#headAt - this.#askedAt : undefined,
+      upstreamTotalMs: this.#askedAt > 0 ? (this.#endAt || this.#use.now()) - this.#askedAt : undefined,
+      requestBytes: this.#body?.bytes ?? 0,
+      responseBytes: this.#responseBytes,
+      attempts: this.#attempts,
+      retried: this.#retried,
+      fellBack: this.#fellBack,
+    }
+  }
+}
+
+const EXPECTS_BODY = new Set(['POST', 'PUT', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH', 'REPORT', 'MKCOL', 'SEARCH'])
+const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+/** Failures after which the same side gets one more try; a timeout is not one: it has cost the client enough. */
+const RETRIED: ReadonlySet<Failure> = new Set(['connection-lost', 'connect-refused', 'connect-timeout'])
+/** The client's own fault, ours, or a queue that a second request would only make longer. */
+const NEVER_REPEATED: ReadonlySet<Failure> = new Set([
+  'body-too-large',
+  'slow-request',
+  'client-gone',
+  'overloaded',
+  'internal',
+])
+
+function isTooSlow(bytes: number, elapsedMs: number, bytesPerSecond: number, graceMs: number): boolean {
+  return elapsedMs > graceMs && bytes < (bytesPerSecond * elapsedMs) / 1000
+}
+
+/** One listener for all responses: the exchange is found by the response it belongs to. */
+const exchangeOf = new WeakMap<ServerResponse, Exchange>()
+
+function onResponseClose(this: ServerResponse): void {
+  exchangeOf.get(this)?.onResponseClose()
+}
+
+function onDrain(this: ServerResponse): void {
+  exchangeOf.get(this)?.onDrain()
+}
+
+function onQueueTimeout(exchange: Exchange): void {
+  exchange.onQueueTimeout()
+}
+
+/** Heads to be flushed at the end of this turn of the parser: one microtask for all of them. */
+let toFlush: Exchange[] = []
+
+function flushSoon(exchange: Exchange): void {
+  if (toFlush.push(exchange) === 1) queueMicrotask(flushAll)
+}
+
+function flushAll(): void {
+  const due = toFlush
+  toFlush = []
+  for (const exchange of due) exchange.flush()
+}
+
+/** The answer is out and the client still sends: it may finish and keep its connection, but not for ever. */
+function closeAfterLinger(request: IncomingMessage): void {
+  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS)
+  timer.unref()
+  request.once('end', () => clearTimeout(timer))
+  request.once('close', () => clearTimeout(timer))
+}

@@ -1,0 +1,121 @@
+// One request, top to bottom. docs/life-of-a-request.md tells the same story in the same words.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Decision, Identity } from '../model/decision.ts'
+import type { Failure, Outcome } from '../model/outcome.ts'
+import type { FlagReader, Random, SnapshotSource } from '../model/ports.ts'
+import type { RequestHead } from '../model/request-head.ts'
+import type { RouteMatch } from '../model/route.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import type { Events } from '../telemetry/events.ts'
+import { continueTrace } from '../telemetry/trace.ts'
+import { answerOptions, isForUs } from './answer-options.ts'
+import { decide } from './decide.ts'
+import type { Exchange, Forwarding } from './forward.ts'
+import { isLoop } from './headers.ts'
+import type { Identify } from './identify.ts'
+import { matchRoute } from './match-route.ts'
+import { type RawHead, readHead } from './read-head.ts'
+import { Refusal } from './refusal.ts'
+import { endAfterBody, writeError } from './respond-error.ts'
+import { runMiddleware } from './run-middleware.ts'
+import type { Upstreams } from './upstreams.ts'
+
+/** What the data plane works with; `gateway.ts` builds it. */
+export type Plane = {
+  readonly snapshots: SnapshotSource
+  readonly flags: FlagReader
+  readonly upstreams: Upstreams
+  readonly identify: Identify
+  readonly forward: (forwarding: Forwarding) => Promise<Outcome>
+  readonly exchanges: ReadonlySet<Exchange>
+  readonly events: Events
+  readonly random: Random
+  readonly now: () => number
+  readonly viaName: string
+}
+
+/** What the policy says of one request, or why it is turned away. */
+export type Policy = {
+  readonly head: RequestHead
+  readonly identity: Identity
+  readonly match: RouteMatch
+  readonly decision: Decision
+}
+
+export function createHandleRequest(plane: Plane) {
+  return async function handleRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const arrivedAt = plane.now()
+    const snapshot = plane.snapshots.current // one consistent view, from here to the end
+
+    const head = readHead(rawHead(request), snapshot.limits, snapshot.identity.user?.header)
+    if (head instanceof Refusal) return refuse(plane, request, response, head, arrivedAt)
+    if (isForUs(head)) return answerOptions(request, response)
+    if (isLoop(head.fields.via, plane.viaName)) {
+      return refuse(plane, request, response, new Refusal('loop', 'our own name in Via'), arrivedAt)
+    }
+
+    const identity = plane.identify(head, snapshot)
+    const match = matchRoute(head, snapshot)
+    const { route } = match
+    if (route.middleware.length > 0 && !(await runMiddleware(route, request, response))) return
+    const decision = decide({ head, route, identity, flags: plane.flags, health: plane.upstreams })
+    const slash = refuseEncodedSlash(head, match, decision, snapshot)
+    if (slash !== undefined) return refuse(plane, request, response, slash, arrivedAt)
+
+    const traceparent = continueTrace(head.fields.traceparent, plane.random).traceparent
+    const outcome = await plane.forward({ request, response, head, identity, match, decision, snapshot, traceparent })
+    plane.events.requestFinished({ arrivedAt, finishedAt: plane.now(), head, identity, route, decision, outcome })
+  }
+}
+
+export function rawHead(request: IncomingMessage): RawHead {
+  return {
+    method: request.method ?? '',
+    target: request.url ?? '',
+    minorVersion: request.httpVersionMinor === 0 ? 0 : 1,
+    rawHeaders: request.rawHeaders,
+    peerAddress: peerAddress(request),
+    secure: 'encrypted' in request.socket,
+  }
+}
+
+/** An IPv4 client of a dual-stack listener shows as `::ffff:192.0.2.1`; everybody writes it as `192.0.2.1`. */
+function peerAddress(request: IncomingMessage): string {
+  const address = request.socket.remoteAddress ?? ''
+  return address.startsWith('::ffff:') ? address.slice(7) : address
+}
+
+/** `%2F` means one path to a proxy and another to a server that decodes it: only where the upstream asked for it. */
+export function refuseEncodedSlash(
+  head: RequestHead,
+  match: RouteMatch,
+  decision: Decision,
+  snapshot: Snapshot,
+): Refusal | undefined {
+  if (!head.hasEncodedSlash) return undefined
+  const upstream = decision.side === 'service' ? match.route.context?.service : snapshot.legacy
+  return upstream?.allowEncodedSlashes ? undefined : new Refusal('bad-target', 'an encoded slash or backslash')
+}
+
+/** Turned away before anything is forwarded: the connection closes too, since its framing may be in doubt. */
+function refuse(
+  plane: Plane,
+  request: IncomingMessage,
+  response: ServerResponse,
+  refusal: Refusal,
+  arrivedAt: number,
+): void {
+  const requestId = plane.random.hex(16)
+  writeError(response, refusal.failure, requestId, true)
+  endAfterBody(request, response)
+  plane.events.requestRefused({
+    arrivedAt,
+    finishedAt: plane.now(),
+    failure: refusal.failure satisfies Failure,
+    requestId,
+    peerAddress: peerAddress(request),
+    method: request.method,
+    target: request.url,
+    detail: refusal.detail,
+  })
+}

@@ -1,0 +1,182 @@
+// Fields in both directions, as pure functions: what goes to an upstream and what comes back to the client.
+import type { Identity } from '../model/decision.ts'
+import type { HeaderList, RequestHead } from '../model/request-head.ts'
+import type { Upstream } from '../model/route.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+
+/** What the gateway adds to a request, beside what the client sent. */
+export type Added = {
+  readonly head: RequestHead
+  readonly identity: Identity
+  readonly snapshot: Snapshot
+  /** The name this gateway signs `Via` with. */
+  readonly viaName: string
+  readonly traceparent: string
+}
+
+/**
+ * The field list for an upstream. Host and body framing are the last two, since they differ between upstreams and
+ * attempts. `Connection` and `Transfer-Encoding` are the sender's own (RFC 9112 sections 6.1 and 9.1).
+ */
+export function requestHeaders(added: Added, upstream: Upstream, authority: string): string[] {
+  const { head, identity, snapshot, viaName } = added
+  const { fields } = head
+  const isPeerTrusted = snapshot.trustsProxy(head.peerAddress)
+  const list = head.endToEnd.slice()
+
+  const host = upstream.host === 'preserve' && head.host !== '' ? head.host : authority
+  const proto = identity.secure ? 'https' : 'http'
+  const forwardedHost = (isPeerTrusted && fields.forwardedHost) || head.host
+  list.push('X-Forwarded-For', append(isPeerTrusted ? fields.forwardedFor : undefined, head.peerAddress))
+  if (forwardedHost !== '') list.push('X-Forwarded-Host', forwardedHost)
+  list.push('X-Forwarded-Proto', proto)
+  list.push('Forwarded', append(isPeerTrusted ? fields.forwarded : undefined, forwardedElement(head, proto)))
+  list.push('Via', append(fields.via, head.minorVersion === 1 ? `1.1 ${viaName}` : `1.0 ${viaName}`))
+  list.push('X-Request-Id', identity.requestId)
+  list.push('traceparent', added.traceparent)
+  if (identity.kind === 'user' && snapshot.identity.user !== undefined) {
+    list.push(snapshot.identity.user.header, identity.key)
+  }
+  // RFC 9110 section 7.6.2: decremented by whoever forwards; a 0 never comes this far.
+  if (fields.maxForwards !== undefined && head.method === 'OPTIONS') {
+    list.push('Max-Forwards', String(Number(fields.maxForwards) - 1))
+  }
+  if (head.body.kind === 'length') list.push('Content-Length', String(head.body.bytes))
+  list.push('Host', host)
+  return list
+}
+
+function append(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`
+}
+
+/** RFC 7239 section 4; an IPv6 address is quoted and bracketed (section 6). */
+function forwardedElement(head: RequestHead, proto: string): string {
+  const address = head.peerAddress
+  const node = address.includes(':') ? `"[${address}]"` : address
+  return head.host === '' ? `for=${node};proto=${proto}` : `for=${node};host="${head.host}";proto=${proto}`
+}
+
+/** A gateway must not forward to itself (RFC 9110 section 7.6.3): our own name in Via means that it did. */
+export function isLoop(via: string | undefined, viaName: string): boolean {
+  return via?.includes(viaName) ?? false
+}
+
+/** Which response fields end at the gateway, and the few it looks at. */
+const DROP = 1
+const CONNECTION = 2
+const CONTENT_LENGTH = 3
+const REQUEST_ID = 4
+
+const RESPONSE_FIELDS = new Map<string, number>([
+  ['connection', CONNECTION],
+  ['content-length', CONTENT_LENGTH],
+  ['x-request-id', REQUEST_ID],
+  ['keep-alive', DROP],
+  ['proxy-connection', DROP],
+  ['transfer-encoding', DROP],
+  ['upgrade', DROP],
+  ['te', DROP],
+  ['proxy-authenticate', DROP],
+  // RFC 7838: it would send clients around the gateway to the origin's own address.
+  ['alt-svc', DROP],
+])
+
+export type ResponseHeaders = {
+  readonly list: string[]
+  /** The upstream names the request itself: its name stays. */
+  readonly hasRequestId: boolean
+}
+
+/**
+ * The field list for the client: order, spelling and repeats as the upstream sent them.
+ *
+ * @param raw `[name, value, ...]` as the parser found them, bytes or latin1 text
+ */
+export function responseHeaders(raw: readonly (Buffer | string)[], status: number): ResponseHeaders {
+  const list: string[] = []
+  let hasRequestId = false
+  let connection: string | undefined
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = textOf(raw[i] as Buffer | string)
+    const value = textOf(raw[i + 1] as Buffer | string)
+    const field = RESPONSE_FIELDS.get(name) ?? RESPONSE_FIELDS.get(name.toLowerCase())
+    if (field === DROP) continue
+    if (field === CONNECTION) {
+      connection = connection === undefined ? value : `${connection},${value}`
+      continue
+    }
+    // RFC 9110 section 8.6: not in a 1xx or 204.
+    if (field === CONTENT_LENGTH && (status < 200 || status === 204)) continue
+    if (field === REQUEST_ID) hasRequestId = true
+    list.push(name, value)
+  }
+  return { list: connection === undefined ? list : withoutListed(list, connection), hasRequestId }
+}
+
+/** Node's own shortcut behind `toString('latin1')`, missing from its types; headers are read for every response. */
+type Latin1 = Buffer & { latin1Slice: () => string }
+
+function textOf(bytes: Buffer | string): string {
+  return typeof bytes === 'string' ? bytes : (bytes as Latin1).latin1Slice()
+}
+
+function withoutListed(list: string[], connection: string): string[] {
+  const lower = connection.toLowerCase()
+  if (lower === 'keep-alive' || lower === 'close') return list
+  const listed = new Set(lower.split(',').map((token) => token.trim()))
+  // The framing of a response cannot be unsaid by the server that sent it.
+  listed.delete('content-length')
+  const kept: string[] = []
+  for (let i = 0; i < list.length; i += 2) {
+    if (!listed.has((list[i] as string).toLowerCase())) kept.push(list[i] as string, list[i + 1] as string)
+  }
+  return kept
+}
+
+/** Fields that must not be sent as trailers (RFC 9110 section 6.5.1): framing, routing, authentication, control. */
+const FORBIDDEN_TRAILERS = new Set([
+  'authorization',
+  'cache-control',
+  'connection',
+  'content-encoding',
+  'content-length',
+  'content-range',
+  'content-type',
+  'cookie',
+  'expect',
+  'forwarded',
+  'host',
+  'keep-alive',
+  'max-forwards',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'range',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'via',
+  'www-authenticate',
+])
+
+/**
+ * The trailers that may pass, as `[name, value]` pairs; they stay trailers and never become header fields.
+ *
+ * @param raw `[name, value, ...]`
+ */
+export function trailers(raw: readonly (Buffer | string)[]): [string, string][] {
+  const pairs: [string, string][] = []
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = textOf(raw[i] as Buffer | string)
+    const lower = name.toLowerCase()
+    if (FORBIDDEN_TRAILERS.has(lower) || lower.includes('_') || SAYS_WHO.test(lower)) continue
+    pairs.push([name, textOf(raw[i + 1] as Buffer | string)])
+  }
+  return pairs
+}
+
+/** What says who asks, or from where, may not come in by the back door. */
+const SAYS_WHO =
+  /^(?:x-(?:forwarded|user|real|original|rewrite|request-id|remote|auth|http-method|strangler|shadow)|remote-user)/

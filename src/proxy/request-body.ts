@@ -1,0 +1,88 @@
+// The client's request body on its way to an upstream: counted, limited, and pulled only as fast as it is taken.
+import type { IncomingMessage } from 'node:http'
+import { Readable } from 'node:stream'
+import type { Failure } from '../model/outcome.ts'
+
+/** Why a body ended early, in our words. */
+export class RequestBodyError extends Error {
+  readonly failure: Failure
+
+  constructor(failure: Failure) {
+    super(`request body: ${failure}`)
+    this.failure = failure
+  }
+}
+
+/**
+ * A stream over `IncomingMessage` that can be given up without harm to the connection: whoever destroys it (undici does
+ * when a response comes early) stops reading, and the rest of the body is drained so that the next request is found.
+ */
+export class RequestBody extends Readable {
+  readonly #request: IncomingMessage
+  readonly #maxBytes: number
+  #isAttached = false
+  /** Bytes taken from the client. */
+  bytes = 0
+  /** Milliseconds spent waiting for the client; the exchange's sweep keeps it. */
+  waitedMs = 0
+
+  constructor(request: IncomingMessage, maxBytes: number) {
+    super({ highWaterMark: 64 * 1024 })
+    this.#request = request
+    this.#maxBytes = maxBytes
+  }
+
+  #bytesAtLastSweep = 0
+  #silentMs = 0
+
+  /** Milliseconds since the client last sent anything, as far as sweeps can tell. */
+  silentMs(elapsedMs: number): number {
+    this.#silentMs = this.bytes === this.#bytesAtLastSweep ? this.#silentMs + elapsedMs : 0
+    this.#bytesAtLastSweep = this.bytes
+    return this.#silentMs
+  }
+
+  /** Whether anything was taken: a body that was begun cannot be sent again. */
+  get hasBegun(): boolean {
+    return this.bytes > 0
+  }
+
+  /** Whether it is the client that is being waited for, and not the upstream. */
+  get isWaitingForClient(): boolean {
+    return this.#isAttached && !this.#request.complete && !this.#request.isPaused()
+  }
+
+  override _read(): void {
+    if (this.#isAttached) {
+      this.#request.resume()
+      return
+    }
+    this.#isAttached = true
+    this.#request.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose).on('error', noop)
+  }
+
+  #onData = (chunk: Buffer): void => {
+    this.bytes += chunk.length
+    if (this.bytes > this.#maxBytes) this.destroy(new RequestBodyError('body-too-large'))
+    else if (!this.push(chunk)) this.#request.pause()
+  }
+
+  #onEnd = (): void => {
+    this.push(null)
+  }
+
+  #onClose = (): void => {
+    if (!this.#request.complete) this.destroy(new RequestBodyError('client-gone'))
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    const request = this.#request
+    if (this.#isAttached) request.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
+    if (!request.complete && !request.destroyed) request.resume()
+    done(error)
+  }
+}
+
+function noop(): void {
+  // The 'close' that follows tells the same; without a listener the error would be thrown.
+}

@@ -1,0 +1,43 @@
+// A route's own Express middleware (helmet, cors, a rate limiter), run before the decision.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import express, { type Express, type RequestHandler } from 'express'
+import type { Route } from '../model/route.ts'
+
+/**
+ * Runs the route's middleware on Node's own request and response, inside an Express application so that `req.ip`,
+ * `res.set` and the like are there.
+ *
+ * @returns whether the request goes on; false when a middleware answered it
+ * @throws what a middleware threw or passed to `next`, or an Error if one read the body, which must stay unread
+ */
+export async function runMiddleware(
+  route: Route,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<boolean> {
+  const goesOn = await new Promise<boolean>((resolve, reject) => {
+    response.once('close', () => resolve(false))
+    applicationOf(route)(request as never, response as never, (error?: unknown) =>
+      error ? reject(error) : resolve(true),
+    )
+  })
+  if (goesOn && request.readableDidRead) {
+    throw new Error(
+      `route "${route.pattern}": a middleware read the request body, which then cannot be forwarded; remove the body parser`,
+    )
+  }
+  return goesOn && !response.writableEnded
+}
+
+const applications = new WeakMap<Route, Express>()
+
+function applicationOf(route: Route): Express {
+  let application = applications.get(route)
+  if (application === undefined) {
+    application = express()
+    application.disable('x-powered-by')
+    for (const middleware of route.middleware) application.use(middleware as unknown as RequestHandler)
+    applications.set(route, application)
+  }
+  return application
+}

@@ -1,0 +1,141 @@
+// Accepts: the listener, its limits, its sockets, and the one catch for bugs.
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Failure } from '../model/outcome.ts'
+import { createHandleRequest, type Plane } from './handle-request.ts'
+import { rawError, writeError } from './respond-error.ts'
+import { createUpgrades } from './upgrade.ts'
+
+export type ProxyServer = {
+  readonly port: number
+  /** Requests and tunnels under way. */
+  readonly inFlight: () => number
+  /** Closes the listener and idle connections, lets requests finish, and resolves when all have or the limit is up. */
+  readonly close: (limitMs: number) => Promise<number>
+}
+
+/** How often clients are looked at: header timeouts (Node's default is 30 s) and the least rate. */
+const SWEEP_MS = 1000
+
+export async function startServer(plane: Plane, at: { host: string; port: number }): Promise<ProxyServer> {
+  const { limits } = plane.snapshots.current
+  const handle = guard(plane, createHandleRequest(plane))
+  const upgrades = createUpgrades(plane)
+  const server = http.createServer({
+    connectionsCheckingInterval: SWEEP_MS,
+    headersTimeout: limits.headersMs,
+    // A large upload may take its time: slow bodies are cut by rate, not by the clock.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveMs,
+    maxHeaderSize: limits.headerBytes + limits.targetBytes,
+    // Counted by readHead, which answers 431; Node would cut the list without a word.
+    maxHeadersCount: 0,
+    requireHostHeader: false,
+    insecureHTTPParser: false,
+    noDelay: true,
+    keepAlive: true,
+    shouldUpgradeCallback: upgrades.isUpgrade,
+  } as http.ServerOptions)
+  server.maxHeadersCount = 0
+  server.maxConnections = limits.connections
+  server.on('request', handle)
+  server.on('checkContinue', handle)
+  server.on('checkExpectation', handle)
+  server.on('upgrade', upgrades.handle)
+  server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    turnAway(plane, socket as Socket, 'method-refused', 'CONNECT')
+  })
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
+    answerParseError(plane, error, socket as Socket)
+  })
+
+  const sweep = setInterval(() => {
+    for (const exchange of plane.exchanges) exchange.sweep(SWEEP_MS)
+  }, SWEEP_MS)
+  sweep.unref()
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(at.port, at.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    inFlight: () => plane.exchanges.size + upgrades.open(),
+    close: async (limitMs) => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      server.closeIdleConnections()
+      upgrades.close()
+      const limit = new Promise<void>((resolve) => setTimeout(resolve, limitMs).unref())
+      await Promise.race([closed, limit])
+      const left = plane.exchanges.size + upgrades.open()
+      server.closeAllConnections()
+      upgrades.cut()
+      clearInterval(sweep)
+      return left
+    },
+  }
+}
+
+/** The one catch for bugs: a request that met one is answered 500, and nothing else notices. */
+function guard(plane: Plane, handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
+  return (request: IncomingMessage, response: ServerResponse): void => {
+    handle(request, response).catch((error: unknown) => {
+      plane.events.bug({ where: 'handle-request', error })
+      if (response.headersSent) {
+        request.socket.destroy()
+      } else {
+        writeError(response, 'internal', plane.random.hex(16), true)
+        response.end()
+      }
+    })
+  }
+}
+
+const PARSE_FAILURES: Readonly<Record<string, Failure>> = {
+  HPE_HEADER_OVERFLOW: 'headers-too-large',
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 'body-too-large',
+  ERR_HTTP_REQUEST_TIMEOUT: 'slow-request',
+}
+
+/** Bytes that are not HTTP, or that took too long. Answers before it on the same connection are finished first. */
+function answerParseError(plane: Plane, error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const failure = PARSE_FAILURES[error.code ?? ''] ?? 'malformed'
+  const pending = (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage
+  if (pending === undefined || pending === null) {
+    turnAway(plane, socket, failure, error.code)
+  } else if (pending.req.complete) {
+    // Pipelined garbage after a good request: the good one keeps its answer (B40).
+    pending.once('close', () => turnAway(plane, socket, failure, error.code))
+  } else if (pending.headersSent) {
+    // Garbage in the middle of the body that is being answered: the answer cannot be trusted to be about it.
+    socket.destroy()
+  } else {
+    turnAway(plane, socket, failure, error.code)
+  }
+}
+
+function turnAway(plane: Plane, socket: Socket, failure: Failure, detail: string | undefined): void {
+  const now = plane.now()
+  const requestId = plane.random.hex(16)
+  plane.events.requestRefused({
+    arrivedAt: now,
+    finishedAt: now,
+    failure,
+    requestId,
+    peerAddress: socket.remoteAddress ?? '',
+    method: undefined,
+    target: undefined,
+    detail,
+  })
+  if (socket.writable) socket.end(rawError(failure, requestId), () => socket.destroy())
+  else socket.destroy()
+}

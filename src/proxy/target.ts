@@ -1,0 +1,114 @@
+// The request target (RFC 9112 section 3.2): parsed once, brought to its normal form, or refused. The decision and
+// the upstream see the same path, so no path can mean one thing at the edge and another at an origin.
+import { Refusal } from './refusal.ts'
+
+export type Target = { readonly path: string; readonly query: string; readonly hasEncodedSlash: boolean }
+
+const SLASH = 0x2f
+const QUESTION = 0x3f
+const PERCENT = 0x25
+const DOT = 0x2e
+
+/**
+ * Parses origin-form, and absolute-form whose authority is the Host, and `*` for OPTIONS. Everything else is refused.
+ *
+ * @param host the Host field in lower case, as `readHead` validated it
+ */
+export function parseTarget(method: string, target: string, host: string): Target | Refusal {
+  if (target.charCodeAt(0) === SLASH) return parseOriginForm(target)
+  if (target === '*') {
+    return method === 'OPTIONS' ? { path: '*', query: '', hasEncodedSlash: false } : bad('"*" is for OPTIONS only')
+  }
+  return parseAbsoluteForm(method, target, host)
+}
+
+/** RFC 9112 section 3.2.2: absolute-form must be accepted; we never connect to an authority that a client names. */
+function parseAbsoluteForm(method: string, target: string, host: string): Target | Refusal {
+  const match = /^https?:\/\/([^/?#]+)(.*)$/is.exec(target)
+  if (match === null) return bad('neither origin-form nor absolute-form')
+  const [, authority = '', rest = ''] = match
+  if (authority.toLowerCase() !== host) return bad('the authority of the absolute-form is not the Host')
+  if (rest === '' && method === 'OPTIONS') return { path: '*', query: '', hasEncodedSlash: false }
+  return parseOriginForm(rest.charCodeAt(0) === SLASH ? rest : `/${rest}`)
+}
+
+/** The path of nearly every request is in its normal form already: one scan finds that out and copies nothing. */
+function parseOriginForm(target: string): Target | Refusal {
+  let pathEnd = target.length
+  let isNormal = true
+  let previous = 0
+  for (let i = 0; i < target.length; i++) {
+    const code = target.charCodeAt(i)
+    if (code === QUESTION) {
+      pathEnd = i
+      break
+    }
+    if (!isPathByte(code)) return bad(`byte 0x${code.toString(16)} in the path`)
+    // "//", "/." and "%" are where a path can differ from its normal form, and ";" where servers disagree.
+    if (code === PERCENT || (previous === SLASH && (code === SLASH || code === DOT))) isNormal = false
+    previous = code
+  }
+  const query = pathEnd === target.length ? '' : target.slice(pathEnd)
+  for (let i = pathEnd; i < target.length; i++) {
+    const code = target.charCodeAt(i)
+    if (code <= 0x20 || code >= 0x7f || code === 0x23) return bad(`byte 0x${code.toString(16)} in the query`)
+  }
+  const path = pathEnd === target.length ? target : target.slice(0, pathEnd)
+  return isNormal ? { path, query, hasEncodedSlash: false } : normalise(path, query)
+}
+
+/** RFC 3986 section 3.3 `pchar`, `/` and `%`; raw `#`, `\`, spaces, controls, `{}|^"<>` and bytes >= 0x80 are not. */
+function isPathByte(code: number): boolean {
+  return code < 0x80 && PATH_BYTES[code] === 1
+}
+
+const PATH_BYTES = new Uint8Array(0x80)
+for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/%[]") {
+  PATH_BYTES[char.charCodeAt(0)] = 1
+}
+
+/** RFC 3986 section 6.2.2: case of escapes, escapes of unreserved characters, dot segments; and runs of slashes. */
+function normalise(path: string, query: string): Target | Refusal {
+  const decoded = normaliseEscapes(path)
+  if (decoded instanceof Refusal) return decoded
+  const hasEncodedSlash = ENCODED_SLASH.test(decoded)
+  const segments: string[] = []
+  let endsWithSlash = false
+  for (const segment of decoded.split('/')) {
+    endsWithSlash = segment === '' || segment === '.' || segment === '..'
+    if (segment === '' || segment === '.') continue
+    if (segment === '..') segments.pop()
+    else if (isDisguisedDots(segment)) return bad('a dot segment in disguise')
+    else segments.push(segment)
+  }
+  const trailing = endsWithSlash && segments.length > 0 ? '/' : ''
+  return { path: `/${segments.join('/')}${trailing}`, query, hasEncodedSlash }
+}
+
+/** `%2F` and `%5C`, and the same (or a dot, or NUL) escaped twice: some server behind us would see a separator. */
+const ENCODED_SLASH = /%2F|%5C|%25(?:2[EF]|5C|00)/i
+
+/** `..;x` is `..` to Tomcat and Jetty; `..%2Fx` is `..` and `x` to whoever decodes before splitting. */
+function isDisguisedDots(segment: string): boolean {
+  return (
+    /(?:^|%2F|%5C)\.{1,2}(?:;|%2F|%5C|$)/i.test(segment) || /(?:^|%2F|%5C|%252F|%255C)(?:%252E){1,2}/i.test(segment)
+  )
+}
+
+function normaliseEscapes(path: string): string | Refusal {
+  if (!path.includes('%')) return path
+  if (/%(?![0-9A-Fa-f]{2})/.test(path)) return bad('a "%" that begins no escape')
+  if (/%(?:[01][0-9A-Fa-f]|7[Ff])/.test(path)) return bad('an escaped control character')
+  if (OVERLONG.test(path)) return bad('an overlong UTF-8 sequence')
+  return path.replace(/%[0-9A-Fa-f]{2}/g, (escape) => {
+    const char = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
+    return /[A-Za-z0-9._~-]/.test(char) ? char : escape.toUpperCase()
+  })
+}
+
+/** RFC 3629 section 10: `%C0%AF` decodes to `/` in careless decoders. Latin-1 text such as `%E9t%E9` still passes. */
+const OVERLONG = /%(?:C[01]%[89AB][0-9A-F]|E0%[89][0-9A-F]|F0%8[0-9A-F])/i
+
+function bad(detail: string): Refusal {
+  return new Refusal('bad-target', detail)
+}
