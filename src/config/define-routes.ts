@@ -1,0 +1,243 @@
+// What an operator writes: the migration map's types, each key with its meaning, unit and default.
+import type { Middleware } from '../model/route.ts'
+
+/**
+ * Returns the map as it is: it exists so that an editor checks and completes it.
+ *
+ * ```ts
+ * import { defineRoutes } from 'strangler-gateway'
+ *
+ * export default defineRoutes({
+ *   legacy: { url: 'http://127.0.0.1:3000' },
+ *   services: { catalog: { url: 'http://127.0.0.1:3001', health: '/healthz' } },
+ *   contexts: {
+ *     catalog: { owner: 'team-catalog', service: 'catalog', flag: 'migrate-catalog', routes: ['GET /products/:id'] },
+ *   },
+ * })
+ * ```
+ */
+export function defineRoutes(config: RoutesConfig): RoutesConfig {
+  return config
+}
+
+/** The migration map: the monolith, the services extracted from it, and which context owns which routes. */
+export type RoutesConfig = {
+  /** The monolith. It answers whatever no context owns, and every context whose flag is off. */
+  readonly legacy: UpstreamConfig
+  /** The extracted services by name. Default: none. */
+  readonly services?: Readonly<Record<string, UpstreamConfig>> | undefined
+  /** The bounded contexts by name: what moves, and behind which flag. Default: none. */
+  readonly contexts?: Readonly<Record<string, ContextConfig>> | undefined
+  /** What keeps a person on one side. Default: an anonymous cookie. */
+  readonly identity?: IdentityConfig | undefined
+  /**
+   * Proxies in front of the gateway whose `X-Forwarded-*` fields are believed: addresses, ranges such as `10.0.0.0/8`,
+   * or the names `loopback`, `linklocal`, `uniquelocal`. Default: none.
+   */
+  readonly trustedProxies?: readonly string[] | undefined
+  /** Limits on what a client may send. */
+  readonly limits?: LimitsConfig | undefined
+  /** How much is tried again. */
+  readonly retries?: RetriesConfig | undefined
+  /** When an address of an upstream is left alone for a while, judged by the requests it fails. */
+  readonly ejection?: EjectionConfig | undefined
+  /** How the gateway stops. */
+  readonly drain?: DrainConfig | undefined
+  /** How paths are compared with patterns. */
+  readonly matching?: MatchingConfig | undefined
+}
+
+/** The addresses behind the monolith or a service. Exactly one of `url` and `urls` is written. */
+export type UpstreamConfig = {
+  /** The one address: `http` or `https`, host and port, no path: `http://127.0.0.1:3000`. */
+  readonly url?: string | undefined
+  /** Several addresses, among which requests are spread. */
+  readonly urls?: readonly string[] | undefined
+  /** An active health check of every address: its path, or the path with its pace. Default: none. */
+  readonly health?: string | HealthConfig | undefined
+  /** Open connections to each address at most. Default: 256. */
+  readonly connections?: number | undefined
+  /** Requests that may wait for a connection to each address at most; one more is refused with 503. Default: 256. */
+  readonly queue?: number | undefined
+  /** Whether a connection serves more than one request. Default: true. */
+  readonly reuse?: boolean | undefined
+  /**
+   * How long an idle connection to the upstream is kept, in milliseconds. Keep it below the upstream's own limit (5 s
+   * for a Node server), or the upstream closes a connection just as it is used again. Default: 4000.
+   */
+  readonly keepAliveMs?: number | undefined
+  /** Default: connectMs 2000, headersMs 30000, idleMs 60000, queueMs 1000. */
+  readonly timeouts?: TimeoutsConfig | undefined
+  /**
+   * The Host that the upstream is sent: `preserve` is the client's, `upstream` is the upstream's own. Default for the
+   * monolith: `preserve`. Default for a service: `upstream` if an address of it is a public DNS name (it has a dot, is
+   * no IP address and does not end in `.localhost`, `.local` or `.internal`), else `preserve`.
+   */
+  readonly host?: 'preserve' | 'upstream' | undefined
+  /** TLS to the upstream. Default: the system's certificate authorities, verified. */
+  readonly tls?: TlsConfig | undefined
+  /**
+   * Let paths with an encoded slash or backslash (`%2F`, `%5C`) through to this upstream; they are refused with 400
+   * otherwise. Default: false.
+   */
+  readonly allowEncodedSlashes?: boolean | undefined
+}
+
+/** An active health check: `GET path` on every address; a 2xx answer in time is a success. */
+export type HealthConfig = {
+  /** Such as `/healthz`; may have a query. */
+  readonly path: string
+  /** Milliseconds between two checks of an address. Default: 5000. */
+  readonly intervalMs?: number | undefined
+  /** Milliseconds that an answer may take; at most `intervalMs`. Default: 2000, or `intervalMs` if that is less. */
+  readonly timeoutMs?: number | undefined
+  /** Successes in a row that bring an address back. Default: 2. */
+  readonly healthyAfter?: number | undefined
+  /** Failures in a row that take an address out. Default: 3. */
+  readonly unhealthyAfter?: number | undefined
+}
+
+/** Milliseconds; 0 switches a limit off. */
+export type TimeoutsConfig = {
+  /** TCP and TLS handshake with the upstream. Default: 2000. */
+  readonly connectMs?: number | undefined
+  /** From the request being sent to the first byte of the response. Default: 30000. */
+  readonly headersMs?: number | undefined
+  /** Silence in either direction once a body is flowing. Default: 60000. */
+  readonly idleMs?: number | undefined
+  /** How long a request may wait for a free connection. Default: 1000. */
+  readonly queueMs?: number | undefined
+}
+
+/** PEM text, or the path of a PEM file relative to the config file. */
+export type TlsConfig = {
+  /** The certificate authorities to trust instead of the system's. */
+  readonly ca?: string | undefined
+  /** The gateway's own certificate, for an upstream that asks for one; comes with `key`. */
+  readonly cert?: string | undefined
+  /** The private key of `cert`. */
+  readonly key?: string | undefined
+  /** The name to ask for and to verify. Default: the host of the address. */
+  readonly servername?: string | undefined
+  /** `false` accepts any certificate: for development only. Default: true. */
+  readonly rejectUnauthorized?: boolean | undefined
+}
+
+/** A bounded context: the unit of migration. It owns routes and moves as one. */
+export type ContextConfig = {
+  /** Who is asked about it: a team or a person. */
+  readonly owner: string
+  /** The name of the service that answers when the flag is on. */
+  readonly service: string
+  /** Its Unleash flag; the flag's gradual rollout is the canary percentage. One flag for one context. */
+  readonly flag: string
+  /** What it owns; at least one. */
+  readonly routes: readonly (string | RouteConfig)[]
+  /** Whether legacy may answer when the service cannot and trying changed nothing. Default: true. */
+  readonly fallback?: boolean | undefined
+}
+
+/**
+ * A route in full. Its short form is a string: `'/api/orders/*'`, `'GET /products/:id'`, `'GET,POST /cart'`.
+ *
+ * Of several routes that fit a request the most specific answers: one with a `host` before one without, then literal
+ * text before a parameter before the wildcard, from left to right, then one that names the method.
+ */
+export type RouteConfig = {
+  /**
+   * Starts with `/`, in normal form. `:id` is one segment or the variable part of one (`/orders/:id.json`), never
+   * empty; a last segment `*` is the rest, slashes included, so `/api/*` owns `/api/x/y` but not `/api`. A literal
+   * colon is written `::`.
+   */
+  readonly path: string
+  /** Upper-case HTTP methods; GET covers HEAD. Default: every method. */
+  readonly methods?: readonly string[] | undefined
+  /** Only for this host, without port: `shop.example.com`, or `*.example.com` for any name below. Default: any host. */
+  readonly host?: string | undefined
+  /** The path the service is sent instead, made with the parameters of `path`: `/v2/products/:id`. Default: `path`'s own. */
+  readonly rewrite?: string | undefined
+  /** Instead of the upstream's own. */
+  readonly timeouts?: TimeoutsConfig | undefined
+  /** Largest request body in bytes; 0 is no limit. Default: `limits.bodyBytes`. */
+  readonly maxBodyBytes?: number | undefined
+  /** Whether protocol upgrades (WebSocket) are taken. Default: false. */
+  readonly upgrade?: boolean | undefined
+  /** Express middleware that runs before the decision, such as `helmet()`. Default: none. */
+  readonly middleware?: Middleware | readonly Middleware[] | undefined
+}
+
+/** What keeps a person on one side, in this order: user, session, anonymous. */
+export type IdentityConfig = {
+  /** A user id that a proxy in front has authenticated. Default: none. */
+  readonly user?: UserIdentityConfig | undefined
+  /** The monolith's session cookie. Default: none. */
+  readonly session?: { readonly cookie: string } | undefined
+  /**
+   * A client with neither: `cookie` gives it a signed id, `ip` goes by its address, `legacy` keeps it on the monolith.
+   * Default: `cookie`.
+   */
+  readonly anonymous?: 'cookie' | 'ip' | 'legacy' | undefined
+}
+
+export type UserIdentityConfig = {
+  /** The header's name, such as `x-user-id`. It is removed from requests of anyone not in `trust`. */
+  readonly header: string
+  /** Who may set it: addresses, ranges, or `loopback`, `linklocal`, `uniquelocal`; at least one. */
+  readonly trust: readonly string[]
+}
+
+/** Limits on what a client may send: sizes in bytes, times in milliseconds. */
+export type LimitsConfig = {
+  /** Path and query. Default: 8192. */
+  readonly targetBytes?: number | undefined
+  /** All header lines together. Default: 16384. */
+  readonly headerBytes?: number | undefined
+  /** Header lines. Default: 100. */
+  readonly headerCount?: number | undefined
+  /** A request body; 0 is no limit. Default: 0, as the monolith behind has always set its own. */
+  readonly bodyBytes?: number | undefined
+  /** To receive the whole head. Default: 10000. */
+  readonly headersMs?: number | undefined
+  /** Silence of a client in the middle of a body, or while it does not read its answer. Default: 60000. */
+  readonly clientIdleMs?: number | undefined
+  /** How long an idle client connection is kept; above the load balancer's own (60 s is common). Default: 65000. */
+  readonly keepAliveMs?: number | undefined
+  /** Client connections at a time. Default: 10000. */
+  readonly connections?: number | undefined
+}
+
+/** Retries as a share of requests, so that they cannot multiply an outage. */
+export type RetriesConfig = {
+  /** Percent of requests that may be retries. 0 leaves only `minimumPerSecond`. Default: 20. */
+  readonly budgetPercent?: number | undefined
+  /** Retries a second that are always allowed. Default: 3. */
+  readonly minimumPerSecond?: number | undefined
+}
+
+/** When an address is left alone, judged by the requests it fails. */
+export type EjectionConfig = {
+  /** Failures in a row that eject an address. Default: 5. */
+  readonly consecutiveFailures?: number | undefined
+  /** Milliseconds the first ejection lasts; each further one lasts longer. Default: 30000. */
+  readonly baseMs?: number | undefined
+  /** Milliseconds an ejection lasts at most. Default: 300000. */
+  readonly maxMs?: number | undefined
+  /** Percent of an upstream's addresses that may be out; a lone address may always go. Default: 50. */
+  readonly maxPercent?: number | undefined
+}
+
+/** How the gateway stops after SIGTERM. It waits by itself: a Kubernetes `preStop` sleep is not needed. */
+export type DrainConfig = {
+  /** Milliseconds between `/readyz` failing and the listener closing, for a load balancer to notice. Default: 5000. */
+  readonly noticeMs?: number | undefined
+  /** Milliseconds from the signal to the end. Default: 25000, below the 30 s that Kubernetes gives by default. */
+  readonly limitMs?: number | undefined
+}
+
+/** How paths are compared with patterns. */
+export type MatchingConfig = {
+  /** Whether `/Products` differs from `/products`. Default: true. */
+  readonly caseSensitive?: boolean | undefined
+  /** `ignore` takes `/products/` for `/products`; `strict` tells them apart. Default: `ignore`. */
+  readonly trailingSlash?: 'ignore' | 'strict' | undefined
+}

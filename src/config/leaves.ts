@@ -1,0 +1,160 @@
+// The single values of the config: each schema says in one sentence what to write.
+import { METHODS } from 'node:http'
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import type { Middleware } from '../model/route.ts'
+
+const LONGEST_MS = 24 * 60 * 60 * 1000
+
+/** A duration; `least` is 0 where 0 switches a limit off. */
+export const milliseconds = (least: 0 | 1) =>
+  wholeNumber(least, LONGEST_MS, `a whole number of milliseconds${least === 0 ? ', 0 for no limit,' : ''}`)
+
+export const count = (least: number, most: number) => wholeNumber(least, most, 'a whole number')
+
+/** A size; 0 is no limit. */
+export const bytes = (least: number, most: number) =>
+  wholeNumber(least, most, `a whole number of bytes${least === 0 ? ', 0 for no limit,' : ''}`)
+
+export const percent = (least: 0 | 1) => wholeNumber(least, 100, 'a whole number of percent')
+
+export const flag = z.boolean({ error: 'must be true or false, without quotes' })
+
+export const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
+  z.enum(words, { error: `must be one of ${words.map((word) => `"${word}"`).join(', ')}` })
+
+/** A text such as a team's name. */
+export const words = (most: number) =>
+  matching(new RegExp(`^[^\\p{Cc}]{1,${most}}$`, 'u'), `must be a text of 1 to ${most} characters, on one line`)
+
+/** Unleash takes only what can stand in a URL as it is. */
+export const flagName = matching(
+  /^[A-Za-z0-9_.~-]{1,100}$/,
+  'must be an Unleash flag name: 1 to 100 letters, digits, "-", "_", "." or "~"',
+).refine((name) => name !== '.' && name !== '..', { error: 'must not be "." or "..": Unleash does not take it' })
+
+const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/
+
+export const cookieName = matching(TOKEN, 'must be a cookie name such as "sid" (RFC 6265 section 4.1.1)')
+
+/** Fields that the transport or the gateway itself writes: none of them can say who the user is. */
+const NOT_IDENTITY =
+  /^(host|cookie|authorization|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive|via|forwarded|x-forwarded-.*|x-request-id|traceparent|tracestate)$/
+
+export const userHeader = matching(TOKEN, 'must be a header name such as "x-user-id" (RFC 9110 section 5.1)')
+  .transform((name) => name.toLowerCase())
+  .superRefine((name, context) => {
+    if (name.includes('_')) {
+      context.addIssue('must have no "_": names with underscores are dropped before they are read; write "-"')
+    }
+    if (NOT_IDENTITY.test(name)) {
+      context.addIssue('must be a header of its own: this one already has a meaning; write one such as "x-user-id"')
+    }
+  })
+
+const RANGES = ['loopback', 'linklocal', 'uniquelocal']
+
+/** An address, a range, or a name that proxy-addr knows. */
+export const addressRange = z
+  .string({ error: 'must be an address or a range such as "10.0.0.0/8"' })
+  .superRefine((text, context) => {
+    if (RANGES.includes(text)) return
+    const [address = '', prefix, ...rest] = text.split('/')
+    const family = isIP(address)
+    if (family === 0 || address.includes('%') || rest.length > 0) {
+      context.addIssue(`must be an IP address, a range such as "10.0.0.0/8", or one of ${RANGES.join(', ')}`)
+    } else if (prefix !== undefined && !/^\d{1,3}$/.test(prefix)) {
+      context.addIssue('must have the length of its prefix after "/", such as "10.0.0.0/8"')
+    } else if (prefix !== undefined && Number(prefix) === 0) {
+      context.addIssue('would trust everyone; write the ranges that your own proxies are in')
+    } else if (prefix !== undefined && Number(prefix) > (family === 4 ? 32 : 128)) {
+      context.addIssue(`must have a prefix of at most ${family === 4 ? 32 : 128}`)
+    }
+  })
+
+/** Scheme, host and port; becomes the origin, without a slash. */
+export const origin = z
+  .string({ error: 'must be an address such as "http://127.0.0.1:3001"' })
+  .transform((text, context) => {
+    const url = URL.parse(text)
+    const say = (message: string) => {
+      context.addIssue(message)
+      return z.NEVER
+    }
+    if (url === null) return say('must be an address such as "http://127.0.0.1:3001"')
+    if (url.protocol !== 'http:' && url.protocol !== 'https:') return say('must begin with "http://" or "https://"')
+    if (url.username !== '' || url.password !== '') {
+      return say(`must have no user and password; write "${url.origin}" and let middleware set Authorization`)
+    }
+    if (url.pathname !== '/' || /[?#]/.test(text)) {
+      return say(`must have no path, query or fragment; write "${url.origin}" and put the path into a route's rewrite`)
+    }
+    if (url.port === '0' || url.hostname === '') return say('must have a host, and a port other than 0')
+    return url.origin
+  })
+
+/** The path of a health check. */
+export const healthPath = matching(
+  /^\/[\x21\x24-\x7e]{0,1000}$/,
+  'must be a path such as "/healthz", with anything unusual in it encoded',
+)
+
+const LABEL = '[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?'
+const HOST = new RegExp(`^(\\*\\.)?${LABEL}(\\.${LABEL})*$`)
+
+/** The host of a route: exact, or every name below one. */
+export const routeHost = z
+  .string({ error: 'must be a host name such as "shop.example.com" or "*.example.com"' })
+  .transform((text) => text.toLowerCase())
+  .superRefine((text, context) => {
+    if (isIP(text.replace(/^\[(.*)\]$/, '$1')) === 6) {
+      if (!text.startsWith('[')) context.addIssue(`must be written as in a URL: "[${text}]"`)
+    } else if (/:\d*$/.test(text)) {
+      context.addIssue('must have no port: a route answers for its host on every port')
+    } else if (text.length > 253 || !HOST.test(text)) {
+      const encoded = URL.parse(`http://${text}`)?.hostname
+      const hint = encoded !== undefined && HOST.test(encoded) ? `; write "${encoded}"` : ''
+      context.addIssue(`must be a host name such as "shop.example.com" or "*.example.com"${hint}`)
+    }
+  })
+
+export const serverName = matching(
+  new RegExp(`^${LABEL}(\\.${LABEL})*$`, 'i'),
+  'must be the host name in the upstream’s certificate',
+).refine((name) => isIP(name) === 0, { error: 'must be a name: TLS has no server name for an address' })
+
+const METHOD_LIST: ReadonlySet<string> = new Set(METHODS)
+
+/** The methods of a route, each once. */
+export const methods = z
+  .array(
+    z.string({ error: 'must be a method such as "GET"' }).superRefine((method, context) => {
+      if (method === 'CONNECT' || method === 'TRACE') context.addIssue('is refused by the gateway; leave it out')
+      else if (!METHOD_LIST.has(method)) {
+        const upper = method.toUpperCase()
+        context.addIssue(METHOD_LIST.has(upper) ? `must be upper-case; write "${upper}"` : 'is not an HTTP method')
+      }
+    }),
+    { error: 'must be a list of methods such as ["GET", "POST"]' },
+  )
+  .nonempty({ error: 'must name a method; leave "methods" out for every method' })
+  .transform((list) => [...new Set(list)])
+
+const isFunction = (value: unknown): value is Middleware => typeof value === 'function'
+
+/** One function or a list of them; becomes a list. */
+export const middleware = z
+  .custom<Middleware | readonly Middleware[]>(
+    (value) => isFunction(value) || (Array.isArray(value) && value.flat(Number.POSITIVE_INFINITY).every(isFunction)),
+    { error: 'must be an Express middleware (a function) or a list of them' },
+  )
+  .transform((value): Middleware[] => [value].flat(Number.POSITIVE_INFINITY) as Middleware[])
+
+function wholeNumber(least: number, most: number, unit: string) {
+  const error = `must be ${unit} from ${least} to ${most}`
+  return z.number({ error }).refine((value) => Number.isInteger(value) && value >= least && value <= most, { error })
+}
+
+function matching(expression: RegExp, error: string) {
+  return z.string({ error }).regex(expression, { error })
+}

@@ -1,0 +1,105 @@
+// From a file to a valid config. Whatever is wrong with the file is a mistake in plain words, never an exception.
+import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, extname, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { explainLoadError, jsonMistake } from './load-error.ts'
+import type { Mistake } from './mistake.ts'
+import { readTlsFiles } from './tls-files.ts'
+import { type Validated, validate } from './validate.ts'
+
+/**
+ * Loads, checks and completes a config file: `.ts`, `.mts`, `.js`, `.mjs`, `.cjs` (default export or `module.exports`)
+ * or `.json`. Each call reads the file anew; other files that it imports are read once in the life of the process.
+ */
+export async function loadConfig(file: string): Promise<Validated> {
+  const path = resolve(file)
+  const written = await readWritten(path)
+  return written.ok ? checkConfig(written.value, dirname(path)) : written
+}
+
+/** Checks a config that is at hand; the paths of its TLS files are relative to `folder`. */
+export async function checkConfig(written: unknown, folder: string): Promise<Validated> {
+  const validated = validate(written)
+  return validated.ok ? readTlsFiles(validated.config, folder) : validated
+}
+
+type Written =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly mistakes: readonly Mistake[] }
+
+const MODULES: ReadonlySet<string> = new Set(['.ts', '.mts', '.js', '.mjs', '.cjs'])
+/** A config that awaits something at its top level must not keep the gateway from starting for ever. */
+const LOADING_MS = 10_000
+
+async function readWritten(path: string): Promise<Written> {
+  const extension = extname(path)
+  if (extension !== '.json' && !MODULES.has(extension)) {
+    return mistaken(path, 'has an unknown ending; write the config as .ts, .mts, .js, .mjs, .cjs or .json')
+  }
+  let source: string
+  try {
+    source = await readFile(path, 'utf8')
+  } catch (error) {
+    return mistaken(path, unreadable((error as NodeJS.ErrnoException).code))
+  }
+  return extension === '.json' ? readJson(path, source) : readModule(path, source)
+}
+
+function readJson(path: string, source: string): Written {
+  try {
+    return { ok: true, value: JSON.parse(source.replace(/^\ufeff/, '')) }
+  } catch (error) {
+    return { ok: false, mistakes: [jsonMistake(path, source, error)] }
+  }
+}
+
+async function readModule(path: string, source: string): Promise<Written> {
+  try {
+    const module = await withinTime(importFresh(path))
+    if (module === TIMED_OUT) {
+      return mistaken(path, `did not finish loading within ${LOADING_MS / 1000} s; remove the await that never ends`)
+    }
+    const value = defaultExport(module)
+    if (value !== undefined) return { ok: true, value }
+    return mistaken(path, 'has no default export; write "export default defineRoutes({ … })"')
+  } catch (error) {
+    return { ok: false, mistakes: [explainLoadError(path, source, error)] }
+  }
+}
+
+/** Modules are cached by URL, hence the query; CommonJS modules by path, hence the deletion. */
+async function importFresh(path: string): Promise<Record<string, unknown>> {
+  delete createRequire(path).cache[path]
+  return import(/* @vite-ignore */ `${pathToFileURL(path).href}?generation=${process.hrtime.bigint()}`)
+}
+
+/** `export default`, `module.exports`, or the `exports.default` of a compiler that makes CommonJS. */
+function defaultExport(module: Record<string, unknown>): unknown {
+  const exported = module.default
+  const isCompiled = typeof exported === 'object' && exported !== null && '__esModule' in exported
+  return isCompiled ? (exported as { default?: unknown }).default : exported
+}
+
+const TIMED_OUT = Symbol('timed out')
+
+async function withinTime<T>(work: Promise<T>): Promise<T | typeof TIMED_OUT> {
+  const { promise, resolve: expire } = Promise.withResolvers<typeof TIMED_OUT>()
+  const timer = setTimeout(expire, LOADING_MS, TIMED_OUT)
+  try {
+    return await Promise.race([work, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function unreadable(code: string | undefined): string {
+  if (code === 'ENOENT') return 'does not exist; write it, or name another with --config'
+  if (code === 'EISDIR') return 'is a folder; name the file in it'
+  if (code === 'EACCES') return 'may not be read by this user; change its permissions'
+  return `cannot be read (${code ?? 'unknown reason'})`
+}
+
+function mistaken(path: string, message: string): Written {
+  return { ok: false, mistakes: [{ path, found: '', message }] }
+}

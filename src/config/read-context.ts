@@ -1,0 +1,119 @@
+// A context as it is written, with its routes.
+import { z } from 'zod'
+import type { RewritePart, Timeouts } from '../model/route.ts'
+import { complete, readFields, readValue } from './fields.ts'
+import { bytes, flag, flagName, methods, middleware, routeHost, words } from './leaves.ts'
+import { at, type Report, show } from './mistake.ts'
+import { type Pattern, paramNames, parsePattern, rewriteParts } from './pattern.ts'
+import { readTimeouts } from './read-upstream.ts'
+import type { ValidContext, ValidRoute } from './valid-config.ts'
+
+/** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
+export function readContext(written: unknown, path: string, name: string, report: Report): ValidContext {
+  const fields = readFields(written, path, CONTEXT, report)
+  const routes = (fields.routes ?? []).map((route, index) => readRoute(route, at(at(path, 'routes'), index), report))
+  return complete<ValidContext>({ ...fields, name, routes })
+}
+
+const CONTEXT = {
+  owner: words(200),
+  service: z.string({ error: 'must be the name of a service under "services"' }),
+  flag: flagName,
+  routes: z
+    .array(z.unknown(), { error: 'must be a list of routes such as ["GET /products/:id", "/api/catalog/*"]' })
+    .nonempty({ error: 'must hold at least one route such as "/api/catalog/*"' }),
+  fallback: flag.default(true),
+} as const
+
+const ROUTE = {
+  path: z.string({ error: 'must be a path pattern such as "/products/:id"' }),
+  methods: methods.optional(),
+  host: routeHost.optional(),
+  rewrite: z.string({ error: 'must be a path such as "/v2/products/:id"' }).optional(),
+  timeouts: z.unknown(),
+  maxBodyBytes: bytes(0, Number.MAX_SAFE_INTEGER).optional(),
+  upgrade: flag.default(false),
+  middleware: middleware.optional(),
+} as const
+
+/** A route in short or in full. Its pattern is undefined, against its type, where it was reported as wrong. */
+function readRoute(written: unknown, path: string, report: Report): ValidRoute {
+  if (typeof written === 'string') return readShortRoute(written, path, report)
+  const fields = readFields(written, path, ROUTE, report)
+  const pattern = fields.path === undefined ? undefined : readPathOnly(fields.path, at(path, 'path'), report)
+  const timeouts: Partial<Timeouts> | undefined = readTimeouts(fields.timeouts, at(path, 'timeouts'), report)
+  if (fields.upgrade && fields.methods?.some((method) => method !== 'GET')) {
+    const found = show(fields.methods.join(', '))
+    const message =
+      'an upgrade is always a GET; write ["GET"] or leave "methods" out, and give other methods their own route'
+    report({ path: at(path, 'methods'), found, message })
+  }
+  return complete<ValidRoute>({
+    pattern,
+    methods: fields.methods,
+    host: fields.host,
+    rewrite: readRewrite(fields.rewrite, at(path, 'rewrite'), pattern, report),
+    timeouts,
+    maxBodyBytes: fields.maxBodyBytes === 0 ? Number.MAX_SAFE_INTEGER : fields.maxBodyBytes,
+    upgrade: fields.upgrade,
+    middleware: fields.middleware ?? [],
+  })
+}
+
+/** `'GET,POST /cart'` or `'/cart'`. */
+function readShortRoute(written: string, path: string, report: Report): ValidRoute {
+  const [, list, pattern = ''] = /^\s*(?:([^/\s][^/]*?)\s+)?(\S.*?)?\s*$/s.exec(written) ?? []
+  const named = list === undefined ? undefined : readValue(list.split(/\s*,\s*/), path, methods, report)
+  return complete<ValidRoute>({
+    pattern: readPattern(pattern, path, report),
+    methods: named,
+    host: undefined,
+    rewrite: undefined,
+    timeouts: undefined,
+    maxBodyBytes: undefined,
+    upgrade: false,
+    middleware: [],
+  })
+}
+
+function readPathOnly(written: string, path: string, report: Report): Pattern | undefined {
+  const [, list, pattern] = /^([A-Za-z-]+(?:\s*,\s*[A-Za-z-]+)*)\s+(\/.*)$/s.exec(written) ?? []
+  if (list === undefined || pattern === undefined) return readPattern(written, path, report)
+  const quoted = list.split(/\s*,\s*/).map((method) => `"${method.toUpperCase()}"`)
+  report({
+    path,
+    found: show(written),
+    message: `is only the path; write "${pattern}" and methods: [${quoted.join(', ')}]`,
+  })
+  return undefined
+}
+
+function readPattern(written: string, path: string, report: Report): Pattern | undefined {
+  const parsed = parsePattern(written)
+  if (parsed.ok) return parsed.pattern
+  for (const message of parsed.complaints) report({ path, found: show(written), message })
+  return undefined
+}
+
+function readRewrite(
+  written: string | undefined,
+  path: string,
+  pattern: Pattern | undefined,
+  report: Report,
+): RewritePart[] | undefined {
+  if (written === undefined) return undefined
+  const rewrite = readPattern(written, path, report)
+  if (rewrite === undefined) return undefined
+  const known = pattern && paramNames(pattern)
+  for (const name of known === undefined ? [] : paramNames(rewrite)) {
+    if (known?.includes(name)) continue
+    const has = known?.length ? known.map(asWritten).join(', ') : 'none'
+    const message = `uses ${asWritten(name)}, which the path ${show(pattern?.text)} does not have; its parameters: ${has}`
+    report({ path, found: show(written), message })
+  }
+  return rewriteParts(rewrite)
+}
+
+function asWritten(name: string): string {
+  return name === '*' ? '"*"' : `":${name}"`
+}

@@ -1,0 +1,48 @@
+// The migration map after validation: every default filled in, nothing left to doubt. What compile takes.
+import type { Middleware, RewritePart, Timeouts, Upstream } from '../model/route.ts'
+import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
+import type { Pattern } from './pattern.ts'
+
+export type ValidConfig = {
+  readonly legacy: Upstream
+  readonly services: ReadonlyMap<string, Upstream>
+  readonly contexts: ReadonlyMap<string, ValidContext>
+  readonly identity: ValidIdentity
+  readonly trustedProxies: readonly string[]
+  readonly limits: Limits
+  readonly retries: RetryPolicy
+  readonly ejection: EjectionPolicy
+  readonly drain: DrainPolicy
+  readonly matching: Matching
+}
+
+export type ValidContext = {
+  readonly name: string
+  readonly owner: string
+  /** The name of a service that exists. */
+  readonly service: string
+  readonly flag: string
+  readonly fallback: boolean
+  readonly routes: readonly ValidRoute[]
+}
+
+export type ValidRoute = {
+  readonly pattern: Pattern
+  /** Undefined for every method. */
+  readonly methods: readonly string[] | undefined
+  /** In lower case, without port; may begin with `*.`. */
+  readonly host: string | undefined
+  readonly rewrite: readonly RewritePart[] | undefined
+  readonly timeouts: Partial<Timeouts> | undefined
+  readonly maxBodyBytes: number | undefined
+  readonly upgrade: boolean
+  readonly middleware: readonly Middleware[]
+}
+
+export type ValidIdentity = {
+  readonly user: { readonly header: string; readonly trust: readonly string[] } | undefined
+  readonly session: { readonly cookie: string } | undefined
+  readonly anonymous: 'cookie' | 'ip' | 'legacy'
+}
+
+export type Matching = { readonly caseSensitive: boolean; readonly trailingSlash: 'ignore' | 'strict' }
