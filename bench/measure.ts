@@ -44,6 +44,7 @@ type Subject = {
   readonly baseUrl: string
   readonly running?: Running
   readonly accessLog?: string
+  readonly metricsUrl?: string
   stop(): Promise<void>
 }
 
@@ -67,6 +68,7 @@ async function measureSubject(workshop: Workshop, subject: Subject, plan: Plan):
 
   const json = await charged(subject, () => fullLoad(workshop, url.json, CONNECTIONS.json, plan.seconds))
   checkLogged(subject, json.result.requests)
+  await checkCounted(subject, json.result.requests)
   await fullLoad(workshop, url.download, CONNECTIONS.download, 1)
   const download = await charged(subject, () => fullLoad(workshop, url.download, CONNECTIONS.download, plan.seconds))
   const requestsPerSecond = json.result.requests / json.result.seconds
@@ -130,6 +132,13 @@ function checkLogged({ accessLog }: Subject, requests: number): void {
     throw new Error(`its access log has ${bytes} bytes after ${requests} requests`)
 }
 
+async function checkCounted({ metricsUrl }: Subject, requests: number): Promise<void> {
+  if (!metricsUrl) return
+  const counters = (await (await fetch(metricsUrl)).text()).matchAll(/^\w*requests_total(?:\{.*\})? (\d+)/gm)
+  const counted = [...counters].reduce((sum, [, count]) => sum + Number(count), 0)
+  if (counted < requests) throw new Error(`its metrics count ${counted} requests after at least ${requests}`)
+}
+
 export async function startPeer(workshop: Workshop, origin: Origin, peer: Peer): Promise<Subject> {
   const { prepare } = peer
   if (!prepare) return { baseUrl: `http://127.0.0.1:${origin.ports.legacy}`, stop: async () => {} }
@@ -144,7 +153,8 @@ export async function startPeer(workshop: Workshop, origin: Origin, peer: Peer):
   }
   await untilItAnswers(running, baseUrl)
   const accessLog = accessLogOf(prepared, running)
-  return { baseUrl, running, stop, ...(accessLog && { accessLog }) }
+  const { metricsUrl } = prepared
+  return { baseUrl, running, stop, ...(accessLog && { accessLog }), ...(metricsUrl && { metricsUrl }) }
 }
 
 function accessLogOf({ accessLog }: Prepared, running: Running): string | undefined {

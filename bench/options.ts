@@ -9,7 +9,8 @@ export const USAGE = `Usage: npm run bench -- [options]
   --only a,b      only these of: ${PEERS.map((peer) => peer.name).join(', ')}
   --quick         for a developer at work: strangler, nginx, express and direct, 2 rounds of 3 s
   --save          keep what is printed as bench/RESULTS.md
-  --profile       only the gateway, under --cpu-prof: the functions that cost the most (also: node bench/profile.ts)
+  --profile       only the gateway, under --cpu-prof: the functions that cost the most
+  --keep FILE     with --profile: keep the .cpuprofile, for the browser's developer tools
   --help`
 
 export type Options = {
@@ -18,6 +19,7 @@ export type Options = {
   readonly peers: readonly Peer[]
   readonly save: boolean
   readonly profile: boolean
+  readonly keep: string | undefined
   readonly help: boolean
 }
 
@@ -34,6 +36,7 @@ export function readOptions(args: readonly string[]): Options {
       quick: { type: 'boolean', default: false },
       save: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
+      keep: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   })
@@ -44,6 +47,7 @@ export function readOptions(args: readonly string[]): Options {
     peers: names ? peersNamed(names) : PEERS,
     save: values.save,
     profile: values.profile,
+    keep: values.keep,
     help: values.help,
   }
 }

@@ -1,9 +1,7 @@
 // Where the gateway's time goes: it alone, under --cpu-prof and the small GETs, and its functions by self time.
-//   node bench/profile.ts [--seconds N] [--keep FILE.cpuprofile]
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
 import { fullLoad } from './load/load.ts'
 import { CONNECTIONS, startPeer } from './measure.ts'
 import { PATHS, startOrigin } from './origin.ts'
@@ -19,12 +17,7 @@ const REPOSITORY = new URL('..', import.meta.url).href
 type CallFrame = { functionName: string; url: string; lineNumber: number }
 type CpuProfile = { nodes: { id: number; callFrame: CallFrame }[]; samples: number[]; timeDeltas: number[] }
 
-if (import.meta.main) {
-  const { values } = parseArgs({ options: { seconds: { type: 'string', default: '5' }, keep: { type: 'string' } } })
-  process.exitCode = await profile({ seconds: Number(values.seconds), ...(values.keep && { keep: values.keep }) })
-}
-
-export async function profile({ seconds, keep }: { seconds: number; keep?: string }): Promise<number> {
+export async function profile(seconds: number, keep: string | undefined): Promise<number> {
   const workshop = new Workshop()
   try {
     const { path, requestsPerSecond } = await record(workshop, seconds)

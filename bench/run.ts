@@ -25,7 +25,7 @@ async function main(): Promise<number> {
   const absent = missing(options.peers)
   if (absent.length > 0) return refuse(absent.join('\n'))
   try {
-    return options.profile ? await profile({ seconds: options.seconds }) : await bench(options)
+    return options.profile ? await profile(options.seconds, options.keep) : await bench(options)
   } catch (error) {
     if (process.exitCode === INTERRUPTED) return INTERRUPTED
     console.error(`\nFAILED: ${(error as Error).message}`)

@@ -13,6 +13,8 @@ export type Prepared = {
   readonly launch: Launch
   /** The file its access log goes to; measured runs check that every request left a line there. */
   readonly accessLog?: string | 'stdout'
+  /** Where it counts what it did; measured runs check that it is counting. */
+  readonly metricsUrl?: string
 }
 
 export type Peer = {

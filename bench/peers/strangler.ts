@@ -30,7 +30,8 @@ export function prepareStrangler(site: Site, nodeOptions: readonly string[]) {
   }
   const given = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value])
   const args = [...nodeOptions, COMMAND, 'serve', ...given]
-  return { launch: { command: process.execPath, args, env: { NODE_ENV: 'production' } }, accessLog }
+  const metricsUrl = `http://127.0.0.1:${site.adminPort}/metrics`
+  return { launch: { command: process.execPath, args, env: { NODE_ENV: 'production' } }, accessLog, metricsUrl }
 }
 
 function routes({ originPorts }: Site) {
