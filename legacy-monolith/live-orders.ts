@@ -9,6 +9,7 @@ import type { Shop } from './shop.ts'
 
 const MOST_MESSAGE_BYTES = 16 * 1024
 const GOING_AWAY = 1001
+const LONGEST_GOODBYE_MS = 2000
 
 export function attachLiveOrders(server: Server, shop: Shop): void {
   const sockets = new WebSocketServer({ noServer: true, maxPayload: MOST_MESSAGE_BYTES, perMessageDeflate: false })
@@ -30,7 +31,10 @@ function welcome(shop: Shop, socket: WebSocket, user: User): void {
   const stopListening = shop.feed.listen((event) => {
     if (event.userId === user.id || user.role === 'staff') say({ type: 'order', ...newsFor(user, event) })
   })
-  const stopServing = shop.closing.onClose(() => socket.close(GOING_AWAY, 'the shop is closing'))
+  const stopServing = shop.closing.onClose(() => {
+    socket.close(GOING_AWAY, 'the shop is closing')
+    setTimeout(() => socket.terminate(), LONGEST_GOODBYE_MS).unref()
+  })
   const heartbeat = setInterval(() => {
     if (!answered) return socket.terminate()
     answered = false
@@ -77,5 +81,6 @@ function pathOf(request: IncomingMessage): string {
 }
 
 function refuse(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy()) // whoever was refused shall not keep the connection
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\nx-served-by: monolith\r\n\r\n`)
 }

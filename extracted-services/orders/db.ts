@@ -1,0 +1,72 @@
+// The service's own database: how it is opened, what its tables are, and the few ways it is asked.
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+
+export type Db = DatabaseSync
+
+export function openDb(file: string): Db {
+  mkdirSync(dirname(file), { recursive: true })
+  const db = new DatabaseSync(file)
+  db.exec('PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 2000;')
+  db.exec(SCHEMA)
+  return db
+}
+
+// Every value reaches SQLite as a bound parameter; no statement is ever built from what a user sent.
+// The casts below are the one place where a row is believed to have the shape its statement says.
+export function one<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row | undefined {
+  return prepared(db, sql).get(...values) as unknown as Row | undefined
+}
+
+export function all<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row[] {
+  return prepared(db, sql).all(...values) as unknown as Row[]
+}
+
+/** Runs a statement that changes something, and answers with the new row's id. */
+export function run(db: Db, sql: string, ...values: SQLInputValue[]): number {
+  return Number(prepared(db, sql).run(...values).lastInsertRowid)
+}
+
+export function transaction<T>(db: Db, work: () => T): T {
+  db.exec('BEGIN IMMEDIATE')
+  try {
+    const result = work()
+    db.exec('COMMIT')
+    return result
+  } catch (error) {
+    db.exec('ROLLBACK')
+    throw error
+  }
+}
+
+const statements = new WeakMap<Db, Map<string, StatementSync>>()
+
+function prepared(db: Db, sql: string): StatementSync {
+  let known = statements.get(db)
+  if (!known) {
+    known = new Map()
+    statements.set(db, known)
+  }
+  let statement = known.get(sql)
+  if (!statement) {
+    statement = db.prepare(sql)
+    known.set(sql, statement)
+  }
+  return statement
+}
+
+const SCHEMA = `
+CREATE TABLE IF NOT EXISTS price_list (
+  product_id INTEGER PRIMARY KEY, name TEXT NOT NULL, unit_cents INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS orders (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, customer TEXT NOT NULL, status TEXT NOT NULL,
+  total_cents INTEGER NOT NULL, placed_at TEXT NOT NULL, updated_at TEXT NOT NULL, idempotency_key TEXT,
+  UNIQUE (customer, idempotency_key)
+) STRICT;
+CREATE TABLE IF NOT EXISTS order_items (
+  order_id INTEGER NOT NULL REFERENCES orders(id), position INTEGER NOT NULL, product_id INTEGER NOT NULL,
+  name TEXT NOT NULL, quantity INTEGER NOT NULL, unit_cents INTEGER NOT NULL, PRIMARY KEY (order_id, position)
+) STRICT;
+`

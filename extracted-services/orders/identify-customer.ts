@@ -1,0 +1,48 @@
+// Whose request is this? The monolith's cookie means nothing here, so one of three has to say it, in this order:
+//   1. the header x-user-id, set by the gateway, which drops it from requests of the outside world;
+//   2. the monolith, asked what session the cookie belongs to, if SESSION_URL says where;
+//   3. the cookie itself, when nobody can be asked: a customer is then a session, and sees what it ordered.
+import { createHash } from 'node:crypto'
+import type { IncomingHttpHeaders } from 'node:http'
+import { Problem } from './problem.ts'
+
+export type IdentifyCustomer = (headers: IncomingHttpHeaders) => Promise<string>
+
+const LONGEST_ANSWER_MS = 1000
+
+export function identifyCustomer(sessionUrl: string | undefined): IdentifyCustomer {
+  return async (headers) => {
+    const named = headers['x-user-id']
+    if (typeof named === 'string' && /^[\x21-\x7e]{1,128}$/.test(named)) return named
+    const cookie = sessionCookie(headers.cookie)
+    if (cookie === undefined) throw notSignedIn()
+    if (sessionUrl === undefined) return `session:${createHash('sha256').update(cookie).digest('hex').slice(0, 16)}`
+    return askMonolith(sessionUrl, cookie)
+  }
+}
+
+async function askMonolith(sessionUrl: string, cookie: string): Promise<string> {
+  const id = await sessionUser(sessionUrl, cookie).catch((error: unknown) => {
+    throw new Problem(503, 'sessions-unavailable', 'Who you are cannot be found out at the moment.', { cause: error })
+  })
+  if (id === undefined) throw notSignedIn()
+  return id
+}
+
+async function sessionUser(sessionUrl: string, cookie: string): Promise<string | undefined> {
+  const answer = await fetch(sessionUrl, {
+    headers: { cookie: `sid=${cookie}` },
+    signal: AbortSignal.timeout(LONGEST_ANSWER_MS),
+  })
+  if (!answer.ok) throw new Error(`${sessionUrl} answered ${answer.status}`)
+  const { user } = (await answer.json()) as { user: { id: number } | null } // the monolith's contract
+  return user ? String(user.id) : undefined
+}
+
+function sessionCookie(header: string | undefined): string | undefined {
+  return /(?:^|;)\s*sid=([\w-]{1,200})(?=\s*(?:;|$))/.exec(header ?? '')?.[1]
+}
+
+function notSignedIn(): Problem {
+  return new Problem(401, 'not-signed-in', 'Sign in first: POST /login.')
+}
