@@ -17,7 +17,7 @@ const BUG_LINE_EVERY_MS = 1000
 
 export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events {
   const missingFlags = new Set<string>()
-  const flagTrouble = new Set<string>()
+  const flagTrouble = new Map<string, string>()
   const bugLines = new Map<string, { at: number; unsaid: number }>()
 
   return {
@@ -52,10 +52,11 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     },
     flagsFailed({ source, error }) {
       metrics.flagsFailed(source)
-      // The poll fails every few seconds while the authority is down: once is enough to know.
-      if (flagTrouble.has(source)) return log.debug({ source, err: error }, 'flags still not read')
-      flagTrouble.add(source)
-      log.warn({ source, err: error }, 'flags not read: the last good ones stay')
+      const message = error instanceof Error ? error.message : String(error)
+      // A poll fails every few seconds while the authority is down: the same words again are not news.
+      const isNews = flagTrouble.get(source) !== message
+      flagTrouble.set(source, message)
+      log[isNews ? 'warn' : 'debug']({ source, error: message.split('\n') }, 'flags not read: the last good ones stay')
     },
     flagMissing({ flag, context }) {
       metrics.flagMissing(context)

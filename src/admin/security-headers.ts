@@ -1,0 +1,16 @@
+// What keeps a browser from being used against the admin surface.
+import type { RequestHandler } from 'express'
+
+const HEADERS = {
+  'Cache-Control': 'no-store',
+  'Content-Security-Policy': "default-src 'none'; frame-ancestors 'none'",
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Referrer-Policy': 'no-referrer',
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+} as const
+
+export const securityHeaders: RequestHandler = (_request, response, next) => {
+  response.set(HEADERS)
+  next()
+}

@@ -1,0 +1,94 @@
+// unleash-client's evaluation, opened just far enough.
+//
+// `Unleash.isEnabled` copies the context, makes closures and answers `false` for a flag it does not know. Its `client`
+// does the evaluation alone, and the class offers it to subclasses; what it needs of the context is added here.
+import type { EventEmitter } from 'node:events'
+import { type Context, Unleash, type UnleashConfig, UnleashEvents } from 'unleash-client'
+import type { FlagAnswer, FlagContext } from '../model/decision.ts'
+
+type Feature = NonNullable<ReturnType<Unleash['getFeatureToggleDefinition']>>
+type Strategy = NonNullable<Feature['strategies']>[number]
+
+export type EvaluatorListener = {
+  readonly onTrouble: (error: unknown) => void
+}
+
+export class Evaluator extends Unleash {
+  constructor(config: UnleashConfig, { onTrouble }: EvaluatorListener) {
+    super({ ...config, disableAutoStart: true, skipInstanceCountWarning: true })
+    // A listener of our own also keeps Unleash from printing errors to the console.
+    this.on(UnleashEvents.Error, onTrouble)
+    this.on(UnleashEvents.Warn, onTrouble)
+    this.client.on(UnleashEvents.Warn, onTrouble)
+  }
+
+  /** Synchronous and in memory. */
+  answer(flag: string, context: FlagContext): Exclude<FlagAnswer, 'stale'> {
+    if (this.find(flag) === undefined) {
+      this.count(flag, false)
+      return 'missing'
+    }
+    const isOn = this.client.isEnabled(flag, this.contextFor(context), never)
+    this.count(flag, isOn)
+    return isOn ? 'on' : 'off'
+  }
+
+  /** The flag's definition. unleash-client keeps flags in a plain object, where `constructor` is always found. */
+  find(flag: string): Feature | undefined {
+    const feature = this.getFeatureToggleDefinition(flag)
+    return feature !== undefined && feature.name === flag ? feature : undefined
+  }
+
+  /** Whether the flag is on whoever asks, somebody unknown included. */
+  isFullyOn(flag: string): boolean {
+    const feature = this.find(flag)
+    if (feature === undefined || !feature.enabled || feature.dependencies?.length) return false
+    if (!Array.isArray(feature.strategies)) return false
+    return feature.strategies.length === 0 || feature.strategies.some(isForEverybody)
+  }
+
+  /** What this strategy alone would say. */
+  allows(flag: string, strategy: Strategy, context: FlagContext): boolean {
+    const alone = { name: flag, enabled: true, strategies: [strategy] }
+    return this.client.isFeatureEnabled(alone, this.contextFor(context), never).enabled
+  }
+
+  /** Whether the flags that this one depends on are as it needs them. */
+  parentsAllow(feature: Feature, context: FlagContext): boolean {
+    return this.client.isParentDependencySatisfied(feature, this.contextFor(context))
+  }
+
+  override destroy(): void {
+    super.destroy()
+    // Stopping removes every listener; a request still under way that fails later would throw for want of one.
+    const { repository } = this as unknown as { readonly repository: EventEmitter }
+    repository.on(UnleashEvents.Error, ignore)
+  }
+
+  /** One literal of one shape; Unleash's types want absent fields rather than undefined ones, its code does not care. */
+  private contextFor(context: FlagContext): Context {
+    return {
+      appName: this.staticContext.appName,
+      environment: this.staticContext.environment,
+      userId: context.userId,
+      sessionId: context.sessionId,
+      remoteAddress: context.remoteAddress,
+      properties: context.properties,
+    } as Context
+  }
+}
+
+function isForEverybody({ name, parameters, constraints, segments }: Strategy): boolean {
+  if (constraints?.length || segments?.length) return false
+  if (name === 'default') return true
+  // A rollout that sticks to a field leaves out those who have no such field, also at a hundred percent.
+  const { rollout, stickiness }: { rollout?: unknown; stickiness?: unknown } = parameters ?? {}
+  if (name !== 'flexibleRollout' || !(Number(rollout) >= 100)) return false
+  return !stickiness || stickiness === 'default' || stickiness === 'random'
+}
+
+function never(): boolean {
+  return false
+}
+
+function ignore(): void {}

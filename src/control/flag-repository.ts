@@ -1,0 +1,48 @@
+// Where unleash-client finds flags that did not come from an Unleash: a set of them in memory, replaced whole.
+import { EventEmitter } from 'node:events'
+import type { ClientFeaturesResponse, UnleashConfig } from 'unleash-client'
+
+type RepositoryInterface = NonNullable<UnleashConfig['repository']>
+type Feature = ClientFeaturesResponse['features'][number]
+type Segment = NonNullable<ClientFeaturesResponse['segments']>[number]
+
+export class FlagRepository extends EventEmitter implements RepositoryInterface {
+  private readonly features: ReadonlyMap<string, Feature>
+  private readonly segments: ReadonlyMap<number, Segment>
+
+  constructor({ features, segments = [] }: ClientFeaturesResponse) {
+    super()
+    this.features = new Map(features.map((feature) => [feature.name, feature]))
+    this.segments = new Map(segments.map((segment) => [segment.id, segment]))
+  }
+
+  getToggle(name: string): Feature | undefined {
+    return this.features.get(name)
+  }
+
+  getToggles(): Feature[] {
+    return [...this.features.values()]
+  }
+
+  getTogglesWithSegmentData(): ReturnType<RepositoryInterface['getTogglesWithSegmentData']> {
+    return this.getToggles().map(({ strategies, ...feature }) => ({
+      ...feature,
+      ...(strategies && {
+        strategies: strategies.map(({ segments, ...strategy }) => ({
+          ...strategy,
+          ...(segments && { segments: segments.map((id) => this.getSegment(id)) }),
+        })),
+      }),
+    }))
+  }
+
+  getSegment(id: number): Segment | undefined {
+    return this.segments.get(id)
+  }
+
+  async start(): Promise<void> {}
+
+  stop(): void {
+    this.removeAllListeners()
+  }
+}

@@ -1,0 +1,73 @@
+// Flags: one engine, unleash-client's own evaluation, over two sources (file-flags.ts, unleash-flags.ts). A service
+// behind the gateway that asks Unleash with the same context gets the same answer.
+import type { FlagAnswer, FlagContext } from '../model/decision.ts'
+import type { FlagReader } from '../model/ports.ts'
+import type { Events } from '../telemetry/events.ts'
+import type { Evaluator } from './evaluator.ts'
+import { type FlagTrace, traceFlag } from './flag-trace.ts'
+
+export type Flags = FlagReader & {
+  /** Never rejects; without flags the answer is `stale` until there are some. */
+  readonly start: () => Promise<void>
+  readonly stop: () => Promise<void>
+  readonly status: () => FlagStatus
+  /** How the answer comes about: for `explain`. */
+  readonly trace: (flag: string, context: FlagContext) => FlagTrace
+}
+
+export type FlagStatus = {
+  readonly source: 'file' | 'unleash'
+  /** The file, or the URL without credentials. */
+  readonly location: string
+  readonly flags: number
+  /** How long the flags in use may have been out of date; undefined while none were ever read. */
+  readonly ageMs: number | undefined
+  /** No flags were ever read: everything is legacy. */
+  readonly stale: boolean
+  /** Why the flags could not be read the last time; undefined if they could. */
+  readonly trouble: string | undefined
+}
+
+/** Answers from whatever flags a source last gave it. */
+export type FlagEngine = FlagReader &
+  Pick<Flags, 'trace'> & {
+    readonly use: (evaluator: Evaluator) => void
+    readonly current: () => Evaluator | undefined
+  }
+
+export function flagEngine(events: Events): FlagEngine {
+  let current: Evaluator | undefined
+  let hasReportedBug = false
+
+  return { ask, isFullyOn, trace, use, current: () => current }
+
+  function ask(flag: string, context: FlagContext): FlagAnswer {
+    if (current === undefined) return 'stale'
+    try {
+      return current.answer(flag, context)
+    } catch (error) {
+      reportOnce(error)
+      return 'off'
+    }
+  }
+
+  function isFullyOn(flag: string): boolean {
+    return current?.isFullyOn(flag) ?? false
+  }
+
+  function trace(flag: string, context: FlagContext): FlagTrace {
+    return traceFlag(flag, context, current, ask(flag, context))
+  }
+
+  function use(evaluator: Evaluator): void {
+    current = evaluator
+    hasReportedBug = false
+  }
+
+  /** Every request would meet it: once per set of flags is enough. */
+  function reportOnce(error: unknown): void {
+    if (hasReportedBug) return
+    hasReportedBug = true
+    events.bug({ where: 'flag evaluation', error })
+  }
+}
