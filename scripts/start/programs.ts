@@ -1,0 +1,114 @@
+// What `npm start` starts, in this order, and where each listens. Every port can be moved by its environment variable.
+import { fileURLToPath } from 'node:url'
+
+export interface Program {
+  readonly name: string
+  readonly colour: number
+  readonly url: string
+  readonly about: string
+  readonly readyUrl: string
+  readonly listensOn: readonly Address[]
+  readonly args: readonly string[]
+  readonly env: Readonly<Record<string, string>>
+  /** How it is asked to stop. The gateway does not wait for a load balancer to notice when it is interrupted. */
+  readonly stopSignal: NodeJS.Signals
+}
+
+export interface Address {
+  readonly host: string
+  readonly port: number
+  readonly wantedFor: string
+  readonly variable: string
+}
+
+const HOST = '127.0.0.1'
+const CYAN = 36
+const GREEN = 32
+const MAGENTA = 35
+const YELLOW = 33
+
+export function programs(env: NodeJS.ProcessEnv): readonly Program[] {
+  const address = (variable: string, port: number, wantedFor: string): Address => {
+    return { host: HOST, port: readPort(variable, env[variable], port), wantedFor, variable }
+  }
+  const monolithAt = address('MONOLITH_PORT', 3000, 'monolith')
+  const catalogAt = address('CATALOG_PORT', 3001, 'catalog service')
+  const ordersAt = address('ORDERS_PORT', 3002, 'orders service')
+  const gatewayAt = address('STRANGLER_PORT', 8080, 'gateway')
+  const adminAt = address('STRANGLER_ADMIN_PORT', 8081, "gateway's admin surface")
+
+  return [
+    {
+      ...server('monolith', '../../legacy-monolith/server.ts', monolithAt),
+      colour: MAGENTA,
+      about: 'the shop itself: what no context owns stays here',
+    },
+    {
+      ...server('catalog', '../../extracted-services/catalog/server.ts', catalogAt),
+      colour: GREEN,
+      about: 'takes over catalog, by the flag migrate-catalog',
+    },
+    {
+      ...server('orders', '../../extracted-services/orders/server.ts', ordersAt, {
+        SESSION_URL: `${urlOf(monolithAt)}/api/session`,
+      }),
+      colour: YELLOW,
+      about: 'takes over orders, by the flag migrate-orders',
+    },
+    {
+      name: 'gateway',
+      colour: CYAN,
+      url: urlOf(gatewayAt),
+      about: `the shop as its customers see it; admin on ${urlOf(adminAt)} (/readyz, /metrics)`,
+      readyUrl: `${urlOf(adminAt)}/readyz`,
+      listensOn: [gatewayAt, adminAt],
+      args: [
+        pathOf('../../bin/strangler.js'),
+        'serve',
+        ...['--config', pathOf('../../routes.config.ts'), '--flags', pathOf('../../flags.json')],
+        ...[
+          '--host',
+          HOST,
+          '--port',
+          String(gatewayAt.port),
+          '--admin-host',
+          HOST,
+          '--admin-port',
+          String(adminAt.port),
+        ],
+        ...['--access-log', env.STRANGLER_ACCESS_LOG ?? '-'],
+      ],
+      env: { MONOLITH_URL: urlOf(monolithAt), CATALOG_URL: urlOf(catalogAt), ORDERS_URL: urlOf(ordersAt) },
+      stopSignal: 'SIGINT',
+    },
+  ]
+}
+
+function server(name: string, file: string, at: Address, env: Record<string, string> = {}) {
+  return {
+    name,
+    url: urlOf(at),
+    readyUrl: `${urlOf(at)}/healthz`,
+    listensOn: [at],
+    args: [pathOf(file)],
+    env: { HOST: at.host, PORT: String(at.port), ...env },
+    stopSignal: 'SIGTERM',
+  } as const
+}
+
+function readPort(variable: string, value: string | undefined, otherwise: number): number {
+  if (value === undefined || value === '') return otherwise
+  const port = /^\d{1,5}$/.test(value) ? Number(value) : 0
+  if (port < 1 || port > 65_535) throw new PortMistake(`${variable} is "${value}", which is not a port: 1 to 65535.`)
+  return port
+}
+
+export class PortMistake extends Error {}
+
+function urlOf({ host, port }: Address): string {
+  return `http://${host}:${port}`
+}
+
+function pathOf(file: string): string {
+  return fileURLToPath(new URL(file, import.meta.url))
+}

@@ -1,0 +1,50 @@
+// A line of a program's log as a person reads it. The gateway writes JSON, the others write sentences.
+
+export function readableLine(line: string): string {
+  const entry = line.startsWith('{') ? parsed(line) : undefined
+  return printable(entry === undefined ? line : isRequest(entry) ? requestLine(entry) : logLine(entry))
+}
+
+type Entry = Readonly<Record<string, unknown>>
+
+/** `GET /products 200 service (flag) 3.1 ms` and whatever went wrong. */
+function requestLine(entry: Entry): string {
+  const decided =
+    entry.side === undefined ? '' : ` ${entry.side}${entry.reason === undefined ? '' : ` (${entry.reason})`}`
+  const took = typeof entry.durationMs === 'number' ? ` ${entry.durationMs.toFixed(1)} ms` : ''
+  const trouble = ['failure', 'error', 'fellBack'].filter((key) => entry[key] !== undefined)
+  return `${entry.method} ${entry.path} ${entry.status}${decided}${took}${trouble.map((key) => ` ${key}=${shown(entry[key])}`).join('')}`
+}
+
+function logLine({ level, time: _time, msg, ...facts }: Entry): string {
+  const told = Object.entries(facts).map(([key, value]) => ` ${key}=${shown(value)}`)
+  const loud =
+    level === undefined || level === 'info' || level === 30
+      ? ''
+      : `${String(LEVELS[Number(level)] ?? level).toUpperCase()} `
+  return `${loud}${msg ?? ''}${told.join('')}`
+}
+
+const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 40: 'warn', 50: 'error', 60: 'fatal' }
+
+function isRequest(entry: Entry): boolean {
+  return typeof entry.method === 'string' && typeof entry.path === 'string' && typeof entry.status === 'number'
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value)
+}
+
+function parsed(line: string): Entry | undefined {
+  try {
+    return JSON.parse(line)
+  } catch {
+    return undefined
+  }
+}
+
+/** What a client can put into a path must not steer the terminal of whoever reads the log. */
+function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd')
+}
