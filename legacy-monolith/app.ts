@@ -51,6 +51,7 @@ const commonHeaders: RequestHandler = (_request, response, next) => {
 /** One line a request, without the query: search words and tokens are nobody's business. */
 function accessLog(log: AppOptions['log']): RequestHandler {
   return (request, response, next) => {
+    if (request.path === '/healthz') return next() // asked every few seconds, and of no interest
     const arrivedAt = performance.now()
     response.on('close', () => {
       const status = response.writableFinished ? response.statusCode : `${response.statusCode} (cut off)`
