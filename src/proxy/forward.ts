@@ -41,6 +41,8 @@ export type ForwardDependencies = {
 
 /** What a client may wait at most after its answer, in milliseconds, while it is still sending. */
 const LINGER_MS = 2000
+/** Below this a copy costs less than a second buffer in the system call. */
+const SMALL_BODY_BYTES = 4096
 /** Informational responses per request; a server that never stops sending them is cut (F17). */
 const MOST_INFORMATIONAL = 32
 
@@ -230,10 +232,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    const { response } = this.#its
+    const isSmall = !this.#hasBody && chunk.length <= SMALL_BODY_BYTES
     this.#hasBody = true
     this.#responseBytes += chunk.length
-    const { response } = this.#its
-    if (!response.write(chunk)) {
+    // As latin1 text, which is one byte a character, Node sends head and body as one string in one write.
+    if (!(isSmall ? response.write(chunk.toString('latin1'), 'latin1') : response.write(chunk))) {
       if (response.listenerCount('drain') === 0) response.on('drain', onDrain)
       this.#isBlocked = true
       controller.pause()
@@ -371,7 +375,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   sweep(elapsedMs: number): void {
     const { clientIdleMs, minimumRate, rateGraceMs } = this.#its.snapshot.limits
     const body = this.#body
-    if (body !== undefined && body.isWaitingForClient && !this.#isAnswered) {
+    if (body?.isWaitingForClient && !this.#isAnswered) {
       body.waitedMs += elapsedMs
       if (isTooSlow(body.bytes, body.waitedMs, minimumRate, rateGraceMs) || body.silentMs(elapsedMs) > clientIdleMs) {
         body.destroy(new RequestBodyError('slow-request'))

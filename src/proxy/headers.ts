@@ -1,6 +1,6 @@
 // Fields in both directions, as pure functions: what goes to an upstream and what comes back to the client.
 import type { Identity } from '../model/decision.ts'
-import type { HeaderList, RequestHead } from '../model/request-head.ts'
+import type { RequestHead } from '../model/request-head.ts'
 import type { Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 

@@ -100,9 +100,9 @@ function normaliseEscapes(path: string): string | Refusal {
   if (/%(?![0-9A-Fa-f]{2})/.test(path)) return bad('a "%" that begins no escape')
   if (/%(?:[01][0-9A-Fa-f]|7[Ff])/.test(path)) return bad('an escaped control character')
   if (OVERLONG.test(path)) return bad('an overlong UTF-8 sequence')
-  return path.replace(/%[0-9A-Fa-f]{2}/g, (escape) => {
-    const char = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
-    return /[A-Za-z0-9._~-]/.test(char) ? char : escape.toUpperCase()
+  return path.replace(/%[0-9A-Fa-f]{2}/g, (encoded) => {
+    const char = String.fromCharCode(Number.parseInt(encoded.slice(1), 16))
+    return /[A-Za-z0-9._~-]/.test(char) ? char : encoded.toUpperCase()
   })
 }
 

@@ -114,6 +114,16 @@ export class Upstreams implements HealthReader {
     if (forMs > 0) this.#events.addressEjected({ upstream: upstream.name, address: address.url, why, forMs })
   }
 
+  /** For /readyz: how many addresses of each upstream may be asked now. */
+  summary(): { name: string; available: number; addresses: number }[] {
+    const now = this.#now()
+    return [...this.#byKey.values()].map(({ upstream, addresses }) => ({
+      name: upstream.name,
+      available: addresses.filter(({ health }) => health.isAvailable(now)).length,
+      addresses: addresses.length,
+    }))
+  }
+
   /** For the metrics: one row an address. */
   readings(): {
     upstream: string

@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+// The command. Plain JavaScript, so that a Node that is too old can still say so.
+import { spawn } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+
+const OLDEST = 24
+
+if (Number(process.versions.node.split('.')[0]) >= OLDEST) {
+  const { load } = await import('./load.js')
+  const { main } = load('cli/main')
+  await main(process.argv.slice(2))
+} else {
+  const newer = installedNode()
+  if (newer === undefined) {
+    console.error(
+      `strangler needs Node ${OLDEST} or newer and this is ${process.version}: install it from https://nodejs.org, or add it to your project with "npm install --save-dev node@${OLDEST}".`,
+    )
+    process.exit(1)
+  }
+  runWith(newer)
+}
+
+/** The same command on another Node: signals go on to it, and it ends as it ends. */
+function runWith(node) {
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal))
+  child.on('exit', (code, signal) => process.exit(signal === null ? code : 1))
+}
+
+/** The runtime that came with `npm install`, if the project has one. */
+function installedNode() {
+  for (const from of [import.meta.url, `${process.cwd()}/package.json`]) {
+    try {
+      return createRequire(from).resolve('node/bin/node')
+    } catch {
+      // Not installed there: look in the next place.
+    }
+  }
+  return undefined
+}

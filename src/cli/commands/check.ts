@@ -1,0 +1,42 @@
+// `strangler check`: says whether a config can be used, and everything that is wrong with it.
+import { loadConfig } from '../../config/load.ts'
+import { format } from '../../config/mistake.ts'
+import type { Command } from '../main.ts'
+import { argumentsFor, describe, readOptions } from '../options.ts'
+import { parse } from '../parse.ts'
+
+export const check: Command = {
+  summary: 'checks a config and lists every mistake in it',
+  help: `strangler check: checks a config and lists every mistake in it
+
+Usage: strangler check [--config FILE] [--json]
+
+${describe(['config'])}
+  --json                  the result as JSON
+
+Exits 0 if the config can be used, 1 if it cannot.
+`,
+  run: async (args) => {
+    const { values } = parse(args, { ...argumentsFor(['config']), json: { type: 'boolean' } }, 0)
+    const { config: file } = readOptions(values)
+    const loaded = await loadConfig(file)
+    if (values.json === true) {
+      const result = loaded.ok ? { ok: true, file, mistakes: [] } : { ok: false, file, mistakes: loaded.mistakes }
+      process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`)
+    } else if (loaded.ok) {
+      const { contexts, services } = loaded.config
+      const routes = [...contexts.values()].reduce((sum, context) => sum + context.routes.length, 0)
+      process.stdout.write(
+        `${file} is good: ${count(contexts.size, 'context')}, ${count(routes, 'route')}, ${count(services.size, 'service')}\n`,
+      )
+    } else {
+      const { mistakes } = loaded
+      process.stderr.write(`${file}: ${count(mistakes.length, 'mistake')}\n${format(mistakes)}\n`)
+    }
+    return loaded.ok ? 0 : 1
+  },
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`
+}

@@ -1,0 +1,69 @@
+// `strangler serve`: runs a gateway until it is told to stop.
+import { format } from '../../config/mistake.ts'
+import type { Options } from '../../config/options.ts'
+import { ConfigError, type Gateway, startGateway } from '../../gateway.ts'
+import type { Command } from '../main.ts'
+import { argumentsFor, describe, FLAGGED, readOptions } from '../options.ts'
+import { parse } from '../parse.ts'
+
+export const serve: Command = {
+  summary: 'runs the gateway',
+  help: `strangler serve: runs the gateway
+
+Usage: strangler serve [options]
+
+${describe(FLAGGED)}
+
+In the environment only:
+${describe(['cookieSecret', 'unleashUrl', 'unleashToken', 'unleashAppName', 'noColor'])}
+
+The config and the flags are watched: a good edit is applied at once to new requests, a bad one is
+reported and the last good one stays.
+
+Signals: SIGTERM drains (/readyz fails, then the listener closes, then what is in flight finishes) and
+exits 0; SIGINT does so without waiting for a load balancer; a second one of either exits at once;
+SIGHUP opens the log files anew.
+`,
+  run: async (args) => {
+    const { values } = parse(args, argumentsFor(FLAGGED), 0)
+    const options = readOptions(values)
+    let gateway: Gateway
+    try {
+      gateway = await startGateway(options)
+    } catch (error) {
+      process.stderr.write(`strangler serve: ${explainStart(error, options)}\n`)
+      return 1
+    }
+    return stopped(gateway)
+  },
+}
+
+/** Resolves to the exit code once the gateway has stopped. */
+function stopped(gateway: Gateway): Promise<number> {
+  return new Promise((resolve) => {
+    let isStopping = false
+    const stop = (signal: NodeJS.Signals) => {
+      if (isStopping) process.exit(1)
+      isStopping = true
+      void gateway.stop(signal).then(() => resolve(0))
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+    process.on('SIGHUP', () => gateway.reopenLogs())
+  })
+}
+
+/** What kept the gateway from starting, in one sentence that says what to do. */
+function explainStart(error: unknown, { host, port, adminHost, adminPort }: Options): string {
+  if (error instanceof ConfigError) return `${error.message}\n${format(error.mistakes)}`
+  const { code, port: failed } = error as NodeJS.ErrnoException & { port?: number }
+  const isAdmin = failed === adminPort
+  const where = isAdmin ? `${adminHost}:${adminPort}` : `${host}:${port}`
+  const option = isAdmin ? '--admin-port' : '--port'
+  if (code === 'EADDRINUSE') return `${where} is taken by another process; stop it, or choose another ${option}`
+  if (code === 'EACCES')
+    return `${where} needs privileges; choose an ${option} above 1023, or grant cap_net_bind_service`
+  if (code === 'EADDRNOTAVAIL')
+    return `${where} is no address of this machine; choose another ${option.replace('port', 'host')}`
+  throw error
+}

@@ -1,0 +1,49 @@
+// The options that serve and explain share, from the command line and the environment.
+import type { ParseArgsOptionsConfig } from 'node:util'
+import { readEnv } from '../config/env.ts'
+import { format } from '../config/mistake.ts'
+import { mergeOptions, OPTIONS, type OptionFacts, type Options, type WrittenOptions } from '../config/options.ts'
+import { UsageError } from './usage-error.ts'
+
+type Name = keyof typeof OPTIONS
+
+/** The names of options that have a flag on the command line. */
+export const FLAGGED = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) !== undefined)
+
+/** `parseArgs` configuration for some of the options. */
+export function argumentsFor(names: readonly Name[]): ParseArgsOptionsConfig {
+  return Object.fromEntries(names.map((name) => [flagOf(name)?.slice(2) ?? name, { type: 'string' as const }]))
+}
+
+/** @throws {UsageError} with every mistake in what was written */
+export function readOptions(values: Readonly<Record<string, unknown>>): Options {
+  const commandLine: WrittenOptions = Object.fromEntries(
+    FLAGGED.flatMap((name) => {
+      const value = values[flagOf(name)?.slice(2) ?? name]
+      return typeof value === 'string' ? [[name, value]] : []
+    }),
+  )
+  const environment = readEnv()
+  const merged = mergeOptions(commandLine, environment.written)
+  if (!merged.ok || environment.mistakes.length > 0) {
+    const mistakes = [...(merged.ok ? [] : merged.mistakes), ...environment.mistakes]
+    throw new UsageError(`${mistakes.length === 1 ? '' : '\n'}${format(mistakes)}`)
+  }
+  return merged.options
+}
+
+/** The manual's lines for some of the options. */
+export function describe(names: readonly Name[]): string {
+  return names
+    .map((name) => {
+      const { flag, variable, value, meaning, fallback }: OptionFacts = OPTIONS[name]
+      const default_ = fallback === undefined ? '' : ` (default ${fallback})`
+      return `  ${(flag === undefined ? '' : `${flag} ${value}`).padEnd(24)}${meaning}${default_}\n${' '.repeat(26)}${variable}`
+    })
+    .join('\n')
+}
+
+function flagOf(name: Name): string | undefined {
+  const facts: OptionFacts = OPTIONS[name]
+  return facts.flag
+}

@@ -1,0 +1,134 @@
+// The same identify, match and decide as a request meets, without a socket: for `strangler explain`. A composition
+// root like gateway.ts, for a gateway that serves nobody.
+import { compile } from './config/compile.ts'
+import { loadConfig } from './config/load.ts'
+import type { Options } from './config/options.ts'
+import type { FlagTrace } from './control/flag-trace.ts'
+import { ConfigError, createFlags } from './gateway.ts'
+import { type Identity, REASONS, type Reason } from './model/decision.ts'
+import { FAILURES, type Failure } from './model/outcome.ts'
+import type { RequestHead } from './model/request-head.ts'
+import type { RouteMatch, Side } from './model/route.ts'
+import type { Snapshot } from './model/snapshot.ts'
+import { decide, flagContext } from './proxy/decide.ts'
+import { matchRoute } from './proxy/match-route.ts'
+import { upstreamPath } from './proxy/path.ts'
+import { readHead } from './proxy/read-head.ts'
+import { Refusal } from './proxy/refusal.ts'
+import { systemClock, systemRandom } from './runtime.ts'
+import { quietEvents } from './telemetry/quiet-events.ts'
+
+/** A request to be explained; at most one of the three ids is looked at, in this order. */
+export type Asked = {
+  readonly method: string
+  readonly target: string
+  readonly host: string
+  readonly address: string
+  readonly user: string | undefined
+  readonly session: string | undefined
+  readonly anonymous: string | undefined
+}
+
+export type Explained =
+  | {
+      readonly kind: 'refused'
+      readonly request: string
+      readonly failure: Failure
+      readonly status: number
+      readonly detail: string
+    }
+  | {
+      readonly kind: 'decided'
+      readonly request: string
+      /** The normal form, which is decided on and sent on. */
+      readonly path: string
+      readonly route: string
+      readonly context: { readonly name: string; readonly owner: string } | undefined
+      readonly identity: Identity
+      readonly flag: FlagTrace | undefined
+      readonly side: Side
+      readonly reason: Reason
+      readonly because: string
+      readonly url: string
+      readonly fallback: boolean
+    }
+
+/**
+ * Explains one request by the config and the flags as they are now. Health is a running gateway's knowledge, so every
+ * address counts as available here.
+ *
+ * @throws {ConfigError} if the config cannot be used
+ */
+export async function explainRequest(options: Options, asked: Asked): Promise<Explained> {
+  const loaded = await loadConfig(options.config)
+  if (!loaded.ok) throw new ConfigError(options.config, loaded.mistakes)
+  const snapshot: Snapshot = { ...compile(loaded.config), generation: 1 }
+  const flags = createFlags(options, quietEvents, systemClock)
+  await flags.start()
+  try {
+    const request = `${asked.method} ${asked.target}`
+    const head = headOf(asked, snapshot)
+    if (head instanceof Refusal) {
+      return {
+        kind: 'refused',
+        request,
+        failure: head.failure,
+        status: FAILURES[head.failure].status,
+        detail: head.detail,
+      }
+    }
+    const identity = identityOf(asked, snapshot)
+    const match = matchRoute(head, snapshot)
+    const { route } = match
+    const decision = decide({ head, route, identity, flags, health: { isAvailable: () => true } })
+    const { context } = route
+    return {
+      kind: 'decided',
+      request,
+      path: head.path,
+      route: route.pattern,
+      context: context && { name: context.name, owner: context.owner },
+      identity,
+      flag: context && flags.trace(context.flag, flagContext(head, identity, context)),
+      side: decision.side,
+      reason: decision.reason,
+      because: REASONS[decision.reason],
+      url: urlOf(head, match, decision.side, snapshot),
+      fallback: decision.fallback,
+    }
+  } finally {
+    await flags.stop()
+  }
+}
+
+function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): RequestHead | Refusal {
+  const raw = {
+    method,
+    target,
+    minorVersion: 1,
+    rawHeaders: ['Host', host],
+    peerAddress: address,
+    secure: false,
+  } as const
+  return readHead(raw, snapshot.limits, undefined)
+}
+
+function identityOf({ address, user, session, anonymous }: Asked, snapshot: Snapshot): Identity {
+  const shared = { clientAddress: address, secure: false, requestId: '', isNew: false }
+  if (user !== undefined) return { ...shared, kind: 'user', key: user }
+  if (session !== undefined) return { ...shared, kind: 'session', key: session }
+  if (anonymous !== undefined) return { ...shared, kind: 'anonymous', key: anonymous }
+  switch (snapshot.identity.anonymous) {
+    case 'legacy':
+      return { ...shared, kind: 'none', key: '' }
+    case 'ip':
+      return { ...shared, kind: 'address', key: address }
+    case 'cookie':
+      return { ...shared, kind: 'anonymous', key: systemRandom().hex(16), isNew: true }
+  }
+}
+
+function urlOf(head: RequestHead, match: RouteMatch, side: Side, snapshot: Snapshot): string {
+  const upstream = side === 'service' ? match.route.context?.service : snapshot.legacy
+  return `${upstream?.urls[0] ?? ''}${upstreamPath(head, match, side)}`
+}
