@@ -10,6 +10,7 @@ export const USAGE = `Usage: npm run bench -- [options]
   --quick         for a developer at work: strangler, nginx, express and direct, 2 rounds of 3 s
   --save          keep what is printed as bench/RESULTS.md
   --profile       only the gateway, under --cpu-prof: the functions that cost the most
+  --download      with --profile: the 1 MiB download instead of the small GETs
   --keep FILE     with --profile: keep the .cpuprofile, for the browser's developer tools
   --help`
 
@@ -19,6 +20,7 @@ export type Options = {
   readonly peers: readonly Peer[]
   readonly save: boolean
   readonly profile: boolean
+  readonly download: boolean
   readonly keep: string | undefined
   readonly help: boolean
 }
@@ -36,6 +38,7 @@ export function readOptions(args: readonly string[]): Options {
       quick: { type: 'boolean', default: false },
       save: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
+      download: { type: 'boolean', default: false },
       keep: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
@@ -47,6 +50,7 @@ export function readOptions(args: readonly string[]): Options {
     peers: names ? peersNamed(names) : PEERS,
     save: values.save,
     profile: values.profile,
+    download: values.download,
     keep: values.keep,
     help: values.help,
   }

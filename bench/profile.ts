@@ -1,4 +1,4 @@
-// Where the gateway's time goes: it alone, under --cpu-prof and the small GETs, and its functions by self time.
+// Where the gateway's time goes: it alone, under --cpu-prof and load, and its functions by self time.
 import { copyFileSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -11,33 +11,46 @@ import { type Running, Workshop } from './workshop.ts'
 
 const ROWS = 45
 const SAMPLE_EVERY_US = 250
+const WARM_UP_SECONDS = 2
 const LONGEST_EXIT_MS = 30_000
 const REPOSITORY = new URL('..', import.meta.url).href
 
 type CallFrame = { functionName: string; url: string; lineNumber: number }
 type CpuProfile = { nodes: { id: number; callFrame: CallFrame }[]; samples: number[]; timeDeltas: number[] }
 
-export async function profile(seconds: number, keep: string | undefined): Promise<number> {
+export type Subject = {
+  readonly seconds: number
+  readonly workload: keyof typeof PATHS
+  readonly keep: string | undefined
+}
+
+export async function profile({ seconds, workload, keep }: Subject): Promise<number> {
   const workshop = new Workshop()
   try {
-    const { path, requestsPerSecond } = await record(workshop, seconds)
+    const { path, requestsPerSecond, fromUs } = await record(workshop, workload, seconds)
     if (keep) copyFileSync(path, keep)
-    console.log(`${requestsPerSecond} requests/s under the profiler\n`)
-    console.log(selfTimes(JSON.parse(readFileSync(path, 'utf8'))))
+    console.log(`${requestsPerSecond} requests/s under the profiler`)
+    console.log(selfTimes(JSON.parse(readFileSync(path, 'utf8')), fromUs))
     return 0
   } finally {
     workshop.clear()
   }
 }
 
-async function record(workshop: Workshop, seconds: number) {
+async function record(workshop: Workshop, workload: Subject['workload'], seconds: number) {
   const directory = workshop.newDirectory('profile')
-  const subject = await startPeer(workshop, await startOrigin(workshop), underProfiler(directory))
-  const load = await fullLoad(workshop, subject.baseUrl + PATHS.json, CONNECTIONS.json, seconds)
-  await endWithProfile(subject.running!)
+  const origin = await startOrigin(workshop)
+  const launchedAt = performance.now()
+  const gateway = await startPeer(workshop, origin, underProfiler(directory))
+  const load = (forSeconds: number) =>
+    fullLoad(workshop, gateway.baseUrl + PATHS[workload], CONNECTIONS[workload], forSeconds)
+  await load(WARM_UP_SECONDS)
+  const fromUs = (performance.now() - launchedAt) * 1000
+  const { requests, seconds: measuredSeconds } = await load(seconds)
+  await endWithProfile(gateway.running!)
   const file = readdirSync(directory).find((name) => name.endsWith('.cpuprofile'))
-  if (!file) throw new Error(`the gateway left no profile\n${subject.running!.lastWords()}`)
-  return { path: join(directory, file), requestsPerSecond: Math.round(load.requests / load.seconds) }
+  if (!file) throw new Error(`the gateway left no profile\n${gateway.running!.lastWords()}`)
+  return { path: join(directory, file), requestsPerSecond: Math.round(requests / measuredSeconds), fromUs }
 }
 
 // The profile is written as the process exits, so it is asked to, and asked again, which ends a drain at once.
@@ -53,19 +66,38 @@ function underProfiler(directory: string): Peer {
   return { ...strangler, prepare: (site) => prepareStrangler(site, options) }
 }
 
-/** Pure: the rows of the table, the most expensive function first; idle time is left out of the shares. */
-export function selfTimes({ nodes, samples, timeDeltas }: CpuProfile): string {
-  const whereIs = new Map(nodes.map(({ id, callFrame }) => [id, placeOf(callFrame)]))
-  const selfUs = new Map<string, number>()
+/** The most expensive functions first, and before them the rooms and packages they belong to; idle time and the start are left out. */
+export function selfTimes({ nodes, samples, timeDeltas }: CpuProfile, fromUs: number): string {
+  const frameOf = new Map(nodes.map(({ id, callFrame }) => [id, callFrame]))
+  const [byGroup, byPlace] = [new Map<string, number>(), new Map<string, number>()]
+  let [clockUs, totalUs] = [0, 0]
   samples.forEach((id, n) => {
-    const place = whereIs.get(id)!
-    selfUs.set(place, (selfUs.get(place) ?? 0) + timeDeltas[n]!)
+    const us = timeDeltas[n]!
+    const frame = frameOf.get(id)!
+    clockUs += us
+    if (clockUs < fromUs || frame.functionName === '(idle)') return
+    totalUs += us
+    add(byGroup, groupOf(frame), us)
+    add(byPlace, placeOf(frame), us)
   })
-  selfUs.delete('(idle)')
-  const total = [...selfUs.values()].reduce((sum, us) => sum + us, 0)
-  const rows = [...selfUs].toSorted((a, b) => b[1] - a[1]).slice(0, ROWS)
-  const lines = rows.map(([place, us]) => `${((us / total) * 100).toFixed(1).padStart(5)} %  ${place}`)
-  return [`Self time of ${(total / 1e6).toFixed(1)} s that were not idle, start included:`, ...lines].join('\n')
+  return `\n${shares(byGroup, totalUs)}\n\n${shares(byPlace, totalUs)}`
+}
+
+function add(sums: Map<string, number>, key: string, us: number): void {
+  sums.set(key, (sums.get(key) ?? 0) + us)
+}
+
+function shares(sums: ReadonlyMap<string, number>, totalUs: number): string {
+  const rows = [...sums].toSorted((a, b) => b[1] - a[1]).slice(0, ROWS)
+  return rows.map(([what, us]) => `${((us / totalUs) * 100).toFixed(1).padStart(5)} %  ${what}`).join('\n')
+}
+
+function groupOf({ functionName, url }: CallFrame): string {
+  if (url === '') return functionName.startsWith('(') ? functionName : 'native code and system calls'
+  if (url.startsWith('node:')) return 'node:*'
+  if (url.startsWith('wasm:')) return 'wasm (undici parses HTTP in it)'
+  const packageName = /^.*node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1]
+  return packageName ?? url.replace(REPOSITORY, '').replace(/\/[^/]*$/, '/')
 }
 
 function placeOf({ functionName, url, lineNumber }: CallFrame): string {

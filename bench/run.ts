@@ -25,7 +25,9 @@ async function main(): Promise<number> {
   const absent = missing(options.peers)
   if (absent.length > 0) return refuse(absent.join('\n'))
   try {
-    return options.profile ? await profile(options.seconds, options.keep) : await bench(options)
+    return options.profile
+      ? await profile({ ...options, workload: options.download ? 'download' : 'json' })
+      : await bench(options)
   } catch (error) {
     if (process.exitCode === INTERRUPTED) return INTERRUPTED
     console.error(`\nFAILED: ${(error as Error).message}`)
