@@ -10,16 +10,26 @@ type Feature = NonNullable<ReturnType<Unleash['getFeatureToggleDefinition']>>
 type Strategy = NonNullable<Feature['strategies']>[number]
 
 export type EvaluatorListener = {
+  /** Flags could not be read or understood. */
   readonly onTrouble: (error: unknown) => void
+  /** What changes no flag: a strategy that this client does not have, usage counts that did not get through. */
+  readonly onSideTrouble: (part: 'evaluation' | 'usage counts', error: unknown) => void
 }
 
+/** Unleash reports through one event what comes from several parts of it, and only one of them reads flags. */
+type Parts = { readonly repository: EventEmitter; readonly metrics: EventEmitter }
+
 export class Evaluator extends Unleash {
-  constructor(config: UnleashConfig, { onTrouble }: EvaluatorListener) {
+  constructor(config: UnleashConfig, { onTrouble, onSideTrouble }: EvaluatorListener) {
     super({ ...config, disableAutoStart: true, skipInstanceCountWarning: true })
-    // A listener of our own also keeps Unleash from printing errors to the console.
-    this.on(UnleashEvents.Error, onTrouble)
-    this.on(UnleashEvents.Warn, onTrouble)
-    this.client.on(UnleashEvents.Warn, onTrouble)
+    // Without a listener of ours, Unleash prints errors to the console.
+    this.on(UnleashEvents.Error, ignore)
+    const { repository, metrics } = this.parts()
+    for (const event of [UnleashEvents.Error, UnleashEvents.Warn]) {
+      repository.on(event, onTrouble)
+      this.client.on(event, (error) => onSideTrouble('evaluation', error))
+      metrics.on(event, (error) => onSideTrouble('usage counts', error))
+    }
   }
 
   /** Synchronous and in memory. */
@@ -61,8 +71,11 @@ export class Evaluator extends Unleash {
   override destroy(): void {
     super.destroy()
     // Stopping removes every listener; a request still under way that fails later would throw for want of one.
-    const { repository } = this as unknown as { readonly repository: EventEmitter }
-    repository.on(UnleashEvents.Error, ignore)
+    this.parts().repository.on(UnleashEvents.Error, ignore)
+  }
+
+  private parts(): Parts {
+    return this as unknown as Parts
   }
 
   /** One literal of one shape; Unleash's types want absent fields rather than undefined ones, its code does not care. */

@@ -70,7 +70,12 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
     if (text === lastText && trouble === undefined) return
     const flagSet = parseFlagFile(file, text)
     const repository = new FlagRepository(flagSet)
-    engine.use(new Evaluator({ ...NO_SERVER, repository }, { onTrouble: report }))
+    engine.use(
+      new Evaluator(
+        { ...NO_SERVER, repository },
+        { onTrouble: report, onSideTrouble: (_part, error) => report(error) },
+      ),
+    )
     lastText = text
     flags = flagSet.features.length
     trouble = undefined

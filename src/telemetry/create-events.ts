@@ -1,6 +1,7 @@
 // What every event does: the counters it raises and the line it writes, in one place.
 import type { Logger } from 'pino'
 import type { Clock } from '../model/ports.ts'
+import type { Context } from '../model/route.ts'
 import type { AccessLog } from './access-log.ts'
 import type { Events } from './events.ts'
 import type { Metrics } from './metrics.ts'
@@ -23,6 +24,7 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
   return {
     requestFinished(facts) {
       metrics.requestFinished(facts)
+      if (facts.decision.reason === 'flag-missing') flagMissing(facts.route.context)
       accessLog?.request(facts)
     },
     requestRefused(facts) {
@@ -46,23 +48,18 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     },
 
     flagsRead({ source, flags }) {
+      metrics.flagsRead()
       missingFlags.clear()
       const recovered = flagTrouble.delete(source)
       log.info({ source, flags }, recovered ? 'flags read again' : 'flags read')
     },
     flagsFailed({ source, error }) {
-      metrics.flagsFailed(source)
+      metrics.flagsFailed()
       const message = error instanceof Error ? error.message : String(error)
       // A poll fails every few seconds while the authority is down: the same words again are not news.
       const isNews = flagTrouble.get(source) !== message
       flagTrouble.set(source, message)
       log[isNews ? 'warn' : 'debug']({ source, error: message.split('\n') }, 'flags not read: the last good ones stay')
-    },
-    flagMissing({ flag, context }) {
-      metrics.flagMissing(context)
-      if (missingFlags.has(flag)) return
-      missingFlags.add(flag)
-      log.warn({ flag, context }, `flag "${flag}" is not known to the flag authority: its context stays with legacy`)
     },
 
     addressEjected(facts) {
@@ -74,6 +71,9 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     listening: (facts) => log.info(facts, `${facts.what} listens on ${facts.address}:${facts.port}`),
     drainStarted: (facts) => log.info(facts, 'draining'),
     drainFinished: (facts) => log.info(facts, 'drained'),
+    stateNotKept({ file, error }) {
+      log.warn({ file, err: error }, 'state cannot be written: it will not outlive this process')
+    },
     bug({ where, error }) {
       metrics.bug()
       const last = bugLines.get(where)
@@ -81,5 +81,14 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
       bugLines.set(where, { at: clock.now(), unsaid: 0 })
       log.error({ where, err: error, unsaid: last?.unsaid }, `bug in ${where}`)
     },
+  }
+
+  function flagMissing(context: Context | undefined): void {
+    if (context === undefined) return
+    metrics.flagMissing(context.name)
+    if (missingFlags.has(context.flag)) return
+    missingFlags.add(context.flag)
+    const { flag, name } = context
+    log.warn({ flag, context: name }, `flag "${flag}" is not known to the flag authority: "${name}" stays with legacy`)
   }
 }

@@ -39,6 +39,7 @@ export type UpgradeFacts = RequestFacts & {
 }
 
 export type Events = {
+  /** Also tells of a flag that the authority does not know: counted each time, logged once until it is known again. */
   readonly requestFinished: (facts: RequestFacts) => void
   readonly requestRefused: (facts: RefusalFacts) => void
   /** A tunnel was opened (101 was sent): counted as a request. An upgrade that was refused is `requestFinished`. */
@@ -49,13 +50,13 @@ export type Events = {
   readonly configRejected: (facts: { file: string; mistakes: readonly string[] }) => void
   readonly flagsRead: (facts: { source: string; flags: number }) => void
   readonly flagsFailed: (facts: { source: string; error: unknown }) => void
-  /** Logged once per flag until it is known again; counted each time. */
-  readonly flagMissing: (facts: { flag: string; context: string }) => void
   readonly addressEjected: (facts: { upstream: string; address: string; why: string; forMs: number }) => void
   readonly addressReturned: (facts: { upstream: string; address: string }) => void
   readonly listening: (facts: { what: 'gateway' | 'admin'; address: string; port: number }) => void
   readonly drainStarted: (facts: { signal: string; noticeMs: number; limitMs: number }) => void
   readonly drainFinished: (facts: { inFlight: number; tookMs: number }) => void
+  /** What should outlive the process could not be written. */
+  readonly stateNotKept: (facts: { file: string; error: unknown }) => void
   /** Something that must not happen did; the request that met it was answered 500. */
   readonly bug: (facts: { where: string; error: unknown }) => void
 }

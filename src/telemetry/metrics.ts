@@ -94,7 +94,8 @@ export function createMetrics({ readings, linesLost }: { readings: () => Reading
     flagMissing(context: string): void {
       flagMissing.set(context, (flagMissing.get(context) ?? 0) + 1)
     },
-    flagsFailed: (source: string) => rare.flagFailures.inc({ source }),
+    flagsRead: () => rare.flagReads.inc(),
+    flagsFailed: () => rare.flagFailures.inc(),
     configApplied(applied: number): void {
       rare.reloads.inc({ result: 'applied' })
       rare.generation.set(applied)
@@ -129,10 +130,14 @@ function rareEvents(registry: Registry) {
       help: 'Switched connections that are open now.',
       registers,
     }),
+    flagReads: new Counter({
+      name: 'strangler_flag_reads_total',
+      help: 'Times that flags were read and taken into use.',
+      registers,
+    }),
     flagFailures: new Counter({
       name: 'strangler_flag_failures_total',
-      help: 'Failed attempts to read the flags, by source.',
-      labelNames: ['source'],
+      help: 'Failed attempts to read, keep or count the flags.',
       registers,
     }),
     reloads: new Counter({

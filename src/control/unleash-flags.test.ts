@@ -1,0 +1,244 @@
+import { chmod, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { realClock, rememberedEvents, rollout, until } from './flags.test-kit.ts'
+import type { Flags } from './flags.ts'
+import { unleashFlags } from './unleash-flags.ts'
+import { startUnleashStub, type UnleashStub } from './unleash-stub.test-kit.ts'
+
+let stateDir: string
+let unleash: UnleashStub
+let heard: ReturnType<typeof rememberedEvents>
+let started: Flags[]
+const unhandled: unknown[] = []
+process.on('unhandledRejection', (error) => unhandled.push(error))
+
+beforeEach(async () => {
+  stateDir = await mkdtemp(join(tmpdir(), 'unleash-'))
+  unleash = await startUnleashStub([rollout('orders', 100), rollout('catalog', 0)])
+  heard = rememberedEvents()
+  started = []
+  for (const method of ['log', 'warn', 'error', 'info'] as const) vi.spyOn(console, method)
+})
+
+afterEach(async () => {
+  for (const method of ['log', 'warn', 'error', 'info'] as const) expect(console[method]).not.toHaveBeenCalled()
+  vi.restoreAllMocks()
+  for (const flags of started) await flags.stop()
+  await unleash.close().catch(() => {})
+  await rm(stateDir, { recursive: true, force: true })
+  expect(unhandled).toEqual([])
+})
+
+function make(more: { token?: string; refreshMs?: number; timeoutMs?: number; url?: string } = {}): Flags {
+  const flags = unleashFlags({
+    url: unleash.url,
+    token: unleash.token,
+    appName: 'strangler-gateway',
+    instanceId: 'gateway-1',
+    refreshMs: 40,
+    timeoutMs: 1000,
+    stateDir,
+    events: heard.events,
+    clock: realClock,
+    ...more,
+  })
+  started.push(flags)
+  return flags
+}
+
+const person = { userId: '7' }
+
+describe('with Unleash well', () => {
+  test('flags are there when start resolves, asked for with the token', async () => {
+    const flags = make()
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.ask('catalog', person)).toBe('off')
+    expect(flags.ask('nowhere', person)).toBe('missing')
+    expect(flags.status()).toMatchObject({ source: 'unleash', location: unleash.url, flags: 2, stale: false })
+    expect(heard.of('flagsRead')).toEqual([{ source: unleash.url, flags: 2 }])
+    const asked = unleash.seen.find(({ path }) => path === '/api/client/features')
+    expect(asked?.headers.authorization).toBe('secret-token')
+    await until(() => unleash.seen.some(({ path }) => path === '/api/client/register'))
+  })
+
+  test('a change arrives with the next poll, and one that changes nothing is not told twice', async () => {
+    const flags = make()
+    await flags.start()
+    await unleash.asked()
+    await unleash.asked()
+    expect(heard.of('flagsRead')).toHaveLength(1)
+    unleash.features = [rollout('orders', 0)]
+    await until(() => flags.ask('orders', person) === 'off')
+    expect(flags.ask('catalog', person)).toBe('missing')
+    expect(heard.of('flagsRead')).toHaveLength(2)
+    expect(heard.of('flagsFailed')).toEqual([])
+  })
+
+  test('an unchanged answer is a contact: the age begins anew', async () => {
+    const flags = make()
+    await flags.start()
+    await unleash.asked()
+    await unleash.asked()
+    await until(() => (flags.status().ageMs ?? Number.POSITIVE_INFINITY) < 40)
+  })
+
+  test('Unleash hears how often its flags were asked', async () => {
+    const flags = make()
+    await flags.start()
+    for (let i = 0; i < 3; i++) flags.ask('orders', person)
+    await flags.stop()
+    const { bucket } = JSON.parse(unleash.seen.find(({ path }) => path === '/api/client/metrics')!.body)
+    expect(bucket.toggles.orders).toMatchObject({ yes: 3, no: 0 })
+  })
+})
+
+describe('with Unleash in trouble', () => {
+  test('down at start and nothing kept: start does not wait long, all is stale, and recovery is by itself', async () => {
+    await unleash.close()
+    const flags = make()
+    const begun = performance.now()
+    await flags.start()
+    expect(performance.now() - begun).toBeLessThan(3000)
+    expect(flags.ask('orders', person)).toBe('stale')
+    expect(flags.status()).toMatchObject({ stale: true, ageMs: undefined })
+    expect(heard.of('flagsFailed').length).toBeGreaterThan(0)
+    await unleash.reopen()
+    await until(() => flags.ask('orders', person) === 'on')
+    expect(flags.status()).toMatchObject({ stale: false, trouble: undefined })
+  })
+
+  test('down at start with flags kept: the last good ones answer at once, and their age is true', async () => {
+    const before = make()
+    await before.start()
+    await until(() => unleash.seen.length > 3)
+    await before.stop()
+    await unleash.close()
+    const file = join(stateDir, 'unleash-flags.json')
+    await until(() => readFile(file).then(() => true) !== undefined)
+    const anHourAgo = new Date(Date.now() - 3_600_000)
+    await utimes(file, anHourAgo, anHourAgo)
+    const flags = make()
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('on')
+    await until(() => (flags.status().ageMs ?? 0) > 3_599_000)
+    expect(flags.status().stale).toBe(false)
+  })
+
+  test('the kept flags are for the gateway’s eyes only', async () => {
+    await make().start()
+    const file = join(stateDir, 'unleash-flags.json')
+    await until(() => heard.of('flagsRead').length > 0)
+    await unleash.asked()
+    expect((await stat(file)).mode & 0o777).toBe(0o600)
+  })
+
+  test('a damaged backup is reported and does not stand in the way', async () => {
+    await writeFile(join(stateDir, 'unleash-flags.json'), '{"version":2,"featu')
+    const flags = make()
+    await flags.start()
+    await until(() => flags.ask('orders', person) === 'on')
+    expect(String(heard.of('flagsFailed')[0]?.error)).toContain('kept flags cannot be read')
+  })
+
+  test('a state folder that cannot be written is reported and stops nothing', async () => {
+    await rm(stateDir, { recursive: true })
+    await writeFile(stateDir, 'a file where the folder should be')
+    const flags = make()
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('on')
+    await until(() => heard.of('flagsFailed').length > 0)
+    expect(flags.status().trouble).toBeUndefined()
+    await chmod(stateDir, 0o600)
+  })
+
+  test.each([500, 503, 429, 404, 418] as const)('answers of %d: the last good flags stay', async (status) => {
+    const flags = make()
+    await flags.start()
+    unleash.mode = status
+    await until(() => heard.of('flagsFailed').length > 0)
+    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.status().trouble).toContain(String(status))
+    unleash.mode = 'well'
+    await until(() => flags.status().trouble === undefined)
+  })
+
+  test('a token that is refused is reported, and mending it in Unleash needs no restart', async () => {
+    const flags = make({ token: 'old' })
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('stale')
+    expect(heard.of('flagsFailed').some(({ error }) => String(error).includes('401'))).toBe(true)
+    unleash.token = 'old'
+    await until(() => flags.ask('orders', person) === 'on')
+  })
+
+  test('a token that is withdrawn leaves the last good flags', async () => {
+    const flags = make()
+    await flags.start()
+    unleash.token = 'new'
+    await until(() => flags.status().trouble?.includes('401') === true)
+    expect(flags.ask('orders', person)).toBe('on')
+    expect(JSON.stringify(heard.told)).not.toContain('secret-token')
+    unleash.token = 'secret-token'
+    await until(() => flags.status().trouble === undefined)
+  })
+
+  test.each(['garbage', 'nonsense'] as const)(
+    '%s with an ETag is not confirmed by the 304 that follows it',
+    async (mode) => {
+      const flags = make()
+      await flags.start()
+      unleash.mode = mode
+      await until(() => flags.status().trouble !== undefined)
+      const asked = () => unleash.seen.filter(({ path }) => path === '/api/client/features').length
+      const then = asked()
+      await until(() => asked() > then + 4)
+      expect(flags.status().trouble).toBeDefined()
+      expect(flags.ask('orders', person)).toBe('on')
+      unleash.mode = 'well'
+      await until(() => flags.status().trouble === undefined)
+    },
+  )
+
+  test('one that never answers: the last good flags stay, and stopping does not wait for it', async () => {
+    const flags = make()
+    await flags.start()
+    unleash.mode = 'silent'
+    await until(() => heard.of('flagsFailed').length > 0)
+    expect(flags.ask('orders', person)).toBe('on')
+    const begun = performance.now()
+    await flags.stop()
+    expect(performance.now() - begun).toBeLessThan(1500)
+  })
+
+  test('a strategy that only Unleash knows is reported and starts no reconnecting', async () => {
+    unleash.features = [{ name: 'orders', enabled: true, strategies: [{ name: 'moonPhase', parameters: {} }] }]
+    const flags = make()
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('off')
+    expect(String(heard.of('flagsFailed')[0]?.error)).toContain('moonPhase')
+    const registered = () => unleash.seen.filter(({ path }) => path === '/api/client/register').length
+    for (let i = 0; i < 4; i++) await unleash.asked()
+    expect(registered()).toBe(1)
+    expect(heard.of('flagsRead')).toHaveLength(1)
+  })
+
+  test('an address that is no Unleash does not keep the gateway from starting', async () => {
+    const flags = make({ url: 'http://127.0.0.1:1/api/' })
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('stale')
+  })
+})
+
+test('the address is shown without its password', () => {
+  expect(make({ url: 'http://me:hidden@127.0.0.1:1/api/' }).status().location).toBe('http://127.0.0.1:1/api/')
+})
+
+test('after stop the last flags still answer what is in flight', async () => {
+  const flags = make()
+  await flags.start()
+  await flags.stop()
+  expect(flags.ask('orders', person)).toBe('on')
+})

@@ -1,0 +1,73 @@
+// An Unleash as far as its client API goes, which a test can break in every way a real one breaks.
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export type UnleashStub = {
+  readonly url: string
+  /** What `/client/features` says; replaced by a test at will. */
+  features: object[]
+  /** How the next requests for features are answered. */
+  mode: 'well' | 'garbage' | 'nonsense' | 'silent' | number
+  token: string
+  readonly seen: { method: string; path: string; headers: IncomingMessage['headers']; body: string }[]
+  /** Resolves after the next request for features has been answered. */
+  readonly asked: () => Promise<unknown>
+  readonly close: () => Promise<void>
+  /** Listens again on the port it had. */
+  readonly reopen: () => Promise<void>
+}
+
+export async function startUnleashStub(features: object[]): Promise<UnleashStub> {
+  let server: Server = createServer(answer)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  let waiting: (() => void)[] = []
+
+  const stub: UnleashStub = {
+    url: `http://127.0.0.1:${port}/api/`,
+    features,
+    mode: 'well',
+    token: 'secret-token',
+    seen: [],
+    asked: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+    async reopen() {
+      server = createServer(answer)
+      server.listen(port, '127.0.0.1')
+      await once(server, 'listening')
+    },
+  }
+  return stub
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    let body = ''
+    for await (const chunk of request) body += chunk
+    stub.seen.push({ method: request.method!, path: request.url!, headers: request.headers, body })
+    if (request.url === '/api/client/register' || request.url === '/api/client/metrics')
+      return void response.writeHead(202).end()
+    if (request.url !== '/api/client/features') return void response.writeHead(404).end()
+    response.on('close', () => {
+      for (const tell of waiting) tell()
+      waiting = []
+    })
+    sayFeatures(request, response)
+  }
+
+  function sayFeatures(request: IncomingMessage, response: ServerResponse): void {
+    if (request.headers.authorization !== stub.token) return void response.writeHead(401).end('{}')
+    if (stub.mode === 'silent') return
+    if (typeof stub.mode === 'number') return void response.writeHead(stub.mode).end('{}')
+    const etag = `"${stub.mode}-${JSON.stringify(stub.features).length}-${JSON.stringify(stub.features)}"`.slice(0, 500)
+    if (request.headers['if-none-match'] === etag) return void response.writeHead(304).end()
+    response.writeHead(200, { 'content-type': 'application/json', etag })
+    if (stub.mode === 'garbage') return void response.end('<html>a proxy says hello</html>')
+    if (stub.mode === 'nonsense') return void response.end('{"version":2,"features":[null]}')
+    response.end(JSON.stringify({ version: 2, features: stub.features, segments: [] }))
+  }
+}
