@@ -200,6 +200,13 @@ export type LimitsConfig = {
   readonly headersMs?: number | undefined
   /** Silence of a client in the middle of a body, or while it does not read its answer. Default: 60000. */
   readonly clientIdleMs?: number | undefined
+  /**
+   * Bytes a second, on average, that a client must send of its body and read of its answer while it is the client who
+   * is waited for; 0 asks for none. Default: 240.
+   */
+  readonly minimumRate?: number | undefined
+  /** How long a client may be slower than that, in milliseconds. Default: 5000. */
+  readonly rateGraceMs?: number | undefined
   /** How long an idle client connection is kept; above the load balancer's own (60 s is common). Default: 65000. */
   readonly keepAliveMs?: number | undefined
   /** Client connections at a time. Default: 10000. */

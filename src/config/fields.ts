@@ -9,8 +9,15 @@ export type Shape = Readonly<Record<string, z.ZodType>>
 export type Fields<S extends Shape> = { readonly [Key in keyof S]?: Exclude<z.output<S[Key]>, undefined> }
 
 /** Reads the keys in `shape` and reports each that is wrong, missing or unknown. */
-export function readFields<const S extends Shape>(written: unknown, path: string, shape: S, report: Report): Fields<S> {
-  const object = readObject(written, path, report, `must be an object with the keys ${Object.keys(shape).join(', ')}`)
+export function readFields<const S extends Shape>(
+  written: unknown,
+  path: string,
+  shape: S,
+  report: Report,
+  example?: string,
+): Fields<S> {
+  const such = example === undefined ? `; its keys: ${Object.keys(shape).join(', ')}` : ` such as ${example}`
+  const object = readObject(written, path, report, `must be an object${such}`)
   if (object === undefined) return {}
   for (const key of Object.keys(object)) {
     if (Object.hasOwn(shape, key)) continue
@@ -39,29 +46,22 @@ export function readValue<S extends z.ZodType>(
     report({
       path: where,
       found: show(value),
-      message: value === undefined ? `is missing: ${issue.message}` : issue.message,
+      message: value === undefined ? `is missing; it ${issue.message}` : issue.message,
     })
   }
   return undefined
 }
 
-/** An object's own entries by name; names that could not be labels, or that every object has, are mistakes. */
-export function readNamed(
-  written: unknown,
-  path: string,
-  what: string,
-  report: Report,
-): [name: string, value: unknown][] {
+/** An object's own entries by name; a name that could not be a label, or that every object has, is a mistake. */
+export function readNamed(written: unknown, path: string, what: string, report: Report): [string, unknown][] {
   if (written === undefined) return []
-  const object = readObject(written, path, report, `must be an object: ${what} by name`)
-  return Object.entries(object ?? {}).filter(([name]) => {
-    const isGood = NAME.test(name) && !RESERVED.has(name) && !(name in Object.prototype)
-    if (!isGood) {
-      const message = `cannot be the name of one of the ${what}; write a letter, then letters, digits, "-" or "_", at most 64, and none of ${[...RESERVED].join(', ')}`
-      report({ path: at(path, name), found: '', message })
-    }
-    return isGood
-  })
+  const entries = Object.entries(readObject(written, path, report, `must be an object: ${what} by name`) ?? {})
+  for (const [name] of entries) {
+    if (NAME.test(name) && !RESERVED.has(name) && !(name in Object.prototype)) continue
+    const message = `is no name for one of the ${what}; write a letter, then letters, digits, "-" or "_", at most 64, and none of ${[...RESERVED].join(', ')}`
+    report({ path: at(path, name), found: '', message })
+  }
+  return entries
 }
 
 /** Says that everything was there. True once no mistake was reported: `validate` throws the rest away otherwise. */
@@ -81,6 +81,6 @@ const RESERVED: ReadonlySet<string> = new Set(['legacy', 'unowned', 'none'])
 
 function readObject(written: unknown, path: string, report: Report, message: string): object | undefined {
   if (typeof written === 'object' && written !== null && !Array.isArray(written)) return written
-  report({ path, found: show(written), message: written === undefined ? `is missing: ${message}` : message })
+  report({ path, found: show(written), message: written === undefined ? `is missing; it ${message}` : message })
   return undefined
 }

@@ -57,14 +57,14 @@ export function rewriteParts(pattern: Pattern): RewritePart[] {
 /**
  * The pattern in find-my-way's own language, for paths made ready by `matchable`.
  *
- * A parameter is never empty, and where it is only a part of its segment it is more than dots: `/x-:id` with `/x-..`
- * would otherwise put a `..` segment into a rewrite. The expression is linear: one way to read any text.
+ * A parameter is never empty, and where it is only a part of its segment it does not begin with a dot: `/x-:id` would
+ * otherwise take `..` out of `/x-..` and put it into a rewrite. The expressions are linear: one way to read any text.
  */
 export function routerPattern(pattern: Pattern, matching: Matching): string {
   return template(pattern, matching, ({ before, param, after }) => {
     if (param === undefined) return literal(before)
     if (param === '*') return '*'
-    if (before !== '' || after !== '') return `${literal(before)}:p(^\\.*[^.].*$)${literal(after)}`
+    if (before !== '' || after !== '') return `${literal(before)}:p(^${hidePercents(PART)}$)${literal(after)}`
     // Where the trailing slash is ignored the path never ends in one, so a whole segment is never empty.
     return matching.trailingSlash === 'ignore' ? ':p' : ':p(^.+$)'
   })
@@ -94,6 +94,9 @@ export function paramReader(pattern: Pattern, matching: Matching): ParamReader |
   }
 }
 
+/** No dot first, nor one that is escaped twice. */
+const PART = '(?!\\.|%252E)[^/]+'
+
 export type ParamReader = (path: string) => Readonly<Record<string, string>> | undefined
 
 const COMPLAINTS: readonly { when: (text: string) => boolean; say: (text: string) => string }[] = [
@@ -115,12 +118,13 @@ const COMPLAINTS: readonly { when: (text: string) => boolean; say: (text: string
   { when: (text) => text.includes('#'), say: () => 'must have no "#"; leave it and what follows it out' },
   { when: (text) => text.includes('//'), say: (text) => `must have no empty segment; write "${mergeSlashes(text)}"` },
   {
-    when: (text) => /\/\.\.?(\/|$)/.test(text),
+    when: (text) => /\/\.\.?([/;]|$)/.test(text),
     say: () => 'must have no "." or ".." segment; write the path it leads to',
   },
   {
-    when: (text) => text.includes('\\') || /%(2f|5c|00)/i.test(text),
-    say: () => 'must have no backslash and no encoded slash, backslash or NUL: requests with those are refused',
+    when: (text) => text.includes('\\') || /%(2f|5c|[01].|7f)/i.test(text),
+    say: () =>
+      'must have no backslash, and no encoded slash, backslash or control character: such requests are refused',
   },
   { when: (text) => /%(?![0-9A-Fa-f]{2})/.test(text), say: () => 'has a "%" that begins no escape; write "%25"' },
   {
@@ -128,7 +132,7 @@ const COMPLAINTS: readonly { when: (text: string) => boolean; say: (text: string
     say: (text) => `must be in normal form (RFC 3986 section 6.2.2); write "${normalEscapes(text)}"`,
   },
   {
-    when: (text) => /[^\x21-\x7e]|["<>[\]^`|]/.test(text),
+    when: (text) => /[^\x21-\x7e]|["<>^`|]/.test(text),
     say: (text) => `has characters that a path can only hold encoded; write "${encodeRest(text)}"`,
   },
   {
@@ -152,6 +156,8 @@ function parseSegment(text: string): ParsedSegment {
       `":" must be followed by a parameter's name (letters, digits, "_"); a literal colon is written "::"`,
     )
   }
+  if (/^\.+$/.test(before))
+    complaints.push(`"${colons(text)}" puts dots before a parameter; it could become ".." that way`)
   if (rest.length > 1) complaints.push(`"${colons(text)}" has two parameters; a segment can have one`)
   return { before: colons(before), param: name, after: colons(after), complaints }
 }
@@ -176,7 +182,7 @@ function cased(segment: Segment, { caseSensitive }: Matching): Segment {
 function segmentSource({ before, param, after }: Segment): string {
   if (param === undefined) return RegExp.escape(before)
   if (param === '*') return '(.*)'
-  const value = before === '' && after === '' ? '[^/]+' : '\\.*[^/.][^/]*'
+  const value = before === '' && after === '' ? '[^/]+' : PART
   return `${before && RegExp.escape(before)}(${value})${after && RegExp.escape(after)}`
 }
 
@@ -209,5 +215,5 @@ function normalEscapes(text: string): string {
 }
 
 function encodeRest(text: string): string {
-  return text.replace(/[^\x21-\x7e]+|["<>[\]^`|]/gu, (part) => encodeURIComponent(part.toWellFormed()))
+  return text.replace(/[^\x21-\x7e]+|["<>^`|]/gu, (part) => encodeURIComponent(part.toWellFormed()))
 }

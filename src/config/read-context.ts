@@ -10,7 +10,7 @@ import type { ValidContext, ValidRoute } from './valid-config.ts'
 
 /** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
 export function readContext(written: unknown, path: string, name: string, report: Report): ValidContext {
-  const fields = readFields(written, path, CONTEXT, report)
+  const fields = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
   const routes = (fields.routes ?? []).map((route, index) => readRoute(route, at(at(path, 'routes'), index), report))
   return complete<ValidContext>({ ...fields, name, routes })
 }
@@ -24,6 +24,8 @@ const CONTEXT = {
     .nonempty({ error: 'must hold at least one route such as "/api/catalog/*"' }),
   fallback: flag.default(true),
 } as const
+
+const CONTEXT_EXAMPLE = '{ owner: "team-a", service: "a", flag: "migrate-a", routes: ["/a/*"] }'
 
 const ROUTE = {
   path: z.string({ error: 'must be a path pattern such as "/products/:id"' }),
@@ -39,7 +41,7 @@ const ROUTE = {
 /** A route in short or in full. Its pattern is undefined, against its type, where it was reported as wrong. */
 function readRoute(written: unknown, path: string, report: Report): ValidRoute {
   if (typeof written === 'string') return readShortRoute(written, path, report)
-  const fields = readFields(written, path, ROUTE, report)
+  const fields = readFields(written, path, ROUTE, report, '{ path: "/products/:id" }, or a text')
   const pattern = fields.path === undefined ? undefined : readPathOnly(fields.path, at(path, 'path'), report)
   const timeouts: Partial<Timeouts> | undefined = readTimeouts(fields.timeouts, at(path, 'timeouts'), report)
   if (fields.upgrade && fields.methods?.some((method) => method !== 'GET')) {
@@ -62,8 +64,8 @@ function readRoute(written: unknown, path: string, report: Report): ValidRoute {
 
 /** `'GET,POST /cart'` or `'/cart'`. */
 function readShortRoute(written: string, path: string, report: Report): ValidRoute {
-  const [, list, pattern = ''] = /^\s*(?:([^/\s][^/]*?)\s+)?(\S.*?)?\s*$/s.exec(written) ?? []
-  const named = list === undefined ? undefined : readValue(list.split(/\s*,\s*/), path, methods, report)
+  const { list, pattern } = splitMethods(written)
+  const named = list && readValue(list, path, methods, (mistake) => report({ ...mistake, path }))
   return complete<ValidRoute>({
     pattern: readPattern(pattern, path, report),
     methods: named,
@@ -77,15 +79,18 @@ function readShortRoute(written: string, path: string, report: Report): ValidRou
 }
 
 function readPathOnly(written: string, path: string, report: Report): Pattern | undefined {
-  const [, list, pattern] = /^([A-Za-z-]+(?:\s*,\s*[A-Za-z-]+)*)\s+(\/.*)$/s.exec(written) ?? []
-  if (list === undefined || pattern === undefined) return readPattern(written, path, report)
-  const quoted = list.split(/\s*,\s*/).map((method) => `"${method.toUpperCase()}"`)
-  report({
-    path,
-    found: show(written),
-    message: `is only the path; write "${pattern}" and methods: [${quoted.join(', ')}]`,
-  })
+  const { list, pattern } = splitMethods(written)
+  if (list === undefined) return readPattern(written, path, report)
+  const quoted = list.map((method) => `"${method.toUpperCase()}"`).join(', ')
+  report({ path, found: show(written), message: `is only the path; write "${pattern}" and methods: [${quoted}]` })
   return undefined
+}
+
+function splitMethods(written: string): { list: string[] | undefined; pattern: string } {
+  const text = written.trim()
+  const [, list, pattern] = /^([A-Za-z-]+(?:\s*,\s*[A-Za-z-]+)*)\s+(\S.*)$/s.exec(text) ?? []
+  if (list === undefined || pattern === undefined) return { list: undefined, pattern: text }
+  return { list: list.split(/\s*,\s*/), pattern }
 }
 
 function readPattern(written: string, path: string, report: Report): Pattern | undefined {

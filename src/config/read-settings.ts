@@ -76,6 +76,8 @@ const LIMITS = {
   bodyBytes: bytes(0, Number.MAX_SAFE_INTEGER).default(0),
   headersMs: milliseconds(1).default(10_000),
   clientIdleMs: milliseconds(1).default(60_000),
+  minimumRate: bytes(0, 1_000_000_000).default(240),
+  rateGraceMs: milliseconds(0).default(5_000),
   keepAliveMs: milliseconds(1).default(65_000),
   connections: count(1, 1_000_000).default(10_000),
 } as const

@@ -10,7 +10,7 @@ const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 2000, headersMs: 30_000, idleMs:
 
 /** The monolith or a service; incomplete where a mistake was reported. */
 export function readUpstream(written: unknown, path: string, side: Side, name: string, report: Report): Upstream {
-  const fields = readFields(written, path, UPSTREAM, report)
+  const fields = readFields(written, path, UPSTREAM, report, '{ url: "http://127.0.0.1:3001" }')
   const urls = readUrls(fields, path, typeof written === 'object', report)
   return complete<Upstream>({
     name,
@@ -55,7 +55,7 @@ const TIMEOUTS = {
 } as const
 
 const URL_LIST = z
-  .array(origin, { error: 'must be a list of addresses such as ["http://127.0.0.1:3001"]' })
+  .array(z.unknown(), { error: 'must be a list of addresses such as ["http://127.0.0.1:3001"]' })
   .nonempty({ error: 'must hold at least one address such as "http://127.0.0.1:3001"' })
 
 function readUrls(
@@ -71,13 +71,17 @@ function readUrls(
   if (url === undefined && urls === undefined && isObject) {
     report({ path, found: '', message: 'has no address; write "url", such as "http://127.0.0.1:3001", or "urls"' })
   }
-  const one = url === undefined ? undefined : readValue(url, at(path, 'url'), origin, report)
-  const list = urls === undefined ? undefined : readValue(urls, at(path, 'urls'), URL_LIST, report)
-  list?.forEach((address, index) => {
-    if (list.indexOf(address) === index) return
-    report({ path: at(at(path, 'urls'), index), found: show(address), message: 'is listed twice; leave one out' })
-  })
-  return list ?? (one === undefined ? [] : [one])
+  const origins = new Set<string>()
+  const add = (address: unknown, where: string) => {
+    const read = readValue(address, where, origin, report)
+    if (read === undefined) return
+    if (origins.has(read)) report({ path: where, found: show(address), message: 'is listed twice; leave one out' })
+    origins.add(read)
+  }
+  if (url !== undefined) add(url, at(path, 'url'))
+  const list = urls === undefined ? [] : (readValue(urls, at(path, 'urls'), URL_LIST, report) ?? [])
+  for (const [index, address] of list.entries()) add(address, at(at(path, 'urls'), index))
+  return [...origins]
 }
 
 /** A serverless URL answers only to its own name; a service in our own network is better off with the client's. */
@@ -104,7 +108,7 @@ function readHealth(written: unknown, path: string, report: Report): HealthCheck
     const healthyPath = readValue(written, path, healthPath, report)
     return complete({ path: healthyPath, intervalMs: 5000, timeoutMs: 2000, healthyAfter: 2, unhealthyAfter: 3 })
   }
-  const fields = readFields(written, path, HEALTH, report)
+  const fields = readFields(written, path, HEALTH, report, '{ path: "/healthz" }')
   const { intervalMs = 5000, timeoutMs = Math.min(2000, intervalMs) } = fields
   if (timeoutMs > intervalMs) {
     const message = `must be at most intervalMs (${intervalMs}): an address has one check at a time`

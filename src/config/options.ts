@@ -1,0 +1,263 @@
+// How a gateway is started: what the command line and the environment can say, checked and merged.
+import { isIP } from 'node:net'
+import { dirname, join } from 'node:path'
+import { type Mistake, nearest, type Report, show } from './mistake.ts'
+
+/** What a gateway is started with. Paths are as they were written, relative to the working folder. */
+export type Options = {
+  /** The migration map. */
+  readonly config: string
+  readonly host: string
+  readonly port: number
+  readonly adminHost: string
+  readonly adminPort: number
+  /** The embedded flags; not read where `unleash` is given. */
+  readonly flags: string
+  readonly stateDir: string
+  /** A file, or `-` for standard output. */
+  readonly accessLog: string
+  readonly logLevel: LogLevel
+  /** Signs the anonymous id; undefined where the gateway keeps one of its own in `stateDir`. */
+  readonly cookieSecret: string | undefined
+  /** Undefined for the embedded flags. */
+  readonly unleash: UnleashOptions | undefined
+  /** Whether a terminal may be written to in colour. */
+  readonly color: boolean
+}
+
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+export type UnleashOptions = {
+  /** The API's address, such as `https://unleash.example.com/api`. */
+  readonly url: string
+  readonly token: string
+  readonly appName: string
+  readonly environment: string | undefined
+}
+
+/** Everything that can be said, by its name in `Options`: how each source calls it, and what it means. */
+export const OPTIONS = {
+  config: {
+    flag: '--config',
+    variable: 'STRANGLER_CONFIG',
+    value: 'FILE',
+    meaning: 'the migration map',
+    fallback: 'routes.config.ts',
+  },
+  host: {
+    flag: '--host',
+    variable: 'STRANGLER_HOST',
+    value: 'ADDRESS',
+    meaning: 'where clients are served',
+    fallback: '127.0.0.1',
+  },
+  port: {
+    flag: '--port',
+    variable: 'STRANGLER_PORT',
+    value: 'PORT',
+    meaning: 'the port for clients; 0 takes a free one',
+    fallback: '8080',
+  },
+  adminHost: {
+    flag: '--admin-host',
+    variable: 'STRANGLER_ADMIN_HOST',
+    value: 'ADDRESS',
+    meaning: 'where health and metrics are served',
+    fallback: '127.0.0.1',
+  },
+  adminPort: {
+    flag: '--admin-port',
+    variable: 'STRANGLER_ADMIN_PORT',
+    value: 'PORT',
+    meaning: 'their port; 0 takes a free one',
+    fallback: '8081',
+  },
+  flags: {
+    flag: '--flags',
+    variable: 'STRANGLER_FLAGS',
+    value: 'FILE',
+    meaning: 'the embedded flags',
+    fallback: 'flags.json beside the config',
+  },
+  stateDir: {
+    flag: '--state-dir',
+    variable: 'STRANGLER_STATE_DIR',
+    value: 'FOLDER',
+    meaning: 'what the gateway keeps between starts',
+    fallback: '.strangler',
+  },
+  accessLog: {
+    flag: '--access-log',
+    variable: 'STRANGLER_ACCESS_LOG',
+    value: 'FILE',
+    meaning: 'the access log; - is standard output',
+    fallback: '-',
+  },
+  logLevel: {
+    flag: '--log-level',
+    variable: 'STRANGLER_LOG_LEVEL',
+    value: 'LEVEL',
+    meaning: 'the least important line that is logged',
+    fallback: 'info',
+  },
+  cookieSecret: {
+    variable: 'STRANGLER_COOKIE_SECRET',
+    value: 'TEXT',
+    meaning: 'signs the anonymous id; the same on every gateway',
+  },
+  unleashUrl: {
+    variable: 'UNLEASH_URL',
+    value: 'URL',
+    meaning: 'the API of a real Unleash, instead of the embedded flags',
+  },
+  unleashToken: { variable: 'UNLEASH_API_TOKEN', value: 'TOKEN', meaning: 'a backend token for it' },
+  unleashAppName: {
+    variable: 'UNLEASH_APP_NAME',
+    value: 'NAME',
+    meaning: 'what the gateway is called there',
+    fallback: 'strangler-gateway',
+  },
+  unleashEnvironment: { variable: 'UNLEASH_ENVIRONMENT', value: 'NAME', meaning: 'the environment that is sent along' },
+  noColor: { variable: 'NO_COLOR', value: 'ANYTHING', meaning: 'no colours in a terminal' },
+} as const satisfies Readonly<Record<string, OptionFacts>>
+
+export type OptionFacts = {
+  /** On the command line; secrets have none, as every user of the machine can read it. */
+  readonly flag?: string
+  readonly variable: string
+  readonly value: string
+  readonly meaning: string
+  readonly fallback?: string
+}
+
+/** What one source says, by name; unchecked. */
+export type WrittenOptions = { readonly [Name in keyof typeof OPTIONS]?: string | undefined }
+
+export type Merged =
+  | { readonly ok: true; readonly options: Options }
+  | { readonly ok: false; readonly mistakes: readonly Mistake[] }
+
+/** Command line wins over environment wins over defaults; every mistake is reported under the name of its source. */
+export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOptions): Merged {
+  const mistakes: Mistake[] = []
+  const report = (mistake: Mistake) => void mistakes.push(mistake)
+  const say = (name: keyof typeof OPTIONS) => sayOf(name, commandLine, environment)
+  const config = readText(say('config'), report)
+  const options: Options = {
+    config,
+    host: readHost(say('host'), report),
+    port: readPort(say('port'), report),
+    adminHost: readHost(say('adminHost'), report),
+    adminPort: readPort(say('adminPort'), report),
+    flags: commandLine.flags ?? environment.flags ?? join(dirname(config), 'flags.json'),
+    stateDir: readText(say('stateDir'), report),
+    accessLog: readText(say('accessLog'), report),
+    logLevel: readLogLevel(say('logLevel'), report),
+    cookieSecret: readSecret(say('cookieSecret'), report),
+    unleash: readUnleash(say, report),
+    color: (environment.noColor ?? '') === '',
+  }
+  if (options.port !== 0 && options.port === options.adminPort && options.host === options.adminHost) {
+    const { value, name } = say('adminPort')
+    report({ path: name, found: show(value), message: 'is the port for clients as well; the admin port is another' })
+  }
+  return mistakes.length === 0 ? { ok: true, options } : { ok: false, mistakes }
+}
+
+const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
+const LEAST_SECRET = 16
+
+/** A value with the name under which its source knows it. */
+type Said = { readonly value: string; readonly name: string; readonly isWritten: boolean }
+
+function sayOf(option: keyof typeof OPTIONS, commandLine: WrittenOptions, environment: WrittenOptions): Said {
+  const { flag, variable, fallback = '' }: OptionFacts = OPTIONS[option]
+  const onLine = commandLine[option]
+  if (onLine !== undefined) return { value: onLine, name: flag ?? variable, isWritten: true }
+  const inEnvironment = environment[option]
+  if (inEnvironment !== undefined) return { value: inEnvironment, name: variable, isWritten: true }
+  return { value: fallback, name: flag ?? variable, isWritten: false }
+}
+
+function readText({ value, name }: Said, report: Report): string {
+  if (value.trim() === '' || value.includes('\0')) {
+    report({ path: name, found: show(value), message: 'must not be empty; leave it out for the default' })
+  }
+  return value
+}
+
+function readHost({ value, name }: Said, report: Report): string {
+  const bare = value.replace(/^\[(.*)\]$/, '$1')
+  if (isIP(bare) === 0 && !/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i.test(bare)) {
+    report({
+      path: name,
+      found: show(value),
+      message: 'must be an address or name to listen on, such as "127.0.0.1" or "0.0.0.0"',
+    })
+  }
+  return bare
+}
+
+function readPort({ value, name }: Said, report: Report): number {
+  const port = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN
+  // Kubernetes sets STRANGLER_PORT=tcp://10.0.0.1:80 in every pod beside a Service named "strangler".
+  const hint = value.startsWith('tcp://') ? ': rename the Service, or set "enableServiceLinks: false" in the pod' : ''
+  if (!(port <= 65_535)) report({ path: name, found: show(value), message: `must be a port from 0 to 65535${hint}` })
+  return port
+}
+
+function readLogLevel({ value, name }: Said, report: Report): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === value)
+  if (level !== undefined) return level
+  const meant = nearest(value, LOG_LEVELS)
+  const hint = meant === undefined ? '' : `; did you mean "${meant}"?`
+  report({ path: name, found: show(value), message: `must be one of ${LOG_LEVELS.join(', ')}${hint}` })
+  return 'info'
+}
+
+function readSecret({ value, name, isWritten }: Said, report: Report): string | undefined {
+  if (!isWritten) return undefined
+  if (value.length < LEAST_SECRET) {
+    const message = `must have at least ${LEAST_SECRET} characters; make one with "openssl rand -hex 32"`
+    report({ path: name, found: `${value.length} characters, not shown`, message })
+  }
+  return value
+}
+
+function readUnleash(say: (name: keyof typeof OPTIONS) => Said, report: Report): UnleashOptions | undefined {
+  const [url, token] = [say('unleashUrl'), say('unleashToken')]
+  if (!url.isWritten && !token.isWritten) return undefined
+  if (!url.isWritten)
+    report({ path: url.name, found: '', message: `is missing, as ${token.name} is set; write both or neither` })
+  if (!token.isWritten)
+    report({ path: token.name, found: '', message: `is missing, as ${url.name} is set; write both or neither` })
+  if (url.isWritten) checkUnleashUrl(url, report)
+  // A header's value: what is no visible ASCII was pasted by mistake.
+  if (token.isWritten && !/^[\x21-\x7e]+$/.test(token.value)) {
+    report({ path: token.name, found: 'not shown', message: 'must be one token, without spaces or line ends' })
+  }
+  const environment = say('unleashEnvironment')
+  return {
+    url: url.value,
+    token: token.value,
+    appName: readText(say('unleashAppName'), report),
+    environment: environment.isWritten ? readText(environment, report) : undefined,
+  }
+}
+
+function checkUnleashUrl({ value, name }: Said, report: Report): void {
+  const url = URL.parse(value)
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
+    report({
+      path: name,
+      found: show(value),
+      message: 'must be the API’s address, such as "https://unleash.example.com/api"',
+    })
+  } else if (url.username !== '' || url.password !== '') {
+    report({
+      path: name,
+      found: show(value),
+      message: `must have no user and password; the token belongs in ${OPTIONS.unleashToken.variable}`,
+    })
+  }
+}
