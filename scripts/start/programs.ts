@@ -76,7 +76,6 @@ export function programs(env: NodeJS.ProcessEnv): readonly Program[] {
           '--admin-port',
           String(adminAt.port),
         ],
-        ...['--access-log', env.STRANGLER_ACCESS_LOG ?? '-'],
       ],
       env: { MONOLITH_URL: urlOf(monolithAt), CATALOG_URL: urlOf(catalogAt), ORDERS_URL: urlOf(ordersAt) },
       stopSignal: 'SIGINT',

@@ -1,0 +1,18 @@
+# The gateway. Node runs the TypeScript as it is: there is no build step, and nothing here that a checkout has not.
+FROM node:26.10.0-trixie-slim
+ENV NODE_ENV=production
+WORKDIR /app
+COPY package.json package-lock.json ./
+RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
+COPY bin bin
+COPY src src
+COPY scripts/create-flags.ts scripts/
+COPY routes.config.ts flags.json ./
+# The only folder the gateway writes to: a volume mounted here is given the same owner.
+RUN install -d -o node -g node .strangler
+USER node
+EXPOSE 8080 8081
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.STRANGLER_ADMIN_PORT || 8081}/readyz`).then((a) => process.exit(a.ok ? 0 : 1), () => process.exit(1))"]
+CMD ["node", "bin/strangler.js", "serve", "--host", "0.0.0.0", "--admin-host", "0.0.0.0"]
