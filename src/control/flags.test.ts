@@ -78,6 +78,7 @@ describe('the answer', () => {
       url: 'http://unleash.invalid/api/',
       disableMetrics: true,
       disableAutoStart: true,
+      skipInstanceCountWarning: true,
       repository: new FlagRepository({ version: 2, features, segments } as never),
     })
     Object.assign(service, { ready: true })

@@ -31,7 +31,10 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
       metrics.requestRefused(facts.failure)
       accessLog?.refusal(facts)
     },
-    upgradeOpened: (facts) => metrics.upgradeOpened(facts),
+    upgradeOpened(facts) {
+      metrics.upgradeOpened(facts)
+      if (facts.decision.reason === 'flag-missing') flagMissing(facts.route.context)
+    },
     upgradeClosed(facts) {
       metrics.upgradeClosed()
       const { bytesIn, bytesOut } = facts

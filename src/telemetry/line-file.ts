@@ -32,7 +32,7 @@ const REOPEN_MS = 1000
 const BUSY_MS = 50
 const CLOSE_MS = 2000
 /** What may wait for a slow disk; beyond it lines are dropped, so that a full disk is not a full memory. */
-const MOST_WAITING = 4 * 1024 * 1024
+const MOST_WAITING = 16 * 1024 * 1024
 /** Not blocking, so that a pipe nobody reads is an error to retry and not a thread that hangs. */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 const MODE = 0o640
@@ -124,21 +124,29 @@ export function lineFile({ to, batchBytes = 32 * 1024, onTrouble = () => {} }: L
     opening = true
     reopenWanted = false
     mkdir(dirname(path), { recursive: true }, () => {
-      open(path, FLAGS, MODE, (error, opened) => {
-        opening = false
-        if (error !== null) {
-          // An old file that is still open is better than none.
-          nextOpenAt = performance.now() + REOPEN_MS
-          reopenWanted = descriptor !== undefined
-          troubled(error)
-          return settle()
-        }
-        if (descriptor !== undefined) fsClose(descriptor, () => {})
-        descriptor = opened
-        if (waiting === '') recovered()
-        if (onIdle !== undefined) flush()
-      })
+      try {
+        open(path, FLAGS, MODE, opened)
+      } catch (error) {
+        // A path that could never be one, such as one with a NUL in it.
+        opened(error as NodeJS.ErrnoException, -1)
+      }
     })
+  }
+
+  function opened(error: NodeJS.ErrnoException | null, newDescriptor: number): void {
+    opening = false
+    if (error !== null) {
+      nextOpenAt = performance.now() + REOPEN_MS
+      // An old file that is still open is better than none.
+      reopenWanted = descriptor !== undefined
+      troubled(error)
+      settle()
+      return
+    }
+    if (descriptor !== undefined) fsClose(descriptor, () => {})
+    descriptor = newDescriptor
+    if (waiting === '') recovered()
+    if (onIdle !== undefined) flush()
   }
 
   function reopen(): void {

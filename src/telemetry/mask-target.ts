@@ -5,7 +5,7 @@ const MASK = '***'
 /** Clears nearly every query in one pass: nothing in it could begin a secret's name. */
 const SUSPICIOUS = /%|token|secret|passw|pwd|passphrase|cred|jwt|session|sig|auth|saml|key|code|pin|otp|sid|assertion/i
 const SECRET_ANYWHERE =
-  /token|secret|passw|pwd|passphrase|credential|jwt|session|signature|auth(?!or)|saml|assertion|(?:api|access|private)key/i
+  /token|secret|passw|pwd|passphrase|credential|jwt|session|signature|auth(?!ors?(?![a-z]))|saml|assertion|(?:api|access|private)key/i
 /** Short words hide in others (`keyword`, `zipcode`): only as a word of their own, in snake, kebab or camel case. */
 const SECRET_WORD = /(?:^|[^a-z])(?:key|code|sig|pin|otp|sid)(?![a-z])/i
 const SECRET_CAMEL = /[a-z](?:Key|Code|Sig|Pin|Otp|Sid)(?![a-z])/

@@ -1,0 +1,77 @@
+import { beforeEach, expect, test } from 'vitest'
+import { createEvents } from './create-events.ts'
+import type { Events } from './events.ts'
+import { quietReadings, requestFacts } from './facts.test-kit.ts'
+import type { LineFile } from './line-file.ts'
+import { createLog } from './log.ts'
+import { createMetrics } from './metrics.ts'
+
+let now: number
+let raw: string[]
+let events: Events
+let log: ReturnType<typeof createLog>
+
+beforeEach(() => {
+  now = 0
+  raw = []
+  const to = { write: (line: string) => void raw.push(line) } as LineFile
+  const metrics = createMetrics({ readings: () => quietReadings, linesLost: () => 0 })
+  metrics.close()
+  log = createLog(to, 'info', false)
+  events = createEvents({ metrics, accessLog: undefined, log, clock: { now: () => now, wallTime: () => now } })
+})
+
+const lines = (): Record<string, unknown>[] => raw.map((line) => JSON.parse(line))
+
+test('a missing flag is said once, and again after the flags were read', () => {
+  const facts = requestFacts({ context: 'orders', decision: { side: 'legacy', reason: 'flag-missing' } })
+  for (let i = 0; i < 3; i++) events.requestFinished(facts)
+  events.upgradeOpened(facts)
+  expect(lines()).toMatchObject([{ level: 'warn', flag: 'migrate-orders', context: 'orders' }])
+  events.flagsRead({ source: 'flags.json', flags: 1 })
+  events.requestFinished(facts)
+  expect(lines()).toHaveLength(3)
+})
+
+test('an authority that stays down is said once, and so is its return', () => {
+  const down = { source: 'https://unleash.example/', error: new Error('connect ECONNREFUSED') }
+  for (let i = 0; i < 5; i++) events.flagsFailed(down)
+  events.flagsRead({ source: down.source, flags: 2 })
+  expect(lines()).toMatchObject([
+    { level: 'warn', error: ['connect ECONNREFUSED'] },
+    { level: 'info', msg: 'flags read again' },
+  ])
+})
+
+test('another mistake in the flags is news', () => {
+  events.flagsFailed({ source: 'flags.json', error: new Error('one') })
+  events.flagsFailed({ source: 'flags.json', error: new Error('another') })
+  expect(lines()).toHaveLength(2)
+})
+
+test('a bug that every request meets is one line a second, with what was left unsaid', () => {
+  for (let i = 0; i < 1000; i++) events.bug({ where: 'decide', error: new Error('oh') })
+  now = 1500
+  events.bug({ where: 'decide', error: new Error('oh') })
+  expect(lines()).toMatchObject([{ level: 'error', where: 'decide' }, { unsaid: 999 }])
+})
+
+test('a config that is rejected wakes somebody; one that is applied tells its story', () => {
+  events.configRejected({ file: 'routes.config.ts', mistakes: ['contexts.orders.flag: is empty'] })
+  events.configApplied({ file: 'routes.config.ts', generation: 2, contexts: 1, routes: 3 })
+  expect(lines().map(({ level }) => level)).toEqual(['error', 'info'])
+})
+
+test('credentials that somebody logs by accident do not come out', () => {
+  const headers = { authorization: 'Bearer SECRET', Cookie: 'sid=SECRET', 'set-cookie': 'SECRET', accept: '*/*' }
+  log.info({ headers, token: 'SECRET', request: { headers } }, 'oops')
+  expect(raw.join('')).not.toContain('SECRET')
+  expect(raw.join('')).toContain('*/*')
+})
+
+test('no control character in an error reaches the log raw', () => {
+  events.bug({ where: 'parse', error: new Error('bad header \x1b[2J\x9b1m\r\nforged') })
+  expect(raw).toHaveLength(1)
+  expect(raw[0]!.slice(0, -1)).not.toMatch(/\p{Cc}/u)
+  lines()
+})

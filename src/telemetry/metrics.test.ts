@@ -1,0 +1,131 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { parseExposition, type Series } from './exposition.test-kit.ts'
+import { quietReadings, requestFacts } from './facts.test-kit.ts'
+import { createMetrics, type Metrics, type Readings } from './metrics.ts'
+
+let readings: Readings
+let metrics: Metrics
+let lost: number
+
+beforeEach(() => {
+  readings = quietReadings
+  lost = 0
+  metrics = createMetrics({ readings: () => readings, linesLost: () => lost })
+})
+afterEach(() => void metrics.close())
+
+async function scrape(): Promise<Series[]> {
+  return parseExposition(await metrics.registry.metrics())
+}
+
+async function value(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
+  const found = (await scrape()).filter(
+    (series) => series.name === name && Object.entries(labels).every(([key, value]) => series.labels[key] === value),
+  )
+  return found.length === 0 ? undefined : found.reduce((sum, series) => sum + series.value, 0)
+}
+
+test('a request is counted by what was decided and what the client was sent', async () => {
+  metrics.requestFinished(requestFacts())
+  metrics.requestFinished(requestFacts({ outcome: { status: 404 } }))
+  metrics.requestFinished(requestFacts({ context: null, decision: { side: 'legacy', reason: 'unowned' } }))
+  const labels = { context: 'catalog', side: 'service', reason: 'flag-on', method: 'GET' }
+  expect(await value('strangler_requests_total', { ...labels, status_class: '2xx' })).toBe(1)
+  expect(await value('strangler_requests_total', { ...labels, status_class: '4xx' })).toBe(1)
+  expect(await value('strangler_requests_total', { context: 'unowned', side: 'legacy', reason: 'unowned' })).toBe(1)
+})
+
+test('times are seconds, and the gateway’s own are apart', async () => {
+  metrics.requestFinished(requestFacts())
+  const labels = { context: 'catalog', side: 'service' }
+  expect(await value('strangler_request_duration_seconds_sum', labels)).toBeCloseTo(0.0031, 9)
+  expect(await value('strangler_upstream_duration_seconds_sum', labels)).toBeCloseTo(0.002, 9)
+  expect(await value('strangler_gateway_overhead_seconds_sum', labels)).toBeCloseTo(0.0002, 9)
+  expect(await value('strangler_request_duration_seconds_bucket', { ...labels, le: '0.0025' })).toBe(0)
+  expect(await value('strangler_request_duration_seconds_bucket', { ...labels, le: '0.005' })).toBe(1)
+})
+
+test('an upstream that never answered says nothing of the gateway’s own time', async () => {
+  const outcome = {
+    status: 504,
+    failure: 'response-timeout',
+    upstreamMs: undefined,
+    upstreamTotalMs: undefined,
+  } as const
+  metrics.requestFinished(requestFacts({ outcome, finishedAt: 15_100 }))
+  expect(await value('strangler_gateway_overhead_seconds_count')).toBeUndefined()
+  expect(await value('strangler_failures_total', { failure: 'response-timeout', side: 'service' })).toBe(1)
+})
+
+test('retries, fallbacks, refusals and missing flags are counted', async () => {
+  metrics.requestFinished(requestFacts({ outcome: { retried: true, fellBack: 'connect-refused' } }))
+  metrics.requestRefused('bad-host')
+  metrics.flagMissing('catalog')
+  expect(await value('strangler_retries_total', { context: 'catalog', side: 'service' })).toBe(1)
+  expect(await value('strangler_fallbacks_total', { context: 'catalog', failure: 'connect-refused' })).toBe(1)
+  expect(await value('strangler_refusals_total', { failure: 'bad-host' })).toBe(1)
+  expect(await value('strangler_flag_missing_total', { context: 'catalog' })).toBe(1)
+})
+
+test('upgrades are requests, and are open until they are closed', async () => {
+  const facts = requestFacts({ outcome: { status: 101 } })
+  metrics.upgradeOpened(facts)
+  expect(await value('strangler_requests_total', { status_class: '1xx' })).toBe(1)
+  expect(await value('strangler_upgrades_open')).toBe(1)
+  metrics.upgradeClosed()
+  expect(await value('strangler_upgrades_open')).toBe(0)
+  expect(await value('strangler_upgrades_total')).toBe(1)
+})
+
+test('what is true only now is read when somebody asks', async () => {
+  expect(await value('strangler_flag_age_seconds')).toBeUndefined()
+  const at = { upstream: 'catalog', address: 'http://127.0.0.1:3001' }
+  readings = {
+    requestsInFlight: 3,
+    flagAgeSeconds: 1.5,
+    connections: [{ ...at, open: 5, inUse: 2, waiting: 1 }],
+    addresses: [{ ...at, available: false }],
+  }
+  lost = 7
+  expect(await value('strangler_requests_in_flight')).toBe(3)
+  expect(await value('strangler_flag_age_seconds')).toBe(1.5)
+  expect(await value('strangler_connections', { state: 'in_use' })).toBe(2)
+  expect(await value('strangler_address_available', at)).toBe(0)
+  expect(await value('strangler_access_log_lost_total')).toBe(7)
+})
+
+describe('no client can make a series', () => {
+  // The attack: a scanner with a hundred thousand paths, methods of its own and odd statuses fills Prometheus.
+  test('100,000 scanner paths add none', async () => {
+    for (const [method, status] of [
+      ['GET', 200],
+      ['FOO', 999],
+      ['get', 0],
+    ] as const)
+      metrics.requestFinished(requestFacts({ context: null, head: { method }, outcome: { status } }))
+    const before = (await scrape()).length
+    for (let i = 0; i < 100_000; i++) {
+      const head = { path: `/wp-${i}.php`, query: `?x=${i}`, method: i % 2 ? `M${i}` : 'GET' }
+      metrics.requestFinished(requestFacts({ context: null, head, outcome: { status: i % 2 ? 1000 + i : 200 } }))
+    }
+    expect((await scrape()).length).toBe(before)
+    expect(await value('strangler_requests_total', { method: 'OTHER' })).toBe(50_002)
+  })
+})
+
+test('every name is ours or the process’s, has help and type, and labels of its own only', async () => {
+  metrics.requestFinished(requestFacts())
+  for (const { name } of await scrape()) expect(name).toMatch(/^(strangler|process|nodejs)_/)
+})
+
+test('the event loop’s delay is what it was late, not how often it was asked', async () => {
+  await new Promise((resolve) => setTimeout(resolve, 150))
+  expect(await value('strangler_event_loop_delay_seconds', { quantile: '0.5' })).toBeLessThan(0.015)
+})
+
+test('two gateways in one process count for themselves', async () => {
+  const other = createMetrics({ readings: () => quietReadings, linesLost: () => 0 })
+  other.requestFinished(requestFacts())
+  other.close()
+  expect(await value('strangler_requests_total')).toBeUndefined()
+})
