@@ -114,7 +114,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
 
   start(): void {
     const { head, match, response } = this.#its
-    exchangeOf.set(response, this)
+    ;(response as WithExchange)[EXCHANGE] = this
     response.on('close', onResponseClose)
     if (head.body.kind === 'length' && head.body.bytes > match.route.maxBodyBytes) {
       this.#fail('body-too-large', undefined)
@@ -463,15 +463,20 @@ function isTooSlow(bytes: number, elapsedMs: number, bytesPerSecond: number, gra
   return elapsedMs > graceMs && bytes < (bytesPerSecond * elapsedMs) / 1000
 }
 
-/** One listener for all responses: the exchange is found by the response it belongs to. */
-const exchangeOf = new WeakMap<ServerResponse, Exchange>()
+/**
+ * One listener for all responses: the exchange is found on the response it belongs to. A property and not a WeakMap,
+ * whose entries outlive every minor collection: it cost a fifth of the processor.
+ */
+const EXCHANGE = Symbol('exchange')
 
-function onResponseClose(this: ServerResponse): void {
-  exchangeOf.get(this)?.onResponseClose()
+type WithExchange = ServerResponse & { [EXCHANGE]?: Exchange }
+
+function onResponseClose(this: WithExchange): void {
+  this[EXCHANGE]?.onResponseClose()
 }
 
-function onDrain(this: ServerResponse): void {
-  exchangeOf.get(this)?.onDrain()
+function onDrain(this: WithExchange): void {
+  this[EXCHANGE]?.onDrain()
 }
 
 function onQueueTimeout(exchange: Exchange): void {
