@@ -2,10 +2,10 @@
 import { mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { onTestFinished } from 'vitest'
 import type { RoutesConfig } from '../../src/config/define-routes.ts'
 import { mergeOptions } from '../../src/config/options.ts'
 import { type Gateway, type GatewayOptions, startGateway as start } from '../../src/gateway.ts'
+import { whenOver } from './lifetime.ts'
 import { until } from './until.ts'
 
 export type TestGateway = Gateway & {
@@ -46,7 +46,7 @@ export async function startGateway(config: RoutesConfig, options: TestGatewayOpt
     logLevel: 'silent',
     ...rest,
   })
-  onTestFinished(async () => {
+  whenOver(async () => {
     await gateway.stop('test')
     await rm(folder, { recursive: true, force: true })
   })

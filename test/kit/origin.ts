@@ -1,7 +1,7 @@
 // Origins for tests: one that records the bytes it is sent and answers with bytes, and one that is a Node server.
 import http from 'node:http'
 import net, { type AddressInfo, type Socket } from 'node:net'
-import { onTestFinished } from 'vitest'
+import { whenOver } from './lifetime.ts'
 import { until } from './until.ts'
 
 export type RawOrigin = {
@@ -46,7 +46,7 @@ export async function startRawOrigin(script: Script | string = OK): Promise<RawO
     socket.on('error', () => {})
   })
   await listening(server)
-  onTestFinished(() => {
+  whenOver(() => {
     for (const { socket } of connections) socket.destroy()
     server.close()
   })
@@ -82,7 +82,7 @@ export async function startHttpOrigin(handler: http.RequestListener, at: { port?
     handler(request, response)
   })
   await listening(server, at.port)
-  onTestFinished(() => {
+  whenOver(() => {
     server.closeAllConnections()
     server.close()
   })
