@@ -105,6 +105,7 @@ function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): R
   const raw = {
     method,
     target,
+    majorVersion: 1,
     minorVersion: 1,
     rawHeaders: ['Host', host],
     peerAddress: address,

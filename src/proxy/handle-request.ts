@@ -72,6 +72,7 @@ export function rawHead(request: IncomingMessage): RawHead {
   return {
     method: request.method ?? '',
     target: request.url ?? '',
+    majorVersion: request.httpVersionMajor,
     minorVersion: request.httpVersionMinor === 0 ? 0 : 1,
     rawHeaders: request.rawHeaders,
     peerAddress: peerAddress(request),

@@ -8,6 +8,7 @@ import { parseTarget } from './target.ts'
 export type RawHead = {
   readonly method: string
   readonly target: string
+  readonly majorVersion: number
   readonly minorVersion: 0 | 1
   readonly rawHeaders: readonly string[]
   readonly peerAddress: string
@@ -20,6 +21,8 @@ export type RawHead = {
  * @param userHeader the identity header in lower case, or undefined where none is configured
  */
 export function readHead(raw: RawHead, limits: Limits, userHeader: string | undefined): RequestHead | Refusal {
+  // The parser takes the line `GET / HTTP/2.0` too; HTTP/2 itself begins with another.
+  if (raw.majorVersion !== 1) return new Refusal('malformed', `HTTP version ${raw.majorVersion}`)
   if (raw.target.length > limits.targetBytes) return new Refusal('target-too-long', `${raw.target.length} bytes`)
   if (raw.rawHeaders.length / 2 > limits.headerCount) {
     return new Refusal('headers-too-large', `${raw.rawHeaders.length / 2} header lines`)

@@ -1,6 +1,7 @@
 // Failure to status and safe body: a problem document (RFC 9457) with the request id and nothing of the inside.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { FAILURES, type Failure } from '../model/outcome.ts'
+import { markTurnedAway } from './turned-away.ts'
 
 /** Seconds after which a client that was turned away by a full pool may come back. */
 const RETRY_AFTER_SECONDS = 1
@@ -33,6 +34,7 @@ export function errorResponse(failure: Failure, requestId: string, close: boolea
  */
 export function writeError(response: ServerResponse, failure: Failure, requestId: string, close: boolean): void {
   const { status, headers, body } = errorResponse(failure, requestId, close)
+  if (close) markTurnedAway(response.req.socket)
   // What a route's middleware set before (CORS, security headers) stays.
   response.writeHead(status, STATUS_CODES[status] ?? '', headers)
   response.write(body)

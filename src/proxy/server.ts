@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { Failure } from '../model/outcome.ts'
 import { createHandleRequest, type Plane } from './handle-request.ts'
 import { rawError, writeError } from './respond-error.ts'
+import { isTurnedAway, markTurnedAway } from './turned-away.ts'
 import { createUpgrades } from './upgrade.ts'
 
 export type ProxyServer = {
@@ -44,7 +45,7 @@ export async function startServer(plane: Plane, at: { host: string; port: number
   server.on('checkExpectation', handle)
   server.on('upgrade', upgrades.handle)
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
-    turnAway(plane, socket as Socket, 'method-refused', 'CONNECT')
+    afterAnswers(socket as Socket, () => turnAway(plane, socket as Socket, 'method-refused', 'CONNECT'))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
     answerParseError(plane, error, socket as Socket)
@@ -84,6 +85,8 @@ export async function startServer(plane: Plane, at: { host: string; port: number
 /** The one catch for bugs: a request that met one is answered 500, and nothing else notices. */
 function guard(plane: Plane, handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
   return (request: IncomingMessage, response: ServerResponse): void => {
+    // Pipelined behind a refused request; the answer to that one closes the connection.
+    if (isTurnedAway(request.socket)) return
     handle(request, response).catch((error: unknown) => {
       plane.events.bug({ where: 'handle-request', error })
       if (response.headersSent) {
@@ -104,17 +107,20 @@ const PARSE_FAILURES: Readonly<Record<string, Failure>> = {
 
 /** Bytes that are not HTTP, or that took too long. Answers before it on the same connection are finished first. */
 function answerParseError(plane: Plane, error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  if (error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
   const failure = PARSE_FAILURES[error.code ?? ''] ?? 'malformed'
-  const pending = (socket as Socket & { _httpMessage?: ServerResponse })._httpMessage
-  if (pending === undefined || pending === null) {
+  const pending = pendingOn(socket)
+  if (isTurnedAway(socket)) {
+    // It has its answer; there is no end of its request to wait for.
+    pending?.end()
+  } else if (pending === undefined) {
     turnAway(plane, socket, failure, error.code)
   } else if (pending.req.complete) {
     // Pipelined garbage after a good request: the good one keeps its answer (B40).
-    pending.once('close', () => turnAway(plane, socket, failure, error.code))
+    pending.once('close', () => answerParseError(plane, error, socket))
   } else if (pending.headersSent) {
     // Garbage in the middle of the body that is being answered: the answer cannot be trusted to be about it.
     socket.destroy()
@@ -123,7 +129,20 @@ function answerParseError(plane: Plane, error: NodeJS.ErrnoException, socket: So
   }
 }
 
+/** The answer that is being written on a connection; those to pipelined requests behind it wait their turn. */
+function pendingOn(socket: Socket): ServerResponse | undefined {
+  return (socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage ?? undefined
+}
+
+function afterAnswers(socket: Socket, then: () => void): void {
+  const pending = pendingOn(socket)
+  if (pending === undefined) then()
+  else pending.once('close', () => afterAnswers(socket, then))
+}
+
 function turnAway(plane: Plane, socket: Socket, failure: Failure, detail: string | undefined): void {
+  if (isTurnedAway(socket)) return
+  markTurnedAway(socket)
   const now = plane.now()
   const requestId = plane.random.hex(16)
   plane.events.requestRefused({
