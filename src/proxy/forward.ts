@@ -208,7 +208,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   ): void {
     const { head, identity, match, response } = this.#its
     const raw = controller.rawHeaders as (Buffer | string)[]
-    const { list, hasRequestId } = responseHeaders(raw, status)
+    const { list, hasRequestId } = responseHeaders(raw, status, head.minorVersion === 1 && head.method !== 'HEAD')
     if (status < 200) {
       this.#passInformational(controller, status, list)
       return

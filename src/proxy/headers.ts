@@ -67,11 +67,13 @@ const DROP = 1
 const CONNECTION = 2
 const CONTENT_LENGTH = 3
 const REQUEST_ID = 4
+const TRAILER = 5
 
 const RESPONSE_FIELDS = new Map<string, number>([
   ['connection', CONNECTION],
   ['content-length', CONTENT_LENGTH],
   ['x-request-id', REQUEST_ID],
+  ['trailer', TRAILER],
   ['keep-alive', DROP],
   ['proxy-connection', DROP],
   ['transfer-encoding', DROP],
@@ -92,10 +94,17 @@ export type ResponseHeaders = {
  * The field list for the client: order, spelling and repeats as the upstream sent them.
  *
  * @param raw `[name, value, ...]` as the parser found them, bytes or latin1 text
+ * @param mayHaveChunks whether the client can be sent a body in chunks: not to HEAD, nor to HTTP/1.0
  */
-export function responseHeaders(raw: readonly (Buffer | string)[], status: number): ResponseHeaders {
+export function responseHeaders(
+  raw: readonly (Buffer | string)[],
+  status: number,
+  mayHaveChunks: boolean,
+): ResponseHeaders {
   const list: string[] = []
   let hasRequestId = false
+  let hasTrailer = false
+  let hasLength = false
   let connection: string | undefined
   for (let i = 0; i < raw.length; i += 2) {
     const name = textOf(raw[i] as Buffer | string)
@@ -108,8 +117,14 @@ export function responseHeaders(raw: readonly (Buffer | string)[], status: numbe
     }
     // RFC 9110 section 8.6: not in a 1xx or 204.
     if (field === CONTENT_LENGTH && (status < 200 || status === 204)) continue
+    if (field === CONTENT_LENGTH) hasLength = true
     if (field === REQUEST_ID) hasRequestId = true
+    if (field === TRAILER) hasTrailer = true
     list.push(name, value)
+  }
+  // RFC 9112 section 6.3: trailers come behind chunks only; announced where there are none, Node refuses to send them.
+  if (hasTrailer && (hasLength || !mayHaveChunks || status === 204 || status === 304)) {
+    connection = connection === undefined ? 'trailer' : `${connection},trailer`
   }
   return { list: connection === undefined ? list : withoutListed(list, connection), hasRequestId }
 }

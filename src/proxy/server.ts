@@ -87,6 +87,8 @@ function guard(plane: Plane, handle: (request: IncomingMessage, response: Server
   return (request: IncomingMessage, response: ServerResponse): void => {
     // Pipelined behind a refused request; the answer to that one closes the connection.
     if (isTurnedAway(request.socket)) return
+    // RFC 9112 section 9.3: no proxy keeps a connection to an HTTP/1.0 client, whatever the client asks for.
+    if (request.httpVersionMinor === 0) response.shouldKeepAlive = false
     handle(request, response).catch((error: unknown) => {
       plane.events.bug({ where: 'handle-request', error })
       if (response.headersSent) {
