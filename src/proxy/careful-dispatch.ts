@@ -19,10 +19,13 @@ export type CarefulRequest = {
   readonly body: RequestBody
 }
 
-/** Does what `Client.dispatch` does, with the same handler, over `node:http`. */
-export function dispatchCarefully(careful: CarefulRequest, handler: Dispatcher.DispatchHandler): void {
+/** Does what `Client.dispatch` does, with the same handler, over `node:http`; whoever calls keeps the time. */
+export function dispatchCarefully(
+  careful: CarefulRequest,
+  handler: Dispatcher.DispatchHandler,
+): Dispatcher.DispatchController {
   const { address, upstream, options, request, response, head, body } = careful
-  const { timeouts, tls } = upstream
+  const { tls } = upstream
   const url = new URL(address.url)
   const outgoing = (url.protocol === 'https:' ? https : http).request({
     ...tls,
@@ -36,20 +39,16 @@ export function dispatchCarefully(careful: CarefulRequest, handler: Dispatcher.D
     setHost: false,
   })
   const controller = new CarefulController((error) => outgoing.destroy(error))
-  const timer = new Deadline((code) => outgoing.destroy(Object.assign(new Error(code), { code })))
   let isDone = false
   const fail = (error: Error) => {
-    timer.clear()
     if (isDone) return
     isDone = true
     body.off('error', fail)
     handler.onResponseError?.(controller, error)
   }
 
-  timer.start(timeouts.connectMs, 'UND_ERR_CONNECT_TIMEOUT')
   outgoing.once('socket', (socket) => {
     socket.once(url.protocol === 'https:' ? 'secureConnect' : 'connect', () => {
-      timer.start(options.headersTimeout ?? timeouts.headersMs, 'UND_ERR_HEADERS_TIMEOUT')
       handler.onRequestStart?.(controller, null)
     })
   })
@@ -82,17 +81,14 @@ export function dispatchCarefully(careful: CarefulRequest, handler: Dispatcher.D
     handler.onResponseStart?.(controller, info.statusCode, info.headers, info.statusMessage)
   })
   outgoing.once('response', (incoming) => {
-    timer.clear()
     controller.paces(incoming)
     controller.rawHeaders = incoming.rawHeaders
     handler.onResponseStart?.(controller, incoming.statusCode ?? 502, incoming.headers, incoming.statusMessage)
     incoming.on('data', (chunk: Buffer) => {
-      timer.start(options.bodyTimeout ?? timeouts.idleMs, 'UND_ERR_BODY_TIMEOUT')
       handler.onResponseData?.(controller, chunk)
     })
     incoming.once('error', fail)
     incoming.once('end', () => {
-      timer.clear()
       if (isDone) return
       isDone = true
       controller.rawTrailers = incoming.rawTrailers
@@ -103,6 +99,7 @@ export function dispatchCarefully(careful: CarefulRequest, handler: Dispatcher.D
       if (!incoming.complete) fail(Object.assign(new Error('other side closed'), { code: 'ECONNRESET' }))
     })
   })
+  return controller
 }
 
 function framing(head: RequestHead): string[] {
@@ -145,24 +142,5 @@ class CarefulController implements Dispatcher.DispatchController {
     this.aborted = true
     this.reason = reason ?? new RequestBodyError('client-gone')
     this.#destroy(this.reason)
-  }
-}
-
-/** One timer, moved along from connect to head to body. */
-class Deadline {
-  readonly #expire: (code: string) => void
-  #timer: NodeJS.Timeout | undefined
-
-  constructor(expire: (code: string) => void) {
-    this.#expire = expire
-  }
-
-  start(ms: number | null, code: string): void {
-    clearTimeout(this.#timer)
-    if (ms !== null && ms > 0) this.#timer = setTimeout(this.#expire, ms, code)
-  }
-
-  clear(): void {
-    clearTimeout(this.#timer)
   }
 }

@@ -1,5 +1,6 @@
 // The connections to one address: reused last-in first-out, bounded, with a bounded queue in front.
-import { Client } from 'undici'
+import type { Socket } from 'node:net'
+import { buildConnector, Client } from 'undici'
 import type { Upstream } from '../model/route.ts'
 
 /** Who wants a connection. While it waits it stands in the queue; `isWaiting` false means it has left. */
@@ -11,6 +12,8 @@ export type Waiter = {
 /** How long before the upstream would close an idle connection we stop using it, in milliseconds. */
 const KEEP_ALIVE_MARGIN_MS = 1000
 const MAX_RESPONSE_HEADER_BYTES = 64 * 1024
+/** Waiters who have left and are still in the queue, before it is worth a walk. */
+const MOST_STALE = 512
 
 /** One undici `Client` is one connection that reopens by itself; each carries one request at a time. */
 export class Connections {
@@ -18,9 +21,14 @@ export class Connections {
   readonly #options: Client.Options
   readonly #limit: number
   readonly #queueLimit: number
+  readonly #openSocket: buildConnector.connector
   readonly #idle: Client[] = []
+  /** Sockets that are not connected yet. */
+  readonly #connecting = new Map<Client, Socket>()
+  /** Those who wait, and among them some who have left and are passed over. */
   #queue: Waiter[] = []
   #queueHead = 0
+  #waiting = 0
   #open = 0
   #isRetired = false
 
@@ -28,19 +36,19 @@ export class Connections {
     this.#url = url
     this.#limit = upstream.connections
     this.#queueLimit = upstream.queue
-    const { timeouts, tls } = upstream
-    const { rejectUnauthorized = true, ...certificates } = tls ?? {}
+    const { rejectUnauthorized = true, ...certificates } = upstream.tls ?? {}
     this.#options = {
       pipelining: 1,
       allowH2: false,
       maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
-      headersTimeout: timeouts.headersMs,
-      bodyTimeout: timeouts.idleMs,
+      // undici's clock has steps of half a second: the exchange keeps the time itself.
+      headersTimeout: 0,
+      bodyTimeout: 0,
       keepAliveTimeout: upstream.keepAliveMs,
       keepAliveMaxTimeout: upstream.keepAliveMs,
       keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN_MS,
-      connect: { timeout: timeouts.connectMs, rejectUnauthorized, ...certificates },
     }
+    this.#openSocket = buildConnector({ allowH2: false, timeout: 0, rejectUnauthorized, ...certificates })
   }
 
   get inUse(): number {
@@ -52,7 +60,7 @@ export class Connections {
   }
 
   get waiting(): number {
-    return this.#queue.length - this.#queueHead
+    return this.#waiting
   }
 
   /** A connection at once, or `'queued'` (the waiter will be called), or `'full'`. */
@@ -60,16 +68,28 @@ export class Connections {
     const idle = this.#idle.pop()
     if (idle !== undefined) return idle
     if (this.#open < this.#limit) return this.#connect()
-    if (this.waiting >= this.#queueLimit) return 'full'
+    if (this.#waiting >= this.#queueLimit) return 'full'
     waiter.isWaiting = true
+    this.#waiting++
     this.#queue.push(waiter)
+    if (this.#queue.length > 2 * (this.#queueLimit + MOST_STALE)) this.#forgetThoseWhoLeft()
     return 'queued'
   }
 
-  /** Gives a connection back: to the next in the queue, or to the idle ones. */
+  /** The waiter waits no longer: its time is up, or its client has gone. */
+  leave(waiter: Waiter): void {
+    if (!waiter.isWaiting) return
+    waiter.isWaiting = false
+    this.#waiting--
+  }
+
+  /** Gives a connection back: to the next in the queue, or to the idle ones. One that was given up is made anew. */
   release(client: Client): void {
     const next = this.#nextWaiter()
-    if (next !== undefined) {
+    if (client.destroyed) {
+      this.#open--
+      next?.onConnection(this.#connect())
+    } else if (next !== undefined) {
       next.onConnection(client)
     } else if (this.#isRetired) {
       this.#close(client)
@@ -84,6 +104,13 @@ export class Connections {
     return this.#connect()
   }
 
+  /** Ends an attempt to connect; whoever waits for it is told the error, and releases the connection as ever. */
+  giveUp(client: Client, error: Error): void {
+    void client.destroy(error).catch(ignore)
+    this.#connecting.get(client)?.destroy()
+    this.#connecting.delete(client)
+  }
+
   /** The configuration moved on: idle connections close now, the others when their request is done. */
   retire(): void {
     this.#isRetired = true
@@ -92,12 +119,27 @@ export class Connections {
 
   #connect(): Client {
     this.#open++
-    return new Client(this.#url, this.#options)
+    const client: Client = new Client(this.#url, {
+      ...this.#options,
+      connect: (at, callback) => {
+        const done: buildConnector.Callback = (...result) => {
+          this.#connecting.delete(client)
+          callback(...result)
+        }
+        this.#connecting.set(client, this.#openSocket(at, done) as unknown as Socket)
+      },
+    })
+    return client
   }
 
   #close(client: Client): void {
     this.#open--
     void client.destroy().catch(ignore)
+  }
+
+  #forgetThoseWhoLeft(): void {
+    this.#queue = this.#queue.slice(this.#queueHead).filter(({ isWaiting }) => isWaiting)
+    this.#queueHead = 0
   }
 
   #nextWaiter(): Waiter | undefined {
@@ -108,7 +150,7 @@ export class Connections {
         this.#queueHead = 0
       }
       if (!waiter.isWaiting) continue
-      waiter.isWaiting = false
+      this.leave(waiter)
       return waiter
     }
     this.#queue = []

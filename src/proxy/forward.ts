@@ -1,7 +1,7 @@
 // Sends a request, streams the answer back, tries again or falls back where that cannot double a write.
 // Returns an Outcome and never throws.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Client, Dispatcher } from 'undici'
+import { type Client, type Dispatcher, errors } from 'undici'
 import type { Decision, Identity } from '../model/decision.ts'
 import { FAILURES, type Failure, type Outcome } from '../model/outcome.ts'
 import type { RequestHead } from '../model/request-head.ts'
@@ -13,6 +13,7 @@ import { classifyError } from './classify-error.ts'
 import type { Waiter } from './connections.ts'
 import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
 import { blamesTarget } from './health.ts'
+import { Pace } from './pace.ts'
 import { upstreamPath } from './path.ts'
 import { RequestBody, RequestBodyError } from './request-body.ts'
 import { endAfterBody, writeError } from './respond-error.ts'
@@ -97,9 +98,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   #headAt = 0
   #endAt = 0
   #responseBytes = 0
-  /** Milliseconds that the answer has been held up by the client; the sweep keeps it. */
-  #blockedMs = 0
   #isBlocked = false
+  /** Milliseconds that the upstream has been waited for in vain; the sweep keeps it. */
+  #silentMs = 0
+  #movedBytes = 0
+  readonly #sending = new Pace()
+  readonly #reading = new Pace()
 
   constructor(use: ForwardDependencies, its: Forwarding, settle: (outcome: Outcome) => void) {
     this.#use = use
@@ -157,7 +161,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   }
 
   onQueueTimeout(): void {
-    this.isWaiting = false
+    this.#address?.connections.leave(this)
     this.#fail('overloaded', undefined)
   }
 
@@ -168,25 +172,22 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     this.#client = client
     this.#controller = undefined
     this.#wasSent = false
+    this.#silentMs = 0
     this.#attempts++
     this.#askedAt = this.#use.now()
     const added: Added = { head, identity, snapshot, viaName: this.#use.viaName, traceparent }
     const headers = requestHeaders(added, live.upstream, address.authority)
-    const timeouts = this.#timeouts
     const options: Dispatcher.DispatchOptions = {
       method: head.method as Dispatcher.HttpMethod,
       path: upstreamPath(head, match, this.#side),
       headers,
       body: this.#body ?? null,
     }
-    if (timeouts !== undefined) {
-      options.headersTimeout = timeouts.headersMs ?? null
-      options.bodyTimeout = timeouts.idleMs ?? null
-    }
     // A body on a method that has none is what smugglers send (CVE-2026-29057): its connection is never used again.
     if (!live.upstream.reuse || (this.#body !== undefined && !EXPECTS_BODY.has(head.method))) options.reset = true
     if (this.#body !== undefined && (head.fields.expect !== undefined || head.fields.trailer !== undefined)) {
-      dispatchCarefully({ address, upstream: live.upstream, options, request, response, head, body: this.#body }, this)
+      const careful = { address, upstream: live.upstream, options, request, response, head, body: this.#body }
+      this.#controller = dispatchCarefully(careful, this)
     } else {
       client.dispatch(options, this)
     }
@@ -197,6 +198,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller
     this.#wasSent = true
+    this.#silentMs = 0
     if (this.#isOver) controller.abort(new RequestBodyError('client-gone'))
   }
 
@@ -214,6 +216,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
       return
     }
     this.#headAt = this.#use.now()
+    this.#silentMs = 0
     if (!hasRequestId) list.push('X-Request-Id', identity.requestId)
     if (identity.isNew && match.route.context !== undefined) {
       list.push('Set-Cookie', this.#use.anonymousIds.setCookie(identity.key, identity.secure))
@@ -355,7 +358,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     if (this.#isOver) return
     const { request, response } = this.#its
     this.#isOver = true
-    this.isWaiting = false
+    this.#address?.connections.leave(this)
     clearTimeout(this.#queueTimer)
     if (!response.writableFinished && this.#failure === undefined) {
       this.#failure = 'client-gone'
@@ -372,23 +375,49 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   }
 
   /**
-   * Looks whether the client keeps up, once a second: it must send and read faster than the least rate, after a time
-   * of grace, counted only while it is the client who is waited for.
+   * Looks whether the client and the upstream keep up, a few times a second: whoever is waited for, and too long, is
+   * given up. A look instead of a timer for each request, which would cost every request two of them.
    */
   sweep(elapsedMs: number): void {
-    const { clientIdleMs, minimumRate, rateGraceMs } = this.#its.snapshot.limits
+    this.#sweepClient(elapsedMs)
+    if (!this.#isOver && !this.#isAnswered && this.#failure === undefined) this.#sweepUpstream(elapsedMs)
+  }
+
+  #sweepClient(elapsedMs: number): void {
+    const { limits } = this.#its.snapshot
     const body = this.#body
-    if (body?.isWaitingForClient && !this.#isAnswered) {
-      body.waitedMs += elapsedMs
-      if (isTooSlow(body.bytes, body.waitedMs, minimumRate, rateGraceMs) || body.silentMs(elapsedMs) > clientIdleMs) {
-        body.destroy(new RequestBodyError('slow-request'))
-      }
+    if (body?.isWaitingForClient && !this.#isAnswered && this.#sending.isTooSlow(body.bytes, elapsedMs, limits)) {
+      body.destroy(new RequestBodyError('slow-request'))
     }
-    if (this.#isBlocked || (this.#isAnswered && this.#its.response.writableLength > 0)) {
-      this.#blockedMs += elapsedMs
-      const read = this.#responseBytes - this.#its.response.writableLength
-      if (isTooSlow(read, this.#blockedMs, minimumRate, rateGraceMs)) this.#its.request.socket.destroy()
+    const { request, response } = this.#its
+    if (this.#isBlocked || (this.#isAnswered && response.writableLength > 0)) {
+      const read = this.#responseBytes - response.writableLength
+      if (this.#reading.isTooSlow(read, elapsedMs, limits)) request.socket.destroy()
     }
+  }
+
+  #sweepUpstream(elapsedMs: number): void {
+    const moved = (this.#body?.bytes ?? 0) + this.#responseBytes
+    const isOurTurn = moved !== this.#movedBytes || this.#isBlocked || this.#body?.isWaitingForClient === true
+    this.#movedBytes = moved
+    if (this.#client === undefined) return
+    if (isOurTurn && this.#wasSent) {
+      this.#silentMs = 0
+      return
+    }
+    const before = this.#silentMs
+    this.#silentMs += elapsedMs
+    const { timeouts } = (this.#live as LiveUpstream).upstream
+    const [limitMs, TimeoutError] = !this.#wasSent
+      ? [this.#timeouts?.connectMs ?? timeouts.connectMs, errors.ConnectTimeoutError]
+      : this.#hasHead
+        ? [this.#timeouts?.idleMs ?? timeouts.idleMs, errors.BodyTimeoutError]
+        : [this.#timeouts?.headersMs ?? timeouts.headersMs, errors.HeadersTimeoutError]
+    // The first look after a step may come at once: it is the one before that counts.
+    if (limitMs === 0 || before < limitMs) return
+    this.#silentMs = 0
+    if (this.#controller !== undefined) this.#controller.abort(new TimeoutError())
+    else (this.#address as Address).connections.giveUp(this.#client, new TimeoutError())
   }
 
   /** Ends the exchange at the drain limit, whatever is left of it. */
@@ -461,10 +490,6 @@ const NEVER_REPEATED: ReadonlySet<Failure> = new Set([
   'overloaded',
   'internal',
 ])
-
-function isTooSlow(bytes: number, elapsedMs: number, bytesPerSecond: number, graceMs: number): boolean {
-  return elapsedMs > graceMs && bytes < (bytesPerSecond * elapsedMs) / 1000
-}
 
 /**
  * One listener for all responses: the exchange is found on the response it belongs to. A property and not a WeakMap,

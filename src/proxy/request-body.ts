@@ -23,23 +23,11 @@ export class RequestBody extends Readable {
   #isAttached = false
   /** Bytes taken from the client. */
   bytes = 0
-  /** Milliseconds spent waiting for the client; the exchange's sweep keeps it. */
-  waitedMs = 0
 
   constructor(request: IncomingMessage, maxBytes: number) {
     super({ highWaterMark: 64 * 1024 })
     this.#request = request
     this.#maxBytes = maxBytes
-  }
-
-  #bytesAtLastSweep = 0
-  #silentMs = 0
-
-  /** Milliseconds since the client last sent anything, as far as sweeps can tell. */
-  silentMs(elapsedMs: number): number {
-    this.#silentMs = this.bytes === this.#bytesAtLastSweep ? this.#silentMs + elapsedMs : 0
-    this.#bytesAtLastSweep = this.bytes
-    return this.#silentMs
   }
 
   /** Whether anything was taken: a body that was begun cannot be sent again. */

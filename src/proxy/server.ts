@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream'
 import type { Failure } from '../model/outcome.ts'
 import { createHandleRequest, type Plane } from './handle-request.ts'
 import { rawError, writeError } from './respond-error.ts'
+import { startSweep } from './sweep.ts'
 import { isTurnedAway, markTurnedAway } from './turned-away.ts'
 import { createUpgrades } from './upgrade.ts'
 
@@ -16,15 +17,15 @@ export type ProxyServer = {
   readonly close: (limitMs: number) => Promise<number>
 }
 
-/** How often clients are looked at: header timeouts (Node's default is 30 s) and the least rate. */
-const SWEEP_MS = 1000
+/** How often request heads that do not come to an end are looked at; Node's default is 30 s. */
+const SLOW_HEADS_MS = 500
 
 export async function startServer(plane: Plane, at: { host: string; port: number }): Promise<ProxyServer> {
   const { limits } = plane.snapshots.current
   const handle = guard(plane, createHandleRequest(plane))
   const upgrades = createUpgrades(plane)
   const server = http.createServer({
-    connectionsCheckingInterval: SWEEP_MS,
+    connectionsCheckingInterval: SLOW_HEADS_MS,
     headersTimeout: limits.headersMs,
     // A large upload may take its time: slow bodies are cut by rate, not by the clock.
     requestTimeout: 0,
@@ -51,10 +52,7 @@ export async function startServer(plane: Plane, at: { host: string; port: number
     answerParseError(plane, error, socket as Socket)
   })
 
-  const sweep = setInterval(() => {
-    for (const exchange of plane.exchanges) exchange.sweep(SWEEP_MS)
-  }, SWEEP_MS)
-  sweep.unref()
+  const stopSweep = startSweep(plane.exchanges)
 
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -76,7 +74,7 @@ export async function startServer(plane: Plane, at: { host: string; port: number
       const left = plane.exchanges.size + upgrades.open()
       server.closeAllConnections()
       upgrades.cut()
-      clearInterval(sweep)
+      stopSweep()
       return left
     },
   }
