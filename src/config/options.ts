@@ -143,13 +143,14 @@ export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOp
   const report = (mistake: Mistake) => void mistakes.push(mistake)
   const say = (name: keyof typeof OPTIONS) => sayOf(name, commandLine, environment)
   const config = readText(say('config'), report)
+  const flags = say('flags')
   const options: Options = {
     config,
     host: readHost(say('host'), report),
     port: readPort(say('port'), report),
     adminHost: readHost(say('adminHost'), report),
     adminPort: readPort(say('adminPort'), report),
-    flags: commandLine.flags ?? environment.flags ?? join(dirname(config), 'flags.json'),
+    flags: flags.isWritten ? readText(flags, report) : join(dirname(config), 'flags.json'),
     stateDir: readText(say('stateDir'), report),
     accessLog: readText(say('accessLog'), report),
     logLevel: readLogLevel(say('logLevel'), report),

@@ -1,0 +1,177 @@
+import { describe, expect, test } from 'vitest'
+import { readEnv } from './env.ts'
+import { format } from './mistake.ts'
+import { mergeOptions, OPTIONS, type WrittenOptions } from './options.ts'
+
+function merged(commandLine: WrittenOptions, environment: NodeJS.ProcessEnv = {}) {
+  const options = mergeOptions(commandLine, readEnv(environment).written)
+  if (!options.ok) throw new Error(format(options.mistakes))
+  return options.options
+}
+
+function mistakesOf(commandLine: WrittenOptions, environment: NodeJS.ProcessEnv = {}): string {
+  const options = mergeOptions(commandLine, readEnv(environment).written)
+  return options.ok ? '' : format(options.mistakes)
+}
+
+const UNLEASH = { UNLEASH_URL: 'https://unleash.example.com/api', UNLEASH_API_TOKEN: 'default:production.abc' }
+
+describe('options', () => {
+  test('have defaults', () => {
+    expect(merged({})).toEqual({
+      config: 'routes.config.ts',
+      host: '127.0.0.1',
+      port: 8080,
+      adminHost: '127.0.0.1',
+      adminPort: 8081,
+      flags: 'flags.json',
+      stateDir: '.strangler',
+      accessLog: '-',
+      logLevel: 'info',
+      cookieSecret: undefined,
+      unleash: undefined,
+      color: true,
+    })
+  })
+
+  test('of the command line win over the environment, which wins over the defaults', () => {
+    const environment = { STRANGLER_PORT: '9000', STRANGLER_HOST: '0.0.0.0', STRANGLER_LOG_LEVEL: 'debug' }
+    expect(merged({ port: '9100' }, environment)).toMatchObject({
+      port: 9100,
+      host: '0.0.0.0',
+      logLevel: 'debug',
+      adminPort: 8081,
+    })
+  })
+
+  test('each have a variable', () => {
+    const environment = {
+      STRANGLER_CONFIG: 'a/b.mjs',
+      STRANGLER_HOST: '::',
+      STRANGLER_PORT: '1',
+      STRANGLER_ADMIN_HOST: 'localhost',
+      STRANGLER_ADMIN_PORT: '2',
+      STRANGLER_FLAGS: 'f.json',
+      STRANGLER_STATE_DIR: 's',
+      STRANGLER_ACCESS_LOG: 'l',
+      STRANGLER_LOG_LEVEL: 'warn',
+      STRANGLER_COOKIE_SECRET: 'sixteen letters!',
+      ...UNLEASH,
+      UNLEASH_APP_NAME: 'edge',
+      UNLEASH_ENVIRONMENT: 'production',
+      NO_COLOR: '1',
+    }
+    expect(Object.keys(environment).sort()).toEqual(
+      Object.values(OPTIONS)
+        .map(({ variable }) => variable)
+        .sort(),
+    )
+    expect(merged({}, environment)).toEqual({
+      config: 'a/b.mjs',
+      host: '::',
+      port: 1,
+      adminHost: 'localhost',
+      adminPort: 2,
+      flags: 'f.json',
+      stateDir: 's',
+      accessLog: 'l',
+      logLevel: 'warn',
+      cookieSecret: 'sixteen letters!',
+      unleash: {
+        url: 'https://unleash.example.com/api',
+        token: 'default:production.abc',
+        appName: 'edge',
+        environment: 'production',
+      },
+      color: false,
+    })
+  })
+
+  test('put the embedded flags beside the config', () => {
+    expect(merged({ config: '/etc/shop/routes.config.ts' }).flags).toBe('/etc/shop/flags.json')
+    expect(merged({ config: '/etc/shop/routes.config.ts', flags: 'x.json' }).flags).toBe('x.json')
+  })
+
+  test('take an empty variable for one that is not set', () => {
+    expect(merged({}, { STRANGLER_PORT: '', UNLEASH_URL: '', NO_COLOR: '' })).toMatchObject({
+      port: 8080,
+      unleash: undefined,
+      color: true,
+    })
+  })
+
+  test('take a bracketed IPv6 address', () => {
+    expect(merged({ host: '[::1]' }).host).toBe('::1')
+  })
+
+  test('take free ports for both', () => {
+    expect(merged({ port: '0', adminPort: '0' })).toMatchObject({ port: 0, adminPort: 0 })
+  })
+})
+
+describe('a mistake in an option names its source', () => {
+  test.each<[WrittenOptions, NodeJS.ProcessEnv, string]>([
+    [{ port: '65536' }, {}, '--port: must be a port from 0 to 65535 (found "65536")'],
+    [{ port: '-1' }, {}, '--port: must be a port'],
+    [{ port: '80a' }, {}, '--port: must be a port'],
+    [{}, { STRANGLER_PORT: 'http' }, 'STRANGLER_PORT: must be a port'],
+    [{}, { STRANGLER_PORT: 'tcp://10.0.0.1:80' }, 'set "enableServiceLinks: false" in the pod'],
+    [{ adminPort: '8080' }, {}, '--admin-port: is the port for clients as well'],
+    [{ host: 'http://x' }, {}, '--host: must be an address or name to listen on'],
+    [{ adminHost: '' }, {}, '--admin-host: must be an address or name'],
+    [{ config: '' }, {}, '--config: must not be empty'],
+    [{ flags: '' }, {}, '--flags: must not be empty'],
+    [{ stateDir: ' ' }, {}, '--state-dir: must not be empty'],
+    [
+      { logLevel: 'wran' },
+      {},
+      '--log-level: must be one of silent, error, warn, info, debug; did you mean "warn"? (found "wran")',
+    ],
+    [{}, { STRANGLER_COOKIE_SECRET: 'short' }, 'STRANGLER_COOKIE_SECRET: must have at least 16 characters'],
+    [{}, { UNLEASH_URL: UNLEASH.UNLEASH_URL }, 'UNLEASH_API_TOKEN: is missing, as UNLEASH_URL is set'],
+    [{}, { UNLEASH_API_TOKEN: 'x' }, 'UNLEASH_URL: is missing, as UNLEASH_API_TOKEN is set'],
+    [{}, { ...UNLEASH, UNLEASH_URL: 'unleash:4242' }, 'UNLEASH_URL: must be the API’s address'],
+    [{}, { ...UNLEASH, UNLEASH_URL: 'http://me:pw@unleash' }, 'UNLEASH_URL: must have no user and password'],
+    [{}, { ...UNLEASH, UNLEASH_API_TOKEN: 'a b' }, 'UNLEASH_API_TOKEN: must be one token'],
+  ])('%o %o', (commandLine, environment, expected) => {
+    expect(mistakesOf(commandLine, environment)).toContain(expected)
+  })
+
+  test('and all of them are reported at once', () => {
+    expect(mistakesOf({ port: 'x', host: '' }, { STRANGLER_LOG_LEVEL: 'x' }).split('\n')).toHaveLength(3)
+  })
+
+  test('and no secret is shown', () => {
+    const environment = {
+      STRANGLER_COOKIE_SECRET: 'hunter2',
+      UNLEASH_API_TOKEN: 'hunter2 x',
+      UNLEASH_URL: 'http://me:hunter2@unleash',
+    }
+    expect(mistakesOf({}, environment)).not.toContain('hunter2')
+  })
+})
+
+describe('the environment', () => {
+  test('with a misspelt variable says so: it would be a silent default', () => {
+    expect(format(readEnv({ STRANGLER_PROT: '80' }).mistakes)).toBe(
+      'STRANGLER_PROT: unknown variable; did you mean "STRANGLER_PORT"?',
+    )
+    expect(format(readEnv({ STRANGLER_ADMINPORT: '80' }).mistakes)).toContain('did you mean "STRANGLER_ADMIN_PORT"?')
+  })
+
+  test('may hold what Kubernetes makes for a Service named "strangler", and anything of others', () => {
+    const environment = {
+      STRANGLER_SERVICE_HOST: '10.0.0.1',
+      STRANGLER_SERVICE_PORT: '80',
+      STRANGLER_PORT_8080_TCP: 'tcp://10.0.0.1:8080',
+      STRANGLER_PORT_8080_TCP_PROTO: 'tcp',
+      PATH: '/bin',
+      UNLEASH_PROT: 'x',
+    }
+    expect(readEnv(environment)).toEqual({ written: {}, mistakes: [] })
+  })
+
+  test('is the process’s own unless another is given', () => {
+    expect(readEnv().mistakes).toEqual([])
+  })
+})
