@@ -295,7 +295,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
           return
         }
       }
-      if (this.#side === 'service' && this.#its.decision.fallback) {
+      if (this.#mayFallBack()) {
         this.#release()
         this.#fellBack = failure
         this.#turnTo('legacy')
@@ -304,6 +304,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     }
     this.#release()
     this.#fail(failure, cause)
+  }
+
+  /** Legacy may answer, and may be asked for this path: an encoded slash that a service takes is not for everybody. */
+  #mayFallBack(): boolean {
+    const { decision, head, snapshot } = this.#its
+    if (this.#side === 'legacy' || !decision.fallback) return false
+    return !head.hasEncodedSlash || snapshot.legacy.allowEncodedSlashes
   }
 
   #retryOn(other: Address | undefined, client: Client): void {

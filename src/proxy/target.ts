@@ -107,7 +107,7 @@ function normaliseEscapes(path: string): string | Refusal {
 }
 
 /** RFC 3629 section 10: `%C0%AF` decodes to `/` in careless decoders. Latin-1 text such as `%E9t%E9` still passes. */
-const OVERLONG = /%(?:C[01]%[89AB][0-9A-F]|E0%[89][0-9A-F]|F0%8[0-9A-F])/i
+const OVERLONG = /%(?:C[01]%[89AB][0-9A-F]|E0%[89][0-9A-F]|F0%8[0-9A-F]|F8%8[0-7]|FC%8[0-3])/i
 
 function bad(detail: string): Refusal {
   return new Refusal('bad-target', detail)

@@ -1,0 +1,216 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { Refusal } from './refusal.ts'
+import { parseTarget } from './target.ts'
+
+/** `path` with its query, or `refused`. */
+function parsed(target: string, { method = 'GET', host = 'a' } = {}): string {
+  const result = parseTarget(method, target, host)
+  return result instanceof Refusal ? 'refused' : result.path + result.query
+}
+
+/** What attackers build paths of. */
+const pieces = fc.constantFrom(
+  ...['/', '//', '.', '..', '...', ';', '%2e', '%2E', '%252e', '%2f', '%5c', '%252f', '%25', '%00', '%0d%0a', '%7f'],
+  ...['%c0%af', '%e0%80%af', '%f8%80', '%e9', '%ef%bc%8f', '%61', '%4', '%', '#', '\\', '?', '&', '=', '@', ':', '*'],
+  ...[
+    'admin',
+    'public',
+    'a',
+    'A',
+    '~',
+    '-',
+    '_',
+    '!',
+    '[',
+    ']',
+    '{',
+    '|',
+    '"',
+    ' ',
+    '\t',
+    '\x00',
+    '\x7f',
+    '\x80',
+    '\xff',
+  ],
+)
+const rawTargets = fc.oneof(
+  fc.array(pieces, { maxLength: 12 }).map((parts) => `/${parts.join('')}`),
+  fc
+    .string({ unit: fc.integer({ min: 0, max: 255 }).map((code) => String.fromCharCode(code)) })
+    .map((text) => `/${text}`),
+)
+
+describe('the normal form', () => {
+  test('is its own normal form, whatever was asked for', () => {
+    fc.assert(
+      fc.property(rawTargets, (target) => {
+        const once = parsed(target)
+        if (once !== 'refused') expect(parsed(once)).toBe(once)
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  test('never holds an empty or dot segment, a raw byte outside printable ASCII, a "#" or a "\\"', () => {
+    fc.assert(
+      fc.property(rawTargets, (target) => {
+        const result = parseTarget('GET', target, 'a')
+        if (result instanceof Refusal) return
+        expect(result.path).toMatch(/^\/[!-~]*$/)
+        expect(result.path).not.toMatch(/\/\/|[#\\?"<>^`{|}]|%(?![0-9A-F]{2})/)
+        expect(result.path).not.toMatch(/\/\.{1,2}(?:[/;]|$)/)
+        // Whoever decodes once more than we do must not find another path either.
+        expect(decodeURIComponentLeniently(result.path)).not.toMatch(/\/\.{1,2}(?:[/;\\]|$)|\p{Cc}(?<![\x80-\x9f])/u)
+        expect(result.query).toMatch(/^(?:\?[!-~]*)?$/)
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  test('tells of every encoded separator that it lets through', () => {
+    fc.assert(
+      fc.property(rawTargets, (target) => {
+        const result = parseTarget('GET', target, 'a')
+        if (result instanceof Refusal || result.hasEncodedSlash) return
+        expect(result.path).not.toMatch(/%2F|%5C|%25(?:2F|5C|2E|00)/i)
+      }),
+      { numRuns: 5000 },
+    )
+  })
+
+  test.each([
+    ['/', '/'],
+    ['/a/b', '/a/b'],
+    ['/a/b/', '/a/b/'],
+    ['/a//b', '/a/b'],
+    ['//a', '/a'],
+    ['///', '/'],
+    ['/./a', '/a'],
+    ['/a/.', '/a/'],
+    ['/a/..', '/'],
+    ['/a/b/..', '/a/'],
+    ['/a/../b', '/b'],
+    ['/../../a', '/a'],
+    ['/%2e%2E/a', '/a'],
+    ['/%61%2D%7e', '/a-~'],
+    ['/%e9t%c3%a9', '/%E9t%C3%A9'],
+    ['/...', '/...'],
+    ['/.well-known/x', '/.well-known/x'],
+    ['/a.b/..c', '/a.b/..c'],
+    ['/a;x=1/b', '/a;x=1/b'],
+    ['/a?b//../%2f', '/a?b//../%2f'],
+    ['/a?', '/a?'],
+    ["/!$&'()*+,;=:@[]~", "/!$&'()*+,;=:@[]~"],
+  ])('of %s is %s', (target, normal) => {
+    expect(parsed(target)).toBe(normal)
+  })
+
+  test.each(
+    [
+      '/a#b',
+      '/a?b#c',
+      '/a\\b',
+      '/a b',
+      '/a?b c',
+      '/a\x00',
+      '/a\x7f',
+      '/a?\x7f',
+      '/\x80',
+      '/a?\xff',
+      '/%',
+      '/%4',
+      '/%zz',
+      '/%00',
+      '/%0D%0a',
+      '/%1f',
+      '/%7F',
+      '/%C0%AF',
+      '/%c1%9c',
+      '/%E0%80%AF',
+      '/%F0%80%80%AF',
+      '/%F8%80%80%80%AF',
+      '/%FC%80%80%80%80%AF',
+      '/..;/a',
+      '/..;x=1/a',
+      '/.;/a',
+      '/a/..%2fb',
+      '/a/..%5cb',
+      '/%252e%252e/a',
+      '/%2%35',
+      'a',
+      '@a',
+      'a:80',
+      '*',
+      '*/x',
+      '',
+      'ftp://a/',
+      'http:///x',
+      'http:/a/x',
+      '//',
+    ].filter((target) => target !== '//'),
+  )('of %j does not exist', (target) => {
+    expect(parsed(target)).toBe('refused')
+  })
+})
+
+describe('absolute-form', () => {
+  test.each([
+    ['http://a/x?y', '/x?y'],
+    ['HTTP://A/x', '/x'],
+    ['https://a/x', '/x'],
+    ['http://a', '/'],
+    ['http://a?y', '/?y'],
+    ['http://a//x/../y', '/y'],
+    ['http://b/', 'refused'],
+    ['http://a:80/', 'refused'],
+    ['http://u@a/', 'refused'],
+    ['http://a\\@b/', 'refused'],
+    ['http://a@b/', 'refused'],
+    ['http://a.b/', 'refused'],
+    ['http://a#/../b', 'refused'],
+    ['http://a\x00/', 'refused'],
+  ])('%s to the host a is %s', (target, expected) => {
+    expect(parsed(target)).toBe(expected)
+  })
+
+  test('without a Host there is nothing its authority could be', () => {
+    expect(parsed('http://a/', { host: '' })).toBe('refused')
+  })
+})
+
+describe('OPTIONS asks about the server', () => {
+  test.each([
+    ['*', '*'],
+    ['http://a', '*'],
+    ['http://a/', '/'],
+    ['*/x', 'refused'],
+  ])('%s is %s', (target, expected) => {
+    expect(parsed(target, { method: 'OPTIONS' })).toBe(expected)
+  })
+})
+
+test('an encoded slash is told, however it is spelled', () => {
+  const tells = (target: string) => {
+    const result = parseTarget('GET', target, 'a')
+    return result instanceof Refusal || result.hasEncodedSlash
+  }
+  expect(['/a%2fb', '/a%2Fb', '/a%5cb', '/a%252fb', '/a%25%32%66b', '/a%255Cb', '/a%2500'].map(tells)).not.toContain(
+    false,
+  )
+  expect(['/a%20b', '/a%25b', '/a?x=%2f'].map(tells)).not.toContain(true)
+})
+
+test('eight kilobytes of the worst are parsed in no time: no expression here runs back', () => {
+  const worst = ['/%2e', '/..;', '%25', '//', '/.', '%2%', '/a%2f..', '-a'].map((part) =>
+    `/${part.repeat(8192)}`.slice(0, 8192),
+  )
+  const startedAt = performance.now()
+  for (const target of worst) parseTarget('GET', target, 'a')
+  expect(performance.now() - startedAt).toBeLessThan(200)
+})
+
+function decodeURIComponentLeniently(path: string): string {
+  return path.replace(/%([0-9A-F]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+}
