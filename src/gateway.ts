@@ -3,10 +3,10 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { type Readiness, startAdmin } from './admin/server.ts'
+import { type Admin, type Readiness, startAdmin } from './admin/server.ts'
 import { compile } from './config/compile.ts'
-import { loadConfig } from './config/load.ts'
-import type { Mistake } from './config/mistake.ts'
+import { followConfig } from './config/follow.ts'
+import { format, type Mistake } from './config/mistake.ts'
 import type { Options } from './config/options.ts'
 import { watchFile } from './config/watch.ts'
 import { fileFlags } from './control/file-flags.ts'
@@ -36,6 +36,8 @@ export type Gateway = {
   readonly stop: (signal: string) => Promise<void>
   /** Opens the log files anew, after they were rotated. */
   readonly reopenLogs: () => void
+  /** The last words of a process that is about to die: why, and the log lines that were still waiting. */
+  readonly crashed: (error: unknown) => void
 }
 
 /** The config cannot be used; every mistake in it is listed. */
@@ -56,10 +58,13 @@ export class ConfigError extends Error {
  */
 export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const { clock = systemClock, random = systemRandom() } = options
-  const loaded = await loadConfig(options.config)
-  if (!loaded.ok) throw new ConfigError(options.config, loaded.mistakes)
+  const followed = await followConfig(options.config)
+  if (!followed.first.ok) {
+    followed.close()
+    throw new ConfigError(options.config, followed.first.mistakes)
+  }
 
-  const snapshots: { current: Snapshot } = { current: { ...compile(loaded.config), generation: 1 } }
+  const snapshots: { current: Snapshot } = { current: { ...compile(followed.first.config), generation: 1 } }
   let server: ProxyServer | undefined
   let phase: Readiness['status'] = 'starting'
 
@@ -110,38 +115,38 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       upstreams: upstreams.summary(),
     }
   }
-  const admin = await startAdmin({
-    host: options.adminHost,
-    port: options.adminPort,
-    registry: telemetry.registry,
-    readiness,
-    events,
-  })
+  let admin: Admin | undefined
   try {
+    admin = await startAdmin({
+      host: options.adminHost,
+      port: options.adminPort,
+      registry: telemetry.registry,
+      readiness,
+      events,
+    })
     server = await startServer(plane, options)
   } catch (error) {
-    await admin.close()
-    await flags.stop()
-    upstreams.close()
-    await telemetry.close()
+    await release()
     throw error
   }
   events.listening({ what: 'gateway', address: options.host, port: server.port })
   phase = 'ready'
 
-  const configWatch = watchFile(options.config, () => void reload())
-  async function reload(): Promise<void> {
-    const edited = await loadConfig(options.config)
+  followed.onEdit((edited) => {
     if (!edited.ok) {
-      const mistakes = edited.mistakes.map(({ path, message }) => `${path}: ${message}`)
-      events.configRejected({ file: options.config, mistakes })
+      events.configRejected({ file: options.config, mistakes: format(edited.mistakes).split('\n') })
       return
     }
-    const next = { ...compile(edited.config), generation: snapshots.current.generation + 1 }
-    upstreams.apply(next)
-    snapshots.current = next
-    announce(events, options.config, next)
-  }
+    try {
+      const next = { ...compile(edited.config), generation: snapshots.current.generation + 1 }
+      upstreams.apply(next)
+      snapshots.current = next
+      announce(events, options.config, next)
+    } catch (error) {
+      // The snapshot in use still routes.
+      events.bug({ where: 'config', error })
+    }
+  })
 
   let stopping: Promise<void> | undefined
   const running = server
@@ -149,6 +154,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     port: running.port,
     adminPort: admin.port,
     reopenLogs: telemetry.reopen,
+    crashed: (error) => {
+      events.bug({ where: 'process', error })
+      telemetry.flushSync()
+    },
     stop: (signal) => {
       stopping ??= stop(signal)
       return stopping
@@ -162,13 +171,19 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     const noticeMs = signal === 'SIGINT' ? 0 : drain.noticeMs
     const startedAt = clock.now()
     phase = 'draining'
-    configWatch.close()
+    followed.close()
     events.drainStarted({ signal, noticeMs, limitMs })
     // The listener stays open until whoever balances the load has seen /readyz fail.
     await new Promise((resolve) => setTimeout(resolve, Math.min(noticeMs, limitMs)))
     const left = await running.close(Math.max(0, limitMs - (clock.now() - startedAt)))
     events.drainFinished({ inFlight: left, tookMs: Math.round(clock.now() - startedAt) })
-    await admin.close()
+    await release()
+  }
+
+  /** What was built is taken down in reverse. */
+  async function release(): Promise<void> {
+    followed.close()
+    await admin?.close()
     await flags.stop()
     upstreams.close()
     await telemetry.close()

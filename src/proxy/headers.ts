@@ -68,6 +68,7 @@ const CONNECTION = 2
 const CONTENT_LENGTH = 3
 const REQUEST_ID = 4
 const TRAILER = 5
+const TRANSFER_ENCODING = 6
 
 const RESPONSE_FIELDS = new Map<string, number>([
   ['connection', CONNECTION],
@@ -76,7 +77,7 @@ const RESPONSE_FIELDS = new Map<string, number>([
   ['trailer', TRAILER],
   ['keep-alive', DROP],
   ['proxy-connection', DROP],
-  ['transfer-encoding', DROP],
+  ['transfer-encoding', TRANSFER_ENCODING],
   ['upgrade', DROP],
   ['te', DROP],
   ['proxy-authenticate', DROP],
@@ -88,6 +89,8 @@ export type ResponseHeaders = {
   readonly list: string[]
   /** The upstream names the request itself: its name stays. */
   readonly hasRequestId: boolean
+  /** The body is coded for transfer by more than chunks: we do not decode it, so nobody behind us could. */
+  readonly hasUnknownCoding: boolean
 }
 
 /**
@@ -103,6 +106,7 @@ export function responseHeaders(
 ): ResponseHeaders {
   const list: string[] = []
   let hasRequestId = false
+  let hasUnknownCoding = false
   let hasTrailer = false
   let hasLength = false
   let connection: string | undefined
@@ -111,6 +115,10 @@ export function responseHeaders(
     const value = textOf(raw[i + 1] as Buffer | string)
     const field = RESPONSE_FIELDS.get(name) ?? RESPONSE_FIELDS.get(name.toLowerCase())
     if (field === DROP) continue
+    if (field === TRANSFER_ENCODING) {
+      if (value.toLowerCase() !== 'chunked') hasUnknownCoding = true
+      continue
+    }
     if (field === CONNECTION) {
       connection = connection === undefined ? value : `${connection},${value}`
       continue
@@ -126,7 +134,7 @@ export function responseHeaders(
   if (hasTrailer && (hasLength || !mayHaveChunks || status === 204 || status === 304)) {
     connection = connection === undefined ? 'trailer' : `${connection},trailer`
   }
-  return { list: connection === undefined ? list : withoutListed(list, connection), hasRequestId }
+  return { list: connection === undefined ? list : withoutListed(list, connection), hasRequestId, hasUnknownCoding }
 }
 
 /** Node's own shortcut behind `toString('latin1')`, missing from its types; headers are read for every response. */
@@ -195,3 +203,25 @@ export function trailers(raw: readonly (Buffer | string)[]): [string, string][] 
 /** What says who asks, or from where, may not come in by the back door. */
 const SAYS_WHO =
   /^(?:x-(?:forwarded|user|real|original|rewrite|request-id|remote|auth|http-method|strangler|shadow)|remote-user)/
+
+/** A field list as Node's own lower-case object, for the libraries that read one. */
+export function asObject(list: readonly string[]): Record<string, string | string[]> {
+  const fields: Record<string, string | string[]> = Object.create(null)
+  for (let i = 0; i < list.length; i += 2) {
+    const name = (list[i] as string).toLowerCase()
+    const value = list[i + 1] as string
+    const before = fields[name]
+    fields[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
+  }
+  return fields
+}
+
+/** The names that end at the gateway in a response with this Connection field, for a library that would pass them on. */
+export function hopByHopOf(connection: string | undefined): string[] {
+  const dropped = [...RESPONSE_FIELDS].filter(([, field]) => field === DROP).map(([name]) => name)
+  const listed = (connection ?? '').toLowerCase().split(',')
+  // The framing is the library's own affair: it writes the body anew.
+  return [...dropped, 'connection', ...listed.map((token) => token.trim())].filter(
+    (name) => name !== 'transfer-encoding' && name !== 'content-length' && name !== '',
+  )
+}

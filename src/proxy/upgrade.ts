@@ -10,7 +10,7 @@ import { continueTrace } from '../telemetry/trace.ts'
 import { classifyError } from './classify-error.ts'
 import { decide } from './decide.ts'
 import { type Plane, type Policy, rawHead, refuseEncodedSlash } from './handle-request.ts'
-import { isLoop, requestHeaders } from './headers.ts'
+import { asObject, isLoop, requestHeaders } from './headers.ts'
 import { matchRoute } from './match-route.ts'
 import { upstreamPath } from './path.ts'
 import { readHead } from './read-head.ts'
@@ -253,15 +253,4 @@ class Tunnel {
       outcome,
     }
   }
-}
-
-function asObject(list: readonly string[]): Record<string, string | string[]> {
-  const fields: Record<string, string | string[]> = Object.create(null)
-  for (let i = 0; i < list.length; i += 2) {
-    const name = (list[i] as string).toLowerCase()
-    const value = list[i + 1] as string
-    const before = fields[name]
-    fields[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
-  }
-  return fields
 }

@@ -50,6 +50,11 @@ function stopped(gateway: Gateway): Promise<number> {
     process.on('SIGTERM', stop)
     process.on('SIGINT', stop)
     process.on('SIGHUP', () => gateway.reopenLogs())
+    // Nothing is known of a state that no one foresaw: say so, and let whoever started us start us anew.
+    process.on('uncaughtException', (error) => {
+      gateway.crashed(error)
+      process.exit(1)
+    })
   })
 }
 

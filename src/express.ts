@@ -1,0 +1,223 @@
+// The same gateway as an Express middleware, for a monolith that wants to be strangled from inside. The application is
+// legacy: a request that is not sent away reaches it untouched. Forwarding is http-proxy-middleware's.
+import { randomBytes } from 'node:crypto'
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import https from 'node:https'
+import { tmpdir } from 'node:os'
+import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware'
+import type { Registry } from 'prom-client'
+import { compile } from './config/compile.ts'
+import type { RoutesConfig } from './config/define-routes.ts'
+import { checkConfig } from './config/load.ts'
+import { ConfigError, createFlags } from './gateway.ts'
+import type { Decision, Identity } from './model/decision.ts'
+import type { RequestHead } from './model/request-head.ts'
+import type { RouteMatch, Upstream } from './model/route.ts'
+import type { Snapshot } from './model/snapshot.ts'
+import { createAnonymousIds } from './proxy/anonymous-id.ts'
+import { classifyError } from './proxy/classify-error.ts'
+import { decide } from './proxy/decide.ts'
+import { rawHead } from './proxy/handle-request.ts'
+import { asObject, hopByHopOf, isLoop, requestHeaders } from './proxy/headers.ts'
+import { createIdentify, type Identify } from './proxy/identify.ts'
+import { matchRoute } from './proxy/match-route.ts'
+import { upstreamPath } from './proxy/path.ts'
+import { readHead } from './proxy/read-head.ts'
+import { Refusal } from './proxy/refusal.ts'
+import { endAfterBody, writeError } from './proxy/respond-error.ts'
+import { type Address, Upstreams } from './proxy/upstreams.ts'
+import { systemClock, systemRandom } from './runtime.ts'
+import { createTelemetry } from './telemetry/create-telemetry.ts'
+import { continueTrace } from './telemetry/trace.ts'
+
+/** The migration map without the monolith, which is the application itself. */
+export type EmbeddedRoutes = Omit<RoutesConfig, 'legacy'>
+
+export type EmbeddedOptions = {
+  /** Flags in Unleash's client-features format; used where no Unleash is named. Default: `flags.json`. */
+  readonly flags?: string
+  readonly unleash?: { readonly url: string; readonly token: string; readonly appName: string }
+  /** Signs the anonymous cookie; every process of the application needs the same. Default: one for this process. */
+  readonly cookieSecret?: string
+  readonly logLevel?: 'silent' | 'error' | 'warn' | 'info' | 'debug'
+  /** Where Unleash's last flags are kept. Default: a folder for temporary files. */
+  readonly stateDir?: string
+}
+
+export type Strangler = ((
+  request: IncomingMessage,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void) & {
+  /** Resolves once the map is compiled and the flags were looked for; rejects with what is wrong with the map. */
+  readonly ready: Promise<void>
+  /** The metrics, to be mounted where the application has its own. */
+  readonly registry: Registry
+  readonly close: () => Promise<void>
+}
+
+/**
+ * Express middleware that sends requests away by the migration map: `app.use(strangler(routes))`, before any body
+ * parser. Requests that come before `ready` stay with the application.
+ *
+ * @throws (through `ready` and to the first requests) ConfigError if the map has mistakes
+ */
+export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {}): Strangler {
+  const { flags: file = 'flags.json', unleash, logLevel = 'warn', stateDir = tmpdir() } = options
+  const random = systemRandom()
+  const clock = systemClock
+  const telemetry = createTelemetry({ accessLog: undefined, logLevel, clock, readings: () => readings() })
+  const { events } = telemetry
+  const upstreams = new Upstreams({ now: clock.now, events })
+  const anonymousIds = createAnonymousIds(options.cookieSecret ?? randomBytes(32).toString('base64url'), random)
+  const flags = createFlags(
+    { flags: file, unleash: unleash && { ...unleash, environment: undefined }, stateDir },
+    events,
+    clock,
+  )
+  const identify: Identify = createIdentify(anonymousIds, random)
+  const viaName = `strangler-${random.hex(4)}`
+  let snapshot: Snapshot | undefined
+  let trouble: unknown
+
+  const ready = start()
+  ready.catch((error: unknown) => {
+    trouble = error
+  })
+
+  return Object.assign(middleware, { ready, registry: telemetry.registry, close })
+
+  async function start(): Promise<void> {
+    const checked = await checkConfig({ ...routes, legacy: { url: 'http://127.0.0.1' } }, process.cwd())
+    if (!checked.ok) throw new ConfigError('routes', checked.mistakes)
+    const compiled = { ...compile(checked.config), generation: 1 }
+    upstreams.apply(compiled)
+    await flags.start()
+    snapshot = compiled
+  }
+
+  async function close(): Promise<void> {
+    upstreams.close()
+    await flags.stop()
+    await telemetry.close()
+  }
+
+  function readings() {
+    const addresses = upstreams.readings()
+    const { ageMs } = flags.status()
+    return { requestsInFlight: 0, flagAgeSeconds: ageMs && ageMs / 1000, connections: addresses, addresses }
+  }
+
+  function middleware(request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void): unknown {
+    if (snapshot === undefined) return next(trouble)
+    // `app.use('/path', …)` cuts the path; what was asked is in originalUrl.
+    const asked = (request as { originalUrl?: string }).originalUrl ?? request.url
+    const head = readHead({ ...rawHead(request), target: asked ?? '' }, snapshot.limits, snapshot.identity.user?.header)
+    // What cannot be decided on stays the application's own affair.
+    if (head instanceof Refusal || isLoop(head.fields.via, viaName)) return next()
+    const identity = identify(head, snapshot)
+    const match = matchRoute(head, snapshot)
+    const { context } = match.route
+    if (context === undefined) return next()
+    if (identity.isNew) response.appendHeader('Set-Cookie', anonymousIds.setCookie(identity.key, identity.secure))
+    const decision = decide({ head, route: match.route, identity, flags, health: upstreams })
+    if (decision.side === 'legacy') return next()
+    const live = upstreams.of(context.service)
+    const address = upstreams.pick(live)
+    if (address === undefined) return next()
+    if (request.readableDidRead) {
+      return next(new Error('strangler() must be mounted before any body parser: the body was read already'))
+    }
+    return sendAway({ request, response, next, head, identity, match, decision, address, snapshot })
+  }
+
+  type Sending = {
+    readonly request: IncomingMessage
+    readonly response: ServerResponse
+    readonly next: (error?: unknown) => void
+    readonly head: RequestHead
+    readonly identity: Identity
+    readonly match: RouteMatch
+    readonly decision: Decision
+    readonly address: Address
+    readonly snapshot: Snapshot
+  }
+
+  /** Edits the request before http-proxy-middleware sees it, and takes the edits back if the application answers. */
+  function sendAway(sending: Sending): void {
+    const { request, response, next, head, identity, match, decision, address } = sending
+    const service = (match.route.context as { service: Upstream }).service
+    const untouched = { url: request.url, headers: request.headers }
+    const { traceparent } = continueTrace(head.fields.traceparent, random)
+    const added = { head, identity, snapshot: sending.snapshot, viaName, traceparent }
+    const fields = asObject(requestHeaders(added, service, address.authority))
+    if (head.body.kind === 'chunked') fields['transfer-encoding'] = 'chunked'
+    request.headers = fields
+    request.url = upstreamPath(head, match, 'service')
+    const live = upstreams.of(service)
+    response.once('finish', () => {
+      if (response.statusCode < 500) upstreams.succeeded(address)
+    })
+    const fail = (error: unknown) => {
+      const failure = classifyError(error, response.headersSent)
+      upstreams.failed(live, address, true, failure)
+      if (response.headersSent) {
+        request.socket.destroy()
+      } else if (decision.fallback && head.body.kind === 'none' && REPEATABLE.has(head.method)) {
+        Object.assign(request, untouched)
+        next()
+      } else {
+        writeError(response, failure, identity.requestId, !request.complete)
+        endAfterBody(request, response)
+      }
+    }
+    sent.set(request, { url: address.url, fail })
+    // It reports some failures by event, some by next, some by both: sendAway hears of the first.
+    proxyTo(service)(request as never, response as never, (error?: unknown) => failed(request, error))
+  }
+}
+
+/** The application answers instead only where asking twice changes nothing (docs/adr). */
+const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS'])
+
+/** Requests on their way: where to, and what to do if that fails. */
+const sent = new WeakMap<IncomingMessage, { readonly url: string; readonly fail: (error: unknown) => void }>()
+
+function failed(request: IncomingMessage, error: unknown): void {
+  const sending = sent.get(request)
+  sent.delete(request)
+  sending?.fail(error)
+}
+
+const proxies = new WeakMap<Upstream, RequestHandler>()
+
+/** One http-proxy-middleware for each service, with connections of its own. */
+function proxyTo(service: Upstream): RequestHandler {
+  let proxy = proxies.get(service)
+  if (proxy === undefined) {
+    proxy = createProxyMiddleware({
+      target: service.urls[0] as string,
+      router: (request) => sent.get(request)?.url as string,
+      agent: agentFor(service),
+      proxyTimeout: service.timeouts.headersMs,
+      prependPath: false,
+      // Its own plugins log, and answer errors with text that names the host.
+      ejectPlugins: true,
+      plugins: [
+        (server) => {
+          server.on('error', (error, request) => failed(request as IncomingMessage, error))
+          server.on('proxyRes', (answer) => {
+            for (const name of hopByHopOf(answer.headers.connection)) delete answer.headers[name]
+          })
+        },
+      ],
+    })
+    proxies.set(service, proxy)
+  }
+  return proxy
+}
+
+function agentFor(service: Upstream): http.Agent {
+  const shared = { keepAlive: true, maxSockets: service.connections, timeout: service.timeouts.idleMs }
+  return service.urls[0]?.startsWith('https:') ? new https.Agent({ ...shared, ...service.tls }) : new http.Agent(shared)
+}

@@ -1,0 +1,120 @@
+// The import table of docs/architecture.md, asserted: who may import whom, types included.
+import { readdirSync, readFileSync } from 'node:fs'
+import { dirname, join, relative, resolve } from 'node:path'
+import { describe, expect, it } from 'vitest'
+
+const ROOT = resolve(import.meta.dirname, '..')
+const SRC = join(ROOT, 'src')
+
+/** Each room and the rooms, or single files, that it may import beside itself. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  model: [],
+  config: ['model'],
+  telemetry: ['model'],
+  proxy: ['model', 'telemetry'],
+  control: ['model', 'telemetry'],
+  admin: ['model', 'telemetry'],
+  // The command line starts and checks what it also asks over HTTP later; it never reaches into the planes.
+  cli: ['config', 'gateway.ts', 'explain.ts'],
+  // Composition roots: the edge gateway, the gateway that only explains, and the one inside an Express application.
+  'gateway.ts': ['admin', 'config', 'control', 'model', 'proxy', 'telemetry', 'runtime.ts'],
+  'explain.ts': ['config', 'control', 'model', 'proxy', 'telemetry', 'gateway.ts', 'runtime.ts'],
+  'express.ts': ['config', 'control', 'model', 'proxy', 'telemetry', 'gateway.ts', 'runtime.ts'],
+  'index.ts': ['config', 'model'],
+  'runtime.ts': ['model'],
+}
+
+/** Packages that only these rooms may use: each has one job in one place. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  undici: ['proxy'],
+  httpxy: ['proxy'],
+  'http-proxy-middleware': ['express.ts'],
+  'unleash-client': ['control'],
+  'find-my-way': ['config'],
+  zod: ['config', 'control'],
+  pino: ['telemetry'],
+  'pino-pretty': ['telemetry'],
+  'prom-client': ['telemetry', 'admin', 'express.ts'],
+  express: ['admin', 'proxy'],
+}
+
+type Import = { readonly file: string; readonly from: string; readonly what: string }
+
+const STATEMENT =
+  /(?:^|\n)(?:import|export)\s[^'"]*?from\s+'([^']+)'|(?:^|\n)import\s+'([^']+)'|\bimport\(\s*'([^']+)'/g
+
+const imports: Import[] = sources(SRC).flatMap((file) =>
+  [...readFileSync(file, 'utf8').matchAll(STATEMENT)].map(([, named, bare, late]) => ({
+    file: relative(ROOT, file),
+    from: roomOf(file),
+    what: named ?? bare ?? late ?? '',
+  })),
+)
+
+describe('the house', () => {
+  it('was read: there are imports in every room', () => {
+    for (const room of Object.keys(MAY_IMPORT)) {
+      if (room === 'model') continue
+      expect(imports.filter(({ from }) => from === room).length, room).toBeGreaterThan(0)
+    }
+    expect(imports.length).toBeGreaterThan(200)
+  })
+
+  it('has no room that the table does not know', () => {
+    expect([...new Set(sources(SRC).map(roomOf))].filter((room) => !(room in MAY_IMPORT))).toEqual([])
+  })
+
+  it('lets each room import only what the table allows', () => {
+    const wrong = imports.flatMap(({ file, from, what }) => {
+      if (!what.startsWith('.')) return []
+      const to = roomOf(resolve(ROOT, dirname(file), what))
+      return to === from || MAY_IMPORT[from]?.includes(to) ? [] : [`${file} imports ${what}`]
+    })
+    expect(wrong).toEqual([])
+  })
+
+  it('keeps the model free of everything, node and packages included', () => {
+    const outside = imports.filter(({ from, what }) => from === 'model' && !what.startsWith('./'))
+    expect(outside).toEqual([])
+  })
+
+  it('gives each package its one place', () => {
+    const wrong = imports.flatMap(({ file, from, what }) => {
+      const name = Object.keys(PACKAGES).find((known) => what === known || what.startsWith(`${known}/`))
+      return name === undefined || PACKAGES[name]?.includes(from) ? [] : [`${file} imports ${what}`]
+    })
+    expect(wrong).toEqual([])
+  })
+
+  it('reads the environment in one file', () => {
+    const readers = sources(SRC).filter((file) => /process\.env\b/.test(readFileSync(file, 'utf8')))
+    expect(readers.map((file) => relative(SRC, file))).toEqual(['config/env.ts'])
+  })
+
+  it('never edits the path of a request that was begun, which skips every check of it', () => {
+    const editors = sources(SRC).filter((file) =>
+      /\b(?:proxyReq|outgoing)\.path\s*=[^=]/.test(readFileSync(file, 'utf8')),
+    )
+    expect(editors).toEqual([])
+  })
+
+  it('keeps the monolith and the services to themselves', () => {
+    const wrong = ['legacy-monolith', 'extracted-services'].flatMap((folder) =>
+      sources(join(ROOT, folder)).filter((file) => /from '(?:\.\.\/)+src\//.test(readFileSync(file, 'utf8'))),
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
+/** Every TypeScript file that is not a test. */
+function sources(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !/\.test(?:-kit)?\.ts$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => !file.includes('node_modules'))
+}
+
+/** `proxy` for src/proxy/x.ts, `gateway.ts` for a file that stands by itself. */
+function roomOf(file: string): string {
+  return relative(SRC, file).split('/')[0] as string
+}

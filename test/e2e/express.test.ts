@@ -1,0 +1,143 @@
+// A Node monolith strangled from inside: what is not sent away reaches the application as if nothing stood in front.
+import { mkdtemp, writeFile } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import express, { type Express } from 'express'
+import request from 'supertest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type EmbeddedRoutes, strangler } from '../../src/express.ts'
+import { flagFile } from '../kit/gateway.ts'
+import { freePort, startHttpOrigin, startNamedOrigin } from '../kit/origin.ts'
+
+async function startApplication(routes: EmbeddedRoutes, percentages: Record<string, number>): Promise<Express> {
+  const folder = await mkdtemp(join(tmpdir(), 'strangler-express-'))
+  const flags = join(folder, 'flags.json')
+  await writeFile(flags, flagFile(percentages))
+  const gate = strangler(routes, { flags, stateDir: folder, logLevel: 'silent' })
+  await gate.ready
+  onTestFinished(() => gate.close())
+  const app = express()
+  app.use(gate)
+  app.use(express.json())
+  app.get('/metrics', async (_request, response) => void response.send(await gate.registry.metrics()))
+  app.all('/{*path}', (request, response) => {
+    response.json({ side: 'application', url: request.originalUrl, headers: request.headers, body: request.body })
+  })
+  return app
+}
+
+const catalog = (url: string, more: object = {}): EmbeddedRoutes => ({
+  services: { catalog: { url } },
+  contexts: {
+    catalog: {
+      owner: 'team-catalog',
+      service: 'catalog',
+      flag: 'migrate-catalog',
+      routes: ['/products', { path: '/search/:word', rewrite: '/v2/search/:word' }],
+      ...more,
+    },
+  },
+  identity: { session: { cookie: 'sid' } },
+})
+
+describe('strangler() in an Express application', () => {
+  it('leaves a request that it does not send away untouched', async () => {
+    const app = await startApplication(catalog('http://127.0.0.1:1'), { 'migrate-catalog': 0 })
+    const answer = await request(app)
+      .post('/products?page=2')
+      .set('X-User-Id', '7')
+      .set('cookie', 'sid=a')
+      .send({ name: 'tea' })
+    expect(answer.body).toMatchObject({ side: 'application', url: '/products?page=2', body: { name: 'tea' } })
+    expect(answer.body.headers).toMatchObject({ 'x-user-id': '7' })
+    expect(answer.body.headers).not.toHaveProperty('via')
+  })
+
+  it('sends a request away when its flag is on, with its body and with the fields that the gateway sets', async () => {
+    const seen: { url?: string | undefined; headers?: NodeJS.Dict<string | string[]>; body?: string } = {}
+    const service = await startHttpOrigin((incoming, response) => {
+      let body = ''
+      incoming.on('data', (chunk: Buffer) => {
+        body += chunk.toString()
+      })
+      incoming.on('end', () => {
+        Object.assign(seen, { url: incoming.url, headers: incoming.headers, body })
+        response.setHeader('Set-Cookie', ['a=1', 'b=2'])
+        response.setHeader('Connection', 'keep-alive, X-Internal')
+        response.setHeader('X-Internal', 'secret')
+        response.end('from the service')
+      })
+    })
+    const app = await startApplication(catalog(service.url), { 'migrate-catalog': 100 })
+    const answer = await request(app)
+      .post('/search/tea?page=2')
+      .set('Connection', 'close, X-Listed')
+      .set('X-Listed', 'dropped')
+      .set('X-User-Id', '7')
+      .set('cookie', 'sid=a')
+      .send({ name: 'tea' })
+    expect(answer.text).toBe('from the service')
+    expect(answer.headers['set-cookie']).toEqual(['a=1', 'b=2'])
+    expect(answer.headers).not.toHaveProperty('x-internal')
+    expect(seen).toMatchObject({ url: '/v2/search/tea?page=2', body: '{"name":"tea"}' })
+    expect(seen.headers).toHaveProperty('x-request-id')
+    expect(seen.headers?.['x-forwarded-for']).toMatch(/127\.0\.0\.1/)
+    expect(seen.headers?.via).toMatch(/^1\.1 strangler-/)
+    expect(seen.headers).not.toHaveProperty('x-user-id')
+    expect(seen.headers).not.toHaveProperty('x-listed')
+  })
+
+  it('lets the application answer a GET when the service is not there, and says 502 for a POST', async () => {
+    const app = await startApplication(catalog(`http://127.0.0.1:${await freePort()}`), { 'migrate-catalog': 100 })
+    const get = await request(app).get('/search/tea').set('cookie', 'sid=a')
+    expect(get.body).toMatchObject({ side: 'application', url: '/search/tea' })
+    expect(get.body.headers).not.toHaveProperty('via')
+    const post = await request(app).post('/products').set('cookie', 'sid=a').send({ name: 'tea' })
+    expect(post.status).toBe(502)
+    expect(post.body).toMatchObject({ title: 'The service is not reachable', status: 502 })
+  })
+
+  it('gives the client an id and stays with it', async () => {
+    const service = await startNamedOrigin('service')
+    const app = await startApplication(catalog(service.url), { 'migrate-catalog': 50 })
+    const first = await request(app).get('/products')
+    const cookie = (first.headers['set-cookie'] as unknown as string[] | undefined)?.[0]?.split(';')[0] ?? ''
+    expect(cookie).toMatch(/^strangler_id=/)
+    for (let i = 0; i < 10; i++) {
+      const again = await request(app).get('/products').set('cookie', cookie)
+      expect(again.body.side).toBe(first.body.side)
+      expect(again.headers['set-cookie']).toBeUndefined()
+    }
+  })
+
+  it('says what is wrong with the map, and where', async () => {
+    const gate = strangler(
+      { contexts: { a: { owner: 'x', service: 'nowhere', flag: 'f', routes: ['/a'] } } },
+      { logLevel: 'silent' },
+    )
+    onTestFinished(() => gate.close())
+    await expect(gate.ready).rejects.toMatchObject({ mistakes: [{ path: 'contexts.a.service' }] })
+    const app = express().use(gate)
+    expect((await request(app).get('/a')).status).toBe(500)
+  })
+
+  it('works where it is mounted on a path', async () => {
+    const service = await startNamedOrigin('service')
+    const folder = await mkdtemp(join(tmpdir(), 'strangler-express-'))
+    await writeFile(join(folder, 'flags.json'), flagFile({ 'migrate-catalog': 100 }))
+    const gate = strangler(catalog(service.url), {
+      flags: join(folder, 'flags.json'),
+      stateDir: folder,
+      logLevel: 'silent',
+    })
+    await gate.ready
+    onTestFinished(() => gate.close())
+    const app = express().use('/products', gate)
+    const server = app.listen(0)
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const answer = await fetch(`http://127.0.0.1:${port}/products`, { headers: { cookie: 'sid=a' } })
+    expect(await answer.json()).toMatchObject({ side: 'service', path: '/products' })
+  })
+})
