@@ -285,20 +285,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     this.#judge(failure, 0)
     const live = this.#live as LiveUpstream
     const client = this.#client
-    if (this.#mayRepeat(failure)) {
-      if (!this.#retried && client !== undefined && RETRIED.has(failure)) {
-        const other = live.addresses.length > 1 ? this.#use.upstreams.pick(live, this.#address) : undefined
-        const isWorthIt = other !== undefined || failure === 'connection-lost'
-        if (isWorthIt && live.retryBudget.spend(this.#its.snapshot.retries, this.#use.now())) {
-          this.#retried = true
-          this.#retryOn(other, client)
-          return
-        }
-      }
-      if (this.#mayFallBack()) {
-        this.#release()
-        this.#fellBack = failure
-        this.#turnTo('legacy')
+    if (!this.#retried && client !== undefined && RETRIED.has(failure) && this.#mayRepeat(failure, IDEMPOTENT)) {
+      const other = live.addresses.length > 1 ? this.#use.upstreams.pick(live, this.#address) : undefined
+      const isWorthIt = other !== undefined || failure === 'connection-lost'
+      if (isWorthIt && live.retryBudget.spend(this.#its.snapshot.retries, this.#use.now())) {
+        this.#retried = true
+        this.#retryOn(other, client)
         return
       }
     }
@@ -323,11 +315,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     this.#send((this.#address as Address).connections.replace(client))
   }
 
-  /** RFC 9110 section 9.2.2: what may have been acted upon is repeated only if it is idempotent; here, and bodiless. */
-  #mayRepeat(failure: Failure): boolean {
+  /** RFC 9110 section 9.2.2: what may have been acted upon is repeated only for some methods; here, and bodiless. */
+  #mayRepeat(failure: Failure, methods: ReadonlySet<string>): boolean {
     if (NEVER_REPEATED.has(failure) || this.#body?.hasBegun === true) return false
     if (FAILURES[failure].nothingSent) return true
-    return this.#body === undefined && IDEMPOTENT.has(this.#its.head.method)
+    return this.#body === undefined && methods.has(this.#its.head.method)
   }
 
   /** The answer is not begun: the client gets a problem document. */
@@ -486,7 +478,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
 }
 
 const EXPECTS_BODY = new Set(['POST', 'PUT', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH', 'REPORT', 'MKCOL', 'SEARCH'])
+/** On the same side a second time: the same effect. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE'])
+/** On the other side, which has data of its own: only what has no effect. */
+const SAFE = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** Failures after which the same side gets one more try; a timeout is not one: it has cost the client enough. */
 const RETRIED: ReadonlySet<Failure> = new Set(['connection-lost', 'connect-refused', 'connect-timeout'])
 /** The client's own fault, ours, or a queue that a second request would only make longer. */

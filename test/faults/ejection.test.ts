@@ -1,0 +1,177 @@
+// An address that is unwell is left alone for a while and comes back by itself; there is always somebody to ask.
+import { describe, expect, it } from 'vitest'
+import { adjustableClock, expectCalm } from '../kit/calm.ts'
+import { startGateway, type TestGateway } from '../kit/gateway.ts'
+import { ask } from '../kit/load.ts'
+import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
+import { shop, TO_SERVICE } from '../kit/shop.ts'
+import { until } from '../kit/until.ts'
+
+/** An origin whose health can be changed: what it answers to requests, and to `/healthz`. */
+async function startPatient() {
+  const state = { status: 200, health: 200 }
+  let asked = 0
+  const origin = await startHttpOrigin((request, response) => {
+    if (request.url !== '/healthz') asked++
+    response.statusCode = request.url === '/healthz' ? state.health : state.status
+    response.end('service')
+  })
+  return { ...origin, state, asked: () => asked }
+}
+
+async function statuses(gateway: TestGateway, requests: number): Promise<number[]> {
+  const list: number[] = []
+  for (let i = 0; i < requests; i++) list.push((await ask({ port: gateway.port, path: '/products' })).status)
+  return list
+}
+
+function isAvailable(gateway: TestGateway, upstream: string, address: string): Promise<number> {
+  return gateway.metric(`strangler_address_available{upstream="${upstream}",address="${address}"}`)
+}
+
+const EJECTION = { consecutiveFailures: 5, baseMs: 30_000, maxMs: 300_000, maxPercent: 50 }
+
+describe('one of three addresses that answers every request with 500 (F5)', () => {
+  it('is out after five errors, back after its time, and out for longer if it has not healed', async () => {
+    const clock = adjustableClock()
+    const [sick, ...well] = [await startPatient(), await startPatient(), await startPatient()]
+    const legacy = await startNamedOrigin('legacy')
+    const urls = [sick.url, ...well.map(({ url }) => url)]
+    const config = shop({ legacy: legacy.url, service: { urls }, with: { ejection: EJECTION } })
+    const gateway = await startGateway(config, { ...TO_SERVICE, clock })
+    sick.state.status = 500
+    expect((await statuses(gateway, 60)).filter((status) => status === 500)).toHaveLength(5)
+    expect(await isAvailable(gateway, 'catalog', sick.url)).toBe(0)
+    expect((await statuses(gateway, 60)).filter((status) => status === 500)).toHaveLength(0)
+    expect(await gateway.metric('strangler_ejections_total{upstream="catalog"}')).toBe(1)
+
+    clock.advance(EJECTION.baseMs)
+    expect((await statuses(gateway, 60)).filter((status) => status === 500)).toHaveLength(1)
+    clock.advance(EJECTION.baseMs)
+    expect((await statuses(gateway, 30)).filter((status) => status === 500)).toHaveLength(0)
+
+    clock.advance(EJECTION.baseMs)
+    sick.state.status = 200
+    const asked = sick.asked()
+    expect((await statuses(gateway, 30)).filter((status) => status !== 200)).toHaveLength(0)
+    expect(sick.asked() - asked).toBe(10)
+    expect(await isAvailable(gateway, 'catalog', sick.url)).toBe(1)
+    expect(legacy.requests()).toBe(0)
+    await expectCalm(gateway)
+  })
+})
+
+describe('more sick addresses than may be taken out', () => {
+  it('stay in: of three with maxPercent 50 only one goes, and the others share the load', async () => {
+    const origins = [await startPatient(), await startPatient(), await startPatient()]
+    for (const { state } of origins) state.status = 500
+    const gateway = await startGateway({ legacy: { urls: origins.map(({ url }) => url) }, ejection: EJECTION })
+    await statuses(gateway, 60)
+    expect(await gateway.metric('strangler_ejections_total{upstream="legacy"}')).toBe(1)
+    const { body } = await gateway.readyz()
+    expect(body.upstreams).toEqual([{ name: 'legacy', available: 2, addresses: 3 }])
+  })
+
+  it('the monolith’s only address is asked however often it failed', async () => {
+    const origin = await startRawOrigin((socket) => socket.resetAndDestroy())
+    const gateway = await startGateway({ legacy: { url: origin.url }, ejection: EJECTION })
+    await statuses(gateway, 20)
+    expect(origin.requests()).toBeGreaterThanOrEqual(20)
+    expect(await isAvailable(gateway, 'legacy', origin.url)).toBe(1)
+  })
+})
+
+describe('the only address of a service', () => {
+  it('that gives no answer opens the breaker: legacy at once, and the service again after the time', async () => {
+    const clock = adjustableClock()
+    const legacy = await startNamedOrigin('legacy')
+    let isDead = true
+    const service = await startRawOrigin((socket) =>
+      isDead ? void socket.resetAndDestroy() : void socket.write('HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n'),
+    )
+    const config = shop({ legacy: legacy.url, service: service.url, with: { ejection: EJECTION } })
+    const gateway = await startGateway(config, { ...TO_SERVICE, clock })
+    expect(await statuses(gateway, 30)).toEqual(Array(30).fill(200))
+    expect(service.requests()).toBeLessThanOrEqual(EJECTION.consecutiveFailures + 1)
+    expect(await gateway.accessLine(({ reason }) => reason === 'breaker-open')).toMatchObject({
+      side: 'legacy',
+      status: 200,
+    })
+    expect((await ask({ port: gateway.port, path: '/products', method: 'POST', body: 'x' })).status).toBe(200)
+
+    isDead = false
+    clock.advance(EJECTION.baseMs)
+    expect(await statuses(gateway, 5)).toEqual(Array(5).fill(201))
+    await expectCalm(gateway)
+  })
+
+  it('is unavailable, and said to be, where the context has no fallback', async () => {
+    const legacy = await startNamedOrigin('legacy')
+    const service = await startRawOrigin((socket) => socket.resetAndDestroy())
+    const config = shop({ legacy: legacy.url, service: service.url, fallback: false, with: { ejection: EJECTION } })
+    const gateway = await startGateway(config, TO_SERVICE)
+    await statuses(gateway, 10)
+    const answer = await ask({ port: gateway.port, path: '/products' })
+    expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
+    expect(await gateway.accessLine(({ failure }) => failure === 'unavailable')).toMatchObject({ reason: 'flag-on' })
+    expect(legacy.requests()).toBe(0)
+  })
+
+  it('that answers 500 stays: it answers, and there is nobody else to ask', async () => {
+    const legacy = await startNamedOrigin('legacy')
+    const service = await startPatient()
+    service.state.status = 500
+    const config = shop({ legacy: legacy.url, service: service.url, with: { ejection: EJECTION } })
+    const gateway = await startGateway(config, TO_SERVICE)
+    expect(await statuses(gateway, 20)).toEqual(Array(20).fill(500))
+    expect(legacy.requests()).toBe(0)
+  })
+})
+
+describe('active health checks', () => {
+  const HEALTH = { path: '/healthz', intervalMs: 50, healthyAfter: 2, unhealthyAfter: 3 }
+
+  it('take an address out and bring it back, without a request being spent on it', async () => {
+    const [one, two] = [await startPatient(), await startPatient()]
+    const gateway = await startGateway({ legacy: { urls: [one.url, two.url], health: HEALTH } })
+    one.state.health = 503
+    await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 0)
+    const asked = one.asked()
+    expect(await statuses(gateway, 20)).toEqual(Array(20).fill(200))
+    expect(one.asked()).toBe(asked)
+    one.state.health = 200
+    await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 1)
+    await statuses(gateway, 10)
+    expect(one.asked()).toBeGreaterThan(asked)
+    await expectCalm(gateway)
+  })
+
+  it('that fail on the only address of a service open the breaker', async () => {
+    const [legacy, service] = [await startNamedOrigin('legacy'), await startPatient()]
+    const config = shop({ legacy: legacy.url, service: { url: service.url, health: HEALTH } })
+    const gateway = await startGateway(config, TO_SERVICE)
+    service.state.health = 500
+    await until(async () => (await isAvailable(gateway, 'catalog', service.url)) === 0)
+    expect((await ask({ port: gateway.port, path: '/products' })).headers['x-side']).toBe('legacy')
+    expect(await gateway.accessLine(({ reason }) => reason === 'breaker-open')).toBeDefined()
+    service.state.health = 200
+    await until(async () => (await isAvailable(gateway, 'catalog', service.url)) === 1)
+    expect((await ask({ port: gateway.port, path: '/products' })).body).toBe('service')
+  })
+
+  it('that pass end an ejection before its time', async () => {
+    const [one, two] = [await startPatient(), await startPatient()]
+    const gateway = await startGateway({
+      legacy: { urls: [one.url, two.url], health: HEALTH },
+      ejection: { ...EJECTION, consecutiveFailures: 2 },
+    })
+    one.state.status = 500
+    one.state.health = 500
+    await statuses(gateway, 10)
+    await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 0)
+    await until(() => one.requests() - one.asked() > 6)
+    one.state.status = 200
+    one.state.health = 200
+    await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 1)
+  })
+})

@@ -1,0 +1,139 @@
+// Legacy answers for the service where that cannot double a write, and it shows.
+import { describe, expect, it } from 'vitest'
+import { expectCalm } from '../kit/calm.ts'
+import { startGateway } from '../kit/gateway.ts'
+import { ask } from '../kit/load.ts'
+import { type HttpOrigin, startHttpOrigin, startRawOrigin } from '../kit/origin.ts'
+import { shop, TO_SERVICE } from '../kit/shop.ts'
+
+type EchoOrigin = HttpOrigin & { readonly bodies: string[] }
+
+async function startEchoOrigin(): Promise<EchoOrigin> {
+  const bodies: string[] = []
+  const origin = await startHttpOrigin((request, response) => {
+    let body = ''
+    request.on('data', (chunk) => {
+      body += chunk
+    })
+    request.on('end', () => {
+      bodies.push(body)
+      response.end('legacy')
+    })
+  })
+  return { ...origin, bodies }
+}
+
+const REFUSED = 'http://127.0.0.1:1'
+const startLosing = () => startRawOrigin((socket) => socket.resetAndDestroy())
+const startSilent = () => startRawOrigin(() => {})
+
+async function startShop(service: string, fallback = true) {
+  const legacy = await startEchoOrigin()
+  const config = shop({ legacy: legacy.url, service: { url: service, timeouts: { headersMs: 200 } }, fallback })
+  const gateway = await startGateway(config, TO_SERVICE)
+  return { legacy, gateway, port: gateway.port }
+}
+
+describe('a service that cannot be reached', () => {
+  it('leaves the request to legacy, a POST with its whole body', async () => {
+    const { legacy, gateway, port } = await startShop(REFUSED)
+    expect(await ask({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
+    const body = 'x'.repeat(300_000)
+    expect(await ask({ port, path: '/products', method: 'POST', body })).toMatchObject({ status: 200, body: 'legacy' })
+    expect(legacy.bodies).toEqual(['', body])
+    expect(await gateway.metric('strangler_fallbacks_total{context="catalog",failure="connect-refused"}')).toBe(2)
+    const line = await gateway.accessLine(({ method }) => method === 'POST')
+    expect(line).toMatchObject({
+      status: 200,
+      side: 'service',
+      reason: 'flag-on',
+      upstream: 'legacy',
+      fellBack: 'connect-refused',
+      attempts: 2,
+    })
+    await expectCalm(gateway)
+  })
+
+  it('is said so where the context has no fallback', async () => {
+    const { legacy, gateway, port } = await startShop(REFUSED, false)
+    expect((await ask({ port, path: '/products' })).status).toBe(502)
+    expect((await ask({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(502)
+    expect(legacy.requests()).toBe(0)
+    const samples = (await gateway.metrics())
+      .split('\n')
+      .filter((line) => line.startsWith('strangler_fallbacks_total{'))
+    expect(samples).toEqual([])
+    await expectCalm(gateway)
+  })
+})
+
+describe('a service that loses the connection after the request was sent', () => {
+  it.each(['GET', 'HEAD', 'OPTIONS'])('leaves a %s to legacy after one retry', async (method) => {
+    const service = await startLosing()
+    const { legacy, gateway, port } = await startShop(service.url)
+    expect((await ask({ port, path: '/products', method })).status).toBe(200)
+    expect(service.requests()).toBe(2)
+    expect(legacy.requests()).toBe(1)
+    expect(await gateway.accessLine(({ status }) => status === 200)).toMatchObject({ fellBack: 'connection-lost' })
+    expect(await gateway.metric('strangler_fallbacks_total{context="catalog",failure="connection-lost"}')).toBe(1)
+    await expectCalm(gateway)
+  })
+
+  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])('keeps a %s from legacy: it may have been acted upon', async (method) => {
+    const service = await startLosing()
+    const { legacy, gateway, port } = await startShop(service.url)
+    const body = method === 'DELETE' ? {} : { body: 'x' }
+    expect((await ask({ port, path: '/products', method, ...body })).status).toBe(502)
+    expect(legacy.requests()).toBe(0)
+    await expectCalm(gateway)
+  })
+
+  it('keeps a PUT without a body from legacy as well', async () => {
+    const service = await startLosing()
+    const { legacy, port } = await startShop(service.url)
+    expect((await ask({ port, path: '/products', method: 'PUT' })).status).toBe(502)
+    expect(legacy.requests()).toBe(0)
+  })
+})
+
+describe('a service that does not answer in time', () => {
+  it('leaves a GET to legacy, without asking the service again', async () => {
+    const service = await startSilent()
+    const { legacy, gateway, port } = await startShop(service.url)
+    expect(await ask({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
+    expect(service.requests()).toBe(1)
+    expect(legacy.requests()).toBe(1)
+    expect(await gateway.accessLine(({ status }) => status === 200)).toMatchObject({ fellBack: 'response-timeout' })
+    await expectCalm(gateway)
+  })
+
+  it('keeps a POST from legacy', async () => {
+    const service = await startSilent()
+    const { legacy, gateway, port } = await startShop(service.url)
+    expect((await ask({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(504)
+    expect(service.requests()).toBe(1)
+    expect(legacy.requests()).toBe(0)
+    await expectCalm(gateway)
+  })
+})
+
+describe('a service that answers', () => {
+  it('is believed, whatever it answers: a 500 is no reason to ask legacy', async () => {
+    const service = await startHttpOrigin((_request, response) => void response.writeHead(500).end('service'))
+    const { legacy, port } = await startShop(service.url)
+    expect(await ask({ port, path: '/products' })).toMatchObject({ status: 500, body: 'service' })
+    expect(legacy.requests()).toBe(0)
+  })
+
+  it('is not repeated by legacy once its answer has begun', async () => {
+    const service = await startRawOrigin((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun', () => socket.resetAndDestroy())
+    })
+    const { legacy, gateway, port } = await startShop(service.url)
+    const answer = await ask({ port, path: '/products' })
+    expect(answer.error).toBeDefined()
+    expect(legacy.requests()).toBe(0)
+    expect(service.requests()).toBe(1)
+    await expectCalm(gateway)
+  })
+})
