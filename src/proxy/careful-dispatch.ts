@@ -65,12 +65,13 @@ export function dispatchCarefully(
     })
     body.pipe(outgoing)
   }
-  if (head.fields.expect === undefined) {
-    sendBody()
-  } else {
+  sendBody()
+  if (head.fields.expect !== undefined) {
+    // RFC 9110 section 10.1.1: a client may tire of waiting for the word and send its body; then it goes on unasked.
+    body.isHeldBack = true
     outgoing.once('continue', () => {
+      body.isHeldBack = false
       if (!response.headersSent && !response.destroyed) response.writeContinue()
-      sendBody()
     })
     outgoing.flushHeaders()
   }

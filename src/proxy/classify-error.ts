@@ -1,6 +1,10 @@
 // What a library raised, in our words: mapped once, here, next to the libraries that raise it.
+import { errors } from 'undici'
 import type { Failure } from '../model/outcome.ts'
 import { RequestBodyError } from './request-body.ts'
+
+/** A response that the parser took, and that must not be passed on all the same. */
+export class ResponseError extends Error {}
 
 /** @param wasSent whether the request had a connection, so that some of it may have reached the upstream */
 export function classifyError(error: unknown, wasSent: boolean): Failure {
@@ -19,7 +23,8 @@ export function classifyError(error: unknown, wasSent: boolean): Failure {
 
 const MALFORMED = new Set(['UND_ERR_HEADERS_OVERFLOW', 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH', 'ERR_INVALID_CHAR'])
 
-/** undici has one code for a lost socket and for an answer out of turn; the message tells them apart. */
+/** undici has no code for what its parser refuses, and one for a lost socket and an answer out of turn alike. */
 function isBadResponse(error: unknown): boolean {
+  if (error instanceof ResponseError || error instanceof errors.HTTPParserError) return true
   return error instanceof Error && (error.message === 'bad response' || error.message === 'bad upgrade')
 }

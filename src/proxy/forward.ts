@@ -9,7 +9,7 @@ import type { RouteMatch, Side, Timeouts } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { AnonymousIds } from './anonymous-id.ts'
 import { dispatchCarefully } from './careful-dispatch.ts'
-import { classifyError } from './classify-error.ts'
+import { classifyError, ResponseError } from './classify-error.ts'
 import type { Waiter } from './connections.ts'
 import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
 import { blamesTarget } from './health.ts'
@@ -210,7 +210,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   ): void {
     const { head, identity, match, response } = this.#its
     const raw = controller.rawHeaders as (Buffer | string)[]
-    const { list, hasRequestId } = responseHeaders(raw, status, head.minorVersion === 1 && head.method !== 'HEAD')
+    const mayHaveChunks = head.minorVersion === 1 && head.method !== 'HEAD'
+    const { list, hasRequestId, hasUnknownCoding } = responseHeaders(raw, status, mayHaveChunks)
+    if (hasUnknownCoding || status === 101) {
+      controller.abort(new ResponseError(status === 101 ? 'a switch nobody asked for' : 'unknown transfer coding'))
+      return
+    }
     if (status < 200) {
       this.#passInformational(controller, status, list)
       return
@@ -293,6 +298,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
         this.#retryOn(other, client)
         return
       }
+    }
+    if (this.#mayFallBack() && this.#mayRepeat(failure, SAFE)) {
+      this.#release()
+      this.#fellBack = failure
+      this.#turnTo('legacy')
+      return
     }
     this.#release()
     this.#fail(failure, cause)
@@ -429,7 +440,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   #passInformational(controller: Dispatcher.DispatchController, status: number, list: string[]): void {
     const { head, response } = this.#its
     if (++this.#informational > MOST_INFORMATIONAL) {
-      controller.abort(Object.assign(new Error('informational responses without end'), { code: 'HPE_FLOOD' }))
+      controller.abort(new ResponseError('informational responses without end'))
       return
     }
     if (head.minorVersion === 0 || typeof response.writeInformation !== 'function') return

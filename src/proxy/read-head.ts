@@ -39,7 +39,9 @@ export function readHead(raw: RawHead, limits: Limits, userHeader: string | unde
   if (body instanceof Refusal) return body
   const target = parseTarget(raw.method, raw.target, host)
   if (target instanceof Refusal) return target
-  if (sorted.expect !== undefined && raw.minorVersion === 1 && sorted.expect.toLowerCase() !== '100-continue') {
+  // RFC 9110 section 10.1.1: HTTP/1.0 has no interim responses, so what it expects is not heard.
+  if (raw.minorVersion === 0) sorted.expect = undefined
+  if (sorted.expect !== undefined && sorted.expect.toLowerCase() !== '100-continue') {
     return new Refusal('expectation-unknown', 'Expect is not 100-continue')
   }
   // RFC 9113 section 3.1 withdrew the upgrade to h2c; forwarding it lets a client tunnel past every check (B26).

@@ -23,6 +23,8 @@ export class RequestBody extends Readable {
   #isAttached = false
   /** Bytes taken from the client. */
   bytes = 0
+  /** The client expects a word before it sends, and the upstream has not given it yet. */
+  isHeldBack = false
 
   constructor(request: IncomingMessage, maxBytes: number) {
     super({ highWaterMark: 64 * 1024 })
@@ -37,7 +39,8 @@ export class RequestBody extends Readable {
 
   /** Whether it is the client that is being waited for, and not the upstream. */
   get isWaitingForClient(): boolean {
-    return this.#isAttached && !this.#request.complete && !this.#request.isPaused()
+    const isItsTurn = !this.isHeldBack || this.hasBegun
+    return this.#isAttached && isItsTurn && !this.#request.complete && !this.#request.isPaused()
   }
 
   override _read(): void {
