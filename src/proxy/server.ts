@@ -2,6 +2,7 @@
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Failure } from '../model/outcome.ts'
 import { createHandleRequest, type Plane } from './handle-request.ts'
 import { rawError, writeError } from './respond-error.ts'
@@ -19,6 +20,9 @@ export type ProxyServer = {
 
 /** How often request heads that do not come to an end are looked at; Node's default is 30 s. */
 const SLOW_HEADS_MS = 500
+/** While closing: how often connections that have become idle are closed, and how long what was cut may take to end. */
+const IDLE_MS = 50
+const CUT_MS = 500
 
 export async function startServer(plane: Plane, at: { host: string; port: number }): Promise<ProxyServer> {
   const { limits } = plane.snapshots.current
@@ -67,13 +71,17 @@ export async function startServer(plane: Plane, at: { host: string; port: number
     inFlight: () => plane.exchanges.size + upgrades.open(),
     close: async (limitMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+      // Again and again: an answer whose head went out before the drain could not say that its connection ends.
+      const idle = setInterval(() => server.closeIdleConnections(), IDLE_MS)
       server.closeIdleConnections()
       upgrades.close()
-      const limit = new Promise<void>((resolve) => setTimeout(resolve, limitMs).unref())
-      await Promise.race([closed, limit])
+      await Promise.race([closed, sleep(limitMs, undefined, { ref: false })])
+      clearInterval(idle)
       const left = plane.exchanges.size + upgrades.open()
       server.closeAllConnections()
       upgrades.cut()
+      // What was cut is still to be logged and counted.
+      for (let waited = 0; waited < CUT_MS && plane.exchanges.size + upgrades.open() > 0; waited += 10) await sleep(10)
       stopSweep()
       return left
     },

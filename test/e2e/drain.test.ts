@@ -1,0 +1,200 @@
+// A gateway that is told to stop loses nobody: it says so, finishes what it began, and goes.
+import { rename } from 'node:fs/promises'
+import http from 'node:http'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { WebSocket, WebSocketServer } from 'ws'
+import { ask, startLoad } from '../kit/load.ts'
+import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
+import { startGatewayProcess } from '../kit/process.ts'
+import { connectRaw } from '../kit/raw.ts'
+import { until } from '../kit/until.ts'
+
+const ONE_SECOND = 1000
+
+/** Answers `/slow` after a second, and everything else at once. */
+function startSlowOrigin() {
+  return startHttpOrigin((request, response) => {
+    if (request.url === '/slow') setTimeout(() => response.end('slow'), ONE_SECOND)
+    else response.end('quick')
+  })
+}
+
+function expectNoCrash(log: string): void {
+  expect(log).not.toMatch(/[Uu]nhandled|uncaught|"level":"error"|\n\s+at /)
+}
+
+describe('SIGTERM', () => {
+  it('fails /readyz at once and still accepts for noticeMs, with Connection: close on every answer', async () => {
+    const origin = await startSlowOrigin()
+    const gateway = await startGatewayProcess({
+      legacy: { url: origin.url },
+      drain: { noticeMs: 1000, limitMs: 5000 },
+    })
+    const kept = new http.Agent({ keepAlive: true })
+    onTestFinished(() => kept.destroy())
+    expect((await ask({ port: gateway.port, agent: kept })).headers.connection).toBe('keep-alive')
+    expect(await gateway.readyz()).toBe(200)
+    const startedAt = performance.now()
+    gateway.signal('SIGTERM')
+    await until(async () => (await gateway.readyz()) === 503)
+    expect(performance.now() - startedAt).toBeLessThan(300)
+    // On a connection of before, and on a new one.
+    const answers = [await ask({ port: gateway.port, agent: kept }), await ask({ port: gateway.port })]
+    for (const answer of answers) expect(answer).toMatchObject({ status: 200, headers: { connection: 'close' } })
+    expect(await gateway.exited).toEqual({ code: 0, signal: null })
+    const tookMs = performance.now() - startedAt
+    expect(tookMs).toBeGreaterThan(950)
+    expect(tookMs).toBeLessThan(2500)
+    expectNoCrash(gateway.log())
+  })
+
+  it('lets a request in flight finish, and closes connections on which nothing happens', async () => {
+    const origin = await startSlowOrigin()
+    const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 10_000 } })
+    const idle = await connectRaw(gateway.port)
+    idle.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await idle.receives('quick')
+    const silent = await connectRaw(gateway.port)
+    const slow = [ask({ port: gateway.port, path: '/slow' }), ask({ port: gateway.port, path: '/slow' })]
+    await until(() => origin.requests() === 3)
+    const startedAt = performance.now()
+    gateway.signal('SIGTERM')
+    await idle.closes()
+    expect(performance.now() - startedAt).toBeLessThan(500)
+    for (const answer of await Promise.all(slow)) expect(answer).toMatchObject({ status: 200, body: 'slow' })
+    await silent.closes()
+    expect(await gateway.exited).toEqual({ code: 0, signal: null })
+    expect(performance.now() - startedAt).toBeLessThan(3000)
+    expectNoCrash(gateway.log())
+  })
+
+  it('waits for an answer whose head went out before, and not for its connection after', async () => {
+    const origin = await startHttpOrigin((_request, response) => {
+      response.write('first ')
+      setTimeout(() => response.end('last'), 700)
+    })
+    const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 10_000 } })
+    const client = await connectRaw(gateway.port)
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await client.receives('first ')
+    const startedAt = performance.now()
+    gateway.signal('SIGTERM')
+    expect(await client.receives('last')).toContain('first ')
+    expect(await gateway.exited).toEqual({ code: 0, signal: null })
+    expect(performance.now() - startedAt).toBeLessThan(3000)
+  })
+
+  it('ends upgraded connections', async () => {
+    const origin = await startHttpOrigin((_request, response) => response.end())
+    const sockets = new WebSocketServer({ server: origin.server })
+    sockets.on('connection', (socket) => socket.on('message', (text) => socket.send(`echo ${text}`)))
+    const gateway = await startGatewayProcess(
+      {
+        legacy: { url: origin.url },
+        services: { live: { url: origin.url } },
+        contexts: {
+          live: { owner: 'team', service: 'live', flag: 'live', routes: [{ path: '/live', upgrade: true }] },
+        },
+        drain: { noticeMs: 0, limitMs: 5000 },
+      },
+      { percentages: { live: 100 } },
+    )
+    const client = new WebSocket(`ws://127.0.0.1:${gateway.port}/live`)
+    await new Promise((resolve) => client.once('open', resolve))
+    client.send('hello')
+    expect(String(await new Promise((resolve) => client.once('message', resolve)))).toBe('echo hello')
+    const closed = new Promise((resolve) => client.once('close', resolve))
+    const startedAt = performance.now()
+    gateway.signal('SIGTERM')
+    await closed
+    expect(await gateway.exited).toEqual({ code: 0, signal: null })
+    expect(performance.now() - startedAt).toBeLessThan(2000)
+  })
+
+  it('cuts what is stuck at the limit, and exits 0', async () => {
+    const origin = await startRawOrigin(() => {})
+    const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } })
+    const stuck = ask({ port: gateway.port })
+    const sending = await connectRaw(gateway.port)
+    sending.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf')
+    await until(() => origin.requests() === 2)
+    const startedAt = performance.now()
+    gateway.signal('SIGTERM')
+    expect((await stuck).error).toBe('ECONNRESET')
+    await sending.closes()
+    expect(await gateway.exited).toEqual({ code: 0, signal: null })
+    const tookMs = performance.now() - startedAt
+    expect(tookMs).toBeGreaterThan(900)
+    expect(tookMs).toBeLessThan(2000)
+    expect(gateway.log()).toMatch(/"inFlight":2/)
+    const lines = await gateway.accessLog()
+    expect(lines).toHaveLength(2)
+    expectNoCrash(gateway.log())
+  })
+
+  it('loses no request of clients that keep their connections and go where /readyz is good (F1)', async () => {
+    const origin = await startSlowOrigin()
+    const config = { legacy: { url: origin.url }, drain: { noticeMs: 700, limitMs: 8000 } }
+    const [first, second] = [await startGatewayProcess(config), await startGatewayProcess(config)]
+    // What a load balancer does: new requests go to whoever is ready, looked at every 100 ms.
+    let port = first.port
+    const look = setInterval(async () => {
+      const isReady = await first.readyz().then(
+        (status) => status === 200,
+        () => false,
+      )
+      port = isReady ? first.port : second.port
+    }, 100)
+    onTestFinished(() => clearInterval(look))
+    const load = startLoad(20, (number) => ({ port, path: number % 10 === 0 ? '/slow' : '/quick' }), 50)
+    await until(() => load.answers.length > 100)
+    first.signal('SIGTERM')
+    expect(await first.exited).toEqual({ code: 0, signal: null })
+    const { answers, failed } = await load.stop()
+    expect(failed).toEqual([])
+    expect(answers.some(({ headers }) => headers.connection === 'close')).toBe(true)
+    const logged = (await first.accessLog()).length + (await second.accessLog()).length
+    expect(logged).toBeGreaterThanOrEqual(answers.length - 100)
+    expectNoCrash(first.log())
+  })
+})
+
+describe('other signals', () => {
+  it('SIGINT drains without notice: a person at a terminal has no load balancer', async () => {
+    const origin = await startNamedOrigin('legacy')
+    const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 5000, limitMs: 9000 } })
+    const startedAt = performance.now()
+    gateway.signal('SIGINT')
+    expect(await gateway.exited).toEqual({ code: 0, signal: null })
+    expect(performance.now() - startedAt).toBeLessThan(1500)
+  })
+
+  it.each([
+    ['SIGTERM', 'SIGTERM'],
+    ['SIGTERM', 'SIGINT'],
+    ['SIGINT', 'SIGINT'],
+  ] as const)('%s and then %s exits at once with 1', async (first, second) => {
+    const origin = await startRawOrigin(() => {})
+    const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 5000, limitMs: 9000 } })
+    void ask({ port: gateway.port })
+    await until(() => origin.requests() === 1)
+    gateway.signal(first)
+    await until(() => gateway.log().includes('draining'))
+    const startedAt = performance.now()
+    gateway.signal(second)
+    expect(await gateway.exited).toEqual({ code: 1, signal: null })
+    expect(performance.now() - startedAt).toBeLessThan(500)
+  })
+
+  it('SIGHUP opens the access log anew, and nothing else', async () => {
+    const origin = await startNamedOrigin('legacy')
+    const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } })
+    await ask({ port: gateway.port, path: '/before' })
+    await until(async () => (await gateway.accessLog()).length === 1)
+    await rename(`${gateway.folder}/access.log`, `${gateway.folder}/access.log.1`)
+    gateway.signal('SIGHUP')
+    await ask({ port: gateway.port, path: '/after' })
+    await until(async () => (await gateway.accessLog()).some(({ path }) => path === '/after'))
+    expect(await gateway.readyz()).toBe(200)
+  })
+})
