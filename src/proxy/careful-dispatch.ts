@@ -17,6 +17,8 @@ export type CarefulRequest = {
   readonly response: ServerResponse
   readonly head: RequestHead
   readonly body: RequestBody
+  /** The identity header in lower case, where one is configured. */
+  readonly userHeader: string | undefined
 }
 
 /** Does what `Client.dispatch` does, with the same handler, over `node:http`; whoever calls keeps the time. */
@@ -24,7 +26,7 @@ export function dispatchCarefully(
   careful: CarefulRequest,
   handler: Dispatcher.DispatchHandler,
 ): Dispatcher.DispatchController {
-  const { address, upstream, options, request, response, head, body } = careful
+  const { address, upstream, options, request, response, head, body, userHeader } = careful
   const { tls } = upstream
   const url = new URL(address.url)
   const outgoing = (url.protocol === 'https:' ? https : http).request({
@@ -60,7 +62,7 @@ export function dispatchCarefully(
 
   const sendBody = () => {
     request.once('end', () => {
-      const sent = trailers(request.rawTrailers)
+      const sent = trailers(request.rawTrailers, userHeader)
       if (sent.length > 0) outgoing.addTrailers(sent)
     })
     body.pipe(outgoing)

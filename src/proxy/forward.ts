@@ -186,7 +186,17 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     // A body on a method that has none is what smugglers send (CVE-2026-29057): its connection is never used again.
     if (!live.upstream.reuse || (this.#body !== undefined && !EXPECTS_BODY.has(head.method))) options.reset = true
     if (this.#body !== undefined && (head.fields.expect !== undefined || head.fields.trailer !== undefined)) {
-      const careful = { address, upstream: live.upstream, options, request, response, head, body: this.#body }
+      const userHeader = snapshot.identity.user?.header
+      const careful = {
+        address,
+        upstream: live.upstream,
+        options,
+        request,
+        response,
+        head,
+        body: this.#body,
+        userHeader,
+      }
       this.#controller = dispatchCarefully(careful, this)
     } else {
       client.dispatch(options, this)
@@ -343,7 +353,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     const isStillSending = !request.complete && this.#its.head.body.kind !== 'none'
     writeError(response, failure, identity.requestId, isStillSending || this.#use.isDraining())
     this.#body?.destroy()
-    endAfterBody(request, response)
+    // Who dawdled is not waited for again.
+    if (failure === 'slow-request') response.end()
+    else endAfterBody(request, response)
   }
 
   /** The answer is begun and cannot be finished: the client must see that it is not whole. */

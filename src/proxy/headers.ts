@@ -3,6 +3,7 @@ import type { Identity } from '../model/decision.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
+import { isEndToEnd } from './read-head.ts'
 
 /** What the gateway adds to a request, beside what the client sent. */
 export type Added = {
@@ -157,52 +158,35 @@ function withoutListed(list: string[], connection: string): string[] {
   return kept
 }
 
-/** Fields that must not be sent as trailers (RFC 9110 section 6.5.1): framing, routing, authentication, control. */
+/** Fields that change what the message means, and so must not come behind its body (RFC 9110 section 6.5.1). */
 const FORBIDDEN_TRAILERS = new Set([
   'authorization',
   'cache-control',
-  'connection',
   'content-encoding',
-  'content-length',
   'content-range',
   'content-type',
-  'cookie',
-  'expect',
-  'forwarded',
-  'host',
-  'keep-alive',
-  'max-forwards',
-  'proxy-authenticate',
-  'proxy-authorization',
   'range',
   'set-cookie',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'via',
   'www-authenticate',
 ])
 
 /**
- * The trailers that may pass, as `[name, value]` pairs; they stay trailers and never become header fields.
+ * The trailers that may pass, as `[name, value]` pairs; they stay trailers and never become header fields. What says
+ * who asks, or from where, does not come in by this back door either.
  *
  * @param raw `[name, value, ...]`
+ * @param userHeader the identity header in lower case, where one is configured
  */
-export function trailers(raw: readonly (Buffer | string)[]): [string, string][] {
+export function trailers(raw: readonly (Buffer | string)[], userHeader?: string): [string, string][] {
   const pairs: [string, string][] = []
   for (let i = 0; i < raw.length; i += 2) {
     const name = textOf(raw[i] as Buffer | string)
     const lower = name.toLowerCase()
-    if (FORBIDDEN_TRAILERS.has(lower) || lower.includes('_') || SAYS_WHO.test(lower)) continue
+    if (FORBIDDEN_TRAILERS.has(lower) || lower === userHeader || !isEndToEnd(lower)) continue
     pairs.push([name, textOf(raw[i + 1] as Buffer | string)])
   }
   return pairs
 }
-
-/** What says who asks, or from where, may not come in by the back door. */
-const SAYS_WHO =
-  /^(?:x-(?:forwarded|user|real|original|rewrite|request-id|remote|auth|http-method|strangler|shadow)|remote-user)/
 
 /** A field list as Node's own lower-case object, for the libraries that read one. */
 export function asObject(list: readonly string[]): Record<string, string | string[]> {

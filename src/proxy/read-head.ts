@@ -30,7 +30,7 @@ export function readHead(raw: RawHead, limits: Limits, userHeader: string | unde
   if (raw.method === 'TRACE' || raw.method === 'CONNECT') return new Refusal('method-refused', raw.method)
 
   const sorted = new SortedFields()
-  const refusal = sorted.read(raw.rawHeaders, userHeader)
+  const refusal = sorted.read(raw.rawHeaders, limits.headerBytes, userHeader)
   if (refusal !== undefined) return refusal
 
   const host = readHost(sorted, raw.minorVersion)
@@ -112,34 +112,24 @@ const FIELDS: readonly (readonly [string, Field])[] = [
   ['http2-settings', Field.drop],
   ['alt-svc', Field.drop],
   // Names that frameworks believe: what a client says here would be taken for what the edge says.
-  ['x-forwarded-port', Field.drop],
-  ['x-forwarded-prefix', Field.drop],
-  ['x-forwarded-server', Field.drop],
-  ['x-forwarded-ssl', Field.drop],
-  ['x-forwarded-scheme', Field.drop],
   ['x-forwarded', Field.drop],
   ['x-real-ip', Field.drop],
   ['x-client-ip', Field.drop],
   ['x-cluster-client-ip', Field.drop],
   ['true-client-ip', Field.drop],
-  ['x-original-url', Field.drop],
-  ['x-original-uri', Field.drop],
-  ['x-original-host', Field.drop],
   ['x-rewrite-url', Field.drop],
   ['x-http-method-override', Field.drop],
   ['x-http-method', Field.drop],
   ['x-method-override', Field.drop],
   ['x-user', Field.drop],
   ['x-user-id', Field.drop],
-  ['x-user-name', Field.drop],
-  ['x-user-email', Field.drop],
-  ['x-user-roles', Field.drop],
-  ['x-user-scopes', Field.drop],
-  ['x-remote-user', Field.drop],
   ['remote-user', Field.drop],
   ['x-authenticated-user', Field.drop],
   ['x-shadow', Field.drop],
 ]
+
+/** Whole families of such names: what they end in is up to the framework, the login proxy or the mesh. */
+const BELIEVED = /^x-(?:forwarded|user|original|remote|auth-request|webauth|middleware|strangler|shadow)-/
 
 /** Looked up as spelt first: clients spell names in lower case or Like-This, and neither then needs a copy. */
 const BY_SPELLING = new Map<string, Field>()
@@ -156,8 +146,14 @@ function fieldOf(name: string): Field {
   if (known !== undefined) return known
   const lower = name.toLowerCase()
   // `X_User_Id` reaches CGI, WSGI and Rack as the same variable as `X-User-Id` (CVE-2025-64484): dropped, as nginx does.
-  if (lower.includes('_') || lower.startsWith('x-strangler-')) return Field.drop
-  return lower === name ? Field.keep : (BY_SPELLING.get(lower) ?? Field.keep)
+  if (lower.includes('_')) return Field.drop
+  const spelledOddly = lower === name ? undefined : BY_SPELLING.get(lower)
+  return spelledOddly ?? (BELIEVED.test(lower) ? Field.drop : Field.keep)
+}
+
+/** Whether a field is between client and origin alone: the gateway neither reads it, nor sets it, nor ends it. */
+export function isEndToEnd(name: string): boolean {
+  return fieldOf(name) === Field.keep
 }
 
 class SortedFields implements NotedFields {
@@ -184,11 +180,13 @@ class SortedFields implements NotedFields {
   maxForwards: string | undefined = undefined
   user: string | undefined = undefined
 
-  read(raw: readonly string[], userHeader: string | undefined): Refusal | undefined {
+  read(raw: readonly string[], mostBytes: number, userHeader: string | undefined): Refusal | undefined {
     let users = 0
+    let bytes = 0
     for (let i = 0; i < raw.length; i += 2) {
       const name = raw[i] as string
       const value = raw[i + 1] as string
+      bytes += name.length + value.length + LINE_BYTES
       if (userHeader !== undefined && name.length === userHeader.length && name.toLowerCase() === userHeader) {
         // Two claims to be somebody are none.
         this.user = ++users === 1 ? value : undefined
@@ -257,12 +255,16 @@ class SortedFields implements NotedFields {
           break
       }
     }
+    if (bytes > mostBytes) return new Refusal('headers-too-large', `${bytes} bytes of headers`)
     if (this.maxForwards !== undefined && !/^\d{1,9}$/.test(this.maxForwards)) {
       return new Refusal('bad-header', 'Max-Forwards is not a number')
     }
     return undefined
   }
 }
+
+/** The colon, the space behind it and the line's end. */
+const LINE_BYTES = 4
 
 function joined(before: string | undefined, value: string): string {
   return before === undefined ? value : `${before}, ${value}`

@@ -62,9 +62,9 @@ export async function startRawOrigin(script: Script | string = OK): Promise<RawO
 
 export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
-/** Request heads in a stream of bytes: whatever begins like a request line and ends with an empty line. */
+/** Request heads in a stream of bytes: whatever begins like a request line, be it right behind a body, and ends with an empty line. */
 function headsOf(text: string): string[] {
-  return text.match(/(?:^|(?<=\n))[A-Z]{3,20} [^\r\n]+ HTTP\/1\.[01]\r\n(?:[^\r\n]+\r\n)*\r\n/g) ?? []
+  return text.match(/[A-Z]{3,20} [^\r\n]+ HTTP\/1\.[01]\r\n(?:[^\r\n]+\r\n)*\r\n/g) ?? []
 }
 
 export type HttpOrigin = {
