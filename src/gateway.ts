@@ -98,6 +98,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     flags,
     upstreams,
     identify,
+    anonymousIds,
     forward,
     exchanges,
     events,

@@ -14,7 +14,7 @@ export function classifyError(error: unknown, wasSent: boolean): Failure {
     if (code === 'EMFILE' || code === 'ENFILE') return 'overloaded'
     return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT' ? 'connect-timeout' : 'connect-refused'
   }
-  if (code === 'UND_ERR_HEADERS_TIMEOUT') return 'response-timeout'
+  if (code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'ERR_UPSTREAM_UPGRADE_TIMEOUT') return 'response-timeout'
   if (code === 'UND_ERR_BODY_TIMEOUT') return 'response-broken'
   if (code.startsWith('HPE_') || MALFORMED.has(code) || isBadResponse(error)) return 'response-malformed'
   if (code === 'UND_ERR_INVALID_ARG') return 'internal'

@@ -8,6 +8,7 @@ import type { RouteMatch } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Events } from '../telemetry/events.ts'
 import { continueTrace } from '../telemetry/trace.ts'
+import type { AnonymousIds } from './anonymous-id.ts'
 import { answerOptions, isForUs } from './answer-options.ts'
 import { decide } from './decide.ts'
 import type { Exchange, Forwarding } from './forward.ts'
@@ -26,6 +27,7 @@ export type Plane = {
   readonly flags: FlagReader
   readonly upstreams: Upstreams
   readonly identify: Identify
+  readonly anonymousIds: AnonymousIds
   readonly forward: (forwarding: Forwarding) => Promise<Outcome>
   readonly exchanges: ReadonlySet<Exchange>
   readonly events: Events

@@ -1,16 +1,19 @@
 // WebSocket over the same identify, match and decide. Only a 101 switches: httpxy relays any other answer as the
 // plain response it is and closes.
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyServer, type ProxyServerOptions } from 'httpxy'
-import type { Failure, Outcome } from '../model/outcome.ts'
+import { FAILURES, type Failure, type Outcome } from '../model/outcome.ts'
+import type { Upstream } from '../model/route.ts'
+import type { Snapshot } from '../model/snapshot.ts'
 import type { RequestFacts } from '../telemetry/events.ts'
 import { continueTrace } from '../telemetry/trace.ts'
-import { classifyError } from './classify-error.ts'
+import { classifyError, ResponseError } from './classify-error.ts'
 import { decide } from './decide.ts'
 import { type Plane, type Policy, rawHead, refuseEncodedSlash } from './handle-request.ts'
-import { asObject, isLoop, requestHeaders } from './headers.ts'
+import { asObject, hopByHopOf, isLoop, requestHeaders } from './headers.ts'
+import { blamesTarget } from './health.ts'
 import { matchRoute } from './match-route.ts'
 import { upstreamPath } from './path.ts'
 import { readHead } from './read-head.ts'
@@ -19,10 +22,12 @@ import { rawError } from './respond-error.ts'
 import type { Address } from './upstreams.ts'
 
 export function createUpgrades(plane: Plane) {
-  const proxy = createProxyServer({ prependPath: false })
-  // httpxy speaks of trouble by event; a listener must be there, and the callback of each call has told it already.
-  proxy.on('error', () => {})
   const tunnels = new Set<Tunnel>()
+  // httpxy speaks by events of the one server for all tunnels; the request says whose an event is.
+  const tunnelOf = new WeakMap<object, Tunnel>()
+  const proxy = createProxyServer({ prependPath: false })
+  proxy.on('proxyReqWs', (outgoing, request) => tunnelOf.get(request)?.watch(outgoing))
+  proxy.on('error', (error, request) => void (request && tunnelOf.get(request)?.broke(error)))
 
   return {
     open: () => tunnels.size,
@@ -53,7 +58,9 @@ export function createUpgrades(plane: Plane) {
         })
         return
       }
-      new Tunnel(plane, proxy, policy, request, socket as Socket, arrivedAt, tunnels).open(early)
+      const tunnel = new Tunnel(plane, policy, request, socket as Socket, arrivedAt, tunnels)
+      tunnelOf.set(request, tunnel)
+      tunnel.open(proxy, early)
     },
 
     /** Draining: tells both ends that no more will come. */
@@ -95,14 +102,17 @@ function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal {
 /** One upgraded connection, from the request to the end of the last byte. */
 class Tunnel {
   readonly #plane: Plane
-  readonly #proxy: ReturnType<typeof createProxyServer>
+  readonly #snapshot: Snapshot
   readonly #policy: Policy
   readonly #request: IncomingMessage
   readonly #socket: Socket
   readonly #arrivedAt: number
   readonly #tunnels: Set<Tunnel>
-  #upstreamSocket: Socket | undefined
+  readonly #upstream: Upstream
   #address: Address | undefined
+  #outgoing: ClientRequest | undefined
+  #upstreamSocket: Socket | undefined
+  #isConnected = false
   #status = 0
   #headAt = 0
   #failure: Failure | undefined
@@ -110,7 +120,6 @@ class Tunnel {
 
   constructor(
     plane: Plane,
-    proxy: ReturnType<typeof createProxyServer>,
     policy: Policy,
     request: IncomingMessage,
     socket: Socket,
@@ -118,20 +127,21 @@ class Tunnel {
     tunnels: Set<Tunnel>,
   ) {
     this.#plane = plane
-    this.#proxy = proxy
+    this.#snapshot = plane.snapshots.current
     this.#policy = policy
     this.#request = request
     this.#socket = socket
     this.#arrivedAt = arrivedAt
     this.#tunnels = tunnels
+    const { context } = policy.match.route
+    this.#upstream =
+      policy.decision.side === 'service' && context !== undefined ? context.service : this.#snapshot.legacy
   }
 
-  open(early: Buffer): void {
+  open(proxy: ReturnType<typeof createProxyServer>, early: Buffer): void {
     const { head, identity, match, decision } = this.#policy
     const plane = this.#plane
-    const snapshot = plane.snapshots.current
-    const context = match.route.context
-    const upstream = decision.side === 'service' && context !== undefined ? context.service : snapshot.legacy
+    const upstream = this.#upstream
     const address = plane.upstreams.pick(plane.upstreams.of(upstream))
     this.#address = address
     this.#tunnels.add(this)
@@ -142,7 +152,7 @@ class Tunnel {
       return
     }
     const { traceparent } = continueTrace(head.fields.traceparent, plane.random)
-    const added = { head, identity, snapshot, viaName: plane.viaName, traceparent }
+    const added = { head, identity, snapshot: this.#snapshot, viaName: plane.viaName, traceparent }
     // httpxy reads these two, so they are edited before it sees the request and not in a hook that it may skip.
     this.#request.url = upstreamPath(head, match, decision.side)
     this.#request.headers = {
@@ -154,23 +164,43 @@ class Tunnel {
       target: address.url,
       agent: false as never,
       upgradeTimeout: match.route.timeouts?.headersMs ?? upstream.timeouts.headersMs,
-      ...(upstream.tls === undefined ? {} : { ssl: upstream.tls as never, secure: upstream.tls.rejectUnauthorized }),
-    } as ProxyServerOptions
-    const onProxyRequest = (outgoing: import('node:http').ClientRequest, request: IncomingMessage) => {
-      if (request !== this.#request) return
-      this.#proxy.off('proxyReqWs', onProxyRequest)
-      outgoing.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
-        this.#switched(answer, upstreamSocket)
-      })
-      outgoing.prependOnceListener('response', (answer) => {
-        this.#status = answer.statusCode ?? 502
-        this.#headAt = plane.now()
-      })
+      // A copy: httpxy makes its request of this very object.
+      ssl: { ...upstream.tls } as never,
+      secure: upstream.tls?.rejectUnauthorized ?? true,
     }
-    this.#proxy.on('proxyReqWs', onProxyRequest)
-    this.#proxy
-      .ws(this.#request as never, this.#socket as never, options as never, early)
-      .catch((error: unknown) => this.#fail(classifyError(error, this.#headAt > 0), error))
+    this.#socket.on('readable', this.#onReadable)
+    void proxy.ws(this.#request as never, this.#socket as never, options as never, early)
+  }
+
+  /** The request to the upstream is made: listens to what becomes of it, before httpxy does. */
+  watch(outgoing: ClientRequest): void {
+    this.#outgoing = outgoing
+    outgoing.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
+      this.#socket.off('readable', this.#onReadable)
+      if (answer.headers.upgrade?.toLowerCase() === 'websocket') {
+        this.#switched(answer, upstreamSocket)
+      } else {
+        upstreamSocket.destroy()
+        this.broke(new ResponseError('a switch to another protocol'))
+      }
+    })
+    outgoing.prependOnceListener('response', (answer) => this.#answered(answer))
+    const connectMs = this.#policy.match.route.timeouts?.connectMs ?? this.#upstream.timeouts.connectMs
+    const timer = setTimeout(() => outgoing.destroy(connectTimeout()), connectMs || FOREVER_MS)
+    outgoing.once('close', () => clearTimeout(timer))
+    outgoing.once('socket', (socket) => {
+      socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
+        this.#isConnected = true
+        clearTimeout(timer)
+      })
+    })
+  }
+
+  /** httpxy met an error: before the answer the client is told, behind it the connection shows it. */
+  broke(error: unknown): void {
+    if (this.#socket.destroyed && this.#status === 0) this.#failure ??= 'client-gone'
+    else if (this.#status === 0) this.#fail(classifyError(error, this.#isConnected), error)
+    else if (this.#status !== 101) this.#failure ??= 'response-broken'
   }
 
   end(): void {
@@ -183,31 +213,82 @@ class Tunnel {
     this.#upstreamSocket?.destroy()
   }
 
+  /** Nobody reads from a client whose upgrade is still to be answered, and who is not read from is not seen leaving. */
+  #onReadable = (): void => {
+    if (this.#socket.readableLength > 0) return
+    this.#socket.once('end', () => this.#socket.destroy())
+    this.#socket.read(0)
+  }
+
+  /** Any answer but 101: a plain response, passed on by httpxy, which takes the fields from here. */
+  #answered(answer: IncomingMessage): void {
+    this.#socket.off('readable', this.#onReadable)
+    if (answer.statusCode === 101) {
+      answer.destroy()
+      this.broke(new ResponseError('101 without Upgrade'))
+      return
+    }
+    this.#status = answer.statusCode ?? 502
+    this.#headAt = this.#plane.now()
+    answer.httpVersion = '1.1'
+    const { headers } = answer
+    for (const name of hopByHopOf(headers.connection)) delete headers[name]
+    this.#sign(headers)
+    // Without a length or chunks the end of the connection is the end of the body: a reset says that it is not whole.
+    answer.once('error', () => this.#socket.resetAndDestroy())
+  }
+
   #switched(answer: IncomingMessage, upstreamSocket: Socket): void {
-    const { identity, match } = this.#policy
     this.#status = 101
     this.#headAt = this.#plane.now()
     this.#upstreamSocket = upstreamSocket
-    answer.headers['x-request-id'] ??= identity.requestId
-    const idleMs = match.route.timeouts?.idleMs ?? 0
+    this.#sign(answer.headers)
+    if (this.#address !== undefined) this.#plane.upstreams.succeeded(this.#address)
+    const idleMs = this.#policy.match.route.timeouts?.idleMs ?? 0
     if (idleMs > 0) setImmediate(() => this.#socket.setTimeout(idleMs, () => this.cut()))
-    // Whichever side goes first takes the other with it.
-    upstreamSocket.once('close', () => this.#socket.destroy())
-    this.#socket.once('close', () => upstreamSocket.destroy())
+    this.#takesAlong(upstreamSocket, this.#socket)
+    this.#takesAlong(this.#socket, upstreamSocket)
     this.#plane.events.upgradeOpened(this.#facts())
   }
 
+  /** Whichever side goes first takes the other with it, once that has been sent what was on its way. */
+  #takesAlong(first: Socket, second: Socket): void {
+    const leave = () => {
+      second.destroySoon()
+      second.setTimeout(this.#snapshot.limits.clientIdleMs, () => second.destroy())
+    }
+    first.once('end', leave).once('close', leave)
+  }
+
+  /** What every answer carries: the request's name, and the id of a client that had none. */
+  #sign(headers: IncomingMessage['headers']): void {
+    const { identity, match } = this.#policy
+    headers['x-request-id'] ??= identity.requestId
+    if (identity.isNew && match.route.context !== undefined) {
+      const cookie = this.#plane.anonymousIds.setCookie(identity.key, identity.secure)
+      headers['set-cookie'] = [...(headers['set-cookie'] ?? []), cookie]
+    }
+  }
+
   #fail(failure: Failure, cause: unknown): void {
-    if (this.#status !== 0) return
     this.#failure = failure
     this.#cause = cause
+    this.#status = FAILURES[failure].status
+    if (this.#address !== undefined && blamesTarget(failure)) {
+      const { upstreams } = this.#plane
+      upstreams.failed(upstreams.of(this.#upstream), this.#address, true, failure)
+    }
     if (this.#socket.writable) this.#socket.end(rawError(failure, this.#policy.identity.requestId))
     else this.#socket.destroy()
   }
 
   #closed(): void {
     if (!this.#tunnels.delete(this)) return
-    if (this.#status === 0 && this.#failure === undefined) this.#failure = 'client-gone'
+    this.#outgoing?.destroy()
+    if (this.#status === 0) {
+      this.#failure = 'client-gone'
+      this.#status = FAILURES['client-gone'].status
+    }
     const facts = this.#facts()
     if (this.#status === 101) {
       this.#plane.events.upgradeClosed({
@@ -229,11 +310,7 @@ class Tunnel {
       cause: this.#cause,
       answeredBy:
         this.#headAt > 0 && this.#address !== undefined
-          ? {
-              side: decision.side,
-              upstream: decision.side === 'service' ? (match.route.context?.service.name ?? '') : 'legacy',
-              address: this.#address.url,
-            }
+          ? { side: decision.side, upstream: this.#upstream.name, address: this.#address.url }
           : undefined,
       upstreamMs,
       upstreamTotalMs: upstreamMs,
@@ -253,4 +330,11 @@ class Tunnel {
       outcome,
     }
   }
+}
+
+/** The longest that a timer can run: a limit of 0 is none. */
+const FOREVER_MS = 2 ** 31 - 1
+
+function connectTimeout(): Error {
+  return Object.assign(new Error('no connection in time'), { code: 'UND_ERR_CONNECT_TIMEOUT' })
 }
