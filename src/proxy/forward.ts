@@ -1,6 +1,6 @@
 // Sends a request, streams the answer back, tries again or falls back where that cannot double a write.
 // Returns an Outcome and never throws.
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { type Client, type Dispatcher, errors } from 'undici'
 import type { Decision, Identity } from '../model/decision.ts'
 import { FAILURES, type Failure, type Outcome } from '../model/outcome.ts'
@@ -238,7 +238,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     }
     if (this.#use.isDraining()) list.push('Connection', 'close')
     try {
-      response.writeHead(status, statusMessage ?? '', list)
+      response.writeHead(status, reasonPhrase(status, statusMessage), list)
     } catch (error) {
       // Node refuses to write what it would not read: control characters in a field or in the reason.
       controller.abort(error as Error)
@@ -535,6 +535,13 @@ function onDrain(this: WithExchange): void {
 function onQueueTimeout(exchange: Exchange): void {
   exchange.onQueueTimeout()
 }
+
+/** As the upstream gave it, in ASCII: undici reads it as UTF-8, Node may not write that, and nobody acts on it. */
+function reasonPhrase(status: number, given = ''): string {
+  return BEYOND_ASCII.test(given) ? (STATUS_CODES[status] ?? '') : given
+}
+
+const BEYOND_ASCII = /[\u0080-\uffff]/
 
 /** Heads to be flushed at the end of this turn of the parser: one microtask for all of them. */
 let toFlush: Exchange[] = []
