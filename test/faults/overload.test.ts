@@ -1,0 +1,174 @@
+// More than the upstream can take: the rest is told so at once, and what is taken is served as ever.
+import { spawn } from 'node:child_process'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { expectCalm } from '../kit/calm.ts'
+import { startGateway } from '../kit/gateway.ts'
+import { type Answer, ask, quantile, startLoad } from '../kit/load.ts'
+import { startHttpOrigin, startNamedOrigin, untilRequests } from '../kit/origin.ts'
+import { startGatewayProcess } from '../kit/process.ts'
+import { shop, TO_SERVICE } from '../kit/shop.ts'
+import { until } from '../kit/until.ts'
+
+const p99 = (answers: readonly Answer[]) =>
+  quantile(
+    answers.map(({ tookMs }) => tookMs),
+    0.99,
+  )
+
+/** A service in a process of its own, that can be frozen and killed: it says its port and every request it gets. */
+async function startServiceProcess() {
+  const script = `
+    require('http').createServer((request, response) => {
+      request.resume().on('end', () => {
+        if (request.headers['x-id']) console.log('id ' + request.headers['x-id'])
+        setTimeout(() => response.end('service'), Number(request.headers['x-delay'] ?? 0))
+      })
+    }).listen(0, '127.0.0.1', function () { console.log('port ' + this.address().port) })`
+  const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  let said = ''
+  child.stdout.on('data', (chunk) => {
+    said += chunk
+  })
+  await until(() => said.includes('port '))
+  return {
+    url: `http://127.0.0.1:${/port (\d+)/.exec(said)?.[1]}`,
+    ids: () => said.match(/(?<=^id ).+$/gm) ?? [],
+    signal: (signal: NodeJS.Signals) => void child.kill(signal),
+  }
+}
+
+describe('a service that hangs (F7)', () => {
+  it('holds what its pool and queue hold; the rest is refused in milliseconds, and other routes do not notice', async () => {
+    const [legacy, service] = [await startNamedOrigin('legacy'), await startServiceProcess()]
+    const timeouts = { headersMs: 1000, queueMs: 5000 }
+    const gateway = await startGatewayProcess(
+      shop({
+        legacy: legacy.url,
+        service: { url: service.url, connections: 8, queue: 8, timeouts },
+        fallback: false,
+        with: { drain: { noticeMs: 0, limitMs: 1000 } },
+      }),
+      TO_SERVICE,
+    )
+    const before = startLoad(4, () => ({ port: gateway.port, path: '/other' }))
+    await until(() => before.answers.length >= 400)
+    const quiet = await before.stop()
+
+    service.signal('SIGSTOP')
+    const during = startLoad(4, () => ({ port: gateway.port, path: '/other' }))
+    const held = Array.from({ length: 16 }, () => ask({ port: gateway.port, path: '/products' }))
+    const sample = (state: string) =>
+      gateway.metric(`strangler_connections{upstream="catalog",address="${service.url}",state="${state}"}`)
+    await until(async () => (await sample('in_use')) === 8 && (await sample('waiting')) === 8)
+    const refused: Answer[] = []
+    for (let i = 0; i < 50; i++) refused.push(await ask({ port: gateway.port, path: '/products' }))
+    for (const answer of refused) expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
+    expect(
+      quantile(
+        refused.map(({ tookMs }) => tookMs),
+        0.5,
+      ),
+    ).toBeLessThan(10)
+
+    const [first] = await Promise.all(held.slice(0, 8))
+    expect(first?.status).toBe(504)
+    expect(first?.tookMs).toBeGreaterThan(950)
+    expect(first?.tookMs).toBeLessThan(1150)
+    const { failed, answers } = await during.stop()
+    expect(failed).toEqual([])
+    expect(p99(answers)).toBeLessThan(Math.max(30, 2 * p99(quiet.answers)))
+
+    service.signal('SIGCONT')
+    await Promise.all(held)
+    await until(async () => (await ask({ port: gateway.port, path: '/products' })).body === 'service')
+    await expectCalm(gateway)
+    expect(await sample('waiting')).toBe(0)
+  })
+})
+
+describe('a service that is killed at 25 % (F3)', () => {
+  it('costs no GET, and of the POSTs at most those under way, none of them twice', async () => {
+    const service = await startServiceProcess()
+    const atLegacy: string[] = []
+    const legacy = await startHttpOrigin((request, response) => {
+      request.resume().on('end', () => {
+        if (request.headers['x-id'] !== undefined) atLegacy.push(String(request.headers['x-id']))
+        response.end('legacy')
+      })
+    })
+    const gateway = await startGateway(shop({ legacy: legacy.url, service: service.url }), {
+      percentages: { 'migrate-catalog': 25 },
+    })
+    const person = (number: number) => ({ cookie: `sid=${number % 200}` })
+    const gets = startLoad(8, (number) => ({ port: gateway.port, path: '/products', headers: person(number) }))
+    const posts = startLoad(8, (number) => ({
+      port: gateway.port,
+      path: '/products',
+      method: 'POST',
+      body: 'order',
+      headers: { ...person(number), 'x-id': String(number), 'x-delay': '10' },
+    }))
+    await until(() => gets.answers.length > 300 && posts.answers.length > 100)
+    expect(gets.answers.some(({ body }) => body === 'service')).toBe(true)
+    service.signal('SIGKILL')
+    const soFar = gets.answers.length
+    await until(() => gets.answers.length > soFar + 300)
+    const [got, posted] = [await gets.stop(), await posts.stop()]
+    expect(got.failed).toEqual([])
+    expect(posted.failed.length).toBeLessThanOrEqual(8)
+    for (const { status } of posted.failed) expect(status).toBe(502)
+    const seen = [...service.ids(), ...atLegacy]
+    expect(new Set(seen).size).toBe(seen.length)
+    expect(await gateway.accessLine(({ reason }) => reason === 'breaker-open')).toBeDefined()
+    await expectCalm(gateway)
+  })
+})
+
+describe('four times the load that the upstream can take (F8)', () => {
+  it('is served at no less than 80 % of the peak, and it is over when it is over', async () => {
+    const origin = await startHttpOrigin((_request, response) => void setTimeout(() => response.end('ok'), 20))
+    const gateway = await startGatewayProcess({
+      legacy: { url: origin.url, connections: 8, queue: 8, timeouts: { queueMs: 500 } },
+      drain: { noticeMs: 0, limitMs: 1000 },
+    })
+    const served = (answers: readonly Answer[]) => answers.filter(({ status }) => status === 200)
+    const during = async (clients: number) => {
+      const load = startLoad(clients, () => ({ port: gateway.port }), 0)
+      const startedAt = performance.now()
+      await until(() => performance.now() - startedAt > 2500)
+      const { answers } = await load.stop()
+      return { answers, perSecond: served(answers).length / ((performance.now() - startedAt) / 1000) }
+    }
+    const peak = await during(8)
+    expect(served(peak.answers)).toHaveLength(peak.answers.length)
+    const memory = await gateway.memory()
+    const over = await during(32)
+    for (const { status, error } of over.answers) {
+      expect([200, 503]).toContain(status)
+      expect(error).toBeUndefined()
+    }
+    expect(over.answers.length).toBeGreaterThan(served(over.answers).length)
+    expect(over.perSecond).toBeGreaterThan(0.8 * peak.perSecond)
+    expect(p99(served(over.answers))).toBeLessThan(300)
+    expect(await gateway.memory()).toBeLessThan(memory + 64 * 1_048_576)
+    const after = startLoad(8, () => ({ port: gateway.port }), 0)
+    await until(() => after.answers.length > 100)
+    expect((await after.stop()).failed).toEqual([])
+    await expectCalm(gateway)
+  })
+})
+
+describe('a queue', () => {
+  it('of nobody refuses at once what finds no free connection', async () => {
+    const origin = await startHttpOrigin(() => {})
+    const gateway = await startGateway({
+      legacy: { url: origin.url, connections: 1, queue: 0, timeouts: { headersMs: 300 } },
+    })
+    const held = ask({ port: gateway.port })
+    await untilRequests(origin, 1)
+    expect(await ask({ port: gateway.port })).toMatchObject({ status: 503 })
+    expect((await held).status).toBe(504)
+    await expectCalm(gateway)
+  })
+})
