@@ -1,0 +1,97 @@
+// flags.json missing, broken, or without the flag: legacy or the last good answer, and it is said (F15).
+import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { expectCalm } from '../kit/calm.ts'
+import { flagFile, startGateway, type TestGateway } from '../kit/gateway.ts'
+import { ask, startLoad } from '../kit/load.ts'
+import { startNamedOrigin } from '../kit/origin.ts'
+import { shop, TO_SERVICE } from '../kit/shop.ts'
+import { until } from '../kit/until.ts'
+
+async function startShop(options: object) {
+  const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
+  const gateway = await startGateway(shop({ legacy: legacy.url, service: service.url }), options)
+  const sideNow = async () => (await ask({ port: gateway.port, path: '/products' })).headers['x-side']
+  return { gateway, sideNow, flags: join(gateway.folder, 'flags.json') }
+}
+
+/** A file that was read before this is not what the gateway is told to read. */
+async function withoutFile() {
+  return startShop({ flags: '/nonexistent/flags.json' })
+}
+
+function lineOf(gateway: TestGateway, wanted: string) {
+  return gateway.accessLine(({ reason }) => reason === wanted)
+}
+
+describe('flags.json', () => {
+  it('that is not there at the start leaves all with legacy, says so, and counts from the moment it appears', async () => {
+    const { gateway, sideNow } = await withoutFile()
+    expect(await sideNow()).toBe('legacy')
+    expect(await lineOf(gateway, 'flags-stale')).toMatchObject({ side: 'legacy', status: 200 })
+    const { body } = await gateway.readyz()
+    expect(body.flags).toMatchObject({ stale: true, ageSeconds: null })
+    expect(await gateway.metric('strangler_flag_failures_total')).toBe(1)
+    await expectCalm(gateway)
+  })
+
+  it('that appears later is taken into use within a second', async () => {
+    const { gateway, sideNow, flags } = await startShop(TO_SERVICE)
+    await rm(flags)
+    const later = await startGateway(JSON.parse(await readFile(join(gateway.folder, 'routes.config.json'), 'utf8')), {
+      flags,
+    })
+    const sideLater = async () => (await ask({ port: later.port, path: '/products' })).headers['x-side']
+    expect(await sideLater()).toBe('legacy')
+    await writeFile(flags, flagFile({ 'migrate-catalog': 100 }))
+    const writtenAt = performance.now()
+    await until(async () => (await sideLater()) === 'service')
+    expect(performance.now() - writtenAt).toBeLessThan(1000)
+    expect(await sideNow()).toBe('service')
+    await expectCalm(later)
+  })
+
+  it('that goes away under load changes nothing: the last good flags stay', async () => {
+    const { gateway, sideNow, flags } = await startShop(TO_SERVICE)
+    const load = startLoad(4, () => ({ port: gateway.port, path: '/products' }))
+    await rm(flags)
+    await until(() => load.answers.length > 300)
+    const { failed, answers } = await load.stop()
+    expect(failed).toEqual([])
+    expect(new Set(answers.map(({ headers }) => headers['x-side']))).toEqual(new Set(['service']))
+    expect(await sideNow()).toBe('service')
+    await expectCalm(gateway)
+  })
+
+  it.each([
+    ['garbage', '{"features": [ what'],
+    ['nothing', ''],
+    ['another thing', '[]'],
+    ['a percentage that is none', flagFile({ 'migrate-catalog': 12.5 })],
+    ['binary', '\0\u0001\u0002'],
+  ])(
+    'that is overwritten with %s is reported, and the last good flags stay until it is mended',
+    async (_name, text) => {
+      const { gateway, sideNow, flags } = await startShop(TO_SERVICE)
+      await writeFile(`${flags}.next`, text)
+      await rename(`${flags}.next`, flags)
+      await until(async () => (await gateway.metric('strangler_flag_failures_total')) >= 1)
+      expect(await sideNow()).toBe('service')
+      expect((await gateway.readyz()).status).toBe(200)
+      await gateway.setFlags({ 'migrate-catalog': 0 })
+      expect(await sideNow()).toBe('legacy')
+      await expectCalm(gateway)
+    },
+  )
+
+  it('from which a flag was removed sends its context to legacy, and says so in log and metric', async () => {
+    const { gateway, sideNow } = await startShop(TO_SERVICE)
+    expect(await sideNow()).toBe('service')
+    await gateway.setFlags({ 'another-flag': 100 })
+    expect(await sideNow()).toBe('legacy')
+    expect(await lineOf(gateway, 'flag-missing')).toMatchObject({ side: 'legacy', status: 200 })
+    expect(await gateway.metric('strangler_flag_missing_total{context="catalog"}')).toBe(1)
+    await expectCalm(gateway)
+  })
+})

@@ -1,0 +1,130 @@
+// The system refuses: no more files, no more disk, a way that leads back to ourselves (F20).
+import net from 'node:net'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { adjustableClock, expectCalm } from '../kit/calm.ts'
+import { startGateway } from '../kit/gateway.ts'
+import { ask } from '../kit/load.ts'
+import { freePort, startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
+import { startGatewayProcess } from '../kit/process.ts'
+import { connectRaw } from '../kit/raw.ts'
+import { shop, TO_SERVICE } from '../kit/shop.ts'
+import { until } from '../kit/until.ts'
+
+describe('no more file descriptors', () => {
+  it('sheds what it cannot serve, does not blame the upstream, and serves again when there are some', async () => {
+    const origin = await startHttpOrigin((request, response) => {
+      if (request.url === '/quick') response.end('ok')
+    })
+    const gateway = await startGatewayProcess(
+      { legacy: { url: origin.url, connections: 256, queue: 0 }, drain: { noticeMs: 0, limitMs: 1000 } },
+      { under: ['prlimit', '--nofile=64'] },
+    )
+    expect((await ask({ port: gateway.port, path: '/quick' })).status).toBe(200)
+    const clients = Array.from({ length: 120 }, () => {
+      const socket = net.connect(gateway.port, '127.0.0.1')
+      let received = ''
+      socket
+        .on('error', () => {})
+        .on('data', (chunk) => {
+          received += chunk
+        })
+      socket.write('GET /hang HTTP/1.1\r\nHost: a\r\n\r\n')
+      onTestFinished(() => void socket.destroy())
+      return { socket, received: () => received }
+    })
+    await until(() => clients.some(({ received }) => received().startsWith('HTTP/1.1 503')))
+    const answered = clients.map(({ received }) => received()).filter((text) => text !== '')
+    for (const text of answered) expect(text).toMatch(/^HTTP\/1\.1 503 (?:.*\r\n)*retry-after: 1\r\n/i)
+    for (const { socket } of clients) socket.destroy()
+    await until(async () => (await ask({ port: gateway.port, path: '/quick' })).status === 200)
+    await expectCalm(gateway)
+    const lines = await gateway.accessLog()
+    expect(lines.find(({ error }) => error === 'EMFILE')).toMatchObject({ failure: 'overloaded', status: 503 })
+    expect(await gateway.metric('strangler_ejections_total{upstream="legacy"}')).toBe(0)
+    expect(gateway.log()).not.toMatch(/[Uu]nhandled|uncaught/)
+    gateway.signal('SIGTERM')
+    expect(await gateway.exited).toEqual({ code: 0, signal: null })
+  })
+})
+
+describe('a disk that is full', () => {
+  it('costs access log lines, which are counted and said once, and no request', async () => {
+    const origin = await startNamedOrigin('legacy')
+    const gateway = await startGatewayProcess(
+      { legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } },
+      { args: ['--access-log=/dev/full'] },
+    )
+    for (let i = 0; i < 50; i++) expect((await ask({ port: gateway.port })).status).toBe(200)
+    await until(async () => (await gateway.metric('strangler_access_log_lost_total')) === 50)
+    expect(gateway.log().match(/access log cannot be written/g)).toHaveLength(1)
+    await expectCalm(gateway)
+    gateway.signal('SIGTERM')
+    expect(await gateway.exited).toEqual({ code: 0, signal: null })
+  })
+
+  it('or a state folder that cannot be written, does not keep the gateway from serving', async () => {
+    const origin = await startNamedOrigin('legacy')
+    const gateway = await startGatewayProcess(
+      { legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } },
+      { args: ['--state-dir=/dev/full/state'] },
+    )
+    expect((await ask({ port: gateway.port })).status).toBe(200)
+    expect(gateway.log()).toContain('state cannot be written')
+  })
+})
+
+describe('an upstream that is the gateway itself', () => {
+  it('is found out after one hop', async () => {
+    const port = await freePort()
+    const gateway = await startGateway({ legacy: { url: `http://127.0.0.1:${port}` } }, { port })
+    const answer = await ask({ port })
+    expect(answer).toMatchObject({ status: 508 })
+    expect(JSON.parse(answer.body)).toMatchObject({ status: 508, title: 'The request came back to this gateway' })
+    await gateway.accessLine(({ failure }) => failure === 'loop')
+    await gateway.accessLine(({ upstream }) => upstream === 'legacy')
+    expect(await gateway.accessLog()).toHaveLength(2)
+    await expectCalm(gateway)
+  })
+
+  it('over another gateway is found out as well', async () => {
+    const [one, two] = [await freePort(), await freePort()]
+    const first = await startGateway({ legacy: { url: `http://127.0.0.1:${two}` } }, { port: one })
+    await startGateway({ legacy: { url: `http://127.0.0.1:${one}` } }, { port: two })
+    expect((await ask({ port: one })).status).toBe(508)
+    await first.accessLine(({ failure }) => failure === 'loop')
+    await expectCalm(first)
+  })
+})
+
+describe('a clock that is put forward or back an hour', () => {
+  it('changes nothing for requests under way and those that follow', async () => {
+    const clock = adjustableClock()
+    let respond = () => {}
+    const origin = await startHttpOrigin((_request, response) => {
+      respond = () => void response.end('ok')
+    })
+    const legacy = await startNamedOrigin('legacy')
+    const gateway = await startGateway(shop({ legacy: legacy.url, service: origin.url }), { ...TO_SERVICE, clock })
+    for (const hour of [3_600_000, -7_200_000]) {
+      const waiting = ask({ port: gateway.port, path: '/products' })
+      const seen = origin.requests()
+      await until(() => origin.requests() === seen + 1)
+      clock.advance(hour)
+      respond()
+      expect(await waiting).toMatchObject({ status: 200, body: 'ok' })
+      expect((await ask({ port: gateway.port })).status).toBe(200)
+    }
+    await expectCalm(gateway)
+  })
+})
+
+describe('an upstream that closes every connection as soon as it has it', () => {
+  it('gets no storm of connections from requests that wait', async () => {
+    const origin = await startRawOrigin((socket) => socket.destroy())
+    const gateway = await startGateway({ legacy: { url: origin.url } })
+    const client = await connectRaw(gateway.port)
+    client.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi')
+    expect(await client.receives('requestId')).toMatch(/^HTTP\/1\.1 502 /)
+    expect(origin.connections.length).toBe(1)
+  })
+})
