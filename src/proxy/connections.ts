@@ -25,6 +25,7 @@ export class Connections {
   readonly #idle: Client[] = []
   /** Sockets that are not connected yet. */
   readonly #connecting = new Map<Client, Socket>()
+  readonly #sockets = new WeakMap<Client, Socket>()
   /** Those who wait, and among them some who have left and are passed over. */
   #queue: Waiter[] = []
   #queueHead = 0
@@ -104,6 +105,11 @@ export class Connections {
     return this.#connect()
   }
 
+  /** Whether the connection broke: undici takes a reset for the end of a body that ends with its connection. */
+  isBroken(client: Client): boolean {
+    return Boolean(this.#sockets.get(client)?.errored)
+  }
+
   /** Ends an attempt to connect; whoever waits for it is told the error, and releases the connection as ever. */
   giveUp(client: Client, error: Error): void {
     void client.destroy(error).catch(ignore)
@@ -124,6 +130,8 @@ export class Connections {
       connect: (at, callback) => {
         const done: buildConnector.Callback = (...result) => {
           this.#connecting.delete(client)
+          const [, socket] = result
+          if (socket !== null) this.#sockets.set(client, socket)
           callback(...result)
         }
         this.#connecting.set(client, this.#openSocket(at, done) as unknown as Socket)

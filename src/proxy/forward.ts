@@ -86,6 +86,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   #wasSent = false
   #hasHead = false
   #hasBody = false
+  #endsWithConnection = false
   #isAnswered = false
   #isOver = false
   #failure: Failure | undefined = undefined
@@ -221,7 +222,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     const { head, identity, match, response } = this.#its
     const raw = controller.rawHeaders as (Buffer | string)[]
     const mayHaveChunks = head.minorVersion === 1 && head.method !== 'HEAD'
-    const { list, hasRequestId, hasUnknownCoding } = responseHeaders(raw, status, mayHaveChunks)
+    const { list, hasRequestId, hasUnknownCoding, endsWithConnection } = responseHeaders(raw, status, mayHaveChunks)
+    this.#endsWithConnection = endsWithConnection
     if (hasUnknownCoding || status === 101) {
       controller.abort(new ResponseError(status === 101 ? 'a switch nobody asked for' : 'unknown transfer coding'))
       return
@@ -264,6 +266,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     const { response } = this.#its
+    const client = this.#client
+    if (this.#endsWithConnection && client !== undefined && this.#address?.connections.isBroken(client)) {
+      this.onResponseError(controller, new ResponseError('reset'))
+      return
+    }
     this.#endAt = this.#use.now()
     this.#isAnswered = true
     const raw = controller.rawTrailers as (Buffer | string)[] | undefined

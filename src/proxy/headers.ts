@@ -92,6 +92,8 @@ export type ResponseHeaders = {
   readonly hasRequestId: boolean
   /** The body is coded for transfer by more than chunks: we do not decode it, so nobody behind us could. */
   readonly hasUnknownCoding: boolean
+  /** Neither a length nor chunks: the end of the connection is the end of the body. */
+  readonly endsWithConnection: boolean
 }
 
 /**
@@ -108,6 +110,7 @@ export function responseHeaders(
   const list: string[] = []
   let hasRequestId = false
   let hasUnknownCoding = false
+  let hasCoding = false
   let hasTrailer = false
   let hasLength = false
   let connection: string | undefined
@@ -117,6 +120,7 @@ export function responseHeaders(
     const field = RESPONSE_FIELDS.get(name) ?? RESPONSE_FIELDS.get(name.toLowerCase())
     if (field === DROP) continue
     if (field === TRANSFER_ENCODING) {
+      hasCoding = true
       if (value.toLowerCase() !== 'chunked') hasUnknownCoding = true
       continue
     }
@@ -135,7 +139,12 @@ export function responseHeaders(
   if (hasTrailer && (hasLength || !mayHaveChunks || status === 204 || status === 304)) {
     connection = connection === undefined ? 'trailer' : `${connection},trailer`
   }
-  return { list: connection === undefined ? list : withoutListed(list, connection), hasRequestId, hasUnknownCoding }
+  return {
+    list: connection === undefined ? list : withoutListed(list, connection),
+    hasRequestId,
+    hasUnknownCoding,
+    endsWithConnection: !hasLength && !hasCoding,
+  }
 }
 
 /** Node's own shortcut behind `toString('latin1')`, missing from its types; headers are read for every response. */

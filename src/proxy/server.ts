@@ -129,8 +129,9 @@ function answerParseError(plane: Plane, error: NodeJS.ErrnoException, socket: So
   } else if (pending.req.complete) {
     // Pipelined garbage after a good request: the good one keeps its answer (B40).
     pending.once('close', () => answerParseError(plane, error, socket))
-  } else if (pending.headersSent) {
-    // Garbage in the middle of the body that is being answered: the answer cannot be trusted to be about it.
+  } else if (pending.headersSent || error.code === 'HPE_INVALID_EOF_STATE') {
+    // Garbage in the middle of the body that is being answered: the answer cannot be trusted to be about it. Or the
+    // end of the connection there: the client has left, and its exchange tells.
     socket.destroy()
   } else {
     turnAway(plane, socket, failure, error.code)
