@@ -133,6 +133,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   events.listening({ what: 'gateway', address: options.host, port: server.port })
   phase = 'ready'
 
+  const running = server
   followed.onEdit((edited) => {
     if (!edited.ok) {
       events.configRejected({ file: options.config, mistakes: format(edited.mistakes).split('\n') })
@@ -141,6 +142,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     try {
       const next = { ...compile(edited.config), generation: snapshots.current.generation + 1 }
       upstreams.apply(next)
+      running.applyLimits(next.limits)
       snapshots.current = next
       announce(events, options.config, next)
     } catch (error) {
@@ -150,7 +152,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   })
 
   let stopping: Promise<void> | undefined
-  const running = server
   return {
     port: running.port,
     adminPort: admin.port,

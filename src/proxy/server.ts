@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Failure } from '../model/outcome.ts'
+import type { Limits } from '../model/snapshot.ts'
 import { createHandleRequest, type Plane } from './handle-request.ts'
 import { rawError, writeError } from './respond-error.ts'
 import { startSweep } from './sweep.ts'
@@ -14,6 +15,8 @@ export type ProxyServer = {
   readonly port: number
   /** Requests and tunnels under way. */
   readonly inFlight: () => number
+  /** The limits of a new snapshot: those on heads and connections, which Node keeps. */
+  readonly applyLimits: (limits: Limits) => void
   /** Closes the listener and idle connections, lets requests finish, and resolves when all have or the limit is up. */
   readonly close: (limitMs: number) => Promise<number>
 }
@@ -25,16 +28,12 @@ const IDLE_MS = 50
 const CUT_MS = 500
 
 export async function startServer(plane: Plane, at: { host: string; port: number }): Promise<ProxyServer> {
-  const { limits } = plane.snapshots.current
   const handle = guard(plane, createHandleRequest(plane))
   const upgrades = createUpgrades(plane)
   const server = http.createServer({
     connectionsCheckingInterval: SLOW_HEADS_MS,
-    headersTimeout: limits.headersMs,
     // A large upload may take its time: slow bodies are cut by rate, not by the clock.
     requestTimeout: 0,
-    keepAliveTimeout: limits.keepAliveMs,
-    maxHeaderSize: limits.headerBytes + limits.targetBytes,
     // Counted by readHead, which answers 431; Node would cut the list without a word.
     maxHeadersCount: 0,
     requireHostHeader: false,
@@ -44,7 +43,13 @@ export async function startServer(plane: Plane, at: { host: string; port: number
     shouldUpgradeCallback: upgrades.isUpgrade,
   } as http.ServerOptions)
   server.maxHeadersCount = 0
-  server.maxConnections = limits.connections
+  const applyLimits = ({ headersMs, keepAliveMs, headerBytes, targetBytes, connections }: Limits) => {
+    server.headersTimeout = headersMs
+    server.keepAliveTimeout = keepAliveMs
+    ;(server as { maxHeaderSize?: number }).maxHeaderSize = headerBytes + targetBytes
+    server.maxConnections = connections
+  }
+  applyLimits(plane.snapshots.current.limits)
   server.on('request', handle)
   server.on('checkContinue', handle)
   server.on('checkExpectation', handle)
@@ -69,6 +74,7 @@ export async function startServer(plane: Plane, at: { host: string; port: number
   return {
     port: (server.address() as AddressInfo).port,
     inFlight: () => plane.exchanges.size + upgrades.open(),
+    applyLimits,
     close: async (limitMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       // Again and again: an answer whose head went out before the drain could not say that its connection ends.
