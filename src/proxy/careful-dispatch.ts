@@ -31,6 +31,7 @@ export function dispatchCarefully(
   const url = new URL(address.url)
   const outgoing = (url.protocol === 'https:' ? https : http).request({
     ...tls,
+    servername: address.servername,
     protocol: url.protocol,
     hostname: url.hostname,
     port: url.port,

@@ -19,6 +19,7 @@ const MOST_STALE = 512
 export class Connections {
   readonly #url: string
   readonly #options: Client.Options
+  readonly #servername: string
   readonly #limit: number
   readonly #queueLimit: number
   readonly #openSocket: buildConnector.connector
@@ -33,7 +34,9 @@ export class Connections {
   #open = 0
   #isRetired = false
 
-  constructor(url: string, upstream: Upstream) {
+  /** @param servername what TLS is asked for, as `Address.servername` says */
+  constructor(url: string, servername: string, upstream: Upstream) {
+    this.#servername = servername
     this.#url = url
     this.#limit = upstream.connections
     this.#queueLimit = upstream.queue
@@ -134,7 +137,7 @@ export class Connections {
           if (socket !== null) this.#sockets.set(client, socket)
           callback(...result)
         }
-        this.#connecting.set(client, this.#openSocket(at, done) as unknown as Socket)
+        this.#connecting.set(client, this.#openSocket({ ...at, servername: this.#servername }, done) as unknown as Socket)
       },
     })
     return client

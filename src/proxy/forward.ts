@@ -183,7 +183,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
       path: upstreamPath(head, match, this.#side),
       headers,
       body: this.#body ?? null,
-    }
+      // Any constant: undici would work one out from the Host of each request. The connector knows the real one.
+      servername: address.authority,
+    } as Dispatcher.DispatchOptions
     // A body on a method that has none is what smugglers send (CVE-2026-29057): its connection is never used again.
     if (!live.upstream.reuse || (this.#body !== undefined && !EXPECTS_BODY.has(head.method))) options.reset = true
     if (this.#body !== undefined && (head.fields.expect !== undefined || head.fields.trailer !== undefined)) {
@@ -492,10 +494,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
       status: response.headersSent ? response.statusCode : FAILURES['client-gone'].status,
       failure: this.#failure,
       cause: this.#cause,
-      answeredBy:
-        hasAnswer && address !== undefined
-          ? { side: this.#side, upstream: (this.#live as LiveUpstream).upstream.name, address: address.url }
-          : undefined,
+      answeredBy: hasAnswer ? address?.answerer : undefined,
       upstreamMs: hasAnswer ? this.#headAt - this.#askedAt : undefined,
       upstreamTotalMs: this.#askedAt > 0 ? (this.#endAt || this.#use.now()) - this.#askedAt : undefined,
       requestBytes: this.#body?.bytes ?? 0,

@@ -1,5 +1,7 @@
 // The live side of the snapshot's upstreams: for each address its connections and its health. Outlives a change of
 // the configuration wherever the address and its settings stay the same.
+import { isIP } from 'node:net'
+import type { Answerer } from '../model/outcome.ts'
 import type { HealthReader } from '../model/ports.ts'
 import type { Upstream } from '../model/route.ts'
 import type { EjectionPolicy, Snapshot } from '../model/snapshot.ts'
@@ -14,6 +16,10 @@ export type Address = {
   readonly url: string
   /** Host and port, as a Host field says them. */
   readonly authority: string
+  /** The name that is asked for in TLS and that the certificate must have; `''` where the address is its own name. */
+  readonly servername: string
+  /** Who answered, for outcomes: the same object for every request. */
+  readonly answerer: Answerer
   readonly connections: Connections
   readonly health: AddressHealth
 }
@@ -150,7 +156,9 @@ export class Upstreams implements HealthReader {
     const addresses = upstream.urls.map((url) => ({
       url,
       authority: new URL(url).host,
-      connections: new Connections(url, upstream),
+      servername: servernameOf(url, upstream),
+      answerer: { side: upstream.side, upstream: upstream.name, address: url },
+      connections: new Connections(url, servernameOf(url, upstream), upstream),
       health: new AddressHealth(),
     }))
     const probes = addresses.map((address) =>
@@ -170,4 +178,13 @@ export class Upstreams implements HealthReader {
       },
     }
   }
+}
+
+/**
+ * The upstream's own name. Left to themselves undici and Node take the Host field for it, which a client chooses and
+ * which `host: 'preserve'` passes on. An IP address is no name (RFC 6066 section 3): the certificate must hold it.
+ */
+function servernameOf(url: string, upstream: Upstream): string {
+  const { hostname } = new URL(url)
+  return upstream.tls?.servername ?? (isIP(hostname.replace(/^\[|\]$/g, '')) === 0 ? hostname : '')
 }
