@@ -51,6 +51,8 @@ export function createHandleRequest(plane: Plane) {
 
     const head = readHead(rawHead(request), snapshot.limits, snapshot.identity.user?.header)
     if (head instanceof Refusal) return refuse(plane, request, response, head, arrivedAt)
+    // Not switched: but Node has dropped what followed in the same packet, so nothing further can be read rightly.
+    if (head.fields.upgrade !== undefined) response.shouldKeepAlive = false
     if (isForUs(head)) return answerOptions(request, response)
     if (isLoop(head.fields.via, plane.viaName)) {
       return refuse(plane, request, response, new Refusal('loop', 'our own name in Via'), arrivedAt)

@@ -34,7 +34,7 @@ export function errorResponse(failure: Failure, requestId: string, close: boolea
  */
 export function writeError(response: ServerResponse, failure: Failure, requestId: string, close: boolean): void {
   const { status, headers, body } = errorResponse(failure, requestId, close)
-  if (close) markTurnedAway(response.req.socket)
+  if (close) markTurnedAway(response.req.socket, response)
   // What a route's middleware set before (CORS, security headers) stays.
   response.writeHead(status, STATUS_CODES[status] ?? '', headers)
   response.write(body)

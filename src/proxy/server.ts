@@ -8,7 +8,7 @@ import type { Limits } from '../model/snapshot.ts'
 import { createHandleRequest, type Plane } from './handle-request.ts'
 import { rawError, writeError } from './respond-error.ts'
 import { startSweep } from './sweep.ts'
-import { isTurnedAway, markTurnedAway } from './turned-away.ts'
+import { endRefusal, isTurnedAway, markTurnedAway } from './turned-away.ts'
 import { createUpgrades } from './upgrade.ts'
 
 export type ProxyServer = {
@@ -128,8 +128,7 @@ function answerParseError(plane: Plane, error: NodeJS.ErrnoException, socket: So
   const failure = PARSE_FAILURES[error.code ?? ''] ?? 'malformed'
   const pending = pendingOn(socket)
   if (isTurnedAway(socket)) {
-    // It has its answer; there is no end of its request to wait for.
-    pending?.end()
+    endRefusal(socket)
   } else if (pending === undefined) {
     turnAway(plane, socket, failure, error.code)
   } else if (pending.req.complete) {
@@ -157,7 +156,7 @@ function afterAnswers(socket: Socket, then: () => void): void {
 
 function turnAway(plane: Plane, socket: Socket, failure: Failure, detail: string | undefined): void {
   if (isTurnedAway(socket)) return
-  markTurnedAway(socket)
+  markTurnedAway(socket, 'bytes')
   const now = plane.now()
   const requestId = plane.random.hex(16)
   plane.events.requestRefused({

@@ -1,6 +1,6 @@
 // WebSocket over the same identify, match and decide. Only a 101 switches: httpxy relays any other answer as the
 // plain response it is and closes.
-import type { ClientRequest, IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyServer, type ProxyServerOptions } from 'httpxy'
@@ -37,7 +37,9 @@ export function createUpgrades(plane: Plane) {
       if (!asksForWebSocket(request)) return false
       const { current } = plane.snapshots
       const head = readHead(rawHead(request), current.limits, current.identity.user?.header)
-      return !(head instanceof Refusal) && matchRoute(head, current).route.upgrade
+      // A body has no place in a tunnel: whoever takes the switch for refused would read it as the next request.
+      if (head instanceof Refusal || head.body.kind !== 'none') return false
+      return !isAnswering(request.socket) && matchRoute(head, current).route.upgrade
     },
 
     handle: (request: IncomingMessage, socket: Duplex, early: Buffer): void => {
@@ -72,6 +74,11 @@ export function createUpgrades(plane: Plane) {
       for (const tunnel of tunnels) tunnel.cut()
     },
   }
+}
+
+/** A pipelined request before this one still has its answer to come; bytes of a tunnel would get before or into it. */
+function isAnswering(socket: Socket): boolean {
+  return Boolean((socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage)
 }
 
 /** RFC 6455 section 4.1: GET, HTTP/1.1, `Connection: Upgrade`, a 16-byte key, version 13. */
@@ -165,7 +172,7 @@ class Tunnel {
       agent: false as never,
       upgradeTimeout: match.route.timeouts?.headersMs ?? upstream.timeouts.headersMs,
       // A copy: httpxy makes its request of this very object.
-      ssl: { ...upstream.tls } as never,
+      ssl: { ...upstream.tls, servername: address.servername } as never,
       secure: upstream.tls?.rejectUnauthorized ?? true,
     }
     this.#socket.on('readable', this.#onReadable)
@@ -308,10 +315,7 @@ class Tunnel {
       status: this.#status,
       failure: this.#failure,
       cause: this.#cause,
-      answeredBy:
-        this.#headAt > 0 && this.#address !== undefined
-          ? { side: decision.side, upstream: this.#upstream.name, address: this.#address.url }
-          : undefined,
+      answeredBy: this.#headAt > 0 ? this.#address?.answerer : undefined,
       upstreamMs,
       upstreamTotalMs: upstreamMs,
       requestBytes: 0,

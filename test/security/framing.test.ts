@@ -5,6 +5,7 @@ import { startGateway } from '../kit/gateway.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { type HttpOrigin, startHttpOrigin } from '../kit/origin.ts'
 import { connectRaw, exchange } from '../kit/raw.ts'
+import { until } from '../kit/until.ts'
 import { expectRefused, knock, request, startTarget } from './attack.ts'
 
 const target = sharedByFile(() => startTarget())
@@ -123,6 +124,8 @@ describe('a chunk whose size or end can be read in two ways', () => {
   })
 
   it.each<[string, string]>([
+    ['B15 a length in a trailer', '5\r\nhello\r\n0\r\nContent-Length: 5\r\n\r\n'],
+    ['B15 chunks in a trailer', '5\r\nhello\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n'],
     ['B15 data longer than the size', '5\r\nhelloworld\r\n0\r\n\r\n'],
     ['B15 no CRLF after the data', '5\r\nhello0\r\n\r\n'],
     ['B15 LF after the data', '5\r\nhello\n0\r\n\r\n'],
@@ -226,6 +229,26 @@ describe('pipelines and bodies where none is expected', () => {
     const statuses = (await client.closes()).match(/HTTP\/1\.1 \d+/g)
     expect(statuses).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 400'])
     expect(target().origin.requests() - before).toBe(2)
+  })
+
+  it('a good request keeps its answer when a refused one and garbage follow it before that answer is there', async () => {
+    let respond = () => {}
+    const slow = await startTarget({
+      script: (socket, seen) => {
+        const say = () => void socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
+        if (seen.includes('/slow')) respond = say
+        else say()
+      },
+    })
+    const client = await connectRaw(slow.gateway.port)
+    client.send(`${request('GET /slow')}${request('POST /', ['Host: b', 'Transfer-Encoding: chunked'])}5\r\nhel`)
+    await until(() => slow.origin.requests() === 1)
+    client.send('\x00\x00\x00garbage\r\n\r\n')
+    await knock(slow.gateway)
+    respond()
+    const statuses = (await client.closes()).match(/HTTP\/1\.1 \d+/g)
+    expect(statuses).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400'])
+    expect(slow.origin.heads().filter((head) => !head.includes('/knock'))).toHaveLength(1)
   })
 
   it('pipelined requests are answered in their order', async () => {
