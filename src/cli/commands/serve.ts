@@ -61,8 +61,10 @@ function stopped(gateway: Gateway): Promise<number> {
 /** What kept the gateway from starting, in one sentence that says what to do. */
 function explainStart(error: unknown, { host, port, adminHost, adminPort }: Options): string {
   if (error instanceof ConfigError) return `${error.message}\n${format(error.mistakes)}`
-  const { code, port: failed } = error as NodeJS.ErrnoException & { port?: number }
-  const isAdmin = failed === adminPort
+  const { code, port: failed, address, hostname } = error as ListenError
+  // Where the ports tell nothing, the hosts do; the admin surface is the first to listen.
+  const isAdmin =
+    failed === undefined || port === adminPort ? (address ?? hostname) === adminHost : failed === adminPort
   const where = isAdmin ? `${adminHost}:${adminPort}` : `${host}:${port}`
   const option = isAdmin ? '--admin-port' : '--port'
   if (code === 'EADDRINUSE') return `${where} is taken by another process; stop it, or choose another ${option}`
@@ -70,5 +72,9 @@ function explainStart(error: unknown, { host, port, adminHost, adminPort }: Opti
     return `${where} needs privileges; choose an ${option} above 1023, or grant cap_net_bind_service`
   if (code === 'EADDRNOTAVAIL')
     return `${where} is no address of this machine; choose another ${option.replace('port', 'host')}`
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
+    return `${isAdmin ? adminHost : host} is no name that can be looked up; choose another ${option.replace('port', 'host')}`
   throw error
 }
+
+type ListenError = NodeJS.ErrnoException & { port?: number; address?: string; hostname?: string }
