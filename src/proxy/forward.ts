@@ -17,6 +17,7 @@ import { Pace } from './pace.ts'
 import { upstreamPath } from './path.ts'
 import { RequestBody, RequestBodyError } from './request-body.ts'
 import { endAfterBody, writeError } from './respond-error.ts'
+import { spent } from './spent-buffers.ts'
 import type { Address, LiveUpstream, Upstreams } from './upstreams.ts'
 
 /** Everything the policy said about one request. */
@@ -258,6 +259,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     const isSmall = !this.#hasBody && chunk.length <= SMALL_BODY_BYTES
     this.#hasBody = true
     this.#responseBytes += chunk.length
+    spent(chunk.length)
     // As latin1 text, which is one byte a character, Node sends head and body as one string in one write.
     if (!(isSmall ? response.write(chunk.toString('latin1'), 'latin1') : response.write(chunk))) {
       if (response.listenerCount('drain') === 0) response.on('drain', onDrain)

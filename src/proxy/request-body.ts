@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Failure } from '../model/outcome.ts'
+import { spent } from './spent-buffers.ts'
 
 /** Why a body ended early, in our words. */
 export class RequestBodyError extends Error {
@@ -54,6 +55,7 @@ export class RequestBody extends Readable {
 
   #onData = (chunk: Buffer): void => {
     this.bytes += chunk.length
+    spent(chunk.length)
     if (this.bytes > this.#maxBytes) this.destroy(new RequestBodyError('body-too-large'))
     else if (!this.push(chunk)) this.#request.pause()
   }
