@@ -84,6 +84,8 @@ export class Upstreams implements HealthReader {
   /**
    * The address for the next request: of those available the one with the fewest requests, in turns where equal. With
    * none available legacy is asked all the same (a chance is better than none); a service answers undefined.
+   *
+   * @param except has just failed: another is wanted
    */
   pick(live: LiveUpstream, except?: Address): Address | undefined {
     const { addresses } = live
@@ -104,8 +106,9 @@ export class Upstreams implements HealthReader {
         bestLoad = load
       }
     }
-    if (best === undefined && live.upstream.side === 'legacy') return addresses[turn % addresses.length]
-    return best
+    if (best !== undefined || live.upstream.side === 'service') return best
+    const any = addresses[turn % addresses.length]
+    return any === except ? addresses[(turn + 1) % addresses.length] : any
   }
 
   succeeded(address: Address): void {
