@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest'
+import type { FlagAnswer, FlagContext, Identity } from '../model/decision.ts'
+import type { RequestHead } from '../model/request-head.ts'
+import type { Context, Route } from '../model/route.ts'
+import { decide, flagContext } from './decide.ts'
+
+const HEAD = { method: 'GET', host: 'shop.example', path: '/products' } as RequestHead
+const IDENTITY: Identity = {
+  kind: 'session',
+  key: 's-1',
+  clientAddress: '192.0.2.1',
+  secure: true,
+  requestId: 'id',
+  isNew: false,
+}
+const CONTEXT = { name: 'catalog', flag: 'migrate-catalog', fallback: true, service: {} } as Context
+
+type Case = {
+  answer?: FlagAnswer
+  isFullyOn?: boolean
+  available?: boolean
+  fallback?: boolean
+  owned?: boolean
+  kind?: Identity['kind']
+}
+
+function decided({
+  answer = 'on',
+  isFullyOn = false,
+  available = true,
+  fallback = true,
+  owned = true,
+  kind = 'session',
+}: Case) {
+  const context = owned ? { ...CONTEXT, fallback } : undefined
+  return decide({
+    head: HEAD,
+    route: { context } as Route,
+    identity: { ...IDENTITY, kind },
+    flags: { ask: () => answer, isFullyOn: () => isFullyOn },
+    health: { isAvailable: () => available },
+  })
+}
+
+describe('the policy', () => {
+  test.each<[string, Case, string, string, boolean]>([
+    ['what no context owns is the monolith’s, whatever flags say', { owned: false }, 'legacy', 'unowned', false],
+    ['a client that nothing identifies stays', { kind: 'none' }, 'legacy', 'no-identity', false],
+    ['unless the flag is on for everybody', { kind: 'none', isFullyOn: true }, 'service', 'flag-on', true],
+    ['without flags everything stays', { answer: 'stale' }, 'legacy', 'flags-stale', false],
+    ['an unknown flag stays', { answer: 'missing' }, 'legacy', 'flag-missing', false],
+    ['a flag that is off stays', { answer: 'off' }, 'legacy', 'flag-off', false],
+    ['a flag that is on goes', { answer: 'on' }, 'service', 'flag-on', true],
+    ['a service that is down is not asked', { available: false }, 'legacy', 'breaker-open', false],
+    ['unless legacy may not answer for it', { available: false, fallback: false }, 'service', 'flag-on', false],
+    [
+      'a down service does not matter to a flag that is off',
+      { answer: 'off', available: false },
+      'legacy',
+      'flag-off',
+      false,
+    ],
+  ])('%s', (_, given, side, reason, fallback) => {
+    expect(decided(given)).toEqual({ side, reason, fallback })
+  })
+})
+
+describe('the flag is asked what a service behind us would ask', () => {
+  test.each<[Identity['kind'], Partial<FlagContext>]>([
+    ['user', { userId: 's-1' }],
+    ['session', { sessionId: 's-1' }],
+    ['anonymous', { sessionId: 's-1' }],
+    ['address', { sessionId: 's-1' }],
+    ['none', {}],
+  ])('about a %s', (kind, who) => {
+    expect(flagContext(HEAD, { ...IDENTITY, kind }, CONTEXT)).toEqual({
+      ...who,
+      remoteAddress: '192.0.2.1',
+      properties: { context: 'catalog', method: 'GET', host: 'shop.example' },
+    })
+  })
+})

@@ -1,0 +1,164 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { Identity } from '../model/decision.ts'
+import type { RequestHead } from '../model/request-head.ts'
+import type { Upstream } from '../model/route.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import { type Added, isLoop, requestHeaders, responseHeaders, trailers } from './headers.ts'
+
+const HEAD = {
+  method: 'GET',
+  host: 'shop.example',
+  endToEnd: ['Accept', '*/*'],
+  minorVersion: 1,
+  peerAddress: '192.0.2.1',
+  body: { kind: 'none' },
+  fields: {},
+} as unknown as RequestHead
+const IDENTITY: Identity = {
+  kind: 'session',
+  key: 's',
+  clientAddress: '192.0.2.1',
+  secure: false,
+  requestId: 'id-1',
+  isNew: false,
+}
+
+type Changes = { head?: Partial<RequestHead>; identity?: Partial<Identity>; trusted?: boolean; host?: Upstream['host'] }
+
+function sent({ head, identity, trusted = false, host = 'preserve' }: Changes = {}): Record<string, string> {
+  const snapshot = { trustsProxy: () => trusted, identity: { user: { header: 'x-account' } } } as unknown as Snapshot
+  const added: Added = {
+    head: { ...HEAD, ...head },
+    identity: { ...IDENTITY, ...identity },
+    snapshot,
+    viaName: 'strangler-1',
+    traceparent: 'tp',
+  }
+  const list = requestHeaders(added, { host } as Upstream, '10.0.0.1:3001')
+  return Object.fromEntries(Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]]))
+}
+
+describe('what an upstream is sent', () => {
+  test('for a client that nobody vouches for', () => {
+    const fields = { forwardedFor: '6.6.6.6', forwardedHost: 'evil', forwarded: 'for=6.6.6.6', via: '1.0 fred' }
+    expect(sent({ head: { fields: fields as RequestHead['fields'] } })).toEqual({
+      Accept: '*/*',
+      'X-Forwarded-For': '192.0.2.1',
+      'X-Forwarded-Host': 'shop.example',
+      'X-Forwarded-Proto': 'http',
+      Forwarded: 'for=192.0.2.1;host="shop.example";proto=http',
+      Via: '1.0 fred, 1.1 strangler-1',
+      'X-Request-Id': 'id-1',
+      traceparent: 'tp',
+      Host: 'shop.example',
+    })
+  })
+
+  test('for a client that a trusted proxy vouches for', () => {
+    const fields = {
+      forwardedFor: '6.6.6.6',
+      forwardedHost: 'front',
+      forwarded: 'for=6.6.6.6',
+    } as RequestHead['fields']
+    expect(sent({ trusted: true, head: { fields }, identity: { secure: true } })).toMatchObject({
+      'X-Forwarded-For': '6.6.6.6, 192.0.2.1',
+      'X-Forwarded-Host': 'front',
+      'X-Forwarded-Proto': 'https',
+      Forwarded: 'for=6.6.6.6, for=192.0.2.1;host="shop.example";proto=https',
+    })
+  })
+
+  test('for an IPv6 client, which Forwarded quotes', () => {
+    expect(sent({ head: { peerAddress: '2001:db8::1' } })).toMatchObject({
+      'X-Forwarded-For': '2001:db8::1',
+      Forwarded: 'for="[2001:db8::1]";host="shop.example";proto=http',
+    })
+  })
+
+  test('for an HTTP/1.0 client without a Host', () => {
+    const headers = sent({ head: { host: '', minorVersion: 0 } })
+    expect(headers).toMatchObject({
+      Host: '10.0.0.1:3001',
+      Via: '1.0 strangler-1',
+      Forwarded: 'for=192.0.2.1;proto=http',
+    })
+    expect(headers).not.toHaveProperty('X-Forwarded-Host')
+  })
+
+  test('by the upstream’s own name, where it wants that', () => {
+    expect(sent({ host: 'upstream' })).toMatchObject({ Host: '10.0.0.1:3001', 'X-Forwarded-Host': 'shop.example' })
+  })
+
+  test('of a user only what was believed', () => {
+    expect(sent({ identity: { kind: 'user', key: '7' } })).toHaveProperty('x-account', '7')
+    expect(sent({ identity: { kind: 'session', key: '7' } })).not.toHaveProperty('x-account')
+  })
+
+  test('and Max-Forwards counted down, for OPTIONS alone', () => {
+    const fields = { maxForwards: '3' } as RequestHead['fields']
+    expect(sent({ head: { method: 'OPTIONS', fields } })).toHaveProperty('Max-Forwards', '2')
+    expect(sent({ head: { fields } })).not.toHaveProperty('Max-Forwards')
+  })
+})
+
+test('our own name in Via is a loop, another gateway’s is not', () => {
+  expect(isLoop('1.0 fred, 1.1 strangler-1', 'strangler-1')).toBe(true)
+  expect(isLoop('1.1 strangler-2', 'strangler-1')).toBe(false)
+  expect(isLoop(undefined, 'strangler-1')).toBe(false)
+})
+
+describe('what a client is sent', () => {
+  test('is what the upstream sent, but for what Connection lists and what is for one hop', () => {
+    const token = fc.constantFrom(
+      'X-A',
+      'x-b',
+      'Set-Cookie',
+      'ETag',
+      'close',
+      '',
+      'Content-Length',
+      'Transfer-Encoding',
+    )
+    const name = fc.constantFrom('X-A', 'X-B', 'Set-Cookie', 'ETag', 'X-C', 'Keep-Alive', 'Alt-Svc', 'TE')
+    const oneHop = new Set(['keep-alive', 'alt-svc', 'te'])
+    fc.assert(
+      fc.property(fc.array(token), fc.array(name), (tokens, names) => {
+        const fields = names.flatMap((field, i) => [field, String(i)])
+        const raw = [...fields, 'Connection', tokens.join(' , '), 'Content-Length', '2']
+        const listed = new Set(tokens.map((text) => text.toLowerCase()))
+        const kept = names.flatMap((field, i) =>
+          oneHop.has(field.toLowerCase()) || listed.has(field.toLowerCase()) ? [] : [field, String(i)],
+        )
+        const bytes = raw.map((text) => Buffer.from(text, 'latin1'))
+        expect(responseHeaders(bytes, 200, true).list).toEqual([...kept, 'Content-Length', '2'])
+      }),
+    )
+  })
+
+  test.each([101, 103, 204])('has no length in a %i', (status) => {
+    expect(responseHeaders(['Content-Length', '5', 'X', 'y'], status, true).list).toEqual(['X', 'y'])
+  })
+
+  test('is told whether the upstream named the request', () => {
+    expect(responseHeaders(['x-REQUEST-id', '1'], 200, true).hasRequestId).toBe(true)
+    expect(responseHeaders(['X-Other', '1'], 200, true).hasRequestId).toBe(false)
+  })
+})
+
+test('trailers pass unless they would change the message or say who asks', () => {
+  const names = [
+    'X-Sum',
+    'Authorization',
+    'content-TYPE',
+    'Set-Cookie',
+    'Host',
+    'X_Sum',
+    'X-User-Id',
+    'X-Account',
+    'Digest',
+  ]
+  const raw = names.flatMap((name) => [name, '1'])
+  expect(trailers(raw, 'x-account').map(([name]) => name)).toEqual(['X-Sum', 'Digest'])
+  expect(trailers(raw).map(([name]) => name)).toEqual(['X-Sum', 'X-Account', 'Digest'])
+})
