@@ -36,12 +36,14 @@ export type GatewayProcessOptions = {
   readonly args?: readonly string[]
   /** What the command is run by, such as `['prlimit', '--nofile=128']`. */
   readonly under?: readonly string[]
+  /** The command's file, if it is another than this repository's. */
+  readonly strangler?: string
 }
 
 /** Starts `strangler serve` on free ports; it is killed when the test is over, if it still runs. */
 export async function startGatewayProcess(
   config: object,
-  { percentages = {}, args = [], under = [] }: GatewayProcessOptions = {},
+  { percentages = {}, args = [], under = [], strangler = STRANGLER }: GatewayProcessOptions = {},
 ): Promise<GatewayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-process-'))
   const configFile = join(folder, 'routes.config.json')
@@ -50,7 +52,7 @@ export async function startGatewayProcess(
   const command = [
     ...under,
     process.execPath,
-    STRANGLER,
+    strangler,
     'serve',
     '--config',
     configFile,
