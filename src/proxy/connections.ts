@@ -137,7 +137,10 @@ export class Connections {
           if (socket !== null) this.#sockets.set(client, socket)
           callback(...result)
         }
-        this.#connecting.set(client, this.#openSocket({ ...at, servername: this.#servername }, done) as unknown as Socket)
+        this.#connecting.set(
+          client,
+          this.#openSocket({ ...at, servername: this.#servername }, done) as unknown as Socket,
+        )
       },
     })
     return client

@@ -17,6 +17,7 @@ import { Pace } from './pace.ts'
 import { upstreamPath } from './path.ts'
 import { RequestBody, RequestBodyError } from './request-body.ts'
 import { endAfterBody, writeError } from './respond-error.ts'
+import { sharedFields } from './run-middleware.ts'
 import { spent } from './spent-buffers.ts'
 import type { Address, LiveUpstream, Upstreams } from './upstreams.ts'
 
@@ -55,10 +56,7 @@ export function createForward(dependencies: ForwardDependencies) {
     exchanges: exchanges as ReadonlySet<Exchange>,
     forward: (forwarding: Forwarding): Promise<Outcome> =>
       new Promise((settle) => {
-        const exchange = new Exchange(dependencies, forwarding, (outcome) => {
-          exchanges.delete(exchange)
-          settle(outcome)
-        })
+        const exchange = new Exchange(dependencies, forwarding, exchanges, settle)
         exchanges.add(exchange)
         exchange.start()
       }),
@@ -72,6 +70,7 @@ export function createForward(dependencies: ForwardDependencies) {
 export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   readonly #use: ForwardDependencies
   readonly #its: Forwarding
+  readonly #all: Set<Exchange>
   readonly #settle: (outcome: Outcome) => void
   readonly #body: RequestBody | undefined
   readonly #timeouts: Partial<Timeouts> | undefined
@@ -104,12 +103,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   /** Milliseconds that the upstream has been waited for in vain; the sweep keeps it. */
   #silentMs = 0
   #movedBytes = 0
-  readonly #sending = new Pace()
-  readonly #reading = new Pace()
+  /** Made when the client is first waited for: hardly any request lives to see it. */
+  #sending: Pace | undefined = undefined
+  #reading: Pace | undefined = undefined
 
-  constructor(use: ForwardDependencies, its: Forwarding, settle: (outcome: Outcome) => void) {
+  constructor(use: ForwardDependencies, its: Forwarding, all: Set<Exchange>, settle: (outcome: Outcome) => void) {
     this.#use = use
     this.#its = its
+    this.#all = all
     this.#settle = settle
     this.#side = its.decision.side
     this.#timeouts = its.match.route.timeouts
@@ -241,6 +242,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     if (identity.isNew && match.route.context !== undefined) {
       list.push('Set-Cookie', this.#use.anonymousIds.setCookie(identity.key, identity.secure))
     }
+    if (match.route.middleware.length > 0) list.push(...sharedFields(response))
     if (this.#use.isDraining()) list.push('Connection', 'close')
     try {
       response.writeHead(status, reasonPhrase(status, statusMessage), list)
@@ -399,6 +401,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     }
     this.#body?.destroy()
     if (!request.complete && !request.socket.destroyed) closeAfterLinger(request)
+    this.#all.delete(this)
     this.#settle(this.#outcome())
   }
 
@@ -419,13 +422,17 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   #sweepClient(elapsedMs: number): void {
     const { limits } = this.#its.snapshot
     const body = this.#body
-    if (body?.isWaitingForClient && !this.#isAnswered && this.#sending.isTooSlow(body.bytes, elapsedMs, limits)) {
+    if (
+      body?.isWaitingForClient &&
+      !this.#isAnswered &&
+      (this.#sending ??= new Pace()).isTooSlow(body.bytes, elapsedMs, limits)
+    ) {
       body.destroy(new RequestBodyError('slow-request'))
     }
     const { request, response } = this.#its
     if (this.#isBlocked || (this.#isAnswered && response.writableLength > 0)) {
       const read = this.#responseBytes - response.writableLength
-      if (this.#reading.isTooSlow(read, elapsedMs, limits)) request.socket.destroy()
+      if ((this.#reading ??= new Pace()).isTooSlow(read, elapsedMs, limits)) request.socket.destroy()
     }
   }
 

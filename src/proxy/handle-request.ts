@@ -1,5 +1,6 @@
 // One request, top to bottom. docs/life-of-a-request.md tells the same story in the same words.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Decision, Identity } from '../model/decision.ts'
 import type { Failure, Outcome } from '../model/outcome.ts'
 import type { FlagReader, Random, SnapshotSource } from '../model/ports.ts'
@@ -61,7 +62,8 @@ export function createHandleRequest(plane: Plane) {
     const identity = plane.identify(head, snapshot)
     const match = matchRoute(head, snapshot)
     const { route } = match
-    if (route.middleware.length > 0 && !(await runMiddleware(route, request, response))) return
+    const { trustsProxy } = snapshot
+    if (route.middleware.length > 0 && !(await runMiddleware(route, request, response, trustsProxy))) return
     const decision = decide({ head, route, identity, flags: plane.flags, health: plane.upstreams })
     const slash = refuseEncodedSlash(head, match, decision, snapshot)
     if (slash !== undefined) return refuse(plane, request, response, slash, arrivedAt)
@@ -84,10 +86,19 @@ export function rawHead(request: IncomingMessage): RawHead {
   }
 }
 
-/** An IPv4 client of a dual-stack listener shows as `::ffff:192.0.2.1`; everybody writes it as `192.0.2.1`. */
+const PEER = Symbol('peer')
+
+/**
+ * Who is at the other end of the connection, asked of the system once. An IPv4 client of a dual-stack listener shows as
+ * `::ffff:192.0.2.1`; everybody writes it as `192.0.2.1`.
+ */
 function peerAddress(request: IncomingMessage): string {
-  const address = request.socket.remoteAddress ?? ''
-  return address.startsWith('::ffff:') ? address.slice(7) : address
+  const socket: Socket & { [PEER]?: string } = request.socket
+  const known = socket[PEER]
+  if (known !== undefined) return known
+  const address = socket.remoteAddress ?? ''
+  socket[PEER] = address.startsWith('::ffff:') ? address.slice(7) : address
+  return socket[PEER]
 }
 
 /** `%2F` means one path to a proxy and another to a server that decodes it: only where the upstream asked for it. */

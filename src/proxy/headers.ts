@@ -71,7 +71,17 @@ const REQUEST_ID = 4
 const TRAILER = 5
 const TRANSFER_ENCODING = 6
 
+const KEEP = 0
+
 const RESPONSE_FIELDS = new Map<string, number>([
+  // Most of what comes by is kept; found as it is usually spelt, it needs no copy in lower case.
+  ...['Content-Type', 'Date', 'Server', 'ETag', 'Cache-Control', 'Set-Cookie', 'Vary', 'Last-Modified'].map(
+    (name) => [name, KEEP] as const,
+  ),
+  ['Content-Length', CONTENT_LENGTH],
+  ['Connection', CONNECTION],
+  ['Keep-Alive', DROP],
+  ['Transfer-Encoding', TRANSFER_ENCODING],
   ['connection', CONNECTION],
   ['content-length', CONTENT_LENGTH],
   ['x-request-id', REQUEST_ID],
@@ -118,6 +128,10 @@ export function responseHeaders(
     const name = textOf(raw[i] as Buffer | string)
     const value = textOf(raw[i + 1] as Buffer | string)
     const field = RESPONSE_FIELDS.get(name) ?? RESPONSE_FIELDS.get(name.toLowerCase())
+    if (field === undefined || field === KEEP) {
+      list.push(name, value)
+      continue
+    }
     if (field === DROP) continue
     if (field === TRANSFER_ENCODING) {
       hasCoding = true

@@ -40,6 +40,8 @@ export async function startServer(plane: Plane, at: { host: string; port: number
     insecureHTTPParser: false,
     noDelay: true,
     keepAlive: true,
+    // A request without a body, and most are, then costs no stream events.
+    optimizeEmptyRequests: true,
     shouldUpgradeCallback: upgrades.isUpgrade,
   } as http.ServerOptions)
   server.maxHeadersCount = 0

@@ -4,6 +4,7 @@
 // throws into the caller when the file could not be opened, and its flush at exit never returns while a disk is full.
 import { closeSync, constants, close as fsClose, mkdir, open, openSync, write, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { GatheredLines } from './gathered-lines.ts'
 
 export type LineFile = {
   /** Takes one line with its newline. Never throws, never blocks; a line that cannot be kept is counted. */
@@ -37,11 +38,11 @@ const MOST_WAITING = 16 * 1024 * 1024
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 const MODE = 0o640
 
-export function lineFile({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: LineFileOptions): LineFile {
+export function lineFile({ to, batchBytes = 64 * 1024, onTrouble = () => {} }: LineFileOptions): LineFile {
   const path = typeof to === 'string' ? to : undefined
   let descriptor = typeof to === 'number' ? to : undefined
-  let waiting = ''
-  let waitingLines = 0
+  let waiting = new GatheredLines(2 * batchBytes)
+  let spare = new GatheredLines(2 * batchBytes)
   let lost = 0
   /** The batch being written, and how much of it has been. */
   let batch: Buffer | undefined
@@ -68,23 +69,25 @@ export function lineFile({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: 
       lost++
       return
     }
-    waiting += line
-    waitingLines++
+    waiting.add(line)
     if (waiting.length > batchBytes) flush()
   }
 
   function flush(): void {
     if (batch !== undefined || opening) return
     if (reopenWanted || descriptor === undefined) openPath()
-    if (opening || descriptor === undefined || waiting === '') {
+    if (opening || descriptor === undefined || waiting.length === 0) {
       settle()
       return
     }
-    batch = Buffer.from(isTorn ? `\n${waiting}` : waiting)
-    batchLines = waitingLines
+    batch = waiting.take(isTorn)
+    batchLines = waiting.lines
     written = 0
-    waiting = ''
-    waitingLines = 0
+    // What is being written stands still until it is; the other of the two gathers meanwhile.
+    const emptied = spare
+    spare = waiting
+    waiting = emptied
+    waiting.clear()
     writeBatch()
   }
 
@@ -145,7 +148,7 @@ export function lineFile({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: 
     }
     if (descriptor !== undefined) fsClose(descriptor, () => {})
     descriptor = newDescriptor
-    if (waiting === '') recovered()
+    if (waiting.length === 0) recovered()
     if (onIdle !== undefined) flush()
   }
 
@@ -157,18 +160,15 @@ export function lineFile({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: 
   }
 
   function flushSync(): void {
-    if (waiting === '') return
-    const text = waiting
-    const lines = waitingLines
-    waiting = ''
-    waitingLines = 0
+    if (waiting.length === 0) return
     try {
       const target = descriptor ?? openSync(path!, FLAGS, MODE)
-      writeSync(target, text)
+      writeSync(target, waiting.take(false))
       if (descriptor === undefined) closeSync(target)
     } catch {
-      lost += lines
+      lost += waiting.lines
     }
+    waiting.clear()
   }
 
   async function close(): Promise<void> {
@@ -183,15 +183,15 @@ export function lineFile({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: 
     })
     isClosed = true
     clearInterval(timer)
-    lost += waitingLines
-    waiting = ''
+    lost += waiting.lines
+    waiting.clear()
     if (path !== undefined && descriptor !== undefined && batch === undefined) fsClose(descriptor, () => {})
   }
 
   /** Tells `close` that there is nothing more to wait for. */
   function settle(): void {
     if (batch !== undefined || opening) return
-    if (waiting === '' || descriptor === undefined || isGone) onIdle?.()
+    if (waiting.length === 0 || descriptor === undefined || isGone) onIdle?.()
   }
 
   function troubled(error: Error): void {

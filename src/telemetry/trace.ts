@@ -36,6 +36,7 @@ export function continueTrace(traceparent: string | undefined, random: Random): 
     const trace = parseTraceparent(traceparent)
     if (trace !== undefined) return { traceparent, traceId: trace.traceId }
   }
-  const traceId = random.hex(16)
-  return { traceparent: `00-${traceId}-${random.hex(8)}-01`, traceId }
+  const ids = random.hex(24)
+  const traceId = ids.slice(0, 32)
+  return { traceparent: `00-${traceId}-${ids.slice(32)}-01`, traceId }
 }
