@@ -26,7 +26,7 @@ async function failureOf(gateway: Awaited<ReturnType<typeof startGateway>>): Pro
 }
 
 describe('an upstream that does not accept', () => {
-  it.each([300, 1000, 1400])('is given up after connectMs = %i: TLS that is never answered', async (connectMs) => {
+  it.each([300, 1400])('is given up after connectMs = %i: TLS that is never answered', async (connectMs) => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startBefore(`https://127.0.0.1:${origin.port}`, { connectMs })
     const answer = await ask({ port: gateway.port })
@@ -69,7 +69,7 @@ describe('an upstream that does not accept', () => {
 })
 
 describe('an upstream that accepts and never answers', () => {
-  it.each([300, 1000, 1400, 2200])('is given up after headersMs = %i', async (headersMs) => {
+  it.each([300, 1400, 2200])('is given up after headersMs = %i', async (headersMs) => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startBefore(origin.url, { headersMs })
     const answer = await ask({ port: gateway.port })
@@ -101,7 +101,7 @@ describe('an upstream that accepts and never answers', () => {
 })
 
 describe('silence in the middle of a body', () => {
-  it.each([300, 1000, 1400])('breaks the answer after idleMs = %i', async (idleMs) => {
+  it.each([300, 1400])('breaks the answer after idleMs = %i', async (idleMs) => {
     const origin = await startRawOrigin((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun')
     })
