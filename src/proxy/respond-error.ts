@@ -48,7 +48,8 @@ const LINGER_MS = 2000
  * would reset the connection, and the reset would overtake the answer.
  */
 export function endAfterBody(request: IncomingMessage, response: ServerResponse): void {
-  if (request.complete) {
+  // Ended without being complete: a request without a body, which Node may close before its handler is called.
+  if (request.complete || request.readableEnded) {
     response.end()
     return
   }
