@@ -397,7 +397,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     clearTimeout(this.#queueTimer)
     if (!response.writableFinished && this.#failure === undefined) {
       this.#failure = 'client-gone'
-      this.#controller?.abort(new RequestBodyError('client-gone'))
+      this.#giveUp(new RequestBodyError('client-gone'))
     }
     this.#body?.destroy()
     if (!request.complete && !request.socket.destroyed) closeAfterLinger(request)
@@ -438,10 +438,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
 
   #sweepUpstream(elapsedMs: number): void {
     const moved = (this.#body?.bytes ?? 0) + this.#responseBytes
-    const isOurTurn = moved !== this.#movedBytes || this.#isBlocked || this.#body?.isWaitingForClient === true
+    const isMoving = moved !== this.#movedBytes || this.#isBlocked || this.#body?.isWaitingForClient === true
     this.#movedBytes = moved
     if (this.#client === undefined) return
-    if (isOurTurn && this.#wasSent) {
+    if (isMoving && this.#wasSent) {
       this.#silentMs = 0
       return
     }
@@ -456,8 +456,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     // The first look after a step may come at once: it is the one before that counts.
     if (limitMs === 0 || before < limitMs) return
     this.#silentMs = 0
-    if (this.#controller !== undefined) this.#controller.abort(new TimeoutError())
-    else (this.#address as Address).connections.giveUp(this.#client, new TimeoutError())
+    this.#giveUp(new TimeoutError())
+  }
+
+  /** Ends the upstream's request, or the attempt to connect to it. */
+  #giveUp(why: Error): void {
+    if (this.#controller !== undefined) this.#controller.abort(why)
+    else if (this.#client !== undefined) (this.#address as Address).connections.giveUp(this.#client, why)
   }
 
   /** Ends the exchange at the drain limit, whatever is left of it. */

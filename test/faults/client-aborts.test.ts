@@ -39,6 +39,21 @@ describe('a client that leaves', () => {
     await expectCalm(gateway)
   })
 
+  it('while the gateway still connects ends the attempt', async () => {
+    const origin = await startRawOrigin(() => {})
+    const url = `https://127.0.0.1:${origin.port}`
+    const gateway = await startGateway({ legacy: { url, timeouts: { connectMs: 60_000 } } })
+    const sample = `strangler_connections{upstream="legacy",address="${url}",state="in_use"}`
+    const client = await connectRaw(gateway.port)
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until(() => origin.connections.length === 1)
+    expect(await gateway.metric(sample)).toBe(1)
+    client.socket.resetAndDestroy()
+    await until(() => origin.connections.every(({ isClosed }) => isClosed), 1000)
+    expect(await gateway.metric(sample)).toBe(0)
+    await expectCalm(gateway)
+  })
+
   it('while it waits for a connection gives its place to the next', async () => {
     const origin = await startRawOrigin((socket, _seen, number) => {
       if (number > 1) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
