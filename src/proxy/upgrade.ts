@@ -47,6 +47,7 @@ export function createUpgrades(plane: Plane) {
       const policy = applyPolicy(plane, request)
       if (policy instanceof Refusal) {
         const requestId = plane.random.hex(16)
+        dismiss(socket as Socket)
         socket.end(rawError(policy.failure, requestId))
         plane.events.requestRefused({
           arrivedAt,
@@ -230,6 +231,7 @@ class Tunnel {
   /** Any answer but 101: a plain response, passed on by httpxy, which takes the fields from here. */
   #answered(answer: IncomingMessage): void {
     this.#socket.off('readable', this.#onReadable)
+    dismiss(this.#socket)
     if (answer.statusCode === 101) {
       answer.destroy()
       this.broke(new ResponseError('101 without Upgrade'))
@@ -285,6 +287,8 @@ class Tunnel {
       const { upstreams } = this.#plane
       upstreams.failed(upstreams.of(this.#upstream), this.#address, true, failure)
     }
+    this.#socket.off('readable', this.#onReadable)
+    dismiss(this.#socket)
     if (this.#socket.writable) this.#socket.end(rawError(failure, this.#policy.identity.requestId))
     else this.#socket.destroy()
   }
@@ -334,6 +338,18 @@ class Tunnel {
       outcome,
     }
   }
+}
+
+/** How long a client that was answered may take to close, in milliseconds. */
+const LINGER_MS = 2000
+
+/** The client is told no: what it still sends goes nowhere, and once it has its answer it is not waited for long. */
+function dismiss(socket: Socket): void {
+  socket.resume()
+  socket.once('finish', () => {
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    socket.once('close', () => clearTimeout(timer))
+  })
 }
 
 /** The longest that a timer can run: a limit of 0 is none. */

@@ -1,7 +1,8 @@
 // WebSocket through the gateway: the same decision as any request, a tunnel only after 101, and no trace left behind.
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
+import net, { type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { RoutesConfig } from '../../src/config/define-routes.ts'
@@ -321,6 +322,23 @@ describe('an upgrade that the origin does not take', () => {
     await until(() => origin.connections[0]?.isClosed === true, 1000)
     expect(await gateway.accessLine(({ status }) => status === 502)).toMatchObject({ failure: 'response-malformed' })
     await untilQuiet(gateway)
+  })
+
+  it.each([
+    ['refused', 'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno'],
+    ['malformed', 'SSH-2.0-OpenSSH_9.6\r\n'],
+  ])('is over for a client that neither stops sending nor closes: %s', async (_what, bytes) => {
+    const origin = await startRawOrigin(bytes)
+    const gateway = await startOver(origin.url)
+    const client = net.connect({ port: gateway.port, host: '127.0.0.1', allowHalfOpen: true })
+    onTestFinished(() => void client.destroy())
+    client.on('error', () => {}).resume()
+    client.write(`GET /live/1 HTTP/1.1\r\nHost: a\r\n${HANDSHAKE}\r\nmore and more`)
+    await once(client, 'end')
+    client.write('and more')
+    await untilQuiet(gateway)
+    await gateway.accessLine(() => true)
+    expect(await gateway.accessLog()).toHaveLength(1)
   })
 
   it('because it is not there is 502 and the connection closes', async () => {
