@@ -7,6 +7,7 @@ import type { Route } from '../model/route.ts'
  * Runs the route's middleware on Node's own request and response, inside an Express application so that `req.ip`,
  * `res.set` and the like are there.
  *
+ * @param trustsProxy whose X-Forwarded-For makes `req.ip`: a rate limiter must not take all clients for the proxy
  * @returns whether the request goes on; false when a middleware answered it
  * @throws what a middleware threw or passed to `next`, or an Error if one read the body, which must stay unread
  */
@@ -14,10 +15,11 @@ export async function runMiddleware(
   route: Route,
   request: IncomingMessage,
   response: ServerResponse,
+  trustsProxy: (address: string) => boolean,
 ): Promise<boolean> {
   const goesOn = await new Promise<boolean>((resolve, reject) => {
     response.once('close', () => resolve(false))
-    applicationOf(route)(request as never, response as never, (error?: unknown) =>
+    applicationOf(route, trustsProxy)(request as never, response as never, (error?: unknown) =>
       error ? reject(error) : resolve(true),
     )
   })
@@ -29,13 +31,25 @@ export async function runMiddleware(
   return goesOn && !response.writableEnded
 }
 
+/** Fields that middleware and upstream each have their own lines of; of any other field the upstream's replaces ours. */
+const SHARED_FIELDS = ['Set-Cookie', 'Vary'] as const
+
+/** What middleware set and an upstream's response, written over it, would take away: as `[name, value, ...]`. */
+export function sharedFields(response: ServerResponse): string[] {
+  return SHARED_FIELDS.flatMap((name) => {
+    const values = [response.getHeader(name) ?? []].flat()
+    return values.flatMap((value) => [name, String(value)])
+  })
+}
+
 const applications = new WeakMap<Route, Express>()
 
-function applicationOf(route: Route): Express {
+function applicationOf(route: Route, trustsProxy: (address: string) => boolean): Express {
   let application = applications.get(route)
   if (application === undefined) {
     application = express()
     application.disable('x-powered-by')
+    application.set('trust proxy', trustsProxy)
     for (const middleware of route.middleware) application.use(middleware as unknown as RequestHandler)
     applications.set(route, application)
   }

@@ -26,16 +26,20 @@ export type TestGateway = Gateway & {
 
 export type AccessLine = Readonly<Record<string, unknown>>
 
-export type TestGatewayOptions = Partial<GatewayOptions> & { readonly percentages?: Readonly<Record<string, number>> }
+export type TestGatewayOptions = Partial<GatewayOptions> & {
+  readonly percentages?: Readonly<Record<string, number>>
+  /** The text of a config module instead of `config`, for what JSON cannot say, such as middleware. */
+  readonly configModule?: string
+}
 
 /** Starts a gateway that stops by itself when the test is over. Flags not named in `percentages` are unknown. */
 export async function startGateway(config: RoutesConfig, options: TestGatewayOptions = {}): Promise<TestGateway> {
-  const { percentages = {}, ...rest } = options
+  const { percentages = {}, configModule, ...rest } = options
   const folder = await mkdtemp(join(tmpdir(), 'strangler-test-'))
-  const configFile = join(folder, 'routes.config.json')
+  const configFile = join(folder, configModule === undefined ? 'routes.config.json' : 'routes.config.mjs')
   const flagsFile = join(folder, 'flags.json')
   const logFile = join(folder, 'access.log')
-  await writeFile(configFile, JSON.stringify({ drain: { noticeMs: 0, limitMs: 5000 }, ...config }))
+  await writeFile(configFile, configModule ?? JSON.stringify({ drain: { noticeMs: 0, limitMs: 5000 }, ...config }))
   await writeFile(flagsFile, flagFile(percentages))
   const gateway = await start({
     ...defaults(configFile),

@@ -1,0 +1,195 @@
+// The ecosystem's own Express middleware on a route: what it answers is the answer, what it sets reaches the client.
+import http from 'node:http'
+import { createRequire } from 'node:module'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it } from 'vitest'
+import { runMiddleware } from '../../src/proxy/run-middleware.ts'
+import { startGateway } from '../kit/gateway.ts'
+import { whenOver } from '../kit/lifetime.ts'
+import { startRawOrigin } from '../kit/origin.ts'
+import { exchange } from '../kit/raw.ts'
+
+const require = createRequire(import.meta.url)
+
+/** A gateway with middleware on one route; the packages are this repository's own. */
+async function startWith(middleware: string, answer?: string, more = '') {
+  const origin = await startRawOrigin(answer)
+  const gateway = await startGateway(
+    { legacy: { url: origin.url } },
+    {
+      percentages: { 'migrate-shop': 100 },
+      configModule: `
+        import cors from ${JSON.stringify(require.resolve('cors'))}
+        import express from ${JSON.stringify(require.resolve('express'))}
+        import { rateLimit } from ${JSON.stringify(require.resolve('express-rate-limit'))}
+        import helmet from ${JSON.stringify(require.resolve('helmet'))}
+        export default {
+          legacy: { url: ${JSON.stringify(origin.url)} },
+          services: { shop: { url: ${JSON.stringify(origin.url)} } },
+          contexts: {
+            shop: {
+              owner: 'team-shop', service: 'shop', flag: 'migrate-shop',
+              routes: [{ path: '/shop', middleware: ${middleware} }, '/other'],
+            },
+          },
+          drain: { noticeMs: 0, limitMs: 5000 },
+          ${more}
+        }`,
+    },
+  )
+  const ask = (path = '/shop', fields = '', method = 'GET', body = '') =>
+    exchange(gateway.port, `${method} ${path} HTTP/1.1\r\nHost: a\r\nCookie: a=b\r\n${fields}\r\n${body}`)
+  return { origin, gateway, ask }
+}
+
+const line = (head: string, name: string) =>
+  head.split('\r\n').filter((text) => text.toLowerCase().startsWith(`${name}: `))
+
+describe('helmet', () => {
+  it('adds its fields to the answer of the service, on its route only', async () => {
+    const { ask } = await startWith('helmet()')
+    const { head, body } = await ask()
+    expect(body).toBe('ok')
+    expect(head).toMatch(/\r\ncontent-security-policy: default-src 'self'/i)
+    expect(head).toMatch(/\r\nx-content-type-options: nosniff\r\n/i)
+    expect(head).not.toMatch(/x-powered-by/i)
+    expect((await ask('/other')).head).not.toMatch(/content-security-policy/i)
+  })
+
+  it('adds them to the gateway’s own refusals too', async () => {
+    const { ask } = await startWith('helmet()', 'SSH-2.0\r\n')
+    const answer = await ask()
+    expect(answer.status).toBe(502)
+    expect(answer.head).toMatch(/\r\nx-content-type-options: nosniff\r\n/i)
+  })
+
+  it('gives way to a field that the service sets itself', async () => {
+    const own = "HTTP/1.1 200 OK\r\nContent-Security-Policy: default-src 'none'\r\nContent-Length: 2\r\n\r\nok"
+    const { ask } = await startWith('helmet()', own)
+    expect(line((await ask()).head, 'content-security-policy')).toEqual(["Content-Security-Policy: default-src 'none'"])
+  })
+})
+
+describe('cors', () => {
+  it('answers a preflight itself: the service is not asked', async () => {
+    const { origin, ask } = await startWith("cors({ origin: 'https://app.example', credentials: true })")
+    const answer = await ask(
+      '/shop',
+      'Origin: https://app.example\r\nAccess-Control-Request-Method: PUT\r\n',
+      'OPTIONS',
+    )
+    expect(answer.status).toBe(204)
+    expect(answer.head).toMatch(/\r\naccess-control-allow-origin: https:\/\/app\.example\r\n/i)
+    expect(answer.head).toMatch(/\r\naccess-control-allow-methods: .*PUT/i)
+    expect(origin.requests()).toBe(0)
+  })
+
+  it('marks an answer of the service for its origin', async () => {
+    const { ask } = await startWith("cors({ origin: 'https://app.example' })")
+    const { head, body } = await ask('/shop', 'Origin: https://app.example\r\n')
+    expect(body).toBe('ok')
+    expect(head).toMatch(/\r\naccess-control-allow-origin: https:\/\/app\.example\r\n/i)
+  })
+
+  it('says that the answer varies by Origin beside what the service says: a cache must know both', async () => {
+    const varying = 'HTTP/1.1 200 OK\r\nVary: Accept-Encoding\r\nContent-Length: 2\r\n\r\nok'
+    const { ask } = await startWith("cors({ origin: 'https://app.example' })", varying)
+    expect(line((await ask()).head, 'vary').join()).toMatch(/Origin.*Accept-Encoding|Accept-Encoding.*Origin/i)
+  })
+})
+
+describe('express-rate-limit', () => {
+  it('answers 429 above its limit, and the service is not asked', async () => {
+    const { origin, ask } = await startWith('rateLimit({ windowMs: 60_000, limit: 2, standardHeaders: true })')
+    expect((await ask()).head).toMatch(/\r\nratelimit-remaining: 1\r\n/i)
+    expect((await ask()).status).toBe(200)
+    const refused = await ask()
+    expect(refused.status).toBe(429)
+    expect(refused.head).toMatch(/\r\nretry-after: \d+\r\n/i)
+    expect(origin.requests()).toBe(2)
+    expect((await ask('/other')).status).toBe(200)
+  })
+
+  it('tells clients behind a trusted proxy apart, and believes nobody else', async () => {
+    const limiter = 'rateLimit({ windowMs: 60_000, limit: 1 })'
+    const trusting = await startWith(limiter, undefined, "trustedProxies: ['127.0.0.1/32'],")
+    expect((await trusting.ask('/shop', 'X-Forwarded-For: 192.0.2.1\r\n')).status).toBe(200)
+    expect((await trusting.ask('/shop', 'X-Forwarded-For: 192.0.2.2\r\n')).status).toBe(200)
+    expect((await trusting.ask('/shop', 'X-Forwarded-For: 192.0.2.1\r\n')).status).toBe(429)
+    expect((await trusting.ask('/shop', 'X-Forwarded-For: 192.0.2.9, 192.0.2.1\r\n')).status).toBe(429)
+    const wary = await startWith(limiter)
+    expect((await wary.ask('/shop', 'X-Forwarded-For: 192.0.2.1\r\n')).status).toBe(200)
+    expect((await wary.ask('/shop', 'X-Forwarded-For: 192.0.2.2\r\n')).status).toBe(429)
+  })
+})
+
+describe('any middleware', () => {
+  it('runs before the decision, in order, and each of a list may answer', async () => {
+    const { origin, ask } = await startWith(`[
+      (req, res, next) => { res.set('X-First', req.path + ' ' + req.query.a); next() },
+      (req, res, next) => req.query.stop ? res.status(418).json({ stopped: true }) : next(),
+    ]`)
+    const passed = await ask('/shop?a=1')
+    expect(passed.status).toBe(200)
+    expect(passed.head).toContain('\r\nX-First: /shop 1\r\n')
+    const stopped = await ask('/shop?a=1&stop=1')
+    expect(stopped).toMatchObject({ status: 418, body: '{"stopped":true}' })
+    expect(origin.requests()).toBe(1)
+  })
+
+  it('may take its time', async () => {
+    const { ask } = await startWith('(req, res, next) => setTimeout(next, 50)')
+    expect(await ask('/shop', 'Content-Length: 5\r\n', 'POST', 'hello')).toMatchObject({ status: 200, body: 'ok' })
+  })
+
+  it('may set cookies beside those of the service', async () => {
+    const cookies = 'HTTP/1.1 200 OK\r\nSet-Cookie: theirs=1\r\nSet-Cookie: more=2\r\nContent-Length: 2\r\n\r\nok'
+    const { ask } = await startWith("(req, res, next) => { res.cookie('mine', '1'); next() }", cookies)
+    const set = line((await ask()).head, 'set-cookie').map((text) => text.slice(12).split(';')[0])
+    expect(set.filter((cookie) => !cookie?.startsWith('strangler_id')).sort()).toEqual(['mine=1', 'more=2', 'theirs=1'])
+  })
+
+  it.each([
+    ['throws', "() => { throw new Error('secret inside') }"],
+    ['rejects', "async () => { throw new Error('secret inside') }"],
+    ['hands an error on', "(req, res, next) => next(new Error('secret inside'))"],
+  ])('that %s is 500 with a problem document, and the service is not asked', async (_how, middleware) => {
+    const { origin, gateway, ask } = await startWith(middleware)
+    const answer = await ask()
+    expect(answer.status).toBe(500)
+    expect(answer.head).toMatch(/\r\nContent-Type: application\/problem\+json\r\n/)
+    expect(answer.body).not.toMatch(/secret|inside|\.js|\.ts/)
+    expect(origin.requests()).toBe(0)
+    expect(await gateway.metric('strangler_bugs_total')).toBe(1)
+    expect((await ask('/other')).status).toBe(200)
+  })
+
+  it('that reads the body is 500: the body could not be forwarded', async () => {
+    const { origin, ask } = await startWith('express.json()')
+    const fields = 'Content-Type: application/json\r\nContent-Length: 2\r\n'
+    expect((await ask('/shop', fields, 'POST', '{}')).status).toBe(500)
+    expect(origin.requests()).toBe(0)
+    expect((await ask()).status).toBe(200)
+  })
+
+  it('that reads the body is named in words that say what to do', async () => {
+    const route = {
+      pattern: '/shop',
+      middleware: [require('express').json()],
+    } as unknown as Parameters<typeof runMiddleware>[0]
+    let message = ''
+    const server = http.createServer(async (request, response) => {
+      await runMiddleware(route, request, response, () => false).catch((error: Error) => {
+        message = error.message
+      })
+      response.end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    whenOver(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    await exchange(port, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}')
+    expect(message).toBe(
+      'route "/shop": a middleware read the request body, which then cannot be forwarded; remove the body parser',
+    )
+  })
+})
