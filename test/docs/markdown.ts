@@ -1,0 +1,86 @@
+// Markdown as far as the tests of the documents read it: fences, headings, tables, links.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative, resolve } from 'node:path'
+
+export const ROOT = resolve(import.meta.dirname, '../..')
+
+export type Document = { readonly path: string; readonly text: string }
+
+export type Fence = { readonly language: string; readonly code: string }
+
+/** Every document of the project, by its path from the top. */
+export function documents(): Document[] {
+  const folders = ['docs', 'bench', 'legacy-monolith', 'extracted-services']
+  const deep = folders.flatMap((folder) => readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true }))
+  return [...readdirSync(ROOT, { withFileTypes: true }), ...deep]
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+    .filter((path) => !path.includes('node_modules'))
+    .map((path) => ({ path, text: read(path) }))
+}
+
+export function read(path: string): string {
+  return readFileSync(join(ROOT, path), 'utf8')
+}
+
+export function fences(text: string): Fence[] {
+  return [...text.matchAll(/^```(\w*)\n([\s\S]*?)^```$/gm)].map(([, language = '', code = '']) => ({ language, code }))
+}
+
+export function withoutFences(text: string): string {
+  return text.replace(/^```[\s\S]*?^```$/gm, '')
+}
+
+/** Heading lines without their marks. */
+export function headings(text: string): string[] {
+  return [...withoutFences(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, title = '']) => title)
+}
+
+/** What is under the heading that holds these words, up to the next heading. */
+export function section(text: string, words: string): string {
+  const lines = text.split('\n')
+  const start = lines.findIndex((line) => /^#{1,6} /.test(line) && line.includes(words))
+  if (start < 0) throw new Error(`no heading holds "${words}"`)
+  let isFenced = false
+  const length = lines.slice(start + 1).findIndex((line) => {
+    if (line.startsWith('```')) isFenced = !isFenced
+    return !isFenced && /^#{1,6} /.test(line)
+  })
+  return lines.slice(start + 1, length < 0 ? undefined : start + 1 + length).join('\n')
+}
+
+/** The rows of the first table under a heading, without its head; cells as they are written. */
+export function table(text: string, words: string): string[][] {
+  const rows = section(text, words)
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+  return rows.slice(2).map((row) =>
+    row
+      .split('|')
+      .slice(1, -1)
+      .map((cell) => cell.trim()),
+  )
+}
+
+/** What a cell has in backticks. */
+export function codes(cell = ''): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code)
+}
+
+/** Where the links of a text lead, in this project. */
+export function relativeLinks(text: string): string[] {
+  return [...withoutFences(text).matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^[a-z]+:/.test(target))
+}
+
+/** The anchors of a text, as GitHub makes them. */
+export function anchors(text: string): string[] {
+  return headings(text).map((title) =>
+    title
+      .replace(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
