@@ -124,7 +124,7 @@ describe('examples', () => {
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       expect(stdout).toContain('is good')
     }
-  })
+  }, 60_000)
 
   it('in JSON parse, and the flags among them are flags', () => {
     const json = examples.filter(({ language }) => language === 'json')
@@ -145,7 +145,7 @@ describe('examples', () => {
       if (args[0] === 'serve') await serves(args)
       else expect(await runStrangler(args, { cwd: ROOT })).toMatchObject({ code: 0, stderr: '' })
     }
-  })
+  }, 60_000)
 })
 
 describe('docs/configuration.md', () => {
