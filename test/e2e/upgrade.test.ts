@@ -414,7 +414,7 @@ describe('what is not a WebSocket handshake', () => {
     ['another version', HANDSHAKE.replace('13', '99'), 'GET /live/1 HTTP/1.1'],
     ['no Connection', HANDSHAKE.replace('Connection: Upgrade\r\n', ''), 'GET /live/1 HTTP/1.1'],
     ['another protocol', HANDSHAKE.replace('websocket', 'telnet'), 'GET /live/1 HTTP/1.1'],
-    ['POST', `${HANDSHAKE}Content-Length: 0\r\n`, 'POST /live/1 HTTP/1.1'],
+    ['POST', HANDSHAKE, 'POST /live/1 HTTP/1.1'],
     ['HTTP/1.0', HANDSHAKE, 'GET /live/1 HTTP/1.0'],
     ['a route without upgrade', HANDSHAKE, 'GET /plain/x HTTP/1.1'],
   ])('is a plain request without Upgrade: %s', async (_what, fields, line) => {
