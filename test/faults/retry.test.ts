@@ -5,6 +5,7 @@ import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
 import { ask } from '../kit/load.ts'
 import { OK, startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
+import { connectRaw } from '../kit/raw.ts'
 import { until } from '../kit/until.ts'
 
 function keptAgent(): http.Agent {
@@ -105,6 +106,15 @@ describe('a connection that is lost after the request was sent', () => {
       attempts: times,
     })
     await expectCalm(gateway)
+  })
+
+  it('a PUT whose body has not begun to arrive is sent once too', async () => {
+    const origin = await startResettingOrigin()
+    const gateway = await startGateway({ legacy: { url: origin.url } })
+    const client = await connectRaw(gateway.port)
+    client.send('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n')
+    expect(await client.receives('requestId')).toMatch(/^HTTP\/1\.1 502 /)
+    expect(origin.requests()).toBe(1)
   })
 
   it('a POST with an Idempotency-Key is sent once as well: whether the upstream honours it is not ours to know', async () => {
