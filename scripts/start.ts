@@ -6,6 +6,7 @@ import { Terminal } from './start/terminal.ts'
 
 /** npm passes a Ctrl-C on that the terminal has sent to us already: twice at once is still one wish. */
 const SAME_WISH_MS = 500
+const PARENT_MS = 500
 
 const terminal = new Terminal(process.env, process.stdout.isTTY === true)
 const running: RunningProgram[] = []
@@ -13,6 +14,7 @@ let stopping: Promise<void> | undefined
 let wishedAt = 0
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stopOnSignal)
+stopWithParent()
 process.on('exit', killAll) // nothing stays behind, whatever happened here
 
 await startAll(wanted())
@@ -79,6 +81,14 @@ async function stopAll(): Promise<void> {
   await Promise.all(stopOf('gateway'))
   await Promise.all([...stopOf('catalog'), ...stopOf('orders')])
   await Promise.all(stopOf('monolith'))
+}
+
+/** npm dies of a SIGTERM without passing it on: whoever started us being gone is the same wish. */
+function stopWithParent(): void {
+  const parent = process.ppid
+  setInterval(() => {
+    if (process.ppid !== parent) void stopOnSignal()
+  }, PARENT_MS).unref()
 }
 
 function killAll(): void {

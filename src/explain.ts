@@ -11,12 +11,16 @@ import type { RequestHead } from './model/request-head.ts'
 import type { RouteMatch, Side } from './model/route.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { decide, flagContext } from './proxy/decide.ts'
+import { refuseEncodedSlash } from './proxy/handle-request.ts'
 import { matchRoute } from './proxy/match-route.ts'
 import { upstreamPath } from './proxy/path.ts'
 import { readHead } from './proxy/read-head.ts'
 import { Refusal } from './proxy/refusal.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 import { quietEvents } from './telemetry/quiet-events.ts'
+
+/** The question makes no sense with this config; the message says why. */
+export class AskedWrongly extends Error {}
 
 /** A request to be explained; at most one of the three ids is looked at, in this order. */
 export type Asked = {
@@ -46,6 +50,8 @@ export type Explained =
       readonly context: { readonly name: string; readonly owner: string } | undefined
       readonly identity: Identity
       readonly flag: FlagTrace | undefined
+      /** Why the flags could not be read; undefined if they could. */
+      readonly flagTrouble: string | undefined
       readonly side: Side
       readonly reason: Reason
       readonly because: string
@@ -58,6 +64,7 @@ export type Explained =
  * address counts as available here.
  *
  * @throws {ConfigError} if the config cannot be used
+ * @throws {AskedWrongly} if the config knows no users, or no sessions, and one is named
  */
 export async function explainRequest(options: Options, asked: Asked): Promise<Explained> {
   const loaded = await loadConfig(options.config)
@@ -68,19 +75,13 @@ export async function explainRequest(options: Options, asked: Asked): Promise<Ex
   try {
     const request = `${asked.method} ${asked.target}`
     const head = headOf(asked, snapshot)
-    if (head instanceof Refusal) {
-      return {
-        kind: 'refused',
-        request,
-        failure: head.failure,
-        status: FAILURES[head.failure].status,
-        detail: head.detail,
-      }
-    }
+    if (head instanceof Refusal) return refused(request, head)
     const identity = identityOf(asked, snapshot)
     const match = matchRoute(head, snapshot)
     const { route } = match
     const decision = decide({ head, route, identity, flags, health: { isAvailable: () => true } })
+    const slash = refuseEncodedSlash(head, match, decision, snapshot)
+    if (slash !== undefined) return refused(request, slash)
     const { context } = route
     return {
       kind: 'decided',
@@ -90,6 +91,7 @@ export async function explainRequest(options: Options, asked: Asked): Promise<Ex
       context: context && { name: context.name, owner: context.owner },
       identity,
       flag: context && flags.trace(context.flag, flagContext(head, identity, context)),
+      flagTrouble: flags.status().trouble,
       side: decision.side,
       reason: decision.reason,
       because: REASONS[decision.reason],
@@ -99,6 +101,10 @@ export async function explainRequest(options: Options, asked: Asked): Promise<Ex
   } finally {
     await flags.stop()
   }
+}
+
+function refused(request: string, { failure, detail }: Refusal): Explained {
+  return { kind: 'refused', request, failure, status: FAILURES[failure].status, detail }
 }
 
 function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): RequestHead | Refusal {
@@ -116,6 +122,13 @@ function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): R
 
 function identityOf({ address, user, session, anonymous }: Asked, snapshot: Snapshot): Identity {
   const shared = { clientAddress: address, secure: false, requestId: '', isNew: false }
+  const { identity } = snapshot
+  if (user !== undefined && identity.user === undefined) {
+    throw new AskedWrongly('the config has no identity.user: the gateway would take no user from a request')
+  }
+  if (session !== undefined && identity.session === undefined) {
+    throw new AskedWrongly('the config has no identity.session: the gateway would take no session from a request')
+  }
   if (user !== undefined) return { ...shared, kind: 'user', key: user }
   if (session !== undefined) return { ...shared, kind: 'session', key: session }
   if (anonymous !== undefined) return { ...shared, kind: 'anonymous', key: anonymous }

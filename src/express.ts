@@ -9,14 +9,17 @@ import type { Registry } from 'prom-client'
 import { compile } from './config/compile.ts'
 import type { RoutesConfig } from './config/define-routes.ts'
 import { checkConfig } from './config/load.ts'
+import type { Mistake } from './config/mistake.ts'
+import type { ValidConfig } from './config/valid-config.ts'
 import { ConfigError, createFlags } from './gateway.ts'
 import type { Decision, Identity } from './model/decision.ts'
+import { FAILURES, type Failure, type Outcome } from './model/outcome.ts'
 import type { RequestHead } from './model/request-head.ts'
 import type { RouteMatch, Upstream } from './model/route.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { createAnonymousIds } from './proxy/anonymous-id.ts'
 import { classifyError } from './proxy/classify-error.ts'
-import { decide } from './proxy/decide.ts'
+import { decide, inTheEnd } from './proxy/decide.ts'
 import { rawHead } from './proxy/handle-request.ts'
 import { asObject, hopByHopOf, isLoop, requestHeaders } from './proxy/headers.ts'
 import { createIdentify, type Identify } from './proxy/identify.ts'
@@ -90,6 +93,8 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
   async function start(): Promise<void> {
     const checked = await checkConfig({ ...routes, legacy: { url: 'http://127.0.0.1' } }, process.cwd())
     if (!checked.ok) throw new ConfigError('routes', checked.mistakes)
+    const idle = withoutEffect(checked.config)
+    if (idle.length > 0) throw new ConfigError('routes', idle)
     const compiled = { ...compile(checked.config), generation: 1 }
     upstreams.apply(compiled)
     await flags.start()
@@ -144,26 +149,26 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
   }
 
   /** Edits the request before http-proxy-middleware sees it, and takes the edits back if the application answers. */
-  function sendAway(sending: Sending): void {
-    const { request, response, next, head, identity, match, decision, address } = sending
+  function sendAway(asked: Sending): void {
+    const { request, response, next, head, identity, match, decision, address } = asked
     const service = (match.route.context as { service: Upstream }).service
     const untouched = { url: request.url, headers: request.headers }
-    const { traceparent } = continueTrace(head.fields.traceparent, random)
-    const added = { head, identity, snapshot: sending.snapshot, viaName, traceparent }
+    const { traceparent, traceId } = continueTrace(head.fields.traceparent, random)
+    const added = { head, identity, snapshot: asked.snapshot, viaName, traceparent }
     const fields = asObject(requestHeaders(added, service, address.authority))
     if (head.body.kind === 'chunked') fields['transfer-encoding'] = 'chunked'
     request.headers = fields
     request.url = upstreamPath(head, match, 'service')
     const live = upstreams.of(service)
-    response.once('finish', () => {
-      if (response.statusCode < 500) upstreams.succeeded(address)
-    })
+    let failure: Failure | undefined
+    let hasFallenBack = false
     const fail = (error: unknown) => {
-      const failure = classifyError(error, response.headersSent)
+      failure = classifyError(error, response.headersSent)
       upstreams.failed(live, address, true, failure)
       if (response.headersSent) {
         request.socket.destroy()
       } else if (decision.fallback && head.body.kind === 'none' && REPEATABLE.has(head.method)) {
+        hasFallenBack = true
         Object.assign(request, untouched)
         next()
       } else {
@@ -171,17 +176,75 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
         endAfterBody(request, response)
       }
     }
-    sent.set(request, { url: address.url, fail })
+    const askedAt = clock.now()
+    const sending: Sent = { url: address.url, fail, headAt: undefined, now: clock.now }
+    sent.set(request, sending)
+    response.once('close', () => {
+      const { headAt } = sending
+      if (!response.writableFinished) failure ??= 'client-gone'
+      if (failure === undefined && response.statusCode < 500) upstreams.succeeded(address)
+      const outcome: Outcome = {
+        status: response.headersSent ? response.statusCode : FAILURES['client-gone'].status,
+        failure: hasFallenBack ? undefined : failure,
+        cause: undefined,
+        answeredBy: headAt === undefined ? undefined : address.answerer,
+        upstreamMs: headAt && headAt - askedAt,
+        upstreamTotalMs: clock.now() - askedAt,
+        requestBytes: 0,
+        responseBytes: 0,
+        attempts: 1,
+        retried: false,
+        fellBack: hasFallenBack ? failure : undefined,
+      }
+      events.requestFinished({
+        arrivedAt: askedAt,
+        finishedAt: clock.now(),
+        head,
+        identity,
+        route: match.route,
+        decision: inTheEnd(decision, outcome),
+        outcome,
+        traceId,
+      })
+    })
     // It reports some failures by event, some by next, some by both: sendAway hears of the first.
     proxyTo(service)(request as never, response as never, (error?: unknown) => failed(request, error))
   }
+}
+
+/** What a route can ask of the gateway at the edge and not of a middleware: said, rather than silently without effect. */
+function withoutEffect({ contexts, services }: ValidConfig): Mistake[] {
+  const message =
+    'has no effect inside an application: leave it out, or put the gateway in front with "strangler serve"'
+  const inRoutes = [...contexts].flatMap(([name, { routes }]) =>
+    routes.flatMap(({ middleware, timeouts, maxBodyBytes, upgrade }, index) => {
+      const set = { middleware: middleware.length > 0, timeouts, maxBodyBytes, upgrade }
+      return Object.entries(set).flatMap(([key, value]) =>
+        value === undefined || value === false
+          ? []
+          : [{ path: `contexts.${name}.routes[${index}].${key}`, found: '', message }],
+      )
+    }),
+  )
+  const inServices = [...services].flatMap(([name, { allowEncodedSlashes }]) =>
+    allowEncodedSlashes ? [{ path: `services.${name}.allowEncodedSlashes`, found: 'true', message }] : [],
+  )
+  return [...inRoutes, ...inServices]
 }
 
 /** The application answers instead only where asking twice changes nothing (docs/adr). */
 const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /** Requests on their way: where to, and what to do if that fails. */
-const sent = new WeakMap<IncomingMessage, { readonly url: string; readonly fail: (error: unknown) => void }>()
+type Sent = {
+  readonly url: string
+  readonly fail: (error: unknown) => void
+  readonly now: () => number
+  /** When the service's response head came. */
+  headAt: number | undefined
+}
+
+const sent = new WeakMap<IncomingMessage, Sent>()
 
 function failed(request: IncomingMessage, error: unknown): void {
   const sending = sent.get(request)
@@ -206,7 +269,9 @@ function proxyTo(service: Upstream): RequestHandler {
       plugins: [
         (server) => {
           server.on('error', (error, request) => failed(request as IncomingMessage, error))
-          server.on('proxyRes', (answer) => {
+          server.on('proxyRes', (answer, request) => {
+            const sending = sent.get(request as IncomingMessage)
+            if (sending !== undefined) sending.headAt = sending.now()
             for (const name of hopByHopOf(answer.headers.connection)) delete answer.headers[name]
           })
         },

@@ -121,6 +121,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     admin = await startAdmin({
       host: options.adminHost,
       port: options.adminPort,
+      allowedHosts: options.adminNames,
       registry: telemetry.registry,
       readiness,
       events,

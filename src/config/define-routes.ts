@@ -83,7 +83,7 @@ export type UpstreamConfig = {
   readonly allowEncodedSlashes?: boolean | undefined
 }
 
-/** An active health check: `GET path` on every address; a 2xx answer in time is a success. */
+/** An active health check: `GET path` on every address; an answer below 400 in time is a success. */
 export type HealthConfig = {
   /** Such as `/healthz`; may have a query. */
   readonly path: string

@@ -1,6 +1,6 @@
 // From a file to a valid config. Whatever is wrong with the file is a mistake in plain words, never an exception.
 import { readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
+import { createRequire, registerHooks } from 'node:module'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { explainLoadError, jsonMistake } from './load-error.ts'
@@ -56,7 +56,7 @@ function readJson(path: string, source: string): Written {
 
 async function readModule(path: string, source: string): Promise<Written> {
   try {
-    const module = await withinTime(importFresh(path))
+    const module = await withinTime(importFresh(path, source))
     if (module === TIMED_OUT) {
       return mistaken(path, `did not finish loading within ${LOADING_MS / 1000} s; remove the await that never ends`)
     }
@@ -69,9 +69,27 @@ async function readModule(path: string, source: string): Promise<Written> {
 }
 
 /** Modules are cached by URL, hence the query; CommonJS modules by path, hence the deletion. */
-async function importFresh(path: string): Promise<Record<string, unknown>> {
+async function importFresh(path: string, source: string): Promise<Record<string, unknown>> {
   delete createRequire(path).cache[path]
-  return import(/* @vite-ignore */ `${pathToFileURL(path).href}?generation=${process.hrtime.bigint()}`)
+  const url = `${pathToFileURL(path).href}?generation=${process.hrtime.bigint()}`
+  const hooks = isWrittenAsModule(source) ? loadAsModule(url, extname(path)) : undefined
+  try {
+    return await import(/* @vite-ignore */ url)
+  } finally {
+    hooks?.deregister()
+  }
+}
+
+/** Whether the file says `import` or `export`, so that it can be nothing but a module. */
+function isWrittenAsModule(source: string): boolean {
+  return /^\s*(?:import\s*[\w{*'"]|export\s)/m.test(source)
+}
+
+/** A package.json with `"type": "commonjs"`, as `npm init` writes it, makes Node read every .ts and .js as CommonJS. */
+function loadAsModule(url: string, extension: string): { readonly deregister: () => void } | undefined {
+  const format = extension === '.ts' ? 'module-typescript' : extension === '.js' ? 'module' : undefined
+  if (format === undefined) return undefined
+  return registerHooks({ load: (of, context, next) => next(of, of === url ? { ...context, format } : context) })
 }
 
 /** `export default`, `module.exports`, or the `exports.default` of a compiler that makes CommonJS. */

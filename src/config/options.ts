@@ -11,6 +11,8 @@ export type Options = {
   readonly port: number
   readonly adminHost: string
   readonly adminPort: number
+  /** Names that the admin port may be asked by, besides addresses and `localhost`. */
+  readonly adminNames: readonly string[]
   /** The embedded flags; not read where `unleash` is given. */
   readonly flags: string
   readonly stateDir: string
@@ -71,6 +73,12 @@ export const OPTIONS = {
     value: 'PORT',
     meaning: 'their port; 0 takes a free one',
     fallback: '8081',
+  },
+  adminNames: {
+    flag: '--admin-names',
+    variable: 'STRANGLER_ADMIN_NAMES',
+    value: 'NAMES',
+    meaning: 'names it may be asked by, besides addresses and localhost; commas between them',
   },
   flags: {
     flag: '--flags',
@@ -150,6 +158,7 @@ export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOp
     port: readPort(say('port'), report),
     adminHost: readHost(say('adminHost'), report),
     adminPort: readPort(say('adminPort'), report),
+    adminNames: readNames(say('adminNames'), report),
     flags: flags.isWritten ? readText(flags, report) : join(dirname(config), 'flags.json'),
     stateDir: readText(say('stateDir'), report),
     accessLog: readText(say('accessLog'), report),
@@ -197,6 +206,20 @@ function readHost({ value, name }: Said, report: Report): string {
     })
   }
   return bare
+}
+
+function readNames({ value, name }: Said, report: Report): string[] {
+  const names = value.split(',').map((one) => one.trim().toLowerCase())
+  const isName = (one: string) => /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(one)
+  if (value === '') return []
+  if (!names.every(isName)) {
+    report({
+      path: name,
+      found: show(value),
+      message: 'must be host names without ports, such as "gateway,gateway.prod"',
+    })
+  }
+  return names
 }
 
 function readPort({ value, name }: Said, report: Report): number {

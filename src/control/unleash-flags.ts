@@ -12,6 +12,8 @@ export type UnleashFlagsOptions = {
   readonly url: string
   readonly token: string
   readonly appName: string
+  /** What constraints on `environment` are compared with; the token decides whose flags are sent. */
+  readonly environment?: string | undefined
   readonly instanceId: string
   readonly refreshMs: number
   /** Of one request; less than a second counts as one. */
@@ -158,6 +160,7 @@ function configOf(options: UnleashFlagsOptions, storageProvider: FlagBackup): Un
   return {
     url: options.url,
     appName: options.appName,
+    ...(options.environment === undefined ? {} : { environment: options.environment }),
     instanceId: options.instanceId,
     refreshInterval: options.refreshMs,
     timeout: Math.max(LEAST_TIMEOUT_MS, options.timeoutMs),

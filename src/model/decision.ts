@@ -10,6 +10,7 @@ export const REASONS = {
   'flag-off': 'the flag is off for this client: legacy',
   'breaker-open': 'the flag is on, but no address of the service is available: legacy',
   'flag-on': 'the flag is on for this client: service',
+  'fell-back': 'the flag is on for this client, but the service could not answer: legacy did',
 } as const satisfies Record<string, string>
 
 export type Reason = keyof typeof REASONS

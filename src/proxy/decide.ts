@@ -1,5 +1,6 @@
 // The product: which side answers a request, and why. It reads like the policy and is pure.
 import type { Decision, FlagContext, Identity, Reason } from '../model/decision.ts'
+import type { Outcome } from '../model/outcome.ts'
 import type { FlagReader, HealthReader } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Context, Route } from '../model/route.ts'
@@ -48,9 +49,16 @@ export function flagContext(head: RequestHead, identity: Identity, context: Cont
 const SERVICE: Decision = { side: 'service', reason: 'flag-on', fallback: true }
 const SERVICE_WITHOUT_FALLBACK: Decision = { side: 'service', reason: 'flag-on', fallback: false }
 
+/** The decision as it came out: a request that fell back was legacy's in the end, and its reason says so. */
+export function inTheEnd(decision: Decision, outcome: Outcome): Decision {
+  return outcome.fellBack === undefined ? decision : FELL_BACK
+}
+
+const FELL_BACK: Decision = { side: 'legacy', reason: 'fell-back', fallback: false }
+
 /** Made once: a decision allocates nothing. */
 const LEGACY = Object.fromEntries(
   (
     ['unowned', 'no-identity', 'flags-stale', 'flag-missing', 'flag-off', 'breaker-open'] as const satisfies Reason[]
   ).map((reason) => [reason, { side: 'legacy', reason, fallback: false }]),
-) as Record<Exclude<Reason, 'flag-on'>, Decision>
+) as Record<Exclude<Reason, 'flag-on' | 'fell-back'>, Decision>

@@ -152,7 +152,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
       this.#fail('overloaded', undefined)
     } else if (taken === 'queued') {
       const queueMs = this.#timeouts?.queueMs ?? (this.#live as LiveUpstream).upstream.timeouts.queueMs
-      this.#queueTimer = setTimeout(onQueueTimeout, queueMs, this)
+      if (queueMs > 0) this.#queueTimer = setTimeout(onQueueTimeout, queueMs, this)
     } else {
       this.#send(taken)
     }
@@ -422,17 +422,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   #sweepClient(elapsedMs: number): void {
     const { limits } = this.#its.snapshot
     const body = this.#body
-    if (
-      body?.isWaitingForClient &&
-      !this.#isAnswered &&
-      (this.#sending ??= new Pace()).isTooSlow(body.bytes, elapsedMs, limits)
-    ) {
-      body.destroy(new RequestBodyError('slow-request'))
+    if (body?.isWaitingForClient && !this.#isAnswered) {
+      this.#sending ??= new Pace()
+      const isTooSlow = this.#sending.isTooSlow(body.bytes, elapsedMs, limits)
+      if (isTooSlow) body.destroy(new RequestBodyError('slow-request'))
     }
     const { request, response } = this.#its
     if (this.#isBlocked || (this.#isAnswered && response.writableLength > 0)) {
       const read = this.#responseBytes - response.writableLength
-      if ((this.#reading ??= new Pace()).isTooSlow(read, elapsedMs, limits)) request.socket.destroy()
+      this.#reading ??= new Pace()
+      if (this.#reading.isTooSlow(read, elapsedMs, limits)) request.socket.destroy()
     }
   }
 

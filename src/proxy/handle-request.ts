@@ -11,7 +11,7 @@ import type { Events } from '../telemetry/events.ts'
 import { continueTrace } from '../telemetry/trace.ts'
 import type { AnonymousIds } from './anonymous-id.ts'
 import { answerOptions, isForUs } from './answer-options.ts'
-import { decide } from './decide.ts'
+import { decide, inTheEnd } from './decide.ts'
 import type { Exchange, Forwarding } from './forward.ts'
 import { isLoop } from './headers.ts'
 import type { Identify } from './identify.ts'
@@ -54,7 +54,10 @@ export function createHandleRequest(plane: Plane) {
     if (head instanceof Refusal) return refuse(plane, request, response, head, arrivedAt)
     // Not switched: but Node has dropped what followed in the same packet, so nothing further can be read rightly.
     if (head.fields.upgrade !== undefined) response.shouldKeepAlive = false
-    if (isForUs(head)) return answerOptions(request, response)
+    if (isForUs(head)) {
+      answerOptions(request, response)
+      return plane.events.requestAnswered({ arrivedAt, finishedAt: plane.now(), head, by: 'options', status: 200 })
+    }
     if (isLoop(head.fields.via, plane.viaName)) {
       return refuse(plane, request, response, new Refusal('loop', 'our own name in Via'), arrivedAt)
     }
@@ -63,14 +66,27 @@ export function createHandleRequest(plane: Plane) {
     const match = matchRoute(head, snapshot)
     const { route } = match
     const { trustsProxy } = snapshot
-    if (route.middleware.length > 0 && !(await runMiddleware(route, request, response, trustsProxy))) return
+    if (route.middleware.length > 0 && !(await runMiddleware(route, request, response, trustsProxy))) {
+      const { statusCode: status } = response
+      const finishedAt = plane.now()
+      return plane.events.requestAnswered({ arrivedAt, finishedAt, head, by: 'middleware', status, identity, route })
+    }
     const decision = decide({ head, route, identity, flags: plane.flags, health: plane.upstreams })
     const slash = refuseEncodedSlash(head, match, decision, snapshot)
     if (slash !== undefined) return refuse(plane, request, response, slash, arrivedAt)
 
-    const traceparent = continueTrace(head.fields.traceparent, plane.random).traceparent
+    const { traceparent, traceId } = continueTrace(head.fields.traceparent, plane.random)
     const outcome = await plane.forward({ request, response, head, identity, match, decision, snapshot, traceparent })
-    plane.events.requestFinished({ arrivedAt, finishedAt: plane.now(), head, identity, route, decision, outcome })
+    plane.events.requestFinished({
+      arrivedAt,
+      finishedAt: plane.now(),
+      head,
+      identity,
+      route,
+      decision: inTheEnd(decision, outcome),
+      outcome,
+      traceId,
+    })
   }
 }
 

@@ -2,7 +2,7 @@
 // 2 to 3 µs, and this is on every request's path.
 import type { Answerer } from '../model/outcome.ts'
 import type { Route } from '../model/route.ts'
-import type { RefusalFacts, RequestFacts } from './events.ts'
+import type { AnswerFacts, RefusalFacts, RequestFacts } from './events.ts'
 import { maskTarget } from './mask-target.ts'
 import { quote } from './printable.ts'
 import { parseTraceparent } from './trace.ts'
@@ -36,6 +36,18 @@ export function requestFields(facts: RequestFacts, time: number): string {
   line += `,"requestBytes":${outcome.requestBytes},"responseBytes":${outcome.responseBytes}`
   if (userAgent !== undefined) line += `,"userAgent":${text(userAgent, LONGEST.userAgent)}`
   return `${line},"identity":"${identity.kind}"`
+}
+
+/** The fields of a request that the gateway or a middleware answered. */
+export function answerFields(facts: AnswerFacts, time: number): string {
+  const { head, identity, route, by, status } = facts
+  let line = `,"time":${time}`
+  if (identity !== undefined) line += `,"requestId":${text(identity.requestId, LONGEST.requestId)}`
+  line += `,"client":${quote(identity?.clientAddress ?? head.peerAddress)}`
+  line += `,"method":${text(head.method, LONGEST.method)}`
+  line += `,"path":${text(maskTarget(head.path, head.query), LONGEST.target)},"status":${status}`
+  if (route !== undefined) line += routeFields(route)
+  return `${line},"answeredBy":"${by}","durationMs":${milliseconds(facts.finishedAt - facts.arrivedAt)}`
 }
 
 /** What is the same for every request of a route, laid out once. */

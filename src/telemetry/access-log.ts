@@ -3,13 +3,14 @@ import { pino } from 'pino'
 import { isColorSupported, prettyFactory } from 'pino-pretty'
 import { FAILURES } from '../model/outcome.ts'
 import type { Clock } from '../model/ports.ts'
-import { refusalFields, requestFields } from './access-line.ts'
-import type { RefusalFacts, RequestFacts } from './events.ts'
+import { answerFields, refusalFields, requestFields } from './access-line.ts'
+import type { AnswerFacts, RefusalFacts, RequestFacts } from './events.ts'
 import type { LineFile } from './line-file.ts'
 import { parsePrintable } from './log.ts'
 
 export type AccessLog = {
   readonly request: (facts: RequestFacts) => void
+  readonly answer: (facts: AnswerFacts) => void
   readonly refusal: (facts: RefusalFacts) => void
 }
 
@@ -31,6 +32,10 @@ export function createAccessLog(to: LineFile, clock: Clock, pretty: boolean): Ac
       const { failure } = facts.outcome
       if (failure !== undefined && FAILURES[failure].blame !== 'client') log.warn(NOTHING_MORE)
       else log.info(NOTHING_MORE)
+    },
+    answer(facts) {
+      fields = answerFields(facts, clock.wallTime())
+      log.info(NOTHING_MORE)
     },
     refusal(facts) {
       fields = refusalFields(facts, FAILURES[facts.failure].status, clock.wallTime())

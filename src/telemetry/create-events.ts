@@ -27,6 +27,10 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
       if (facts.decision.reason === 'flag-missing') flagMissing(facts.route.context)
       accessLog?.request(facts)
     },
+    requestAnswered(facts) {
+      metrics.requestAnswered(facts.by)
+      accessLog?.answer(facts)
+    },
     requestRefused(facts) {
       metrics.requestRefused(facts.failure)
       accessLog?.refusal(facts)

@@ -32,6 +32,17 @@ export type RefusalFacts = {
   readonly detail: string | undefined
 }
 
+/** A request that went nowhere because the gateway, or a middleware of its route, answered it. */
+export type AnswerFacts = {
+  readonly arrivedAt: number
+  readonly finishedAt: number
+  readonly head: RequestHead
+  readonly by: 'middleware' | 'options'
+  readonly status: number
+  readonly identity?: Identity
+  readonly route?: Route
+}
+
 export type UpgradeFacts = RequestFacts & {
   /** Bytes from the client and to the client after the switch. */
   readonly bytesIn: number
@@ -41,6 +52,7 @@ export type UpgradeFacts = RequestFacts & {
 export type Events = {
   /** Also tells of a flag that the authority does not know: counted each time, logged once until it is known again. */
   readonly requestFinished: (facts: RequestFacts) => void
+  readonly requestAnswered: (facts: AnswerFacts) => void
   readonly requestRefused: (facts: RefusalFacts) => void
   /** A tunnel was opened (101 was sent): counted as a request. An upgrade that was refused is `requestFinished`. */
   readonly upgradeOpened: (facts: RequestFacts) => void

@@ -2,7 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Failure } from '../model/outcome.ts'
-import type { RequestFacts } from './events.ts'
+import type { AnswerFacts, RequestFacts } from './events.ts'
 import { expose, type Sample } from './exposition.ts'
 import { FAILURE_AT, FAILURE_NAMES, RequestTally, SIDES } from './request-tally.ts'
 
@@ -78,6 +78,8 @@ export function createMetrics({ readings, linesLost }: { readings: () => Reading
       if (outcome.retried) tally.retries[side]!++
     },
 
+    requestAnswered: (by: AnswerFacts['by']) => rare.answered.inc({ by }),
+
     requestRefused(failure: Failure): void {
       refusals[FAILURE_AT.get(failure)!]!++
     },
@@ -128,6 +130,12 @@ function rareEvents(registry: Registry) {
     upgradesOpen: new Gauge({
       name: 'strangler_upgrades_open',
       help: 'Switched connections that are open now.',
+      registers,
+    }),
+    answered: new Counter({
+      name: 'strangler_answered_here_total',
+      help: 'Requests that the gateway (OPTIONS) or a middleware of their route answered, so that neither side was asked.',
+      labelNames: ['by'],
       registers,
     }),
     flagReads: new Counter({

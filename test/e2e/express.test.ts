@@ -141,3 +141,51 @@ describe('strangler() in an Express application', () => {
     expect(await answer.json()).toMatchObject({ side: 'service', path: '/products' })
   })
 })
+
+describe('what a middleware cannot keep', () => {
+  it('is a mistake of the map, each named', async () => {
+    const gate = strangler(
+      {
+        services: { orders: { url: 'http://127.0.0.1:1', allowEncodedSlashes: true } },
+        contexts: {
+          orders: {
+            owner: 'x',
+            service: 'orders',
+            flag: 'f',
+            routes: [
+              { path: '/live', upgrade: true },
+              { path: '/slow', timeouts: { headersMs: 1000 }, maxBodyBytes: 10 },
+            ],
+          },
+        },
+      },
+      { logLevel: 'silent' },
+    )
+    onTestFinished(() => gate.close())
+    await expect(gate.ready).rejects.toMatchObject({
+      mistakes: [
+        { path: 'contexts.orders.routes[0].upgrade' },
+        { path: 'contexts.orders.routes[1].timeouts' },
+        { path: 'contexts.orders.routes[1].maxBodyBytes' },
+        { path: 'services.orders.allowEncodedSlashes' },
+      ],
+    })
+  })
+})
+
+describe('the metrics of an embedded gateway', () => {
+  it('count what was sent away, and what fell back', async () => {
+    const service = await startNamedOrigin('service')
+    const app = await startApplication(catalog(service.url), { 'migrate-catalog': 100 })
+    await request(app).get('/products').set('cookie', 'sid=a')
+    const metrics = async () => (await request(app).get('/metrics')).text
+    expect(await metrics()).toContain(
+      'strangler_requests_total{context="catalog",side="service",reason="flag-on",method="GET",status_class="2xx"} 1',
+    )
+    const without = await startApplication(catalog(`http://127.0.0.1:${await freePort()}`), { 'migrate-catalog': 100 })
+    await request(without).get('/products').set('cookie', 'sid=a')
+    expect((await request(without).get('/metrics')).text).toContain(
+      'strangler_requests_total{context="catalog",side="legacy",reason="fell-back",method="GET",status_class="2xx"} 1',
+    )
+  })
+})

@@ -112,7 +112,7 @@ describe('a connection that is lost after the request was sent', () => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)
-    client.send('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n')
+    client.send('PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n')
     expect(await client.receives('requestId')).toMatch(/^HTTP\/1\.1 502 /)
     expect(origin.requests()).toBe(1)
   })

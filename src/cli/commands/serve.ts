@@ -22,7 +22,7 @@ reported and the last good one stays.
 
 Signals: SIGTERM drains (/readyz fails, then the listener closes, then what is in flight finishes) and
 exits 0; SIGINT does so without waiting for a load balancer; a second one of either exits at once;
-SIGHUP opens the log files anew.
+SIGHUP opens the access log anew, after it was rotated.
 `,
   run: async (args) => {
     const { values } = parse(args, argumentsFor(FLAGGED), 0)
