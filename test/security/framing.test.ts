@@ -246,8 +246,9 @@ describe('pipelines and bodies where none is expected', () => {
     client.send('\x00\x00\x00garbage\r\n\r\n')
     await knock(slow.gateway)
     respond()
-    const statuses = (await client.closes()).match(/HTTP\/1\.1 \d+/g)
-    expect(statuses).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400'])
+    const text = await client.closes()
+    expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 400'])
+    expect(text).toContain('\r\n\r\nokHTTP/1.1 400')
     expect(slow.origin.heads().filter((head) => !head.includes('/knock'))).toHaveLength(1)
   })
 
