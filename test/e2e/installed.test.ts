@@ -69,7 +69,7 @@ describe('the packed gateway', () => {
       stderr: '',
     })
     expect(await runStrangler(['check', '--config', 'commonjs.cjs'], at)).toMatchObject({ code: 0, stderr: '' })
-    const { stdout } = await runStrangler(['explain', 'GET', '/products', '--user', '7'], at)
+    const { stdout } = await runStrangler(['explain', 'GET', '/products', '--session', '7'], at)
     expect(stdout).toMatch(/reason +flag-on/)
   })
 

@@ -42,11 +42,13 @@ describe('a service that cannot be reached', () => {
     expect(await ask({ port, path: '/products', method: 'POST', body })).toMatchObject({ status: 200, body: 'legacy' })
     expect(legacy.bodies).toEqual(['', body])
     expect(await gateway.metric('strangler_fallbacks_total{context="catalog",failure="connect-refused"}')).toBe(2)
+    const labels = 'context="catalog",side="legacy",reason="fell-back",method="POST",status_class="2xx"'
+    expect(await gateway.metric(`strangler_requests_total{${labels}}`)).toBe(1)
     const line = await gateway.accessLine(({ method }) => method === 'POST')
     expect(line).toMatchObject({
       status: 200,
-      side: 'service',
-      reason: 'flag-on',
+      side: 'legacy',
+      reason: 'fell-back',
       upstream: 'legacy',
       fellBack: 'connect-refused',
       attempts: 2,

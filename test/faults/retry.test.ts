@@ -108,7 +108,7 @@ describe('a connection that is lost after the request was sent', () => {
     await expectCalm(gateway)
   })
 
-  it('a PUT whose body has not begun to arrive is sent once too', async () => {
+  it('a PUT whose body waits for the upstream’s word is sent once too', async () => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)
