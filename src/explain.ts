@@ -19,9 +19,6 @@ import { Refusal } from './proxy/refusal.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 import { quietEvents } from './telemetry/quiet-events.ts'
 
-/** The question makes no sense with this config; the message says why. */
-export class AskedWrongly extends Error {}
-
 /** A request to be explained; at most one of the three ids is looked at, in this order. */
 export type Asked = {
   readonly method: string
@@ -49,6 +46,8 @@ export type Explained =
       readonly route: string
       readonly context: { readonly name: string; readonly owner: string } | undefined
       readonly identity: Identity
+      /** What keeps a request from having this identity; undefined if nothing does. */
+      readonly identityTrouble: string | undefined
       readonly flag: FlagTrace | undefined
       /** Why the flags could not be read; undefined if they could. */
       readonly flagTrouble: string | undefined
@@ -64,7 +63,6 @@ export type Explained =
  * address counts as available here.
  *
  * @throws {ConfigError} if the config cannot be used
- * @throws {AskedWrongly} if the config knows no users, or no sessions, and one is named
  */
 export async function explainRequest(options: Options, asked: Asked): Promise<Explained> {
   const loaded = await loadConfig(options.config)
@@ -90,6 +88,7 @@ export async function explainRequest(options: Options, asked: Asked): Promise<Ex
       route: route.pattern,
       context: context && { name: context.name, owner: context.owner },
       identity,
+      identityTrouble: identityTrouble(asked, snapshot),
       flag: context && flags.trace(context.flag, flagContext(head, identity, context)),
       flagTrouble: flags.status().trouble,
       side: decision.side,
@@ -122,13 +121,6 @@ function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): R
 
 function identityOf({ address, user, session, anonymous }: Asked, snapshot: Snapshot): Identity {
   const shared = { clientAddress: address, secure: false, requestId: '', isNew: false }
-  const { identity } = snapshot
-  if (user !== undefined && identity.user === undefined) {
-    throw new AskedWrongly('the config has no identity.user: the gateway would take no user from a request')
-  }
-  if (session !== undefined && identity.session === undefined) {
-    throw new AskedWrongly('the config has no identity.session: the gateway would take no session from a request')
-  }
   if (user !== undefined) return { ...shared, kind: 'user', key: user }
   if (session !== undefined) return { ...shared, kind: 'session', key: session }
   if (anonymous !== undefined) return { ...shared, kind: 'anonymous', key: anonymous }
@@ -140,6 +132,14 @@ function identityOf({ address, user, session, anonymous }: Asked, snapshot: Snap
     case 'cookie':
       return { ...shared, kind: 'anonymous', key: systemRandom().hex(16), isNew: true }
   }
+}
+
+function identityTrouble({ user, session }: Asked, { identity }: Snapshot): string | undefined {
+  if (user !== undefined && identity.user === undefined) return 'no request has a user: the config has no identity.user'
+  if (session !== undefined && identity.session === undefined) {
+    return 'no request has a session: the config has no identity.session'
+  }
+  return undefined
 }
 
 function urlOf(head: RequestHead, match: RouteMatch, side: Side, snapshot: Snapshot): string {

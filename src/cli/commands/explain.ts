@@ -1,6 +1,6 @@
 // `strangler explain`: why a request would go where it goes, from the config and the flags as they are now.
 import { format } from '../../config/mistake.ts'
-import { AskedWrongly, type Explained, explainRequest } from '../../explain.ts'
+import { type Explained, explainRequest } from '../../explain.ts'
 import { ConfigError } from '../../gateway.ts'
 import type { Command } from '../main.ts'
 import { argumentsFor, describe, readOptions } from '../options.ts'
@@ -58,7 +58,6 @@ request would be refused or the config cannot be used.
       process.stdout.write(json ? `${JSON.stringify(explained, undefined, 2)}\n` : print(explained))
       return explained.kind === 'refused' ? 1 : 0
     } catch (error) {
-      if (error instanceof AskedWrongly) throw new UsageError(error.message)
       if (!(error instanceof ConfigError)) throw error
       process.stderr.write(`strangler explain: ${error.message}\n${format(error.mistakes)}\n`)
       return 1
@@ -82,6 +81,7 @@ function print(explained: Explained): string {
         ? 'none'
         : `${identity.kind} ${identity.key}${identity.isNew ? ' (made for this request)' : ''}`,
     ])
+    if (explained.identityTrouble !== undefined) rows.push(['', explained.identityTrouble])
     if (explained.flagTrouble !== undefined) rows.push(['flags', explained.flagTrouble])
     if (flag !== undefined) rows.push(['flag', `${flag.flag}: ${flag.answer}`], ...strategies(flag))
     rows.push(['side', `${side} → ${url}`])
