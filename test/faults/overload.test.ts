@@ -74,10 +74,10 @@ describe('a service that hangs (F7)', () => {
     const [first] = await Promise.all(held.slice(0, 8))
     expect(first?.status).toBe(504)
     expect(first?.tookMs).toBeGreaterThan(950)
-    expect(first?.tookMs).toBeLessThan(1150)
+    expect(first?.tookMs).toBeLessThan(1250)
     const { failed, answers } = await during.stop()
     expect(failed).toEqual([])
-    expect(p99(answers)).toBeLessThan(Math.max(30, 2 * p99(quiet.answers)))
+    expect(p99(answers)).toBeLessThan(Math.max(100, 2 * p99(quiet.answers)))
 
     service.signal('SIGCONT')
     await Promise.all(held)
@@ -150,7 +150,7 @@ describe('four times the load that the upstream can take (F8)', () => {
     }
     expect(over.answers.length).toBeGreaterThan(served(over.answers).length)
     expect(over.perSecond).toBeGreaterThan(0.8 * peak.perSecond)
-    expect(p99(served(over.answers))).toBeLessThan(300)
+    expect(p99(served(over.answers))).toBeLessThan(500)
     expect(await gateway.memory()).toBeLessThan(memory + 64 * 1_048_576)
     const after = startLoad(8, () => ({ port: gateway.port }), 0)
     await until(() => after.answers.length > 100)
