@@ -46,6 +46,8 @@ export type ForwardDependencies = {
 const LINGER_MS = 2000
 /** Below this a copy costs less than a second buffer in the system call. */
 const SMALL_BODY_BYTES = 4096
+/** From here on a piece of a body is worth a system call of its own. */
+const LARGE_CHUNK_BYTES = 16 * 1024
 /** Informational responses per request; a server that never stops sending them is cut (F17). */
 const MOST_INFORMATIONAL = 32
 
@@ -257,17 +259,22 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    // undici runs its parser over nothing when it resumes; written on, that is a system call that sends nothing.
+    if (chunk.length === 0) return
     const { response } = this.#its
     const isSmall = !this.#hasBody && chunk.length <= SMALL_BODY_BYTES
     this.#hasBody = true
     this.#responseBytes += chunk.length
     spent(chunk.length)
     // As latin1 text, which is one byte a character, Node sends head and body as one string in one write.
-    if (!(isSmall ? response.write(chunk.toString('latin1'), 'latin1') : response.write(chunk))) {
-      if (response.listenerCount('drain') === 0) response.on('drain', onDrain)
-      this.#isBlocked = true
-      controller.pause()
-    }
+    const isTaken = isSmall ? response.write(chunk.toString('latin1'), 'latin1') : response.write(chunk)
+    // Node keeps what is written until the end of the turn. A large piece goes at once, and where the system took all of
+    // it there is nothing to wait for.
+    if (chunk.length >= LARGE_CHUNK_BYTES) response.socket?.uncork()
+    if (isTaken || response.writableLength === 0) return
+    if (response.listenerCount('drain') === 0) response.on('drain', onDrain)
+    this.#isBlocked = true
+    controller.pause()
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
@@ -385,6 +392,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   // ---- the client's side ----
 
   onDrain(): void {
+    if (!this.#isBlocked) return
     this.#isBlocked = false
     this.#controller?.resume()
   }
