@@ -1,5 +1,5 @@
 // Looks at every exchange again and again: the one clock behind all timeouts of the data plane.
-import type { Exchange } from './forward.ts'
+import type { Exchange } from './exchange.ts'
 
 /** How exact timeouts are, in milliseconds. */
 const SWEEP_MS = 50
