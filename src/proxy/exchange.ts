@@ -432,11 +432,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     else if (this.#client !== undefined) (this.#address as Address).connections.giveUp(this.#client, why)
   }
 
-  /** Ends the exchange at the drain limit, whatever is left of it. */
-  cut(): void {
-    this.#its.request.socket.destroy()
-  }
-
   // ---- bookkeeping ----
 
   #passInformational(controller: Dispatcher.DispatchController, status: number, list: string[]): void {

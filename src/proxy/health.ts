@@ -18,10 +18,6 @@ export class AddressHealth {
     return !this.#isProbedUnhealthy && now >= this.#ejectedUntil
   }
 
-  get isEjected(): boolean {
-    return this.#ejectedUntil > 0
-  }
-
   /** The verdict of the active checks; a passing check ends an ejection, as in Envoy. */
   probed(isHealthy: boolean): void {
     this.#isProbedUnhealthy = !isHealthy

@@ -38,7 +38,7 @@ const MOST_WAITING = 16 * 1024 * 1024
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 const MODE = 0o640
 
-export function lineFile({ to, batchBytes = 64 * 1024, onTrouble = () => {} }: LineFileOptions): LineFile {
+export function lineFile({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: LineFileOptions): LineFile {
   const path = typeof to === 'string' ? to : undefined
   let descriptor = typeof to === 'number' ? to : undefined
   let waiting = new GatheredLines(2 * batchBytes)
