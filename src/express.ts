@@ -22,6 +22,7 @@ import { classifyError } from './proxy/classify-error.ts'
 import { decide, inTheEnd } from './proxy/decide.ts'
 import { rawHead } from './proxy/handle-request.ts'
 import { asObject, hopByHopOf, isLoop, requestHeaders } from './proxy/headers.ts'
+import { blamesTarget } from './proxy/health.ts'
 import { createIdentify, type Identify } from './proxy/identify.ts'
 import { matchRoute } from './proxy/match-route.ts'
 import { upstreamPath } from './proxy/path.ts'
@@ -124,22 +125,29 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const match = matchRoute(head, snapshot)
     const { context } = match.route
     if (context === undefined) return next()
-    if (identity.isNew) response.appendHeader('Set-Cookie', anonymousIds.setCookie(identity.key, identity.secure))
     const decision = decide({ head, route: match.route, identity, flags, health: upstreams })
-    if (decision.side === 'legacy') return next()
+    const cookie = identity.isNew ? anonymousIds.setCookie(identity.key, identity.secure) : undefined
+    const stay = () => {
+      if (cookie !== undefined) response.appendHeader('Set-Cookie', cookie)
+      return next()
+    }
+    if (decision.side === 'legacy') return stay()
     const live = upstreams.of(context.service)
     const address = upstreams.pick(live)
-    if (address === undefined) return next()
+    if (address === undefined) return stay()
     if (request.readableDidRead) {
       return next(new Error('strangler() must be mounted before any body parser: the body was read already'))
     }
-    return sendAway({ request, response, next, head, identity, match, decision, address, snapshot })
+    return sendAway({ request, response, next: stay, cookie, head, identity, match, decision, address, snapshot })
   }
 
   type Sending = {
     readonly request: IncomingMessage
     readonly response: ServerResponse
-    readonly next: (error?: unknown) => void
+    /** Leaves the request to the application after all. */
+    readonly next: () => void
+    /** The new client's own id, to be added to whatever cookies the service sets. */
+    readonly cookie: string | undefined
     readonly head: RequestHead
     readonly identity: Identity
     readonly match: RouteMatch
@@ -164,7 +172,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     let hasFallenBack = false
     const fail = (error: unknown) => {
       failure = classifyError(error, response.headersSent)
-      upstreams.failed(live, address, true, failure)
+      if (blamesTarget(failure)) upstreams.failed(live, address, true, failure)
       if (response.headersSent) {
         request.socket.destroy()
       } else if (decision.fallback && head.body.kind === 'none' && REPEATABLE.has(head.method)) {
@@ -177,7 +185,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
       }
     }
     const askedAt = clock.now()
-    const sending: Sent = { url: address.url, fail, headAt: undefined, now: clock.now }
+    const sending: Sent = { url: address.url, fail, cookie: asked.cookie, headAt: undefined, now: clock.now }
     sent.set(request, sending)
     response.once('close', () => {
       const { headAt } = sending
@@ -239,6 +247,7 @@ const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS'])
 type Sent = {
   readonly url: string
   readonly fail: (error: unknown) => void
+  readonly cookie: string | undefined
   readonly now: () => number
   /** When the service's response head came. */
   headAt: number | undefined
@@ -272,6 +281,9 @@ function proxyTo(service: Upstream): RequestHandler {
           server.on('proxyRes', (answer, request) => {
             const sending = sent.get(request as IncomingMessage)
             if (sending !== undefined) sending.headAt = sending.now()
+            if (sending?.cookie !== undefined) {
+              answer.headers['set-cookie'] = [...(answer.headers['set-cookie'] ?? []), sending.cookie]
+            }
             for (const name of hopByHopOf(answer.headers.connection)) delete answer.headers[name]
           })
         },

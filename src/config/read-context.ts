@@ -44,6 +44,11 @@ function readRoute(written: unknown, path: string, report: Report): ValidRoute {
   const fields = readFields(written, path, ROUTE, report, '{ path: "/products/:id" }, or a text')
   const pattern = fields.path === undefined ? undefined : readPathOnly(fields.path, at(path, 'path'), report)
   const timeouts: Partial<Timeouts> | undefined = readTimeouts(fields.timeouts, at(path, 'timeouts'), report)
+  if (fields.upgrade && fields.middleware !== undefined) {
+    const message =
+      'middleware needs a response and an upgrade has none, so it would not run for WebSockets; give them routes of their own'
+    report({ path: at(path, 'middleware'), found: '', message })
+  }
   if (fields.upgrade && fields.methods?.some((method) => method !== 'GET')) {
     const found = show(fields.methods.join(', '))
     const message =

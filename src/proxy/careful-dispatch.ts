@@ -56,6 +56,19 @@ export function dispatchCarefully(
     })
   })
   outgoing.once('error', fail)
+  outgoing.once('upgrade', (_answer, socket) => {
+    socket.destroy()
+    fail(Object.assign(new Error('a switch nobody asked for'), { code: 'HPE_SWITCH' }))
+  })
+  /** As undici does it: what a handler throws ends the request, and not the process. */
+  const guarded = (handle: () => void) => {
+    try {
+      handle()
+    } catch (error) {
+      fail(error as Error)
+      outgoing.destroy()
+    }
+  }
   body.once('error', (error) => {
     fail(error)
     outgoing.destroy()
@@ -82,21 +95,20 @@ export function dispatchCarefully(
   outgoing.on('information', (info) => {
     if (info.statusCode === 100) return
     controller.rawHeaders = info.rawHeaders
-    handler.onResponseStart?.(controller, info.statusCode, info.headers, info.statusMessage)
+    guarded(() => handler.onResponseStart?.(controller, info.statusCode, info.headers, info.statusMessage))
   })
   outgoing.once('response', (incoming) => {
     controller.paces(incoming)
     controller.rawHeaders = incoming.rawHeaders
-    handler.onResponseStart?.(controller, incoming.statusCode ?? 502, incoming.headers, incoming.statusMessage)
-    incoming.on('data', (chunk: Buffer) => {
-      handler.onResponseData?.(controller, chunk)
-    })
+    const { statusCode = 502, headers, statusMessage } = incoming
+    guarded(() => handler.onResponseStart?.(controller, statusCode, headers, statusMessage))
+    incoming.on('data', (chunk: Buffer) => guarded(() => handler.onResponseData?.(controller, chunk)))
     incoming.once('error', fail)
     incoming.once('end', () => {
       if (isDone) return
       isDone = true
       controller.rawTrailers = incoming.rawTrailers
-      handler.onResponseEnd?.(controller, incoming.trailers)
+      guarded(() => handler.onResponseEnd?.(controller, incoming.trailers))
       outgoing.destroy()
     })
     incoming.once('close', () => {

@@ -51,6 +51,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   #hasHead = false
   #hasBody = false
   #endsWithConnection = false
+  /** On a connection of its own, beside the one that it holds a place with. */
+  #isCareful = false
   #isAnswered = false
   #isOver = false
   #failure: Failure | undefined = undefined
@@ -139,6 +141,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     this.#client = client
     this.#controller = undefined
     this.#wasSent = false
+    this.#isCareful = false
     this.#silentMs = 0
     this.#attempts++
     this.#askedAt = this.#use.now()
@@ -166,6 +169,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
         body: this.#body,
         userHeader,
       }
+      this.#isCareful = true
       this.#controller = dispatchCarefully(careful, this)
     } else {
       client.dispatch(options, this)
@@ -192,8 +196,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     const mayHaveChunks = head.minorVersion === 1 && head.method !== 'HEAD'
     const { list, hasRequestId, hasUnknownCoding, endsWithConnection } = responseHeaders(raw, status, mayHaveChunks)
     this.#endsWithConnection = endsWithConnection
-    if (hasUnknownCoding || status === 101) {
-      controller.abort(new ResponseError(status === 101 ? 'a switch nobody asked for' : 'unknown transfer coding'))
+    if (hasUnknownCoding || status === 101 || status < 100 || status > 999) {
+      controller.abort(new ResponseError(hasUnknownCoding ? 'unknown transfer coding' : `status ${status}`))
       return
     }
     if (status < 200) {
@@ -242,7 +246,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   onResponseEnd(controller: Dispatcher.DispatchController): void {
     const { response } = this.#its
     const client = this.#client
-    if (this.#endsWithConnection && client !== undefined && this.#address?.connections.isBroken(client)) {
+    if (this.#endsWithConnection && !this.#isCareful && client && this.#address?.connections.isBroken(client)) {
       this.onResponseError(controller, new ResponseError('reset'))
       return
     }
@@ -267,9 +271,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     }
     const failure = classifyError(error, this.#wasSent)
     if (this.#hasHead) {
-      this.#judge('response-broken', 0)
+      const told = FAILURES[failure].blame === 'client' ? failure : 'response-broken'
+      this.#judge(told, 0)
       this.#release()
-      this.#break(failure === 'client-gone' || failure === 'slow-request' ? failure : 'response-broken', error)
+      this.#break(told, error)
     } else {
       this.#recover(failure, error)
     }
@@ -441,7 +446,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
       return
     }
     if (head.minorVersion === 0 || typeof response.writeInformation !== 'function') return
-    response.writeInformation(status, list)
+    try {
+      response.writeInformation(status, list)
+    } catch (error) {
+      controller.abort(error as Error)
+    }
   }
 
   #judge(failure: Failure | undefined, status: number): void {
@@ -451,6 +460,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
       if (failure === undefined) this.#use.upstreams.succeeded(address)
       return
     }
+    // A request that has not arrived whole can be made to fail by whoever sends it: a body that dawdles until the upstream
+    // gives up, or never comes. Only the upstream's not being there is held against it then.
+    if (failure !== undefined && !FAILURES[failure].nothingSent && !this.#its.request.complete) return
     const live = this.#live as LiveUpstream
     this.#use.upstreams.failed(live, address, failure !== undefined, failure ?? `status ${status}`)
   }

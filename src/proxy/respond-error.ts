@@ -53,7 +53,10 @@ export function endAfterBody(request: IncomingMessage, response: ServerResponse)
     response.end()
     return
   }
-  const timer = setTimeout(() => response.end(), LINGER_MS)
+  const timer = setTimeout(() => {
+    response.end()
+    if (!request.complete) request.socket.destroySoon()
+  }, LINGER_MS)
   const end = () => {
     clearTimeout(timer)
     response.end()

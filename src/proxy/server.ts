@@ -57,6 +57,8 @@ export async function startServer(plane: Plane, at: { host: string; port: number
   server.on('checkExpectation', handle)
   server.on('upgrade', upgrades.handle)
   server.on('connect', (_request: IncomingMessage, socket: Duplex) => {
+    // Node takes its own listener away from a socket that it hands over: a reset would end the process.
+    socket.on('error', () => socket.destroy())
     afterAnswers(socket as Socket, () => turnAway(plane, socket as Socket, 'method-refused', 'CONNECT'))
   })
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Duplex) => {
@@ -101,6 +103,10 @@ function guard(plane: Plane, handle: (request: IncomingMessage, response: Server
   return (request: IncomingMessage, response: ServerResponse): void => {
     // Pipelined behind a refused request; the answer to that one closes the connection.
     if (isTurnedAway(request.socket)) return
+    inTurn(request, response, () => serve(request, response))
+  }
+
+  function serve(request: IncomingMessage, response: ServerResponse): void {
     // RFC 9112 section 9.3: no proxy keeps a connection to an HTTP/1.0 client, whatever the client asks for.
     if (request.httpVersionMinor === 0) response.shouldKeepAlive = false
     handle(request, response).catch((error: unknown) => {
@@ -113,6 +119,38 @@ function guard(plane: Plane, handle: (request: IncomingMessage, response: Server
       }
     })
   }
+}
+
+/** On the socket: the last answer begun on the connection, and how many requests wait behind it. */
+const LAST = Symbol('last')
+const WAITING = Symbol('waiting')
+type Line = Socket & { [LAST]?: ServerResponse; [WAITING]?: number }
+
+/** Pipelined requests that may wait their turn on one connection; nobody honest comes near. */
+const MOST_PIPELINED = 100
+
+/**
+ * Serves pipelined requests one after another. Their answers go out in that order anyway, and served at once a single
+ * connection could take every connection of an upstream.
+ */
+function inTurn(request: IncomingMessage, response: ServerResponse, serve: () => void): void {
+  const socket: Line = request.socket
+  const last = socket[LAST]
+  socket[LAST] = response
+  if (last === undefined || last.writableFinished) {
+    serve()
+    return
+  }
+  const waiting = (socket[WAITING] ?? 0) + 1
+  socket[WAITING] = waiting
+  if (waiting > MOST_PIPELINED) {
+    socket.destroy()
+    return
+  }
+  last.once('close', () => {
+    socket[WAITING] = (socket[WAITING] ?? 1) - 1
+    if (!socket.destroyed && !isTurnedAway(socket)) serve()
+  })
 }
 
 const PARSE_FAILURES: Readonly<Record<string, Failure>> = {

@@ -44,6 +44,8 @@ export function createUpgrades(plane: Plane) {
 
     handle: (request: IncomingMessage, socket: Duplex, early: Buffer): void => {
       const arrivedAt = plane.now()
+      // Node takes its own listener away from a socket that it hands over: a reset would end the process.
+      socket.on('error', () => socket.destroy())
       const policy = applyPolicy(plane, request)
       if (policy instanceof Refusal) {
         const requestId = plane.random.hex(16)
@@ -283,7 +285,9 @@ class Tunnel {
     this.#failure = failure
     this.#cause = cause
     this.#status = FAILURES[failure].status
-    if (this.#address !== undefined && blamesTarget(failure)) {
+    // A service may well drop an upgrade that it does not want, and any client can ask for one: only its not being
+    // there is held against it.
+    if (this.#address !== undefined && blamesTarget(failure) && FAILURES[failure].nothingSent) {
       const { upstreams } = this.#plane
       upstreams.failed(upstreams.of(this.#upstream), this.#address, true, failure)
     }
