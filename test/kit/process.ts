@@ -4,8 +4,8 @@ import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promi
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { onTestFinished } from 'vitest'
 import { flagFile } from './gateway.ts'
+import { whenOver } from './lifetime.ts'
 import { until } from './until.ts'
 
 export const STRANGLER = fileURLToPath(new URL('../../bin/strangler.js', import.meta.url))
@@ -24,6 +24,8 @@ export type GatewayProcess = {
   readonly accessLog: () => Promise<Readonly<Record<string, unknown>>[]>
   readonly metric: (sample: string) => Promise<number>
   readonly readyz: () => Promise<number>
+  /** What `/readyz` says beside its status. */
+  readonly readiness: () => Promise<Readonly<Record<string, unknown>>>
   /** Open file descriptors. */
   readonly openFiles: () => Promise<number>
   /** Resident memory in bytes. */
@@ -38,12 +40,14 @@ export type GatewayProcessOptions = {
   readonly under?: readonly string[]
   /** The command's file, if it is another than this repository's. */
   readonly strangler?: string
+  /** Variables beside those of the tests themselves. */
+  readonly env?: Readonly<Record<string, string>>
 }
 
-/** Starts `strangler serve` on free ports; it is killed when the test is over, if it still runs. */
+/** Starts `strangler serve` on free ports; it is killed when the test is over, or the file that shares it, if it still runs. */
 export async function startGatewayProcess(
   config: object,
-  { percentages = {}, args = [], under = [], strangler = STRANGLER }: GatewayProcessOptions = {},
+  { percentages = {}, args = [], under = [], strangler = STRANGLER, env = {} }: GatewayProcessOptions = {},
 ): Promise<GatewayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-process-'))
   const configFile = join(folder, 'routes.config.json')
@@ -64,9 +68,12 @@ export async function startGatewayProcess(
     join(folder, 'access.log'),
     ...args,
   ]
-  const child = spawn(command[0] as string, command.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(command[0] as string, command.slice(1), {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    env: { ...withoutOurs(process.env), ...env },
+  })
   const { log, exited } = follow(child)
-  onTestFinished(async () => {
+  whenOver(async () => {
     child.kill('SIGKILL')
     await exited
     await rm(folder, { recursive: true, force: true })
@@ -107,6 +114,7 @@ export async function startGatewayProcess(
       await answer.text()
       return answer.status
     },
+    readiness: async () => (await (await fetch(`${admin}/readyz`)).json()) as Readonly<Record<string, unknown>>,
     openFiles: async () => (await readdir(`/proc/${pid}/fd`)).length,
     memory: async () => {
       const status = await readFile(`/proc/${pid}/status`, 'utf8')
@@ -136,14 +144,16 @@ export async function runStrangler(
     stdout += chunk
   })
   const { log, exited } = follow(child)
-  onTestFinished(() => void child.kill('SIGKILL'))
+  whenOver(() => child.kill('SIGKILL'))
   const { code } = await exited
   return { code, stdout, stderr: log() }
 }
 
 /** What is set where the tests run must not decide what they find. */
-function withoutOurs(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => !/^(STRANGLER_|UNLEASH_)/.test(name)))
+export function withoutOurs(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(environment).filter(([name]) => !/^(STRANGLER_|UNLEASH_|REDIS_URL$|CI$|NODE_ENV$)/.test(name)),
+  )
 }
 
 function follow(child: ChildProcess): { log: () => string; exited: Promise<Exit> } {

@@ -1,0 +1,67 @@
+// What stands in front of an Unleash and can break: then it answers for it, or nobody does.
+import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { whenOver } from './lifetime.ts'
+
+/** A status, a proxy's page in the place of an answer, an answer that takes 30 seconds, or nobody who listens. */
+export type Trouble = 401 | 500 | 'garbage' | 'slow' | 'down'
+
+export type Front = {
+  /** As `UNLEASH_URL` names it. */
+  readonly apiUrl: string
+  /** From now on, for these paths or for all. */
+  readonly fail: (trouble: Trouble, paths?: RegExp) => Promise<void>
+  readonly mend: () => Promise<void>
+}
+
+const SLOW_MS = 30_000
+
+/** @param url where the Unleash is */
+export async function startFront(url: string): Promise<Front> {
+  let trouble: { readonly kind: Trouble; readonly paths: RegExp } | undefined
+  const server = http.createServer((request, response) => {
+    if (trouble?.paths.test(request.url as string)) failing(trouble.kind, request, response)
+    else pass(url, request, response)
+  })
+  let port = 0
+  const open = () =>
+    new Promise<void>((resolve) => (server.listening ? resolve() : server.listen(port, '127.0.0.1', resolve)))
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+  await open()
+  port = (server.address() as AddressInfo).port
+  whenOver(close)
+  return {
+    apiUrl: `http://127.0.0.1:${port}/api/`,
+    fail: async (kind, paths = /./) => {
+      trouble = { kind, paths }
+      await (kind === 'down' ? close() : open())
+    },
+    mend: async () => {
+      trouble = undefined
+      await open()
+    },
+  }
+}
+
+function failing(kind: Trouble, request: IncomingMessage, response: ServerResponse): void {
+  request.resume()
+  if (kind === 'slow') {
+    const timer = setTimeout(() => response.end('{}'), SLOW_MS)
+    response.on('close', () => clearTimeout(timer))
+  } else if (kind === 'garbage') response.end('<html>the load balancer says hello</html>')
+  else response.writeHead(kind as number, { 'content-type': 'application/json' }).end('{}')
+}
+
+function pass(url: string, request: IncomingMessage, response: ServerResponse): void {
+  const { method, headers } = request
+  const passed = http.request(new URL(request.url as string, url), { method, headers }, (answer) => {
+    response.writeHead(answer.statusCode as number, answer.headers)
+    answer.pipe(response)
+  })
+  passed.on('error', () => response.destroy())
+  request.pipe(passed)
+}
