@@ -1,11 +1,14 @@
 // What was decided for one request, and why. Reason is the metric label and the log word as well.
+import type { HeaderList } from './request-head.ts'
 import type { Context, Side } from './route.ts'
 
 /** Why a request goes to its side. One closed union, in the order in which `decide` asks. */
 export const REASONS = {
   unowned: 'no context claims the path: it is the monolith’s',
+  killed: 'the kill switch is on: everything is legacy’s',
+  pinned: 'an operator has pinned the context to this side',
   'no-identity': 'nothing identifies the client and the config says such requests stay with legacy',
-  'flags-stale': 'no flags have been read yet: legacy',
+  'flags-stale': 'no flags have been read yet, or none for so long that the context asks for legacy: legacy',
   'flag-missing': 'the flag authority does not know the flag: legacy',
   'flag-off': 'the flag is off for this client: legacy',
   'breaker-open': 'the flag is on, but no address of the service is available: legacy',
@@ -34,6 +37,8 @@ export type Identity = {
   readonly requestId: string
   /** The anonymous id was made for this request: the answer carries it as a cookie. */
   readonly isNew: boolean
+  /** What a verified token says, as fields for either side, the user's id first; undefined where none was verified. */
+  readonly verified?: HeaderList
 }
 
 /** What the flag authority says: `on` and `off` are answers, the others are the lack of one. */

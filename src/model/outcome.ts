@@ -27,6 +27,8 @@ export const FAILURES = {
     title: 'The length of the request body is ambiguous',
   },
   'bad-upgrade': { status: 400, blame: 'client', nothingSent: true, title: 'The protocol upgrade is not valid here' },
+  unauthenticated: { status: 401, blame: 'client', nothingSent: true, title: 'A valid access token is required' },
+  forbidden: { status: 403, blame: 'client', nothingSent: true, title: 'The access token does not allow this' },
   'method-refused': { status: 405, blame: 'client', nothingSent: true, title: 'The method is not allowed' },
   'slow-request': { status: 408, blame: 'client', nothingSent: true, title: 'The request took too long to arrive' },
   'body-too-large': { status: 413, blame: 'client', nothingSent: true, title: 'The request body is too large' },

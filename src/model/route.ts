@@ -1,5 +1,6 @@
 // A route in its two lives: compiled (what a request meets) and the context it belongs to. What the operator writes
 // is in config/define-routes.ts.
+import type { AuthPolicy } from './auth.ts'
 
 /** Where a request can be answered: the monolith, or the service that was extracted from it. */
 export type Side = 'legacy' | 'service'
@@ -71,6 +72,12 @@ export type Context = {
   readonly service: Upstream
   /** Whether legacy may answer when the service cannot. */
   readonly fallback: boolean
+  /** What becomes of the context while its flags are out of date: the last ones hold, or legacy answers. */
+  readonly whenStale: 'hold' | 'legacy'
+  /** From what age on flags are out of date, in milliseconds. */
+  readonly staleAfterMs: number
+  /** Whether going back to legacy is safe: not where the service has written what legacy cannot read. */
+  readonly rollback: 'allowed' | 'forward-only'
 }
 
 /**
@@ -93,6 +100,8 @@ export type Route = {
   /** Whether the route takes protocol upgrades (WebSocket). */
   readonly upgrade: boolean
   readonly middleware: readonly Middleware[]
+  /** The token a request must carry; undefined asks for none. */
+  readonly auth: AuthPolicy | undefined
 }
 
 /** A piece of a rewrite template: literal text, or the name of a parameter (`*` is the wildcard). */

@@ -1,5 +1,5 @@
 // The immutable view of routes and upstreams that one request uses from its first line to its last.
-import type { Context, Route, RouteMatch, Upstream } from './route.ts'
+import type { Context, Route, RouteMatch, Side, Upstream } from './route.ts'
 
 /** Where the key that keeps a person on one side comes from. */
 export type IdentityPolicy = {
@@ -7,6 +7,11 @@ export type IdentityPolicy = {
   readonly session: { readonly cookie: string } | undefined
   /** What becomes of a client with neither: an id by cookie, its address, or legacy. */
   readonly anonymous: 'cookie' | 'ip' | 'legacy'
+  /**
+   * The headers, in lower case, that carry verified claims on any route: dropped from what every client sends.
+   * Undefined where no route asks for a token.
+   */
+  readonly claimHeaders: ReadonlySet<string> | undefined
 }
 
 /** Limits on what a client may send; sizes in bytes, times in milliseconds. */
@@ -47,9 +52,22 @@ export type DrainPolicy = {
   readonly limitMs: number
 }
 
+/** What operators have said that stands above the flags. */
+export type Controls = {
+  /** Everything is legacy's. */
+  readonly isKilled: boolean
+  /** By context; one that is not here is decided by its flag. */
+  readonly pins: ReadonlyMap<string, Side>
+}
+
+export const NO_CONTROLS: Controls = { isKilled: false, pins: new Map() }
+
 export type Snapshot = {
-  /** Raised by every applied change. */
+  /** Of the shared state that `controls` were made from; 0 before anybody said anything. */
   readonly generation: number
+  /** Of the config: raised by one with every edit that is applied, from 1 at the start. */
+  readonly edition: number
+  readonly controls: Controls
   readonly legacy: Upstream
   readonly services: ReadonlyMap<string, Upstream>
   readonly contexts: ReadonlyMap<string, Context>

@@ -1,0 +1,236 @@
+// Comparing: what the two sides' answers to one request differ in, what became of each copy, and what is counted.
+import type { Failure } from './outcome.ts'
+
+/** How an answer can differ. Always read from legacy to the service, whichever of them the client was given. */
+export const DIFFERENCE_KINDS = {
+  status: 'the status is another',
+  missing: 'legacy has it, the service has not',
+  extra: 'the service has it, legacy has not',
+  null: 'it is null on one side',
+  type: 'it is of another type: text for a number, an object for a list, HTML for JSON',
+  value: 'it is of another value',
+  length: 'the list, or the body, is of another length',
+  order: 'the same members, in another order',
+  repeated: 'one side says a member’s name twice in one object',
+  malformed: 'one side’s body is not what its media type or content coding says',
+} as const satisfies Record<string, string>
+
+export type DifferenceKind = keyof typeof DIFFERENCE_KINDS
+
+/**
+ * One place in which two answers differ. The values are as they came: credentials, addresses, whatever a body holds.
+ * Nothing but `redact` may read them, and a difference never leaves the worker that found it.
+ */
+export type Difference = {
+  readonly kind: DifferenceKind
+  /**
+   * `status`, `header.etag`, `cookie.sid.path`, or a place in the body: `$.items[*].price`. It is general: positions
+   * are `[*]`, and keys that look like ids are `.*`, so what is counted by path does not grow with the data.
+   */
+  readonly path: string
+  /** Text of the first such place; null where that side has nothing there. */
+  readonly legacy: string | null
+  readonly service: string | null
+  /** In how many places of this one answer. */
+  readonly times: number
+}
+
+/** Text in which nothing secret is left. `redact` alone makes it. */
+export type Masked = string & { readonly masked: true }
+
+/** A difference as it may be kept and shown. */
+export type MaskedDifference = {
+  readonly kind: DifferenceKind
+  readonly path: string
+  readonly legacy: Masked | null
+  readonly service: Masked | null
+  readonly times: number
+}
+
+/** Why two answers that came could not be compared: not a fault of either side. */
+export const UNCOMPARABLE = {
+  streaming: 'the answer has no end to wait for: server-sent events, multipart/x-mixed-replace, gRPC',
+  partial: 'an answer to a range (206): which part it is decides what it holds',
+  truncated: 'more of the body came than is kept for comparing',
+  'too-large': 'decoded, the body is larger than is compared',
+  bomb: 'the body grows out of proportion when it is decoded',
+  'unknown-coding': 'a content coding that is not known, or more of them than anybody uses',
+  'too-deep': 'nested deeper than is compared',
+  'too-complex': 'more values than are compared',
+  'out-of-time': 'comparing took longer than it may',
+  crashed: 'comparing failed',
+} as const satisfies Record<string, string>
+
+export type Uncomparable = keyof typeof UNCOMPARABLE
+
+/** Why a copy was not made, or was given up, to protect the client’s own request and this process. */
+export const SHED = {
+  'in-flight': 'as many copies are under way as may be',
+  bytes: 'the byte budget for captured bodies is used up',
+  'request-too-large': 'the body of the request is larger than is copied',
+  queue: 'as many comparisons wait for the worker as may',
+  lag: 'the event loop is behind',
+  overloaded: 'the side that answers is shedding requests itself',
+  draining: 'the gateway is stopping',
+} as const satisfies Record<string, string>
+
+export type Shed = keyof typeof SHED
+
+/** Why there are no two answers: the words of `FAILURES`, for the copy; and what befell the client’s own request. */
+export const SHADOW_FAILURES = [
+  'connect-refused',
+  'connect-timeout',
+  'connection-lost',
+  'response-timeout',
+  'response-malformed',
+  'response-broken',
+  'unavailable',
+  'client-gone',
+  'internal',
+] as const satisfies readonly Failure[]
+
+/** `primary`: the side that answers the client failed, so there is nothing to compare the copy’s answer with. */
+export type ShadowFailure = (typeof SHADOW_FAILURES)[number] | 'primary'
+
+/** What was found between two answers, before anything is known of noise. */
+export type Comparison =
+  | {
+      readonly kind: 'compared'
+      /** One for each path and kind; empty if the answers agree. */
+      readonly differences: readonly Difference[]
+      /** There were more than are listed. */
+      readonly more: boolean
+      /** Places that differ and that a rule forgives. */
+      readonly forgiven: number
+    }
+  | { readonly kind: 'uncomparable'; readonly reason: Uncomparable }
+
+/**
+ * What one comparison says, once it is known which fields are noise: `noise` if nothing but noise differs,
+ * `mismatch` if a field differs that is real, `inconclusive` while some field that differs is neither yet.
+ */
+export type Verdict = 'match' | 'mismatch' | 'noise' | 'inconclusive'
+
+/**
+ * What noise is told from fault for: a kind of difference at a path, written `value $.items[*].price`. A timestamp is
+ * of another value each time, and that is noise; the same timestamp missing in one answer of a hundred is not.
+ */
+export type Field = `${DifferenceKind} ${string}`
+
+export type FieldVerdict = 'real' | 'noise' | 'inconclusive'
+
+/** What an operator says of fields, over what the numbers say. */
+export type Rulings = Readonly<Record<Field, 'real' | 'noise'>>
+
+/** The rules of a route or context, as they are written. Paths are patterns: see `path-pattern.ts`. */
+export type Rules = {
+  /** Whatever differs here, or below, is forgiven. */
+  readonly ignore?: readonly string[]
+  /** Both sides are changed in this way before they are compared; several steps apply in order. */
+  readonly normalise?: readonly { readonly path: string; readonly steps: readonly NormaliseStep[] }[]
+  /** Numbers that are as near as this are equal: by `absolute`, or by `relative` to the larger. */
+  readonly tolerance?: readonly { readonly path: string; readonly absolute?: number; readonly relative?: number }[]
+  /** Lists whose order means nothing. */
+  readonly treatAsSet?: readonly string[]
+  /** Lists whose members are found by a member of their own, wherever they stand. */
+  readonly keyed?: readonly { readonly path: string; readonly by: string }[]
+  /** Lists that are put in order of a member before they are compared. */
+  readonly sortBy?: readonly { readonly path: string; readonly by: string }[]
+  /** Groups of statuses that mean the same: `[[200, 204]]`. */
+  readonly equivalentStatuses?: readonly (readonly number[])[]
+}
+
+export type NormaliseStep =
+  /** No white space at either end. */
+  | 'trim'
+  /** Upper and lower case are the same. */
+  | 'case'
+  /** Dates are the instant they mean: ISO 8601, HTTP dates, and seconds or milliseconds since 1970. */
+  | 'date'
+  /** `https://a.example/x` and `http://b.example/x` are both `/x`. */
+  | 'strip-host'
+  /** In RE2's language, which cannot be made to hang; what matches is replaced in the whole text. */
+  | { readonly regex: string; readonly with: string }
+
+/** A mistake in rules: where, as one would write it (`ignore[2]`), and what to write instead. */
+export type RuleMistake = { readonly path: string; readonly message: string }
+
+/** How often a field was seen to differ. Times are milliseconds since 1970. */
+export type FieldCounts = {
+  /** Comparisons in which the sides differ here. */
+  readonly sides: number
+  /** Pairs in which legacy differs from itself here. */
+  readonly self: number
+  readonly firstSeen: number
+  readonly lastSeen: number
+}
+
+/** The fields in which one comparison differs and that were not known as noise, in order; `''` for none. */
+export type Signature = string
+
+/** In place of a list of fields that is too long to be kept. */
+export const TOO_MANY: Signature = '*'
+
+/**
+ * What one gateway counts of one route in one stretch of time. Every number adds up, so counts of several gateways
+ * or stretches become one by `mergeCounts`, in any order.
+ */
+export type Counts = {
+  readonly matched: number
+  /** They differ only where a rule forgives it. */
+  readonly ignored: number
+  /**
+   * Comparisons that differ, by the fields in which they do. The verdict is made of them when it is asked for, so that
+   * what is learned later of a field is true of earlier comparisons too.
+   */
+  readonly differing: Readonly<Record<Signature, number>>
+  readonly uncomparable: Readonly<Partial<Record<Uncomparable, number>>>
+  readonly shed: Readonly<Partial<Record<Shed, number>>>
+  readonly failed: Readonly<Partial<Record<ShadowFailure, number>>>
+  /** Times that legacy was asked twice and its two answers were compared. */
+  readonly pairs: number
+  readonly fields: Readonly<Record<Field, FieldCounts>>
+  /** Fields seen that were left out, as there were too many. */
+  readonly fieldsLeftOut: number
+}
+
+export const NO_COUNTS: Counts = {
+  matched: 0,
+  ignored: 0,
+  differing: {},
+  uncomparable: {},
+  shed: {},
+  failed: {},
+  pairs: 0,
+  fields: {},
+  fieldsLeftOut: 0,
+}
+
+/** Where each eligible request is: `eligible` is the sum of all others. */
+export type Accounting = {
+  readonly eligible: number
+  readonly matched: number
+  readonly mismatched: number
+  readonly noise: number
+  readonly inconclusive: number
+  readonly ignored: number
+  readonly uncomparable: number
+  readonly shed: number
+  readonly failed: number
+}
+
+/** A share with its confidence interval; each from 0 to 1. */
+export type Share = { readonly share: number; readonly lower: number; readonly upper: number }
+
+/** How alike the two sides answer: what a percentage may be raised by. */
+export type Parity = {
+  /** Comparisons with a verdict: matches, forgiven ones and noise, against mismatches. */
+  readonly conclusive: number
+  readonly inconclusive: number
+  /** Undefined before the first conclusive comparison. */
+  readonly matching: Share | undefined
+  /** The lower bound if each inconclusive comparison is a mismatch: what a gate goes by. */
+  readonly atLeast: number
+  /** Comparisons that must still match, with none that does not, until the lower bound is the target. */
+  readonly untilTarget: number
+}

@@ -1,0 +1,142 @@
+// What operators have said and every gateway of a fleet must know: one small document with one generation, the audit
+// log of how it came to be, and who has applied it.
+import type { Side } from './route.ts'
+
+/** Who said something, why, and when (milliseconds since 1970, by the store's clock). */
+export type Stamp = { readonly by: string; readonly reason: string | null; readonly at: number }
+
+/** An operator's override of a context. `until` is by the store's clock; null is without end. */
+export type Pin = Stamp & { readonly side: Side; readonly until: number | null }
+
+/** The percentage that was last asked for, wherever the flag lives: what a fleet's convergence is measured by. */
+export type Flip = Stamp & {
+  readonly flag: string
+  readonly percentage: number
+  readonly generation: number
+  /** It is the 0 of a rollback, which is in force by its pin: an Unleash may not have it yet. */
+  readonly byRollback?: true
+}
+
+export type ContextState = {
+  readonly pin: Pin | null
+  readonly freeze: Stamp | null
+  readonly flip: Flip | null
+  /** Generation, verb and author of the last change of this context: what a conflict is told by. */
+  readonly changed: LastChange | null
+}
+
+export type LastChange = Stamp & { readonly verb: Verb; readonly generation: number }
+
+/** Flags in Unleash's client-features format, as the embedded authority keeps them. */
+export type EmbeddedFlags = {
+  /** What the flags file said of each flag when it was last taken over: tells an edit from a flip. By flag, a digest. */
+  readonly seeds?: Readonly<Record<string, string>>
+  readonly version: number
+  readonly features: readonly EmbeddedFlag[]
+  readonly segments?: readonly unknown[]
+}
+export type EmbeddedFlag = { readonly name: string; readonly [key: string]: unknown }
+
+export type SharedState = {
+  /** Raised by one with every change; 0 before the first. */
+  readonly generation: number
+  /** The pin of everything to legacy; null while traffic flows as decided. */
+  readonly kill: Stamp | null
+  readonly contexts: Readonly<Record<string, ContextState>>
+  /** Null where an Unleash is the authority, or before the first seed. */
+  readonly flags: EmbeddedFlags | null
+}
+
+export const EMPTY_STATE: SharedState = { generation: 0, kill: null, contexts: {}, flags: null }
+export const EMPTY_CONTEXT: ContextState = { pin: null, freeze: null, flip: null, changed: null }
+
+/** Everything that can be done, as the command line, the admin API and the audit log call it. */
+export const VERBS = [
+  'flip',
+  'pin',
+  'unpin',
+  'rollback',
+  'kill',
+  'revive',
+  'freeze',
+  'thaw',
+  /** Not an operator's: the flags were changed outside, in `flags.json` or in Unleash's own pages. */
+  'outside',
+  /** Not an operator's: the store had come back empty or older, and a gateway put back what it remembered. */
+  'restore',
+  /** Not a change: somebody was turned away at the admin API. */
+  'sign-in',
+] as const
+export type Verb = (typeof VERBS)[number]
+
+export const ROLES = ['viewer', 'operator', 'admin'] as const
+export type Role = (typeof ROLES)[number]
+
+/** One line of the audit log. Never changed once written. */
+export type AuditEntry = {
+  /** By the store's clock, in milliseconds since 1970. */
+  readonly at: number
+  /** Who: the token's subject, or how else they came (`kill file`, `signal`, `flags.json`). */
+  readonly actor: string
+  /** From where: the client's address; null where it was not over the network. */
+  readonly address: string | null
+  readonly verb: Verb
+  /** The context; null where it is about all of them. */
+  readonly context: string | null
+  readonly before: unknown
+  readonly after: unknown
+  readonly reason: string | null
+  /** The end of what was done, where it has one. */
+  readonly until: number | null
+  readonly result: 'done' | 'refused' | 'conflict' | 'failed'
+  /** What a person should know beside: why it was refused, what failed. */
+  readonly detail: string | null
+  /** Of the state that it made; null where nothing was changed. */
+  readonly generation: number | null
+  /** The gateway that did it. */
+  readonly gateway: string
+}
+
+/** An entry and where it stands: positions sort as the log does, oldest first, and are opaque otherwise. */
+export type AuditRecord = AuditEntry & { readonly position: string }
+
+export type AuditQuery = {
+  readonly context?: string | undefined
+  /** Only what stands before this position. */
+  readonly before?: string | undefined
+  readonly limit: number
+}
+
+/** Newest first. `next` is the position to go on before; null at the end. `dropped` counts what the limit took away. */
+export type AuditPage = {
+  readonly records: readonly AuditRecord[]
+  readonly next: string | null
+  readonly dropped: number
+}
+
+/** What a gateway says of itself with every heartbeat. */
+export type Report = {
+  /** Unlike any other, and new with each start. */
+  readonly id: string
+  readonly version: string
+  /** Its admin surface, such as `http://10.0.0.7:8081`. */
+  readonly address: string
+  readonly startedAt: number
+  /** The generation of the state that its requests are decided by. */
+  readonly applied: number
+  /** What its own kill file sends to legacy: contexts, or `*` for all. */
+  readonly localKill: readonly string[]
+  /** The percentage that it has of each context's flag; null where the flag has no single one. */
+  readonly percentages: Readonly<Record<string, number | null>>
+  readonly flags: { readonly source: string; readonly stale: boolean; readonly ageMs: number | null }
+  /** Requests that are being answered, by context and side, as `applied` was applied. */
+  readonly inFlight: Readonly<Record<string, Readonly<Record<Side, number>>>>
+  /** Requests of the last minute by context and side. */
+  readonly lastMinute: Readonly<Record<string, Readonly<Record<Side, number>>>>
+}
+
+/** A gateway of the fleet. `silentMs` is since its last heartbeat, by the store's clock. */
+export type Member = Report & { readonly silentMs: number }
+
+/** Flags of an Unleash that were good when they came: text as it was sent, and when by the store's clock. */
+export type KeptFlags = { readonly text: string; readonly at: number }
