@@ -1,0 +1,137 @@
+// What a gateway remembers of Redis, in memory and on its own disk, so that it can put it back.
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import type { KeptFlags, SharedState } from '../../model/shared-state.ts'
+import { replaceFile } from '../replace-file.ts'
+import { parseEntry, parseState } from '../shape.ts'
+
+/** The newest entries of the audit log that are remembered. */
+const MOST_ENTRIES = 1000
+const FILE = 'last-state.json'
+
+/** Positions are the first characters of an audit member; the entry follows after a space. */
+export const POSITION_LENGTH = 16
+
+const copy = z.object({
+  state: z.unknown(),
+  dropped: z.number(),
+  entries: z.array(z.string().regex(/^\d{16} /)),
+})
+
+export class MemoryOfRedis {
+  text = ''
+  digest = ''
+  generation = 0
+  dropped = 0
+  flags: KeptFlags | undefined
+  /** Audit members, the oldest first. */
+  entries: string[] = []
+  /** Entries that were answered for since Redis was last looked at: there when it was, or it has lost them. */
+  unconfirmed: string[] = []
+  /** Up to here the log of Redis was read. */
+  readUpTo = '0'
+  private readonly file: string | undefined
+  private readonly troubled: (error: Error) => void
+  private writing: Promise<void> | undefined
+  private isDirty = false
+
+  constructor(stateDir: string | undefined, troubled: (error: Error) => void) {
+    this.file = stateDir === undefined ? undefined : join(stateDir, FILE)
+    this.troubled = troubled
+  }
+
+  /** Takes the text of a state that is the one in Redis, or is to be. */
+  keepState(text: string, state: SharedState): void {
+    this.text = text
+    this.generation = state.generation
+    this.digest = createHash('sha1').update(text).digest('hex')
+  }
+
+  /** Takes audit members in any order; those that are there already are known. */
+  keepEntries(members: readonly string[]): void {
+    const known = new Set(this.entries)
+    const fresh = members.filter((member) => !known.has(member) && isMember(member))
+    if (fresh.length === 0) return
+    this.entries = [...this.entries, ...fresh].sort().slice(-MOST_ENTRIES)
+  }
+
+  /** Takes an entry that Redis has just answered for. */
+  keepOwn(member: string): void {
+    this.keepEntries([member])
+    this.unconfirmed.push(member)
+  }
+
+  /**
+   * All that was asked for is there, and these beside. The newest of them must be there at the next look too, and what
+   * was answered for meanwhile.
+   */
+  confirm(asked: readonly string[], newer: readonly string[]): void {
+    this.keepEntries(newer)
+    const newest = [...asked, ...newer].sort().at(-1)
+    if (newest === undefined) return
+    const confirmed = new Set([...asked, ...newer])
+    this.unconfirmed = [newest, ...this.unconfirmed.filter((member) => !confirmed.has(member))]
+    const position = newest.slice(0, POSITION_LENGTH)
+    if (position > this.readUpTo) this.readUpTo = position
+  }
+
+  /**
+   * The state of the last run; undefined if there is none, or none that can be read, which is told.
+   */
+  async recall(): Promise<SharedState | undefined> {
+    if (this.file === undefined) return undefined
+    try {
+      const { state, dropped, entries } = copy.parse(JSON.parse(await readFile(this.file, 'utf8')))
+      this.keepEntries(entries)
+      this.unconfirmed = this.entries.slice(-1)
+      this.dropped = dropped
+      if (state === null) return undefined
+      const text = JSON.stringify(state)
+      const parsed = parseState(text)
+      this.keepState(text, parsed)
+      return parsed
+    } catch (error) {
+      if (!isMissing(error)) this.troubled(new Error(`what was kept in ${this.file} cannot be read`, { cause: error }))
+      return undefined
+    }
+  }
+
+  /** Resolves when what is remembered now is on the disk, or could not be written, which is told. */
+  async write(): Promise<void> {
+    if (this.file === undefined) return
+    this.isDirty = true
+    this.writing ??= this.writeAll(this.file).finally(() => {
+      this.writing = undefined
+    })
+    await this.writing
+  }
+
+  private async writeAll(file: string): Promise<void> {
+    while (this.isDirty) {
+      this.isDirty = false
+      const entries = this.entries.map((member) => JSON.stringify(member)).join(',\n')
+      const state = this.text === '' ? 'null' : this.text
+      try {
+        await replaceFile(file, `{"state":${state},\n"dropped":${this.dropped},"entries":[${entries}]}\n`)
+      } catch (error) {
+        this.troubled(new Error(`the last state cannot be kept in ${file}`, { cause: error }))
+      }
+    }
+  }
+}
+
+/** Whatever is put back must be readable: what is not an entry is not remembered. */
+function isMember(member: string): boolean {
+  try {
+    parseEntry(member.slice(POSITION_LENGTH + 1))
+    return true
+  } catch {
+    return false
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
+}

@@ -1,0 +1,468 @@
+// Shared state in Redis, for a fleet. Redis is where gateways meet and not where state lives: each of them remembers the
+// last state, goes on by it while Redis is gone, and puts it back if Redis has lost it.
+import { hostname } from 'node:os'
+import type { ConnectionOptions } from 'node:tls'
+import type { Clock } from '../../model/ports.ts'
+import {
+  type AuditEntry,
+  type AuditPage,
+  type AuditQuery,
+  type AuditRecord,
+  EMPTY_STATE,
+  type KeptFlags,
+  type Member,
+  type Report,
+  type SharedState,
+} from '../../model/shared-state.ts'
+import { type Committed, type StateStore, StoreUnavailable } from '../../model/state-store.ts'
+import { NO_EVENTS, type StoreEvents } from '../events.ts'
+import { KnownState } from '../known-state.ts'
+import { AUDIT_LIMIT, SILENT_MS } from '../limits.ts'
+import { listeners } from '../listeners.ts'
+import { NotThat, parseEntry, parseReport, parseState, textOfEntry, textOfState } from '../shape.ts'
+import { Asker, NoAnswer } from './asker.ts'
+import { Link } from './link.ts'
+import { MemoryOfRedis, POSITION_LENGTH } from './memory-of-redis.ts'
+import { RedisClock } from './redis-clock.ts'
+import { parseRedisUrl } from './redis-url.ts'
+import { BEAT, COMMIT, HISTORY, KEEP_FLAGS, KEPT_FLAGS, LEAVE, LOOK, MEMBERS, RECORD, RESTORE } from './scripts.ts'
+
+export type RedisStoreOptions = {
+  /** In one of the forms that {@link parseRedisUrl} lists. */
+  readonly url: string
+  /** What all keys begin with, in braces: gateways of one fleet share it, and no others. `strangler` if not given. */
+  readonly prefix?: string
+  /** Where the last state is kept across restarts; nowhere if not given. */
+  readonly stateDir?: string
+  /** Who is named in the audit log when something was put back; the host's name if not given. */
+  readonly gateway?: string
+  readonly clock: Clock
+  readonly events?: StoreEvents
+  /** What any question may take, in milliseconds; 1500 if not given. */
+  readonly limitMs?: number
+  /** Beside what the URL says, such as an authority of one's own. */
+  readonly tls?: ConnectionOptions
+}
+
+/** A message that was lost is made up for at the next look. */
+const LOOK_MS = 1000
+/** After something was put back: all gateways connect again within it, and the newest state wins before anybody commits. */
+const SETTLE_MS = 1000
+const SETTLING_RETRY_MS = 50
+/** So much before it is given up here, Redis no longer carries it out: timers are early, and clocks are not exact. */
+const DEADLINE_MARGIN_MS = 20
+/** A disk that hangs holds up no answer for longer. */
+const DISK_MS = 500
+const HISTORY_CHUNK = 200
+
+/**
+ * A handle on the state that is kept in a Redis, a Redis watched by Sentinels, or a Redis Cluster.
+ *
+ * Of the audit log the newest 10,000 entries are kept, and what went beyond is counted. A `commit` or `record` that was
+ * rejected is never carried out afterwards: Redis itself refuses what comes later than the caller waits.
+ *
+ * If Redis comes back empty or older, the handle puts back the highest generation it knows and up to 1000 entries.
+ *
+ * @throws {NotARedisUrl} if the URL is none
+ */
+export function redisStore({
+  url,
+  prefix = 'strangler',
+  stateDir,
+  gateway = hostname(),
+  clock,
+  events = NO_EVENTS,
+  limitMs = 1500,
+  tls,
+}: RedisStoreOptions): StateStore {
+  const address = parseRedisUrl(url)
+  const known = new KnownState(events.troubled)
+  const reports = listeners<Report>(events.troubled)
+  const memory = new MemoryOfRedis(stateDir, events.troubled)
+  const redisClock = new RedisClock(clock)
+  const look = oneAtATime(lookOnce)
+  let link: Link | undefined
+  let asker: Asker | undefined
+  let timer: NodeJS.Timeout | undefined
+  let isClosed = false
+  /** What was told last, so that it is not told every second. */
+  let toldTrouble: string | undefined
+
+  return {
+    start,
+    current: () => known.current,
+    read: look,
+    commit,
+    record,
+    history,
+    onChange: (listener) => known.onChange(listener),
+    beat: async (report) => {
+      const text = JSON.stringify(report)
+      await ask(BEAT, [parseReport(text).id, text])
+    },
+    leave: async (id) => void (await ask(LEAVE, [id])),
+    fleet,
+    onReport: (listener) => reports.add(listener),
+    keepFlags: async ({ text, at }) => {
+      if (at >= (memory.flags?.at ?? 0)) memory.flags = { text, at }
+      await ask(KEEP_FLAGS, [text, String(at)])
+    },
+    keptFlags,
+    wallTime: () => redisClock.wallTime(),
+    status: () => connected().status(),
+    close,
+  }
+
+  async function start(): Promise<void> {
+    const last = await memory.recall()
+    if (last !== undefined) known.adopt(last)
+    connected()
+    await look().catch(() => {})
+    keepLooking()
+  }
+
+  async function close(): Promise<void> {
+    isClosed = true
+    clearTimeout(timer)
+    link?.close()
+    await memory.write()
+  }
+
+  /** The connections are made when they are first needed: a handle that is never started holds none. */
+  function connected(): Asker {
+    if (asker !== undefined) return asker
+    const onReady = () => {
+      redisClock.distrust()
+      lookSoon()
+    }
+    link = new Link({ address, prefix, limitMs, tls, onReady, onNews })
+    asker = new Asker({ link, clock, events, limitMs, location: address.shown })
+    return asker
+  }
+
+  async function ask(script: string, args: readonly string[], giveUpAt?: number): Promise<unknown> {
+    if (isClosed) throw new StoreUnavailable('the store is closed', undefined)
+    return connected().ask(script, args, giveUpAt)
+  }
+
+  function keepLooking(): void {
+    if (isClosed) return
+    timer = setTimeout(async () => {
+      await Promise.all([look().catch(() => {}), link?.proveListening()])
+      keepLooking()
+    }, LOOK_MS)
+    timer.unref()
+  }
+
+  function lookSoon(): void {
+    if (!isClosed) look().catch(() => {})
+  }
+
+  /** Asks what is there, takes what is newer, and puts back what is missing. */
+  async function lookOnce(): Promise<SharedState> {
+    const askedAt = clock.now()
+    const asked = memory.unconfirmed
+    const [seconds, micros, there, text, dropped, missing, newer] = tuple(
+      await ask(LOOK, [String(memory.generation), memory.digest, memory.readUpTo, ...asked]),
+    )
+    redisClock.measure(Number(seconds) * 1000 + Number(micros) / 1000, askedAt)
+    memory.dropped = Math.max(memory.dropped, Number(dropped))
+    const isBehind = Number(there) < memory.generation
+    if (isBehind || Number(missing) > 0) await restore()
+    else if (text !== '') take(texts(text))
+    connected().stateIs(undefined)
+    toldTrouble = undefined
+    memory.confirm(asked, array(newer))
+    if (text !== '' || array(newer).length > 0) void memory.write()
+    return known.current
+  }
+
+  /** Puts back what was lost, as Redis allows it: whoever knows a higher generation wins. */
+  async function restore(): Promise<void> {
+    const { generation, flags } = memory
+    const [found, added, , text] = tuple(
+      await ask(RESTORE, [
+        String(AUDIT_LIMIT),
+        String(generation),
+        memory.text,
+        String(memory.dropped),
+        String(SETTLE_MS),
+        flags?.text ?? '',
+        String(flags?.at ?? 0),
+        ...memory.entries,
+      ]),
+    )
+    if (texts(text) !== '') take(texts(text))
+    const facts = { generation, found: Number(found), entries: Number(added) }
+    if (facts.found >= generation && facts.entries === 0) return
+    events.restored(facts)
+    // Not waited for: it may have to look first, and looking is what we are doing.
+    record(restoreEntry(facts)).catch((error: unknown) =>
+      events.troubled(new Error('that something was put back is not in the audit log', { cause: error })),
+    )
+  }
+
+  function restoreEntry({
+    generation,
+    found,
+    entries,
+  }: {
+    generation: number
+    found: number
+    entries: number
+  }): AuditEntry {
+    const what = found === 0 ? 'empty' : `with generation ${found}`
+    return {
+      at: redisClock.wallTime(),
+      actor: 'gateway',
+      address: null,
+      verb: 'restore',
+      context: null,
+      before: { generation: found },
+      after: { generation: Math.max(found, generation), entries },
+      reason: null,
+      until: null,
+      result: 'done',
+      detail: `Redis had come back ${what}; put back generation ${generation} and ${entries} entries of the audit log`,
+      generation: null,
+      gateway,
+    }
+  }
+
+  /** Takes the state that Redis has. */
+  function take(text: string): SharedState {
+    const state = understood(text)
+    if (state.generation === memory.generation && text !== memory.text) {
+      // Somebody committed upon an older state that was put back before ours could be.
+      tell(new Error(`generation ${state.generation} was made twice; the one that Redis has is taken`))
+      memory.keepState(text, state)
+      known.replace(state)
+    }
+    accept(text, state)
+    return state
+  }
+
+  function accept(text: string, state: SharedState): void {
+    if (state.generation <= memory.generation) return
+    memory.keepState(text, state)
+    known.adopt(state)
+  }
+
+  function understood(text: string): SharedState {
+    if (text === '') return EMPTY_STATE
+    try {
+      return parseState(text)
+    } catch (error) {
+      const trouble = `what Redis has under {${prefix}}:state cannot be understood; delete it, and what the gateways remember is put back`
+      connected().stateIs(trouble)
+      tell(new Error(trouble, { cause: error }))
+      throw new StoreUnavailable(trouble, error)
+    }
+  }
+
+  function tell(error: Error): void {
+    if (toldTrouble === error.message) return
+    toldTrouble = error.message
+    events.troubled(error)
+  }
+
+  function onNews(message: string): void {
+    const [kind, ...rest] = message.split('\n')
+    try {
+      if (kind === 'report') reports.tell(parseReport(rest[0] ?? ''))
+      else if (kind === 'state') onState(rest)
+    } catch (error) {
+      tell(new Error('a message of the fleet cannot be understood', { cause: error }))
+    }
+  }
+
+  function onState([, member = '', text = '']: readonly string[]): void {
+    const state = parseState(text)
+    // Older than what we know: Redis has lost something, or the message was late. The same: it may be another one.
+    if (state.generation < memory.generation || (state.generation === memory.generation && text !== memory.text)) {
+      lookSoon()
+      return
+    }
+    if (member !== '') memory.keepEntries([member])
+    accept(text, state)
+    void memory.write()
+  }
+
+  /** Tries until it is done, refused, or the limit is up: a change that is made already is not made again. */
+  async function commit(next: SharedState, entry: AuditEntry): Promise<Committed> {
+    const [text, line] = [textOfState(next), textOfEntry(entry)]
+    const giveUpAt = connected().limit()
+    let mayBeUnderWay = false
+    for (;;) {
+      const result = await tryCommit(text, line, next.generation, giveUpAt).catch((error: unknown) => {
+        mayBeUnderWay ||= error instanceof NoAnswer && error.wasSent
+        if (mayBeUnderWay && clock.now() < giveUpAt) return undefined
+        throw error
+      })
+      if (result !== undefined) return result
+      if (clock.now() >= giveUpAt)
+        throw new StoreUnavailable(`Redis at ${address.shown} did not take the change in time`, undefined)
+      await pause(SETTLING_RETRY_MS)
+    }
+  }
+
+  /** Undefined if it may succeed when it is tried again. */
+  async function tryCommit(
+    text: string,
+    line: string,
+    generation: number,
+    giveUpAt: number,
+  ): Promise<Committed | undefined> {
+    const answer = await ask(
+      COMMIT,
+      [String(AUDIT_LIMIT), String(generation), text, line, await deadline(giveUpAt)],
+      giveUpAt,
+    )
+    const [verdict, first, there] = tuple(answer)
+    if (verdict === 'late' || (verdict === 'conflict' && Number(first) < memory.generation)) await look()
+    else if (verdict === 'done') {
+      memory.keepOwn(texts(first))
+      accept(text, parseState(text))
+      await atMost(DISK_MS, memory.write())
+      return { ok: true }
+    } else if (verdict === 'conflict') return { ok: false, conflict: take(texts(there)) }
+    return undefined
+  }
+
+  async function record(entry: AuditEntry): Promise<void> {
+    const line = textOfEntry(entry)
+    const giveUpAt = connected().limit()
+    for (;;) {
+      const member = texts(await askOnce(RECORD, [String(AUDIT_LIMIT), line, await deadline(giveUpAt)], giveUpAt))
+      if (member !== 'late') {
+        memory.keepOwn(member)
+        void memory.write()
+        return
+      }
+      if (clock.now() >= giveUpAt)
+        throw new StoreUnavailable(`Redis at ${address.shown} did not take the entry in time`, undefined)
+      await look()
+    }
+  }
+
+  /** Asks for what must not be done twice: it is not given up before Redis does not do it any more. */
+  async function askOnce(script: string, args: readonly string[], giveUpAt: number): Promise<unknown> {
+    try {
+      return await ask(script, args, giveUpAt)
+    } catch (error) {
+      if (error instanceof NoAnswer && error.wasSent) await pause(giveUpAt - clock.now())
+      throw error
+    }
+  }
+
+  /** The last moment, by the clock of Redis, at which something may be carried out that we have not given up yet. */
+  async function deadline(giveUpAt: number): Promise<string> {
+    if (!redisClock.isKnown) await look()
+    const leftMs = giveUpAt - clock.now() - DEADLINE_MARGIN_MS - redisClock.errorMs
+    return String(Math.floor(redisClock.wallTime() + leftMs))
+  }
+
+  async function history({ context, before, limit }: AuditQuery): Promise<AuditPage> {
+    const records: AuditRecord[] = []
+    let from = before === undefined ? '+inf' : `(${positionOf(before)}`
+    for (;;) {
+      const [droppedText, chunk] = tuple(await ask(HISTORY, [from, String(HISTORY_CHUNK)]))
+      const dropped = Number(droppedText)
+      const members = array(chunk)
+      for (const member of members) {
+        const one = recordOf(member)
+        if (one === undefined || (context !== undefined && one.context !== context)) continue
+        if (records.length === limit) return { records, next: records.at(-1)?.position ?? null, dropped }
+        records.push(one)
+      }
+      const last = members.at(-1)
+      if (last === undefined || members.length < HISTORY_CHUNK) return { records, next: null, dropped }
+      from = `(${last.slice(0, POSITION_LENGTH)}`
+    }
+  }
+
+  function recordOf(member: string): AuditRecord | undefined {
+    try {
+      return { ...parseEntry(member.slice(POSITION_LENGTH + 1)), position: member.slice(0, POSITION_LENGTH) }
+    } catch (error) {
+      tell(new Error('an entry of the audit log cannot be understood', { cause: error }))
+      return undefined
+    }
+  }
+
+  async function fleet(): Promise<Member[]> {
+    const answer = array(await ask(MEMBERS, [String(SILENT_MS)]))
+    const members: Member[] = []
+    for (let index = 0; index + 1 < answer.length; index += 2) {
+      try {
+        members.push({ ...parseReport(answer[index + 1] as string), silentMs: Number(answer[index]) })
+      } catch (error) {
+        tell(new Error('the report of a gateway cannot be understood', { cause: error }))
+      }
+    }
+    return members
+  }
+
+  async function keptFlags(): Promise<KeptFlags | undefined> {
+    const [text, at] = tuple(await ask(KEPT_FLAGS, []))
+    return text === '' ? undefined : { text: texts(text), at: Number(at) }
+  }
+}
+
+/** @throws {NotThat} */
+function positionOf(before: string): string {
+  if (/^\d{16}$/.test(before)) return before
+  throw new NotThat('a position in the audit log', before.slice(0, 40))
+}
+
+/** What is asked while it runs is answered by the next run, which all who ask share. */
+function oneAtATime<T>(run: () => Promise<T>): () => Promise<T> {
+  let running: Promise<T> | undefined
+  let next: Promise<T> | undefined
+  const begin = () => {
+    running = run().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+  return () => {
+    if (running === undefined) return begin()
+    next ??= running
+      .catch(() => {})
+      .then(() => {
+        next = undefined
+        return begin()
+      })
+    return next
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)))
+}
+
+/** Waits for something, and not for longer than that. */
+async function atMost(ms: number, what: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms)
+  })
+  await Promise.race([what, limit])
+  clearTimeout(timer)
+}
+
+// What a script returns is known by the script: these only say so to the compiler, and stop what is not so.
+
+function tuple(answer: unknown): readonly unknown[] {
+  if (!Array.isArray(answer)) throw new NotThat('an answer of Redis', typeof answer)
+  return answer
+}
+
+function array(answer: unknown): readonly string[] {
+  return tuple(answer).map(texts)
+}
+
+function texts(answer: unknown): string {
+  if (typeof answer !== 'string') throw new NotThat('an answer of Redis', typeof answer)
+  return answer
+}

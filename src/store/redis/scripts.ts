@@ -1,0 +1,177 @@
+// What happens inside Redis, each at once and as a whole.
+//
+// Under one hash tag, so that a Cluster keeps all of it on one node:
+//
+//   {prefix}:state     hash: `generation`, and `text`, the state as JSON
+//   {prefix}:audit     sorted set: entries as "position JSON" by position, which is microseconds since 1970
+//   {prefix}:dropped   how many entries the limit has taken away
+//   {prefix}:fleet     hash: id → "milliseconds JSON", the last report and when it came
+//   {prefix}:flags     hash: `text` and `at`, flags of an Unleash
+//   {prefix}:settling  there for a moment after a restore
+//   {prefix}:news      the channel: "state␊generation␊audit member␊state as JSON" or "report␊JSON"
+//
+// A sorted set and not a stream, since a stream takes nothing older than its newest entry: what gateways remember of a log
+// that was lost could not be put back among what was written since.
+
+export const KEYS = ['state', 'audit', 'dropped', 'fleet', 'flags', 'settling', 'news'] as const
+
+const BEGIN = `
+local STATE, AUDIT, DROPPED, FLEET, FLAGS, SETTLING, NEWS = unpack(KEYS)
+local time = redis.call('TIME')
+local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local function whole(number) return string.format('%.0f', number) end
+
+local function generation()
+  local kept = redis.call('HGET', STATE, 'generation')
+  return kept and tonumber(kept) or kept and error('what is kept as generation is not a number') or 0
+end
+
+local function trim(limit)
+  local over = redis.call('ZCARD', AUDIT) - limit
+  if over > 0 then
+    redis.call('ZREMRANGEBYRANK', AUDIT, 0, over - 1)
+    redis.call('INCRBY', DROPPED, over)
+  end
+end
+
+local function append(entry, limit)
+  local position = tonumber(time[1]) * 1000000 + tonumber(time[2])
+  local newest = redis.call('ZREVRANGE', AUDIT, 0, 0, 'WITHSCORES')
+  if newest[2] and tonumber(newest[2]) >= position then position = tonumber(newest[2]) + 1 end
+  local member = string.format('%016.0f', position) .. ' ' .. entry
+  redis.call('ZADD', AUDIT, whole(position), member)
+  trim(limit)
+  return member
+end
+`
+
+/**
+ * What is there, for who knows a generation and its digest, and the log up to some entries.
+ *
+ * ARGV: generation, SHA-1 of its text, newest position known, entries that must be there
+ * → seconds, microseconds, generation, text if another one is known, dropped, how many of the entries are missing,
+ *   newer entries, the newest first
+ */
+export const LOOK = `${BEGIN}
+local there = generation()
+local text = redis.call('HGET', STATE, 'text') or ''
+if there == tonumber(ARGV[1]) and (there == 0 or redis.sha1hex(text) == ARGV[2]) then text = '' end
+local missing = 0
+for i = 4, #ARGV do
+  if not redis.call('ZSCORE', AUDIT, ARGV[i]) then missing = missing + 1 end
+end
+local newer = redis.call('ZREVRANGEBYSCORE', AUDIT, '+inf', '(' .. ARGV[3], 'LIMIT', 0, 1000)
+return { time[1], time[2], whole(there), text, redis.call('GET', DROPPED) or '0', whole(missing), newer }
+`
+
+/**
+ * The compare-and-set. An entry that is there already was this very change, whose answer was lost.
+ *
+ * ARGV: audit limit, generation, text, entry, the last moment in milliseconds
+ * → 'done' and the audit member | 'late' | 'settling' | 'conflict', the generation that is there, its text
+ */
+export const COMMIT = `${BEGIN}
+if nowMs > tonumber(ARGV[5]) then return { 'late' } end
+if redis.call('EXISTS', SETTLING) == 1 then return { 'settling' } end
+local there = generation()
+if there ~= tonumber(ARGV[2]) - 1 then
+  for _, member in ipairs(redis.call('ZREVRANGE', AUDIT, 0, 99)) do
+    if string.sub(member, 18) == ARGV[4] then return { 'done', member } end
+  end
+  return { 'conflict', whole(there), redis.call('HGET', STATE, 'text') or '' }
+end
+redis.call('HSET', STATE, 'generation', ARGV[2], 'text', ARGV[3])
+local member = append(ARGV[4], tonumber(ARGV[1]))
+redis.call('PUBLISH', NEWS, 'state\\n' .. ARGV[2] .. '\\n' .. member .. '\\n' .. ARGV[3])
+return { 'done', member }
+`
+
+/**
+ * Puts back what a gateway remembers: the state if it is newer, and each entry that is not there. Doing it twice, or two at
+ * once, does the same. For a moment afterwards nobody commits: a gateway that remembers more may be on its way.
+ *
+ * ARGV: audit limit, generation, text, dropped, milliseconds to settle, text of flags, their time, entries
+ * → the generation that was found, how many entries were added, the generation that is there now, its text
+ */
+export const RESTORE = `${BEGIN}
+local found = generation()
+local limit = tonumber(ARGV[1])
+local oldest = redis.call('ZRANGE', AUDIT, 0, 0, 'WITHSCORES')
+local isFull = redis.call('ZCARD', AUDIT) >= limit
+local added = 0
+for i = 8, #ARGV do
+  local position = tonumber(string.sub(ARGV[i], 1, 16))
+  -- What the limit has taken away stays away.
+  if not (isFull and position < tonumber(oldest[2])) then
+    added = added + redis.call('ZADD', AUDIT, whole(position), ARGV[i])
+  end
+end
+if tonumber(redis.call('GET', DROPPED) or '0') < tonumber(ARGV[4]) then redis.call('SET', DROPPED, ARGV[4]) end
+trim(limit)
+if ARGV[6] ~= '' and redis.call('EXISTS', FLAGS) == 0 then redis.call('HSET', FLAGS, 'text', ARGV[6], 'at', ARGV[7]) end
+if tonumber(ARGV[2]) > found then
+  redis.call('HSET', STATE, 'generation', ARGV[2], 'text', ARGV[3])
+  redis.call('SET', SETTLING, '1', 'PX', ARGV[5])
+  redis.call('PUBLISH', NEWS, 'state\\n' .. ARGV[2] .. '\\n\\n' .. ARGV[3])
+end
+return { whole(found), whole(added), whole(generation()), redis.call('HGET', STATE, 'text') or '' }
+`
+
+/** ARGV: audit limit, entry, the last moment in milliseconds → the audit member | 'late' */
+export const RECORD = `${BEGIN}
+if nowMs > tonumber(ARGV[3]) then return 'late' end
+return append(ARGV[2], tonumber(ARGV[1]))
+`
+
+/** ARGV: position to begin before, limit → dropped, entries, the newest first */
+export const HISTORY = `${BEGIN}
+local page = redis.call('ZREVRANGEBYSCORE', AUDIT, ARGV[1], '-inf', 'LIMIT', 0, ARGV[2])
+return { redis.call('GET', DROPPED) or '0', page }
+`
+
+/** ARGV: id, report */
+export const BEAT = `${BEGIN}
+redis.call('HSET', FLEET, ARGV[1], whole(nowMs) .. ' ' .. ARGV[2])
+redis.call('PUBLISH', NEWS, 'report\\n' .. ARGV[2])
+return 'done'
+`
+
+/** ARGV: id */
+export const LEAVE = `${BEGIN}
+redis.call('HDEL', FLEET, ARGV[1])
+return 'done'
+`
+
+/** ARGV: milliseconds after which who is silent is forgotten → milliseconds of silence, report, and so on */
+export const MEMBERS = `${BEGIN}
+local all = redis.call('HGETALL', FLEET)
+local members = {}
+for i = 1, #all, 2 do
+  local at, report = string.match(all[i + 1], '^(%d+) (.*)$')
+  local silentMs = at and nowMs - tonumber(at)
+  if at and silentMs <= tonumber(ARGV[1]) then
+    table.insert(members, whole(math.max(0, silentMs)))
+    table.insert(members, report)
+  else
+    redis.call('HDEL', FLEET, all[i])
+  end
+end
+return members
+`
+
+/** ARGV: text, when it was good */
+export const KEEP_FLAGS = `${BEGIN}
+if tonumber(ARGV[2]) >= tonumber(redis.call('HGET', FLAGS, 'at') or '0') then
+  redis.call('HSET', FLAGS, 'text', ARGV[1], 'at', ARGV[2])
+end
+return 'done'
+`
+
+/** → text and when it was good, or nothing */
+export const KEPT_FLAGS = `${BEGIN}
+return { redis.call('HGET', FLAGS, 'text') or '', redis.call('HGET', FLAGS, 'at') or '' }
+`
+
+/** What changes nothing: that it works says nothing of whether Redis takes writes. */
+export const READS: ReadonlySet<string> = new Set([LOOK, HISTORY, KEPT_FLAGS, MEMBERS])

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest'
+import { type AuditEntry, EMPTY_CONTEXT, EMPTY_STATE } from '../model/shared-state.ts'
+import { NotThat, parseEntry, parseReport, parseState, textOfEntry, textOfState } from './shape.ts'
+
+const STAMP = { by: 'ada', reason: null, at: 1 }
+const ENTRY: AuditEntry = {
+  at: 1,
+  actor: 'ada',
+  address: null,
+  verb: 'flip',
+  context: 'catalog',
+  before: undefined,
+  after: { percentage: 25 },
+  reason: null,
+  until: null,
+  result: 'done',
+  detail: null,
+  generation: 1,
+  gateway: 'gateway-1',
+}
+
+describe('a state', () => {
+  it('is read as it was written', () => {
+    const state = {
+      generation: 4,
+      kill: STAMP,
+      contexts: { catalog: { ...EMPTY_CONTEXT, pin: { ...STAMP, side: 'legacy' as const, until: 5 } } },
+      flags: { version: 2, features: [{ name: 'a', strategies: [] }] },
+    }
+    expect(parseState(textOfState(state))).toEqual(state)
+  })
+
+  it.each([
+    ['nothing', ''],
+    ['no JSON', '{"generation":1'],
+    ['another type', '[]'],
+    ['no generation', '{"kill":null,"contexts":{},"flags":null}'],
+    ['a generation that goes backwards', '{"generation":-1,"kill":null,"contexts":{},"flags":null}'],
+    ['half a generation', '{"generation":1.5,"kill":null,"contexts":{},"flags":null}'],
+    [
+      'a side that is none',
+      JSON.stringify({
+        ...EMPTY_STATE,
+        contexts: { a: { ...EMPTY_CONTEXT, pin: { ...STAMP, side: 'both', until: null } } },
+      }),
+    ],
+    [
+      'a verb that is none',
+      JSON.stringify({
+        ...EMPTY_STATE,
+        contexts: { a: { ...EMPTY_CONTEXT, changed: { ...STAMP, verb: 'break', generation: 1 } } },
+      }),
+    ],
+    [
+      'a context named __proto__',
+      `{"generation":1,"kill":null,"flags":null,"contexts":{"__proto__":${JSON.stringify(EMPTY_CONTEXT)}}}`,
+    ],
+    [
+      'a context named constructor',
+      `{"generation":1,"kill":null,"flags":null,"contexts":{"constructor":${JSON.stringify(EMPTY_CONTEXT)}}}`,
+    ],
+    [
+      '__proto__ deep inside of a flag',
+      '{"generation":1,"kill":null,"contexts":{},"flags":{"version":1,"features":[{"name":"a","x":[{"__proto__":{"on":true}}]}]}}',
+    ],
+    ['__proto__ in disguise', '{"generation":1,"kill":null,"contexts":{},"flags":null,"\\u005f_proto__":1}'],
+  ])('is not %s', (_what, text) => {
+    expect(() => parseState(text)).toThrow(NotThat)
+  })
+
+  it('keeps what a newer gateway has written into it', () => {
+    const text =
+      '{"generation":1,"kill":null,"contexts":{"a":{"pin":null,"freeze":null,"flip":null,"changed":null,"new":1}},"flags":null,"new":[2]}'
+    expect(JSON.parse(textOfState(parseState(text)))).toEqual(JSON.parse(text))
+  })
+})
+
+it('an entry is written with whatever it has before and after, and with nothing as null', () => {
+  expect(parseEntry(textOfEntry(ENTRY))).toEqual({ ...ENTRY, before: null })
+  expect(() => parseEntry('{"at":1}')).toThrow(NotThat)
+})
+
+it('the report of a gateway names no context that is none', () => {
+  const lastMinute = '{"toString":{"legacy":1,"service":0}}'
+  const text = `{"id":"a","version":"1","address":"x","startedAt":1,"applied":0,"localKill":[],"percentages":{},"flags":{"source":"x","stale":false,"ageMs":null},"lastMinute":${lastMinute},"inFlight":{}}`
+  expect(() => parseReport(text)).toThrow('not the report of a gateway')
+  expect(parseReport(text.replace('toString', 'catalog')).lastMinute).toEqual({ catalog: { legacy: 1, service: 0 } })
+})
+
+it('times are whole: what is written at a fraction would be read by the store and by nobody else', () => {
+  const kill = (at: number) => ({ generation: 1, kill: { by: 'ann', reason: null, at }, contexts: {}, flags: null })
+  expect(() => textOfState(kill(1.5))).toThrow('not a state: kill.at')
+  expect(parseState(textOfState(kill(2))).kill?.at).toBe(2)
+})

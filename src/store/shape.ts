@@ -1,0 +1,127 @@
+// Text from outside becomes a type of the model here, or is refused: whoever can write to the folder or to Redis could
+// write anything. What these guards would refuse to read, the stores refuse to write.
+import { z } from 'zod'
+import type { AuditEntry, KeptFlags, Report, SharedState } from '../model/shared-state.ts'
+import { VERBS } from '../model/shared-state.ts'
+
+/** Not `__proto__`, `constructor` and their like, which mean something else to an object than a name. */
+const name = z.string().refine((text) => !(text in Object.prototype), 'is not a name')
+/** Whole milliseconds: what the admin API says of it is whole, and would otherwise not be read by who asks. */
+const time = z.int()
+const generation = z.int().nonnegative()
+const side = z.enum(['legacy', 'service'])
+
+// Loose wherever an object is kept: a newer gateway of the fleet may have written more than this one knows, and what
+// this one writes back must not lose it.
+const stamp = z.looseObject({ by: z.string(), reason: z.string().nullable(), at: time })
+const pin = stamp.extend({ side, until: time.nullable() })
+const flip = stamp.extend({ flag: z.string(), percentage: z.number(), generation })
+const changed = stamp.extend({ verb: z.enum(VERBS), generation })
+const context = z.looseObject({
+  pin: pin.nullable(),
+  freeze: stamp.nullable(),
+  flip: flip.nullable(),
+  changed: changed.nullable(),
+})
+const embeddedFlags = z.looseObject({
+  seeds: z.record(name, z.string()).exactOptional(),
+  version: z.number(),
+  features: z.array(z.looseObject({ name })),
+  segments: z.array(z.unknown()).exactOptional(),
+})
+const sharedState: z.ZodType<SharedState> = z.looseObject({
+  generation,
+  kill: stamp.nullable(),
+  contexts: z.record(name, context),
+  flags: embeddedFlags.nullable(),
+})
+
+const auditEntry: z.ZodType<AuditEntry> = z.looseObject({
+  at: time,
+  actor: z.string(),
+  address: z.string().nullable(),
+  verb: z.enum(VERBS),
+  context: z.string().nullable(),
+  before: z.unknown(),
+  after: z.unknown(),
+  reason: z.string().nullable(),
+  until: time.nullable(),
+  result: z.enum(['done', 'refused', 'conflict', 'failed']),
+  detail: z.string().nullable(),
+  generation: generation.nullable(),
+  gateway: z.string(),
+})
+
+const report: z.ZodType<Report> = z.looseObject({
+  id: z.string().min(1),
+  version: z.string(),
+  address: z.string(),
+  startedAt: time,
+  applied: generation,
+  localKill: z.array(z.string()),
+  percentages: z.record(name, z.number().nullable()),
+  flags: z.looseObject({ source: z.string(), stale: z.boolean(), ageMs: z.number().nullable() }),
+  inFlight: z.record(name, z.record(side, z.number())),
+  lastMinute: z.record(name, z.record(side, z.number())),
+})
+
+const keptFlags: z.ZodType<KeptFlags> = z.looseObject({ text: z.string(), at: time })
+
+/** @throws {NotThat} if the text is not JSON, or not what it should be */
+export const parseState = reader('a state', sharedState)
+/** @throws {NotThat} */
+export const parseEntry = reader('an entry of the audit log', auditEntry)
+/** @throws {NotThat} */
+export const parseReport = reader('the report of a gateway', report)
+/** @throws {NotThat} */
+export const parseKeptFlags = reader('flags that were kept', keptFlags)
+
+/** What was read, or was to be written, is not what it should be. */
+export class NotThat extends Error {
+  constructor(what: string, why: string, cause?: unknown) {
+    super(`not ${what}: ${why}`, { cause })
+    this.name = 'NotThat'
+  }
+}
+
+/**
+ * The text that is kept for a state.
+ *
+ * @throws {NotThat} if no store would read it again, such as with a context named `__proto__`
+ */
+export function textOfState(state: SharedState): string {
+  const text = JSON.stringify(state)
+  parseState(text)
+  return text
+}
+
+/** @throws {NotThat} */
+export function textOfEntry(entry: AuditEntry): string {
+  // An undefined would be left out and not be read again.
+  const text = JSON.stringify({ ...entry, before: entry.before ?? null, after: entry.after ?? null })
+  parseEntry(text)
+  return text
+}
+
+function reader<T>(what: string, schema: z.ZodType<T>): (text: string) => T {
+  return (text) => {
+    const result = schema.safeParse(parseJson(what, text))
+    if (result.success) return result.data
+    const issue = result.error.issues[0]
+    throw new NotThat(what, `${issue?.path.join('.') || 'the whole'}: ${issue?.message}`, result.error)
+  }
+}
+
+function parseJson(what: string, text: string): unknown {
+  try {
+    return JSON.parse(text, refuseProto)
+  } catch (error) {
+    throw new NotThat(what, error instanceof Error ? error.message : String(error), error)
+  }
+}
+
+/** JSON.parse makes `__proto__` a harmless key of its own; the first one who copies it key by key does not. */
+function refuseProto(key: string, value: unknown): unknown {
+  if (key === '__proto__') throw new Error('a key is __proto__')
+  return value
+}

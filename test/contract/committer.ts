@@ -1,0 +1,15 @@
+// A process that changes the state in a folder as fast as it can, to be killed: prints each generation that it was
+// promised. Run as `node committer.ts <folder>`.
+import { systemClock } from '../../src/runtime.ts'
+import { fileStore } from '../../src/store/file/file-store.ts'
+import { entryOf, flipped, refusal } from './changes.ts'
+
+const store = fileStore({ folder: process.argv[2] as string, clock: systemClock })
+await store.start()
+for (;;) {
+  const next = flipped(store.current(), 50)
+  const result = await store.commit(next, entryOf(next))
+  if (!result.ok) throw new Error('somebody else was here')
+  process.stdout.write(`${next.generation}\n`)
+  if (next.generation % 5 === 0) await store.record(refusal(`after ${next.generation}`))
+}

@@ -1,0 +1,212 @@
+// Redis as it is run where it matters: behind passwords and TLS, watched by Sentinels, and as a Cluster.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
+import type { StateStore } from '../../src/model/state-store.ts'
+import { systemClock } from '../../src/runtime.ts'
+import { type RedisStoreOptions, redisStore } from '../../src/store/redis/redis-store.ts'
+import { createAuthority } from '../kit/certificates.ts'
+import { whenOver } from '../kit/lifetime.ts'
+import { freePort } from '../kit/origin.ts'
+import { type RedisProcess, startRedis } from '../kit/redis.ts'
+import { until } from '../kit/until.ts'
+import { entryOf, flipped, reportOf } from './changes.ts'
+import { newFolder, started } from './places.ts'
+
+describe('a Redis with a password', () => {
+  it('lets in who has it, and is said to refuse who has another, without saying which', async () => {
+    const redis = await startRedis({ args: ['--requirepass', 's3cr3t@/'], cliArgs: ['-a', 's3cr3t@/'] })
+    const store = await open(`redis://:${encodeURIComponent('s3cr3t@/')}@127.0.0.1:${redis.port}/3`)
+    const state = await change(store)
+    expect(await redis.cli('-n', '3', 'HGET', '{strangler}:state', 'generation')).toBe('1')
+
+    const wrong = await open(`redis://:another-s3cr3t@127.0.0.1:${redis.port}/3`, { limitMs: 300 })
+    const none = await open(`redis://127.0.0.1:${redis.port}/3`, { limitMs: 300 })
+    for (const other of [wrong, none]) {
+      expect(other.status()).toMatchObject({ isConnected: false, trouble: expect.stringMatching(/WRONGPASS|NOAUTH/) })
+      const error: unknown = await other.read().catch((thrown: unknown) => thrown)
+      expect(
+        JSON.stringify({ ...other.status(), error, all: String(error), cause: (error as Error).cause ?? '' }),
+      ).not.toContain('s3cr3t')
+    }
+    // The password is mended in Redis; nobody restarts a gateway for it.
+    await redis.cli('CONFIG', 'SET', 'requirepass', 'another-s3cr3t')
+    await until(() => wrong.status().isConnected)
+    expect(wrong.current()).toEqual(state)
+  })
+
+  it('lets in a user who may touch what is ours and nothing else', async () => {
+    const redis = await startRedis()
+    await redis.cli(
+      'ACL',
+      'SETUSER',
+      'gateway',
+      'on',
+      '>pass',
+      '~{fleet}:*',
+      '&{fleet}:*',
+      '+@all',
+      '-@admin',
+      '-@dangerous',
+      '+info',
+    )
+    const store = await open(`redis://gateway:pass@127.0.0.1:${redis.port}`, { prefix: 'fleet' })
+    await change(store)
+    await store.beat(reportOf('gateway-1'))
+    expect(await store.fleet()).toHaveLength(1)
+    const stranger = await open(`redis://gateway:pass@127.0.0.1:${redis.port}`, { prefix: 'other' })
+    expect(stranger.status()).toMatchObject({ isConnected: false, trouble: expect.stringContaining('NOPERM') })
+  })
+
+  it('that takes no writes for a while is told as such, and is used again by itself', async () => {
+    const redis = await startRedis()
+    const store = await open(redis.url)
+    const state = await change(store)
+    await redis.cli('REPLICAOF', '127.0.0.1', String(await freePort()))
+    await expect(store.beat(reportOf('gateway-1'))).rejects.toThrow('READONLY')
+    await store.read()
+    expect(store.status()).toMatchObject({ isConnected: false, trouble: expect.stringContaining('refuses: READONLY') })
+    expect(store.current()).toEqual(state)
+    await redis.cli('REPLICAOF', 'NO', 'ONE')
+    await until(() =>
+      store.beat(reportOf('gateway-1')).then(
+        () => true,
+        () => false,
+      ),
+    )
+    expect(store.status().isConnected).toBe(true)
+  })
+})
+
+describe('a Redis with TLS', () => {
+  it('is spoken to when its certificate is good, and refused when it is not', async () => {
+    const authority = await createAuthority()
+    const { cert, key } = await authority.sign('IP:127.0.0.1')
+    const folder = await mkdtemp(join(tmpdir(), 'strangler-tls-'))
+    whenOver(() => rm(folder, { recursive: true, force: true }))
+    const file = async (name: string, text: string) => {
+      await writeFile(join(folder, name), text)
+      return join(folder, name)
+    }
+    const port = await freePort()
+    await startRedis({
+      args: [
+        ...['--tls-port', String(port), '--tls-auth-clients', 'no'],
+        ...['--tls-cert-file', await file('cert', cert), '--tls-key-file', await file('key', key)],
+        ...['--tls-ca-cert-file', await file('ca', authority.cert)],
+      ],
+    })
+    const store = await open(`rediss://127.0.0.1:${port}`, { tls: { ca: authority.cert } })
+    const other = await open(`rediss://127.0.0.1:${port}`, { tls: { ca: authority.cert } })
+    const state = await change(store)
+    await until(() => other.current().generation === 1)
+    expect(other.current()).toEqual(state)
+
+    const doubtful = await open(`rediss://127.0.0.1:${port}`, { limitMs: 300 })
+    expect(doubtful.status()).toMatchObject({ isConnected: false, trouble: expect.stringMatching(/certificate/i) })
+  })
+})
+
+describe('a Redis watched by a Sentinel', () => {
+  it('is found by its name, and its replica takes over when it dies', { timeout: 30_000 }, async () => {
+    const master = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
+    const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] })
+    await until(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:up'))
+    const folder = await newFolder()
+    const configFile = join(folder, 'sentinel.conf')
+    const config = [
+      `sentinel monitor mymaster 127.0.0.1 ${master.port} 1`,
+      'sentinel down-after-milliseconds mymaster 500',
+      'sentinel failover-timeout mymaster 2000',
+    ]
+    await writeFile(configFile, `${config.join('\n')}\n`)
+    const sentinel = await startRedis({ configFile, args: ['--sentinel'] })
+    await until(async () => (await sentinel.cli('SENTINEL', 'replicas', 'mymaster')).includes(String(replica.port)))
+
+    const store = await open(`redis+sentinel://127.0.0.1:${sentinel.port}/mymaster`)
+    const other = await open(`redis+sentinel://127.0.0.1:${sentinel.port}/mymaster`)
+    const first = await change(store)
+    await until(() => other.current().generation === 1)
+    await until(async () => (await replica.cli('HGET', '{strangler}:state', 'generation')) === '1')
+    await master.kill()
+    expect(store.current()).toEqual(first)
+    await until(() => commits(store, flipped(first, 50)), 20_000)
+    expect(await replica.cli('HGET', '{strangler}:state', 'generation')).toBe('2')
+    await until(() => other.current().generation === 2)
+  })
+})
+
+describe('a Redis Cluster', () => {
+  it('keeps all on one of its nodes, tells the news on all, and is used again when that node comes back', {
+    timeout: 30_000,
+  }, async () => {
+    const nodes = await startCluster()
+    const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`)
+    const url = `redis+cluster://${addresses[0]},${addresses[1]}`
+    const [store, other] = [await open(url), await open(url)]
+    expect(store.status()).toMatchObject({ isConnected: true, trouble: undefined })
+    const first = await change(store)
+    await until(() => other.current().generation === 1)
+    await store.beat(reportOf('gateway-1', 1))
+    expect(await other.fleet()).toHaveLength(1)
+
+    const keys = await Promise.all(nodes.map((node) => node.cli('KEYS', '*')))
+    const [owner, ...others] = nodes.toSorted(
+      (a, b) => (keys[nodes.indexOf(b)] ?? '').length - (keys[nodes.indexOf(a)] ?? '').length,
+    )
+    expect(keys.filter((text) => text !== '')).toHaveLength(1)
+    expect(others).toHaveLength(2)
+    await owner?.kill()
+    await until(() => !store.status().isConnected)
+    expect(store.current()).toEqual(first)
+    await owner?.restart()
+    await until(() => store.status().isConnected, 15_000)
+    expect(await store.read()).toEqual(first)
+    await until(() => commits(store, flipped(first, 50)))
+    await until(() => other.current().generation === 2)
+  })
+})
+
+/** Three masters that know each other, and share the slots. */
+async function startCluster(): Promise<RedisProcess[]> {
+  const nodes = await Promise.all([1, 2, 3].map(startNode))
+  const slots = ['0 5460', '5461 10922', '10923 16383'].map((range) => range.split(' '))
+  await Promise.all(
+    nodes.map(async (node, index) => {
+      await node.cli('CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1))
+      await node.cli('CLUSTER', 'ADDSLOTSRANGE', ...(slots[index] ?? []))
+      for (const { port } of nodes.slice(0, index)) await node.cli('CLUSTER', 'MEET', '127.0.0.1', String(port))
+    }),
+  )
+  await until(async () => {
+    const all = await Promise.all(nodes.map((node) => node.cli('CLUSTER', 'INFO')))
+    return all.every((text) => text.includes('cluster_state:ok') && text.includes('cluster_known_nodes:3'))
+  })
+  return nodes
+}
+
+async function startNode(): Promise<RedisProcess> {
+  // The bus has its port ten thousand above, which a high one leaves no room for.
+  let port = await freePort()
+  while (port > 55_000) port = await freePort()
+  return startRedis({ port, args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'] })
+}
+
+async function open(url: string, options: Partial<RedisStoreOptions> = {}): Promise<StateStore> {
+  return started(redisStore({ url, clock: systemClock, ...options }))
+}
+
+async function change(store: StateStore): Promise<SharedState> {
+  const next = flipped(EMPTY_STATE, 25)
+  expect(await store.commit(next, entryOf(next))).toEqual({ ok: true })
+  return next
+}
+
+function commits(store: StateStore, next: SharedState): Promise<boolean> {
+  return store.commit(next, entryOf(next)).then(
+    ({ ok }) => ok,
+    () => false,
+  )
+}

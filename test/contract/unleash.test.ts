@@ -1,0 +1,288 @@
+// What is promised of an Unleash, kept by a real one: unleash-server on a PostgreSQL that the test kit brings along.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { FLAG_RULES, rolloutAt } from '../../src/control/flag-rules.test-kit.ts'
+import { realClock, rememberedEvents } from '../../src/control/flags.test-kit.ts'
+import type { Flags } from '../../src/control/flags.ts'
+import { unleashFlags } from '../../src/control/unleash-flags.ts'
+import { unleashWriter } from '../../src/control/unleash-writer.ts'
+import { sharedByFile } from '../kit/lifetime.ts'
+import { type ShownFlag, startUnleash } from '../kit/unleash.ts'
+import { until } from '../kit/until.ts'
+
+const unleash = sharedByFile(startUnleash)
+const anna = { context: 'orders', by: 'anna', reason: 'the load test is done' }
+const person = { userId: '7' }
+const MINUTE_MS = 60_000
+
+function writer(more: { project?: string; environment?: string; adminToken?: string; timeoutMs?: number } = {}) {
+  const { apiUrl: url, adminToken } = unleash()
+  return unleashWriter({ url, adminToken, project: 'default', environment: 'development', ...more })
+}
+
+/** A gateway's flags, which poll only once a minute unless told. */
+async function startFlags({ token = unleash().clientToken, refreshMs = MINUTE_MS, stateDir = '' } = {}) {
+  const heard = rememberedEvents()
+  const flags = unleashFlags({
+    url: unleash().apiUrl,
+    token,
+    appName: 'strangler-gateway',
+    instanceId: 'gateway-1',
+    refreshMs,
+    timeoutMs: 1000,
+    stateDir: stateDir || (await newFolder()),
+    events: heard.events,
+    clock: realClock,
+  })
+  onTestFinished(() => flags.stop())
+  await flags.start()
+  return flags
+}
+
+async function newFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'unleash-flags-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+const percentageOf = (flags: Flags, flag: string) => flags.percentage(flag).percentage
+
+describe('moving a flag', () => {
+  test.each(FLAG_RULES.filter(({ refused }) => refused === undefined))(
+    '$flag: its rollout and nothing else',
+    async (rule) => {
+      await unleash().createFlag(rule.flag, rule)
+      const before = (await unleash().getFlag(rule.flag)) as ShownFlag
+      expect(await writer().read(rule.flag)).toMatchObject({ percentage: rule.reads })
+      expect(await writer().setPercentage(rule.flag, 75, anna)).toEqual({
+        kind: 'written',
+        before: rule.reads,
+        after: 75,
+        ...(before.enabled ? {} : { note: `flag "${rule.flag}" was switched off in Unleash, and is on now` }),
+      })
+      const after = (await unleash().getFlag(rule.flag)) as ShownFlag
+      if (before.strategies.length > 0) expect(after).toEqual({ ...before, enabled: true, strategies: at75(before) })
+      expect(await writer().read(rule.flag)).toEqual({ percentage: 75 })
+    },
+  )
+
+  test.each(FLAG_RULES.filter(({ refused }) => refused !== undefined))(
+    '$flag: refused, and nothing changed',
+    async (rule) => {
+      await unleash().createFlag(rule.flag, rule)
+      const before = await unleash().getFlag(rule.flag)
+      expect((await writer().read(rule.flag)).percentage).toBe(rule.reads)
+      expect(await writer().setPercentage(rule.flag, 75, anna)).toEqual({
+        kind: 'refused',
+        reason: expect.stringContaining(`flag "${rule.flag}" in the environment "development" `),
+      })
+      expect(await writer().setPercentage(rule.flag, 0, anna)).toMatchObject({
+        reason: expect.stringContaining(rule.refused!),
+      })
+      expect(await unleash().getFlag(rule.flag)).toEqual(before)
+    },
+  )
+
+  test('segments stay', async () => {
+    const id = await unleash().createSegment('staff', ['7', '8'])
+    await unleash().createFlag('with-a-segment', { strategies: [rolloutAt(10, { segments: [id] })] })
+    const before = (await unleash().getFlag('with-a-segment')) as ShownFlag
+    expect(before.strategies[0]?.segments).toEqual([id])
+    await writer().setPercentage('with-a-segment', 75, anna)
+    expect(await unleash().getFlag('with-a-segment')).toEqual({ ...before, strategies: at75(before) })
+  })
+
+  test('other environments stay', async () => {
+    await unleash().createFlag('elsewhere', { percentage: 10 })
+    const inProduction = writer({ environment: 'production' })
+    expect(await inProduction.setPercentage('elsewhere', 60, anna)).toMatchObject({ kind: 'written', after: 60 })
+    expect(await writer().read('elsewhere')).toEqual({ percentage: 10 })
+  })
+
+  test('one that is missing is made, says what for, and decides', async () => {
+    expect(await writer().read('brand-new')).toEqual({ percentage: null, why: 'is not in Unleash' })
+    expect(await writer().setPercentage('brand-new', 100, anna)).toEqual({ kind: 'written', before: null, after: 100 })
+    expect(await unleash().getFlag('brand-new')).toMatchObject({
+      type: 'release',
+      enabled: true,
+      description: 'Moves the context "orders" from the monolith to its service. Made by anna.',
+      strategies: [
+        { name: 'flexibleRollout', parameters: { rollout: '100', stickiness: 'default', groupId: 'brand-new' } },
+      ],
+    })
+    const flags = await startFlags({ refreshMs: 100 })
+    await until(() => flags.ask('brand-new', person) === 'on')
+  })
+
+  test('at zero, one that is off stays off', async () => {
+    await unleash().createFlag('resting', { percentage: 40, enabled: false })
+    expect(await writer().setPercentage('resting', 0, anna)).toEqual({ kind: 'written', before: 0, after: 0 })
+    expect(await unleash().getFlag('resting')).toMatchObject({
+      enabled: false,
+      strategies: [{ parameters: { rollout: '0' } }],
+    })
+  })
+
+  test.each([
+    [{ environment: 'staging' }, 'no environment "staging": set UNLEASH_ENVIRONMENT'],
+    [{ project: 'nowhere' }, 'Unleash has no project "nowhere"'],
+  ])('one that is missing is not made in %o', async (where, why) => {
+    const result = await writer(where).setPercentage('not-made', 10, anna)
+    expect(result).toEqual({ kind: 'refused', reason: expect.stringContaining(why) })
+    expect(await unleash().getFlag('not-made')).toBeUndefined()
+  })
+
+  test('an environment that is not there is said so', async () => {
+    await unleash().createFlag('here', { percentage: 10 })
+    expect(await writer({ environment: 'staging' }).setPercentage('here', 20, anna)).toMatchObject({ kind: 'refused' })
+    expect((await writer({ environment: 'staging' }).read('here')).why).toContain('no environment "staging"')
+  })
+
+  test('a name that is taken by an archived flag is refused', async () => {
+    await unleash().createFlag('of-old')
+    await unleash().admin('DELETE', '/api/admin/projects/default/features/of-old')
+    const result = await writer().setPercentage('of-old', 10, anna)
+    expect(result).toEqual({ kind: 'refused', reason: expect.stringContaining('its name is taken') })
+  })
+
+  test('a name that Unleash does not take is refused', async () => {
+    const result = await writer().setPercentage('two words', 10, anna)
+    expect(result).toEqual({
+      kind: 'refused',
+      reason: expect.stringContaining('Unleash does not take a flag "two words"'),
+    })
+  })
+
+  test('a token that is unknown, or may not, is a failure that does not show it', async () => {
+    for (const [adminToken, status] of [
+      ['*:*.unknown', '401'],
+      [unleash().clientToken, '403'],
+    ] as const) {
+      const result = await writer({ adminToken }).setPercentage('here', 20, anna)
+      expect(result).toEqual({ kind: 'failed', reason: expect.stringContaining(status) })
+      expect(JSON.stringify(result)).not.toContain(adminToken)
+    }
+  })
+
+  test('two at once: each is told what is there in the end of its own', async () => {
+    await unleash().createFlag('contested', { percentage: 10 })
+    const results = await Promise.all(
+      [20, 30].map((percentage) => writer().setPercentage('contested', percentage, anna)),
+    )
+    const { percentage } = await writer().read('contested')
+    expect(results.map((result) => result.kind === 'written' && result.after)).toContain(percentage)
+  })
+})
+
+describe('a change arrives', () => {
+  test('by a poll, if it was made on Unleash’s own pages', async () => {
+    await unleash().createFlag('polled', { percentage: 0 })
+    const flags = await startFlags({ refreshMs: 100 })
+    await until(() => flags.ask('polled', person) === 'off')
+    await unleash().setRollout('polled', 100)
+    await until(() => flags.ask('polled', person) === 'on')
+    await unleash().setEnabled('polled', false)
+    await until(() => flags.ask('polled', person) === 'off')
+    expect(flags.percentage('polled')).toEqual({ percentage: 0, why: 'is switched off' })
+    await unleash().deleteFlag('polled')
+    await until(() => flags.ask('polled', person) === 'missing')
+  })
+
+  test('at once, if it is known which flag was moved', async () => {
+    await unleash().createFlag('flipped', { percentage: 0 })
+    const flags = await startFlags()
+    for (const percentage of [100, 0, 100, 50, 0]) {
+      await writer().setPercentage('flipped', percentage, anna)
+      await flags.refresh(['flipped'])
+      expect(percentageOf(flags, 'flipped')).toBe(percentage)
+    }
+    expect(flags.ask('flipped', person)).toBe('off')
+  })
+
+  test('at once, if the flag was made by it', async () => {
+    const flags = await startFlags()
+    await writer().setPercentage('just-made', 100, anna)
+    await flags.refresh(['just-made', 'a-flag-that-is-nowhere'])
+    expect(flags.ask('just-made', person)).toBe('on')
+    expect(flags.ask('a-flag-that-is-nowhere', person)).toBe('missing')
+    expect(flags.status().trouble).toBeUndefined()
+  })
+
+  test('within two seconds, if only that something changed is known', async () => {
+    await unleash().createFlag('refreshed', { percentage: 0 })
+    const flags = await startFlags()
+    await unleash().setRollout('refreshed', 100)
+    await flags.refresh()
+    await until(() => flags.ask('refreshed', person) === 'on')
+  })
+})
+
+describe('fail static', () => {
+  test('killed and started again: the last flags hold, a change is refused, and all is well again', async () => {
+    await unleash().createFlag('held', { percentage: 100 })
+    const stateDir = await newFolder()
+    const flags = await startFlags({ refreshMs: 200, stateDir })
+    await until(() => flags.ask('held', person) === 'on')
+    await unleash().kill()
+    await flags.refresh(['held'])
+    expect(flags.status().trouble).toContain('ECONNREFUSED')
+    expect(flags.ask('held', person)).toBe('on')
+    expect(await writer().setPercentage('held', 0, anna)).toMatchObject({
+      kind: 'failed',
+      reason: expect.stringContaining('cannot be reached'),
+    })
+    const restarted = await startFlags({ stateDir })
+    expect(restarted.ask('held', person)).toBe('on')
+    await unleash().restart()
+    expect(await writer().setPercentage('held', 0, anna)).toEqual({ kind: 'written', before: 100, after: 0 })
+    for (const gateway of [flags, restarted]) await gateway.refresh(['held'])
+    expect(percentageOf(flags, 'held')).toBe(0)
+    expect(percentageOf(restarted, 'held')).toBe(0)
+    await until(() => flags.status().trouble === undefined)
+  })
+
+  test('frozen: nobody waits longer than told, and thawed all is well', async () => {
+    await unleash().createFlag('cold', { percentage: 100 })
+    const flags = await startFlags({ refreshMs: 200 })
+    await until(() => flags.ask('cold', person) === 'on')
+    unleash().freeze()
+    const result = await writer({ timeoutMs: 300 }).setPercentage('cold', 0, anna)
+    expect(result).toEqual({ kind: 'failed', reason: expect.stringContaining('did not answer within 300 ms') })
+    expect(flags.ask('cold', person)).toBe('on')
+    unleash().thaw()
+    expect(await writer().setPercentage('cold', 0, anna)).toMatchObject({ kind: 'written', after: 0 })
+    await flags.refresh(['cold'])
+    expect(flags.ask('cold', person)).toBe('off')
+  })
+
+  test('a token that runs out is an alarm, and mended in Unleash the gateway goes on; so is one that is deleted', async () => {
+    await unleash().createFlag('guarded', { percentage: 100 })
+    const token = await unleash().createToken(new Date(Date.now() + 1500))
+    const flags = await startFlags({ token, refreshMs: 200 })
+    await until(() => flags.ask('guarded', person) === 'on')
+    await until(() => flags.status().isRefused)
+    expect(flags.status().trouble).toMatch(/does not accept the token \(401\): the last good flags stay/)
+    expect(flags.status().trouble).not.toContain(token)
+    expect(flags.ask('guarded', person)).toBe('on')
+    // Unleash looks at its tokens once a minute, and when it starts.
+    await unleash().setTokenEnd(token, new Date(Date.now() + MINUTE_MS))
+    await unleash().restart()
+    await until(() => !flags.status().isRefused && flags.status().trouble === undefined)
+    await unleash().setRollout('guarded', 0)
+    await until(() => flags.ask('guarded', person) === 'off')
+    await unleash().deleteToken(token)
+    await unleash().restart()
+    await until(() => flags.status().isRefused)
+    expect(flags.ask('guarded', person)).toBe('off')
+  })
+})
+
+function at75({ strategies }: ShownFlag): object[] {
+  return strategies.map((strategy) =>
+    strategy.name === 'flexibleRollout'
+      ? { ...strategy, parameters: { ...(strategy.parameters as object), rollout: '75' } }
+      : strategy,
+  )
+}
