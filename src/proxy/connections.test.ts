@@ -1,26 +1,29 @@
-import type { Client } from 'undici'
-import { describe, expect, it } from 'vitest'
+import dns from 'node:dns'
+import http from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { compile } from '../config/compile.ts'
 import { validate } from '../config/validate.ts'
+import type { Connection } from './connection.ts'
 import { Connections, type Waiter } from './connections.ts'
 
 const URL_OF_NOBODY = 'http://127.0.0.1:1'
 
-function open(connections: number, queue: number): Connections {
-  const validated = validate({ legacy: { url: URL_OF_NOBODY, connections, queue } })
+function open(connections: number, queue: number, url = URL_OF_NOBODY): Connections {
+  const validated = validate({ legacy: { url, connections, queue } })
   if (!validated.ok) throw new Error('the config is not valid')
-  return new Connections(URL_OF_NOBODY, '', { ...compile(validated.config).legacy })
+  return new Connections(url, '', { ...compile(validated.config).legacy }, () => performance.now())
 }
 
-type Told = Waiter & { readonly got: Client[] }
+type Told = Waiter & { readonly got: Connection[] }
 
 function waiter(): Told {
-  const got: Client[] = []
-  return { isWaiting: false, got, onConnection: (client) => void got.push(client) }
+  const got: Connection[] = []
+  return { isWaiting: false, got, onConnection: (connection) => void got.push(connection) }
 }
 
 /** Takes one that is there to be had. */
-function take(connections: Connections): Client {
+function take(connections: Connections): Connection {
   const taken = connections.take(waiter())
   if (typeof taken === 'string') throw new Error(taken)
   return taken
@@ -53,14 +56,14 @@ describe('connections', () => {
 
   it('go to those who wait in the order in which they came, and never to one who has left', () => {
     const connections = open(1, 3)
-    const client = take(connections)
+    const connection = take(connections)
     const [first, leaver, third] = [waiter(), waiter(), waiter()]
     for (const who of [first, leaver, third]) connections.take(who)
     connections.leave(leaver)
     expect(counts(connections)).toEqual({ open: 1, inUse: 1, waiting: 2 })
-    connections.release(client)
-    connections.release(client)
-    connections.release(client)
+    connections.release(connection)
+    connections.release(connection)
+    connections.release(connection)
     expect([first, leaver, third].map(({ got }) => got.length)).toEqual([1, 0, 1])
     expect(counts(connections)).toEqual({ open: 1, inUse: 0, waiting: 0 })
   })
@@ -79,7 +82,7 @@ describe('connections', () => {
 
   it('serve whoever still waits after tens of thousands have come and left', () => {
     const connections = open(1, 4)
-    const client = take(connections)
+    const connection = take(connections)
     for (let i = 0; i < 50_000; i++) {
       const leaver = waiter()
       expect(connections.take(leaver)).toBe('queued')
@@ -87,32 +90,32 @@ describe('connections', () => {
     }
     const last = waiter()
     connections.take(last)
-    connections.release(client)
-    expect(last.got).toEqual([client])
+    connections.release(connection)
+    expect(last.got).toEqual([connection])
     expect(counts(connections)).toEqual({ open: 1, inUse: 1, waiting: 0 })
   })
 
   it('that were given up are made anew for the next', () => {
     const connections = open(1, 1)
-    const client = take(connections)
+    const connection = take(connections)
     const next = waiter()
     connections.take(next)
-    connections.giveUp(client, new Error('too slow'))
-    connections.release(client)
+    connection.abort(new Error('too slow'))
+    connections.release(connection)
     expect(next.got).toHaveLength(1)
-    expect(next.got[0]).not.toBe(client)
+    expect(next.got[0]).not.toBe(connection)
     expect(counts(connections)).toEqual({ open: 1, inUse: 1, waiting: 0 })
-    connections.giveUp(next.got[0] as Client, new Error('too slow'))
-    connections.release(next.got[0] as Client)
+    next.got[0]?.abort(new Error('too slow'))
+    connections.release(next.got[0] as Connection)
     expect(counts(connections)).toEqual({ open: 0, inUse: 0, waiting: 0 })
   })
 
   it('are replaced one for one', () => {
     const connections = open(1, 0)
-    const client = take(connections)
-    const fresh = connections.replace(client)
-    expect(fresh).not.toBe(client)
-    expect(client.destroyed).toBe(true)
+    const connection = take(connections)
+    const fresh = connections.replace(connection)
+    expect(fresh).not.toBe(connection)
+    expect(connection.isDone).toBe(true)
     expect(counts(connections)).toEqual({ open: 1, inUse: 1, waiting: 0 })
   })
 
@@ -121,10 +124,74 @@ describe('connections', () => {
     const [busy, idle] = [take(connections), take(connections)]
     connections.release(idle)
     connections.retire()
-    expect(idle.destroyed).toBe(true)
-    expect(busy.destroyed).toBe(false)
+    expect(idle.isDone).toBe(true)
+    expect(busy.isDone).toBe(false)
     connections.release(busy)
-    expect(busy.destroyed).toBe(true)
+    expect(busy.isDone).toBe(true)
     expect(connections.open).toBe(0)
+  })
+})
+
+describe('an upstream whose name is given another address', () => {
+  /** A server on a port, if one is given, that says its own address. */
+  async function startAt(address: string, port = 0) {
+    const server = http.createServer((_request, response) => void response.end(address))
+    await new Promise<void>((resolve) => server.listen(port, address, resolve))
+    onTestFinished(() => {
+      server.closeAllConnections()
+      server.close()
+    })
+    return { server, port: (server.address() as AddressInfo).port }
+  }
+
+  function askOn(connections: Connections): Promise<{ answer: string; connection: Connection }> {
+    const connection = take(connections)
+    let answer = ''
+    return new Promise((resolve, reject) => {
+      connection.send(
+        {
+          method: 'GET',
+          path: '/',
+          fields: ['Host', 'orders.test'],
+          body: undefined,
+          isChunked: false,
+          trailers: undefined,
+          mayBeReused: true,
+        },
+        {
+          onSent: () => {},
+          onHead: () => {},
+          onBody: (bytes, start, end) => {
+            answer += bytes.toString('latin1', start, end)
+            return true
+          },
+          onEnd: () => {
+            connections.release(connection)
+            resolve({ answer, connection })
+          },
+          onError: reject,
+        },
+      )
+    })
+  }
+
+  it('is asked there by the next connection that is made; those that are open stay where they are', async () => {
+    const { port } = await startAt('127.0.0.1')
+    await startAt('127.0.0.2', port)
+    let address = '127.0.0.1'
+    const lookup = vi.spyOn(dns, 'lookup')
+    onTestFinished(() => lookup.mockRestore())
+    lookup.mockImplementation(((_name: string, _options: object, done: (...found: unknown[]) => void) =>
+      done(null, [{ address, family: 4 }])) as unknown as typeof dns.lookup)
+    const connections = open(2, 0, `http://orders.test:${port}`)
+    onTestFinished(() => connections.retire())
+
+    const first = await askOn(connections)
+    address = '127.0.0.2'
+    const onTheOpenOne = await askOn(connections)
+    onTheOpenOne.connection.abort(new Error('the old address goes away'))
+    const onTheNew = await askOn(connections)
+    expect([first, onTheOpenOne, onTheNew].map(({ answer }) => answer)).toEqual(['127.0.0.1', '127.0.0.1', '127.0.0.2'])
+    expect(lookup.mock.calls.map(([name]) => name)).toEqual(['orders.test', 'orders.test'])
   })
 })

@@ -1,32 +1,30 @@
 // The connections to one address: reused last-in first-out, bounded, with a bounded queue in front.
-import type { Socket } from 'node:net'
-import { buildConnector, Client } from 'undici'
 import type { Upstream } from '../model/route.ts'
+import { Connection, type Destination } from './connection.ts'
 
 /** Who wants a connection. While it waits it stands in the queue; `isWaiting` false means it has left. */
 export type Waiter = {
   isWaiting: boolean
-  readonly onConnection: (client: Client) => void
+  readonly onConnection: (connection: Connection) => void
 }
 
 /** How long before the upstream would close an idle connection we stop using it, in milliseconds. */
 const KEEP_ALIVE_MARGIN_MS = 1000
-const MAX_RESPONSE_HEADER_BYTES = 64 * 1024
+/** How often connections that have been idle too long are looked for, in milliseconds. */
+const SWEEP_MS = 1000
 /** Waiters who have left and are still in the queue, before it is worth a walk. */
 const MOST_STALE = 512
 
-/** One undici `Client` is one connection that reopens by itself; each carries one request at a time. */
+/** Each connection carries one request at a time. */
 export class Connections {
-  readonly #url: string
-  readonly #options: Client.Options
-  readonly #servername: string
+  readonly #to: Destination
+  readonly #now: () => number
   readonly #limit: number
   readonly #queueLimit: number
-  readonly #openSocket: buildConnector.connector
-  readonly #idle: Client[] = []
-  /** Sockets that are not connected yet. */
-  readonly #connecting = new Map<Client, Socket>()
-  readonly #sockets = new WeakMap<Client, Socket>()
+  readonly #keepAliveMs: number
+  /** Last in, first out: what is not needed grows old at the bottom. */
+  readonly #idle: Connection[] = []
+  #sweep: NodeJS.Timeout | undefined = undefined
   /** Those who wait, and among them some who have left and are passed over. */
   #queue: Waiter[] = []
   #queueHead = 0
@@ -34,25 +32,26 @@ export class Connections {
   #open = 0
   #isRetired = false
 
-  /** @param servername what TLS is asked for, as `Address.servername` says */
-  constructor(url: string, servername: string, upstream: Upstream) {
-    this.#servername = servername
-    this.#url = url
+  /**
+   * @param servername what TLS is asked for, as `Address.servername` says
+   * @param now milliseconds that only grow
+   */
+  constructor(url: string, servername: string, upstream: Upstream, now: () => number) {
+    const { protocol, hostname, port } = new URL(url)
+    const isTls = protocol === 'https:'
+    const { rejectUnauthorized = true, ...certificates } = upstream.tls ?? {}
+    this.#to = {
+      isTls,
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: port === '' ? (isTls ? 443 : 80) : Number(port),
+      servername,
+      tls: { rejectUnauthorized, ...certificates },
+      session: undefined,
+    }
+    this.#now = now
     this.#limit = upstream.connections
     this.#queueLimit = upstream.queue
-    const { rejectUnauthorized = true, ...certificates } = upstream.tls ?? {}
-    this.#options = {
-      pipelining: 1,
-      allowH2: false,
-      maxHeaderSize: MAX_RESPONSE_HEADER_BYTES,
-      // undici's clock has steps of half a second: the exchange keeps the time itself.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: upstream.keepAliveMs,
-      keepAliveMaxTimeout: upstream.keepAliveMs,
-      keepAliveTimeoutThreshold: KEEP_ALIVE_MARGIN_MS,
-    }
-    this.#openSocket = buildConnector({ allowH2: false, timeout: 0, rejectUnauthorized, ...certificates })
+    this.#keepAliveMs = upstream.keepAliveMs
   }
 
   get inUse(): number {
@@ -68,8 +67,8 @@ export class Connections {
   }
 
   /** A connection at once, or `'queued'` (the waiter will be called), or `'full'`. */
-  take(waiter: Waiter): Client | 'queued' | 'full' {
-    const idle = this.#idle.pop()
+  take(waiter: Waiter): Connection | 'queued' | 'full' {
+    const idle = this.#fromIdle()
     if (idle !== undefined) return idle
     if (this.#open < this.#limit) return this.#connect()
     if (this.#waiting >= this.#queueLimit) return 'full'
@@ -87,68 +86,87 @@ export class Connections {
     this.#waiting--
   }
 
-  /** Gives a connection back: to the next in the queue, or to the idle ones. One that was given up is made anew. */
-  release(client: Client): void {
+  /** Gives a connection back: to the next in the queue, or to the idle ones. One that is done is made anew. */
+  release(connection: Connection): void {
     const next = this.#nextWaiter()
-    if (client.destroyed) {
+    if (connection.isDone) {
       this.#open--
       next?.onConnection(this.#connect())
     } else if (next !== undefined) {
-      next.onConnection(client)
+      next.onConnection(connection)
     } else if (this.#isRetired) {
-      this.#close(client)
+      this.#close(connection)
     } else {
-      this.#idle.push(client)
+      this.#keep(connection)
     }
   }
 
   /** A new connection in the place of one that failed: a retry must not meet another stale one. */
-  replace(client: Client): Client {
-    this.#close(client)
+  replace(connection: Connection): Connection {
+    this.#close(connection)
     return this.#connect()
-  }
-
-  /** Whether the connection broke: undici takes a reset for the end of a body that ends with its connection. */
-  isBroken(client: Client): boolean {
-    return Boolean(this.#sockets.get(client)?.errored)
-  }
-
-  /** Ends an attempt to connect; whoever waits for it is told the error, and releases the connection as ever. */
-  giveUp(client: Client, error: Error): void {
-    void client.destroy(error).catch(ignore)
-    this.#connecting.get(client)?.destroy()
-    this.#connecting.delete(client)
   }
 
   /** The configuration moved on: idle connections close now, the others when their request is done. */
   retire(): void {
     this.#isRetired = true
-    for (const client of this.#idle.splice(0)) this.#close(client)
+    clearInterval(this.#sweep)
+    for (const connection of this.#idle.splice(0)) this.#close(connection)
   }
 
-  #connect(): Client {
+  #connect(): Connection {
     this.#open++
-    const client: Client = new Client(this.#url, {
-      ...this.#options,
-      connect: (at, callback) => {
-        const done: buildConnector.Callback = (...result) => {
-          this.#connecting.delete(client)
-          const [, socket] = result
-          if (socket !== null) this.#sockets.set(client, socket)
-          callback(...result)
-        }
-        this.#connecting.set(
-          client,
-          this.#openSocket({ ...at, servername: this.#servername }, done) as unknown as Socket,
-        )
-      },
-    })
-    return client
+    return new Connection(this.#to, this.#onIdleClose)
   }
 
-  #close(client: Client): void {
+  #close(connection: Connection): void {
     this.#open--
-    void client.destroy().catch(ignore)
+    connection.close()
+  }
+
+  /** The one that was used last: it is the least likely to be closed by the other side at this moment. */
+  #fromIdle(): Connection | undefined {
+    const now = this.#now()
+    for (;;) {
+      const connection = this.#idle.pop()
+      if (connection === undefined || connection.idleUntil > now) return connection
+      this.#close(connection)
+    }
+  }
+
+  #keep(connection: Connection): void {
+    const { keepAliveHint } = connection
+    const hintMs = keepAliveHint === undefined ? this.#keepAliveMs : keepAliveHint * 1000 - KEEP_ALIVE_MARGIN_MS
+    if (hintMs <= 0) {
+      this.#close(connection)
+      return
+    }
+    connection.idleUntil = this.#now() + Math.min(hintMs, this.#keepAliveMs)
+    this.#idle.push(connection)
+    if (this.#sweep === undefined) {
+      this.#sweep = setInterval(() => this.#closeTheOld(), SWEEP_MS)
+      this.#sweep.unref()
+    }
+  }
+
+  #closeTheOld(): void {
+    const now = this.#now()
+    const old = this.#idle.filter(({ idleUntil }) => idleUntil <= now)
+    for (const connection of old) {
+      this.#idle.splice(this.#idle.indexOf(connection), 1)
+      this.#close(connection)
+    }
+    if (this.#idle.length > 0) return
+    clearInterval(this.#sweep)
+    this.#sweep = undefined
+  }
+
+  /** The other side closed it, as it may at any time. */
+  readonly #onIdleClose = (connection: Connection): void => {
+    const at = this.#idle.lastIndexOf(connection)
+    if (at === -1) return
+    this.#idle.splice(at, 1)
+    this.#open--
   }
 
   #forgetThoseWhoLeft(): void {
@@ -171,8 +189,4 @@ export class Connections {
     this.#queueHead = 0
     return undefined
   }
-}
-
-function ignore(): void {
-  // destroy() rejects only when it was called before; then there is nothing left to close.
 }

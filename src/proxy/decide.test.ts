@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { FlagAnswer, FlagContext, Identity } from '../model/decision.ts'
 import type { RequestHead } from '../model/request-head.ts'
-import type { Context, Route } from '../model/route.ts'
+import type { Context, Route, Side } from '../model/route.ts'
 import { decide, flagContext } from './decide.ts'
 
 const HEAD = { method: 'GET', host: 'shop.example', path: '/products' } as RequestHead
@@ -21,6 +21,10 @@ type Case = {
   available?: boolean
   fallback?: boolean
   owned?: boolean
+  isKilled?: boolean
+  pin?: Side
+  whenStale?: 'hold' | 'legacy'
+  isOld?: boolean
   kind?: Identity['kind']
 }
 
@@ -30,14 +34,19 @@ function decided({
   available = true,
   fallback = true,
   owned = true,
+  isKilled = false,
+  pin,
+  whenStale = 'hold',
+  isOld = false,
   kind = 'session',
 }: Case) {
-  const context = owned ? { ...CONTEXT, fallback } : undefined
+  const context = owned ? { ...CONTEXT, fallback, whenStale } : undefined
   return decide({
+    controls: { isKilled, pins: new Map(pin === undefined ? [] : [[CONTEXT.name, pin]]) },
     head: HEAD,
     route: { context } as Route,
     identity: { ...IDENTITY, kind },
-    flags: { ask: () => answer, isFullyOn: () => isFullyOn },
+    flags: { ask: () => answer, isFullyOn: () => isFullyOn, isOlderThan: () => isOld },
     health: { isAvailable: () => available },
   })
 }
@@ -53,6 +62,15 @@ describe('the policy', () => {
     ['a flag that is on goes', { answer: 'on' }, 'service', 'flag-on', true],
     ['a service that is down is not asked', { available: false }, 'legacy', 'breaker-open', false],
     ['unless legacy may not answer for it', { available: false, fallback: false }, 'service', 'flag-on', false],
+    ['the kill switch sends all to legacy', { isKilled: true, pin: 'service' }, 'legacy', 'killed', false],
+    ['and says nothing of what no context owns', { isKilled: true, owned: false }, 'legacy', 'unowned', false],
+    ['a pin to legacy beats the flag', { pin: 'legacy' }, 'legacy', 'pinned', false],
+    ['a pin to the service beats the flag', { pin: 'service', answer: 'off' }, 'service', 'pinned', true],
+    ['and takes those whom nothing identifies', { pin: 'service', kind: 'none' }, 'service', 'pinned', true],
+    ['but asks no service that is down', { pin: 'service', available: false }, 'legacy', 'breaker-open', false],
+    ['old flags hold', { isOld: true }, 'service', 'flag-on', true],
+    ['unless the context asks for legacy', { isOld: true, whenStale: 'legacy' }, 'legacy', 'flags-stale', false],
+    ['a pin does not grow old', { isOld: true, whenStale: 'legacy', pin: 'service' }, 'service', 'pinned', true],
     [
       'a down service does not matter to a flag that is off',
       { answer: 'off', available: false },

@@ -4,8 +4,10 @@ import type { Outcome } from '../model/outcome.ts'
 import type { FlagReader, HealthReader } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Context, Route } from '../model/route.ts'
+import type { Controls } from '../model/snapshot.ts'
 
 export type Question = {
+  readonly controls: Controls
   readonly head: RequestHead
   readonly route: Route
   readonly identity: Identity
@@ -14,9 +16,14 @@ export type Question = {
 }
 
 /** Decides one request. Whatever is unknown is legacy, and the reason says so. */
-export function decide({ head, route, identity, flags, health }: Question): Decision {
+export function decide({ controls, head, route, identity, flags, health }: Question): Decision {
   const context = route.context
   if (context === undefined) return LEGACY.unowned
+  if (controls.isKilled) return LEGACY.killed
+  const pin = controls.pins.get(context.name)
+  if (pin === 'legacy') return LEGACY.pinned
+  if (pin === 'service') return toService(context, health, PINNED)
+  if (context.whenStale === 'legacy' && flags.isOlderThan(context.staleAfterMs)) return LEGACY['flags-stale']
   if (identity.kind === 'none' && !flags.isFullyOn(context.flag)) return LEGACY['no-identity']
 
   switch (flags.ask(context.flag, flagContext(head, identity, context))) {
@@ -27,9 +34,14 @@ export function decide({ head, route, identity, flags, health }: Question): Deci
     case 'off':
       return LEGACY['flag-off']
     case 'on':
-      if (context.fallback && !health.isAvailable(context.service)) return LEGACY['breaker-open']
-      return context.fallback ? SERVICE : SERVICE_WITHOUT_FALLBACK
+      return toService(context, health, FLAG_ON)
   }
+}
+
+/** To the service, unless none of its addresses is there and legacy may answer for it. */
+function toService(context: Context, health: HealthReader, because: Because): Decision {
+  if (!context.fallback) return because.withoutFallback
+  return health.isAvailable(context.service) ? because.withFallback : LEGACY['breaker-open']
 }
 
 /**
@@ -46,8 +58,17 @@ export function flagContext(head: RequestHead, identity: Identity, context: Cont
   return asked
 }
 
-const SERVICE: Decision = { side: 'service', reason: 'flag-on', fallback: true }
-const SERVICE_WITHOUT_FALLBACK: Decision = { side: 'service', reason: 'flag-on', fallback: false }
+type Because = { readonly withFallback: Decision; readonly withoutFallback: Decision }
+
+const FLAG_ON = because('flag-on')
+const PINNED = because('pinned')
+
+function because(reason: Reason): Because {
+  return {
+    withFallback: { side: 'service', reason, fallback: true },
+    withoutFallback: { side: 'service', reason, fallback: false },
+  }
+}
 
 /** The decision as it came out: a request that fell back was legacy's in the end, and its reason says so. */
 export function inTheEnd(decision: Decision, outcome: Outcome): Decision {
@@ -59,6 +80,15 @@ const FELL_BACK: Decision = { side: 'legacy', reason: 'fell-back', fallback: fal
 /** Made once: a decision allocates nothing. */
 const LEGACY = Object.fromEntries(
   (
-    ['unowned', 'no-identity', 'flags-stale', 'flag-missing', 'flag-off', 'breaker-open'] as const satisfies Reason[]
+    [
+      'unowned',
+      'killed',
+      'pinned',
+      'no-identity',
+      'flags-stale',
+      'flag-missing',
+      'flag-off',
+      'breaker-open',
+    ] as const satisfies Reason[]
   ).map((reason) => [reason, { side: 'legacy', reason, fallback: false }]),
 ) as Record<Exclude<Reason, 'flag-on' | 'fell-back'>, Decision>

@@ -1,10 +1,9 @@
 // One request and its answer: asked, streamed back, and where that fails asked again, given to legacy, or told.
-import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
-import { type Client, type Dispatcher, errors } from 'undici'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { FAILURES, type Failure, type Outcome } from '../model/outcome.ts'
 import type { Side, Timeouts } from '../model/route.ts'
-import { dispatchCarefully } from './careful-dispatch.ts'
-import { classifyError, ResponseError } from './classify-error.ts'
+import { classifyError, UpstreamTimeout } from './classify-error.ts'
+import { type Connection, type ResponseHandler, StaleConnection, type UpstreamRequest } from './connection.ts'
 import type { Waiter } from './connections.ts'
 import type { ForwardDependencies, Forwarding } from './forward.ts'
 import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
@@ -14,6 +13,7 @@ import { Pace } from './pace.ts'
 import { upstreamPath } from './path.ts'
 import { RequestBody, RequestBodyError } from './request-body.ts'
 import { endAfterBody, writeError } from './respond-error.ts'
+import { latin1, ResponseError } from './response-parser.ts'
 import { sharedFields } from './run-middleware.ts'
 import { spent } from './spent-buffers.ts'
 import type { Address, LiveUpstream } from './upstreams.ts'
@@ -28,10 +28,10 @@ const LARGE_CHUNK_BYTES = 16 * 1024
 const MOST_INFORMATIONAL = 32
 
 /**
- * One request and its answer. It is undici's handler as well (the methods called `onResponse…`), so that a request
+ * One request and its answer. It is the connection's handler and the waiter in the queue as well, so that a request
  * costs one object and no closures.
  */
-export class Exchange implements Dispatcher.DispatchHandler, Waiter {
+export class Exchange implements ResponseHandler, Waiter {
   readonly #use: ForwardDependencies
   readonly #its: Forwarding
   readonly #all: Set<Exchange>
@@ -44,15 +44,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   #side: Side
   #live: LiveUpstream | undefined = undefined
   #address: Address | undefined = undefined
-  #client: Client | undefined = undefined
-  #controller: Dispatcher.DispatchController | undefined = undefined
+  #connection: Connection | undefined = undefined
   /** The request has a connection: from here on some of it may have arrived. */
   #wasSent = false
   #hasHead = false
   #hasBody = false
-  #endsWithConnection = false
-  /** On a connection of its own, beside the one that it holds a place with. */
-  #isCareful = false
   #isAnswered = false
   #isOver = false
   #failure: Failure | undefined = undefined
@@ -83,6 +79,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     const { body } = its.head
     const isEmpty = body.kind === 'none' || (body.kind === 'length' && body.bytes === 0)
     this.#body = isEmpty ? undefined : new RequestBody(its.request, its.match.route.maxBodyBytes)
+  }
+
+  /** The side that is asked now. */
+  get side(): Side {
+    return this.#side
+  }
+
+  /** Undefined for what no context claims. */
+  get context(): string | undefined {
+    return this.#its.match.route.context?.name
   }
 
   start(): void {
@@ -124,9 +130,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     }
   }
 
-  onConnection(client: Client): void {
+  onConnection(connection: Connection): void {
     clearTimeout(this.#queueTimer)
-    this.#send(client)
+    this.#send(connection)
   }
 
   onQueueTimeout(): void {
@@ -134,74 +140,60 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     this.#fail('overloaded', undefined)
   }
 
-  #send(client: Client): void {
-    const { head, identity, snapshot, match, request, response, traceparent } = this.#its
-    const live = this.#live as LiveUpstream
-    const address = this.#address as Address
-    this.#client = client
-    this.#controller = undefined
+  #send(connection: Connection): void {
+    this.#connection = connection
     this.#wasSent = false
-    this.#isCareful = false
     this.#silentMs = 0
     this.#attempts++
     this.#askedAt = this.#use.now()
+    connection.send(this.#upstreamRequest(), this)
+  }
+
+  #upstreamRequest(): UpstreamRequest {
+    const { head, identity, snapshot, match, request, traceparent } = this.#its
+    const { upstream } = this.#live as LiveUpstream
+    const body = this.#body
     const added: Added = { head, identity, snapshot, viaName: this.#use.viaName, traceparent }
-    const headers = requestHeaders(added, live.upstream, address.authority)
-    const options: Dispatcher.DispatchOptions = {
-      method: head.method as Dispatcher.HttpMethod,
+    const fields = requestHeaders(added, upstream, (this.#address as Address).authority)
+    const isChunked = body !== undefined && head.body.kind === 'chunked'
+    const hasTrailers = isChunked && head.fields.trailer !== undefined
+    if (hasTrailers) fields.push('Trailer', head.fields.trailer as string)
+    if (body !== undefined && head.fields.expect !== undefined) {
+      // A client may tire of waiting for the word and send its body; then it goes on unasked.
+      body.isHeldBack = true
+      fields.push('Expect', '100-continue')
+    }
+    return {
+      method: head.method,
       path: upstreamPath(head, match, this.#side),
-      headers,
-      body: this.#body ?? null,
-      // Any constant: undici would work one out from the Host of each request. The connector knows the real one.
-      servername: address.authority,
-    } as Dispatcher.DispatchOptions
-    // A body on a method that has none is what smugglers send (CVE-2026-29057): its connection is never used again.
-    if (!live.upstream.reuse || (this.#body !== undefined && !EXPECTS_BODY.has(head.method))) options.reset = true
-    if (this.#body !== undefined && (head.fields.expect !== undefined || head.fields.trailer !== undefined)) {
-      const userHeader = snapshot.identity.user?.header
-      const careful = {
-        address,
-        upstream: live.upstream,
-        options,
-        request,
-        response,
-        head,
-        body: this.#body,
-        userHeader,
-      }
-      this.#isCareful = true
-      this.#controller = dispatchCarefully(careful, this)
-    } else {
-      client.dispatch(options, this)
+      fields,
+      body,
+      isChunked,
+      trailers: hasTrailers
+        ? () => trailers(request.rawTrailers, snapshot.identity.user?.header, snapshot.identity.claimHeaders)
+        : undefined,
+      // A body on a method that has none is what smugglers send (CVE-2026-29057): its connection is never used again.
+      mayBeReused: upstream.reuse && (body === undefined || EXPECTS_BODY.has(head.method)),
     }
   }
 
-  // ---- undici's handler ----
+  // ---- the connection's handler ----
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
+  onSent(): void {
     this.#wasSent = true
     this.#silentMs = 0
-    if (this.#isOver) controller.abort(new RequestBodyError('client-gone'))
   }
 
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    _parsed: unknown,
-    statusMessage?: string,
-  ): void {
+  onHead(status: number, reason: string, raw: string[]): void {
     const { head, identity, match, response } = this.#its
-    const raw = controller.rawHeaders as (Buffer | string)[]
-    const mayHaveChunks = head.minorVersion === 1 && head.method !== 'HEAD'
-    const { list, hasRequestId, hasUnknownCoding, endsWithConnection } = responseHeaders(raw, status, mayHaveChunks)
-    this.#endsWithConnection = endsWithConnection
-    if (hasUnknownCoding || status === 101 || status < 100 || status > 999) {
-      controller.abort(new ResponseError(hasUnknownCoding ? 'unknown transfer coding' : `status ${status}`))
+    if (status === 101) {
+      this.#connection?.abort(new ResponseError('a switch nobody asked for'))
       return
     }
+    const mayHaveChunks = head.minorVersion === 1 && head.method !== 'HEAD'
+    const { list, hasRequestId } = responseHeaders(raw, status, mayHaveChunks)
     if (status < 200) {
-      this.#passInformational(controller, status, list)
+      this.#passInformational(status, list)
       return
     }
     this.#headAt = this.#use.now()
@@ -213,10 +205,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     if (match.route.middleware.length > 0) list.push(...sharedFields(response))
     if (this.#use.isDraining()) list.push('Connection', 'close')
     try {
-      response.writeHead(status, reasonPhrase(status, statusMessage), list)
+      response.writeHead(status, reason, list)
     } catch (error) {
       // Node refuses to write what it would not read: control characters in a field or in the reason.
-      controller.abort(error as Error)
+      this.#connection?.abort(error as Error)
       return
     }
     this.#hasHead = true
@@ -224,36 +216,37 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     if (head.method !== 'HEAD') flushSoon(this)
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    // undici runs its parser over nothing when it resumes; written on, that is a system call that sends nothing.
-    if (chunk.length === 0) return
+  onBody(bytes: Buffer, start: number, end: number): boolean {
     const { response } = this.#its
-    const isSmall = !this.#hasBody && chunk.length <= SMALL_BODY_BYTES
+    const length = end - start
+    const isFirst = !this.#hasBody
     this.#hasBody = true
-    this.#responseBytes += chunk.length
-    spent(chunk.length)
-    // As latin1 text, which is one byte a character, Node sends head and body as one string in one write.
-    const isTaken = isSmall ? response.write(chunk.toString('latin1'), 'latin1') : response.write(chunk)
+    this.#responseBytes += length
+    if (length < LARGE_CHUNK_BYTES) {
+      // As latin1 text, which is one byte a character, Node sends head and body as one string in one write.
+      const isTaken =
+        isFirst && length <= SMALL_BODY_BYTES
+          ? response.write(latin1(bytes, start, end), 'latin1')
+          : response.write(Buffer.from(bytes.subarray(start, end)))
+      if (!isTaken) this.#block()
+      return true
+    }
     // Node keeps what is written until the end of the turn. A large piece goes at once, and where the system took all of
     // it there is nothing to wait for.
-    if (chunk.length >= LARGE_CHUNK_BYTES) response.socket?.uncork()
-    if (isTaken || response.writableLength === 0) return
-    if (response.listenerCount('drain') === 0) response.on('drain', onDrain)
-    this.#isBlocked = true
-    controller.pause()
+    response.cork()
+    const isTaken = response.write(bytes.subarray(start, end))
+    response.uncork()
+    if (response.writableLength === 0) return true
+    spent(bytes.length)
+    if (!isTaken) this.#block()
+    return false
   }
 
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
+  onEnd(raw: readonly string[]): void {
     const { response } = this.#its
-    const client = this.#client
-    if (this.#endsWithConnection && !this.#isCareful && client && this.#address?.connections.isBroken(client)) {
-      this.onResponseError(controller, new ResponseError('reset'))
-      return
-    }
     this.#endAt = this.#use.now()
     this.#isAnswered = true
-    const raw = controller.rawTrailers as (Buffer | string)[] | undefined
-    if (raw !== undefined && raw !== null && raw.length > 0) response.addTrailers(trailers(raw))
+    if (raw.length > 0) response.addTrailers(trailers(raw))
     this.#judge(undefined, response.statusCode)
     this.#release()
     // An answer that came before the end of the request: the rest of the body is drained, not sent.
@@ -264,9 +257,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     response.end()
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+  onError(error: Error): void {
     if (this.#isOver) {
       this.#release()
+      return
+    }
+    if (error instanceof StaleConnection) {
+      this.#sendOnAnother()
       return
     }
     const failure = classifyError(error, this.#wasSent)
@@ -280,19 +277,35 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     }
   }
 
+  /** Nothing was written on the one it had: this is no second attempt. */
+  #sendOnAnother(): void {
+    const stale = this.#connection as Connection
+    this.#connection = undefined
+    this.#attempts--
+    this.#send((this.#address as Address).connections.replace(stale))
+  }
+
+  /** The client takes no more for now: nor does the upstream send. */
+  #block(): void {
+    const { response } = this.#its
+    if (response.listenerCount('drain') === 0) response.on('drain', onDrain)
+    this.#isBlocked = true
+    this.#connection?.pause()
+  }
+
   // ---- when it fails ----
 
   /** Tries again or falls back where allowed; else tells the client. */
   #recover(failure: Failure, cause: unknown): void {
     this.#judge(failure, 0)
     const live = this.#live as LiveUpstream
-    const client = this.#client
-    if (!this.#retried && client !== undefined && mayRetry(failure, this.#sent())) {
+    const connection = this.#connection
+    if (!this.#retried && connection !== undefined && mayRetry(failure, this.#sent())) {
       const other = live.addresses.length > 1 ? this.#use.upstreams.pick(live, this.#address) : undefined
       const isWorthIt = other !== undefined || failure === 'connection-lost'
       if (isWorthIt && live.retryBudget.spend(this.#its.snapshot.retries, this.#use.now())) {
         this.#retried = true
-        this.#retryOn(other, client)
+        this.#retryOn(other, connection)
         return
       }
     }
@@ -313,14 +326,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     return !head.hasEncodedSlash || snapshot.legacy.allowEncodedSlashes
   }
 
-  #retryOn(other: Address | undefined, client: Client): void {
+  #retryOn(other: Address | undefined, connection: Connection): void {
     if (other !== undefined) {
       this.#release()
       this.#ask(other)
       return
     }
-    this.#client = undefined
-    this.#send((this.#address as Address).connections.replace(client))
+    this.#connection = undefined
+    this.#send((this.#address as Address).connections.replace(connection))
   }
 
   #sent(): Sent {
@@ -345,10 +358,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
 
   /** The answer is begun and cannot be finished: the client must see that it is not whole. */
   #break(failure: Failure, cause: unknown): void {
-    const { request, head } = this.#its
+    const { request, response, head } = this.#its
     this.#failure = failure
     this.#cause = cause
     this.#endAt = this.#use.now()
+    // What came until now was meant for the client, and is still waiting for the end of the turn.
+    response.flushHeaders()
+    response.uncork()
     // Chunks and lengths show the break; an HTTP/1.0 body ends with the connection, so only a reset tells.
     if (head.minorVersion === 0) request.socket.resetAndDestroy()
     else request.socket.destroy()
@@ -359,7 +375,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   onDrain(): void {
     if (!this.#isBlocked) return
     this.#isBlocked = false
-    this.#controller?.resume()
+    this.#connection?.resume()
   }
 
   onResponseClose(): void {
@@ -370,7 +386,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     clearTimeout(this.#queueTimer)
     if (!response.writableFinished && this.#failure === undefined) {
       this.#failure = 'client-gone'
-      this.#giveUp(new RequestBodyError('client-gone'))
+      this.#connection?.abort(new RequestBodyError('client-gone'))
     }
     this.#body?.destroy()
     if (!request.complete && !request.socket.destroyed) closeAfterLinger(request)
@@ -412,7 +428,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     const moved = (this.#body?.bytes ?? 0) + this.#responseBytes
     const isMoving = moved !== this.#movedBytes || this.#isBlocked || this.#body?.isWaitingForClient === true
     this.#movedBytes = moved
-    if (this.#client === undefined) return
+    if (this.#connection === undefined) return
     if (isMoving && this.#wasSent) {
       this.#silentMs = 0
       return
@@ -420,37 +436,43 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
     const before = this.#silentMs
     this.#silentMs += elapsedMs
     const { timeouts } = (this.#live as LiveUpstream).upstream
-    const [limitMs, TimeoutError] = !this.#wasSent
-      ? [this.#timeouts?.connectMs ?? timeouts.connectMs, errors.ConnectTimeoutError]
+    const [limitMs, failure] = !this.#wasSent
+      ? [this.#timeouts?.connectMs ?? timeouts.connectMs, 'connect-timeout' as const]
       : this.#hasHead
-        ? [this.#timeouts?.idleMs ?? timeouts.idleMs, errors.BodyTimeoutError]
-        : [this.#timeouts?.headersMs ?? timeouts.headersMs, errors.HeadersTimeoutError]
+        ? [this.#timeouts?.idleMs ?? timeouts.idleMs, 'response-broken' as const]
+        : [this.#timeouts?.headersMs ?? timeouts.headersMs, 'response-timeout' as const]
     // The first look after a step may come at once: it is the one before that counts.
     if (limitMs === 0 || before < limitMs) return
     this.#silentMs = 0
-    this.#giveUp(new TimeoutError())
-  }
-
-  /** Ends the upstream's request, or the attempt to connect to it. */
-  #giveUp(why: Error): void {
-    if (this.#controller !== undefined) this.#controller.abort(why)
-    else if (this.#client !== undefined) (this.#address as Address).connections.giveUp(this.#client, why)
+    this.#connection.abort(new UpstreamTimeout(failure))
   }
 
   // ---- bookkeeping ----
 
-  #passInformational(controller: Dispatcher.DispatchController, status: number, list: string[]): void {
+  #passInformational(status: number, list: string[]): void {
     const { head, response } = this.#its
     if (++this.#informational > MOST_INFORMATIONAL) {
-      controller.abort(new ResponseError('informational responses without end'))
+      this.#connection?.abort(new ResponseError('informational responses without end'))
+      return
+    }
+    if (status === 100) {
+      this.#goAhead()
       return
     }
     if (head.minorVersion === 0 || typeof response.writeInformation !== 'function') return
     try {
       response.writeInformation(status, list)
     } catch (error) {
-      controller.abort(error as Error)
+      this.#connection?.abort(error as Error)
     }
+  }
+
+  /** RFC 9110 section 10.1.1: the word that the client is waiting for. Said to nobody who did not ask. */
+  #goAhead(): void {
+    const { head, response } = this.#its
+    if (this.#body === undefined || !this.#body.isHeldBack || head.fields.expect === undefined) return
+    this.#body.isHeldBack = false
+    if (!response.headersSent && !response.destroyed) response.writeContinue()
   }
 
   #judge(failure: Failure | undefined, status: number): void {
@@ -468,10 +490,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Waiter {
   }
 
   #release(): void {
-    const client = this.#client
-    if (client === undefined) return
-    this.#client = undefined
-    ;(this.#address as Address).connections.release(client)
+    const connection = this.#connection
+    if (connection === undefined) return
+    this.#connection = undefined
+    ;(this.#address as Address).connections.release(connection)
   }
 
   #outcome(): Outcome {
@@ -514,13 +536,6 @@ function onDrain(this: WithExchange): void {
 function onQueueTimeout(exchange: Exchange): void {
   exchange.onQueueTimeout()
 }
-
-/** As the upstream gave it, in ASCII: undici reads it as UTF-8, Node may not write that, and nobody acts on it. */
-function reasonPhrase(status: number, given = ''): string {
-  return BEYOND_ASCII.test(given) ? (STATUS_CODES[status] ?? '') : given
-}
-
-const BEYOND_ASCII = /[\u0080-\uffff]/
 
 /** Heads to be flushed at the end of this turn of the parser: one microtask for all of them. */
 let toFlush: Exchange[] = []

@@ -11,11 +11,12 @@ import type { Events } from '../telemetry/events.ts'
 import { continueTrace } from '../telemetry/trace.ts'
 import type { AnonymousIds } from './anonymous-id.ts'
 import { answerOptions, isForUs } from './answer-options.ts'
+import type { Authenticate } from './authenticate.ts'
 import { decide, inTheEnd } from './decide.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forwarding } from './forward.ts'
 import { isLoop } from './headers.ts'
-import type { Identify } from './identify.ts'
+import { asUser, type Identify } from './identify.ts'
 import { matchRoute } from './match-route.ts'
 import { type RawHead, readHead } from './read-head.ts'
 import { Refusal } from './refusal.ts'
@@ -29,6 +30,7 @@ export type Plane = {
   readonly flags: FlagReader
   readonly upstreams: Upstreams
   readonly identify: Identify
+  readonly authenticate: Authenticate
   readonly anonymousIds: AnonymousIds
   readonly forward: (forwarding: Forwarding) => Promise<Outcome>
   readonly exchanges: ReadonlySet<Exchange>
@@ -38,8 +40,9 @@ export type Plane = {
   readonly viaName: string
 }
 
-/** What the policy says of one request, or why it is turned away. */
+/** What the policy says of one request. */
 export type Policy = {
+  readonly snapshot: Snapshot
   readonly head: RequestHead
   readonly identity: Identity
   readonly match: RouteMatch
@@ -51,7 +54,12 @@ export function createHandleRequest(plane: Plane) {
     const arrivedAt = plane.now()
     const snapshot = plane.snapshots.current // one consistent view, from here to the end
 
-    const head = readHead(rawHead(request), snapshot.limits, snapshot.identity.user?.header)
+    const head = readHead(
+      rawHead(request),
+      snapshot.limits,
+      snapshot.identity.user?.header,
+      snapshot.identity.claimHeaders,
+    )
     if (head instanceof Refusal) return refuse(plane, request, response, head, arrivedAt)
     // Not switched: but Node has dropped what followed in the same packet, so nothing further can be read rightly.
     if (head.fields.upgrade !== undefined) response.shouldKeepAlive = false
@@ -63,7 +71,7 @@ export function createHandleRequest(plane: Plane) {
       return refuse(plane, request, response, new Refusal('loop', 'our own name in Via'), arrivedAt)
     }
 
-    const identity = plane.identify(head, snapshot)
+    let identity = plane.identify(head, snapshot)
     const match = matchRoute(head, snapshot)
     const { route } = match
     const { trustsProxy } = snapshot
@@ -72,7 +80,24 @@ export function createHandleRequest(plane: Plane) {
       const finishedAt = plane.now()
       return plane.events.requestAnswered({ arrivedAt, finishedAt, head, by: 'middleware', status, identity, route })
     }
-    const decision = decide({ head, route, identity, flags: plane.flags, health: plane.upstreams })
+    if (route.auth !== undefined) {
+      const asked = plane.authenticate(head, route.auth)
+      const access = asked instanceof Promise ? await asked : asked
+      if (response.destroyed) {
+        const gone = new Refusal('client-gone', 'while its token’s key was fetched')
+        return refuse(plane, request, response, gone, arrivedAt, head)
+      }
+      if (access instanceof Refusal) return refuse(plane, request, response, access, arrivedAt, head)
+      if (access !== undefined) identity = asUser(identity, access)
+    }
+    const decision = decide({
+      controls: snapshot.controls,
+      head,
+      route,
+      identity,
+      flags: plane.flags,
+      health: plane.upstreams,
+    })
     const slash = refuseEncodedSlash(head, match, decision, snapshot)
     if (slash !== undefined) return refuse(plane, request, response, slash, arrivedAt)
 
@@ -130,16 +155,21 @@ export function refuseEncodedSlash(
   return upstream?.allowEncodedSlashes ? undefined : new Refusal('bad-target', 'an encoded slash or backslash')
 }
 
-/** Turned away before anything is forwarded: the connection closes too, since its framing may be in doubt. */
+/**
+ * Turned away before anything is forwarded: the connection closes too, since its framing may be in doubt.
+ *
+ * @param sound the head, where nothing is wrong but who asks: without a body to come the connection may then stay
+ */
 function refuse(
   plane: Plane,
   request: IncomingMessage,
   response: ServerResponse,
   refusal: Refusal,
   arrivedAt: number,
+  sound?: RequestHead,
 ): void {
   const requestId = plane.random.hex(16)
-  writeError(response, refusal.failure, requestId, true)
+  writeError(response, refusal.failure, requestId, sound?.body.kind !== 'none', refusal.challenge)
   endAfterBody(request, response)
   plane.events.requestRefused({
     arrivedAt,

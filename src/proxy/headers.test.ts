@@ -4,7 +4,7 @@ import type { Identity } from '../model/decision.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { type Added, isLoop, requestHeaders, responseHeaders, trailers } from './headers.ts'
+import { type Added, isLoop, requestHeaders, responseHeaders, trailers, userFields } from './headers.ts'
 
 const HEAD = {
   method: 'GET',
@@ -141,8 +141,7 @@ describe('what a client is sent', () => {
         const kept = names.flatMap((field, i) =>
           oneHop.has(field.toLowerCase()) || listed.has(field.toLowerCase()) ? [] : [field, String(i)],
         )
-        const bytes = raw.map((text) => Buffer.from(text, 'latin1'))
-        expect(responseHeaders(bytes, 200, true).list).toEqual([...kept, 'Content-Length', '2'])
+        expect(responseHeaders(raw, 200, true).list).toEqual([...kept, 'Content-Length', '2'])
       }),
     )
   })
@@ -171,5 +170,18 @@ test('trailers pass unless they would change the message or say who asks', () =>
   ]
   const raw = names.flatMap((name) => [name, '1'])
   expect(trailers(raw, 'x-account').map(([name]) => name)).toEqual(['X-Sum', 'Digest'])
+  expect(trailers(raw, undefined, new Set(['x-account', 'x-sum'])).map(([name]) => name)).toEqual(['Digest'])
   expect(trailers(raw).map(([name]) => name)).toEqual(['X-Sum', 'X-Account', 'Digest'])
+})
+
+describe('who asks', () => {
+  const verified = ['X-User-Id', 'J%C3%BCrgen', 'X-Tenant', 'a']
+  test.each<[string, string | undefined, Partial<Identity>, string[]]>([
+    ['a proxy in front says it', 'x-account', {}, ['x-account', 'Jürgen']],
+    ['a token proves it', undefined, { verified }, verified],
+    ['both, in headers of their own', 'x-account', { verified }, [...verified, 'x-account', 'J%C3%BCrgen']],
+    ['both, in one header: the token', 'x-user-id', { verified }, verified],
+  ])('%s', (_, header, identity, expected) => {
+    expect(userFields({ ...IDENTITY, kind: 'user', key: 'Jürgen', ...identity }, header)).toEqual(expected)
+  })
 })

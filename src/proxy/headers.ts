@@ -1,6 +1,6 @@
 // Fields in both directions, as pure functions: what goes to an upstream and what comes back to the client.
 import type { Identity } from '../model/decision.ts'
-import type { RequestHead } from '../model/request-head.ts'
+import type { HeaderList, RequestHead } from '../model/request-head.ts'
 import type { Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { isEndToEnd } from './read-head.ts'
@@ -35,9 +35,7 @@ export function requestHeaders(added: Added, upstream: Upstream, authority: stri
   list.push('Via', append(fields.via, head.minorVersion === 1 ? `1.1 ${viaName}` : `1.0 ${viaName}`))
   list.push('X-Request-Id', identity.requestId)
   list.push('traceparent', added.traceparent)
-  if (identity.kind === 'user' && snapshot.identity.user !== undefined) {
-    list.push(snapshot.identity.user.header, identity.key)
-  }
+  if (identity.kind === 'user') list.push(...userFields(identity, snapshot.identity.user?.header))
   // RFC 9110 section 7.6.2: decremented by whoever forwards; a 0 never comes this far.
   if (fields.maxForwards !== undefined && head.method === 'OPTIONS') {
     list.push('Max-Forwards', String(Number(fields.maxForwards) - 1))
@@ -45,6 +43,17 @@ export function requestHeaders(added: Added, upstream: Upstream, authority: stri
   if (head.body.kind === 'length') list.push('Content-Length', String(head.body.bytes))
   list.push('Host', host)
   return list
+}
+
+/**
+ * Who asks: what a token proved, and the same user in the header that a proxy in front says the user in.
+ *
+ * @param userHeader that header in lower case, where one is configured
+ */
+export function userFields({ key, verified = [] }: Identity, userHeader: string | undefined): HeaderList {
+  const [name, userId = key] = verified
+  if (userHeader === undefined || userHeader === name?.toLowerCase()) return verified
+  return [...verified, userHeader, userId]
 }
 
 function append(before: string | undefined, value: string): string {
@@ -69,7 +78,6 @@ const CONNECTION = 2
 const CONTENT_LENGTH = 3
 const REQUEST_ID = 4
 const TRAILER = 5
-const TRANSFER_ENCODING = 6
 
 const KEEP = 0
 
@@ -81,14 +89,14 @@ const RESPONSE_FIELDS = new Map<string, number>([
   ['Content-Length', CONTENT_LENGTH],
   ['Connection', CONNECTION],
   ['Keep-Alive', DROP],
-  ['Transfer-Encoding', TRANSFER_ENCODING],
+  ['Transfer-Encoding', DROP],
   ['connection', CONNECTION],
   ['content-length', CONTENT_LENGTH],
   ['x-request-id', REQUEST_ID],
   ['trailer', TRAILER],
   ['keep-alive', DROP],
   ['proxy-connection', DROP],
-  ['transfer-encoding', TRANSFER_ENCODING],
+  ['transfer-encoding', DROP],
   ['upgrade', DROP],
   ['te', DROP],
   ['proxy-authenticate', DROP],
@@ -100,44 +108,29 @@ export type ResponseHeaders = {
   readonly list: string[]
   /** The upstream names the request itself: its name stays. */
   readonly hasRequestId: boolean
-  /** The body is coded for transfer by more than chunks: we do not decode it, so nobody behind us could. */
-  readonly hasUnknownCoding: boolean
-  /** Neither a length nor chunks: the end of the connection is the end of the body. */
-  readonly endsWithConnection: boolean
 }
 
 /**
  * The field list for the client: order, spelling and repeats as the upstream sent them.
  *
- * @param raw `[name, value, ...]` as the parser found them, bytes or latin1 text
+ * @param raw `[name, value, ...]` as the parser found them
  * @param mayHaveChunks whether the client can be sent a body in chunks: not to HEAD, nor to HTTP/1.0
  */
-export function responseHeaders(
-  raw: readonly (Buffer | string)[],
-  status: number,
-  mayHaveChunks: boolean,
-): ResponseHeaders {
+export function responseHeaders(raw: readonly string[], status: number, mayHaveChunks: boolean): ResponseHeaders {
   const list: string[] = []
   let hasRequestId = false
-  let hasUnknownCoding = false
-  let hasCoding = false
   let hasTrailer = false
   let hasLength = false
   let connection: string | undefined
   for (let i = 0; i < raw.length; i += 2) {
-    const name = textOf(raw[i] as Buffer | string)
-    const value = textOf(raw[i + 1] as Buffer | string)
+    const name = raw[i] as string
+    const value = raw[i + 1] as string
     const field = RESPONSE_FIELDS.get(name) ?? RESPONSE_FIELDS.get(name.toLowerCase())
     if (field === undefined || field === KEEP) {
       list.push(name, value)
       continue
     }
     if (field === DROP) continue
-    if (field === TRANSFER_ENCODING) {
-      hasCoding = true
-      if (value.toLowerCase() !== 'chunked') hasUnknownCoding = true
-      continue
-    }
     if (field === CONNECTION) {
       connection = connection === undefined ? value : `${connection},${value}`
       continue
@@ -156,16 +149,7 @@ export function responseHeaders(
   return {
     list: connection === undefined ? list : withoutListed(list, connection),
     hasRequestId,
-    hasUnknownCoding,
-    endsWithConnection: !hasLength && !hasCoding,
   }
-}
-
-/** Node's own shortcut behind `toString('latin1')`, missing from its types; headers are read for every response. */
-type Latin1 = Buffer & { latin1Slice: () => string }
-
-function textOf(bytes: Buffer | string): string {
-  return typeof bytes === 'string' ? bytes : (bytes as Latin1).latin1Slice()
 }
 
 function withoutListed(list: string[], connection: string): string[] {
@@ -199,14 +183,20 @@ const FORBIDDEN_TRAILERS = new Set([
  *
  * @param raw `[name, value, ...]`
  * @param userHeader the identity header in lower case, where one is configured
+ * @param claimHeaders the headers of verified claims in lower case, where there are any
  */
-export function trailers(raw: readonly (Buffer | string)[], userHeader?: string): [string, string][] {
+export function trailers(
+  raw: readonly string[],
+  userHeader?: string,
+  claimHeaders?: ReadonlySet<string>,
+): [string, string][] {
   const pairs: [string, string][] = []
   for (let i = 0; i < raw.length; i += 2) {
-    const name = textOf(raw[i] as Buffer | string)
+    const name = raw[i] as string
     const lower = name.toLowerCase()
-    if (FORBIDDEN_TRAILERS.has(lower) || lower === userHeader || !isEndToEnd(lower)) continue
-    pairs.push([name, textOf(raw[i + 1] as Buffer | string)])
+    if (FORBIDDEN_TRAILERS.has(lower) || lower === userHeader || claimHeaders?.has(lower)) continue
+    if (!isEndToEnd(lower)) continue
+    pairs.push([name, raw[i + 1] as string])
   }
   return pairs
 }

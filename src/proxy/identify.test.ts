@@ -13,6 +13,7 @@ const POLICY: IdentityPolicy = {
   user: { header: 'x-account', trusts: (address) => address === PROXY },
   session: { cookie: 'sid' },
   anonymous: 'cookie',
+  claimHeaders: undefined,
 }
 
 function identified(fields: Partial<NotedFields>, { peer = PROXY, policy = POLICY, secure = false } = {}) {

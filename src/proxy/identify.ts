@@ -5,6 +5,7 @@ import type { Random } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { ANONYMOUS_COOKIE, type AnonymousIds } from './anonymous-id.ts'
+import type { Verified } from './verify-token.ts'
 
 export type Identify = (head: RequestHead, snapshot: Snapshot) => Identity
 
@@ -46,6 +47,12 @@ export function createIdentify(anonymousIds: AnonymousIds, random: Random): Iden
       }
     }
   }
+}
+
+/** The identity of a request whose token holds: the user it names, before all else that would say who asks. */
+export function asUser(identity: Identity, { userId, fields }: Verified): Identity {
+  const { clientAddress, secure, requestId } = identity
+  return { kind: 'user', key: userId, clientAddress, secure, requestId, isNew: false, verified: fields }
 }
 
 const REQUEST_ID = /^[\w.:+/=@-]{1,128}$/

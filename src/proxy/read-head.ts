@@ -19,8 +19,14 @@ export type RawHead = {
  * Reads a request head, or refuses it (400, 405, 414, 417, 431).
  *
  * @param userHeader the identity header in lower case, or undefined where none is configured
+ * @param claimHeaders headers in lower case that carry verified claims: no client says them
  */
-export function readHead(raw: RawHead, limits: Limits, userHeader: string | undefined): RequestHead | Refusal {
+export function readHead(
+  raw: RawHead,
+  limits: Limits,
+  userHeader: string | undefined,
+  claimHeaders?: ReadonlySet<string>,
+): RequestHead | Refusal {
   // The parser takes the line `GET / HTTP/2.0` too; HTTP/2 itself begins with another.
   if (raw.majorVersion !== 1) return new Refusal('malformed', `HTTP version ${raw.majorVersion}`)
   if (raw.target.length > limits.targetBytes) return new Refusal('target-too-long', `${raw.target.length} bytes`)
@@ -30,7 +36,7 @@ export function readHead(raw: RawHead, limits: Limits, userHeader: string | unde
   if (raw.method === 'TRACE' || raw.method === 'CONNECT') return new Refusal('method-refused', raw.method)
 
   const sorted = new SortedFields()
-  const refusal = sorted.read(raw.rawHeaders, limits.headerBytes, userHeader)
+  const refusal = sorted.read(raw.rawHeaders, limits.headerBytes, userHeader, claimHeaders)
   if (refusal !== undefined) return refusal
 
   const host = readHost(sorted, raw.minorVersion)
@@ -180,7 +186,12 @@ class SortedFields implements NotedFields {
   maxForwards: string | undefined = undefined
   user: string | undefined = undefined
 
-  read(raw: readonly string[], mostBytes: number, userHeader: string | undefined): Refusal | undefined {
+  read(
+    raw: readonly string[],
+    mostBytes: number,
+    userHeader: string | undefined,
+    claimHeaders: ReadonlySet<string> | undefined,
+  ): Refusal | undefined {
     let users = 0
     let bytes = 0
     for (let i = 0; i < raw.length; i += 2) {
@@ -194,6 +205,7 @@ class SortedFields implements NotedFields {
       }
       switch (fieldOf(name)) {
         case Field.keep:
+          if (claimHeaders?.has(name.toLowerCase())) break
           this.endToEnd.push(name, value)
           break
         case Field.drop:

@@ -15,8 +15,8 @@ export class RequestBodyError extends Error {
 }
 
 /**
- * A stream over `IncomingMessage` that can be given up without harm to the connection: whoever destroys it (undici does
- * when a response comes early) stops reading, and the rest of the body is drained so that the next request is found.
+ * A stream over `IncomingMessage` that can be given up without harm to the connection: whoever destroys it (as when a
+ * response comes early) stops reading, and the rest of the body is drained so that the next request is found.
  */
 export class RequestBody extends Readable {
   readonly #request: IncomingMessage

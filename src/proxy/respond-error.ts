@@ -8,8 +8,12 @@ const RETRY_AFTER_SECONDS = 1
 
 type ErrorResponse = { readonly status: number; readonly headers: string[]; readonly body: string }
 
-/** What a failure looks like on the wire, for a client that may keep its connection or must leave it. */
-export function errorResponse(failure: Failure, requestId: string, close: boolean): ErrorResponse {
+/**
+ * What a failure looks like on the wire, for a client that may keep its connection or must leave it.
+ *
+ * @param challenge what the client is asked to bring, for 401 and 403
+ */
+function errorResponse(failure: Failure, requestId: string, close: boolean, challenge?: string): ErrorResponse {
   const { status, title } = FAILURES[failure]
   const body = `${JSON.stringify({ type: 'about:blank', title, status, requestId })}\n`
   const headers = [
@@ -24,6 +28,7 @@ export function errorResponse(failure: Failure, requestId: string, close: boolea
   ]
   if (status === 503) headers.push('Retry-After', String(RETRY_AFTER_SECONDS))
   if (status === 405) headers.push('Allow', 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS')
+  if (challenge !== undefined) headers.push('WWW-Authenticate', challenge)
   if (close) headers.push('Connection', 'close')
   return { status, headers, body }
 }
@@ -32,8 +37,14 @@ export function errorResponse(failure: Failure, requestId: string, close: boolea
  * Writes the head and body of an error. The caller ends the response: where the client is still sending, ending at
  * once would reset the connection under the answer.
  */
-export function writeError(response: ServerResponse, failure: Failure, requestId: string, close: boolean): void {
-  const { status, headers, body } = errorResponse(failure, requestId, close)
+export function writeError(
+  response: ServerResponse,
+  failure: Failure,
+  requestId: string,
+  close: boolean,
+  challenge?: string,
+): void {
+  const { status, headers, body } = errorResponse(failure, requestId, close, challenge)
   if (close) markTurnedAway(response.req.socket, response)
   // What a route's middleware set before (CORS, security headers) stays.
   response.writeHead(status, STATUS_CODES[status] ?? '', headers)
@@ -70,8 +81,8 @@ function ignore(): void {
 }
 
 /** The same as raw bytes, for a socket that has no response object: a parse error, a refused upgrade. */
-export function rawError(failure: Failure, requestId: string): string {
-  const { status, headers, body } = errorResponse(failure, requestId, true)
+export function rawError(failure: Failure, requestId: string, challenge?: string): string {
+  const { status, headers, body } = errorResponse(failure, requestId, true, challenge)
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
   return `${head}Date: ${new Date().toUTCString()}\r\n\r\n${body}`

@@ -4,17 +4,20 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Failure } from '../model/outcome.ts'
+import type { Side } from '../model/route.ts'
 import type { Limits } from '../model/snapshot.ts'
 import { createHandleRequest, type Plane } from './handle-request.ts'
 import { rawError, writeError } from './respond-error.ts'
 import { startSweep } from './sweep.ts'
 import { endRefusal, isTurnedAway, markTurnedAway } from './turned-away.ts'
-import { createUpgrades } from './upgrade.ts'
+import { createUpgrades, type UnderWay } from './upgrade.ts'
 
 export type ProxyServer = {
   readonly port: number
   /** Requests and tunnels under way. */
   readonly inFlight: () => number
+  /** The same by context and side, without what no context claims. */
+  readonly inFlightBySide: () => Record<string, Record<Side, number>>
   /** The limits of a new snapshot: those on heads and connections, which Node keeps. */
   readonly applyLimits: (limits: Limits) => void
   /** Closes the listener and idle connections, lets requests finish, and resolves when all have or the limit is up. */
@@ -78,6 +81,7 @@ export async function startServer(plane: Plane, at: { host: string; port: number
   return {
     port: (server.address() as AddressInfo).port,
     inFlight: () => plane.exchanges.size + upgrades.open(),
+    inFlightBySide: () => bySide(plane.exchanges, upgrades.underWay),
     applyLimits,
     close: async (limitMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
@@ -96,6 +100,17 @@ export async function startServer(plane: Plane, at: { host: string; port: number
       return left
     },
   }
+}
+
+function bySide(...groups: readonly Iterable<UnderWay>[]): Record<string, Record<Side, number>> {
+  const counts: Record<string, Record<Side, number>> = {}
+  for (const group of groups)
+    for (const { context, side } of group) {
+      if (context === undefined) continue
+      counts[context] ??= { legacy: 0, service: 0 }
+      counts[context][side]++
+    }
+  return counts
 }
 
 /** The one catch for bugs: a request that met one is answered 500, and nothing else notices. */

@@ -5,21 +5,27 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyServer, type ProxyServerOptions } from 'httpxy'
 import { FAILURES, type Failure, type Outcome } from '../model/outcome.ts'
-import type { Upstream } from '../model/route.ts'
+import type { Side, Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { RequestFacts } from '../telemetry/events.ts'
 import { continueTrace } from '../telemetry/trace.ts'
-import { classifyError, ResponseError } from './classify-error.ts'
+import type { Access } from './authenticate.ts'
+import { classifyError } from './classify-error.ts'
 import { decide } from './decide.ts'
 import { type Plane, type Policy, rawHead, refuseEncodedSlash } from './handle-request.ts'
 import { asObject, hopByHopOf, isLoop, requestHeaders } from './headers.ts'
 import { blamesTarget } from './health.ts'
+import { asUser } from './identify.ts'
 import { matchRoute } from './match-route.ts'
 import { upstreamPath } from './path.ts'
 import { readHead } from './read-head.ts'
 import { Refusal } from './refusal.ts'
 import { rawError } from './respond-error.ts'
+import { ResponseError } from './response-parser.ts'
 import type { Address } from './upstreams.ts'
+
+/** A request or a tunnel that a side is answering; no context for what none claims. */
+export type UnderWay = { readonly context: string | undefined; readonly side: Side }
 
 export function createUpgrades(plane: Plane) {
   const tunnels = new Set<Tunnel>()
@@ -31,6 +37,7 @@ export function createUpgrades(plane: Plane) {
 
   return {
     open: () => tunnels.size,
+    underWay: tunnels as Iterable<UnderWay>,
 
     /** Whether a request with an Upgrade field is one that we switch; all others are plain requests without it. */
     isUpgrade: (request: IncomingMessage): boolean => {
@@ -47,25 +54,28 @@ export function createUpgrades(plane: Plane) {
       // Node takes its own listener away from a socket that it hands over: a reset would end the process.
       socket.on('error', () => socket.destroy())
       const policy = applyPolicy(plane, request)
-      if (policy instanceof Refusal) {
-        const requestId = plane.random.hex(16)
-        dismiss(socket as Socket)
-        socket.end(rawError(policy.failure, requestId))
-        plane.events.requestRefused({
-          arrivedAt,
-          finishedAt: plane.now(),
-          failure: policy.failure,
-          requestId,
-          peerAddress: (socket as Socket).remoteAddress ?? '',
-          method: request.method,
-          target: request.url,
-          detail: policy.detail,
-        })
+      if (!(policy instanceof Promise)) {
+        proceed(policy)
         return
       }
-      const tunnel = new Tunnel(plane, policy, request, socket as Socket, arrivedAt, tunnels)
-      tunnelOf.set(request, tunnel)
-      tunnel.open(proxy, early)
+      policy.then(proceed).catch((error: unknown) => {
+        plane.events.bug({ where: 'upgrade', error })
+        socket.destroy()
+      })
+
+      function proceed(settled: Policy | Refusal): void {
+        if (socket.destroyed) {
+          refuse(new Refusal('client-gone', 'while its token’s key was fetched'), request, socket as Socket, arrivedAt)
+          return
+        }
+        if (settled instanceof Refusal) {
+          refuse(settled, request, socket as Socket, arrivedAt)
+          return
+        }
+        const tunnel = new Tunnel(plane, settled, request, socket as Socket, arrivedAt, tunnels)
+        tunnelOf.set(request, tunnel)
+        tunnel.open(proxy, early)
+      }
     },
 
     /** Draining: tells both ends that no more will come. */
@@ -76,6 +86,22 @@ export function createUpgrades(plane: Plane) {
     cut: () => {
       for (const tunnel of tunnels) tunnel.cut()
     },
+  }
+
+  function refuse(refusal: Refusal, request: IncomingMessage, socket: Socket, arrivedAt: number): void {
+    const requestId = plane.random.hex(16)
+    dismiss(socket)
+    socket.end(rawError(refusal.failure, requestId, refusal.challenge))
+    plane.events.requestRefused({
+      arrivedAt,
+      finishedAt: plane.now(),
+      failure: refusal.failure,
+      requestId,
+      peerAddress: socket.remoteAddress ?? '',
+      method: request.method,
+      target: request.url,
+      detail: refusal.detail,
+    })
   }
 }
 
@@ -97,16 +123,38 @@ function asksForWebSocket(request: IncomingMessage): boolean {
   )
 }
 
-function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal {
+/** A promise only where a token's key must be fetched first. */
+function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal | Promise<Policy | Refusal> {
   const snapshot = plane.snapshots.current
-  const head = readHead(rawHead(request), snapshot.limits, snapshot.identity.user?.header)
+  const head = readHead(
+    rawHead(request),
+    snapshot.limits,
+    snapshot.identity.user?.header,
+    snapshot.identity.claimHeaders,
+  )
   if (head instanceof Refusal) return head
   if (isLoop(head.fields.via, plane.viaName)) return new Refusal('loop', 'our own name in Via')
+  const sound = head
   const identity = plane.identify(head, snapshot)
   const match = matchRoute(head, snapshot)
   if (!match.route.upgrade || !asksForWebSocket(request)) return new Refusal('bad-upgrade', 'not a WebSocket route')
-  const decision = decide({ head, route: match.route, identity, flags: plane.flags, health: plane.upstreams })
-  return refuseEncodedSlash(head, match, decision, snapshot) ?? { head, identity, match, decision }
+  const access = match.route.auth && plane.authenticate(head, match.route.auth)
+  return access instanceof Promise ? access.then(proceed) : proceed(access)
+
+  function proceed(settled: Access): Policy | Refusal {
+    if (settled instanceof Refusal) return settled
+    const asker = settled === undefined ? identity : asUser(identity, settled)
+    const decision = decide({
+      controls: snapshot.controls,
+      head: sound,
+      route: match.route,
+      identity: asker,
+      flags: plane.flags,
+      health: plane.upstreams,
+    })
+    const policy: Policy = { snapshot, head: sound, identity: asker, match, decision }
+    return refuseEncodedSlash(sound, match, decision, snapshot) ?? policy
+  }
 }
 
 /** One upgraded connection, from the request to the end of the last byte. */
@@ -137,7 +185,7 @@ class Tunnel {
     tunnels: Set<Tunnel>,
   ) {
     this.#plane = plane
-    this.#snapshot = plane.snapshots.current
+    this.#snapshot = policy.snapshot
     this.#policy = policy
     this.#request = request
     this.#socket = socket
@@ -146,6 +194,14 @@ class Tunnel {
     const { context } = policy.match.route
     this.#upstream =
       policy.decision.side === 'service' && context !== undefined ? context.service : this.#snapshot.legacy
+  }
+
+  get side(): Side {
+    return this.#policy.decision.side
+  }
+
+  get context(): string | undefined {
+    return this.#policy.match.route.context?.name
   }
 
   open(proxy: ReturnType<typeof createProxyServer>, early: Buffer): void {

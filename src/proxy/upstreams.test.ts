@@ -3,6 +3,7 @@ import { compile } from '../config/compile.ts'
 import { validate } from '../config/validate.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { quietEvents } from '../telemetry/quiet-events.ts'
+import type { Connection } from './connection.ts'
 import { type Address, Upstreams } from './upstreams.ts'
 
 const EJECTION = { consecutiveFailures: 1, baseMs: 1000, maxMs: 1000, maxPercent: 50 }
@@ -10,7 +11,7 @@ const EJECTION = { consecutiveFailures: 1, baseMs: 1000, maxMs: 1000, maxPercent
 function snapshotOf(config: object): Snapshot {
   const validated = validate({ ejection: EJECTION, ...config })
   if (!validated.ok) throw new Error(JSON.stringify(validated.mistakes))
-  return { ...compile(validated.config), generation: 1 }
+  return compile(validated.config)
 }
 
 const urls = (count: number, from = 1) => Array.from({ length: count }, (_, i) => `http://127.0.0.1:${from + i}`)
@@ -104,7 +105,7 @@ describe('a new snapshot', () => {
     // A request that began with the old snapshot still finds its upstream.
     expect(upstreams.of(snapshot.services.get('changed')!)).toBe(changed)
     changed.addresses[0]?.connections.release(client as never)
-    expect((client as { destroyed: boolean }).destroyed).toBe(true)
+    expect((client as Connection).isDone).toBe(true)
   })
 
   it('that was never applied is a bug, not a guess', () => {

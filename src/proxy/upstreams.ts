@@ -161,7 +161,7 @@ export class Upstreams implements HealthReader {
       authority: new URL(url).host,
       servername: servernameOf(url, upstream),
       answerer: { side: upstream.side, upstream: upstream.name, address: url },
-      connections: new Connections(url, servernameOf(url, upstream), upstream),
+      connections: new Connections(url, servernameOf(url, upstream), upstream, this.#now),
       health: new AddressHealth(),
     }))
     const probes = addresses.map((address) =>
@@ -184,7 +184,7 @@ export class Upstreams implements HealthReader {
 }
 
 /**
- * The upstream's own name. Left to themselves undici and Node take the Host field for it, which a client chooses and
+ * The upstream's own name. Left to itself Node takes the Host field for it, which a client chooses and
  * which `host: 'preserve'` passes on. An IP address is no name (RFC 6066 section 3): the certificate must hold it.
  */
 function servernameOf(url: string, upstream: Upstream): string {

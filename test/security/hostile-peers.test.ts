@@ -107,14 +107,14 @@ describe('one connection', () => {
   })
 })
 
-describe('an origin that answers a careful request', () => {
-  const careful = 'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n'
+describe('an origin that is asked whether it expects the body', () => {
+  const expecting = 'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n'
 
   it('with a status below 100 is a bad gateway, and nobody falls over', async () => {
     const origin = await startRawOrigin('HTTP/1.1 099 S\r\n\r\n')
     const gateway = await startGateway(map(origin.url, origin.url), TO_SERVICE)
     const client = await connectRaw(gateway.port)
-    client.send(careful)
+    client.send(expecting)
     await client.receives(/^HTTP\/1\.1 502 /)
     client.destroy()
     expect(await gateway.metric('strangler_bugs_total')).toBe(0)
@@ -124,7 +124,7 @@ describe('an origin that answers a careful request', () => {
     const origin = await startRawOrigin('HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
     const gateway = await startGateway(map(origin.url, origin.url), TO_SERVICE)
     const client = await connectRaw(gateway.port)
-    client.send(careful)
+    client.send(expecting)
     await client.receives(/^HTTP\/1\.1 502 /)
     client.destroy()
     const inUse = `strangler_connections{upstream="legacy",address="${origin.url}",state="in_use"}`

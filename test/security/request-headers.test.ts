@@ -61,7 +61,7 @@ describe('Connection-listed fields end here (RFC 9110 section 7.6.1)', () => {
     const { response, heads } = await target().attack(request('POST /', fields, 'hello'))
     expect(response.status).toBe(200)
     expect(heads).toHaveLength(1)
-    expect(clientLines(heads[0] as string)).toEqual(['X-Kept: 1', 'content-length: 5'])
+    expect(clientLines(heads[0] as string)).toEqual(['X-Kept: 1', 'Content-Length: 5'])
     expect(valuesOf(heads[0] as string, 'host')).toEqual(['a'])
   })
 

@@ -20,7 +20,7 @@ async function answered(bytes: Script | string, ask = request('GET /')): Promise
   return (await target().attack(ask)).response
 }
 
-/** What undici reads to the end of the connection needs one. */
+/** What has no length is read to the end of the connection. */
 const andClose =
   (bytes: string): Script =>
   (socket) =>
@@ -205,10 +205,10 @@ describe('fields of an answer', () => {
   it.each([
     ['HTTP/1.1 200 Fine By Me', 'HTTP/1.1 200 Fine By Me'],
     ['HTTP/1.1 200 ', 'HTTP/1.1 200 '],
-    // A reason means nothing (RFC 9112 section 4), so one that Node cannot write is no reason to fail.
-    ['HTTP/1.1 404 Pas trouv\xe9', 'HTTP/1.1 404 Not Found'],
-    ['HTTP/1.1 404 \xd0\x9d\xd0\xb5\xd1\x82', 'HTTP/1.1 404 Not Found'],
-    ['HTTP/1.1 599 \xd0\x9d\xd0\xb5\xd1\x82', 'HTTP/1.1 599 '],
+    ['HTTP/1.1 200', 'HTTP/1.1 200 '],
+    // obs-text in a reason means nothing (RFC 9112 section 4), and passes as it is.
+    ['HTTP/1.1 404 Pas trouv\xe9', 'HTTP/1.1 404 Pas trouv\xe9'],
+    ['HTTP/1.1 404 \xd0\x9d\xd0\xb5\xd1\x82', 'HTTP/1.1 404 \xd0\x9d\xd0\xb5\xd1\x82'],
     ['HTTP/1.0 200 OK', 'HTTP/1.1 200 OK'],
     ['HTTP/1.1 599 Odd', 'HTTP/1.1 599 Odd'],
   ])('the status line %j is passed on as %j', async (line, expected) => {

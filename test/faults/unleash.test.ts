@@ -1,0 +1,175 @@
+// What may happen to the Unleash of a fleet (F15): nobody is answered by another side for it, and a rollback and the kill
+// switch work without it.
+import { describe, expect, it } from 'vitest'
+import { FLAG, type Fleet, type FleetGateway, failedOf, startFleet } from '../kit/fleet.ts'
+import { type Front, startFront, type Trouble } from '../kit/front.ts'
+import { sharedByFile } from '../kit/lifetime.ts'
+import { startRedis } from '../kit/redis.ts'
+import { startUnleash } from '../kit/unleash.ts'
+import { until } from '../kit/until.ts'
+
+const unleash = sharedByFile(() => startUnleash({ flags: { [FLAG]: 100, 'migrate-orders': 0 } }))
+
+type Flags = { readonly stale: boolean; readonly refused: boolean }
+const flagsOf = async ({ readiness }: FleetGateway) => (await readiness()).flags as Flags
+
+describe('an Unleash in trouble at the start', () => {
+  const shared = sharedByFile(() =>
+    Promise.all(
+      (['down', 401, 500, 'garbage', 'slow'] as const).map(async (trouble) => {
+        const front = await startFront(unleash().url)
+        await front.fail(trouble)
+        const fleet = await startFleet({ gateways: 1, unleash: { ...unleash(), apiUrl: front.apiUrl } })
+        return { trouble, front, fleet }
+      }),
+    ),
+  )
+
+  it('leaves all with legacy, says so, and is forgotten when it is over', { timeout: 30_000 }, async () => {
+    await Promise.all(shared().map(recovers))
+  })
+
+  async function recovers({ trouble, front, fleet }: { trouble: Trouble; front: Front; fleet: Fleet }) {
+    const [gateway] = fleet.gateways as [FleetGateway]
+    const load = fleet.startLoad({ clients: 1, pauseMs: 20 })
+    expect(await gateway.readiness(), String(trouble)).toMatchObject({ status: 'ready', flags: { stale: true } })
+    if (trouble === 401) expect((await flagsOf(gateway)).refused).toBe(true)
+    expect(await fleet.misled(0)).toEqual([])
+    const { status, body } = await gateway.api('PUT', '/contexts/catalog/flag', { body: { percentage: 100 } })
+    expect({ status, body }, String(trouble)).toMatchObject({ status: 503, body: { code: 'unavailable' } })
+    expect(body.detail).toContain('Unleash at http://127.0.0.1:')
+    await front.mend()
+    await fleet.flip(100)
+    expect(await fleet.misled(100)).toEqual([])
+    await until(async () => {
+      const { stale, refused } = await flagsOf(gateway)
+      return !stale && !refused
+    })
+    expect(failedOf(await load.stop())).toEqual([])
+  }
+})
+
+describe('an Unleash that a fleet knows', () => {
+  const shared = sharedByFile(async () => {
+    const redis = await startRedis()
+    const fronts = await Promise.all([1, 2, 3].map(() => startFront(unleash().url)))
+    const frontOf = (index: number) => fronts[index % 3] as Front
+    const fleet = await startFleet({
+      redis: redis.url,
+      unleash: (index) => ({ ...unleash(), apiUrl: frontOf(index).apiUrl }),
+    })
+    return { redis, fronts, fleet }
+  })
+
+  const allFail = (trouble: Trouble) => Promise.all(shared().fronts.map((front) => front.fail(trouble)))
+  const allMend = () => Promise.all(shared().fronts.map((front) => front.mend()))
+
+  it('gone under load: people stay where they are, who starts anew has the last flags, and a rollback works', {
+    timeout: 40_000,
+  }, async () => {
+    const { fleet } = shared()
+    await fleet.flip(40)
+    await fleet.underLoad(async () => {
+      await allFail('down')
+      const flipped = await fleet.strangler('flip', 'catalog', '60')
+      expect(flipped.code, flipped.stdout).toBe(5)
+      expect(flipped.stderr).toMatch(/Unleash at http:\/\/127\.0\.0\.1:\d+\/api\/ cannot be reached/)
+      expect(await fleet.misled(40)).toEqual([])
+
+      await allFail('slow')
+      const next = await fleet.join()
+      expect(await fleet.misled(40, [next])).toEqual([])
+      // It still waits for the Unleash's first word, and its end does not.
+      const endedAt = performance.now()
+      next.signal('SIGTERM')
+      expect(await next.exited).toMatchObject({ code: 0 })
+      expect(performance.now() - endedAt).toBeLessThan(3000)
+
+      const { code, stdout } = await fleet.strangler('rollback', 'catalog', '--reason', 'orders are lost')
+      expect(code, stdout).toBe(0)
+      expect(stdout).toContain('rolled back, everything to legacy, applied on 3 of 3 gateways')
+      expect(stdout).toContain(
+        'its flag is not at 0 yet, as Unleash does not answer: it is tried again until it is written',
+      )
+      expect(await fleet.misled(0)).toEqual([])
+      await allMend()
+      await until(async () => (await unleash().clientRollouts(FLAG))?.[0] === '0', 15_000)
+    })
+    const records = await fleet.history()
+    expect(
+      records.find(({ verb, detail }) => verb === 'rollback' && detail?.includes('at 0 in Unleash')),
+    ).toMatchObject({
+      actor: 'anna',
+      before: 40,
+      after: 0,
+      result: 'done',
+    })
+    await until(async () => (await fleet.strangler('unpin', 'catalog')).code === 0)
+    expect(await fleet.misled(0)).toEqual([])
+    await fleet.flip(50)
+    expect(await fleet.misled(50)).toEqual([])
+  })
+
+  it('that takes changes and shows none: the flip names who has it not, and all have it when it is over', {
+    timeout: 30_000,
+  }, async () => {
+    const { fleet, fronts } = shared()
+    await fleet.flip(0)
+    await fleet.underLoad(async () => {
+      const troubles: readonly Trouble[] = [401, 'garbage', 'slow']
+      await Promise.all(fronts.map((front, index) => front.fail(troubles[index] as Trouble, /^\/api\/client/)))
+      const { code, stdout } = await fleet.strangler('flip', 'catalog', '100')
+      expect(code, stdout).toBe(3)
+      expect(stdout).toContain('applied on 0 of 3 gateways only')
+      for (const { id, url } of fleet.gateways) expect(stdout).toContain(`${id} at ${url}: still at 0 %`)
+      expect(await fleet.misled(0)).toEqual([])
+      expect(await flagsOf(fleet.gateways[0] as FleetGateway)).toMatchObject({ stale: false, refused: true })
+      await allMend()
+      await until(async () => (await fleet.misled(100)).length === 0)
+      await until(async () => !(await flagsOf(fleet.gateways[0] as FleetGateway)).refused, 20_000)
+    })
+  })
+
+  it('from which the flag was removed: all go to legacy, it is counted, and a flip makes it anew', async () => {
+    const { fleet } = shared()
+    await fleet.flip(100)
+    await fleet.underLoad(async () => {
+      await unleash().deleteFlag(FLAG)
+      // Whatever is flipped, all flags are read again.
+      const { status } = await (fleet.gateways[0] as FleetGateway).api('PUT', '/contexts/orders/flag', {
+        body: { percentage: 7 },
+      })
+      expect(status).toBe(200)
+      await until(async () => (await fleet.misled(0)).length === 0)
+    })
+    for (const { metric } of fleet.gateways)
+      expect(await metric('strangler_flag_missing_total{context="catalog"}')).toBeGreaterThan(0)
+    await fleet.flip(30)
+    expect(await fleet.misled(30)).toEqual([])
+  })
+
+  it('gone together with Redis, under load: no request fails, kill works, and all is as it was when they are back', {
+    timeout: 30_000,
+  }, async () => {
+    const { fleet, redis } = shared()
+    await fleet.flip(100)
+    const known = await fleet.history()
+    const [first, second, third] = fleet.gateways as [FleetGateway, FleetGateway, FleetGateway]
+    await fleet.underLoad(async () => {
+      await Promise.all([redis.kill(), allFail('slow')])
+      const { code, stdout } = await first.strangler('kill', '--reason', 'everything is on fire')
+      expect(code, stdout).toBe(3)
+      for (const { signal } of [second, third]) signal('SIGUSR2')
+      await until(async () => (await fleet.misled(0)).length === 0)
+      await Promise.all([redis.restart(), allMend()])
+      await fleet.converged()
+      expect(await fleet.misled(0)).toEqual([])
+      for (const { strangler } of fleet.gateways) expect((await strangler('revive')).code).toBe(0)
+      await until(async () => (await fleet.misled(100)).length === 0)
+    })
+    const records = await fleet.history()
+    expect(known.filter(({ position }) => !records.some((record) => record.position === position))).toEqual([])
+    const killed = records.filter(({ verb, result }) => verb === 'kill' && result === 'done')
+    expect(killed.map(({ gateway }) => gateway).toSorted()).toEqual([first.id, second.id, third.id].toSorted())
+  })
+})

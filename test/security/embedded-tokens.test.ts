@@ -1,0 +1,95 @@
+// The same tokens where the gateway is a middleware: the application is legacy, and must not be a way around them.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import express, { type Express } from 'express'
+import supertest from 'supertest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { type EmbeddedRoutes, strangler } from '../../src/express.ts'
+import { flagFile } from '../kit/gateway.ts'
+import { startRawOrigin } from '../kit/origin.ts'
+import { AUDIENCE, goodClaims, ISSUER, pemOf, rsaPair, signed } from '../kit/tokens.ts'
+import { valuesOf } from './attack.ts'
+
+const RSA = rsaPair()
+const token = signed('RS256', RSA.privateKey, { payload: goodClaims({ tenant: 'a' }) })
+const BEARER = `Bearer ${token}`
+
+async function startApplication(percent: number, unleash?: string) {
+  const service = await startRawOrigin()
+  const routes: EmbeddedRoutes = {
+    services: { orders: { url: service.url } },
+    contexts: {
+      orders: {
+        owner: 'team',
+        service: 'orders',
+        flag: 'orders',
+        auth: {
+          jwt: { issuer: ISSUER, audience: AUDIENCE, algorithms: ['RS256'], publicKey: pemOf(RSA) },
+          claims: { tenant: 'X-Tenant' },
+        },
+        routes: ['/orders'],
+      },
+    },
+    identity: { anonymous: 'ip' },
+  }
+  const folder = await mkdtemp(join(tmpdir(), 'strangler-embedded-'))
+  onTestFinished(() => rm(folder, { recursive: true, force: true }))
+  await writeFile(join(folder, 'flags.json'), flagFile({ orders: percent }))
+  const gate = strangler(routes, {
+    flags: join(folder, 'flags.json'),
+    stateDir: folder,
+    logLevel: 'silent',
+    ...(unleash !== undefined && { unleash: { url: unleash, token: 'any', appName: 'shop' } }),
+  })
+  onTestFinished(() => gate.close())
+  if (unleash === undefined) await gate.ready
+  const app: Express = express()
+  app.use(gate)
+  app.use((request, response) => void response.json({ headers: request.headers }))
+  return { app, service }
+}
+
+describe('strangler() where a context asks for a token', () => {
+  it('refuses as the gateway does, before the application', async () => {
+    const { app, service } = await startApplication(0)
+    const none = await supertest(app).get('/orders').set('X-User-Id', 'admin')
+    expect([none.status, none.headers['www-authenticate']]).toEqual([401, 'Bearer realm="gateway"'])
+    const forged = await supertest(app).get('/orders').set('Authorization', `${BEARER}x`)
+    expect([forged.status, forged.headers['www-authenticate']]).toEqual([401, 'Bearer error="invalid_token"'])
+    expect(service.requests()).toBe(0)
+  })
+
+  it('tells the application who asks, and nothing that the client says of it', async () => {
+    const { app } = await startApplication(0)
+    const spoofed = { 'X-User-Id': 'admin', x_user_id: 'admin', 'X-Tenant': 'admin', X_TENANT: 'admin' }
+    const answer = await supertest(app).get('/orders').set(spoofed).set('Authorization', BEARER)
+    expect(answer.body.headers).toMatchObject({ 'x-user-id': 'user-7', 'x-tenant': 'a', authorization: BEARER })
+    expect(JSON.stringify(answer.body)).not.toContain('admin')
+    const elsewhere = await supertest(app).get('/elsewhere').set(spoofed)
+    expect(elsewhere.status).toBe(200)
+    expect(JSON.stringify(elsewhere.body)).not.toContain('admin')
+  })
+
+  it('tells the service the same', async () => {
+    const { app, service } = await startApplication(100)
+    const answer = await supertest(app).get('/orders').set('X-Tenant', 'admin').set('Authorization', BEARER)
+    expect(answer.status).toBe(200)
+    const [head = ''] = service.heads()
+    expect([valuesOf(head, 'x-user-id'), valuesOf(head, 'x-tenant')]).toEqual([['user-7'], ['a']])
+  })
+
+  it('has no way around: an ambiguous path, our own Via, a map that is not ready', async () => {
+    const { app, service } = await startApplication(100)
+    expect((await supertest(app).get('/orders/..%2Forders')).status).toBe(400)
+    await supertest(app).get('/orders').set('Authorization', BEARER)
+    const via = valuesOf(service.heads()[0] ?? '', 'via').join()
+    expect((await supertest(app).get('/orders').set('Via', via)).status).toBe(401)
+    const back = await supertest(app).get('/orders').set('Via', via).set('Authorization', BEARER)
+    expect(back.body.headers).toMatchObject({ 'x-user-id': 'user-7' })
+
+    const silent = await startRawOrigin(() => {})
+    const early = await startApplication(0, silent.url)
+    expect((await supertest(early.app).get('/orders')).status).toBe(503)
+  })
+})
