@@ -4,9 +4,10 @@
 // does the evaluation alone, and the class offers it to subclasses; what it needs of the context is added here.
 import type { EventEmitter } from 'node:events'
 import { type Context, Unleash, type UnleashConfig, UnleashEvents } from 'unleash-client'
+import type { ApiResponse } from 'unleash-client/lib/feature.js'
 import type { FlagAnswer, FlagContext } from '../model/decision.ts'
 
-type Feature = NonNullable<ReturnType<Unleash['getFeatureToggleDefinition']>>
+export type Feature = NonNullable<ReturnType<Unleash['getFeatureToggleDefinition']>>
 type Strategy = NonNullable<Feature['strategies']>[number]
 
 export type EvaluatorListener = {
@@ -17,9 +18,18 @@ export type EvaluatorListener = {
 }
 
 /** Unleash reports through one event what comes from several parts of it, and only one of them reads flags. */
-type Parts = { readonly repository: EventEmitter; readonly metrics: EventEmitter }
+type Parts = { readonly repository: Repository; readonly metrics: EventEmitter }
+
+/** The client's own; one over flags in memory has neither of these, and is given nothing. */
+type Repository = EventEmitter & {
+  etag: string | undefined
+  readonly save: (response: ApiResponse, isFromUnleash: true) => Promise<void>
+}
 
 export class Evaluator extends Unleash {
+  /** While it tells of a change: that only one flag came, which says nothing of the others. */
+  isTakingOne = false
+
   constructor(config: UnleashConfig, { onTrouble, onSideTrouble }: EvaluatorListener) {
     super({ ...config, disableAutoStart: true, skipInstanceCountWarning: true })
     // Without a listener of ours, Unleash prints errors to the console.
@@ -66,6 +76,33 @@ export class Evaluator extends Unleash {
   /** Whether the flags that this one depends on are as it needs them. */
   parentsAllow(feature: Feature, context: FlagContext): boolean {
     return this.client.isParentDependencySatisfied(feature, this.contextFor(context))
+  }
+
+  /** What the list of flags in use is called; undefined if it is none of Unleash's. */
+  get etag(): string | undefined {
+    return this.parts().repository.etag
+  }
+
+  /** The whole list, fetched beside the polls, which go on from its `etag`. */
+  async takeAll(response: ApiResponse, etag: string | undefined): Promise<void> {
+    const { repository } = this.parts()
+    await repository.save(response, true)
+    repository.etag = etag
+  }
+
+  /** One flag, fetched beside the polls. */
+  async takeOne(feature: Feature): Promise<void> {
+    const update: ApiResponse = { type: 'delta', events: [{ type: 'feature-updated', eventId: 0, feature }] }
+    this.isTakingOne = true
+    // The repository tells of the change before its first await.
+    const saved = this.parts().repository.save(update, true)
+    this.isTakingOne = false
+    await saved
+  }
+
+  /** Unleash said, beside the polls, that its flags are still these. */
+  takeUnchanged(): void {
+    this.parts().repository.emit(UnleashEvents.Unchanged)
   }
 
   override destroy(): void {

@@ -124,6 +124,16 @@ test('a file that goes away leaves the last good flags', async () => {
   expect(ask()).toBe('on')
 })
 
+test('a refresh reads the file, whether a change was noticed or not', async () => {
+  await write(0)
+  await flags.start()
+  await write(100)
+  await Promise.all([flags.refresh(), flags.refresh()])
+  expect(ask()).toBe('on')
+  expect(flags.percentage('orders')).toEqual({ percentage: 100 })
+  expect(flags.percentage('nowhere')).toEqual({ percentage: null, why: 'is not there' })
+})
+
 test('stopping ends the watch', async () => {
   await write(100)
   await flags.start()

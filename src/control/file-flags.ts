@@ -7,6 +7,7 @@ import { Evaluator } from './evaluator.ts'
 import { parseFlagFile } from './flag-file.ts'
 import { FlagRepository } from './flag-repository.ts'
 import { type FlagStatus, type Flags, flagEngine } from './flags.ts'
+import { NO_SERVER } from './no-server.ts'
 
 export type FileFlagsOptions = {
   readonly file: string
@@ -28,7 +29,8 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
   let reading: Promise<void> | undefined
   let changedWhileReading = false
 
-  return { ask: engine.ask, isFullyOn: engine.isFullyOn, trace: engine.trace, start, stop, status }
+  const { ask, isFullyOn, trace, percentage } = engine
+  return { ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status }
 
   async function start(): Promise<void> {
     watcher = watch(file, () => void follow())
@@ -40,10 +42,21 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
     await reading
   }
 
+  /** A reading under way may have seen the file before the change. */
+  async function refresh(): Promise<void> {
+    await reading
+    await follow()
+  }
+
   function status(): FlagStatus {
     const stale = engine.current() === undefined
     const ageMs = stale ? undefined : trouble === undefined ? 0 : clock.now() - trouble.since
-    return { source: 'file', location: file, flags, ageMs, stale, trouble: trouble?.message }
+    return { source: 'file', location: file, flags, ageMs, stale, trouble: trouble?.message, isRefused: false }
+  }
+
+  function isOlderThan(ageMs: number): boolean {
+    if (engine.current() === undefined) return true
+    return trouble !== undefined && clock.now() - trouble.since > ageMs
   }
 
   /** One reading at a time; a change in the middle of one is read after it. */
@@ -94,9 +107,6 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
     events.flagsFailed({ source: file, error })
   }
 }
-
-/** The constructor insists on an address; with our repository and no metrics nothing is ever sent there. */
-const NO_SERVER = { appName: 'strangler-gateway', url: 'http://unleash.invalid/api/', disableMetrics: true } as const
 
 function isMissing(error: unknown): boolean {
   return error instanceof Error && 'code' in error && error.code === 'ENOENT'

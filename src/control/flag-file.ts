@@ -2,6 +2,7 @@
 import type { ClientFeaturesResponse } from 'unleash-client'
 import { Operator } from 'unleash-client/lib/strategy/strategy.js'
 import { z } from 'zod'
+import { wholePercentage } from './percentage.ts'
 
 /** Every mistake in the file, each naming its place. */
 export class FlagFileError extends Error {
@@ -52,7 +53,7 @@ const strategy = z
   })
   .superRefine(({ name, parameters }, context) => {
     const key = PERCENTAGE_OF[name]
-    if (key === undefined || isPercentage(parameters[key])) return
+    if (key === undefined || wholePercentage(parameters[key]) !== undefined) return
     context.addIssue({
       code: 'custom',
       path: ['parameters', key],
@@ -109,13 +110,6 @@ function grouped<S extends { name: string; parameters: { groupId?: unknown } }>(
     PERCENTAGE_OF[strategy.name] !== undefined && !strategy.parameters.groupId
       ? { ...strategy, parameters: { ...strategy.parameters, groupId: flag } }
       : strategy
-}
-
-/** Unleash itself writes percentages as text. Its buckets are whole, so 12.5 would silently be 12. */
-function isPercentage(value: unknown): boolean {
-  if (typeof value === 'string' && !/^\d{1,3}$/.test(value)) return false
-  if (typeof value !== 'string' && typeof value !== 'number') return false
-  return Number.isInteger(Number(value)) && Number(value) >= 0 && Number(value) <= 100
 }
 
 function parseJson(file: string, text: string): unknown {

@@ -1,15 +1,23 @@
 // Flags: one engine, unleash-client's own evaluation, over two sources (file-flags.ts, unleash-flags.ts). A service
 // behind the gateway that asks Unleash with the same context gets the same answer.
 import type { FlagAnswer, FlagContext } from '../model/decision.ts'
-import type { FlagReader } from '../model/ports.ts'
+import type { FlagPercentage, FlagReader } from '../model/ports.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { Evaluator } from './evaluator.ts'
 import { type FlagTrace, traceFlag } from './flag-trace.ts'
+import { percentageOf } from './percentage.ts'
 
 export type Flags = FlagReader & {
   /** Never rejects; without flags the answer is `stale` until there are some. */
   readonly start: () => Promise<void>
   readonly stop: () => Promise<void>
+  /**
+   * Reads the flags now: what was changed before the call is in use when it resolves, or `status` says why not. Never
+   * rejects. @param changed flags that are known to have changed: only these are read at once, the others soon after
+   */
+  readonly refresh: (changed?: readonly string[]) => Promise<void>
+  /** What one number says of the flag that is in use. */
+  readonly percentage: (flag: string) => FlagPercentage
   readonly status: () => FlagStatus
   /** How the answer comes about: for `explain`. */
   readonly trace: (flag: string, context: FlagContext) => FlagTrace
@@ -26,11 +34,13 @@ export type FlagStatus = {
   readonly stale: boolean
   /** Why the flags could not be read the last time; undefined if they could. */
   readonly trouble: string | undefined
+  /** The trouble is that Unleash does not accept the token: somebody must act, waiting does not help. */
+  readonly isRefused: boolean
 }
 
 /** Answers from whatever flags a source last gave it. */
-export type FlagEngine = FlagReader &
-  Pick<Flags, 'trace'> & {
+export type FlagEngine = Omit<FlagReader, 'isOlderThan'> &
+  Pick<Flags, 'trace' | 'percentage'> & {
     readonly use: (evaluator: Evaluator) => void
     readonly current: () => Evaluator | undefined
   }
@@ -39,7 +49,7 @@ export function flagEngine(events: Events): FlagEngine {
   let current: Evaluator | undefined
   let hasReportedBug = false
 
-  return { ask, isFullyOn, trace, use, current: () => current }
+  return { ask, isFullyOn, trace, percentage, use, current: () => current }
 
   function ask(flag: string, context: FlagContext): FlagAnswer {
     if (current === undefined) return 'stale'
@@ -57,6 +67,12 @@ export function flagEngine(events: Events): FlagEngine {
 
   function trace(flag: string, context: FlagContext): FlagTrace {
     return traceFlag(flag, context, current, ask(flag, context))
+  }
+
+  function percentage(flag: string): FlagPercentage {
+    if (current === undefined) return { percentage: null, why: 'was never read' }
+    const feature = current.find(flag)
+    return feature === undefined ? { percentage: null, why: 'is not there' } : percentageOf(feature)
   }
 
   function use(evaluator: Evaluator): void {

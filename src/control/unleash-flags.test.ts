@@ -2,6 +2,8 @@ import { chmod, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { FlagKeep } from '../model/ports.ts'
+import type { KeptFlags } from '../model/shared-state.ts'
 import { realClock, rememberedEvents, rollout, until } from './flags.test-kit.ts'
 import type { Flags } from './flags.ts'
 import { unleashFlags } from './unleash-flags.ts'
@@ -31,7 +33,9 @@ afterEach(async () => {
   expect(unhandled).toEqual([])
 })
 
-function make(more: { token?: string; refreshMs?: number; timeoutMs?: number; url?: string } = {}): Flags {
+type More = { token?: string; refreshMs?: number; timeoutMs?: number; url?: string; stateDir?: string; keep?: FlagKeep }
+
+function make(more: More = {}): Flags {
   const flags = unleashFlags({
     url: unleash.url,
     token: unleash.token,
@@ -48,6 +52,8 @@ function make(more: { token?: string; refreshMs?: number; timeoutMs?: number; ur
   return flags
 }
 
+/** With it, a silence would be noticed only after half a minute. */
+const LONG_MS = 10_000
 const person = { userId: '7' }
 
 describe('with Unleash well', () => {
@@ -139,7 +145,7 @@ describe('with Unleash in trouble', () => {
     await writeFile(join(stateDir, 'unleash-flags.json'), '{"version":2,"featu')
     const flags = make()
     await flags.start()
-    await until(() => flags.ask('orders', person) === 'on')
+    await until(() => flags.ask('orders', person) === 'on' && heard.of('flagsFailed').length > 0)
     expect(String(heard.of('flagsFailed')[0]?.error)).toContain('kept flags cannot be read')
   })
 
@@ -166,7 +172,7 @@ describe('with Unleash in trouble', () => {
   })
 
   test('a token that is refused is reported, and mending it in Unleash needs no restart', async () => {
-    const flags = make({ token: 'old' })
+    const flags = make({ token: 'old', timeoutMs: LONG_MS })
     await flags.start()
     expect(flags.ask('orders', person)).toBe('stale')
     expect(heard.of('flagsFailed').some(({ error }) => String(error).includes('401'))).toBe(true)
@@ -229,6 +235,184 @@ describe('with Unleash in trouble', () => {
     const flags = make({ url: 'http://127.0.0.1:1/api/' })
     await flags.start()
     expect(flags.ask('orders', person)).toBe('stale')
+  })
+})
+
+describe('refreshed', () => {
+  const MINUTE_MS = 60_000
+  const asked = (path: string) => unleash.seen.filter((one) => one.path === path).length
+
+  test('the list comes now, not at the next poll, and the polls go on from it', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    unleash.features = [rollout('orders', 0)]
+    await flags.refresh()
+    expect(flags.ask('orders', person)).toBe('off')
+    await flags.refresh()
+    expect(heard.of('flagsRead')).toHaveLength(2)
+    const last = unleash.seen.findLast(({ path }) => path === '/api/client/features')
+    expect(last?.headers['if-none-match']).toContain('well')
+    expect(last?.headers['if-none-match']).not.toContain('catalog')
+  })
+
+  test('a flag by its name comes at once, and nobody meets what an older list says of it', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    unleash.newer = { orders: rollout('orders', 0) }
+    await flags.refresh(['orders', 'nowhere'])
+    expect(flags.status().trouble).toBeUndefined()
+    expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+    expect(flags.percentage('catalog')).toEqual({ percentage: 0 })
+    // Another change has made a new list, in which this one is not yet.
+    unleash.features = [rollout('orders', 100), rollout('catalog', 1)]
+    await flags.refresh()
+    expect(flags.percentage('catalog')).toEqual({ percentage: 1 })
+    expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+    // A moment later the list is the newer one, and what it says counts.
+    unleash.features = [rollout('orders', 50), rollout('catalog', 1)]
+    await until(() => flags.percentage('orders').percentage === 50)
+  })
+
+  test('a poll in the moment after takes nothing back either', async () => {
+    const flags = make({ refreshMs: 100 })
+    await flags.start()
+    unleash.newer = { orders: rollout('orders', 0) }
+    await flags.refresh(['orders'])
+    unleash.features = [rollout('orders', 100), rollout('catalog', 1)]
+    const answers = new Set<string>()
+    await until(() => {
+      answers.add(flags.ask('orders', person))
+      return flags.percentage('catalog').percentage === 1
+    })
+    answers.add(flags.ask('orders', person))
+    expect([...answers]).toEqual(['off'])
+  })
+
+  test('one flag does not make the others young, nor their trouble good', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    unleash.mode = 'garbage'
+    await flags.refresh()
+    const { ageMs = 0, trouble } = flags.status()
+    expect(trouble).toContain('JSON')
+    unleash.newer = { orders: rollout('orders', 0) }
+    await flags.refresh(['orders'])
+    expect(flags.ask('orders', person)).toBe('off')
+    expect(flags.status().trouble).toBe(trouble)
+    expect(flags.status().ageMs).toBeGreaterThanOrEqual(ageMs)
+  })
+
+  test('many at once cost two requests', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    const before = asked('/api/client/features')
+    await Promise.all(Array.from({ length: 50 }, () => flags.refresh()))
+    expect(asked('/api/client/features')).toBe(before + 2)
+  })
+
+  test('many flags cost one list', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    await flags.refresh(Array.from({ length: 11 }, (_, at) => `flag-${at}`))
+    expect(unleash.seen.filter(({ path }) => path.startsWith('/api/client/features/'))).toEqual([])
+  })
+
+  test('it does not wait for the pause after failures', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    unleash.mode = 503
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('stale')
+    unleash.mode = 'well'
+    await flags.refresh()
+    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.status().trouble).toBeUndefined()
+  })
+
+  test('a token that is refused is an alarm here too, and works again as soon as it does', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    unleash.token = 'new'
+    await flags.refresh()
+    expect(flags.status()).toMatchObject({ isRefused: true, trouble: expect.stringContaining('(401)') })
+    expect(flags.ask('orders', person)).toBe('on')
+    unleash.token = 'secret-token'
+    await flags.refresh()
+    expect(flags.status()).toMatchObject({ isRefused: false, trouble: undefined })
+  })
+
+  test.each([
+    ['one without a switch', { name: 'orders' }],
+    ['another', rollout('catalog', 100)],
+    ['with a switch that is none', { ...rollout('orders', 0), enabled: 'no' }],
+  ])('an answer that is no flag, or %s, is not taken', async (_what, newer) => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    unleash.newer = { orders: newer }
+    await flags.refresh(['orders'])
+    expect(flags.percentage('orders')).toEqual({ percentage: 100 })
+    expect(flags.percentage('catalog')).toEqual({ percentage: 0 })
+    expect(flags.status().trouble).toBeDefined()
+  })
+})
+
+describe('kept for the fleet', () => {
+  /** Another gateway of the fleet wrote it, an hour ago by the fleet's clock, which is a day ahead of ours. */
+  function keepOf(kept: KeptFlags | undefined) {
+    const written: KeptFlags[] = []
+    const wallTime = () => Date.now() + 86_400_000
+    const keep: FlagKeep = {
+      wallTime,
+      keepFlags: async (flags) => void written.push(flags),
+      keptFlags: async () => kept && { ...kept, at: wallTime() - 3_600_000 },
+    }
+    return { keep, written }
+  }
+  const text = JSON.stringify({ version: 2, features: [rollout('orders', 100)], segments: [] })
+
+  test('a gateway with an empty disk and no Unleash decides by what others kept, and knows its age', async () => {
+    await unleash.close()
+    const flags = make({ keep: keepOf({ text, at: 0 }).keep })
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('on')
+    expect(heard.of('flagsRead')).toEqual([{ source: 'what is kept for the fleet', flags: 1 }])
+    await until(() => Math.round((flags.status().ageMs ?? 0) / 60_000) === 60)
+  })
+
+  test('flags that come are kept for others, once', async () => {
+    const { keep, written } = keepOf(undefined)
+    const flags = make({ keep })
+    await flags.start()
+    await until(() => written.length > 0)
+    await unleash.asked()
+    await unleash.asked()
+    expect(written).toHaveLength(1)
+    expect(JSON.parse(written[0]!.text).features).toEqual(unleash.features)
+    expect(written[0]!.at).toBeGreaterThan(Date.now() + 80_000_000)
+  })
+
+  test('the disk is asked first', async () => {
+    await make().start()
+    await until(() => heard.of('flagsRead').length > 0)
+    await Promise.all(started.map((flags) => flags.stop()))
+    await unleash.close()
+    const other = JSON.stringify({ version: 2, features: [rollout('orders', 0)] })
+    const flags = make({ keep: keepOf({ text: other, at: 0 }).keep })
+    await flags.start()
+    expect(flags.ask('orders', person)).toBe('on')
+  })
+
+  test('a keep that fails, or has what is no flags, is reported and stops nothing', async () => {
+    const failing: FlagKeep = {
+      wallTime: Date.now,
+      keepFlags: () => Promise.reject(new Error('no store')),
+      keptFlags: async () => ({ text: '{"version":2,"featu', at: 0 }),
+    }
+    const flags = make({ keep: failing })
+    await flags.start()
+    await until(() => flags.ask('orders', person) === 'on')
+    for (const what of ['no store', 'kept for the fleet cannot be read'])
+      await until(() => heard.of('flagsFailed').some(({ error }) => String(error).includes(what)))
+    expect(flags.status().trouble).toBeUndefined()
   })
 })
 

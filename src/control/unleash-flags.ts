@@ -1,11 +1,14 @@
 // Flags of a real Unleash: polled by unleash-client, kept on disk, and never in the gateway's way.
 import { join } from 'node:path'
 import { type UnleashConfig, UnleashEvents } from 'unleash-client'
-import type { Clock } from '../model/ports.ts'
+import type { Clock, FlagKeep } from '../model/ports.ts'
 import type { Events } from '../telemetry/events.ts'
-import { Evaluator } from './evaluator.ts'
+import { withoutCredentials } from './admin-api.ts'
+import { Evaluator, type Feature } from './evaluator.ts'
 import { FlagBackup } from './flag-backup.ts'
 import { type FlagStatus, type Flags, flagEngine } from './flags.ts'
+import { oneAtATime } from './one-at-a-time.ts'
+import { NotServed, type RefetchOptions, refetchAll, refetchOne } from './refetch.ts'
 
 export type UnleashFlagsOptions = {
   /** The API's base, such as `https://unleash.example/api/`. */
@@ -19,6 +22,8 @@ export type UnleashFlagsOptions = {
   /** Of one request; less than a second counts as one. */
   readonly timeoutMs: number
   readonly stateDir: string
+  /** Where a second copy of the last good flags is, for a gateway whose disk has none. */
+  readonly keep?: FlagKeep | undefined
   readonly events: Events
   readonly clock: Clock
 }
@@ -28,31 +33,52 @@ const START_MS = 2000
 const LAST_COUNTS_MS = 500
 /** With less, what unleash-client fetches with refuses to fetch at all: "minTimeout is greater than maxTimeout". */
 const LEAST_TIMEOUT_MS = 1000
+/** Of one of the tries of a refresh: somebody waits for it, and polls go on whatever becomes of it. */
+const REFETCH_TIMEOUT_MS = 2000
 const TRIES = 3
 const PAUSE_MS = 1000
 /** What unleash-client says before it never asks again; were the words to change, the silence would tell. */
-const GIVEN_UP = /Stopping refresh|\b40[13]\b/
+const GIVEN_UP = /responded (40[13])\b/
+const EVERYTHING = Symbol('all flags')
+/**
+ * Unleash makes the list that it serves anew once a second. A list that comes in that second may be older than what was
+ * read by name, which holds against it; when the second is over the list is asked for, and counts.
+ */
+const SETTLED_MS = 1500
+/** More than these are not worth a request each: the whole list is one. */
+const MOST_BY_NAME = 10
 
 export function unleashFlags(options: UnleashFlagsOptions): Flags {
   const { url, refreshMs, timeoutMs, events, clock } = options
   const location = withoutCredentials(url)
   // One poll is up to three tries with a pause after each; only then does unleash-client say that it failed.
   const longestSilenceMs = 2 * refreshMs + TRIES * (Math.max(LEAST_TIMEOUT_MS, timeoutMs) + PAUSE_MS)
+  const refetching: RefetchOptions = { ...options, timeoutMs: within(LEAST_TIMEOUT_MS, timeoutMs, REFETCH_TIMEOUT_MS) }
   const engine = flagEngine(events)
-  const backup = new FlagBackup(join(options.stateDir, 'unleash-flags.json'), backupFailed)
+  const backup = new FlagBackup(join(options.stateDir, 'unleash-flags.json'), backupFailed, options.keep)
+  const refetch = oneAtATime(refetchNow)
   let client: Evaluator | undefined
   let connectedAt = 0
   let contactAt: number | undefined
   let trouble: string | undefined
+  let isRefused = false
   let lastFlags: string | undefined
   let flags = 0
   let hasGivenUp = false
   /** An answer since the last contact was not understood, and a 304 after it confirms what we never took over. */
   let isUnsure = false
+  let settling: NodeJS.Timeout | undefined
+  /** What was read by name a moment ago, and when it was asked for. */
+  const readByName = new Map<string, { readonly feature: Feature; readonly askedAt: number }>()
   let watchdog: NodeJS.Timeout | undefined
   let onFirstFlags: (() => void) | undefined
 
-  return { ask: engine.ask, isFullyOn: engine.isFullyOn, trace: engine.trace, start, stop, status }
+  const { ask, isFullyOn, trace, percentage } = engine
+  return { ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status }
+
+  function isOlderThan(ageMs: number): boolean {
+    return contactAt === undefined || clock.now() - contactAt > ageMs
+  }
 
   async function start(): Promise<void> {
     const firstFlags = new Promise<void>((resolve) => {
@@ -61,12 +87,14 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
     connect()
     watchdog = setInterval(reconnectIfSilent, refreshMs)
     watchdog.unref()
-    if (!(await isWithin(START_MS, firstFlags)))
+    // Why not is known already where Unleash has answered.
+    if (!(await isWithin(START_MS, firstFlags)) && !isRefused)
       failed(new Error(`no flags from ${location} within ${START_MS} ms: everything goes to legacy until they come`))
   }
 
   async function stop(): Promise<void> {
     clearInterval(watchdog)
+    clearTimeout(settling)
     const last = client
     client = undefined
     if (last === undefined) return
@@ -77,7 +105,45 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
 
   function status(): FlagStatus {
     const ageMs = contactAt === undefined ? undefined : Math.max(0, clock.now() - contactAt)
-    return { source: 'unleash', location, flags, ageMs, stale: engine.current() === undefined, trouble }
+    return { source: 'unleash', location, flags, ageMs, stale: engine.current() === undefined, trouble, isRefused }
+  }
+
+  async function refresh(changed: readonly string[] = []): Promise<void> {
+    await refetch(changed.length === 0 || changed.length > MOST_BY_NAME ? [EVERYTHING] : changed)
+    clearTimeout(settling)
+    if (client === undefined) return
+    settling = setTimeout(() => void refetch([EVERYTHING]), SETTLED_MS)
+    settling.unref()
+  }
+
+  /** Without the pause that polls make after a failure. By name comes last, as the list may be older. */
+  async function refetchNow(wanted: ReadonlySet<string | typeof EVERYTHING>): Promise<void> {
+    const by = client
+    if (by === undefined) return
+    const names = [...wanted].filter((one) => one !== EVERYTHING)
+    try {
+      if (wanted.has(EVERYTHING)) await refetchAll(by, refetching)
+      await Promise.all(names.map((name) => refetchByName(by, name)))
+    } catch (error) {
+      if (by !== client) return
+      if (error instanceof NotServed && isRefusal(error.status)) refused(error.status, error)
+      else failed(error)
+    }
+  }
+
+  async function refetchByName(by: Evaluator, name: string): Promise<void> {
+    const askedAt = clock.now()
+    await refetchOne(by, name, refetching)
+    const feature = by.find(name)
+    if (feature !== undefined) readByName.set(name, { feature, askedAt })
+  }
+
+  /** Before anybody asks: what a list has just put in the place of what is newer. */
+  function holdAgainstList(by: Evaluator): void {
+    for (const [name, { feature, askedAt }] of readByName) {
+      if (clock.now() - askedAt >= SETTLED_MS) readByName.delete(name)
+      else void by.takeOne(feature)
+    }
   }
 
   /**
@@ -97,15 +163,20 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
     const connecting = new Evaluator(configOf(options, backup), { onTrouble: troubled, onSideTrouble: sideTrouble })
     client = connecting
     connecting.on(UnleashEvents.Ready, () => void useKept(connecting))
-    connecting.on(UnleashEvents.Changed, (features: readonly unknown[]) => confirmed(connecting, features))
+    connecting.on(UnleashEvents.Changed, (features: readonly unknown[]) => {
+      if (connecting.isTakingOne) return tookOne(connecting, features)
+      confirmed(connecting, features)
+      holdAgainstList(connecting)
+    })
     connecting.on(UnleashEvents.Unchanged, () => (isUnsure ? connect() : confirmed(connecting, undefined)))
     connecting.start().catch(troubled)
 
     function troubled(error: unknown): void {
       if (client !== connecting) return
       isUnsure = true
-      hasGivenUp ||= GIVEN_UP.test(String(error))
-      failed(error)
+      const status = GIVEN_UP.exec(String(error))?.[1]
+      if (status === undefined) failed(error)
+      else refused(Number(status), error)
     }
   }
 
@@ -115,6 +186,7 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
     const hadTrouble = trouble !== undefined
     contactAt = clock.now()
     trouble = undefined
+    isRefused = false
     isUnsure = false
     use(by)
     const flagText = features === undefined ? lastFlags : JSON.stringify(features)
@@ -125,14 +197,23 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
     events.flagsRead({ source: location, flags })
   }
 
+  /** One flag says nothing of the others: their age and their trouble stay. */
+  function tookOne(by: Evaluator, features: readonly unknown[]): void {
+    if (by !== client) return
+    use(by)
+    lastFlags = JSON.stringify(features)
+    flags = features.length
+    events.flagsRead({ source: location, flags })
+  }
+
   /** Ready without an answer from Unleash: these are the kept flags. */
   async function useKept(by: Evaluator): Promise<void> {
     if (by !== client || engine.current() !== undefined) return
     use(by)
     flags = by.getFeatureToggleDefinitions().length
-    events.flagsRead({ source: backup.file, flags })
-    const confirmedAt = await backup.confirmedAt()
-    if (confirmedAt !== undefined) contactAt ??= clock.now() - (clock.wallTime() - confirmedAt)
+    events.flagsRead({ source: backup.source(), flags })
+    const ageMs = await backup.ageMs(clock.wallTime())
+    if (ageMs !== undefined) contactAt ??= clock.now() - ageMs
   }
 
   function use(evaluator: Evaluator): void {
@@ -143,6 +224,15 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
   function failed(error: unknown): void {
     trouble = error instanceof Error ? error.message : String(error)
     events.flagsFailed({ source: location, error })
+  }
+
+  /** The one trouble that does not heal by itself, and after which unleash-client never asks again. */
+  function refused(status: number, cause: unknown): void {
+    hasGivenUp = true
+    isRefused = true
+    const what = `${location} does not accept the token (${status}): the last good flags stay until it does; give the token back its rights, or the gateway another one`
+    trouble = what
+    events.flagsFailed({ source: location, error: new Error(what, { cause }), isRefused: true })
   }
 
   /** Not a trouble of the flags in use: they are in memory. */
@@ -169,12 +259,12 @@ function configOf(options: UnleashFlagsOptions, storageProvider: FlagBackup): Un
   }
 }
 
-/** For logs and pages: a URL may carry a password. */
-function withoutCredentials(url: string): string {
-  const parsed = new URL(url)
-  parsed.username = ''
-  parsed.password = ''
-  return parsed.href
+function within(least: number, wanted: number, most: number): number {
+  return Math.max(least, Math.min(wanted, most))
+}
+
+function isRefusal(status: number): boolean {
+  return status === 401 || status === 403
 }
 
 async function isWithin(ms: number, work: Promise<unknown>): Promise<boolean> {

@@ -7,6 +7,8 @@ export type UnleashStub = {
   readonly url: string
   /** What `/client/features` says; replaced by a test at will. */
   features: object[]
+  /** What `/client/features/:name` says where it is newer than the list, as in the first second after a change. */
+  newer: Record<string, object>
   /** How the next requests for features are answered. */
   mode: 'well' | 'garbage' | 'nonsense' | 'silent' | number
   token: string
@@ -28,6 +30,7 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
   const stub: UnleashStub = {
     url: `http://127.0.0.1:${port}/api/`,
     features,
+    newer: {},
     mode: 'well',
     token: 'secret-token',
     seen: [],
@@ -51,12 +54,21 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     stub.seen.push({ method: request.method!, path: request.url!, headers: request.headers, body })
     if (request.url === '/api/client/register' || request.url === '/api/client/metrics')
       return void response.writeHead(202).end()
+    const named = /^\/api\/client\/features\/(.+)$/.exec(request.url ?? '')?.[1]
+    if (named !== undefined) return sayFeature(named, response)
     if (request.url !== '/api/client/features') return void response.writeHead(404).end()
     response.on('close', () => {
       for (const tell of waiting) tell()
       waiting = []
     })
     sayFeatures(request, response)
+  }
+
+  function sayFeature(name: string, response: ServerResponse): void {
+    if (typeof stub.mode === 'number') return void response.writeHead(stub.mode).end('{}')
+    const feature = stub.newer[name]
+    if (feature === undefined) return void response.writeHead(404).end('{}')
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(feature))
   }
 
   function sayFeatures(request: IncomingMessage, response: ServerResponse): void {

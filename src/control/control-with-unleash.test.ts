@@ -1,0 +1,258 @@
+// The verbs where an Unleash, here a made-up one, is the authority: what is written there, when, and what if it cannot be.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { StoreUnavailable } from '../model/state-store.ts'
+import {
+  anna,
+  bob,
+  done,
+  type FakeFlags,
+  type FakeUnleash,
+  fakeUnleash,
+  type Gateway,
+  type TestFleet,
+  testFleet,
+  why,
+} from './create-control.test-kit.ts'
+
+let unleash: FakeUnleash
+let fleet: TestFleet
+let gateways: readonly [Gateway, Gateway]
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
+  unleash = fakeUnleash()
+  fleet = await testFleet(unleash)
+  gateways = [await fleet.start(), await fleet.start()]
+})
+
+afterEach(() => void vi.useRealTimers())
+
+async function pass(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 100) {
+    fleet.clock.pass(100)
+    await vi.advanceTimersByTimeAsync(100)
+  }
+}
+
+async function answered<T>(work: Promise<T>): Promise<T> {
+  let isDone = false
+  void work.finally(() => {
+    isDone = true
+  })
+  await vi.advanceTimersByTimeAsync(0)
+  while (!isDone) await pass(100)
+  return work
+}
+
+const percentages = () => gateways.map(({ flags }) => flags.percentage('catalog-flag').percentage)
+const cutOff = ({ flags }: Gateway) => {
+  ;(flags as FakeFlags).isReachable = false
+}
+const log = async () =>
+  (await fleet.log()).map(({ actor, verb, result, before, after }) => [actor, verb, result, before, after])
+
+describe('flip', () => {
+  test('writes the flag, has every gateway read it at once, and is done then', async () => {
+    const result = done(await answered(gateways[0].control.flip('catalog', 25, anna)))
+    expect(result).toMatchObject({ before: 10, after: 25, generation: 1 })
+    expect(result.convergence).toEqual({ applied: 2, of: 2, ms: 0, laggards: [], inFlight: 0 })
+    expect(unleash.written).toEqual([{ flag: 'catalog-flag', percentage: 25, by: 'anna' }])
+    expect(percentages()).toEqual([25, 25])
+    expect(await log()).toEqual([['anna', 'flip', 'done', 10, 25]])
+  })
+
+  test('tells what was there before it, not what this gateway had read', async () => {
+    unleash.percentages['catalog-flag'] = 40
+    expect(done(await answered(gateways[0].control.flip('catalog', 25, anna))).before).toBe(40)
+    expect(await log()).toEqual([['anna', 'flip', 'done', 40, 25]])
+  })
+
+  test('to the same percentage is written and put on record once, and changes nothing the second time', async () => {
+    const first = done(await answered(gateways[0].control.flip('catalog', 10, anna)))
+    expect(first).toMatchObject({ before: 10, after: 10, generation: 1 })
+    const second = done(await answered(gateways[1].control.flip('catalog', 10, bob)))
+    expect(second).toMatchObject({ before: 10, after: 10, generation: 1, note: 'it is at 10 % already' })
+    expect(unleash.written).toHaveLength(2)
+    expect(await log()).toHaveLength(1)
+  })
+
+  test('that Unleash refuses is refused, and nothing is committed', async () => {
+    unleash.answer = { kind: 'refused', reason: 'flag "catalog-flag" has 2 strategies' }
+    expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toBe(
+      'refused: flag "catalog-flag" has 2 strategies',
+    )
+    expect(gateways[0].store.current().generation).toBe(0)
+    expect(await log()).toEqual([['anna', 'flip', 'refused', null, null]])
+  })
+
+  test('that Unleash does not take is unavailable, and nothing is committed', async () => {
+    unleash.answer = { kind: 'failed', reason: 'Unleash cannot be reached; nothing was changed' }
+    expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toBe(
+      'unavailable: Unleash cannot be reached; nothing was changed',
+    )
+    expect(gateways[0].store.current().generation).toBe(0)
+    expect(await log()).toEqual([['anna', 'flip', 'failed', null, null]])
+  })
+
+  test('of a frozen context, or with an old generation, or of no percentage, does not even ask Unleash', async () => {
+    await gateways[0].control.freeze('catalog', bob)
+    expect((await gateways[0].control.flip('catalog', 25, anna)).kind).toBe('refused')
+    expect((await gateways[0].control.flip('orders', 25, { ...anna, ifGeneration: 7 })).kind).toBe('conflict')
+    expect((await gateways[0].control.flip('orders', 250, anna)).kind).toBe('refused')
+    expect(unleash.written).toEqual([])
+  })
+
+  test('names a gateway that cannot read it from Unleash', async () => {
+    cutOff(gateways[1])
+    const result = done(await answered(gateways[0].control.flip('catalog', 25, anna)))
+    expect(result.convergence).toMatchObject({
+      applied: 1,
+      of: 2,
+      laggards: [{ id: 'gateway-2', why: 'still at 10 %' }],
+    })
+    expect(result.convergence.ms).toBeGreaterThanOrEqual(5000)
+  })
+
+  test('that one gateway cannot read holds up no kill, also not its own', async () => {
+    cutOff(gateways[1])
+    const flipped = gateways[0].control.flip('catalog', 25, anna)
+    await pass(300)
+    const killed = done(await answered(gateways[0].control.kill(bob)))
+    expect(killed.convergence).toMatchObject({ applied: 2, of: 2, laggards: [] })
+    expect(killed.convergence.ms).toBeLessThan(200)
+    expect(done(await answered(flipped)).convergence.laggards).toMatchObject([{ id: 'gateway-2' }])
+  })
+
+  test('which comes a moment late to a gateway is waited for', async () => {
+    cutOff(gateways[1])
+    const flipped = gateways[0].control.flip('catalog', 25, anna)
+    await pass(400)
+    ;(gateways[1].flags as FakeFlags).isReachable = true
+    const { convergence } = done(await answered(flipped))
+    expect(convergence).toMatchObject({ applied: 2, laggards: [] })
+    expect(convergence.ms).toBeLessThan(700)
+  })
+
+  test('two at once on one context: one is done; the other is told, and that Unleash was written', async () => {
+    const results = await Promise.all([
+      answered(gateways[0].control.flip('catalog', 25, anna)),
+      answered(gateways[1].control.flip('catalog', 75, bob)),
+    ])
+    expect(results.map(({ kind }) => kind).sort()).toEqual(['conflict', 'done'])
+    const loser = results.find(({ kind }) => kind === 'conflict')
+    expect(loser && why(loser)).toMatch(
+      /changed in between: flip by .*Unleash has flag "catalog-flag" at (25|75) % all the same$/,
+    )
+  })
+
+  test('that somebody else writes over at once is a conflict', async () => {
+    unleash.answer = { kind: 'written', before: 10, after: 50 }
+    expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toMatch(
+      /^conflict: flag "catalog-flag" has 50 % in Unleash, after 25 % was written/,
+    )
+    expect(gateways[0].store.current().generation).toBe(0)
+  })
+
+  test('that is frozen while Unleash writes it says that Unleash has it', async () => {
+    let write = (_: undefined) => {}
+    unleash.answer = new Promise<never>((resolve) => {
+      write = resolve as never
+    })
+    const flipped = gateways[0].control.flip('catalog', 25, anna)
+    await pass(100)
+    await gateways[1].control.freeze('catalog', bob)
+    write(undefined)
+    expect(why(await answered(flipped))).toMatch(/freeze by bob.*Unleash has flag "catalog-flag" at 25 % all the same/)
+  })
+
+  test('that the store does not take any more says that Unleash has it', async () => {
+    vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
+    expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toBe(
+      'unavailable: the store cannot be reached (gone); Unleash has flag "catalog-flag" at 25 % all the same',
+    )
+  })
+
+  test('that another gateway has seen in Unleash before it was on record is done all the same', async () => {
+    let write = (_: undefined) => {}
+    unleash.answer = new Promise<never>((resolve) => {
+      write = resolve as never
+    })
+    const flipped = gateways[0].control.flip('catalog', 25, anna)
+    await pass(100)
+    unleash.percentages['catalog-flag'] = 25
+    await gateways[1].flags.refresh()
+    for (let second = 0; second < 6; second++) {
+      await pass(1000)
+      await gateways[1].flags.refresh()
+    }
+    expect(await log()).toEqual([['unleash', 'outside', 'done', 10, 25]])
+    write(undefined)
+    expect((await answered(flipped)).kind).toBe('done')
+  })
+})
+
+describe('rollback', () => {
+  test('pins, then writes the 0', async () => {
+    const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
+    expect(result).toMatchObject({
+      before: { pin: null, percentage: 10 },
+      after: { pin: 'legacy', percentage: 0 },
+      note: null,
+      convergence: { applied: 2, of: 2 },
+    })
+    expect(result.convergence.ms).toBeLessThan(100)
+    expect(unleash.written).toEqual([{ flag: 'catalog-flag', percentage: 0, by: 'anna' }])
+    await pass(1000)
+    expect(percentages()).toEqual([0, 0])
+  })
+
+  test.each([
+    ['failed', 'it is tried again until it is written'],
+    ['refused', 'the pin holds it at legacy; its flag could not be set to 0 (no way)'],
+  ] as const)('holds by its pin, at once, where the writer answers %s', async (kind, note) => {
+    unleash.answer = { kind, reason: 'no way' }
+    for (const gateway of gateways) cutOff(gateway)
+    const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
+    expect(gateways.map(({ controls }) => controls().pins.get('catalog'))).toEqual(['legacy', 'legacy'])
+    expect(result.convergence).toMatchObject({ applied: 2, of: 2, laggards: [] })
+    expect(result.convergence.ms).toBeLessThan(100)
+    expect(result.note).toContain(note)
+  })
+
+  test('does not wait for a laggard before it writes the 0', async () => {
+    vi.spyOn(gateways[1].store, 'beat').mockImplementation(async () => {})
+    const rolledBack = gateways[0].control.rollback('catalog', false, anna)
+    await pass(200)
+    expect(unleash.percentages['catalog-flag']).toBe(0)
+    expect(done(await answered(rolledBack)).convergence.laggards).toMatchObject([{ id: 'gateway-2' }])
+  })
+
+  test('does not wait for an Unleash that hangs', async () => {
+    unleash.answer = new Promise(() => {})
+    const askedAt = fleet.clock.now()
+    const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
+    expect(fleet.clock.now() - askedAt).toBeLessThan(1500)
+    expect(result.note).toContain('its flag is not at 0 yet')
+    expect(result.convergence.ms).toBeLessThan(100)
+  })
+
+  test('again tries the 0 again', async () => {
+    unleash.answer = { kind: 'failed', reason: 'no way' }
+    await answered(gateways[0].control.rollback('catalog', false, anna))
+    unleash.answer = undefined
+    const again = done(await answered(gateways[0].control.rollback('catalog', false, bob)))
+    expect(again.note).toMatch(/^it is rolled back already: pinned to legacy by anna/)
+    expect(unleash.percentages['catalog-flag']).toBe(0)
+  })
+
+  test('and unpin while Unleash lacks the 0: what decides then is said', async () => {
+    unleash.answer = { kind: 'failed', reason: 'no way' }
+    await answered(gateways[0].control.rollback('catalog', false, anna))
+    expect(done(await answered(gateways[0].control.unpin('catalog', bob))).note).toBe('its flag decides now, at 10 %')
+  })
+
+  test('needs no Unleash where the context may not go back', async () => {
+    expect((await gateways[0].control.rollback('billing', false, anna)).kind).toBe('refused')
+    expect(unleash.written).toEqual([])
+  })
+})

@@ -1,0 +1,63 @@
+// What the tests of the verbs share: contexts, stamps, flags, and a clock that is moved by hand.
+import type { Clock } from '../model/ports.ts'
+import type { Context } from '../model/route.ts'
+import type { EmbeddedFlags, SharedState, Stamp } from '../model/shared-state.ts'
+import { EMPTY_STATE } from '../model/shared-state.ts'
+import { rolloutAt } from './flag-rules.test-kit.ts'
+
+export const NOON = Date.UTC(2026, 0, 1, 12)
+
+export type HandClock = Clock & { readonly pass: (ms: number) => void }
+
+/** @param wallTime what the calendar says at first, in milliseconds since 1970 */
+export function handClock(wallTime = NOON): HandClock {
+  let passed = 0
+  return {
+    now: () => passed,
+    wallTime: () => wallTime + passed,
+    pass: (ms) => {
+      passed += ms
+    },
+  }
+}
+
+export function contextNamed(name: string, more: Partial<Context> = {}): Context {
+  return {
+    name,
+    owner: `team ${name}`,
+    flag: `${name}-flag`,
+    service: { name: `${name}-service` } as Context['service'],
+    fallback: true,
+    whenStale: 'hold',
+    staleAfterMs: 60_000,
+    rollback: 'allowed',
+    ...more,
+  }
+}
+
+export function stampAt(at: number, by = 'anna', reason: string | null = null): Stamp {
+  return { by, reason, at }
+}
+
+/** Flags with one gradual rollout each. */
+export function flagsAt(percentages: Readonly<Record<string, number>>): EmbeddedFlags {
+  const features = Object.entries(percentages).map(([name, percentage]) => ({
+    name,
+    enabled: true,
+    strategies: [rolloutAt(percentage)],
+    variants: [],
+  }))
+  return { version: 2, features }
+}
+
+export function stateWith(more: Partial<SharedState>): SharedState {
+  return { ...EMPTY_STATE, ...more }
+}
+
+/** Whoever writes to it, at any depth, throws. */
+export function deepFrozen<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  Object.freeze(value)
+  for (const inner of Object.values(value)) deepFrozen(inner)
+  return value
+}

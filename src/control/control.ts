@@ -1,0 +1,132 @@
+// The verbs: everything that an operator can do, as the command line, the admin API and the pages call it. Each change
+// says who, what and why, is on record, and answers when it has happened on every gateway.
+
+import type { Side } from '../model/route.ts'
+import type { AuditPage, AuditQuery, Flip, Member, Pin, Role, SharedState, Stamp, Verb } from '../model/shared-state.ts'
+import type { StoreStatus } from '../model/state-store.ts'
+import type { FlagStatus } from './flags.ts'
+
+/** Who asks for a change, and why. */
+export type Order = {
+  /** Who: a token's subject, or how else they came (`kill file`, `signal`). */
+  readonly by: string
+  /** From where: the client's address; null where it was not over the network. */
+  readonly address: string | null
+  readonly reason: string | null
+  /** Refuse with `conflict` unless the last change of the context (or of the kill switch) was this generation. */
+  readonly ifGeneration?: number | undefined
+}
+
+/** What became of a change. */
+export type Result =
+  /** It is in force: `convergence` says where. `note` is what a person should know beside. */
+  | {
+      readonly kind: 'done'
+      readonly verb: Verb
+      readonly context: string | null
+      readonly before: unknown
+      readonly after: unknown
+      /** Of the state that it made; the one there was, where nothing had to be changed. */
+      readonly generation: number
+      readonly until: number | null
+      readonly convergence: Convergence
+      readonly note: string | null
+    }
+  /** It may not be, or makes no sense; `why` is a sentence that says what to do. Nothing was changed. */
+  | { readonly kind: 'refused'; readonly why: string }
+  /** Somebody else was quicker: `why` says what they changed and who they are. Nothing was changed. */
+  | { readonly kind: 'conflict'; readonly why: string; readonly generation: number }
+  /** There is no such context; `known` are those there are. */
+  | { readonly kind: 'unknown-context'; readonly why: string; readonly known: readonly string[] }
+  /** The store or the flag authority does not answer; `why` says whether anything may have changed. */
+  | { readonly kind: 'unavailable'; readonly why: string }
+
+/** How far a generation has come. A fleet has converged when there are no laggards. */
+export type Convergence = {
+  readonly applied: number
+  readonly of: number
+  /** From the change being asked for to the last gateway's word, in milliseconds. */
+  readonly ms: number
+  readonly laggards: readonly Laggard[]
+  /** Requests that the old side was still answering when their gateway applied the change. */
+  readonly inFlight: number
+}
+
+export type Laggard = {
+  readonly id: string
+  readonly address: string
+  /** Why it is one: `silent for 12 s`, `still at generation 7`, `still at 10 %`. */
+  readonly why: string
+}
+
+/** A context as it stands. */
+export type ContextView = {
+  readonly name: string
+  readonly owner: string
+  readonly flag: string
+  readonly service: string
+  /** The percentage of its flag; null where no one number says it, and then `why` does. */
+  readonly percentage: number | null
+  readonly why: string | null
+  /** What answers, all things considered: `split` is by percentage. */
+  readonly serving: Side | 'split'
+  readonly pin: Pin | null
+  readonly freeze: Stamp | null
+  readonly flip: Flip | null
+  /** Generation of its last change, 0 before the first: what `Order.ifGeneration` is compared with. */
+  readonly generation: number
+  readonly rollback: 'allowed' | 'forward-only'
+  /** Requests of the last minute on all gateways. */
+  readonly lastMinute: Readonly<Record<Side, number>>
+}
+
+export type StatusView = {
+  readonly generation: number
+  readonly kill: Stamp | null
+  /** The kill file of the gateway that answers, if there is one: contexts, or `*` for all. */
+  readonly localKill: readonly string[]
+  readonly store: StoreStatus
+  readonly flags: FlagStatus
+  readonly contexts: readonly ContextView[]
+  readonly fleet: FleetView
+}
+
+export type FleetView = {
+  readonly generation: number
+  readonly members: readonly (Member & { readonly isConverged: boolean })[]
+}
+
+/** Something that was changed, for those who watch. */
+export type Change = { readonly generation: number; readonly state: SharedState }
+
+/**
+ * The verbs. None rejects for what can be expected; all that change something are audited, refusals and conflicts too.
+ */
+export type Control = {
+  readonly status: () => Promise<StatusView>
+  readonly context: (name: string) => Promise<ContextView | undefined>
+  /** @param percentage whole, 0 to 100 */
+  readonly flip: (context: string, percentage: number, order: Order) => Promise<Result>
+  /** @param forMs how long; null is without end */
+  readonly pin: (context: string, side: Side, forMs: number | null, order: Order) => Promise<Result>
+  readonly unpin: (context: string, order: Order) => Promise<Result>
+  /** Everything of the context to legacy, now. @param isForced although the config says `forward-only` */
+  readonly rollback: (context: string, isForced: boolean, order: Order) => Promise<Result>
+  readonly kill: (order: Order) => Promise<Result>
+  readonly revive: (order: Order) => Promise<Result>
+  readonly freeze: (context: string, order: Order) => Promise<Result>
+  readonly thaw: (context: string, order: Order) => Promise<Result>
+  /** Rejects with `StoreUnavailable`. */
+  readonly history: (query: AuditQuery) => Promise<AuditPage>
+  readonly fleet: () => Promise<FleetView>
+  /** Told of every newer state, whoever made it. @returns what ends it */
+  readonly watch: (listener: (change: Change) => void) => () => void
+  /** Somebody was turned away: at the door, or for want of a role. Never rejects. */
+  readonly turnedAway: (facts: {
+    readonly by: string
+    readonly role: Role | null
+    readonly address: string | null
+    readonly what: string
+    readonly why: string
+  }) => Promise<void>
+}

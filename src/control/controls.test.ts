@@ -1,0 +1,59 @@
+import { expect, test } from 'vitest'
+import type { Side } from '../model/route.ts'
+import { EMPTY_CONTEXT, type SharedState } from '../model/shared-state.ts'
+import { NOON, stampAt, stateWith } from './control.test-kit.ts'
+import { controlsOf, EVERYTHING, nextEnd } from './controls.ts'
+
+const END = NOON + 1000
+
+function pinned(pins: Readonly<Record<string, readonly [Side, number | null]>>): SharedState {
+  const contexts = Object.entries(pins).map(([name, [side, until]]) => [
+    name,
+    { ...EMPTY_CONTEXT, pin: { ...stampAt(NOON), side, until } },
+  ])
+  return stateWith({ contexts: Object.fromEntries(contexts) })
+}
+
+const state = pinned({ catalog: ['service', END], orders: ['legacy', null], search: ['service', END + 1] })
+
+test('without a word of anybody the flags decide', () => {
+  expect(controlsOf(stateWith({ contexts: { catalog: EMPTY_CONTEXT } }), [], NOON)).toEqual({
+    isKilled: false,
+    pins: new Map(),
+  })
+})
+
+test('pins stand until their end, and not at it', () => {
+  const names = (now: number) => [...controlsOf(state, [], now).pins.keys()]
+  expect(names(END - 1)).toEqual(['catalog', 'orders', 'search'])
+  expect(names(END)).toEqual(['orders', 'search'])
+  expect(names(END + 1)).toEqual(['orders'])
+})
+
+test('the kill switch is everybody’s', () => {
+  expect(controlsOf(stateWith({ kill: stampAt(NOON) }), [], NOON).isKilled).toBe(true)
+})
+
+test('a kill file pins what it names to legacy, above what is pinned elsewhere', () => {
+  const { isKilled, pins } = controlsOf(state, ['catalog', 'another'], NOON)
+  expect(isKilled).toBe(false)
+  expect(Object.fromEntries(pins)).toEqual({
+    catalog: 'legacy',
+    orders: 'legacy',
+    search: 'service',
+    another: 'legacy',
+  })
+})
+
+test('a kill file that names nothing is a kill switch, and no pin', () => {
+  const { isKilled, pins } = controlsOf(stateWith({}), [EVERYTHING], NOON)
+  expect(isKilled).toBe(true)
+  expect(pins.size).toBe(0)
+})
+
+test('the next end is the earliest that is still to come', () => {
+  expect(nextEnd(state, NOON)).toBe(END)
+  expect(nextEnd(state, END)).toBe(END + 1)
+  expect(nextEnd(state, END + 1)).toBeUndefined()
+  expect(nextEnd(stateWith({}), NOON)).toBeUndefined()
+})

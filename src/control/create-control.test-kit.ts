@@ -1,0 +1,220 @@
+// A fleet in one process: controls over one memory, each with flags of its own, and an Unleash that is made up.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import type { FlagWriter, FlagWritten } from '../model/ports.ts'
+import type { Context } from '../model/route.ts'
+import type { AuditRecord } from '../model/shared-state.ts'
+import { type Controls, NO_CONTROLS } from '../model/snapshot.ts'
+import type { StateStore } from '../model/state-store.ts'
+import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
+import { contextNamed, flagsAt, type HandClock, handClock } from './control.test-kit.ts'
+import type { Order, Result } from './control.ts'
+import { createControl, type RunningControl } from './create-control.ts'
+import { embeddedFlags, type StoredFlags } from './embedded-flags.ts'
+import { engineOf, rememberedEvents } from './flags.test-kit.ts'
+import type { FlagStatus, Flags } from './flags.ts'
+
+export type Gateway = {
+  readonly control: RunningControl
+  readonly store: StateStore
+  readonly flags: Flags
+  readonly heard: ReturnType<typeof rememberedEvents>
+  readonly stateDir: string
+  /** What its requests meet. */
+  readonly controls: () => Controls
+  readonly traffic: { inFlight: Record<string, { legacy: number; service: number }> }
+}
+
+export type TestFleet = {
+  readonly clock: HandClock
+  readonly memory: ReturnType<typeof sharedMemory>
+  /** Starts one more. */
+  readonly start: (more?: Starting) => Promise<Gateway>
+  /** The audit log, the oldest first. */
+  readonly log: () => Promise<AuditRecord[]>
+}
+
+type Starting = {
+  id?: string
+  isJoining?: boolean
+  stateDir?: string
+  /** What happens after it was made and before it starts. */
+  before?: () => Promise<void>
+}
+
+export const CONTEXTS: readonly Context[] = [
+  contextNamed('catalog'),
+  contextNamed('orders'),
+  contextNamed('billing', { rollback: 'forward-only' }),
+]
+
+export const anna: Order = { by: 'anna', address: '192.0.2.1', reason: 'launch' }
+export const bob: Order = { by: 'bob', address: '192.0.2.2', reason: null }
+
+/** @param unleash the authority; flags are embedded without one, at 10 % each */
+export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
+  const clock = unleash?.clock ?? handClock()
+  const memory = sharedMemory()
+  if (unleash === undefined) await seedFlags(memory, clock)
+  let count = 0
+  return {
+    clock,
+    memory,
+    start: ({ id = `gateway-${++count}`, ...more } = {}) => startGateway(id, more),
+    log: async () => {
+      const { records } = await memoryStore({ memory, clock }).history({ limit: 1000 })
+      return [...records].reverse()
+    },
+  }
+
+  async function startGateway(id: string, { isJoining = true, stateDir: folder, before }: Starting): Promise<Gateway> {
+    const stateDir = folder ?? (await mkdtemp(join(tmpdir(), 'control-')))
+    const store = memoryStore({ memory, clock })
+    await store.start()
+    const heard = rememberedEvents()
+    const flags = unleash === undefined ? ownFlags(store, heard.events) : unleash.follow()
+    let controls = NO_CONTROLS
+    const traffic: Gateway['traffic'] = { inFlight: {} }
+    const control = createControl({
+      store,
+      clock,
+      events: heard.events,
+      flags,
+      useFlags: unleash === undefined ? (flags as StoredFlags).use : undefined,
+      writer: unleash?.writer,
+      stateDir,
+      contexts: () => new Map(CONTEXTS.map((context) => [context.name, context])),
+      publish: (published) => {
+        controls = published
+      },
+      traffic: { inFlight: () => traffic.inFlight, sinceStart: () => ({}) },
+      self: { id, version: '1', startedAt: clock.wallTime(), address: () => `http://${id}:8081` },
+    })
+    await before?.()
+    await control.start()
+    if (isJoining) control.join()
+    onTestFinished(async () => {
+      await control.stop()
+      await store.close()
+      await rm(stateDir, { recursive: true, force: true })
+    })
+    return { control, store, flags, heard, stateDir, controls: () => controls, traffic }
+  }
+}
+
+function ownFlags(store: StateStore, events: Parameters<typeof embeddedFlags>[0]['events']): StoredFlags {
+  return embeddedFlags({ store, file: 'flags.json', events, fileTrouble: () => undefined })
+}
+
+async function seedFlags(memory: ReturnType<typeof sharedMemory>, clock: HandClock): Promise<void> {
+  const store = memoryStore({ memory, clock })
+  const state = await store.read()
+  const flags = flagsAt(Object.fromEntries(CONTEXTS.map(({ flag }) => [flag, 10])))
+  await store.commit(
+    { ...state, generation: state.generation + 1, flags },
+    {
+      at: clock.wallTime(),
+      actor: 'flags.json',
+      address: null,
+      verb: 'outside',
+      context: null,
+      before: null,
+      after: null,
+      reason: null,
+      until: null,
+      result: 'done',
+      detail: 'seeded',
+      generation: state.generation + 1,
+      gateway: 'test',
+    },
+  )
+}
+
+export type FakeUnleash = {
+  readonly clock: HandClock
+  /** What it has: as its own pages change it. */
+  readonly percentages: Record<string, number | null>
+  /** Gateways have never read it. */
+  isStale: boolean
+  /** What the next writes answer in the place of writing; undefined writes. */
+  answer: FlagWritten | Promise<FlagWritten> | undefined
+  readonly written: { readonly flag: string; readonly percentage: number; readonly by: string }[]
+  readonly writer: FlagWriter
+  /** Flags of one gateway: they are what they were when they were last read. `isReachable` is for this gateway alone. */
+  readonly follow: () => FakeFlags
+}
+
+export type FakeFlags = Flags & { isReachable: boolean; refreshes: number }
+
+export function fakeUnleash(
+  percentages: Record<string, number | null> = { 'catalog-flag': 10, 'orders-flag': 10 },
+): FakeUnleash {
+  const clock = handClock()
+  const written: { flag: string; percentage: number; by: string }[] = []
+  const unleash: FakeUnleash = {
+    clock,
+    percentages,
+    isStale: false,
+    answer: undefined,
+    written,
+    writer: {
+      read: async (flag) => ({ percentage: percentages[flag] ?? null }),
+      setPercentage: async (flag, percentage, { by }) => {
+        written.push({ flag, percentage, by })
+        await null
+        const answer = await unleash.answer
+        if (answer !== undefined) return answer
+        const before = percentages[flag] ?? null
+        percentages[flag] = percentage
+        return { kind: 'written', before, after: percentage }
+      },
+    },
+    follow,
+  }
+  return unleash
+
+  function follow(): FakeFlags {
+    let read: Record<string, number | null> = { ...percentages }
+    let readAt = clock.now()
+    const engine = engineOf([])
+    const flags: FakeFlags = {
+      isReachable: true,
+      refreshes: 0,
+      ...engine,
+      isOlderThan: (ageMs) => clock.now() - readAt > ageMs,
+      start: async () => {},
+      stop: async () => {},
+      refresh: async () => {
+        flags.refreshes++
+        await null
+        if (!flags.isReachable) return
+        read = { ...percentages }
+        readAt = clock.now()
+      },
+      percentage: (flag) => ({ percentage: unleash.isStale ? null : (read[flag] ?? null) }),
+      status: (): FlagStatus => ({
+        source: 'unleash',
+        location: 'http://unleash.invalid',
+        flags: Object.keys(read).length,
+        ageMs: clock.now() - readAt,
+        stale: unleash.isStale,
+        trouble: flags.isReachable ? undefined : 'cannot be reached',
+        isRefused: false,
+      }),
+    }
+    return flags
+  }
+}
+
+/** What a person is told; fails for what is not done. */
+export function done(result: Result): Extract<Result, { kind: 'done' }> {
+  if (result.kind !== 'done') throw new Error(`${result.kind}: ${result.why}`)
+  return result
+}
+
+export function why(result: Result): string {
+  if (result.kind === 'done') throw new Error('it was done')
+  return `${result.kind}: ${result.why}`
+}

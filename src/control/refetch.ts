@@ -1,0 +1,88 @@
+// Flags fetched now rather than at the client's next poll, and given to the client as if it had fetched them itself.
+import { parseApiResponse } from 'unleash-client/lib/feature.js'
+import { get } from 'unleash-client/lib/request.js'
+import { z } from 'zod'
+import type { Evaluator, Feature } from './evaluator.ts'
+
+export type RefetchOptions = {
+  /** The API's base. */
+  readonly url: string
+  readonly token: string
+  readonly appName: string
+  readonly instanceId: string
+  readonly refreshMs: number
+  readonly timeoutMs: number
+}
+
+/** Unleash answered, but not with flags. */
+export class NotServed extends Error {
+  readonly status: number
+
+  constructor(url: string, status: number) {
+    super(`${url} responded ${status}`)
+    this.status = status
+  }
+}
+
+/** What of a fetch is used; the client's own types of it are not installed. */
+type Answer = {
+  readonly status: number
+  readonly ok: boolean
+  readonly headers: { readonly get: (name: string) => string | null }
+  readonly json: () => Promise<unknown>
+}
+
+/** The whole list, as a poll fetches it. @throws NotServed, and whatever the network or the parser throws */
+export async function refetchAll(evaluator: Evaluator, options: RefetchOptions): Promise<void> {
+  const answer = await fetchFrom('client/features', options, evaluator.etag)
+  if (answer.status === 304) return evaluator.takeUnchanged()
+  await evaluator.takeAll(parseApiResponse(await answer.json()), answer.headers.get('etag') ?? undefined)
+}
+
+/**
+ * One flag as it is this moment: Unleash makes its list anew once a second, and a flag that is asked for by its name at
+ * once. One that it does not know is left for the list to tell.
+ *
+ * @throws as `refetchAll`
+ */
+export async function refetchOne(evaluator: Evaluator, flag: string, options: RefetchOptions): Promise<void> {
+  let answer: Answer
+  try {
+    answer = await fetchFrom(`client/features/${encodeURIComponent(flag)}`, options)
+  } catch (error) {
+    if (error instanceof NotServed && error.status === 404) return
+    throw error
+  }
+  const feature = readFeature.parse(await answer.json())
+  if (feature.name !== flag) throw new Error(`asked for flag "${flag}", Unleash answered with "${feature.name}"`)
+  // Looked at in what the evaluation would stumble over; the rest is Unleash's own.
+  await evaluator.takeOne(feature as unknown as Feature)
+}
+
+const readFeature = z.looseObject({
+  name: z.string(),
+  enabled: z.boolean(),
+  strategies: z.array(z.looseObject({ name: z.string() })),
+})
+
+async function fetchFrom(path: string, options: RefetchOptions, etag?: string): Promise<Answer> {
+  const { url, token, appName, instanceId, refreshMs, timeoutMs } = options
+  const address = new URL(path, url.endsWith('/') ? url : `${url}/`).href
+  // The client's own request: through the same proxies, with the same headers, on the same connections.
+  const answer: Answer = await get({
+    url: address,
+    ...(etag === undefined ? {} : { etag }),
+    appName,
+    instanceId,
+    connectionId: instanceId,
+    interval: refreshMs,
+    timeout: timeoutMs,
+    headers: { Authorization: token },
+    supportedSpecVersion: SUPPORTED_SPEC,
+  })
+  if (!answer.ok && answer.status !== 304) throw new NotServed(address, answer.status)
+  return answer
+}
+
+/** With less, Unleash sends a segment's constraints in the place of its number. */
+const SUPPORTED_SPEC = '5.2.0'

@@ -1,0 +1,131 @@
+// What is told of how things stand: of each context, of this gateway, and of the fleet as far as it can be heard.
+import type { Context } from '../model/route.ts'
+import type { Member, Report, SharedState } from '../model/shared-state.ts'
+import type { ContextView, FleetView, StatusView } from './control.ts'
+import { EVERYTHING } from './controls.ts'
+import type { ControlOptions } from './create-control.ts'
+import { percentageAmong } from './embedded-writer.ts'
+import { isSilent, lagOf, SILENT_MS } from './fleet.ts'
+import { LastMinute } from './last-minute.ts'
+import { contextOf } from './verbs.ts'
+
+export type Views = {
+  readonly status: () => Promise<StatusView>
+  readonly fleet: () => Promise<FleetView>
+  /** What this gateway would say of itself now. */
+  readonly report: () => Report
+  /** Another gateway has said something: it is remembered for when it cannot be heard. */
+  readonly hear: (member: Member) => void
+}
+
+/** As long as a store remembers who fell silent. */
+const REMEMBERED_MS = 15 * 60_000
+
+type Options = ControlOptions & { readonly localKill: () => readonly string[]; readonly applied: () => number }
+
+export function createViews(options: Options): Views {
+  const { store, clock, flags, contexts, self, traffic, localKill, applied } = options
+  const isEmbedded = options.useFlags !== undefined
+  const minute = new LastMinute()
+  /** The others, as they last said, and when. */
+  const lastHeard = new Map<string, { readonly member: Member; readonly at: number }>()
+
+  return { status, fleet, report, hear }
+
+  async function status(): Promise<StatusView> {
+    const state = await store.read().catch(() => store.current())
+    const view = await fleet()
+    return {
+      generation: state.generation,
+      kill: state.kill,
+      localKill: localKill(),
+      store: store.status(),
+      flags: flags.status(),
+      contexts: [...contexts().values()].map((context) => viewOf(context, state, view.members)),
+      fleet: view,
+    }
+  }
+
+  async function fleet(): Promise<FleetView> {
+    const { generation } = store.current()
+    const members = await store.fleet().then(remembered, silentSince)
+    const isConverged = (member: Member) => lagOf(member, { generation }) === undefined && !isSilent(member)
+    return { generation, members: members.map((member) => ({ ...member, isConverged: isConverged(member) })) }
+  }
+
+  function remembered(members: readonly Member[]): readonly Member[] {
+    lastHeard.clear()
+    members.forEach(hear)
+    return members
+  }
+
+  /** Every restart of another gateway is a new id: who was not heard for long goes, or they would pile up. */
+  function hear(member: Member): void {
+    const now = clock.now()
+    for (const [id, { at }] of lastHeard) if (now - at > REMEMBERED_MS) lastHeard.delete(id)
+    if (member.id !== self.id) lastHeard.set(member.id, { member, at: now })
+  }
+
+  /** Who cannot be heard just now is not forgotten: somebody may have to go there. */
+  function silentSince(): readonly Member[] {
+    const silentFor = ({ silentMs }: Member, at: number) => Math.max(SILENT_MS, silentMs + clock.now() - at)
+    const others = [...lastHeard.values()].map(({ member, at }) => ({ ...member, silentMs: silentFor(member, at) }))
+    return [{ ...report(), silentMs: 0 }, ...others]
+  }
+
+  function viewOf(context: Context, state: SharedState, members: readonly Member[]): ContextView {
+    const { name, owner, flag, service, rollback } = context
+    const { pin, freeze, flip, changed } = contextOf(state, name, store.wallTime())
+    const said = isEmbedded && state.flags !== null ? percentageAmong(state.flags, flag) : flags.percentage(flag)
+    const { percentage } = said
+    const local = localKill()
+    const isKilled = state.kill !== null || local.includes(EVERYTHING) || local.includes(name)
+    const lastMinute = { legacy: 0, service: 0 }
+    for (const member of members) {
+      if (isSilent(member)) continue
+      lastMinute.legacy += member.lastMinute[name]?.legacy ?? 0
+      lastMinute.service += member.lastMinute[name]?.service ?? 0
+    }
+    return {
+      name,
+      owner,
+      flag,
+      service: service.name,
+      percentage,
+      why: said.why ?? null,
+      serving: isKilled ? 'legacy' : (pin?.side ?? byFlag(context, percentage)),
+      pin,
+      freeze,
+      flip,
+      generation: changed?.generation ?? 0,
+      rollback,
+      lastMinute,
+    }
+  }
+
+  function byFlag({ flag, whenStale, staleAfterMs }: Context, percentage: number | null): ContextView['serving'] {
+    const answer = flags.ask(flag, {})
+    const isOld = whenStale === 'legacy' && flags.isOlderThan(staleAfterMs)
+    if (answer === 'missing' || answer === 'stale' || isOld || percentage === 0) return 'legacy'
+    return percentage === 100 ? 'service' : 'split'
+  }
+
+  function report(): Report {
+    const { stale, ageMs, source } = flags.status()
+    const { inFlight, sinceStart } = traffic
+    return {
+      id: self.id,
+      version: self.version,
+      address: self.address(),
+      startedAt: self.startedAt,
+      applied: applied(),
+      localKill: localKill(),
+      percentages: Object.fromEntries(
+        [...contexts()].map(([name, { flag }]) => [name, flags.percentage(flag).percentage]),
+      ),
+      flags: { source, stale, ageMs: ageMs ?? null },
+      inFlight: inFlight(),
+      lastMinute: minute.add(sinceStart(), clock.now()),
+    }
+  }
+}
