@@ -1,7 +1,7 @@
 // What the contexts claim together: each route once, each flag once, and only services that exist.
 import { at, type Report, show, suggest } from './mistake.ts'
 import { type Pattern, patternKey } from './pattern.ts'
-import type { Matching, ValidContext } from './valid-config.ts'
+import type { Matching, ValidAuth, ValidContext, ValidIdentity } from './valid-config.ts'
 
 /** Reports services that do not exist. */
 export function checkServices(contexts: Iterable<ValidContext>, services: readonly string[], report: Report): void {
@@ -40,6 +40,20 @@ export function checkClaims(contexts: Iterable<ValidContext>, matching: Matching
         report({ path: claim.path, found: '', message })
       }
       claims.set(claim.key, [...earlier, claim])
+    }
+  }
+}
+
+/** Reports a token's claim in the header that a proxy in front says the user in: one header, one meaning. */
+export function checkClaimHeaders(contexts: Iterable<ValidContext>, { user }: ValidIdentity, report: Report): void {
+  if (user?.header === undefined) return
+  const auths = new Set<ValidAuth>([...contexts].flatMap(({ routes }) => routes.flatMap(({ auth }) => auth ?? [])))
+  for (const { path, claims } of auths) {
+    for (const { claim, header } of claims) {
+      if (header.toLowerCase() !== user.header) continue
+      const message =
+        'is the header of identity.user, which says who the user is; write another, such as "X-User-Email"'
+      report({ path: at(at(path, 'claims'), claim), found: show(header), message })
     }
   }
 }

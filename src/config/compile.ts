@@ -1,12 +1,14 @@
 // A valid config becomes what a request meets. Pure: no files, no clock, nothing kept from the last time.
+import { createHash } from 'node:crypto'
+import { type AuthPolicy, USER_ID_HEADER } from '../model/auth.ts'
 import type { Context, Route } from '../model/route.ts'
-import type { Snapshot } from '../model/snapshot.ts'
+import { NO_CONTROLS, type Snapshot } from '../model/snapshot.ts'
 import { type Claimed, compileMatch } from './match.ts'
 import { compileTrust } from './trust.ts'
-import type { ValidConfig, ValidIdentity, ValidRoute } from './valid-config.ts'
+import type { ValidAuth, ValidConfig, ValidIdentity, ValidRoute } from './valid-config.ts'
 
-/** Builds the snapshot's config side; whoever publishes it adds the generation. TLS must be PEM text by now. */
-export function compile(valid: ValidConfig): Omit<Snapshot, 'generation'> {
+/** The snapshot of a config before anybody has said anything of it. TLS must be PEM text by now. */
+export function compile(valid: ValidConfig): Snapshot {
   const { legacy, services, limits, retries, ejection, drain } = valid
   const contexts = new Map<string, Context>()
   const claimed: Claimed[] = []
@@ -16,14 +18,18 @@ export function compile(valid: ValidConfig): Omit<Snapshot, 'generation'> {
     contexts.set(context.name, context)
     for (const route of routes) claimed.push({ written: route, route: compileRoute(route, context, limits.bodyBytes) })
   }
+  const routes = claimed.map(({ route }) => route)
   return {
+    generation: 0,
+    edition: 1,
+    controls: NO_CONTROLS,
     legacy,
     services,
     contexts,
-    routes: claimed.map(({ route }) => route),
+    routes,
     match: compileMatch(claimed, unownedRoute(limits.bodyBytes), valid.matching),
     trustsProxy: compileTrust(valid.trustedProxies),
-    identity: compileIdentity(valid.identity),
+    identity: compileIdentity(valid.identity, routes),
     limits,
     retries,
     ejection,
@@ -40,7 +46,14 @@ function compileRoute(written: ValidRoute, context: Context, bodyBytes: number):
     maxBodyBytes: written.maxBodyBytes ?? bodyBytes,
     upgrade: written.upgrade,
     middleware: written.middleware,
+    auth: written.auth && compileAuth(written.auth),
   }
+}
+
+/** The id is a hash: the secret is part of what two policies may differ in, and the id may be seen. */
+function compileAuth({ path: _path, ...policy }: ValidAuth): AuthPolicy {
+  const id = createHash('sha256').update(JSON.stringify(policy)).digest('base64url')
+  return { ...policy, id }
 }
 
 /** What no context owns is the monolith's, and it is given everything it always had, WebSockets included. */
@@ -53,13 +66,23 @@ function unownedRoute(bodyBytes: number): Route {
     maxBodyBytes: bodyBytes,
     upgrade: true,
     middleware: [],
+    auth: undefined,
   }
 }
 
-function compileIdentity({ user, session, anonymous }: ValidIdentity): Snapshot['identity'] {
+function compileIdentity({ user, session, anonymous }: ValidIdentity, routes: readonly Route[]): Snapshot['identity'] {
   return {
     user: user === undefined ? undefined : { header: user.header, trusts: compileTrust(user.trust) },
     session,
     anonymous,
+    claimHeaders: claimHeaders(routes),
   }
+}
+
+/** Of all routes: a header that one route's services believe must not come in by another. */
+function claimHeaders(routes: readonly Route[]): ReadonlySet<string> | undefined {
+  const policies = routes.flatMap(({ auth }) => auth ?? [])
+  if (policies.length === 0) return undefined
+  const headers = policies.flatMap(({ claims }) => claims.map(({ header }) => header))
+  return new Set([USER_ID_HEADER, ...headers].map((header) => header.toLowerCase()))
 }

@@ -1,4 +1,5 @@
 // What an operator writes: the migration map's types, each key with its meaning, unit and default.
+import type { Algorithm } from '../model/auth.ts'
 import type { Middleware } from '../model/route.ts'
 
 /**
@@ -135,6 +136,14 @@ export type ContextConfig = {
   readonly routes: readonly (string | RouteConfig)[]
   /** Whether legacy may answer when the service cannot and trying changed nothing. Default: true. */
   readonly fallback?: boolean | undefined
+  /** While its flags are out of date: the last ones hold, or legacy answers. Default: `hold`. */
+  readonly whenStale?: 'hold' | 'legacy' | undefined
+  /** Milliseconds from which on flags are out of date. Default: 60000. */
+  readonly staleAfterMs?: number | undefined
+  /** `forward-only` where legacy cannot read what the service has written: `rollback` then asks for force. Default: `allowed`. */
+  readonly rollback?: 'allowed' | 'forward-only' | undefined
+  /** The token that requests to its routes must carry. Default: none is asked for. */
+  readonly auth?: AuthConfig | undefined
 }
 
 /**
@@ -164,6 +173,41 @@ export type RouteConfig = {
   readonly upgrade?: boolean | undefined
   /** Express middleware that runs before the decision, such as `helmet()`. Default: none. */
   readonly middleware?: Middleware | readonly Middleware[] | undefined
+  /** Instead of the context's, whole; `false` asks for no token. Default: the context's. */
+  readonly auth?: AuthConfig | false | undefined
+}
+
+/** A bearer token (RFC 6750) that is verified before anything is forwarded. Its `sub` is the user. */
+export type AuthConfig = {
+  /** The token: who issued it, for whom, and the key it is signed with. */
+  readonly jwt: JwtConfig
+  /** Whether a request without a token is taken too, as nobody's; a bad token never is. Default: false. */
+  readonly optional?: boolean | undefined
+  /**
+   * Claims that are passed on, each with its header: `{ email: 'X-User-Email' }`. `sub` is always passed on as
+   * `X-User-Id`. No client can send any of these. Default: none.
+   */
+  readonly claims?: Readonly<Record<string, string>> | undefined
+}
+
+/** A signed JSON Web Token (RFC 7519). Exactly one of `jwksUri`, `publicKey` and `secretFromEnv` is written. */
+export type JwtConfig = {
+  /** The token's `iss`, exactly. */
+  readonly issuer: string
+  /** The token's `aud`, or a list of which the token names one at least. */
+  readonly audience: string | readonly string[]
+  /** What the issuer signs with, such as `['RS256']`: nothing else is taken. HS* goes with no other. */
+  readonly algorithms: readonly Algorithm[]
+  /** The issuer's JWK Set: `https`, or `http` on this machine. */
+  readonly jwksUri?: string | undefined
+  /** PEM text, or the path of a PEM file relative to the config file. */
+  readonly publicKey?: string | undefined
+  /** The environment variable that has the secret of HS*: 32 bytes for HS256, 48 for HS384, 64 for HS512, or more. */
+  readonly secretFromEnv?: string | undefined
+  /** Seconds that the issuer's clock may be off, for `exp`, `nbf` and `iat`. Default: 5. */
+  readonly clockToleranceSeconds?: number | undefined
+  /** Scopes that the token must have, all of them; else 403. Default: none. */
+  readonly requiredScopes?: readonly string[] | undefined
 }
 
 /** What keeps a person on one side, in this order: user, session, anonymous. */

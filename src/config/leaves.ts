@@ -2,6 +2,7 @@
 import { METHODS } from 'node:http'
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { ALGORITHMS, USER_ID_HEADER } from '../model/auth.ts'
 import type { Middleware } from '../model/route.ts'
 
 const LONGEST_MS = 24 * 60 * 60 * 1000
@@ -51,6 +52,84 @@ export const userHeader = matching(TOKEN, 'must be a header name such as "x-user
       context.addIssue('must be a header of its own: this one already has a meaning; write one such as "x-user-id"')
     }
   })
+
+/** What the transport, this gateway or a framework behind it takes as said by somebody else. */
+const NOT_A_CLAIM =
+  /^x-(forwarded|original|rewrite|remote|real-ip|client-ip|cluster|http|method|request-id|strangler|shadow|middleware)(-|$)/
+
+/** The header that carries a claim. Never one of HTTP's own: it is dropped from what every client sends. */
+export const claimHeader = matching(
+  TOKEN,
+  'must be a header name such as "X-User-Email" (RFC 9110 section 5.1)',
+).superRefine((name, context) => {
+  const lower = name.toLowerCase()
+  if (name.includes('_')) {
+    context.addIssue('must have no "_": some servers read it as "-", and a client could then say it; write "-"')
+  } else if (!lower.startsWith('x-')) {
+    context.addIssue(`must begin with "X-", as clients may not send it; write such as "X-${name}"`)
+  } else if (lower === USER_ID_HEADER.toLowerCase()) {
+    context.addIssue(`is the header of "sub" already; write another, such as "X-User-Email"`)
+  } else if (NOT_A_CLAIM.test(lower)) {
+    context.addIssue('must be a header of its own: this one already has a meaning; write one such as "X-User-Email"')
+  }
+})
+
+/** An algorithm of RFC 7518 section 3.1 that can be verified here. */
+export const algorithm = z.string({ error: 'must be an algorithm such as "RS256"' }).superRefine((name, context) => {
+  if (Object.hasOwn(ALGORITHMS, name)) return
+  const upper = name.toUpperCase()
+  if (upper === 'NONE') {
+    context.addIssue(
+      'must not be "none": anybody can write a token without signature; name what your issuer signs with',
+    )
+  } else if (Object.hasOwn(ALGORITHMS, upper)) {
+    context.addIssue(`must be upper-case; write "${upper}"`)
+  } else {
+    context.addIssue(`is not verified here; write one of ${Object.keys(ALGORITHMS).join(', ')}`)
+  }
+})
+
+const CLAIM_TEXT = /^[^\p{Cc}]{1,1000}$/u
+
+export const issuer = matching(
+  CLAIM_TEXT,
+  'must be the "iss" of your tokens, exactly, such as "https://login.example.com/"',
+)
+
+const AUDIENCE = 'must be the "aud" of your tokens, such as "shop", or a list of which a token names one'
+
+const audienceName = matching(CLAIM_TEXT, AUDIENCE)
+
+/** One or several; becomes a list. */
+export const audience = z
+  .union([audienceName, z.array(audienceName, { error: AUDIENCE }).nonempty({ error: AUDIENCE })], { error: AUDIENCE })
+  .transform((value): string[] => [value].flat())
+
+/** RFC 6749 section 3.3. */
+export const scope = matching(/^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/, 'must be one scope such as "orders:read"')
+
+export const variableName = matching(
+  /^[A-Za-z_][A-Za-z0-9_]{0,199}$/,
+  'must be the name of an environment variable such as "SHOP_JWT_SECRET": the secret itself is not written here',
+)
+
+const JWKS_EXAMPLE = 'such as "https://login.example.com/.well-known/jwks.json"'
+
+/** Where a JWK Set is. Whoever can change it on its way can sign tokens: so TLS, but on this machine. */
+export const jwksUri = z.string({ error: `must be an address ${JWKS_EXAMPLE}` }).superRefine((text, context) => {
+  const url = URL.parse(text)
+  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
+    context.addIssue(`must be an address ${JWKS_EXAMPLE}`)
+  } else if (url.username !== '' || url.password !== '') {
+    context.addIssue('must have no user and password: the keys in it are public')
+  } else if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
+    context.addIssue('must begin with "https://": whoever changes the answer on its way could sign tokens')
+  }
+})
+
+function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}
 
 const RANGES = ['loopback', 'linklocal', 'uniquelocal']
 

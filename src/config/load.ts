@@ -3,6 +3,8 @@ import { readFile } from 'node:fs/promises'
 import { createRequire, registerHooks } from 'node:module'
 import { dirname, extname, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { readAuthKeys } from './auth-keys.ts'
+import { readVariable } from './env.ts'
 import { explainLoadError, jsonMistake } from './load-error.ts'
 import type { Mistake } from './mistake.ts'
 import { readTlsFiles } from './tls-files.ts'
@@ -18,10 +20,19 @@ export async function loadConfig(file: string): Promise<Validated> {
   return written.ok ? checkConfig(written.value, dirname(path)) : written
 }
 
-/** Checks a config that is at hand; the paths of its TLS files are relative to `folder`. */
-export async function checkConfig(written: unknown, folder: string): Promise<Validated> {
+/**
+ * Checks a config that is at hand.
+ *
+ * @param folder what the paths of its PEM files are relative to
+ * @param variable reads an environment variable that the config names
+ */
+export async function checkConfig(written: unknown, folder: string, variable = readVariable): Promise<Validated> {
   const validated = validate(written)
-  return validated.ok ? readTlsFiles(validated.config, folder) : validated
+  if (!validated.ok) return validated
+  const withTls = await readTlsFiles(validated.config, folder)
+  const withKeys = await readAuthKeys(withTls.ok ? withTls.config : validated.config, folder, variable)
+  if (withTls.ok) return withKeys
+  return withKeys.ok ? withTls : { ok: false, mistakes: [...withTls.mistakes, ...withKeys.mistakes] }
 }
 
 type Written =

@@ -1,4 +1,8 @@
+import { mkdtempSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { ecPair, pemOf, rsaPair } from '../../test/kit/tokens.ts'
 import { readEnv } from './env.ts'
 import { format } from './mistake.ts'
 import { mergeOptions, OPTIONS, type WrittenOptions } from './options.ts'
@@ -14,6 +18,18 @@ function mistakesOf(commandLine: WrittenOptions, environment: NodeJS.ProcessEnv 
   return options.ok ? '' : format(options.mistakes)
 }
 
+const JWT = {
+  STRANGLER_ADMIN_JWT_ISSUER: 'https://login.example.com/',
+  STRANGLER_ADMIN_JWT_AUDIENCE: 'strangler',
+  STRANGLER_ADMIN_JWT_ALGORITHMS: 'ES256',
+}
+
+function pemFile(pem: string): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'strangler-pem-')), 'key.pem')
+  writeFileSync(file, pem)
+  return file
+}
+
 const UNLEASH = { UNLEASH_URL: 'https://unleash.example.com/api', UNLEASH_API_TOKEN: 'default:production.abc' }
 
 describe('options', () => {
@@ -25,6 +41,9 @@ describe('options', () => {
       adminHost: '127.0.0.1',
       adminPort: 8081,
       adminNames: [],
+      adminToken: undefined,
+      adminJwt: undefined,
+      requireReason: false,
       flags: 'flags.json',
       stateDir: '.strangler',
       accessLog: '-',
@@ -53,17 +72,30 @@ describe('options', () => {
       STRANGLER_ADMIN_HOST: 'localhost',
       STRANGLER_ADMIN_PORT: '2',
       STRANGLER_ADMIN_NAMES: 'gateway, Gateway.prod',
+      STRANGLER_ADMIN_URL: 'http://10.0.0.7:8081',
+      STRANGLER_ADMIN_TOKEN: 'a'.repeat(32),
+      STRANGLER_ADMIN_JWT_ISSUER: 'https://login.example.com/',
+      STRANGLER_ADMIN_JWT_AUDIENCE: 'strangler',
+      STRANGLER_ADMIN_JWT_ALGORITHMS: 'RS256, ES256',
+      STRANGLER_ADMIN_JWT_JWKS_URI: 'https://login.example.com/jwks.json',
+      STRANGLER_ADMIN_JWT_ROLE_CLAIM: 'strangler_role',
+      STRANGLER_REQUIRE_REASON: 'on',
       STRANGLER_FLAGS: 'f.json',
       STRANGLER_STATE_DIR: 's',
+      REDIS_URL: 'rediss://:pass@redis.internal:6379/0',
+      STRANGLER_REDIS_PREFIX: 'shop',
       STRANGLER_ACCESS_LOG: 'l',
       STRANGLER_LOG_LEVEL: 'warn',
       STRANGLER_COOKIE_SECRET: 'sixteen letters!',
       ...UNLEASH,
       UNLEASH_APP_NAME: 'edge',
       UNLEASH_ENVIRONMENT: 'production',
+      UNLEASH_ADMIN_TOKEN: '*:*.def',
+      UNLEASH_PROJECT: 'shop',
       NO_COLOR: '1',
     }
-    expect(Object.keys(environment).sort()).toEqual(
+    // One more is another place for the same keys.
+    expect([...Object.keys(environment), 'STRANGLER_ADMIN_JWT_PUBLIC_KEY'].sort()).toEqual(
       Object.values(OPTIONS)
         .map(({ variable }) => variable)
         .sort(),
@@ -75,8 +107,19 @@ describe('options', () => {
       adminHost: 'localhost',
       adminPort: 2,
       adminNames: ['gateway', 'gateway.prod'],
+      adminUrl: 'http://10.0.0.7:8081',
+      adminToken: 'a'.repeat(32),
+      adminJwt: {
+        issuer: 'https://login.example.com/',
+        audience: 'strangler',
+        algorithms: ['RS256', 'ES256'],
+        key: { kind: 'jwks', uri: 'https://login.example.com/jwks.json' },
+        roleClaim: 'strangler_role',
+      },
+      requireReason: true,
       flags: 'f.json',
       stateDir: 's',
+      redis: { url: 'rediss://:pass@redis.internal:6379/0', prefix: 'shop' },
       accessLog: 'l',
       logLevel: 'warn',
       cookieSecret: 'sixteen letters!',
@@ -85,6 +128,8 @@ describe('options', () => {
         token: 'default:production.abc',
         appName: 'edge',
         environment: 'production',
+        adminToken: '*:*.def',
+        project: 'shop',
       },
       color: false,
     })
@@ -105,6 +150,28 @@ describe('options', () => {
 
   test('take a bracketed IPv6 address', () => {
     expect(merged({ host: '[::1]' }).host).toBe('::1')
+  })
+
+  test('of an Unleash without an admin token only read it, in the default project', () => {
+    expect(merged({}, UNLEASH).unleash).toMatchObject({ adminToken: undefined, project: 'default' })
+  })
+
+  test('of signed admin tokens may name a public key in a file', () => {
+    const file = pemFile(pemOf(ecPair('P-256')))
+    const { adminJwt } = merged({}, { ...JWT, STRANGLER_ADMIN_JWT_PUBLIC_KEY: file })
+    expect(adminJwt).toMatchObject({ algorithms: ['ES256'], roleClaim: 'role', key: { kind: 'public-key' } })
+  })
+
+  test.each<[NodeJS.ProcessEnv, boolean]>([
+    [{}, false],
+    [{ NODE_ENV: 'development', CI: '' }, false],
+    [{ CI: 'false' }, false],
+    [{ NODE_ENV: 'production' }, true],
+    [{ CI: 'true' }, true],
+    [{ CI: '1', STRANGLER_REQUIRE_REASON: 'off' }, false],
+    [{ STRANGLER_REQUIRE_REASON: 'on' }, true],
+  ])('ask for a reason where nobody is at the keyboard, unless told: %o', (environment, expected) => {
+    expect(merged({}, environment).requireReason).toBe(expected)
   })
 
   test('take free ports for both', () => {
@@ -136,6 +203,25 @@ describe('a mistake in an option names its source', () => {
     [{}, { ...UNLEASH, UNLEASH_URL: 'unleash:4242' }, 'UNLEASH_URL: must be the API’s address'],
     [{}, { ...UNLEASH, UNLEASH_URL: 'http://me:pw@unleash' }, 'UNLEASH_URL: must have no user and password'],
     [{}, { ...UNLEASH, UNLEASH_API_TOKEN: 'a b' }, 'UNLEASH_API_TOKEN: must be one token'],
+    [{}, { ...UNLEASH, UNLEASH_ADMIN_TOKEN: 'a\nb' }, 'UNLEASH_ADMIN_TOKEN: must be one token'],
+    [{}, { UNLEASH_ADMIN_TOKEN: 'x' }, 'UNLEASH_API_TOKEN: is missing, as UNLEASH_ADMIN_TOKEN is set'],
+    [{}, { ...UNLEASH, UNLEASH_PROJECT: ' ' }, 'UNLEASH_PROJECT: must not be empty'],
+    [{}, { STRANGLER_ADMIN_TOKEN: 'x'.repeat(31) }, 'STRANGLER_ADMIN_TOKEN: must have at least 32 characters'],
+    [{}, { STRANGLER_ADMIN_TOKEN: 'x y'.repeat(20) }, 'STRANGLER_ADMIN_TOKEN: must be one token'],
+    [{}, { STRANGLER_REQUIRE_REASON: 'yes' }, 'STRANGLER_REQUIRE_REASON: must be on or off (found "yes")'],
+    [{}, { STRANGLER_ADMIN_JWT_ISSUER: 'x' }, 'AUDIENCE: is missing, as STRANGLER_ADMIN_JWT_ISSUER is set'],
+    [{}, { STRANGLER_ADMIN_JWT_ISSUER: 'x' }, 'ALGORITHMS: is missing, as STRANGLER_ADMIN_JWT_ISSUER is set'],
+    [{}, JWT, 'STRANGLER_ADMIN_JWT_JWKS_URI: and STRANGLER_ADMIN_JWT_PUBLIC_KEY are two places for the same keys'],
+    [{}, { ...JWT, STRANGLER_ADMIN_JWT_JWKS_URI: 'jwks' }, 'JWKS_URI: must be the address of a key set'],
+    [{}, { ...JWT, STRANGLER_ADMIN_JWT_JWKS_URI: 'http://a:b@x' }, 'JWKS_URI: must have no user and password'],
+    [{}, { ...JWT, STRANGLER_ADMIN_JWT_PUBLIC_KEY: '/nowhere' }, 'must be a file that can be read (ENOENT)'],
+    [
+      {},
+      { ...JWT, STRANGLER_ADMIN_JWT_PUBLIC_KEY: pemFile(pemOf(rsaPair())) },
+      'is of the type rsa, which ES256 cannot',
+    ],
+    [{}, { ...JWT, STRANGLER_ADMIN_JWT_ALGORITHMS: 'HS256' }, 'ALGORITHMS: must be some of RS256'],
+    [{}, { ...JWT, STRANGLER_ADMIN_JWT_ALGORITHMS: 'none' }, 'ALGORITHMS: must be some of RS256'],
   ])('%o %o', (commandLine, environment, expected) => {
     expect(mistakesOf(commandLine, environment)).toContain(expected)
   })

@@ -1,6 +1,7 @@
 // How a gateway is started: what the command line and the environment can say, checked and merged.
 import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
+import { type AdminJwtOptions, readAdminJwt } from './admin-jwt.ts'
 import { type Mistake, nearest, type Report, show } from './mistake.ts'
 
 /** What a gateway is started with. Paths are as they were written, relative to the working folder. */
@@ -13,9 +14,19 @@ export type Options = {
   readonly adminPort: number
   /** Names that the admin port may be asked by, besides addresses and `localhost`. */
   readonly adminNames: readonly string[]
+  /** Where the others of a fleet, and its operators, reach the admin port; undefined for the address it listens on. */
+  readonly adminUrl: string | undefined
+  /** Lets the bearer in at the admin API; undefined where the gateway makes one of its own, or only takes signed ones. */
+  readonly adminToken: string | undefined
+  /** What signed tokens must be to be let in there; undefined where none are taken. */
+  readonly adminJwt: AdminJwtOptions | undefined
+  /** Whether every change over the admin API must say why. */
+  readonly requireReason: boolean
   /** The embedded flags; not read where `unleash` is given. */
   readonly flags: string
   readonly stateDir: string
+  /** Where a fleet keeps its shared state; undefined for a gateway that is alone and keeps it in `stateDir`. */
+  readonly redis: RedisOptions | undefined
   /** A file, or `-` for standard output. */
   readonly accessLog: string
   readonly logLevel: LogLevel
@@ -29,12 +40,23 @@ export type Options = {
 
 export type LogLevel = (typeof LOG_LEVELS)[number]
 
+export type RedisOptions = {
+  readonly url: string
+  /** What all keys begin with: gateways of one fleet share it, and no others. */
+  readonly prefix: string
+}
+
 export type UnleashOptions = {
   /** The API's address, such as `https://unleash.example.com/api`. */
   readonly url: string
   readonly token: string
   readonly appName: string
+  /** Undefined where the token says which: it is compared with in constraints, and flags are moved in it. */
   readonly environment: string | undefined
+  /** For moving flags; undefined where the gateway may only read them. */
+  readonly adminToken: string | undefined
+  /** Where flags are moved, and made if they are missing. */
+  readonly project: string
 }
 
 /** Everything that can be said, by its name in `Options`: how each source calls it, and what it means. */
@@ -64,7 +86,7 @@ export const OPTIONS = {
     flag: '--admin-host',
     variable: 'STRANGLER_ADMIN_HOST',
     value: 'ADDRESS',
-    meaning: 'where health and metrics are served',
+    meaning: 'where health, metrics and the API are served',
     fallback: '127.0.0.1',
   },
   adminPort: {
@@ -80,6 +102,53 @@ export const OPTIONS = {
     value: 'NAMES',
     meaning: 'names it may be asked by, besides addresses and localhost; commas between them',
   },
+  adminUrl: {
+    variable: 'STRANGLER_ADMIN_URL',
+    value: 'URL',
+    meaning: 'where the rest of the fleet reaches it; its host and port unless told',
+  },
+  adminToken: {
+    variable: 'STRANGLER_ADMIN_TOKEN',
+    value: 'TEXT',
+    meaning: 'the token of the admin API; the same on every gateway of a fleet',
+  },
+  adminJwtIssuer: {
+    variable: 'STRANGLER_ADMIN_JWT_ISSUER',
+    value: 'TEXT',
+    meaning: 'who signs tokens for the admin API: their iss',
+  },
+  adminJwtAudience: {
+    variable: 'STRANGLER_ADMIN_JWT_AUDIENCE',
+    value: 'TEXT',
+    meaning: 'whom they are for: their aud',
+  },
+  adminJwtAlgorithms: {
+    variable: 'STRANGLER_ADMIN_JWT_ALGORITHMS',
+    value: 'NAMES',
+    meaning: 'what they may be signed with, such as RS256; commas between them',
+  },
+  adminJwtJwksUri: {
+    variable: 'STRANGLER_ADMIN_JWT_JWKS_URI',
+    value: 'URL',
+    meaning: 'where their issuer has its keys',
+  },
+  adminJwtPublicKey: {
+    variable: 'STRANGLER_ADMIN_JWT_PUBLIC_KEY',
+    value: 'FILE',
+    meaning: 'their one public key in PEM, instead',
+  },
+  adminJwtRoleClaim: {
+    variable: 'STRANGLER_ADMIN_JWT_ROLE_CLAIM',
+    value: 'NAME',
+    meaning: 'the claim that says viewer, operator or admin',
+    fallback: 'role',
+  },
+  requireReason: {
+    variable: 'STRANGLER_REQUIRE_REASON',
+    value: 'ON|OFF',
+    meaning: 'whether every change must say why; on where NODE_ENV is production or CI is set',
+    fallback: 'off',
+  },
   flags: {
     flag: '--flags',
     variable: 'STRANGLER_FLAGS',
@@ -93,6 +162,17 @@ export const OPTIONS = {
     value: 'FOLDER',
     meaning: 'what the gateway keeps between starts',
     fallback: '.strangler',
+  },
+  redisUrl: {
+    variable: 'REDIS_URL',
+    value: 'URL',
+    meaning: 'where a fleet keeps what it shares: redis://, rediss://, redis+sentinel://, redis+cluster://',
+  },
+  redisPrefix: {
+    variable: 'STRANGLER_REDIS_PREFIX',
+    value: 'NAME',
+    meaning: 'what its keys begin with: one for each fleet',
+    fallback: 'strangler',
   },
   accessLog: {
     flag: '--access-log',
@@ -125,7 +205,22 @@ export const OPTIONS = {
     meaning: 'what the gateway is called there',
     fallback: 'strangler-gateway',
   },
-  unleashEnvironment: { variable: 'UNLEASH_ENVIRONMENT', value: 'NAME', meaning: 'the environment that is sent along' },
+  unleashEnvironment: {
+    variable: 'UNLEASH_ENVIRONMENT',
+    value: 'NAME',
+    meaning: 'the environment that is sent along, and that flags are moved in; the token’s own unless told',
+  },
+  unleashAdminToken: {
+    variable: 'UNLEASH_ADMIN_TOKEN',
+    value: 'TOKEN',
+    meaning: 'an admin token, to move flags there',
+  },
+  unleashProject: {
+    variable: 'UNLEASH_PROJECT',
+    value: 'NAME',
+    meaning: 'the project that the flags are in',
+    fallback: 'default',
+  },
   noColor: { variable: 'NO_COLOR', value: 'ANYTHING', meaning: 'no colours in a terminal' },
 } as const satisfies Readonly<Record<string, OptionFacts>>
 
@@ -159,8 +254,13 @@ export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOp
     adminHost: readHost(say('adminHost'), report),
     adminPort: readPort(say('adminPort'), report),
     adminNames: readNames(say('adminNames'), report),
+    adminUrl: readUrl(say('adminUrl'), report),
+    adminToken: readAdminToken(say('adminToken'), report),
+    adminJwt: readAdminJwt(say, report),
+    requireReason: readSwitch(say('requireReason'), report),
     flags: flags.isWritten ? readText(flags, report) : join(dirname(config), 'flags.json'),
     stateDir: readText(say('stateDir'), report),
+    redis: readRedis(say, report),
     accessLog: readText(say('accessLog'), report),
     logLevel: readLogLevel(say('logLevel'), report),
     cookieSecret: readSecret(say('cookieSecret'), report),
@@ -176,9 +276,10 @@ export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOp
 
 const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
 const LEAST_SECRET = 16
+const LEAST_ADMIN_TOKEN = 32
 
 /** A value with the name under which its source knows it. */
-type Said = { readonly value: string; readonly name: string; readonly isWritten: boolean }
+export type Said = { readonly value: string; readonly name: string; readonly isWritten: boolean }
 
 function sayOf(option: keyof typeof OPTIONS, commandLine: WrittenOptions, environment: WrittenOptions): Said {
   const { flag, variable, fallback = '' }: OptionFacts = OPTIONS[option]
@@ -239,34 +340,70 @@ function readLogLevel({ value, name }: Said, report: Report): LogLevel {
   return 'info'
 }
 
-function readSecret({ value, name, isWritten }: Said, report: Report): string | undefined {
+function readSwitch({ value, name }: Said, report: Report): boolean {
+  if (value !== 'on' && value !== 'off') report({ path: name, found: show(value), message: 'must be on or off' })
+  return value === 'on'
+}
+
+function readSecret({ value, name, isWritten }: Said, report: Report, least = LEAST_SECRET): string | undefined {
   if (!isWritten) return undefined
-  if (value.length < LEAST_SECRET) {
-    const message = `must have at least ${LEAST_SECRET} characters; make one with "openssl rand -hex 32"`
+  if (value.length < least) {
+    const message = `must have at least ${least} characters; make one with "openssl rand -hex 32"`
     report({ path: name, found: `${value.length} characters, not shown`, message })
   }
   return value
 }
 
-function readUnleash(say: (name: keyof typeof OPTIONS) => Said, report: Report): UnleashOptions | undefined {
-  const [url, token] = [say('unleashUrl'), say('unleashToken')]
-  if (!url.isWritten && !token.isWritten) return undefined
-  if (!url.isWritten)
-    report({ path: url.name, found: '', message: `is missing, as ${token.name} is set; write both or neither` })
-  if (!token.isWritten)
-    report({ path: token.name, found: '', message: `is missing, as ${url.name} is set; write both or neither` })
-  if (url.isWritten) checkUnleashUrl(url, report)
-  // A header's value: what is no visible ASCII was pasted by mistake.
-  if (token.isWritten && !/^[\x21-\x7e]+$/.test(token.value)) {
-    report({ path: token.name, found: 'not shown', message: 'must be one token, without spaces or line ends' })
+function readUrl({ value, name, isWritten }: Said, report: Report): string | undefined {
+  if (!isWritten) return undefined
+  const url = URL.parse(value)
+  const isHttp =
+    url !== null && ['http:', 'https:'].includes(url.protocol) && url.username === '' && url.password === ''
+  if (!isHttp) {
+    report({ path: name, found: show(value), message: 'must be an address such as "http://10.0.0.7:8081"' })
   }
+  return value
+}
+
+/** What else a Redis URL must be, the store says. */
+function readRedis(say: (name: keyof typeof OPTIONS) => Said, report: Report): RedisOptions | undefined {
+  const [url, prefix] = [say('redisUrl'), say('redisPrefix')]
+  if (!/^[\w.:-]{1,64}$/.test(prefix.value)) {
+    const message = 'must be up to 64 letters, digits, and - _ . :'
+    report({ path: prefix.name, found: show(prefix.value), message })
+  }
+  return url.isWritten ? { url: url.value, prefix: prefix.value } : undefined
+}
+
+function readAdminToken(said: Said, report: Report): string | undefined {
+  checkToken(said, report)
+  return readSecret(said, report, LEAST_ADMIN_TOKEN)
+}
+
+function readUnleash(say: (name: keyof typeof OPTIONS) => Said, report: Report): UnleashOptions | undefined {
+  const [url, token, adminToken] = [say('unleashUrl'), say('unleashToken'), say('unleashAdminToken')]
+  const written = [url, token, adminToken].find(({ isWritten }) => isWritten)
+  if (written === undefined) return undefined
+  for (const { name, isWritten } of [url, token])
+    if (!isWritten)
+      report({ path: name, found: '', message: `is missing, as ${written.name} is set; write both or neither` })
+  if (url.isWritten) checkUnleashUrl(url, report)
+  for (const one of [token, adminToken]) checkToken(one, report)
   const environment = say('unleashEnvironment')
   return {
     url: url.value,
     token: token.value,
     appName: readText(say('unleashAppName'), report),
     environment: environment.isWritten ? readText(environment, report) : undefined,
+    adminToken: adminToken.isWritten ? adminToken.value : undefined,
+    project: readText(say('unleashProject'), report),
   }
+}
+
+/** A header's value: what is no visible ASCII was pasted by mistake. */
+function checkToken({ value, name, isWritten }: Said, report: Report): void {
+  if (!isWritten || /^[\x21-\x7e]+$/.test(value)) return
+  report({ path: name, found: 'not shown', message: 'must be one token, without spaces or line ends' })
 }
 
 function checkUnleashUrl({ value, name }: Said, report: Report): void {

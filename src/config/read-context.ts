@@ -2,16 +2,20 @@
 import { z } from 'zod'
 import type { RewritePart, Timeouts } from '../model/route.ts'
 import { complete, readFields, readValue } from './fields.ts'
-import { bytes, flag, flagName, methods, middleware, routeHost, words } from './leaves.ts'
+import { bytes, flag, flagName, methods, middleware, milliseconds, oneOf, routeHost, words } from './leaves.ts'
 import { at, type Report, show } from './mistake.ts'
 import { type Pattern, paramNames, parsePattern, rewriteParts } from './pattern.ts'
+import { readAuth } from './read-auth.ts'
 import { readTimeouts } from './read-upstream.ts'
-import type { ValidContext, ValidRoute } from './valid-config.ts'
+import type { ValidAuth, ValidContext, ValidRoute } from './valid-config.ts'
 
 /** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
 export function readContext(written: unknown, path: string, name: string, report: Report): ValidContext {
-  const fields = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
-  const routes = (fields.routes ?? []).map((route, index) => readRoute(route, at(at(path, 'routes'), index), report))
+  const { auth: asked, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
+  const auth = asked === undefined ? undefined : readAuth(asked, at(path, 'auth'), report)
+  const routes = (fields.routes ?? []).map((route, index) => {
+    return readRoute(route, at(at(path, 'routes'), index), auth, report)
+  })
   return complete<ValidContext>({ ...fields, name, routes })
 }
 
@@ -23,6 +27,10 @@ const CONTEXT = {
     .array(z.unknown(), { error: 'must be a list of routes such as ["GET /products/:id", "/api/catalog/*"]' })
     .nonempty({ error: 'must hold at least one route such as "/api/catalog/*"' }),
   fallback: flag.default(true),
+  whenStale: oneOf(['hold', 'legacy']).default('hold'),
+  staleAfterMs: milliseconds(1).default(60_000),
+  rollback: oneOf(['allowed', 'forward-only']).default('allowed'),
+  auth: z.unknown(),
 } as const
 
 const CONTEXT_EXAMPLE = '{ owner: "team-a", service: "a", flag: "migrate-a", routes: ["/a/*"] }'
@@ -36,11 +44,12 @@ const ROUTE = {
   maxBodyBytes: bytes(0, Number.MAX_SAFE_INTEGER).optional(),
   upgrade: flag.default(false),
   middleware: middleware.optional(),
+  auth: z.unknown(),
 } as const
 
 /** A route in short or in full. Its pattern is undefined, against its type, where it was reported as wrong. */
-function readRoute(written: unknown, path: string, report: Report): ValidRoute {
-  if (typeof written === 'string') return readShortRoute(written, path, report)
+function readRoute(written: unknown, path: string, auth: ValidAuth | undefined, report: Report): ValidRoute {
+  if (typeof written === 'string') return readShortRoute(written, path, auth, report)
   const fields = readFields(written, path, ROUTE, report, '{ path: "/products/:id" }, or a text')
   const pattern = fields.path === undefined ? undefined : readPathOnly(fields.path, at(path, 'path'), report)
   const timeouts: Partial<Timeouts> | undefined = readTimeouts(fields.timeouts, at(path, 'timeouts'), report)
@@ -64,11 +73,18 @@ function readRoute(written: unknown, path: string, report: Report): ValidRoute {
     maxBodyBytes: fields.maxBodyBytes === 0 ? Number.MAX_SAFE_INTEGER : fields.maxBodyBytes,
     upgrade: fields.upgrade,
     middleware: fields.middleware ?? [],
+    auth: readOwnAuth(fields.auth, at(path, 'auth'), auth, report),
   })
 }
 
+/** A route's own takes the place of its context's, whole; `false` asks for none. */
+function readOwnAuth(written: unknown, path: string, contexts: ValidAuth | undefined, report: Report) {
+  if (written === undefined) return contexts
+  return written === false ? undefined : readAuth(written, path, report)
+}
+
 /** `'GET,POST /cart'` or `'/cart'`. */
-function readShortRoute(written: string, path: string, report: Report): ValidRoute {
+function readShortRoute(written: string, path: string, auth: ValidAuth | undefined, report: Report): ValidRoute {
   const { list, pattern } = splitMethods(written)
   const named = list && readValue(list, path, methods, (mistake) => report({ ...mistake, path }))
   return complete<ValidRoute>({
@@ -80,6 +96,7 @@ function readShortRoute(written: string, path: string, report: Report): ValidRou
     maxBodyBytes: undefined,
     upgrade: false,
     middleware: [],
+    auth,
   })
 }
 

@@ -30,7 +30,8 @@ async function withPem(upstream: Upstream, path: string, folder: string, report:
   return { ...upstream, tls }
 }
 
-async function readPem(written: string, path: string, folder: string, report: Report): Promise<string> {
+/** PEM text as it is written, or out of the file that is named; what is written where a mistake was reported. */
+export async function readPem(written: string, path: string, folder: string, report: Report): Promise<string> {
   if (written.includes('-----BEGIN ')) return written
   const found = showPath(written)
   try {

@@ -1,4 +1,5 @@
 // The migration map after validation: every default filled in, nothing left to doubt. What compile takes.
+import type { AuthPolicy } from '../model/auth.ts'
 import type { Middleware, RewritePart, Timeouts, Upstream } from '../model/route.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
 import type { Pattern } from './pattern.ts'
@@ -23,6 +24,9 @@ export type ValidContext = {
   readonly service: string
   readonly flag: string
   readonly fallback: boolean
+  readonly whenStale: 'hold' | 'legacy'
+  readonly staleAfterMs: number
+  readonly rollback: 'allowed' | 'forward-only'
   readonly routes: readonly ValidRoute[]
 }
 
@@ -37,7 +41,12 @@ export type ValidRoute = {
   readonly maxBodyBytes: number | undefined
   readonly upgrade: boolean
   readonly middleware: readonly Middleware[]
+  /** The route's own, else its context's; undefined where none is asked for. */
+  readonly auth: ValidAuth | undefined
 }
+
+/** `path` is where it is written, for mistakes that show only when its key is read. */
+export type ValidAuth = Omit<AuthPolicy, 'id'> & { readonly path: string }
 
 export type ValidIdentity = {
   readonly user: { readonly header: string; readonly trust: readonly string[] } | undefined

@@ -440,6 +440,11 @@ describe('a mistake says where it is, what was found and what to write', () => {
       ['routes[0].methods: an upgrade is always a GET'],
     ],
     [
+      'middleware on an upgrade, where it would not run',
+      withRoute({ path: '/x', upgrade: true, middleware: () => {} }),
+      ['routes[0].middleware: middleware needs a response and an upgrade has none'],
+    ],
+    [
       'a negative body',
       withRoute({ path: '/x', maxBodyBytes: -1 }),
       ['routes[0].maxBodyBytes: must be a whole number of bytes'],

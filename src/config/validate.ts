@@ -1,6 +1,6 @@
 // What is written, checked whole: every mistake at once, or a config in which nothing is left to doubt.
 import { z } from 'zod'
-import { checkClaims, checkFlags, checkServices } from './claims.ts'
+import { checkClaimHeaders, checkClaims, checkFlags, checkServices } from './claims.ts'
 import { readFields, readNamed } from './fields.ts'
 import { at, type Mistake } from './mistake.ts'
 import { readContext } from './read-context.ts'
@@ -42,12 +42,14 @@ export function validate(written: unknown): Validated {
   )
   checkFlags(contexts, report)
   checkClaims(contexts, matching, report)
+  const identity = readIdentity(top.identity, report)
+  checkClaimHeaders(contexts, identity, report)
 
   const config: ValidConfig = {
     legacy,
     services: new Map(upstreams),
     contexts: new Map(contexts.map((context) => [context.name, context])),
-    identity: readIdentity(top.identity, report),
+    identity,
     trustedProxies: top.trustedProxies ?? [],
     limits: readLimits(top.limits, report),
     retries: readRetries(top.retries, report),

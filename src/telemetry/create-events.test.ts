@@ -43,6 +43,17 @@ test('an authority that stays down is said once, and so is its return', () => {
   ])
 })
 
+test('an issuer that stays down is said once, and so is its return', () => {
+  const uri = 'https://login.test/jwks.json'
+  events.keysFailed({ uri, error: new Error('status 500') })
+  events.keysFailed({ uri, error: new Error('status 500') })
+  events.keysRead({ uri, keys: 2 })
+  expect(lines()).toMatchObject([
+    { level: 'warn', uri },
+    { level: 'info', uri, keys: 2 },
+  ])
+})
+
 test('another mistake in the flags is news', () => {
   events.flagsFailed({ source: 'flags.json', error: new Error('one') })
   events.flagsFailed({ source: 'flags.json', error: new Error('another') })
@@ -58,7 +69,7 @@ test('a bug that every request meets is one line a second, with what was left un
 
 test('a config that is rejected wakes somebody; one that is applied tells its story', () => {
   events.configRejected({ file: 'routes.config.ts', mistakes: ['contexts.orders.flag: is empty'] })
-  events.configApplied({ file: 'routes.config.ts', generation: 2, contexts: 1, routes: 3 })
+  events.configApplied({ file: 'routes.config.ts', edition: 2, contexts: 1, routes: 3 })
   expect(lines().map(({ level }) => level)).toEqual(['error', 'info'])
 })
 

@@ -19,6 +19,7 @@ const BUG_LINE_EVERY_MS = 1000
 export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events {
   const missingFlags = new Set<string>()
   const flagTrouble = new Map<string, string>()
+  const keyTrouble = new Set<string>()
   const bugLines = new Map<string, { at: number; unsaid: number }>()
 
   return {
@@ -46,7 +47,7 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     },
 
     configApplied(facts) {
-      metrics.configApplied(facts.generation)
+      metrics.configApplied(facts.edition)
       log.info(facts, 'config applied')
     },
     configRejected(facts) {
@@ -60,14 +61,41 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
       const recovered = flagTrouble.delete(source)
       log.info({ source, flags }, recovered ? 'flags read again' : 'flags read')
     },
-    flagsFailed({ source, error }) {
+    flagsFailed({ source, error, isRefused = false }) {
       metrics.flagsFailed()
       const message = error instanceof Error ? error.message : String(error)
       // A poll fails every few seconds while the authority is down: the same words again are not news.
       const isNews = flagTrouble.get(source) !== message
       flagTrouble.set(source, message)
-      log[isNews ? 'warn' : 'debug']({ source, error: message.split('\n') }, 'flags not read: the last good ones stay')
+      const level = isNews ? (isRefused ? 'error' : 'warn') : 'debug'
+      log[level]({ source, error: message.split('\n') }, 'flags not read: the last good ones stay')
     },
+
+    keysRead({ uri, keys }) {
+      const recovered = keyTrouble.delete(uri)
+      log[recovered ? 'info' : 'debug']({ uri, keys }, recovered ? 'issuer’s keys read again' : 'issuer’s keys read')
+    },
+    keysFailed({ uri, error }) {
+      // Tried again for as long as tokens come: said once until it is over.
+      log[keyTrouble.has(uri) ? 'debug' : 'warn'](
+        { uri, err: error },
+        'issuer’s keys not read: the last good ones stay',
+      )
+      keyTrouble.add(uri)
+    },
+
+    stateApplied(facts) {
+      metrics.stateApplied(facts.generation)
+      log.info(facts, 'shared state applied')
+    },
+    changed(facts) {
+      metrics.changed(facts.verb, facts.result)
+      log[facts.result === 'done' ? 'info' : 'warn'](facts, `${facts.verb} ${facts.context ?? 'everything'}`)
+    },
+    storeCutOff: (facts) => log.warn(facts, 'store cannot be reached: the last state stays'),
+    storeReached: (facts) => log.info(facts, 'store reached again'),
+    storeRestored: (facts) => log.warn(facts, 'store had lost its state: it was put back'),
+    storeTroubled: ({ location, error }) => log.error({ location, err: error }, 'store has trouble'),
 
     addressEjected(facts) {
       metrics.addressEjected(facts.upstream)
@@ -76,6 +104,10 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     addressReturned: (facts) => log.info(facts, 'address back in use'),
 
     listening: (facts) => log.info(facts, `${facts.what} listens on ${facts.address}:${facts.port}`),
+    adminTokenMade({ file, token }) {
+      // In the sentence, as fields of that name are masked: this is the one time that it is shown.
+      log.info({ file }, `made a token for the admin API, shown this once: ${token}`)
+    },
     drainStarted: (facts) => log.info(facts, 'draining'),
     drainFinished: (facts) => log.info(facts, 'drained'),
     stateNotKept({ file, error }) {

@@ -3,6 +3,7 @@
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Clock } from '../model/ports.ts'
+import type { Side } from '../model/route.ts'
 import { createAccessLog } from './access-log.ts'
 import { createEvents } from './create-events.ts'
 import type { Events } from './events.ts'
@@ -25,6 +26,8 @@ export type Telemetry = {
   readonly events: Events
   readonly registry: Registry
   readonly log: Logger
+  /** Requests so far, by context and side. */
+  readonly requestsBySide: () => Record<string, Record<Side, number>>
   /** After a log rotation (SIGHUP): opens the access log file anew. */
   readonly reopen: () => void
   /** For a process that is about to die: what is still waiting, written at once. */
@@ -49,6 +52,7 @@ export function createTelemetry({ accessLog, logLevel, pretty, clock, readings }
     }),
     registry: metrics.registry,
     log,
+    requestsBySide: metrics.requestsBySide,
     reopen: () => accessFile?.reopen(),
     flushSync() {
       accessFile?.flushSync()

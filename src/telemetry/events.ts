@@ -58,13 +58,38 @@ export type Events = {
   readonly upgradeOpened: (facts: RequestFacts) => void
   /** The access log's line of the tunnel, with its bytes and the time it was open. */
   readonly upgradeClosed: (facts: UpgradeFacts) => void
-  readonly configApplied: (facts: { file: string; generation: number; contexts: number; routes: number }) => void
+  readonly configApplied: (facts: { file: string; edition: number; contexts: number; routes: number }) => void
   readonly configRejected: (facts: { file: string; mistakes: readonly string[] }) => void
   readonly flagsRead: (facts: { source: string; flags: number }) => void
-  readonly flagsFailed: (facts: { source: string; error: unknown }) => void
+  /** @param facts.isRefused waiting does not help: somebody must mend the token */
+  readonly flagsFailed: (facts: { source: string; error: unknown; isRefused?: boolean }) => void
+  /** The keys of an issuer were read, or read anew. */
+  readonly keysRead: (facts: { uri: string; keys: number }) => void
+  readonly keysFailed: (facts: { uri: string; error: unknown }) => void
+  /** A newer shared state decides requests from now on. */
+  readonly stateApplied: (facts: { generation: number; killed: boolean; pins: number; flags: number }) => void
+  /** Somebody changed what decides, or tried to: the same words that the audit log keeps. */
+  readonly changed: (facts: {
+    verb: string
+    context: string | null
+    by: string
+    reason: string | null
+    result: string
+    before: unknown
+    after: unknown
+    detail: string | null
+  }) => void
+  /** The store of the shared state cannot be reached, or can be again. */
+  readonly storeCutOff: (facts: { location: string; why: string }) => void
+  readonly storeReached: (facts: { location: string; afterMs: number }) => void
+  /** The store came back without what was acknowledged, and got it from this gateway. */
+  readonly storeRestored: (facts: { location: string; generation: number; found: number; entries: number }) => void
+  readonly storeTroubled: (facts: { location: string; error: unknown }) => void
   readonly addressEjected: (facts: { upstream: string; address: string; why: string; forMs: number }) => void
   readonly addressReturned: (facts: { upstream: string; address: string }) => void
   readonly listening: (facts: { what: 'gateway' | 'admin'; address: string; port: number }) => void
+  /** The gateway has made a token for its admin API: the one time that it is shown. */
+  readonly adminTokenMade: (facts: { file: string; token: string }) => void
   readonly drainStarted: (facts: { signal: string; noticeMs: number; limitMs: number }) => void
   readonly drainFinished: (facts: { inFlight: number; tookMs: number }) => void
   /** What should outlive the process could not be written. */

@@ -44,13 +44,27 @@ export function refusalFacts(changes: Partial<RefusalFacts> = {}): RefusalFacts 
 export const quietReadings: Readings = {
   requestsInFlight: 0,
   flagAgeSeconds: undefined,
+  isTokenRefused: false,
+  storeCutOffSeconds: 0,
   connections: [],
   addresses: [],
 }
 
 function inContext(name: string): Route {
   const service = { name, side: 'service' } as Upstream
-  return { ...ROUTE, context: { name, owner: 'team', flag: `migrate-${name}`, service, fallback: true } }
+  return {
+    ...ROUTE,
+    context: {
+      name,
+      owner: 'team',
+      flag: `migrate-${name}`,
+      service,
+      fallback: true,
+      whenStale: 'hold',
+      staleAfterMs: 60_000,
+      rollback: 'allowed',
+    },
+  }
 }
 
 const ROUTE: Route = {
@@ -61,6 +75,7 @@ const ROUTE: Route = {
   maxBodyBytes: 0,
   upgrade: false,
   middleware: [],
+  auth: undefined,
 }
 
 const HEAD = {

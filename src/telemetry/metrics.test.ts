@@ -83,6 +83,8 @@ test('what is true only now is read when somebody asks', async () => {
   readings = {
     requestsInFlight: 3,
     flagAgeSeconds: 1.5,
+    isTokenRefused: true,
+    storeCutOffSeconds: 4,
     connections: [{ ...at, open: 5, inUse: 2, waiting: 1 }],
     addresses: [{ ...at, available: false }],
   }

@@ -2,6 +2,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import type { Failure } from '../model/outcome.ts'
+import type { Side } from '../model/route.ts'
 import type { AnswerFacts, RequestFacts } from './events.ts'
 import { expose, type Sample } from './exposition.ts'
 import { FAILURE_AT, FAILURE_NAMES, RequestTally, SIDES } from './request-tally.ts'
@@ -11,6 +12,10 @@ export type Readings = {
   readonly requestsInFlight: number
   /** How long the flags in use may have been out of date; undefined while none were ever read. */
   readonly flagAgeSeconds: number | undefined
+  /** Unleash does not accept the token. */
+  readonly isTokenRefused: boolean
+  /** How long the store of the shared state has not been reached; 0 while it is. */
+  readonly storeCutOffSeconds: number
   readonly connections: readonly ConnectionReading[]
   readonly addresses: readonly AddressReading[]
 }
@@ -100,7 +105,13 @@ export function createMetrics({ readings, linesLost }: { readings: () => Reading
     flagsFailed: () => rare.flagFailures.inc(),
     configApplied(applied: number): void {
       rare.reloads.inc({ result: 'applied' })
-      rare.generation.set(applied)
+      rare.edition.set(applied)
+    },
+    stateApplied: (generation: number) => rare.generation.set(generation),
+    changed: (verb: string, result: string) => rare.changes.inc({ verb, result }),
+    /** Requests so far, by context and side. */
+    requestsBySide(): Record<string, Record<Side, number>> {
+      return Object.fromEntries([...tallies].map(([context, tally]) => [context, tally.bySide()]))
     },
     configRejected: () => rare.reloads.inc({ result: 'rejected' }),
     addressEjected: (upstream: string) => rare.ejections.inc({ upstream }),
@@ -154,9 +165,20 @@ function rareEvents(registry: Registry) {
       labelNames: ['result'],
       registers,
     }),
+    edition: new Gauge({
+      name: 'strangler_config_edition',
+      help: 'Number of the config that routes new requests: raised by every edit that is applied.',
+      registers,
+    }),
     generation: new Gauge({
-      name: 'strangler_snapshot_generation',
-      help: 'Number of the snapshot that routes new requests.',
+      name: 'strangler_state_generation',
+      help: 'Generation of the shared state that decides new requests; a fleet has converged when all have the same.',
+      registers,
+    }),
+    changes: new Counter({
+      name: 'strangler_changes_total',
+      help: 'What operators asked for, by verb and what became of it.',
+      labelNames: ['verb', 'result'],
       registers,
     }),
     ejections: new Counter({
@@ -232,6 +254,18 @@ function exposeReadings(registry: Registry, readings: () => Readings, linesLost:
       const { flagAgeSeconds } = readings()
       return flagAgeSeconds === undefined ? [] : [sample({}, flagAgeSeconds)]
     },
+  })
+  expose(registry, {
+    name: 'strangler_flags_refused',
+    help: '1 while Unleash does not accept the token: somebody must mend it.',
+    type: 'gauge',
+    collect: () => [sample({}, readings().isTokenRefused ? 1 : 0)],
+  })
+  expose(registry, {
+    name: 'strangler_store_cut_off_seconds',
+    help: 'How long the store of the shared state has not been reached; 0 while it is.',
+    type: 'gauge',
+    collect: () => [sample({}, readings().storeCutOffSeconds)],
   })
   expose(registry, {
     name: 'strangler_connections',

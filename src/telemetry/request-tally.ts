@@ -54,6 +54,13 @@ export class RequestTally {
     this.fallbacks[FAILURE_AT.get(failure)!]!++
   }
 
+  /** All requests so far. */
+  bySide(): Record<Side, number> {
+    const half = this.requests.length / 2
+    const sum = (some: Float64Array) => some.reduce((total, count) => total + count, 0)
+    return { legacy: sum(this.requests.subarray(0, half)), service: sum(this.requests.subarray(half)) }
+  }
+
   requestSamples(into: Sample[]): void {
     let at = 0
     for (const side of SIDES)
