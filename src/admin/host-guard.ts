@@ -1,23 +1,37 @@
 // Against DNS rebinding: a page on evil.example whose name suddenly resolves to 127.0.0.1 makes the victim's browser
 // talk to this port, but the browser still says `Host: evil.example`.
 import { isIP } from 'node:net'
-import type { RequestHandler } from 'express'
-import { sendProblem } from './problem.ts'
+import type { Request, RequestHandler } from 'express'
+import { Refusal, sendRefusal } from './problem.ts'
 
 /**
  * Lets through the names listed, `localhost`, and IP addresses. An address cannot be rebound: a page served from one
  * is that address's own; and kubelet and Prometheus come by address.
  */
-export function hostGuard(names: readonly string[]): RequestHandler {
+export function hostGuard(
+  names: readonly string[],
+  onRefused: (request: Request, refusal: Refusal) => void,
+): RequestHandler {
   const allowed = new Set(['localhost', ...names.map((name) => name.toLowerCase())])
   return (request, response, next) => {
-    const host = hostname(request.headers.host ?? '')
+    const field = authority(request)
+    if (field === undefined) return sendRefusal(response, new Refusal('bad-request', 'two Host fields'))
+    const host = hostname(field)
     if (host !== undefined && (allowed.has(host) || isIP(host) !== 0)) return next()
-    sendProblem(response, 421, 'This host name is not served here')
+    const refusal = new Refusal('foreign-host', 'ask by address, or by a name that --admin-names has')
+    onRefused(request, refusal)
+    sendRefusal(response, refusal)
   }
 }
 
-/** The Host field without its port, in lower case and without the brackets of IPv6; undefined if it is malformed. */
+/** Who is asked, by the target where that says it (RFC 9112 section 3.2.2); undefined where it is said twice. */
+function authority({ headers, rawHeaders, url }: Request): string | undefined {
+  const fields = rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host')
+  if (fields.length > 1) return undefined
+  return /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(url)?.[1] ?? headers.host ?? ''
+}
+
+/** The name without its port, in lower case and without the brackets of IPv6; undefined if it is malformed. */
 function hostname(field: string): string | undefined {
   const parts = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i.exec(field)
   return (parts?.[1] ?? parts?.[2])?.toLowerCase()

@@ -1,45 +1,196 @@
-// The table of everything the admin surface answers.
-import type { Express, Response } from 'express'
-import { sendProblem } from './problem.ts'
+// The table of everything the admin surface answers. What Express serves, and what the OpenAPI document says, is this.
+import type { Response } from 'express'
+import { z } from 'zod'
+import * as contract from './contract.ts'
+import { PATHS } from './contract.ts'
+import { showAudit } from './handlers/audit.ts'
+import * as change from './handlers/changes.ts'
+import { watch } from './handlers/events.ts'
+import { printMetrics, sayAlive, sayReadiness } from './handlers/health.ts'
+import * as view from './handlers/views.ts'
+import { openapi } from './openapi.ts'
+import { type ApiRoute, route } from './route.ts'
 import type { AdminServices } from './server.ts'
 
-export type AdminRoute = {
-  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete'
+export type OpenRoute = {
   readonly path: string
+  readonly summary: string
+  /** The media type of its answer. */
+  readonly type: string
+  /** What a 503 with an answer of that type means, where there may be one. */
+  readonly unready?: string
   readonly handle: (services: AdminServices, response: Response) => void | Promise<void>
 }
 
-export const ROUTES: readonly AdminRoute[] = [
-  { method: 'get', path: '/livez', handle: sayAlive },
-  { method: 'get', path: '/readyz', handle: sayReadiness },
-  { method: 'get', path: '/metrics', handle: printMetrics },
+/** For machines, by GET, without a token. */
+export const OPEN_ROUTES: readonly OpenRoute[] = [
+  { path: '/livez', summary: 'Whether the process answers', type: 'application/json', handle: sayAlive },
+  {
+    path: '/readyz',
+    summary: 'Whether to send it traffic',
+    type: 'application/json',
+    unready: 'It should be sent none',
+    handle: sayReadiness,
+  },
+  { path: '/metrics', summary: 'Metrics, for Prometheus', type: 'text/plain', handle: printMetrics },
 ]
 
-/** Mounts the table; a method that a path does not have is 405 with what it has. */
-export function mountRoutes(app: Express, routes: readonly AdminRoute[], services: AdminServices): void {
-  for (const { method, path, handle } of routes) app[method](path, (_request, response) => handle(services, response))
-  for (const path of new Set(routes.map((route) => route.path)))
-    app.all(path, (_request, response) => {
-      response.set('Allow', allowed(routes.filter((route) => route.path === path)))
-      sendProblem(response, 405, 'The method is not allowed here')
-    })
-}
-
-function allowed(routes: readonly AdminRoute[]): string {
-  return routes.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()])).join(', ')
-}
-
-/** That it answers is the answer: the event loop runs. */
-function sayAlive(_services: AdminServices, response: Response): void {
-  response.json({ status: 'alive' })
-}
-
-function sayReadiness({ readiness }: AdminServices, response: Response): void {
-  const state = readiness()
-  const isReady = state.status === 'ready' && state.generation !== undefined
-  response.status(isReady ? 200 : 503).json({ ...state, generation: state.generation ?? null })
-}
-
-async function printMetrics({ registry }: AdminServices, response: Response): Promise<void> {
-  response.set('Content-Type', registry.contentType).send(await registry.metrics())
-}
+/** For people and their programs, below {@link contract.API}. */
+export const API_ROUTES: readonly ApiRoute[] = [
+  route({
+    method: 'get',
+    path: PATHS.status,
+    role: 'viewer',
+    summary: 'Everything at a glance',
+    input: contract.nothingAsked,
+    answer: contract.statusView,
+    handle: view.showStatus,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.contexts,
+    role: 'viewer',
+    summary: 'All contexts',
+    input: contract.nothingAsked,
+    answer: contract.contextsView,
+    handle: view.showContexts,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.context,
+    role: 'viewer',
+    summary: 'One context',
+    input: contract.nothingAsked,
+    answer: contract.contextView,
+    handle: view.showContext,
+  }),
+  route({
+    method: 'put',
+    path: PATHS.flag,
+    role: 'operator',
+    summary: 'Flip: how many of a hundred people the service answers',
+    input: contract.flipAsked,
+    answer: contract.done,
+    handle: change.flip,
+  }),
+  route({
+    method: 'put',
+    path: PATHS.pin,
+    role: 'operator',
+    summary: 'Pin: one side answers everybody, until then',
+    input: contract.pinAsked,
+    answer: contract.done,
+    handle: change.pin,
+  }),
+  route({
+    method: 'delete',
+    path: PATHS.pin,
+    role: 'operator',
+    summary: 'Unpin: the flag decides again',
+    input: contract.undoAsked,
+    answer: contract.done,
+    handle: change.unpin,
+  }),
+  route({
+    method: 'put',
+    path: PATHS.freeze,
+    role: 'operator',
+    summary: 'Freeze: nothing of the context may be changed but by rollback and kill',
+    input: contract.reasonAsked,
+    answer: contract.done,
+    handle: change.freeze,
+  }),
+  route({
+    method: 'delete',
+    path: PATHS.freeze,
+    role: 'operator',
+    summary: 'Thaw',
+    input: contract.undoAsked,
+    answer: contract.done,
+    handle: change.thaw,
+  }),
+  route({
+    method: 'post',
+    path: PATHS.rollback,
+    role: 'operator',
+    summary: 'Rollback: everything of the context to legacy, now',
+    input: contract.rollbackAsked,
+    answer: contract.done,
+    handle: change.rollback,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.killSwitch,
+    role: 'viewer',
+    summary: 'Whether everything is legacy’s, and by whom',
+    input: contract.nothingAsked,
+    answer: contract.killSwitch,
+    handle: view.showKillSwitch,
+  }),
+  route({
+    method: 'put',
+    path: PATHS.killSwitch,
+    role: 'operator',
+    summary: 'Kill: everything to legacy',
+    input: contract.reasonAsked,
+    answer: contract.done,
+    handle: change.kill,
+  }),
+  route({
+    method: 'delete',
+    path: PATHS.killSwitch,
+    role: 'operator',
+    summary: 'Revive: traffic flows as decided',
+    input: contract.undoAsked,
+    answer: contract.done,
+    handle: change.revive,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.fleet,
+    role: 'viewer',
+    summary: 'All gateways, and what each has applied',
+    input: contract.nothingAsked,
+    answer: contract.fleetView,
+    handle: view.showFleet,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.audit,
+    role: 'viewer',
+    summary: 'Who did what, when and why, the newest first; all of it as lines for the role admin',
+    input: contract.auditAsked,
+    answer: contract.auditPage,
+    streams: contract.JSON_LINES,
+    item: contract.auditRecord,
+    handle: showAudit,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.explain,
+    role: 'viewer',
+    summary: 'Why a request goes to the side it goes to',
+    input: contract.explainAsked,
+    answer: contract.explained,
+    handle: view.explain,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.events,
+    role: 'viewer',
+    summary: 'Changes as they happen: server-sent events named change, whose data is this',
+    input: contract.nothingAsked,
+    answer: contract.changeEvent,
+    streams: contract.EVENT_STREAM,
+    handle: watch,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.openapi,
+    role: 'viewer',
+    summary: 'This document',
+    input: contract.nothingAsked,
+    answer: z.looseObject({ openapi: z.string() }),
+    handle: async () => ({ body: openapi(OPEN_ROUTES, API_ROUTES) }),
+  }),
+]

@@ -1,25 +1,48 @@
-// The admin surface: health and metrics for machines, on a port of its own and never proxied. The verbs that change
-// things join the same table of routes.
+// The admin surface: health and metrics for machines, and the API for whoever has a token; on a port of its own and never
+// proxied.
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import type { Registry } from 'prom-client'
+import type { Control } from '../control/control.ts'
+import type { Clock } from '../model/ports.ts'
 import type { Events } from '../telemetry/events.ts'
+import { givenToken, keptToken } from './admin-token.ts'
+import { API, type ExplainAsked, type Explained } from './contract.ts'
+import { EventStreams } from './event-streams.ts'
 import { hostGuard } from './host-guard.ts'
-import { sendProblem } from './problem.ts'
-import { mountRoutes, ROUTES } from './routes.ts'
+import { RememberedAnswers } from './idempotency.ts'
+import { makeRoom } from './make-room.ts'
+import { Refusal, sendRefusal } from './problem.ts'
+import { API_ROUTES, OPEN_ROUTES } from './routes.ts'
 import { securityHeaders } from './security-headers.ts'
+import { type Api, noteRefusal, serveApi } from './serve-api.ts'
+import { createSignIn, type SignIn } from './sign-in.ts'
+import { TurnedAway } from './turned-away.ts'
+import { createVerifyJwt, type FindKey, type JwtPolicy } from './verify-jwt.ts'
 
 /** Whether this gateway should be sent traffic, and what it runs on. */
 export type Readiness = {
   readonly status: 'starting' | 'ready' | 'draining'
-  /** Of the snapshot in use; undefined while there is none, and then the gateway is not ready. */
-  readonly generation: number | undefined
+  /** Of the config that routes new requests. */
+  readonly edition: number
+  /** Of the shared state that decides new requests. */
+  readonly generation: number
+  /** Everything is legacy's, by the kill switch or by this gateway's kill file. */
+  readonly killed: boolean
+  readonly store: {
+    readonly kind: string
+    readonly connected: boolean
+    /** For how long it has not been reached: 0 while it is. */
+    readonly cutOffSeconds: number
+  }
   readonly flags: {
     readonly source: string
     /** Null while no flags were ever read. */
     readonly ageSeconds: number | null
     readonly stale: boolean
+    /** Unleash does not accept the token: waiting does not help. */
+    readonly refused: boolean
   }
   readonly upstreams: readonly {
     readonly name: string
@@ -28,8 +51,29 @@ export type Readiness = {
   }[]
 }
 
-/** What a handler may use. */
+/** What the open routes use. */
 export type AdminServices = { readonly registry: Registry; readonly readiness: () => Readiness }
+
+/** What the API uses. */
+export type ApiServices = {
+  readonly control: Control
+  /** Why this gateway would send a request where it would. */
+  readonly explain: (asked: ExplainAsked) => Promise<Explained>
+  readonly auth: AdminAuth
+  readonly clock: Clock
+  /** Whether every change must say why. */
+  readonly requireReason: boolean
+}
+
+/** Who is let in. Without a token and without signed ones, the gateway makes a token of its own. */
+export type AdminAuth = {
+  /** Where the token is kept that the gateway makes. */
+  readonly stateDir: string
+  readonly token: string | undefined
+  readonly jwt: JwtPolicy | undefined
+  /** Finds the keys of `jwt`, where they are an issuer's. */
+  readonly findKey: FindKey
+}
 
 export type AdminOptions = AdminServices & {
   readonly host: string
@@ -38,37 +82,105 @@ export type AdminOptions = AdminServices & {
   /** Names that a Host header may carry besides IP addresses, `localhost` and the bound host. */
   readonly allowedHosts?: readonly string[]
   readonly events: Events
+  /** Without it there is no API: only health and metrics are served. */
+  readonly api?: ApiServices
 }
 
 export type Admin = { readonly port: number; readonly close: () => Promise<void> }
 
+export type AdminApp = { readonly app: Express; readonly close: () => void }
+
 /** Rejects if the port cannot be had; the error carries the `code`, such as `EADDRINUSE`. */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
-  const server = createServer(LIMITS, adminApp(options))
-  server.maxConnections = 256
-  await listening(server, options.host, options.port)
+  const { app, close } = await adminApp(options)
+  const server = createServer(LIMITS, app)
+  makeRoom(server, MOST_CONNECTIONS)
+  server.setTimeout(SILENT_MS)
+  try {
+    await listening(server, options.host, options.port)
+  } catch (error) {
+    close()
+    throw error
+  }
   const { address, port } = server.address() as AddressInfo
   options.events.listening({ what: 'admin', address, port })
-  return { port, close: () => closed(server) }
+  return {
+    port,
+    close: () => {
+      close()
+      return closed(server)
+    },
+  }
 }
 
-export function adminApp({ host, allowedHosts = [], events, ...services }: AdminOptions): Express {
+export async function adminApp(options: AdminOptions): Promise<AdminApp> {
+  const { host, allowedHosts = [], events } = options
+  const api = options.api && (await createApi(options.api, events))
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
   app.enable('strict routing')
   app.enable('case sensitive routing')
   app.use(securityHeaders)
-  app.use(hostGuard([host, ...allowedHosts]))
-  mountRoutes(app, ROUTES, services)
-  app.use((_request, response) => sendProblem(response, 404, 'There is nothing here'))
+  app.use(
+    hostGuard([host, ...allowedHosts], (request, refusal) => api && noteRefusal(api.turnedAway, request, refusal)),
+  )
+  for (const { path, handle } of OPEN_ROUTES) app.get(path, (_request, response) => handle(options, response))
+  if (api !== undefined) mountApi(app, api)
+  refuseOtherMethods(app, api !== undefined)
+  app.use((_request, response) => sendRefusal(response, new Refusal('not-found')))
   app.use(reportBug(events))
-  return app
+  const close = () => {
+    api?.tools.streams.close()
+    api?.turnedAway.close()
+  }
+  return { app, close }
+}
+
+async function createApi({ control, explain, auth, clock, requireReason }: ApiServices, events: Events): Promise<Api> {
+  return {
+    tools: { control, explain, streams: new EventStreams(control, clock.wallTime) },
+    signIn: await createSignInFor(auth, clock, events),
+    turnedAway: new TurnedAway(control, clock.now),
+    remembered: new RememberedAnswers(clock.now),
+    requireReason,
+  }
+}
+
+async function createSignInFor(
+  { stateDir, token, jwt, findKey }: AdminAuth,
+  clock: Clock,
+  events: Events,
+): Promise<SignIn> {
+  const kept = token === undefined && jwt === undefined ? await keptToken(stateDir, events, clock.now) : undefined
+  return createSignIn({
+    isToken: token === undefined ? kept : givenToken(token),
+    verifyJwt: jwt && createVerifyJwt(jwt, findKey, clock.wallTime),
+    now: clock.now,
+  })
+}
+
+function mountApi(app: Express, api: Api): void {
+  for (const route of API_ROUTES)
+    app[route.method](`${API}${route.path}`, (request, response) => serveApi(api, route, request, response))
+}
+
+/** A method that a path does not have is 405 with what it has. */
+function refuseOtherMethods(app: Express, hasApi: boolean): void {
+  const rows = [
+    ...OPEN_ROUTES.map(({ path }) => ({ path, method: 'get' })),
+    ...(hasApi ? API_ROUTES.map(({ path, method }) => ({ path: `${API}${path}`, method })) : []),
+  ]
+  for (const [path, methods] of Map.groupBy(rows, (row) => row.path))
+    app.all(path, (_request, response) => {
+      const allow = methods.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
+      sendRefusal(response, new Refusal('method-not-allowed', undefined, { headers: { Allow: allow.join(', ') } }))
+    })
 }
 
 /** Small requests only, and nobody may dawdle. */
 const LIMITS = {
-  maxHeaderSize: 8 * 1024,
+  maxHeaderSize: 16 * 1024,
   headersTimeout: 5_000,
   requestTimeout: 10_000,
   keepAliveTimeout: 5_000,
@@ -76,12 +188,17 @@ const LIMITS = {
   requireHostHeader: true,
 } as const
 
+const MOST_CONNECTIONS = 256
+
+/** A connection on which nothing moves: longer than a change takes that waits for an Unleash and for the whole fleet. */
+const SILENT_MS = 60_000
+
 function reportBug(events: Events): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
-    if (isClientError(error)) return sendProblem(response, 400, 'The request is not valid')
+    if (isClientError(error)) return sendRefusal(response, new Refusal('bad-request'))
     events.bug({ where: 'admin', error })
     if (response.headersSent) return next(error)
-    sendProblem(response, 500, 'The admin surface failed')
+    sendRefusal(response, new Refusal('bug'))
   }
 }
 

@@ -1,0 +1,312 @@
+// A control for tests, over a store in memory, and an admin surface with it: what handlers are asked and answer, without
+// a gateway.
+import type { Express } from 'express'
+import { Registry } from 'prom-client'
+import request from 'supertest'
+import { onTestFinished } from 'vitest'
+import type { ContextView, Control, Order, Result } from '../control/control.ts'
+import type { Clock } from '../model/ports.ts'
+import { type AuditEntry, EMPTY_CONTEXT, type SharedState, type Verb } from '../model/shared-state.ts'
+import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
+import type { Events } from '../telemetry/events.ts'
+import type { Explained } from './contract.ts'
+import { type AdminOptions, type ApiServices, adminApp, startAdmin } from './server.ts'
+import type { TurnedAwayFacts } from './turned-away.ts'
+
+export const TOKEN = 'a-token-that-is-long-enough-for-anybody'
+export const NOON = Date.UTC(2026, 0, 1, 12)
+
+export type ManualClock = Clock & { readonly pass: (ms: number) => void }
+
+export function manualClock(): ManualClock {
+  let passed = 0
+  return {
+    now: () => passed,
+    wallTime: () => NOON + passed,
+    pass: (ms) => {
+      passed += ms
+    },
+  }
+}
+
+export type TestControl = Control & {
+  /** Every order that was carried out or tried. */
+  readonly orders: { readonly verb: Verb; readonly context: string | null; readonly order: Order }[]
+  readonly away: TurnedAwayFacts[]
+  /** What the next change answers, instead of being done. */
+  next: Result | Promise<Result> | undefined
+  readonly memory: ReturnType<typeof sharedMemory>
+  readonly state: () => SharedState
+}
+
+const CONTEXTS = ['catalog', 'orders']
+
+export function testControl(clock: Clock): TestControl {
+  const memory = sharedMemory()
+  const store = memoryStore({ memory, clock })
+  void store.start()
+  const fleet = { generation: 0, members: [member(clock)] }
+  const control: TestControl = {
+    orders: [],
+    away: [],
+    next: undefined,
+    memory,
+    state: () => store.current(),
+    status: async () => {
+      const { generation, kill } = store.current()
+      return {
+        generation,
+        kill,
+        localKill: [],
+        store: store.status(),
+        flags: FLAGS,
+        contexts: CONTEXTS.map(viewOf),
+        fleet: { ...fleet, generation },
+      }
+    },
+    context: async (name) => (CONTEXTS.includes(name) ? viewOf(name) : undefined),
+    flip: (name, percentage, order) =>
+      change('flip', name, order, (state, { stamp, generation }) =>
+        ofContext(state, name, { flip: { ...stamp, flag: name, percentage, generation } }),
+      ),
+    pin: (name, side, forMs, order) => {
+      const until = forMs === null ? null : clock.wallTime() + forMs
+      return change(
+        'pin',
+        name,
+        order,
+        (state, { stamp }) => ofContext(state, name, { pin: { ...stamp, side, until } }),
+        until,
+      )
+    },
+    unpin: (name, order) => change('unpin', name, order, (state) => ofContext(state, name, { pin: null })),
+    rollback: (name, isForced, order) => {
+      if (name === 'orders' && !isForced) return Promise.resolve({ kind: 'refused', why: 'it is forward-only' })
+      return change('rollback', name, order, (state, { stamp }) =>
+        ofContext(state, name, { pin: { ...stamp, side: 'legacy', until: null } }),
+      )
+    },
+    kill: (order) => change('kill', null, order, (state, { stamp }) => ({ ...state, kill: stamp })),
+    revive: (order) => change('revive', null, order, (state) => ({ ...state, kill: null })),
+    freeze: (name, order) =>
+      change('freeze', name, order, (state, { stamp }) => ofContext(state, name, { freeze: stamp })),
+    thaw: (name, order) => change('thaw', name, order, (state) => ofContext(state, name, { freeze: null })),
+    history: store.history,
+    fleet: async () => fleet,
+    watch: (listener) => store.onChange((state) => listener({ generation: state.generation, state })),
+    turnedAway: async (facts) => void control.away.push(facts),
+  }
+  return control
+
+  function viewOf(name: string): ContextView {
+    const state = store.current().contexts
+    const { pin, freeze, flip, changed } = (Object.hasOwn(state, name) ? state[name] : undefined) ?? EMPTY_CONTEXT
+    return {
+      name,
+      owner: 'team',
+      flag: name,
+      service: name,
+      percentage: flip?.percentage ?? 0,
+      why: null,
+      serving: pin?.side ?? 'legacy',
+      pin,
+      freeze,
+      flip,
+      generation: changed?.generation ?? 0,
+      rollback: name === 'orders' ? 'forward-only' : 'allowed',
+      lastMinute: { legacy: 3, service: 1 },
+    }
+  }
+
+  type Making = { readonly stamp: { by: string; reason: string | null; at: number }; readonly generation: number }
+
+  async function change(
+    verb: Verb,
+    context: string | null,
+    order: Order,
+    make: (state: SharedState, making: Making) => SharedState,
+    until: number | null = null,
+  ): Promise<Result> {
+    control.orders.push({ verb, context, order })
+    if (control.next !== undefined) {
+      const { next } = control
+      control.next = undefined
+      return next
+    }
+    if (context !== null && !CONTEXTS.includes(context)) {
+      return { kind: 'unknown-context', why: `there is no "${context}"`, known: CONTEXTS }
+    }
+    const before = store.current()
+    const seen = context === null ? before.generation : viewOf(context).generation
+    if (order.ifGeneration !== undefined && order.ifGeneration !== seen) {
+      return { kind: 'conflict', why: 'somebody was quicker', generation: seen }
+    }
+    const generation = before.generation + 1
+    const stamp = { by: order.by, reason: order.reason, at: clock.wallTime() }
+    const made = make(before, { stamp, generation })
+    const next = context === null ? made : ofContext(made, context, { changed: { ...stamp, verb, generation } })
+    await store.commit({ ...next, generation }, entryOf(verb, context, order, generation, clock))
+    return {
+      kind: 'done',
+      verb,
+      context,
+      before: null,
+      after: 1,
+      generation,
+      until,
+      convergence: CONVERGED,
+      note: null,
+    }
+  }
+}
+
+const CONVERGED = { applied: 1, of: 1, ms: 4, laggards: [], inFlight: 0 } as const
+
+const FLAGS = {
+  source: 'file',
+  location: 'flags.json',
+  flags: 2,
+  ageMs: undefined,
+  stale: true,
+  trouble: undefined,
+  isRefused: false,
+} as const
+
+function ofContext(state: SharedState, name: string, more: Partial<SharedState['contexts'][string]>): SharedState {
+  const known = Object.hasOwn(state.contexts, name) ? state.contexts[name] : undefined
+  return { ...state, contexts: { ...state.contexts, [name]: { ...EMPTY_CONTEXT, ...known, ...more } } }
+}
+
+function member(clock: Clock) {
+  return {
+    id: 'g1',
+    version: '1.0.0',
+    address: 'http://127.0.0.1:8081',
+    startedAt: clock.wallTime(),
+    applied: 0,
+    percentages: { catalog: 10, orders: null },
+    flags: { source: 'flags.json', stale: false, ageMs: null },
+    localKill: [],
+    inFlight: { catalog: { legacy: 0, service: 1 } },
+    lastMinute: { catalog: { legacy: 3, service: 1 } },
+    silentMs: 12,
+    isConverged: true,
+  }
+}
+
+function entryOf(verb: Verb, context: string | null, order: Order, generation: number, clock: Clock): AuditEntry {
+  return {
+    at: clock.wallTime(),
+    actor: order.by,
+    address: order.address,
+    verb,
+    context,
+    before: null,
+    after: null,
+    reason: order.reason,
+    until: null,
+    result: 'done',
+    detail: null,
+    generation,
+    gateway: 'g1',
+  }
+}
+
+export const EXPLAINED: Explained = {
+  kind: 'refused',
+  request: 'GET /x',
+  failure: 'malformed',
+  status: 400,
+  detail: 'no reason',
+}
+
+export type TestAdmin = {
+  readonly control: TestControl
+  readonly clock: ManualClock
+  readonly events: { readonly name: string; readonly facts: unknown }[]
+  readonly options: AdminOptions & { readonly api: ApiServices }
+  readonly app: Express
+  /** Asks as the bearer of a token, by default of the right one; of none where it is null. */
+  readonly ask: (
+    method: 'get' | 'head' | 'put' | 'post' | 'delete' | 'patch' | 'options',
+    path: string,
+    token?: string | null,
+  ) => request.Test
+}
+
+/** An admin surface that is closed when the test is over. */
+export async function testAdmin(
+  more: Partial<ApiServices> = {},
+  moreOptions: Partial<AdminOptions> = {},
+): Promise<TestAdmin> {
+  const clock = manualClock()
+  const control = testControl(clock)
+  const events: { name: string; facts: unknown }[] = []
+  const options = {
+    host: '127.0.0.1',
+    port: 0,
+    allowedHosts: ['admin.internal'],
+    registry: new Registry(),
+    readiness: () => READY,
+    events: recorded(events),
+    ...moreOptions,
+    api: {
+      control,
+      explain: async () => EXPLAINED,
+      auth: { stateDir: '/nowhere', token: TOKEN, jwt: undefined, findKey: () => 'unknown' as const },
+      clock,
+      requireReason: false,
+      ...more,
+    },
+  }
+  const { app, close } = await adminApp(options)
+  onTestFinished(close)
+  const ask: TestAdmin['ask'] = (method, path, token = TOKEN) => {
+    const test = request(app)[method](`/api/v1${path}`)
+    return token === null ? test : test.set('Authorization', `Bearer ${token}`)
+  }
+  return { control, clock, events, options, app, ask }
+}
+
+export type ServedAdmin = TestAdmin & { readonly port: number; readonly stop: () => Promise<void> }
+
+/** The same on a port of its own, for what only sockets can say. */
+export async function servedAdmin(more: Partial<ApiServices> = {}): Promise<ServedAdmin> {
+  const admin = await testAdmin(more)
+  const { port, close } = await startAdmin(admin.options)
+  onTestFinished(close)
+  return { ...admin, port, stop: close }
+}
+
+export const READY = {
+  status: 'ready',
+  edition: 1,
+  generation: 0,
+  killed: false,
+  store: { kind: 'memory', connected: true, cutOffSeconds: 0 },
+  flags: { source: 'flags.json', ageSeconds: 0, stale: false, refused: false },
+  upstreams: [],
+} as const
+
+/** Events that are kept, whatever they are called. */
+export function recorded(events: { name: string; facts: unknown }[]): Events {
+  return new Proxy({} as Events, {
+    get: (_, name) => (facts: unknown) => void events.push({ name: String(name), facts }),
+  })
+}
+
+export type SentEvent = { readonly id: string; readonly name: string; readonly text: string }
+
+/** Server-sent events, without the comments between them. */
+export async function* eventsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<SentEvent> {
+  const decoder = new TextDecoder()
+  let rest = ''
+  for await (const chunk of body) {
+    const blocks = `${rest}${decoder.decode(chunk, { stream: true })}`.split('\n\n')
+    rest = blocks.pop() ?? ''
+    for (const block of blocks) {
+      const field = (name: string) => new RegExp(`(?:^|\\n)${name}: ([^\\n]*)`).exec(block)?.[1] ?? ''
+      if (field('data') !== '') yield { id: field('id'), name: field('event'), text: field('data') }
+    }
+  }
+}

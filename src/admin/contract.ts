@@ -1,0 +1,399 @@
+// What is said over the admin API, as the gateway, the command line and the pages know it: one schema for each body,
+// and the paths. Times are milliseconds since 1970; what is not there is null.
+import { z } from 'zod'
+import { REASONS } from '../model/decision.ts'
+import { FAILURES } from '../model/outcome.ts'
+import { ROLES, VERBS } from '../model/shared-state.ts'
+
+/** Where the API is, below the address of the admin port. */
+export const API = '/api/v1'
+
+/** Where each resource is, below {@link API}. */
+export const PATHS = {
+  status: '/status',
+  contexts: '/contexts',
+  context: '/contexts/:id',
+  flag: '/contexts/:id/flag',
+  pin: '/contexts/:id/pin',
+  freeze: '/contexts/:id/freeze',
+  rollback: '/contexts/:id/rollback',
+  killSwitch: '/kill-switch',
+  fleet: '/fleet',
+  audit: '/audit',
+  explain: '/explain',
+  events: '/events',
+  openapi: '/openapi.json',
+} as const
+
+/** Lines of JSON, one record each: the audit log when all of it is asked for. */
+export const JSON_LINES = 'application/jsonl'
+/** Changes as they happen. */
+export const EVENT_STREAM = 'text/event-stream'
+
+/** What a schema says, for whoever only reads it. */
+export type Said<Schema extends z.ZodType> = Frozen<z.output<Schema>>
+/** What may be written to satisfy a schema. */
+export type Asking<Schema extends z.ZodType> = Frozen<z.input<Schema>>
+
+type Frozen<Value> = Value extends readonly (infer One)[]
+  ? readonly Frozen<One>[]
+  : Value extends object
+    ? { readonly [Key in keyof Value]: Frozen<Value[Key]> }
+    : Value
+
+// Asked: whatever is not named here is a mistake.
+
+const LONGEST_REASON = 500
+const side = z.enum(['legacy', 'service'])
+/** Logs and terminals show it, so that it is one line of visible text. */
+const reason = z
+  .string()
+  .trim()
+  .min(1)
+  .max(LONGEST_REASON)
+  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}\p{Cs}]*$/u, 'must be one line of text')
+  .nullish()
+  .describe('Why: it is on record. In production and CI it must be said')
+
+/** PUT `flag`: moves the flag of a context. */
+export const flipAsked = z.strictObject({ percentage: z.int().min(0).max(100), reason })
+export type FlipAsked = Asking<typeof flipAsked>
+
+const UNITS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const LONGEST_PIN_MS = 365 * UNITS.d
+
+/** `90s`, `30m`, `2h` or `1d` in milliseconds; undefined for anything else. */
+export function durationMs(text: string): number | undefined {
+  const [, amount, unit] = /^(\d{1,9})([smhd])$/.exec(text) ?? []
+  return unit === undefined ? undefined : Number(amount) * UNITS[unit as keyof typeof UNITS]
+}
+
+/** PUT `pin`: for how long is said in exactly one way. */
+export const pinAsked = z
+  .strictObject({
+    side,
+    for: z.string().optional().describe('How long, such as 90s, 30m, 2h or 1d'),
+    forMs: z.int().nullish().describe('How long, in milliseconds'),
+    noEnd: z.literal(true).optional().describe('Until it is taken off'),
+    reason,
+  })
+  .superRefine((asked, { addIssue }) => {
+    const ways = [asked.for, asked.forMs, asked.noEnd].filter((way) => way !== undefined && way !== null)
+    if (ways.length !== 1) {
+      return addIssue({ code: 'custom', message: 'a pin has one end: say "for" or "forMs", or "noEnd": true' })
+    }
+    const path = [asked.for === undefined ? 'forMs' : 'for']
+    const ms = pinMs(asked)
+    if (Number.isNaN(ms)) addIssue({ code: 'custom', path, message: 'must be a duration such as 90s, 30m, 2h or 1d' })
+    if (ms !== null && (ms < UNITS.s || ms > LONGEST_PIN_MS)) {
+      addIssue({ code: 'custom', path, message: 'must be from one second to 365 days; or say "noEnd": true' })
+    }
+  })
+  .meta({ anyOf: [{ required: ['for'] }, { required: ['forMs'] }, { required: ['noEnd'] }] })
+export type PinAsked = Asking<typeof pinAsked>
+
+/** How long a pin is asked for: null is without end, NaN where the text is no duration. */
+export function pinMs(asked: Pick<PinAsked, 'for' | 'forMs' | 'noEnd'>): number | null {
+  if (asked.for !== undefined) return durationMs(asked.for) ?? Number.NaN
+  return asked.forMs ?? null
+}
+
+/** PUT `freeze`, PUT `kill-switch`. */
+export const reasonAsked = z.strictObject({ reason })
+export type ReasonAsked = Asking<typeof reasonAsked>
+
+/** POST `rollback`. */
+export const rollbackAsked = z.strictObject({
+  force: z.boolean().default(false).describe('Although the config says forward-only; asks for the role admin'),
+  reason,
+})
+export type RollbackAsked = Asking<typeof rollbackAsked>
+
+/** The query of DELETE `pin`, `freeze` and `kill-switch`: a body has no meaning there (RFC 9110 section 9.3.5). */
+export const undoAsked = z.strictObject({ reason })
+export type UndoAsked = Asking<typeof undoAsked>
+
+/** A query that says nothing. */
+export const nothingAsked = z.strictObject({})
+
+/** The query of GET `audit`. */
+export const auditAsked = z.strictObject({
+  context: z.string().min(1).max(200).optional().describe('Only what is about this context'),
+  cursor: z
+    .string()
+    .regex(/^[0-9]{16}$/, 'must be the "next" of an answer before')
+    .optional()
+    .describe('Go on behind an answer: its next'),
+  limit: z.coerce.number().int().min(1).max(200).default(50),
+  format: z.enum(['json', 'jsonl']).optional().describe('jsonl is everything, one record a line: for the role admin'),
+})
+export type AuditAsked = Asking<typeof auditAsked>
+
+/** The query of GET `explain`: a request, and who would send it. */
+export const explainAsked = z.strictObject({
+  method: z
+    .string()
+    .regex(/^[A-Za-z]{1,32}$/, 'must be a method')
+    .default('GET'),
+  target: z.string().min(1).max(8192).describe('Path and query, such as /api/orders/42'),
+  host: z.string().min(1).max(255).default('localhost'),
+  address: z.union([z.ipv4(), z.ipv6()]).default('127.0.0.1'),
+  user: z.string().min(1).max(512).optional(),
+  session: z.string().min(1).max(512).optional(),
+  anonymous: z.string().min(1).max(512).optional(),
+})
+export type ExplainAsked = Said<typeof explainAsked>
+
+// Answered.
+
+const time = z.int().describe('Milliseconds since 1970')
+const generation = z.int().min(0)
+const sides = z.object({ legacy: z.number(), service: z.number() })
+
+const stamp = z.object({ by: z.string(), reason: z.string().nullable(), at: time })
+const pin = stamp.extend({ side, until: time.nullable().describe('null is without end') })
+const flip = stamp.extend({ flag: z.string(), percentage: z.number(), generation })
+
+export const contextView = z.object({
+  name: z.string(),
+  owner: z.string(),
+  flag: z.string(),
+  service: z.string(),
+  percentage: z.number().nullable().describe('Of its flag; null where no one number says it, and then why does'),
+  why: z.string().nullable(),
+  serving: z.enum(['legacy', 'service', 'split']).describe('What answers, all things considered'),
+  pin: pin.nullable(),
+  freeze: stamp.nullable(),
+  flip: flip.nullable(),
+  generation: generation.describe('Of its last change, 0 before the first: its ETag'),
+  rollback: z.enum(['allowed', 'forward-only']),
+  lastMinute: sides.describe('Requests of the last minute on all gateways'),
+})
+export type ContextView = Said<typeof contextView>
+
+export const contextsView = z.object({ contexts: z.array(contextView) })
+export type ContextsView = Said<typeof contextsView>
+
+export const member = z.object({
+  id: z.string(),
+  version: z.string(),
+  address: z.string(),
+  startedAt: time,
+  applied: generation,
+  localKill: z.array(z.string()).describe('What its own kill file sends to legacy: contexts, or * for all'),
+  percentages: z.record(z.string(), z.number().nullable()),
+  flags: z.object({ source: z.string(), stale: z.boolean(), ageMs: z.number().nullable() }),
+  inFlight: z.record(z.string(), sides),
+  lastMinute: z.record(z.string(), sides),
+  silentMs: z.number(),
+  isConverged: z.boolean(),
+})
+export type Member = Said<typeof member>
+
+export const fleetView = z.object({ generation, members: z.array(member) })
+export type FleetView = Said<typeof fleetView>
+
+export const statusView = z.object({
+  generation,
+  kill: stamp.nullable(),
+  localKill: z.array(z.string()).describe('The kill file of this gateway: contexts, or * for all'),
+  store: z.object({
+    kind: z.enum(['memory', 'file', 'redis']),
+    location: z.string(),
+    isConnected: z.boolean(),
+    cutOffMs: z.number(),
+    trouble: z.string().nullable(),
+  }),
+  flags: z.object({
+    source: z.enum(['file', 'unleash']),
+    location: z.string(),
+    flags: z.number(),
+    ageMs: z.number().nullable(),
+    stale: z.boolean(),
+    trouble: z.string().nullable(),
+    isRefused: z.boolean(),
+  }),
+  contexts: z.array(contextView),
+  fleet: fleetView,
+})
+export type StatusView = Said<typeof statusView>
+
+export const killSwitch = z.object({
+  kill: stamp.nullable().describe('Who sent everything to legacy, and why; null while traffic flows as decided'),
+  localKill: z.array(z.string()).describe('The kill file of this gateway: contexts, or * for all'),
+  generation: generation.describe('Its ETag'),
+})
+export type KillSwitch = Said<typeof killSwitch>
+
+/** What a change answers once it has happened. */
+export const done = z.object({
+  verb: z.enum(VERBS),
+  context: z.string().nullable(),
+  before: z.unknown(),
+  after: z.unknown(),
+  generation,
+  until: time.nullable(),
+  note: z.string().nullable(),
+  converged: z.boolean().describe('Whether every gateway has applied it: otherwise convergence names the laggards'),
+  convergence: z.object({
+    applied: z.int(),
+    of: z.int(),
+    ms: z.number(),
+    laggards: z.array(z.object({ id: z.string(), address: z.string(), why: z.string() })),
+    inFlight: z.int(),
+  }),
+})
+export type Done = Said<typeof done>
+
+export const auditRecord = z.object({
+  position: z.string(),
+  at: time,
+  actor: z.string(),
+  address: z.string().nullable(),
+  verb: z.enum(VERBS),
+  context: z.string().nullable(),
+  before: z.unknown(),
+  after: z.unknown(),
+  reason: z.string().nullable(),
+  until: time.nullable(),
+  result: z.enum(['done', 'refused', 'conflict', 'failed']),
+  detail: z.string().nullable(),
+  generation: generation.nullable(),
+  gateway: z.string(),
+})
+export type AuditRecord = Said<typeof auditRecord>
+
+/** Newest first. */
+export const auditPage = z.object({
+  records: z.array(auditRecord),
+  next: z.string().nullable().describe('The cursor to go on with; null at the end'),
+  dropped: z.int().describe('How many older records the limit of the log took away'),
+})
+export type AuditPage = Said<typeof auditPage>
+
+const rollout = z.object({
+  percent: z.number(),
+  stickiness: z.string(),
+  groupId: z.string(),
+  value: z.string().optional(),
+  bucket: z.number().optional(),
+})
+
+const flagTrace = z.object({
+  flag: z.string(),
+  answer: z.enum(['on', 'off', 'missing', 'stale']),
+  known: z.boolean(),
+  enabled: z.boolean(),
+  parentsAllow: z.boolean(),
+  strategies: z.array(
+    z.object({
+      name: z.string(),
+      allows: z.boolean(),
+      constraints: z.number(),
+      segments: z.number(),
+      rollout: rollout.optional(),
+    }),
+  ),
+})
+
+/** The same as `strangler explain --json` prints. */
+export const explained = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('refused'),
+    request: z.string(),
+    failure: z.enum(namesOf(FAILURES)),
+    status: z.int(),
+    detail: z.string(),
+  }),
+  z.object({
+    kind: z.literal('decided'),
+    request: z.string(),
+    path: z.string(),
+    route: z.string(),
+    context: z.object({ name: z.string(), owner: z.string() }).optional(),
+    auth: z.object({ issuer: z.string(), optional: z.boolean(), note: z.string() }).optional(),
+    identity: z.object({
+      kind: z.enum(['user', 'session', 'anonymous', 'address', 'none']),
+      key: z.string(),
+      clientAddress: z.string(),
+      secure: z.boolean(),
+      requestId: z.string(),
+      isNew: z.boolean(),
+    }),
+    identityTrouble: z.string().optional(),
+    flag: flagTrace.optional(),
+    flagTrouble: z.string().optional(),
+    side,
+    reason: z.enum(namesOf(REASONS)),
+    because: z.string(),
+    url: z.string(),
+    fallback: z.boolean(),
+  }),
+])
+export type Explained = Said<typeof explained>
+
+/** One event of GET `events`, named `change`; its id is the generation. */
+export const changeEvent = z.object({
+  generation,
+  kill: stamp.nullable(),
+  contexts: z
+    .array(
+      z.object({ name: z.string(), pin: pin.nullable(), freeze: stamp.nullable(), flip: flip.nullable(), generation }),
+    )
+    .describe('Those that were ever changed'),
+  changed: stamp
+    .extend({ context: z.string(), verb: z.enum(VERBS) })
+    .nullable()
+    .describe('The change of a context that made this generation; null where it was another, and in the first event'),
+})
+export type ChangeEvent = Said<typeof changeEvent>
+
+/** Why a request was not done: `code` in an answer of `application/problem+json`. */
+export const PROBLEMS = {
+  'not-json': { status: 400, title: 'The body is not JSON' },
+  'bad-request': { status: 400, title: 'The request is not valid' },
+  'bad-query': { status: 400, title: 'The query is not valid' },
+  unauthenticated: { status: 401, title: 'A token is asked for' },
+  'invalid-token': { status: 401, title: 'The token is not valid' },
+  forbidden: { status: 403, title: 'The role does not allow this' },
+  'foreign-origin': { status: 403, title: 'A page of another origin may not do this' },
+  'not-found': { status: 404, title: 'There is nothing here' },
+  'unknown-context': { status: 404, title: 'There is no such context' },
+  'method-not-allowed': { status: 405, title: 'The method is not allowed here' },
+  refused: { status: 409, title: 'It was refused, and nothing was changed' },
+  conflict: { status: 409, title: 'Somebody else was quicker, and nothing was changed' },
+  'in-progress': { status: 409, title: 'A request with this Idempotency-Key is under way' },
+  'precondition-failed': { status: 412, title: 'It has changed since, and nothing was changed' },
+  'body-too-large': { status: 413, title: 'The body is too large' },
+  'not-json-type': { status: 415, title: 'Content-Type must be application/json' },
+  'foreign-host': { status: 421, title: 'This host name is not served here' },
+  'bad-body': { status: 422, title: 'The body does not say what is needed' },
+  'reason-required': { status: 422, title: 'A reason is required' },
+  'key-reused': { status: 422, title: 'The Idempotency-Key was used for another request' },
+  'too-many-failures': { status: 429, title: 'Too many failed attempts' },
+  bug: { status: 500, title: 'The admin surface failed' },
+  unavailable: { status: 503, title: 'The store or the flag authority does not answer' },
+  'keys-unreachable': { status: 503, title: 'The issuer’s keys were never read' },
+  'too-many-streams': { status: 503, title: 'Too many streams are open' },
+} as const satisfies Record<string, { readonly status: number; readonly title: string }>
+
+export type ProblemCode = keyof typeof PROBLEMS
+
+/** RFC 9457: `code` is what a program goes by, `detail` what a person reads. */
+export const problem = z.object({
+  type: z.literal('about:blank'),
+  title: z.string(),
+  status: z.int(),
+  code: z.enum(namesOf(PROBLEMS)),
+  detail: z.string().optional(),
+  mistakes: z.array(z.object({ path: z.string(), message: z.string() })).optional(),
+  known: z.array(z.string()).optional().describe('With unknown-context: those there are'),
+  generation: generation.optional().describe('With conflict and precondition-failed: of the last change'),
+})
+export type Problem = Said<typeof problem>
+
+export const role = z.enum(ROLES)
+
+function namesOf<Name extends string>(table: Readonly<Record<Name, unknown>>): [Name, ...Name[]] {
+  return Object.keys(table) as [Name, ...Name[]]
+}

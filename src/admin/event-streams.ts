@@ -1,0 +1,130 @@
+// Changes, told as they happen: server-sent events, each with the whole of what operators have said, so that who has
+// missed some has missed nothing.
+import type { Response } from 'express'
+import type { Change, Control, StatusView } from '../control/control.ts'
+import type { ContextState, SharedState } from '../model/shared-state.ts'
+import { type ChangeEvent, EVENT_STREAM } from './contract.ts'
+import { Refusal, retryAfter } from './problem.ts'
+
+/** Each is a connection of the few that the admin port has. */
+export const MOST_STREAMS = 64
+/** What may wait for a reader; one who is further behind is cut, and comes back to the newest. */
+const MOST_WAITING_BYTES = 256 * 1024
+const HEARTBEAT_MS = 15_000
+const LONGEST_TIMER_MS = 2 ** 31 - 1
+
+type Stream = { readonly response: Response; isTold: boolean }
+
+export class EventStreams {
+  readonly #control: Control
+  readonly #wallTime: () => number
+  readonly #streams = new Set<Stream>()
+  readonly #unwatch: () => void
+  #heartbeat: NodeJS.Timeout | undefined
+
+  constructor(control: Control, wallTime: () => number) {
+    this.#control = control
+    this.#wallTime = wallTime
+    this.#unwatch = control.watch((change) => this.#tellAll(change))
+  }
+
+  get size(): number {
+    return this.#streams.size
+  }
+
+  /**
+   * Begins with how things are, unless the reader has seen that.
+   *
+   * @param lastId the newest event that the reader has; anything else that clients say counts as none
+   * @param until when the token that it was opened with ends
+   */
+  open({ lastId, until }: { lastId: string | undefined; until: number | undefined }) {
+    if (this.#streams.size >= MOST_STREAMS) {
+      return new Refusal('too-many-streams', `${MOST_STREAMS} are open; end one`, retryAfter(10))
+    }
+    const seen = /^\d{1,15}$/.test(lastId ?? '') ? Number(lastId) : -1
+    return {
+      headers: { 'Content-Type': EVENT_STREAM, 'X-Accel-Buffering': 'no' },
+      pour: (response: Response) => this.#pour(response, seen, until),
+    }
+  }
+
+  close(): void {
+    this.#unwatch()
+    clearInterval(this.#heartbeat)
+    for (const { response } of this.#streams) response.end()
+  }
+
+  async #pour(response: Response, seen: number, until: number | undefined): Promise<void> {
+    // Whoever left meanwhile will not leave again.
+    if (response.destroyed) return
+    // Many may have been let in at once, when the keys they all waited for were there.
+    if (this.#streams.size >= MOST_STREAMS) return void response.end('retry: 10000\n\n')
+    const stream = { response, isTold: false }
+    this.#streams.add(stream)
+    this.#heartbeat ??= setInterval(() => this.#beat(), HEARTBEAT_MS).unref()
+    const end = until === undefined ? undefined : setTimeout(() => response.end(), this.#until(until)).unref()
+    response.once('close', () => {
+      clearTimeout(end)
+      this.#streams.delete(stream)
+      if (this.#streams.size > 0) return
+      clearInterval(this.#heartbeat)
+      this.#heartbeat = undefined
+    })
+    send(stream, ': changes, as they happen\nretry: 2000\n\n')
+    const status = await this.#control.status()
+    // What happened meanwhile was told already, and is newer.
+    if (!stream.isTold && status.generation !== seen) this.#tell(stream, eventOfStatus(status))
+  }
+
+  #until(until: number): number {
+    return Math.min(Math.max(0, until - this.#wallTime()), LONGEST_TIMER_MS)
+  }
+
+  #tellAll(change: Change): void {
+    if (this.#streams.size === 0) return
+    const event = eventOf(change.state)
+    for (const stream of this.#streams) this.#tell(stream, event)
+  }
+
+  #tell(stream: Stream, event: ChangeEvent): void {
+    stream.isTold = true
+    send(stream, `id: ${event.generation}\nevent: change\ndata: ${JSON.stringify(event)}\n\n`)
+  }
+
+  #beat(): void {
+    for (const stream of this.#streams) send(stream, ': heartbeat\n\n')
+  }
+}
+
+/** Who does not read is cut, before what waits for them is the gateway's memory. */
+function send({ response }: Stream, text: string): void {
+  if (response.writableLength > MOST_WAITING_BYTES) return void response.destroy()
+  if (!response.writableEnded && !response.destroyed) response.write(text)
+}
+
+function eventOf({ generation, kill, contexts }: SharedState): ChangeEvent {
+  const known = Object.entries(contexts).map(([name, context]) => ({ name, ...context }))
+  const last = known.find(({ changed }) => changed?.generation === generation)
+  return { generation, kill, contexts: known.map(asTold), changed: last === undefined ? null : changeOf(last) }
+}
+
+type Named = ContextState & { readonly name: string }
+
+function asTold({ name, pin, freeze, flip, changed }: Named): ChangeEvent['contexts'][number] {
+  return { name, pin, freeze, flip, generation: changed?.generation ?? 0 }
+}
+
+function changeOf({ name, changed }: Named): ChangeEvent['changed'] {
+  return changed && { context: name, verb: changed.verb, by: changed.by, reason: changed.reason, at: changed.at }
+}
+
+function eventOfStatus({ generation, kill, contexts }: StatusView): ChangeEvent {
+  const known = contexts.filter((context) => context.generation > 0)
+  return {
+    generation,
+    kill,
+    contexts: known.map(({ name, pin, freeze, flip, generation }) => ({ name, pin, freeze, flip, generation })),
+    changed: null,
+  }
+}

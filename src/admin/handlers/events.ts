@@ -1,0 +1,7 @@
+// Changes as they happen.
+import type { Refusal } from '../problem.ts'
+import type { Call, Stream } from '../route.ts'
+
+export async function watch({ streams, actor, lastEventId }: Call<unknown>): Promise<Stream | Refusal> {
+  return streams.open({ lastId: lastEventId, until: actor.expiresAt })
+}

@@ -1,0 +1,164 @@
+// Whether a signed token holds, and who it says is there: signature, issuer, audience, times, role.
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import jwt from 'jsonwebtoken'
+import { ALGORITHMS, type Algorithm, type KeySource } from '../model/auth.ts'
+import { ROLES, type Role } from '../model/shared-state.ts'
+import { Refusal, retryAfter } from './problem.ts'
+import { parseStrictly } from './strict-json.ts'
+
+/** What a token must be to be let in. */
+export type JwtPolicy = {
+  readonly issuer: string
+  readonly audience: string
+  /** None with a shared secret: a key that everybody may know verifies, and signs nothing. */
+  readonly algorithms: readonly Algorithm[]
+  readonly key: Exclude<KeySource, { readonly kind: 'secret' }>
+  /** The claim that says viewer, operator or admin; of a list the highest counts. */
+  readonly roleClaim: string
+}
+
+/** A key of an issuer. `unknown`: there is none by that name. `unreachable`: no set of keys was ever read. */
+export type FindKey = (uri: string, kid: string | undefined) => FoundKey | Promise<FoundKey>
+type FoundKey = TokenKey | 'unknown' | 'unreachable'
+/** `alg` is the one algorithm that the set says the key is for. */
+type TokenKey = { readonly key: KeyObject; readonly alg: string | undefined }
+
+/** Who asks, and what they may do. */
+export type Actor = {
+  readonly name: string
+  readonly role: Role
+  /** Milliseconds since 1970 from which the token holds no longer; undefined where it has no end. */
+  readonly expiresAt: number | undefined
+}
+
+export type VerifyJwt = (token: string) => Promise<Actor | Refusal>
+
+const LONGEST_TOKEN = 8192
+const LONGEST_NAME = 200
+/** How far the issuer's clock may be off. */
+const TOLERANCE_SECONDS = 30
+
+export function createVerifyJwt(policy: JwtPolicy, findKey: FindKey, wallTime: () => number): VerifyJwt {
+  const own = policy.key.kind === 'jwks' ? undefined : { key: createPublicKey(policy.key.pem), alg: undefined }
+
+  return async (token) => {
+    const head = readHead(token)
+    if (typeof head === 'string') return invalid(head)
+    // Before any key is looked for: garbage costs no fetch.
+    if (!policy.algorithms.some((name) => name === head.alg)) return invalid('its algorithm is not one that is taken')
+    const key = own ?? (policy.key.kind === 'jwks' ? await findKey(policy.key.uri, head.kid) : 'unknown')
+    // The token may be as good as any: that nobody can tell is not its bearer's doing.
+    if (key === 'unreachable') return new Refusal('keys-unreachable', undefined, retryAfter(5))
+    if (key === 'unknown') return invalid('there is no key of its name')
+    return judge(token, key)
+  }
+
+  function judge(token: string, key: TokenKey): Actor | Refusal {
+    const algorithms = algorithmsFor(key, policy.algorithms)
+    if (algorithms.length === 0) return invalid('its key is not for an algorithm that is taken')
+    const now = wallTime() / 1000
+    try {
+      const claims = jwt.verify(token, key.key, {
+        algorithms,
+        issuer: policy.issuer,
+        audience: policy.audience,
+        clockTolerance: TOLERANCE_SECONDS,
+        clockTimestamp: now,
+      })
+      return typeof claims === 'string' ? invalid('its payload is no object') : actorOf(claims, now)
+    } catch (error) {
+      // The signature was good, so this tells nothing to who made the token up.
+      if (error instanceof jwt.TokenExpiredError) return invalid('it has expired', 'it has expired: get a new one')
+      return invalid(error instanceof jwt.JsonWebTokenError ? error.message : 'it cannot be read')
+    }
+  }
+
+  function actorOf(claims: jwt.JwtPayload, now: number): Actor | Refusal {
+    const { sub, exp, iat } = claims
+    // jsonwebtoken does without exp, and a token for ever is none.
+    if (typeof exp !== 'number' || !Number.isFinite(exp)) return invalid('it has no exp')
+    if (iat !== undefined && !(iat <= now + TOLERANCE_SECONDS)) return invalid('its iat is in the future')
+    if (typeof sub !== 'string' || !isName(sub)) return invalid('its sub is no name')
+    const role = highestOf(Object.hasOwn(claims, policy.roleClaim) ? claims[policy.roleClaim] : undefined)
+    if (role === undefined) {
+      const detail = `the token’s claim "${policy.roleClaim}" says none of ${ROLES.join(', ')}`
+      return new Refusal('forbidden', detail, { why: `${sub} has no role` })
+    }
+    return { name: sub, role, expiresAt: (exp + TOLERANCE_SECONDS) * 1000 }
+  }
+}
+
+/** RFC 8725 section 3.11: access tokens, and those that do not say what they are for. */
+const TYPES: readonly unknown[] = ['jwt', 'application/jwt', 'at+jwt', 'application/at+jwt', undefined]
+
+/** What the token says of itself, or what is wrong with it. */
+function readHead(token: string): { readonly alg: string; readonly kid: string | undefined } | string {
+  if (token.length > LONGEST_TOKEN) return `it has ${token.length} characters`
+  const [header, claims, signature, ...more] = token.split('.').map(decoded)
+  if (header === undefined || claims === undefined || signature === undefined || more.length > 0) {
+    return 'it is no token that was made here, and none of an issuer'
+  }
+  const said = readObject(header)
+  if (said === undefined || readObject(claims) === undefined)
+    return 'its header or its payload is no object that all read alike'
+  const { alg, kid, typ } = said
+  if (typeof alg !== 'string') return 'it names no algorithm'
+  // RFC 7515 section 4.1.11: what must be understood is not, here.
+  if (Object.hasOwn(said, 'crit') || Object.hasOwn(said, 'b64')) return 'it has crit or b64'
+  if (!TYPES.includes(typeof typ === 'string' ? typ.toLowerCase() : typ)) return 'it is of another type'
+  if (kid !== undefined && (typeof kid !== 'string' || kid.length > LONGEST_NAME)) return 'its kid is no name'
+  return { alg, kid }
+}
+
+/**
+ * Bytes of base64url without padding (RFC 7515 section 2); undefined for anything else. Node decodes whatever it can make
+ * something of, so what it decoded must encode to the same text again.
+ */
+function decoded(segment: string): Buffer | undefined {
+  const bytes = Buffer.from(segment, 'base64url')
+  return segment !== '' && bytes.toString('base64url') === segment ? bytes : undefined
+}
+
+function readObject(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {
+  const read = parseStrictly(bytes)
+  const value = 'value' in read ? read.value : undefined
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+  return isObject ? (value as Record<string, unknown>) : undefined
+}
+
+/**
+ * The algorithms that a key is for: those that fit its type and what its set says, of one family (RFC 8725 section 3.1).
+ */
+function algorithmsFor({ key, alg }: TokenKey, taken: readonly Algorithm[]): Algorithm[] {
+  const type = key.asymmetricKeyType ?? key.type
+  const curve = key.asymmetricKeyDetails?.namedCurve
+  const fitting = taken.filter((name) => {
+    const { keyTypes, curve: asked } = ALGORITHMS[name]
+    const fits = (keyTypes as readonly string[]).includes(type) && (asked === undefined || asked === curve)
+    return fits && (alg === undefined || alg === name)
+  })
+  const [first] = fitting
+  return first === undefined ? [] : fitting.filter((name) => ALGORITHMS[name].family === ALGORITHMS[first].family)
+}
+
+/** As whom the gateway itself, and the bearer of its own token, are on record: no person may be taken for them. */
+const OURS: readonly string[] = ['admin-token', 'flags.json', 'gateway', 'kill file', 'signal', 'unknown', 'unleash']
+
+/** The log shows it. */
+function isName(sub: string): boolean {
+  if (OURS.includes(sub)) return false
+  return sub !== '' && sub.length <= LONGEST_NAME && sub.isWellFormed() && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(sub)
+}
+
+function highestOf(claim: unknown): Role | undefined {
+  const said: readonly unknown[] = Array.isArray(claim) ? claim : [claim]
+  return ROLES.findLast((role) => said.includes(role))
+}
+
+/** What was wrong is for the audit log: who is told which check failed is told how far they came. */
+function invalid(why: string, detail?: string): Refusal {
+  return new Refusal('invalid-token', detail, {
+    why: `the token is not valid: ${why}`,
+    headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
+  })
+}
