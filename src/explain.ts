@@ -1,12 +1,16 @@
 // The same identify, match and decide as a request meets, without a socket: for `strangler explain`. A composition
 // root like gateway.ts, for a gateway that serves nobody.
 import { compile } from './config/compile.ts'
+import { ConfigError } from './config/config-error.ts'
 import { loadConfig } from './config/load.ts'
 import type { Options } from './config/options.ts'
 import type { FlagTrace } from './control/flag-trace.ts'
-import { ConfigError, createFlags } from './gateway.ts'
+import type { Flags } from './control/flags.ts'
+import { createFlags } from './control-plane.ts'
+import type { AuthPolicy } from './model/auth.ts'
 import { type Identity, REASONS, type Reason } from './model/decision.ts'
 import { FAILURES, type Failure } from './model/outcome.ts'
+import type { HealthReader } from './model/ports.ts'
 import type { RequestHead } from './model/request-head.ts'
 import type { RouteMatch, Side } from './model/route.ts'
 import type { Snapshot } from './model/snapshot.ts'
@@ -25,9 +29,9 @@ export type Asked = {
   readonly target: string
   readonly host: string
   readonly address: string
-  readonly user: string | undefined
-  readonly session: string | undefined
-  readonly anonymous: string | undefined
+  readonly user?: string | undefined
+  readonly session?: string | undefined
+  readonly anonymous?: string | undefined
 }
 
 export type Explained =
@@ -45,6 +49,8 @@ export type Explained =
       readonly path: string
       readonly route: string
       readonly context: { readonly name: string; readonly owner: string } | undefined
+      /** The token that the route asks for, and who stands for it here; undefined where it asks for none. */
+      readonly auth: { readonly issuer: string; readonly optional: boolean; readonly note: string } | undefined
       readonly identity: Identity
       /** What keeps a request from having this identity; undefined if nothing does. */
       readonly identityTrouble: string | undefined
@@ -67,39 +73,65 @@ export type Explained =
 export async function explainRequest(options: Options, asked: Asked): Promise<Explained> {
   const loaded = await loadConfig(options.config)
   if (!loaded.ok) throw new ConfigError(options.config, loaded.mistakes)
-  const snapshot: Snapshot = { ...compile(loaded.config), generation: 1 }
+  const snapshot = compile(loaded.config)
   const flags = createFlags(options, quietEvents, systemClock)
   await flags.start()
   try {
-    const request = `${asked.method} ${asked.target}`
-    const head = headOf(asked, snapshot)
-    if (head instanceof Refusal) return refused(request, head)
-    const identity = identityOf(asked, snapshot)
-    const match = matchRoute(head, snapshot)
-    const { route } = match
-    const decision = decide({ head, route, identity, flags, health: { isAvailable: () => true } })
-    const slash = refuseEncodedSlash(head, match, decision, snapshot)
-    if (slash !== undefined) return refused(request, slash)
-    const { context } = route
-    return {
-      kind: 'decided',
-      request,
-      path: head.path,
-      route: route.pattern,
-      context: context && { name: context.name, owner: context.owner },
-      identity,
-      identityTrouble: identityTrouble(asked, snapshot),
-      flag: context && flags.trace(context.flag, flagContext(head, identity, context)),
-      flagTrouble: flags.status().trouble,
-      side: decision.side,
-      reason: decision.reason,
-      because: REASONS[decision.reason],
-      url: urlOf(head, match, decision.side, snapshot),
-      fallback: decision.fallback,
-    }
+    return explainBy({ snapshot, flags, health: { isAvailable: () => true } }, asked)
   } finally {
     await flags.stop()
   }
+}
+
+/** What decides, as it is at one moment. */
+export type Deciding = {
+  readonly snapshot: Snapshot
+  readonly flags: Flags
+  readonly health: HealthReader
+}
+
+/** Explains one request by what decides in a gateway that runs. */
+export function explainBy({ snapshot, flags, health }: Deciding, asked: Asked): Explained {
+  const request = `${asked.method} ${asked.target}`
+  const head = headOf(asked, snapshot)
+  if (head instanceof Refusal) return refused(request, head)
+  const identity = identityOf(asked, snapshot)
+  const match = matchRoute(head, snapshot)
+  const { route } = match
+  if (route.auth !== undefined && !route.auth.optional && asked.user === undefined) {
+    const detail = `the route asks for a token of ${route.auth.issuer}; say --user ID for one whose sub is ID`
+    return refused(request, new Refusal('unauthenticated', detail))
+  }
+  const decision = decide({ controls: snapshot.controls, head, route, identity, flags, health })
+  const slash = refuseEncodedSlash(head, match, decision, snapshot)
+  if (slash !== undefined) return refused(request, slash)
+  const { context } = route
+  return {
+    kind: 'decided',
+    request,
+    path: head.path,
+    route: route.pattern,
+    context: context && { name: context.name, owner: context.owner },
+    auth: route.auth && explainAuth(route.auth, asked.user),
+    identity,
+    identityTrouble:
+      route.auth !== undefined && asked.user !== undefined ? undefined : identityTrouble(asked, snapshot),
+    flag: context && flags.trace(context.flag, flagContext(head, identity, context)),
+    flagTrouble: flags.status().trouble,
+    side: decision.side,
+    reason: decision.reason,
+    because: REASONS[decision.reason],
+    url: urlOf(head, match, decision.side, snapshot),
+    fallback: decision.fallback,
+  }
+}
+
+function explainAuth({ issuer, optional }: AuthPolicy, user: string | undefined) {
+  const note =
+    user === undefined
+      ? `a token of ${issuer} is taken, and none is asked for`
+      : `--user stands for a verified token of ${issuer} with this sub`
+  return { issuer, optional, note }
 }
 
 function refused(request: string, { failure, detail }: Refusal): Explained {

@@ -7,23 +7,25 @@ import { tmpdir } from 'node:os'
 import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware'
 import type { Registry } from 'prom-client'
 import { compile } from './config/compile.ts'
+import { ConfigError } from './config/config-error.ts'
 import type { RoutesConfig } from './config/define-routes.ts'
 import { checkConfig } from './config/load.ts'
 import type { Mistake } from './config/mistake.ts'
 import type { ValidConfig } from './config/valid-config.ts'
-import { ConfigError, createFlags } from './gateway.ts'
+import { createFlags } from './control-plane.ts'
 import type { Decision, Identity } from './model/decision.ts'
 import { FAILURES, type Failure, type Outcome } from './model/outcome.ts'
 import type { RequestHead } from './model/request-head.ts'
 import type { RouteMatch, Upstream } from './model/route.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { createAnonymousIds } from './proxy/anonymous-id.ts'
+import { type Access, createAuthenticate } from './proxy/authenticate.ts'
 import { classifyError } from './proxy/classify-error.ts'
 import { decide, inTheEnd } from './proxy/decide.ts'
 import { rawHead } from './proxy/handle-request.ts'
-import { asObject, hopByHopOf, isLoop, requestHeaders } from './proxy/headers.ts'
+import { asObject, hopByHopOf, isLoop, requestHeaders, userFields } from './proxy/headers.ts'
 import { blamesTarget } from './proxy/health.ts'
-import { createIdentify, type Identify } from './proxy/identify.ts'
+import { asUser, createIdentify, type Identify } from './proxy/identify.ts'
 import { matchRoute } from './proxy/match-route.ts'
 import { upstreamPath } from './proxy/path.ts'
 import { readHead } from './proxy/read-head.ts'
@@ -80,6 +82,8 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     clock,
   )
   const identify: Identify = createIdentify(anonymousIds, random)
+  const authenticate = createAuthenticate(clock, events)
+  const isGuarded = asksForTokens(routes)
   const viaName = `strangler-${random.hex(4)}`
   let snapshot: Snapshot | undefined
   let trouble: unknown
@@ -96,7 +100,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     if (!checked.ok) throw new ConfigError('routes', checked.mistakes)
     const idle = withoutEffect(checked.config)
     if (idle.length > 0) throw new ConfigError('routes', idle)
-    const compiled = { ...compile(checked.config), generation: 1 }
+    const compiled = compile(checked.config)
     upstreams.apply(compiled)
     await flags.start()
     snapshot = compiled
@@ -110,22 +114,63 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
 
   function readings() {
     const addresses = upstreams.readings()
-    const { ageMs } = flags.status()
-    return { requestsInFlight: 0, flagAgeSeconds: ageMs && ageMs / 1000, connections: addresses, addresses }
+    const { ageMs, isRefused } = flags.status()
+    return {
+      requestsInFlight: 0,
+      flagAgeSeconds: ageMs && ageMs / 1000,
+      isTokenRefused: isRefused,
+      storeCutOffSeconds: 0,
+      connections: addresses,
+      addresses,
+    }
   }
 
   function middleware(request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void): unknown {
-    if (snapshot === undefined) return next(trouble)
+    if (snapshot === undefined) {
+      // Which routes ask for a token is not known yet: none of them is let through without.
+      return trouble === undefined && isGuarded ? refuse(request, response, NOT_READY) : next(trouble)
+    }
+    const { limits, identity: policy } = snapshot
     // `app.use('/path', …)` cuts the path; what was asked is in originalUrl.
     const asked = (request as { originalUrl?: string }).originalUrl ?? request.url
-    const head = readHead({ ...rawHead(request), target: asked ?? '' }, snapshot.limits, snapshot.identity.user?.header)
-    // What cannot be decided on stays the application's own affair.
-    if (head instanceof Refusal || isLoop(head.fields.via, viaName)) return next()
-    const identity = identify(head, snapshot)
-    const match = matchRoute(head, snapshot)
+    const raw = { ...rawHead(request), target: asked ?? '' }
+    const head = readHead(raw, limits, policy.user?.header, policy.claimHeaders)
+    // What cannot be decided on stays the application's own affair, but where that would be a way around a token.
+    if (head instanceof Refusal) return isGuarded ? refuse(request, response, head) : next()
+    const arrived: Arrived = { request, response, next, head, match: matchRoute(head, snapshot), snapshot }
+    const { auth } = arrived.match.route
+    const access = auth && authenticate(head, auth)
+    return access instanceof Promise
+      ? access.then((settled) => (response.destroyed ? undefined : admit(arrived, settled))).catch(next)
+      : admit(arrived, access)
+  }
+
+  type Arrived = {
+    readonly request: IncomingMessage
+    readonly response: ServerResponse
+    readonly next: (error?: unknown) => void
+    readonly head: RequestHead
+    readonly match: RouteMatch
+    readonly snapshot: Snapshot
+  }
+
+  /** The token holds, or none was asked for: whose the request is, and to which side it goes. */
+  function admit(arrived: Arrived, access: Access): unknown {
+    const { request, response, next, head, match, snapshot } = arrived
+    if (access instanceof Refusal) return refuse(request, response, access)
+    const asked = identify(head, snapshot)
+    const identity = access === undefined ? asked : asUser(asked, access)
+    if (isGuarded) sayWhoAsks(request, identity, snapshot)
     const { context } = match.route
-    if (context === undefined) return next()
-    const decision = decide({ head, route: match.route, identity, flags, health: upstreams })
+    if (context === undefined || isLoop(head.fields.via, viaName)) return next()
+    const decision = decide({
+      controls: snapshot.controls,
+      head,
+      route: match.route,
+      identity,
+      flags,
+      health: upstreams,
+    })
     const cookie = identity.isNew ? anonymousIds.setCookie(identity.key, identity.secure) : undefined
     const stay = () => {
       if (cookie !== undefined) response.appendHeader('Set-Cookie', cookie)
@@ -139,6 +184,23 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
       return next(new Error('strangler() must be mounted before any body parser: the body was read already'))
     }
     return sendAway({ request, response, next: stay, cookie, head, identity, match, decision, address, snapshot })
+  }
+
+  function refuse(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
+    const requestId = random.hex(16)
+    const arrivedAt = clock.now()
+    writeError(response, refusal.failure, requestId, !request.complete, refusal.challenge)
+    endAfterBody(request, response)
+    events.requestRefused({
+      arrivedAt,
+      finishedAt: clock.now(),
+      failure: refusal.failure,
+      requestId,
+      peerAddress: request.socket.remoteAddress ?? '',
+      method: request.method,
+      target: request.url,
+      detail: refusal.detail,
+    })
   }
 
   type Sending = {
@@ -218,6 +280,29 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     // It reports some failures by event, some by next, some by both: sendAway hears of the first.
     proxyTo(service)(request as never, response as never, (error?: unknown) => failed(request, error))
   }
+}
+
+const NOT_READY = new Refusal('unavailable', 'the map is not compiled yet')
+
+/** Whether any route asks for a token; of a map that is not checked yet, and may be anything. */
+function asksForTokens(written: EmbeddedRoutes | undefined): boolean {
+  return Object.values(written?.contexts ?? {}).some((context) => {
+    const routes = Array.isArray(context?.routes) ? context.routes : []
+    return [context, ...routes].some((one) => Boolean((one as { auth?: unknown } | null)?.auth))
+  })
+}
+
+/**
+ * The application is told who asks as a service would be: what a client says in these headers is taken away, in any
+ * spelling that Node tells apart, and what was verified is put there.
+ */
+function sayWhoAsks(request: IncomingMessage, identity: Identity, { identity: policy }: Snapshot): void {
+  for (const name of Object.keys(request.headers)) {
+    const dashed = name.replaceAll('_', '-')
+    if (policy.claimHeaders?.has(dashed)) delete request.headers[name]
+  }
+  if (identity.kind !== 'user') return
+  Object.assign(request.headers, asObject(userFields(identity, policy.user?.header)))
 }
 
 /** What a route can ask of the gateway at the edge and not of a middleware: said, rather than silently without effect. */

@@ -3,21 +3,22 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { type Admin, type Readiness, startAdmin } from './admin/server.ts'
+import { type Admin, type AdminAuth, type Readiness, startAdmin } from './admin/server.ts'
 import { compile } from './config/compile.ts'
+import { ConfigError } from './config/config-error.ts'
 import { followConfig } from './config/follow.ts'
-import { format, type Mistake } from './config/mistake.ts'
+import { format } from './config/mistake.ts'
 import type { Options } from './config/options.ts'
-import { watchFile } from './config/watch.ts'
-import { fileFlags } from './control/file-flags.ts'
-import type { Flags } from './control/flags.ts'
-import { unleashFlags } from './control/unleash-flags.ts'
+import { type ControlPlane, createControlPlane } from './control-plane.ts'
+import { explainBy } from './explain.ts'
 import type { Clock, Random } from './model/ports.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { createAnonymousIds } from './proxy/anonymous-id.ts'
+import { createAuthenticate } from './proxy/authenticate.ts'
 import { createForward } from './proxy/forward.ts'
 import type { Plane } from './proxy/handle-request.ts'
 import { createIdentify } from './proxy/identify.ts'
+import { createKeySets } from './proxy/jwks.ts'
 import { type ProxyServer, startServer } from './proxy/server.ts'
 import { Upstreams } from './proxy/upstreams.ts'
 import { systemClock, systemRandom } from './runtime.ts'
@@ -36,18 +37,10 @@ export type Gateway = {
   readonly stop: (signal: string) => Promise<void>
   /** Opens the log files anew, after they were rotated. */
   readonly reopenLogs: () => void
+  /** Everything to legacy on this gateway alone, whoever cannot be reached. */
+  readonly killHere: () => void
   /** The last words of a process that is about to die: why, and the log lines that were still waiting. */
   readonly crashed: (error: unknown) => void
-}
-
-/** The config cannot be used; every mistake in it is listed. */
-export class ConfigError extends Error {
-  readonly mistakes: readonly Mistake[]
-
-  constructor(file: string, mistakes: readonly Mistake[]) {
-    super(`${file}: ${mistakes.length} mistake${mistakes.length === 1 ? '' : 's'}`)
-    this.mistakes = mistakes
-  }
 }
 
 /**
@@ -64,23 +57,42 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     throw new ConfigError(options.config, followed.first.mistakes)
   }
 
-  const snapshots: { current: Snapshot } = { current: { ...compile(followed.first.config), generation: 1 } }
+  const snapshots: { current: Snapshot } = { current: { ...compile(followed.first.config), edition: 1 } }
   let server: ProxyServer | undefined
+  let admin: Admin | undefined
   let phase: Readiness['status'] = 'starting'
 
   const telemetry = createTelemetry({
     accessLog: options.accessLog,
     logLevel: options.logLevel,
     clock,
-    readings: () => readings(upstreams, flags, server),
+    readings: () => readings(upstreams, controlPlane, server),
   })
   const { events } = telemetry
   const upstreams = new Upstreams({ now: clock.now, events })
+  let controlPlane: ControlPlane
+  try {
+    controlPlane = createControlPlane({
+      options,
+      clock,
+      random,
+      events,
+      contexts: () => snapshots.current.contexts,
+      publish: (controls, generation) => {
+        snapshots.current = { ...snapshots.current, controls, generation }
+      },
+      traffic: { inFlight: () => server?.inFlightBySide() ?? {}, sinceStart: telemetry.requestsBySide },
+      address: () => options.adminUrl ?? addressOf(options.adminHost, admin?.port ?? options.adminPort),
+    })
+  } catch (error) {
+    followed.close()
+    await telemetry.close()
+    throw error
+  }
   upstreams.apply(snapshots.current)
   announce(events, options.config, snapshots.current)
-
-  const flags = createFlags(options, events, clock)
-  await flags.start()
+  const { flags, control, store } = controlPlane
+  await controlPlane.start()
 
   const secret = options.cookieSecret ?? keptSecret(options.stateDir, events)
   const anonymousIds = createAnonymousIds(secret, random)
@@ -98,6 +110,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     flags,
     upstreams,
     identify,
+    authenticate: createAuthenticate(clock, events),
     anonymousIds,
     forward,
     exchanges,
@@ -108,15 +121,19 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 
   const readiness = (): Readiness => {
-    const { source, ageMs, stale } = flags.status()
+    const { source, ageMs, stale, isRefused } = flags.status()
+    const { kind, isConnected, cutOffMs } = store.status()
+    const { edition, generation, controls } = snapshots.current
     return {
       status: phase,
-      generation: snapshots.current.generation,
-      flags: { source, ageSeconds: ageMs === undefined ? null : Math.round(ageMs / 1000), stale },
+      edition,
+      generation,
+      killed: controls.isKilled,
+      store: { kind, connected: isConnected, cutOffSeconds: Math.round(cutOffMs / 1000) },
+      flags: { source, ageSeconds: ageMs === undefined ? null : Math.round(ageMs / 1000), stale, refused: isRefused },
       upstreams: upstreams.summary(),
     }
   }
-  let admin: Admin | undefined
   try {
     admin = await startAdmin({
       host: options.adminHost,
@@ -125,6 +142,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       registry: telemetry.registry,
       readiness,
       events,
+      api: {
+        control,
+        explain: async (asked) => explainBy({ snapshot: snapshots.current, flags, health: upstreams }, asked),
+        auth: adminAuth(options, clock, events),
+        clock,
+        requireReason: options.requireReason,
+      },
     })
     server = await startServer(plane, options)
   } catch (error) {
@@ -133,6 +157,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
   events.listening({ what: 'gateway', address: options.host, port: server.port })
   phase = 'ready'
+  control.join()
 
   const running = server
   followed.onEdit((edited) => {
@@ -141,7 +166,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       return
     }
     try {
-      const next = { ...compile(edited.config), generation: snapshots.current.generation + 1 }
+      const { edition, generation, controls } = snapshots.current
+      const next = { ...compile(edited.config), edition: edition + 1, generation, controls }
       upstreams.apply(next)
       running.applyLimits(next.limits)
       snapshots.current = next
@@ -157,6 +183,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     port: running.port,
     adminPort: admin.port,
     reopenLogs: telemetry.reopen,
+    killHere: control.killHere,
     crashed: (error) => {
       events.bug({ where: 'process', error })
       telemetry.flushSync()
@@ -187,49 +214,39 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   async function release(): Promise<void> {
     followed.close()
     await admin?.close()
-    await flags.stop()
+    await controlPlane.stop()
     upstreams.close()
     await telemetry.close()
   }
 }
 
-/** unleash-client's own defaults. */
-const UNLEASH_REFRESH_MS = 15_000
-const UNLEASH_TIMEOUT_MS = 10_000
-
-export function createFlags(
-  options: Pick<Options, 'unleash' | 'flags' | 'stateDir'>,
-  events: Events,
-  clock: Clock,
-): Flags {
-  const { unleash } = options
-  return unleash === undefined
-    ? fileFlags({ file: options.flags, events, watch: watchFile, clock })
-    : unleashFlags({
-        ...unleash,
-        instanceId: `${hostname()}-${process.pid}`,
-        refreshMs: UNLEASH_REFRESH_MS,
-        timeoutMs: UNLEASH_TIMEOUT_MS,
-        stateDir: options.stateDir,
-        events,
-        clock,
-      })
-}
-
 function announce(events: Events, file: string, snapshot: Snapshot): void {
-  const { generation, contexts, routes } = snapshot
-  events.configApplied({ file, generation, contexts: contexts.size, routes: routes.length })
+  const { edition, contexts, routes } = snapshot
+  events.configApplied({ file, edition, contexts: contexts.size, routes: routes.length })
 }
 
-function readings(upstreams: Upstreams, flags: Flags, server: ProxyServer | undefined) {
+function readings(upstreams: Upstreams, { flags, store }: ControlPlane, server: ProxyServer | undefined) {
   const addresses = upstreams.readings()
-  const { ageMs } = flags.status()
+  const { ageMs, isRefused } = flags.status()
   return {
     requestsInFlight: server?.inFlight() ?? 0,
     flagAgeSeconds: ageMs === undefined ? undefined : ageMs / 1000,
+    isTokenRefused: isRefused,
+    storeCutOffSeconds: store.status().cutOffMs / 1000,
     connections: addresses,
     addresses,
   }
+}
+
+function adminAuth(options: Options, { now }: Clock, events: Events): AdminAuth {
+  const { stateDir, adminToken: token, adminJwt: jwt } = options
+  return { stateDir, token, jwt, findKey: createKeySets({ now, events }).find }
+}
+
+/** Whoever listens everywhere is reached by name. */
+function addressOf(host: string, port: number): string {
+  const reached = host === '0.0.0.0' || host === '::' ? hostname() : host
+  return `http://${reached.includes(':') ? `[${reached}]` : reached}:${port}`
 }
 
 /** A restart must know the cookies of before; where the folder cannot be written they last as long as the process. */

@@ -1,11 +1,13 @@
 // What a user's routes.config.ts imports.
 export {
+  type AuthConfig,
   type ContextConfig,
   type DrainConfig,
   defineRoutes,
   type EjectionConfig,
   type HealthConfig,
   type IdentityConfig,
+  type JwtConfig,
   type LimitsConfig,
   type MatchingConfig,
   type RetriesConfig,
@@ -16,4 +18,5 @@ export {
   type UpstreamConfig,
   type UserIdentityConfig,
 } from './config/define-routes.ts'
+export type { Algorithm } from './model/auth.ts'
 export type { Middleware } from './model/route.ts'

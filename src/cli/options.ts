@@ -10,6 +10,9 @@ type Name = keyof typeof OPTIONS
 /** The names of options that have a flag on the command line. */
 export const FLAGGED = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) !== undefined)
 
+/** Those that are in the environment only. */
+export const UNFLAGGED = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) === undefined)
+
 /** `parseArgs` configuration for some of the options. */
 export function argumentsFor(names: readonly Name[]): ParseArgsOptionsConfig {
   return Object.fromEntries(names.map((name) => [flagOf(name)?.slice(2) ?? name, { type: 'string' as const }]))
@@ -34,11 +37,15 @@ export function readOptions(values: Readonly<Record<string, unknown>>): Options 
 
 /** The manual's lines for some of the options. */
 export function describe(names: readonly Name[]): string {
-  return names
-    .map((name) => {
-      const { flag, variable, value, meaning, fallback }: OptionFacts = OPTIONS[name]
+  return describeOptions(names.map((name) => OPTIONS[name]))
+}
+
+export function describeOptions(options: readonly OptionFacts[]): string {
+  return options
+    .map(({ flag, variable, value, meaning, fallback }) => {
       const default_ = fallback === undefined ? '' : ` (default ${fallback})`
-      return `  ${(flag === undefined ? '' : `${flag} ${value}`).padEnd(24)}${meaning}${default_}\n${' '.repeat(26)}${variable}`
+      if (flag === undefined) return `  ${variable}\n${' '.repeat(26)}${meaning}${default_}`
+      return `  ${`${flag} ${value}`.padEnd(24)}${meaning}${default_}\n${' '.repeat(26)}${variable}`
     })
     .join('\n')
 }

@@ -1,9 +1,10 @@
 // `strangler check`: says whether a config can be used, and everything that is wrong with it.
 import { loadConfig } from '../../config/load.ts'
 import { format } from '../../config/mistake.ts'
-import type { Command } from '../main.ts'
+import type { Command } from '../command.ts'
 import { argumentsFor, describe, readOptions } from '../options.ts'
 import { parse } from '../parse.ts'
+import { count } from '../print.ts'
 
 export const check: Command = {
   summary: 'checks a config and lists every mistake in it',
@@ -35,8 +36,4 @@ Exits 0 if the config can be used, 1 if it cannot.
     }
     return loaded.ok ? 0 : 1
   },
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
 }

@@ -1,11 +1,21 @@
-// `strangler explain`: why a request would go where it goes, from the config and the flags as they are now.
+// `strangler explain`: why a request would go where it goes, as a running gateway says, or the config and the flags.
+import { type Explained, explained, PATHS } from '../../admin/contract.ts'
 import { format } from '../../config/mistake.ts'
-import { type Explained, explainRequest } from '../../explain.ts'
-import { ConfigError } from '../../gateway.ts'
-import type { Command } from '../main.ts'
+import type { OPTIONS } from '../../config/options.ts'
+import { ASKING, ASKING_HELP, type AskingValues, printAnswer } from '../asking.ts'
+import { createClient } from '../client.ts'
+import type { Command } from '../command.ts'
+import { EXIT } from '../exit-codes.ts'
+import { explainedLines } from '../explained-lines.ts'
 import { argumentsFor, describe, readOptions } from '../options.ts'
 import { parse } from '../parse.ts'
+import { withQuery } from '../paths.ts'
+import { Trouble } from '../trouble.ts'
 import { UsageError } from '../usage-error.ts'
+import { whomToAsk } from '../whom-to-ask.ts'
+
+/** Options of a gateway that is not running. */
+const OFFLINE = ['config', 'flags', 'stateDir'] as const satisfies readonly (keyof typeof OPTIONS)[]
 
 export const explain: Command = {
   summary: 'shows why a request goes to the side it goes to',
@@ -15,28 +25,35 @@ Usage: strangler explain METHOD TARGET [options]
 
   strangler explain GET /api/orders/42 --user 7
 
-  --user ID               asked by this user (the identity header of the config)
+  --user ID               asked by this user (the identity header of the config, or a verified token's sub)
   --session ID            asked with this session (the session cookie of the config)
   --anonymous ID          asked with this anonymous id
   --ip ADDRESS            asked from this client address (default 127.0.0.1)
   --host HOST             asked of this host (default localhost)
-  --json                  the trace as JSON
-${describe(['config', 'flags'])}
 
-The flags are read from the flags file, or from Unleash where UNLEASH_URL is set. Exits 0, or 1 if the
-request would be refused or the config cannot be used.
+A running gateway is asked if one is named, or if one on this machine answers: it knows its pins and
+its health. Otherwise, and with any of these, the config and the flags are read here:
+  --offline               no gateway is asked
+${describe(['config', 'flags'])}
+The last line says which it was; with --json, standard error does if it was chosen for you.
+
+${ASKING_HELP}
+
+Read here, the flags are those of the flags file, or of Unleash where UNLEASH_URL is set. Exits 0, or 1
+if the request would be refused or the config cannot be used; 2 and 5 as for every command.
 `,
   run: async (args) => {
     const { values, positionals } = parse(
       args,
       {
-        ...argumentsFor(['config', 'flags', 'stateDir']),
+        ...ASKING,
+        ...argumentsFor(OFFLINE),
+        offline: { type: 'boolean' },
         user: { type: 'string' },
         session: { type: 'string' },
         anonymous: { type: 'string' },
         ip: { type: 'string' },
         host: { type: 'string' },
-        json: { type: 'boolean' },
       },
       2,
     )
@@ -44,66 +61,95 @@ request would be refused or the config cannot be used.
     if (method === undefined || target === undefined) {
       throw new UsageError('say which request: strangler explain GET /api/orders/42 --user 7')
     }
-    const { host = 'localhost', ip = '127.0.0.1', user, session, anonymous, json, ...shared } = values
-    try {
-      const explained = await explainRequest(readOptions(shared), {
-        method: method.toUpperCase(),
-        target,
-        host: host.toLowerCase(),
-        address: ip,
-        user,
-        session,
-        anonymous,
-      })
-      process.stdout.write(json ? `${JSON.stringify(explained, undefined, 2)}\n` : print(explained))
-      return explained.kind === 'refused' ? 1 : 0
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error
-      process.stderr.write(`strangler explain: ${error.message}\n${format(error.mistakes)}\n`)
-      return 1
+    const { host = 'localhost', ip = '127.0.0.1', user, session, anonymous } = values
+    const asked = {
+      method: method.toUpperCase(),
+      target,
+      host: host.toLowerCase(),
+      address: ip,
+      user,
+      session,
+      anonymous,
     }
+    const found = await explainBy(asked, values as ExplainValues)
+    return found === undefined ? EXIT.failed : tell(found, values)
   },
 }
 
-function print(explained: Explained): string {
-  const { request } = explained
-  const rows: [string, string][] = []
-  if (explained.kind === 'refused') {
-    rows.push(['refused', `${explained.status} ${explained.failure}: ${explained.detail}`])
-  } else {
-    const { path, route, context, identity, flag, side, reason, because, url, fallback } = explained
-    rows.push(['path', path])
-    rows.push(['route', context === undefined ? 'none: what no context owns is the monolith’s' : route])
-    if (context !== undefined) rows.push(['context', `${context.name} (${context.owner})`])
-    rows.push([
-      'identity',
-      identity.kind === 'none'
-        ? 'none'
-        : `${identity.kind} ${identity.key}${identity.isNew ? ' (made for this request)' : ''}`,
-    ])
-    if (explained.identityTrouble !== undefined) rows.push(['', explained.identityTrouble])
-    if (explained.flagTrouble !== undefined) rows.push(['flags', explained.flagTrouble])
-    if (flag !== undefined) rows.push(['flag', `${flag.flag}: ${flag.answer}`], ...strategies(flag))
-    rows.push(['side', `${side} → ${url}`])
-    rows.push(['reason', `${reason}: ${because}`])
-    rows.push(['fallback', fallback ? 'legacy answers if the service cannot and no write can be doubled' : 'none'])
-  }
-  return `${request}\n${rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`).join('\n')}\n`
+type ExplainValues = AskingValues & { readonly offline?: boolean } & Readonly<Record<string, unknown>>
+
+type Asked = {
+  readonly method: string
+  readonly target: string
+  readonly host: string
+  readonly address: string
+  readonly user: string | undefined
+  readonly session: string | undefined
+  readonly anonymous: string | undefined
 }
 
-function strategies(flag: NonNullable<Extract<Explained, { kind: 'decided' }>['flag']>): [string, string][] {
-  if (!flag.known) return [['', 'the flag is not known']]
-  if (!flag.enabled) return [['', 'the flag is switched off for everybody']]
-  return flag.strategies.map(({ name, allows, constraints, segments, rollout }) => {
-    const limits = constraints + segments > 0 ? `, ${constraints} constraints, ${segments} segments` : ''
-    if (rollout === undefined) return ['', `${name}${limits}: ${allows ? 'on' : 'off'}`]
-    const { percent, stickiness, groupId, value, bucket } = rollout
-    const place =
-      bucket === undefined
-        ? value === undefined
-          ? 'no value to hash'
-          : `value ${value}`
-        : `bucket ${bucket} of 100 (murmur3 of "${groupId}:${value}")`
-    return ['', `${name} ${percent} %, stickiness ${stickiness}, ${place}${limits}: ${allows ? 'on' : 'off'}`]
-  })
+type Found = {
+  readonly explained: Explained
+  /** As it was answered: what `--json` shows. */
+  readonly said: unknown
+  readonly from: string
+  /** It was chosen for the person, who may have meant the other. */
+  readonly isChosen: boolean
+}
+
+function tell({ explained, said, from, isChosen }: Found, values: AskingValues): number {
+  if (values.json === true && isChosen) process.stderr.write(`strangler explain: from ${from}\n`)
+  printAnswer(values, said, () => explainedLines(explained, from))
+  return explained.kind === 'refused' ? EXIT.failed : EXIT.done
+}
+
+/** Undefined where the config cannot be used, which is said. */
+async function explainBy(asked: Asked, values: ExplainValues): Promise<Found | undefined> {
+  if (isOffline(values)) return readHere(asked, values, HERE, false)
+  const whom = whomToAsk(values)
+  if (whom.isNamed) return askGateway(asked, createClient(whom), false)
+  // Without its token no gateway that runs here would answer.
+  if (whom.token === undefined) return readHere(asked, values, HERE, false)
+  try {
+    return await askGateway(asked, createClient(whom, { readTimeoutMs: QUICK_MS }), true)
+  } catch (error) {
+    if (!(error instanceof Trouble)) throw error
+    return readHere(asked, values, `${HERE} (${error.message})`, true)
+  }
+}
+
+const QUICK_MS = 2_000
+const HERE = 'the config and the flags here; pins and health are a running gateway’s'
+
+function isOffline(values: ExplainValues): boolean {
+  const here = ['offline', 'config', 'flags'].find((name) => values[name] !== undefined)
+  const there = ['url', 'profile', 'token'].find((name) => values[name] !== undefined)
+  if (here !== undefined && there !== undefined) throw new UsageError(`--${here} and --${there} exclude each other`)
+  return here !== undefined
+}
+
+async function askGateway(asked: Asked, client: ReturnType<typeof createClient>, isChosen: boolean): Promise<Found> {
+  const { body, said } = await client.get(withQuery(PATHS.explain, asked), explained)
+  return { explained: body, said, from: `the gateway at ${client.whom.url}`, isChosen }
+}
+
+/** A gateway that serves nobody is loaded for it: only where it is needed. */
+async function readHere(
+  asked: Asked,
+  values: ExplainValues,
+  from: string,
+  isChosen: boolean,
+): Promise<Found | undefined> {
+  const [{ explainRequest }, { ConfigError }] = await Promise.all([
+    import('../../explain.ts'),
+    import('../../config/config-error.ts'),
+  ])
+  try {
+    const explained = await explainRequest(readOptions(values), asked)
+    return { explained, said: explained, from, isChosen }
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(`strangler explain: ${error.message}\n${format(error.mistakes)}\n`)
+    return undefined
+  }
 }

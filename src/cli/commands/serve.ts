@@ -1,9 +1,10 @@
 // `strangler serve`: runs a gateway until it is told to stop.
+import { ConfigError } from '../../config/config-error.ts'
 import { format } from '../../config/mistake.ts'
 import type { Options } from '../../config/options.ts'
-import { ConfigError, type Gateway, startGateway } from '../../gateway.ts'
-import type { Command } from '../main.ts'
-import { argumentsFor, describe, FLAGGED, readOptions } from '../options.ts'
+import { type Gateway, startGateway } from '../../gateway.ts'
+import type { Command } from '../command.ts'
+import { argumentsFor, describe, FLAGGED, readOptions, UNFLAGGED } from '../options.ts'
 import { parse } from '../parse.ts'
 
 export const serve: Command = {
@@ -15,14 +16,15 @@ Usage: strangler serve [options]
 ${describe(FLAGGED)}
 
 In the environment only:
-${describe(['cookieSecret', 'unleashUrl', 'unleashToken', 'unleashAppName', 'noColor'])}
+${describe(UNFLAGGED)}
 
 The config and the flags are watched: a good edit is applied at once to new requests, a bad one is
 reported and the last good one stays.
 
 Signals: SIGTERM drains (/readyz fails, then the listener closes, then what is in flight finishes) and
 exits 0; SIGINT does so without waiting for a load balancer; a second one of either exits at once;
-SIGHUP opens the access log anew, after it was rotated.
+SIGHUP opens the access log anew, after it was rotated; SIGUSR2 sends everything to legacy on this
+gateway alone, as a file named "kill" in its state folder does, until that file is removed.
 `,
   run: async (args) => {
     const { values } = parse(args, argumentsFor(FLAGGED), 0)
@@ -38,6 +40,9 @@ SIGHUP opens the access log anew, after it was rotated.
   },
 }
 
+/** All has been said and written by then: this is for the pipes to empty. */
+const LAST_WORDS_MS = 250
+
 /** Resolves to the exit code once the gateway has stopped. */
 function stopped(gateway: Gateway): Promise<number> {
   return new Promise((resolve) => {
@@ -45,11 +50,16 @@ function stopped(gateway: Gateway): Promise<number> {
     const stop = (signal: NodeJS.Signals) => {
       if (isStopping) process.exit(1)
       isStopping = true
-      void gateway.stop(signal).then(() => resolve(0))
+      void gateway.stop(signal).then(() => {
+        resolve(0)
+        // What others still wait for, such as a poll of an Unleash that hangs, and its retries, holds nobody up.
+        setTimeout(() => process.exit(0), LAST_WORDS_MS).unref()
+      })
     }
     process.on('SIGTERM', stop)
     process.on('SIGINT', stop)
     process.on('SIGHUP', () => gateway.reopenLogs())
+    process.on('SIGUSR2', () => gateway.killHere())
     // Nothing is known of a state that no one foresaw: say so, and let whoever started us start us anew.
     process.on('uncaughtException', (error) => {
       gateway.crashed(error)

@@ -1,0 +1,26 @@
+// A change, from what was written to what became of it: said to the gateway, and told to a person.
+import { done } from '../admin/contract.ts'
+import { type ChangingValues, clientFor, printAnswer, readGeneration, readReason } from './asking.ts'
+import type { Change } from './client.ts'
+import { tellDone } from './done-sentence.ts'
+import { EXIT } from './exit-codes.ts'
+import { withQuery } from './paths.ts'
+
+export type Wish = Pick<Change, 'method' | 'path'> & {
+  /** Beside the reason. */
+  readonly body?: Readonly<Record<string, unknown>>
+}
+
+/** @returns the exit code: done where every gateway has applied it */
+export async function carryOut(wish: Wish, values: ChangingValues): Promise<number> {
+  const change = { ...said(wish, readReason(values)), ifGeneration: readGeneration(values) }
+  const answer = await clientFor(values).change(change, done)
+  printAnswer(values, answer.said, (on) => tellDone(answer.body, Date.now(), on))
+  return answer.body.converged ? EXIT.done : EXIT.notConverged
+}
+
+/** A body has no meaning with DELETE: the reason is in the query there. */
+function said({ method, path, body = {} }: Wish, reason: string | null): Omit<Change, 'ifGeneration'> {
+  if (method === 'DELETE') return { method, path: withQuery(path, { reason }), body: undefined }
+  return { method, path, body: reason === null ? body : { ...body, reason } }
+}

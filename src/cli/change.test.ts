@@ -1,0 +1,182 @@
+// The verbs that change something: what they ask, what they say when it has happened, and when it has not.
+import { describe, expect, it } from 'vitest'
+import { doneWith, startApi, strangler } from './admin-api.test-kit.ts'
+
+const LAGGARDS = {
+  converged: false,
+  convergence: {
+    applied: 5,
+    of: 6,
+    ms: 5012,
+    laggards: [{ id: 'gw-3', address: 'http://10.0.0.9:8081', why: 'silent for 12 s' }],
+    inFlight: 0,
+  },
+}
+
+describe('a change', () => {
+  it('answers when it has happened on every gateway, in one line', async () => {
+    const api = await startApi(doneWith({}))
+    const { code, stdout, stderr } = await strangler(['flip', 'catalog', '25', '--reason', 'week two'], { api })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toBe('catalog: 10 % → 25 %, applied on 6 of 6 gateways in 84 ms\n')
+    expect(api.asked).toHaveLength(1)
+    expect(api.asked[0]).toMatchObject({
+      method: 'PUT',
+      path: '/contexts/catalog/flag',
+      body: { percentage: 25, reason: 'week two' },
+    })
+    expect(api.asked[0]?.headers).toMatchObject({ authorization: 'Bearer secret-token' })
+    expect(api.asked[0]?.headers['if-match']).toBeUndefined()
+  })
+
+  it('names the gateways that lag, and exits 3', async () => {
+    const api = await startApi(doneWith(LAGGARDS))
+    const { code, stdout } = await strangler(['flip', 'catalog', '25'], { api })
+    expect(code).toBe(3)
+    expect(stdout).toContain('catalog: 10 % → 25 %, applied on 5 of 6 gateways only, after 5 s; not yet on:\n')
+    expect(stdout).toContain('\n  gw-3 at http://10.0.0.9:8081: silent for 12 s\n')
+  })
+
+  it('prints the API’s own answer with --json, and exits the same', async () => {
+    const said = { ...doneWith(LAGGARDS).json, ofALaterVersion: { kept: true } }
+    const api = await startApi({ json: said })
+    const { code, stdout } = await strangler(['flip', 'catalog', '25', '--json'], { api })
+    expect(code).toBe(3)
+    expect(JSON.parse(stdout)).toEqual(said)
+  })
+
+  it('says what else a person should know', async () => {
+    const convergence = { applied: 1, of: 1, ms: 3, laggards: [], inFlight: 2 }
+    const api = await startApi(doneWith({ note: 'it is pinned to legacy by ada', convergence }))
+    const { stdout } = await strangler(['flip', 'catalog', '25'], { api })
+    expect(stdout).toContain('2 requests begun before are still answered by the old side')
+    expect(stdout).toContain('note: it is pinned to legacy by ada')
+  })
+
+  it('never lets data drive the terminal', async () => {
+    const note = 'red \u001b[31m, back\u202ewards, new\nline, c1 \u009b31m'
+    const api = await startApi(doneWith({ context: 'cat\u001b]0;x\u0007', note }))
+    for (const args of [[], ['--json']]) {
+      const { stdout } = await strangler(['flip', 'catalog', '25', ...args], { api })
+      expect(stdout.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+      expect(stdout).toContain('\\u001b[31m')
+    }
+  })
+
+  it('may be conditional on what was seen', async () => {
+    const api = await startApi(doneWith({}))
+    await strangler(['flip', 'catalog', '25', '--if-generation', '7'], { api })
+    expect(api.asked[0]?.headers['if-match']).toBe('"7"')
+  })
+})
+
+describe('the verbs', () => {
+  const NOW = Date.now()
+  const cases: [string[], { method: string; path: string; body?: unknown }, Parameters<typeof doneWith>[0], RegExp][] =
+    [
+      [
+        ['flip', 'catalog', '25%'],
+        { method: 'PUT', path: '/contexts/catalog/flag', body: { percentage: 25 } },
+        { before: null },
+        /^catalog: at 25 %, applied/,
+      ],
+      [
+        ['pin', 'catalog', 'legacy', '--for', '30m'],
+        { method: 'PUT', path: '/contexts/catalog/pin', body: { side: 'legacy', for: '30m' } },
+        { verb: 'pin', before: null, after: { side: 'legacy', until: NOW }, until: NOW + 30 * 60_000 },
+        /^catalog: pinned to legacy until (\d{4}-\d\d-\d\d )?\d\d:\d\d \(in (30|29) min\), applied/,
+      ],
+      [
+        ['pin', 'catalog', 'service', '--no-end'],
+        { method: 'PUT', path: '/contexts/catalog/pin', body: { side: 'service', noEnd: true } },
+        { verb: 'pin', before: null, after: { side: 'service', until: null } },
+        /^catalog: pinned to service without end, applied/,
+      ],
+      [
+        ['unpin', 'catalog', '--reason', 'a & b'],
+        { method: 'DELETE', path: '/contexts/catalog/pin?reason=a+%26+b', body: undefined },
+        { verb: 'unpin', before: { side: 'legacy', until: null }, after: null },
+        /^catalog: no longer pinned to legacy, applied/,
+      ],
+      [
+        ['rollback', 'catalog'],
+        { method: 'POST', path: '/contexts/catalog/rollback', body: {} },
+        { verb: 'rollback', before: { pin: null, percentage: 25 }, after: { pin: 'legacy', percentage: 0 } },
+        /^catalog: rolled back, everything to legacy, applied on 6 of 6 .*\n(.*\n)*.*strangler unpin catalog when it is mended/,
+      ],
+      [
+        ['rollback', 'catalog', '--force', '--reason', 'fire'],
+        { method: 'POST', path: '/contexts/catalog/rollback', body: { force: true, reason: 'fire' } },
+        { verb: 'rollback' },
+        /^catalog: rolled back/,
+      ],
+      [
+        ['freeze', 'black/friday'],
+        { method: 'PUT', path: '/contexts/black%2Ffriday/freeze', body: {} },
+        { context: 'black/friday', verb: 'freeze', before: 'thawed', after: 'frozen' },
+        /^black\/friday: frozen: only rollback and kill may change it, applied/,
+      ],
+      [
+        ['thaw', 'catalog'],
+        { method: 'DELETE', path: '/contexts/catalog/freeze', body: undefined },
+        { verb: 'thaw', before: 'frozen', after: 'thawed' },
+        /^catalog: thawed, applied/,
+      ],
+      [
+        ['kill', '--reason', 'fire'],
+        { method: 'PUT', path: '/kill-switch', body: { reason: 'fire' } },
+        { verb: 'kill', context: null, before: false, after: true },
+        /^everything goes to legacy, applied on 6 of 6 .*\n.*strangler revive/,
+      ],
+      [
+        ['revive'],
+        { method: 'DELETE', path: '/kill-switch', body: undefined },
+        { verb: 'revive', context: null, before: true, after: false },
+        /^traffic flows as decided, applied/,
+      ],
+    ]
+
+  it.each(cases)('%j is asked and told in its own words', async (args, question, answer, told) => {
+    const api = await startApi(doneWith(answer))
+    const { code, stdout, stderr } = await strangler(args, { api })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(api.asked[0]).toMatchObject(question)
+    expect(stdout).toMatch(told)
+  })
+})
+
+describe('a mistake in the arguments', () => {
+  it.each([
+    [['flip'], /say what to move/],
+    [['flip', 'catalog'], /say how far/],
+    [['flip', 'catalog', '101'], /whole, from 0 to 100 \(found "101"\)/],
+    [['flip', 'catalog', '2.5'], /whole, from 0 to 100/],
+    [['flip', 'catalog', '25', '30'], /"30" is one word too many/],
+    [['flip', '..', '25'], /there is no context "\.\."/],
+    [['flip', 'catalog', '25', '--if-generation', 'x'], /--if-generation: must be a whole number/],
+    [['flip', 'catalog', '25', '--reason', ' '], /--reason: must not be empty/],
+    [['pin', 'catalog', 'legacy'], /--for 30m, or --no-end/],
+    [['pin', 'catalog', 'legacy', '--for', '30m', '--no-end'], /--for and --no-end exclude each other/],
+    [['pin', 'catalog', 'old', '--for', '30m'], /legacy or service \(found "old"\)/],
+    [['pin', 'catalog', 'legacy', '--for', '30'], /--for: must be a duration such as 90s/],
+    [['history', '--limit', '0'], /--limit: must be a whole number from 1 to 200/],
+    [['history', '--all'], /say --json as well/],
+    [['status', '--url', 'localhost:8081'], /--url: must be the address of an admin port/],
+    [['status', '--url', 'http://a:b@c'], /--url: must have no password/],
+  ])('%j asks nobody and exits 2', async (args, sentence) => {
+    const { code, stdout, stderr } = await strangler(args, { env: { STRANGLER_URL: 'http://127.0.0.1:1' } })
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+    expect(stderr).toMatch(sentence)
+    expect(stderr.trim().split('\n')).toHaveLength(1)
+  })
+
+  it('is a missing reason where CI is set, and nothing is asked', async () => {
+    const api = await startApi(doneWith({}))
+    const { code, stderr } = await strangler(['flip', 'catalog', '25'], { api, env: { CI: 'true' } })
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/say why with --reason TEXT: the variable CI is set/)
+    expect(api.asked).toHaveLength(0)
+    expect((await strangler(['flip', 'catalog', '25'], { api, env: { CI: 'false' } })).code).toBe(0)
+    expect((await strangler(['flip', 'catalog', '25', '--reason', 'x'], { api, env: { CI: '1' } })).code).toBe(0)
+  })
+})

@@ -1,0 +1,57 @@
+// `strangler fleet`: the gateways, and who has applied what.
+import { type FleetView, fleetView, type Member, PATHS } from '../../admin/contract.ts'
+import { ASKING, clientFor, printAnswer } from '../asking.ts'
+import type { Command } from '../command.ts'
+import { showDuration, showTime } from '../durations.ts'
+import { EXIT } from '../exit-codes.ts'
+import { asking } from '../manual.ts'
+import { parse } from '../parse.ts'
+import { type Cell, type Screen, table } from '../print.ts'
+import { lagOf } from '../status-lines.ts'
+
+const summary = 'lists the gateways, and which have applied the last change'
+
+export const fleet: Command = {
+  summary,
+  help: asking({
+    summary,
+    usage: 'strangler fleet [options]',
+    examples: ['strangler fleet'],
+    about: `
+A gateway that was heard of and fell silent is listed for a quarter of an hour. Exits 3 while not all
+have applied the last change, so that a script can wait for them.`,
+  }),
+  run: async (args) => {
+    const { values } = parse(args, ASKING, 0)
+    const { body, said } = await clientFor(values).get(PATHS.fleet, fleetView)
+    printAnswer(values, said, (on) => fleetTable(body, Date.now(), on))
+    return body.members.every(({ isConverged }) => isConverged) ? EXIT.done : EXIT.notConverged
+  },
+}
+
+const HEADS = ['gateway', 'address', 'version', 'started', 'applied', 'flags', 'state']
+
+function fleetTable(view: FleetView, now: number, on: Screen): string {
+  const rows = view.members.map((member): Cell[] => [
+    { text: member.id, tone: 'strong' },
+    member.address,
+    member.version,
+    showTime(member.startedAt, now),
+    `${member.applied} of ${view.generation}`,
+    flagsCell(member),
+    stateCell(member, view),
+  ])
+  return table(HEADS, rows, on, ['address', 'state'])
+}
+
+function stateCell(member: Member, view: FleetView): Cell {
+  const state = member.isConverged ? 'converged' : lagOf(member, view)
+  if (member.localKill.length === 0) return { text: state, tone: member.isConverged ? 'good' : 'bad' }
+  const what = member.localKill.includes('*') ? 'everything' : member.localKill.join(', ')
+  return { text: `${state}, KILLED by its own file: ${what}`, tone: 'bad' }
+}
+
+function flagsCell({ flags: { source, stale, ageMs } }: Member): Cell {
+  if (stale) return { text: `${source}, STALE`, tone: 'bad' }
+  return ageMs === null ? source : `${source}, ${showDuration(ageMs)} old`
+}

@@ -1,0 +1,25 @@
+// `strangler freeze`: nobody changes a context by mistake.
+import { PATHS } from '../../admin/contract.ts'
+import { CHANGING, wordAt } from '../asking.ts'
+import { carryOut } from '../carry-out.ts'
+import type { Command } from '../command.ts'
+import { changing } from '../manual.ts'
+import { parse } from '../parse.ts'
+import { pathOf } from '../paths.ts'
+
+const summary = 'refuses every change of a context until thaw'
+
+export const freeze: Command = {
+  summary,
+  help: changing({
+    summary,
+    usage: 'strangler freeze CONTEXT [options]',
+    examples: ['strangler freeze catalog --reason "Black Friday"'],
+    about: 'flip, pin and unpin are refused then, for everybody. rollback and kill still work.',
+  }),
+  run: async (args) => {
+    const { values, positionals } = parse(args, CHANGING, 1)
+    const context = wordAt(positionals, 0, 'what to freeze: strangler freeze catalog')
+    return carryOut({ method: 'PUT', path: pathOf(PATHS.freeze, context) }, values)
+  },
+}

@@ -1,0 +1,132 @@
+// `strangler history`: what was done, by whom and why.
+import { type AuditPage, type AuditRecord, auditPage, contextView, PATHS } from '../../admin/contract.ts'
+import { show } from '../../config/mistake.ts'
+import { ASKING, clientFor, printAnswer } from '../asking.ts'
+import type { Client } from '../client.ts'
+import type { Command } from '../command.ts'
+import { showEnd, showMoment } from '../durations.ts'
+import { EXIT } from '../exit-codes.ts'
+import { asking } from '../manual.ts'
+import { parse } from '../parse.ts'
+import { pathOf, withQuery } from '../paths.ts'
+import { type Cell, count, json, paint, type Screen, table } from '../print.ts'
+import { UsageError } from '../usage-error.ts'
+
+const summary = 'shows what was done, by whom and why'
+const MOST = 200
+
+export const history: Command = {
+  summary,
+  help: asking({
+    summary,
+    usage: 'strangler history [CONTEXT] [--limit N] [options]',
+    examples: [
+      'strangler history',
+      'strangler history catalog --limit 5',
+      'strangler history --all --json > audit.jsonl',
+    ],
+    about: `
+The audit log, what came last first: every change, every refusal, and what was changed outside, in flags.json
+or in Unleash. It cannot be edited. What its limit took away is counted and said.`,
+    options: `  --limit N               how many, 1 to ${MOST} (default 20)
+  --all                   with --json: all there is, one record a line`,
+  }),
+  run: async (args) => {
+    const options = { ...ASKING, limit: { type: 'string' }, all: { type: 'boolean' } } as const
+    const { values, positionals } = parse(args, options, 1)
+    const [context] = positionals
+    const limit = readLimit(values.limit, values.all === true)
+    if (values.all === true && values.json !== true) throw new UsageError('--all is an export: say --json as well')
+    const client = clientFor(values)
+    if (values.all === true) return exportAll(client, context)
+    const { body, said } = await client.get(withQuery(PATHS.audit, { context, limit }), auditPage)
+    await mustBeKnown(client, context, body)
+    printAnswer(values, said, (on) => pageLines(body, Date.now(), on))
+    return EXIT.done
+  },
+}
+
+function readLimit(text: string | undefined, isAll: boolean): number {
+  if (text === undefined) return isAll ? MOST : 20
+  if (isAll) throw new UsageError('--limit and --all exclude each other')
+  const limit = /^\d{1,3}$/.test(text) ? Number(text) : 0
+  if (limit >= 1 && limit <= MOST) return limit
+  throw new UsageError(`--limit: must be a whole number from 1 to ${MOST} (found ${show(text)}); --all --json is all`)
+}
+
+/** An empty log may be a typing mistake; a context that the config no longer has may still have its past. */
+async function mustBeKnown(client: Client, context: string | undefined, { records }: AuditPage): Promise<void> {
+  if (context !== undefined && records.length === 0) await client.get(pathOf(PATHS.context, context), contextView)
+}
+
+/** Page by page, so that a log of any length can be written out. */
+async function exportAll(client: Client, context: string | undefined): Promise<number> {
+  let cursor: string | null = null
+  let dropped = 0
+  do {
+    const page: AuditPage = await nextPage(client, context, cursor)
+    if (cursor === null) await mustBeKnown(client, context, page)
+    for (const record of page.records) process.stdout.write(`${json(record)}\n`)
+    cursor = page.next
+    dropped = page.dropped
+  } while (cursor !== null)
+  if (dropped > 0) process.stderr.write(`strangler history: ${gone(dropped)}\n`)
+  return EXIT.done
+}
+
+async function nextPage(client: Client, context: string | undefined, cursor: string | null): Promise<AuditPage> {
+  return (await client.get(withQuery(PATHS.audit, { context, limit: MOST, cursor }), auditPage)).body
+}
+
+const HEADS = ['when', 'what', 'context', 'change', 'by', 'result', 'why']
+
+function pageLines({ records, next, dropped }: AuditPage, now: number, on: Screen): string {
+  if (records.length === 0) return 'nothing is on record'
+  return [
+    table(
+      HEADS,
+      records.map((record) => rowOf(record, now)),
+      on,
+      ['when', 'what'],
+    ),
+    ...(next === null ? [] : [paint({ text: 'older ones: --limit, or --all --json', tone: 'faint' }, on)]),
+    ...(next === null && dropped > 0 ? [paint({ text: gone(dropped), tone: 'warning' }, on)] : []),
+  ].join('\n')
+}
+
+function gone(dropped: number): string {
+  return `${count(dropped, 'older record')} ${dropped === 1 ? 'is' : 'are'} gone: the log has a limit`
+}
+
+function rowOf(record: AuditRecord, now: number): Cell[] {
+  const { at, verb, context, actor, address, result, detail, reason } = record
+  return [
+    showMoment(at),
+    verb,
+    context ?? '-',
+    changeOf(record, now),
+    address === null ? actor : `${actor} (${address})`,
+    result === 'done' ? result : { text: result, tone: 'warning' },
+    [reason, detail].filter((text) => text !== null).join('; '),
+  ]
+}
+
+function changeOf({ verb, before, after, until, result }: AuditRecord, now: number): string {
+  if (result !== 'done') return ''
+  if (verb === 'pin') return `${shown(after)} ${showEnd(until, now)}`
+  if (verb === 'kill' || verb === 'revive') return ''
+  const unit = verb === 'flip' || verb === 'outside' ? ' %' : ''
+  const [was, is] = [before, after].map((value) => (typeof value === 'number' ? `${value}${unit}` : shown(value)))
+  return was === is ? String(is) : `${was} → ${is}`
+}
+
+/** A side, a pin, or what a rollback or a restored store puts in the place of what. */
+function shown(value: unknown): string {
+  if (value === null || value === undefined) return '-'
+  if (typeof value !== 'object') return String(value)
+  if ('side' in value) return String(value.side)
+  if ('generation' in value) return `generation ${value.generation}`
+  if (!('percentage' in value)) return JSON.stringify(value)
+  const { pin, percentage } = value as { readonly pin?: unknown; readonly percentage: unknown }
+  return pin === null || pin === undefined ? `${percentage} %` : shown(pin)
+}

@@ -1,0 +1,28 @@
+// `strangler kill`: everything to legacy.
+import { PATHS } from '../../admin/contract.ts'
+import { CHANGING } from '../asking.ts'
+import { carryOut } from '../carry-out.ts'
+import type { Command } from '../command.ts'
+import { changing } from '../manual.ts'
+import { parse } from '../parse.ts'
+
+const summary = 'sends everything to legacy, at once'
+
+export const kill: Command = {
+  summary,
+  help: changing({
+    summary,
+    usage: 'strangler kill [options]',
+    examples: ['strangler kill --reason "the new network is down"'],
+    about: `
+The kill switch stands above every pin and every flag, frozen and forward-only contexts too, and stays
+on until strangler revive. For one context alone: strangler rollback.
+
+Where this cannot be asked, as the store is gone: the kill file in the state directory of each gateway
+does the same there.`,
+  }),
+  run: async (args) => {
+    const { values } = parse(args, CHANGING, 0)
+    return carryOut({ method: 'PUT', path: PATHS.killSwitch }, values)
+  },
+}

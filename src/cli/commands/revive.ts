@@ -1,0 +1,25 @@
+// `strangler revive`: the end of kill.
+import { PATHS } from '../../admin/contract.ts'
+import { CHANGING } from '../asking.ts'
+import { carryOut } from '../carry-out.ts'
+import type { Command } from '../command.ts'
+import { changing } from '../manual.ts'
+import { parse } from '../parse.ts'
+
+const summary = 'ends kill: pins and flags decide again'
+
+export const revive: Command = {
+  summary,
+  help: changing({
+    summary,
+    usage: 'strangler revive [options]',
+    examples: ['strangler revive --reason "the network is back"'],
+    about: `
+Pins and percentages are as they were before. A kill file in the state directory of a gateway is not
+touched by it: remove it there.`,
+  }),
+  run: async (args) => {
+    const { values } = parse(args, CHANGING, 0)
+    return carryOut({ method: 'DELETE', path: PATHS.killSwitch }, values)
+  },
+}

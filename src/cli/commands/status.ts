@@ -1,0 +1,31 @@
+// `strangler status`: where everything stands.
+import { PATHS, statusView } from '../../admin/contract.ts'
+import { ASKING, clientFor, printAnswer } from '../asking.ts'
+import type { Command } from '../command.ts'
+import { EXIT } from '../exit-codes.ts'
+import { asking } from '../manual.ts'
+import { parse } from '../parse.ts'
+import { statusLines } from '../status-lines.ts'
+
+const summary = 'shows what answers each context, and what is unusual'
+
+export const status: Command = {
+  summary,
+  help: asking({
+    summary,
+    usage: 'strangler status [options]',
+    examples: ['strangler status', 'strangler status --json'],
+    about: `
+Above: the kill switch, whether the store can be reached, how old the flags are, and whether all
+gateways have applied the last change. Below, of each context: its percentage; who answers now, all
+things considered; its pin and freeze, by whom and until when; the requests of the last minute by
+side, on all gateways. It exits 0 whatever it shows: a script looks at --json.`,
+  }),
+  run: async (args) => {
+    const { values } = parse(args, ASKING, 0)
+    const client = clientFor(values)
+    const { body, said } = await client.get(PATHS.status, statusView)
+    printAnswer(values, said, (on) => statusLines(body, client.whom.url, Date.now(), on))
+    return EXIT.done
+  },
+}

@@ -1,0 +1,60 @@
+// `strangler watch`: says what changes, as it happens.
+import type { ChangeEvent } from '../../admin/contract.ts'
+import { ASKING, clientFor, screenFor } from '../asking.ts'
+import { type ChangeLine, changesBetween } from '../changes.ts'
+import type { Command } from '../command.ts'
+import { showMoment } from '../durations.ts'
+import { EXIT } from '../exit-codes.ts'
+import { follow } from '../follow.ts'
+import { asking } from '../manual.ts'
+import { parse } from '../parse.ts'
+import { json, paint, plain, type Screen } from '../print.ts'
+
+const summary = 'follows every change, whoever makes it'
+
+export const watch: Command = {
+  summary,
+  help: asking({
+    summary,
+    usage: 'strangler watch [options]',
+    examples: ['strangler watch', 'strangler watch --json'],
+    about: `
+One line for each change, from any gateway of the fleet, until Ctrl-C. A lost connection is said and
+made anew, and what changed meanwhile is told then. With --json each line is an event of the API: the
+state as it is, and first of all as it was when it began.`,
+  }),
+  run: async (args) => {
+    const { values } = parse(args, ASKING, 0)
+    const client = clientFor(values)
+    const isOver = endedByPerson()
+    const on = screenFor(values)
+    const onLost = (why: string) => void process.stderr.write(`strangler watch: ${plain(why)}; trying again\n`)
+    let before: ChangeEvent | undefined
+    for await (const { event, said } of follow(client, isOver, onLost)) {
+      const text = values.json === true ? json(said) : tell(before, event, client.whom.url, on)
+      process.stdout.write(`${text}\n`)
+      before = event
+    }
+    return EXIT.done
+  },
+}
+
+/** Ctrl-C is how it ends, and no failure. */
+function endedByPerson(): AbortSignal {
+  const ended = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => ended.abort())
+  return ended.signal
+}
+
+function tell(before: ChangeEvent | undefined, event: ChangeEvent, url: string, on: Screen): string {
+  if (before === undefined) return `following ${url} from generation ${event.generation}; Ctrl-C ends it`
+  return changesBetween(before, event)
+    .map((line) => tellOne(line, on))
+    .join('\n')
+}
+
+function tellOne({ what, became, stamp }: ChangeLine, on: Screen): string {
+  const when = paint({ text: showMoment(stamp?.at ?? Date.now()), tone: 'faint' }, on)
+  const who = stamp === undefined ? '' : `, by ${stamp.by}${stamp.reason === null ? '' : `: ${stamp.reason}`}`
+  return `${when}  ${paint({ text: what, tone: 'strong' }, on)}: ${paint(`${became}${who}`, on)}`
+}

@@ -1,0 +1,48 @@
+// docs/cli.md says what the commands' own manuals say.
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { ASKING_HELP, CHANGING_HELP } from './asking.ts'
+import type { Command } from './command.ts'
+import { EXIT_MEANINGS } from './exit-codes.ts'
+import { COMMANDS } from './main.ts'
+
+const DOCUMENT = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8')
+/** They do not ask; docs/configuration.md has them. */
+const RUN_HERE = ['serve', 'check']
+
+const asking = Object.keys(COMMANDS).filter((name) => !RUN_HERE.includes(name))
+
+test.each(asking)('docs/cli.md has the manual of %s', async (name) => {
+  const { help } = await commandOf(name)
+  const [, told] =
+    new RegExp(`^### \`strangler ${name}\`\n\n\`\`\`text\n([\\s\\S]*?)\n\`\`\`$`, 'm').exec(DOCUMENT) ?? []
+  expect(told).toBe(withoutWhatAllTake(help))
+})
+
+test.each(asking)('the manual of %s says what it takes, in lines for a terminal', async (name) => {
+  const { help, summary } = await commandOf(name)
+  expect(help).toContain(`strangler ${name}: ${summary}\n\nUsage: strangler ${name}`)
+  for (const option of ['--url', '--token', '--profile', '--json', '--no-color']) expect(help).toContain(`  ${option} `)
+  expect(help).toMatch(/--token .*"ps"/)
+  const long = help.split('\n').filter((line) => line.length > 110 && !line.startsWith('  --'))
+  expect(long).toEqual([])
+})
+
+test('docs/cli.md has what all take, every exit code, and no other command', () => {
+  expect(DOCUMENT).toContain(`\`\`\`text\n${CHANGING_HELP}\n\`\`\``)
+  const rows = [...DOCUMENT.matchAll(/^\| (\d) +\| (.*?) +\|$/gm)].map(([, code, meaning]) => [code, meaning])
+  expect(rows).toEqual(Object.entries(EXIT_MEANINGS))
+  const told = [...DOCUMENT.matchAll(/^### `strangler (\w+)`$/gm)].map(([, name]) => name)
+  expect(told.sort()).toEqual(asking.sort())
+})
+
+function withoutWhatAllTake(help: string): string {
+  const [own = ''] = help.replace(CHANGING_HELP, '').replace(ASKING_HELP, '').split('\nExit codes:')
+  return own.replaceAll(/\n{3,}/g, '\n\n').trim()
+}
+
+async function commandOf(name: string): Promise<Command> {
+  const load = COMMANDS[name]
+  if (load === undefined) throw new Error(`there is no command ${name}`)
+  return load()
+}

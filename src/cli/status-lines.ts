@@ -1,0 +1,94 @@
+// How things stand, for a person: what is unusual above, then one row for each context.
+import type { ContextView, FleetView, Member, StatusView } from '../admin/contract.ts'
+import { showDuration, showEnd, showTime } from './durations.ts'
+import { type Cell, count, paint, type Screen, table } from './print.ts'
+
+/** @param url of the gateway that says so @param now milliseconds since 1970 */
+export function statusLines(status: StatusView, url: string, now: number, on: Screen): string {
+  const facts: readonly (readonly [string, Cell])[] = [
+    ['gateway', `${url}, generation ${status.generation}`],
+    ['kill', killCell(status, now)],
+    ...(status.localKill.length === 0 ? [] : [['kill file', localKillCell(status)] as const]),
+    ['store', storeCell(status)],
+    ['flags', flagsCell(status)],
+    ['fleet', fleetCell(status.fleet)],
+  ]
+  const above = facts.map(([name, cell]) => `${name.padEnd(NAME_WIDTH)}${paint(cell, on)}`).join('\n')
+  return `${above}\n\n${contextTable(status.contexts, now, on)}`
+}
+
+const NAME_WIDTH = 11
+
+function killCell({ kill }: StatusView, now: number): Cell {
+  if (kill === null) return 'off'
+  const text = `ON: everything goes to legacy, ${since(kill, now)}; strangler revive ends it`
+  return { text, tone: 'bad' }
+}
+
+/** Of the gateway that answers alone: the others have files of their own. */
+function localKillCell({ localKill }: StatusView): Cell {
+  const what = localKill.includes('*') ? 'everything' : localKill.join(', ')
+  return { text: `sends ${what} to legacy on this gateway; remove it there`, tone: 'bad' }
+}
+
+function storeCell({ store }: StatusView): Cell {
+  const where = `${store.kind} at ${store.location}`
+  if (store.isConnected) return where
+  const why = store.trouble === null ? '' : `: ${store.trouble}`
+  return { text: `${where}, CUT OFF for ${showDuration(store.cutOffMs)}${why}`, tone: 'bad' }
+}
+
+function flagsCell({ flags }: StatusView): Cell {
+  const where = `${count(flags.flags, 'flag')} of ${flags.source === 'unleash' ? 'Unleash' : 'the file'} at ${flags.location}`
+  const why = flags.trouble === null ? '' : `: ${flags.trouble}`
+  if (flags.stale) return { text: `STALE, as they were never read${why} (${where})`, tone: 'bad' }
+  const age = flags.ageMs === null ? '' : `, ${showDuration(flags.ageMs)} old`
+  if (flags.isRefused) return { text: `${where}${age}, and the token is REFUSED: mend it${why}`, tone: 'bad' }
+  return why === '' ? `${where}${age}` : { text: `${where}${age}, and could not be read again${why}`, tone: 'warning' }
+}
+
+function fleetCell(fleet: FleetView): Cell {
+  const { members } = fleet
+  const late = members.filter((member) => !member.isConverged)
+  const sum = `${members.length - late.length} of ${count(members.length, 'gateway')} converged`
+  if (late.length === 0) return sum
+  return { text: `${sum}; not ${late.map((one) => `${one.id} (${lagOf(one, fleet)})`).join(', ')}`, tone: 'bad' }
+}
+
+const SILENT_MS = 3500
+
+/** What keeps a member from being converged, as far as it can be seen from here. */
+export function lagOf({ silentMs, applied }: Member, { generation }: FleetView): string {
+  if (silentMs >= SILENT_MS) return `silent for ${showDuration(silentMs)}`
+  return applied < generation ? `at generation ${applied} of ${generation}` : 'its flags are older'
+}
+
+const HEADS = ['context', 'owner', 'percent', 'serving', 'pin', 'freeze', 'legacy/min', 'service/min']
+
+function contextTable(contexts: readonly ContextView[], now: number, on: Screen): string {
+  if (contexts.length === 0) return 'no contexts: everything is legacy'
+  const rows = contexts.map((context) => contextRow(context, now))
+  const unclear = contexts.filter(({ why }) => why !== null).map(({ name, why }) => `${name}: its flag ${why}`)
+  return [
+    table(HEADS, rows, on, ['context', 'percent', 'serving']),
+    ...unclear.map((text) => paint({ text, tone: 'warning' }, on)),
+  ].join('\n')
+}
+
+function contextRow(context: ContextView, now: number): Cell[] {
+  const { name, owner, percentage, serving, pin, freeze, lastMinute } = context
+  return [
+    { text: name, tone: 'strong' },
+    owner,
+    percentage === null ? { text: '?', tone: 'warning' } : `${percentage} %`,
+    serving,
+    pin === null ? '-' : { text: `${pin.side} ${showEnd(pin.until, now)} by ${pin.by}`, tone: 'warning' },
+    freeze === null ? '-' : { text: since(freeze, now), tone: 'warning' },
+    String(lastMinute.legacy),
+    String(lastMinute.service),
+  ]
+}
+
+function since({ by, at, reason }: { by: string; at: number; reason: string | null }, now: number): string {
+  return `since ${showTime(at, now)} by ${by}${reason === null ? '' : ` (${reason})`}`
+}

@@ -1,0 +1,104 @@
+// Which gateway is asked, and with which token: never one for somebody else's.
+import { chmod, mkdir, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { emptyFolder, NOTHING, startApi, strangler, type TestApi } from './admin-api.test-kit.ts'
+
+const STATUS = { json: NOTHING }
+
+async function homeWith(profiles: unknown, mode = 0o600): Promise<string> {
+  const home = await emptyFolder()
+  const file = join(home, '.config/strangler/profiles.json')
+  await mkdir(dirname(file), { recursive: true })
+  await writeFile(file, typeof profiles === 'string' ? profiles : JSON.stringify(profiles))
+  await chmod(file, mode)
+  return home
+}
+
+async function folderOfAGateway(): Promise<string> {
+  const cwd = await emptyFolder()
+  await mkdir(join(cwd, '.strangler'))
+  await writeFile(join(cwd, '.strangler/admin-token'), 'found-token\n', { mode: 0o600 })
+  return cwd
+}
+
+function tokensOf({ asked }: TestApi): (string | undefined)[] {
+  return asked.map(({ headers }) => headers.authorization)
+}
+
+describe('without being told', () => {
+  it('the gateway of this machine is asked, with the token of its state directory', async () => {
+    const api = await startApi(STATUS)
+    const cwd = await folderOfAGateway()
+    const env = { STRANGLER_ADMIN_PORT: new URL(api.url).port, STRANGLER_ADMIN_HOST: '0.0.0.0' }
+    expect((await strangler(['status'], { cwd, env })).code).toBe(0)
+    expect(tokensOf(api)).toEqual(['Bearer found-token'])
+  })
+
+  it('a token that was found goes to no other machine', async () => {
+    const api = await startApi(STATUS)
+    const cwd = await folderOfAGateway()
+    // This machine by a name that might be anybody's.
+    const elsewhere = api.url.replace('127.0.0.1', '0.0.0.0')
+    await strangler(['status', '--url', elsewhere], { cwd })
+    await strangler(['status', '--url', api.url], { cwd })
+    expect(tokensOf(api)).toEqual([undefined, 'Bearer found-token'])
+  })
+})
+
+describe('what is said', () => {
+  it('on the command line wins over the environment', async () => {
+    const [one, other] = [await startApi(STATUS), await startApi(STATUS)]
+    await strangler(['status', '--url', `${one.url}/`, '--token', 'spoken'], { api: other })
+    expect([tokensOf(one), tokensOf(other)]).toEqual([['Bearer spoken'], []])
+  })
+
+  it.each([
+    [['--url', 'http://x', '--profile', 'y'], {}, /--url and --profile are two gateways/],
+    [[], { STRANGLER_URL: 'http://x', STRANGLER_PROFILE: 'y' }, /STRANGLER_URL and STRANGLER_PROFILE are two gateways/],
+    [['--token', 'two words'], {}, /the token must be one word/],
+    [['--profile', 'prod'], {}, /there is no profile "prod", as there is no .*profiles\.json/],
+    [[], { STRANGLER_TOKN: 'x' }, /STRANGLER_TOKN: unknown variable; did you mean "STRANGLER_TOKEN"\?/],
+    [[], { STRANGLER_URL: 'ftp://x' }, /STRANGLER_URL: must be the address of an admin port/],
+  ])('%j with %j makes no sense', async (args, env, sentence) => {
+    const { code, stderr } = await strangler(['status', ...args], { env })
+    expect(code).toBe(2)
+    expect(stderr).toMatch(sentence)
+    expect(stderr).not.toContain('two words')
+  })
+})
+
+describe('a profile', () => {
+  it('has a URL and its token; its token is for its URL alone', async () => {
+    const [prod, other] = [await startApi(STATUS), await startApi(STATUS)]
+    const HOME = await homeWith({ prod: { url: prod.url, token: 'of-prod' }, default: { url: other.url } })
+    await strangler(['status', '--profile', 'prod'], { env: { HOME, STRANGLER_TOKEN: 'of-environment' } })
+    await strangler(['status'], { env: { HOME, STRANGLER_PROFILE: 'prod' } })
+    await strangler(['status', '--url', other.url], { env: { HOME, STRANGLER_PROFILE: 'prod' } })
+    await strangler(['status'], { env: { HOME, STRANGLER_TOKEN: 'of-environment' } })
+    expect(tokensOf(prod)).toEqual(['Bearer of-prod', 'Bearer of-prod'])
+    expect(tokensOf(other)).toEqual([undefined, 'Bearer of-environment'])
+  })
+
+  it('is not read where others could read it', async () => {
+    const api = await startApi(STATUS)
+    const HOME = await homeWith({ prod: { url: api.url, token: 'of-prod' } }, 0o640)
+    const { code, stderr } = await strangler(['status', '--profile', 'prod'], { env: { HOME } })
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/can be read by others, and there are tokens in it: chmod 600/)
+    expect(api.asked).toHaveLength(0)
+  })
+
+  it.each([
+    ['{ "prod": { "token": "hush"', /is not JSON/],
+    [{ prod: { token: 'hush' } }, /profile "prod" has no "url"/],
+    [{ prod: { url: 'http://x', token: 7 } }, /token of profile "prod" must be a text/],
+    [{ prd: { url: 'http://x' } }, /has no profile "prod"; did you mean "prd"\?/],
+  ])('that is %j is told, without its token', async (profiles, sentence) => {
+    const env = { HOME: await homeWith(profiles) }
+    const { code, stderr } = await strangler(['status', '--profile', 'prod'], { env })
+    expect(code).toBe(2)
+    expect(stderr).toMatch(sentence)
+    expect(stderr).not.toContain('hush')
+  })
+})

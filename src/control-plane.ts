@@ -1,0 +1,203 @@
+// Composition root of the control plane: the store, the flags and the verbs over both, put together for one gateway.
+import { hostname } from 'node:os'
+import { ConfigError } from './config/config-error.ts'
+import type { Options, UnleashOptions } from './config/options.ts'
+import { watchFile } from './config/watch.ts'
+import { createControl, type RunningControl } from './control/create-control.ts'
+import { embeddedFlags } from './control/embedded-flags.ts'
+import { fileFlags } from './control/file-flags.ts'
+import type { Flags } from './control/flags.ts'
+import { followFlagsFile } from './control/flags-file.ts'
+import type { Counts } from './control/last-minute.ts'
+import { unleashFlags } from './control/unleash-flags.ts'
+import { environmentOf, unleashWriter } from './control/unleash-writer.ts'
+import type { Clock, FlagKeep, FlagWriter, Random } from './model/ports.ts'
+import type { Context } from './model/route.ts'
+import type { EmbeddedFlags } from './model/shared-state.ts'
+import type { Controls } from './model/snapshot.ts'
+import type { StateStore } from './model/state-store.ts'
+import type { StoreEvents } from './store/events.ts'
+import { fileStore } from './store/file/file-store.ts'
+import { redisStore } from './store/redis/redis-store.ts'
+import { NotARedisUrl } from './store/redis/redis-url.ts'
+import type { Events } from './telemetry/events.ts'
+import { version } from './version.ts'
+
+export type ControlPlaneOptions = {
+  readonly options: Pick<Options, 'flags' | 'stateDir' | 'unleash' | 'redis'>
+  readonly clock: Clock
+  readonly random: Random
+  readonly events: Events
+  readonly contexts: () => ReadonlyMap<string, Context>
+  /** Makes the controls those of all new requests. */
+  readonly publish: (controls: Controls, generation: number) => void
+  readonly traffic: { readonly inFlight: () => Counts; readonly sinceStart: () => Counts }
+  /** Where the admin surface is reached by others. */
+  readonly address: () => string
+}
+
+export type ControlPlane = {
+  readonly control: RunningControl
+  readonly flags: Flags
+  readonly store: StateStore
+  /** Resolves when requests may come, whether or not the store and the flags could be reached. Never rejects. */
+  readonly start: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+/** @throws {ConfigError} if the store's address is none */
+export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
+  const { options, clock, random, events, contexts } = plane
+  const id = `${hostname()}-${random.hex(4)}`
+  const store = createStore(options, { id, clock, events, reached: () => flags.again() })
+  const flags = options.unleash === undefined ? embedded() : ofUnleash(options.unleash)
+  const control = createControl({
+    store,
+    clock,
+    events,
+    flags: flags.reader,
+    useFlags: flags.use,
+    writer: flags.writer,
+    stateDir: options.stateDir,
+    contexts,
+    publish: plane.publish,
+    traffic: plane.traffic,
+    self: { id, version: version(), startedAt: clock.wallTime(), address: plane.address },
+  })
+
+  return {
+    control,
+    flags: flags.reader,
+    store,
+    start: async () => {
+      await store.start()
+      await flags.start()
+      await control.start()
+    },
+    stop: async () => {
+      await control.stop()
+      await flags.stop()
+      await store.close()
+    },
+  }
+
+  /** They are part of the shared state; the file seeds them. */
+  function embedded(): FlagSource {
+    const reader = embeddedFlags({ store, file: options.flags, events, fileTrouble: () => file.trouble() })
+    const file = followFlagsFile({
+      file: options.flags,
+      store,
+      events,
+      clock,
+      watch: watchFile,
+      gateway: id,
+      contextOf: (flag) => [...contexts().values()].find((context) => context.flag === flag)?.name ?? null,
+    })
+    return {
+      reader,
+      use: reader.use,
+      writer: undefined,
+      again: file.again,
+      start: async () => {
+        await file.start()
+        await reader.start()
+      },
+      stop: file.stop,
+    }
+  }
+
+  function ofUnleash(unleash: UnleashOptions): FlagSource {
+    const reader = createUnleashFlags(unleash, options.stateDir, events, clock, store)
+    const { url, adminToken, project, token } = unleash
+    const environment = unleash.environment ?? environmentOf(token) ?? 'development'
+    return {
+      reader,
+      use: undefined,
+      writer: adminToken === undefined ? undefined : unleashWriter({ url, adminToken, project, environment }),
+      again: () => {},
+      start: reader.start,
+      stop: reader.stop,
+    }
+  }
+}
+
+type FlagSource = {
+  readonly reader: Flags
+  /** Takes the flags of a state into use; undefined where they are not part of it. */
+  readonly use: ((flags: EmbeddedFlags | null) => void) | undefined
+  readonly writer: FlagWriter | undefined
+  /** The store can be reached again. */
+  readonly again: () => void
+  readonly start: () => Promise<void>
+  readonly stop: () => Promise<void>
+}
+
+type StoreUse = {
+  readonly id: string
+  readonly clock: Clock
+  readonly events: Events
+  readonly reached: () => void
+}
+
+/** Alone, a gateway keeps its state in its folder; a fleet meets in Redis. */
+function createStore({ redis, stateDir }: ControlPlaneOptions['options'], use: StoreUse): StateStore {
+  const { id, clock, events } = use
+  const told: StoreEvents = {
+    troubled: (error) => events.storeTroubled({ location: store.status().location, error }),
+    cutOff: (why) => events.storeCutOff({ location: store.status().location, why }),
+    reached: (afterMs) => {
+      events.storeReached({ location: store.status().location, afterMs })
+      use.reached()
+    },
+    restored: (facts) => events.storeRestored({ location: store.status().location, ...facts }),
+  }
+  const store = redis === undefined ? fileStore({ folder: stateDir, clock, events: told }) : inRedis(redis)
+  return store
+
+  function inRedis({ url, prefix }: { readonly url: string; readonly prefix: string }): StateStore {
+    try {
+      return redisStore({ url, prefix, stateDir, gateway: id, clock, events: told })
+    } catch (error) {
+      if (!(error instanceof NotARedisUrl)) throw error
+      throw new ConfigError('REDIS_URL', [{ path: 'REDIS_URL', found: '', message: error.message }])
+    }
+  }
+}
+
+/** What it takes to read flags; moving them takes more. */
+type ReadOnlyUnleash = Omit<UnleashOptions, 'adminToken' | 'project'>
+
+/** unleash-client's own defaults. */
+const UNLEASH_REFRESH_MS = 15_000
+const UNLEASH_TIMEOUT_MS = 10_000
+
+/** Flags for whoever only reads them, without a store: the gateway inside an application, and `explain`. */
+export function createFlags(
+  options: Pick<Options, 'flags' | 'stateDir'> & { readonly unleash: ReadOnlyUnleash | undefined },
+  events: Events,
+  clock: Clock,
+): Flags {
+  const { unleash, stateDir, flags: file } = options
+  return unleash === undefined
+    ? fileFlags({ file, events, watch: watchFile, clock })
+    : createUnleashFlags(unleash, stateDir, events, clock)
+}
+
+function createUnleashFlags(
+  unleash: ReadOnlyUnleash,
+  stateDir: string,
+  events: Events,
+  clock: Clock,
+  keep?: FlagKeep,
+): Flags {
+  return unleashFlags({
+    ...unleash,
+    instanceId: `${hostname()}-${process.pid}`,
+    refreshMs: UNLEASH_REFRESH_MS,
+    timeoutMs: UNLEASH_TIMEOUT_MS,
+    stateDir,
+    events,
+    clock,
+    ...(keep === undefined ? {} : { keep }),
+  })
+}
