@@ -1,0 +1,121 @@
+// Which members of two lists belong together, so that one that was put in or left out does not make all behind it
+// look changed.
+
+export type Pair = readonly [legacy: number, service: number]
+
+export type Alignment = {
+  /** In ascending order on both sides. */
+  readonly pairs: readonly Pair[]
+  readonly onlyLegacy: readonly number[]
+  readonly onlyService: readonly number[]
+}
+
+/** By the longest common subsequence of the keys; by position where the lists are too long for that. */
+export function alignByKey(legacy: readonly Key[], service: readonly Key[]): Alignment {
+  let start = 0
+  let legacyEnd = legacy.length
+  let serviceEnd = service.length
+  while (start < legacyEnd && start < serviceEnd && legacy[start] === service[start]) start++
+  while (legacyEnd > start && serviceEnd > start && legacy[legacyEnd - 1] === service[serviceEnd - 1]) {
+    legacyEnd--
+    serviceEnd--
+  }
+  const pairs: Pair[] = []
+  for (let i = 0; i < start; i++) pairs.push([i, i])
+  const cells = (legacyEnd - start) * (serviceEnd - start)
+  if (cells > 0 && cells <= MOST_CELLS) pairs.push(...common(legacy, service, start, legacyEnd, serviceEnd))
+  for (let i = legacyEnd, j = serviceEnd; i < legacy.length; i++, j++) pairs.push([i, j])
+  return { pairs, ...rest(pairs, legacy.length, service.length) }
+}
+
+/** By equal keys, wherever they stand; undefined if a key is said twice on a side. */
+export function matchByKey(legacy: readonly Key[], service: readonly Key[]): Alignment | undefined {
+  const places = new Map(service.map((key, j) => [key, j]))
+  if (places.size < service.length || new Set(legacy).size < legacy.length) return undefined
+  const pairs = legacy.flatMap((key, i): Pair[] => {
+    const j = places.get(key)
+    return j === undefined ? [] : [[i, j]]
+  })
+  return { pairs, ...rest(pairs, legacy.length, service.length) }
+}
+
+/** By equal keys, each as often as it is there. */
+export function matchMembers(legacy: readonly Key[], service: readonly Key[]): Alignment {
+  const places = new Map<Key, number[]>()
+  // Backwards, so that the first is taken first.
+  for (let j = service.length - 1; j >= 0; j--) {
+    const key = service[j]!
+    const known = places.get(key)
+    if (known === undefined) places.set(key, [j])
+    else known.push(j)
+  }
+  const pairs = legacy.flatMap((key, i): Pair[] => {
+    const j = places.get(key)?.pop()
+    return j === undefined ? [] : [[i, j]]
+  })
+  return { pairs, ...rest(pairs, legacy.length, service.length) }
+}
+
+/**
+ * The alignment with what is left over between its pairs put together one by one: a member that changed stands between
+ * the same neighbours on both sides.
+ */
+export function pairLeftOvers({ pairs, onlyLegacy, onlyService }: Alignment): Alignment {
+  const more: Pair[] = []
+  const leftLegacy: number[] = []
+  const leftService: number[] = []
+  const borders: Pair[] = [...pairs, [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]]
+  let i = 0
+  let j = 0
+  for (const [legacyEnd, serviceEnd] of borders) {
+    while (i < onlyLegacy.length && j < onlyService.length) {
+      if (onlyLegacy[i]! > legacyEnd || onlyService[j]! > serviceEnd) break
+      more.push([onlyLegacy[i++]!, onlyService[j++]!])
+    }
+    while (i < onlyLegacy.length && onlyLegacy[i]! < legacyEnd) leftLegacy.push(onlyLegacy[i++]!)
+    while (j < onlyService.length && onlyService[j]! < serviceEnd) leftService.push(onlyService[j++]!)
+  }
+  return { pairs: [...pairs, ...more], onlyLegacy: leftLegacy, onlyService: leftService }
+}
+
+export function isAscending(pairs: readonly Pair[]): boolean {
+  return pairs.every(([, j], index) => index === 0 || pairs[index - 1]![1] < j)
+}
+
+type Key = string | number
+
+/** The table has a cell for each pair; four bytes a cell, and about a millisecond for all. */
+const MOST_CELLS = 100_000
+
+/** The textbook table, filled from the end so that it is read from the start. */
+function common(legacy: readonly Key[], service: readonly Key[], start: number, legacyEnd: number, serviceEnd: number) {
+  const rows = legacyEnd - start
+  const columns = serviceEnd - start
+  const width = columns + 1
+  const longest = new Uint32Array((rows + 1) * width)
+  for (let row = rows - 1; row >= 0; row--) {
+    for (let column = columns - 1; column >= 0; column--) {
+      const cell = row * width + column
+      longest[cell] =
+        legacy[start + row] === service[start + column]
+          ? longest[cell + width + 1]! + 1
+          : Math.max(longest[cell + width]!, longest[cell + 1]!)
+    }
+  }
+  const pairs: Pair[] = []
+  for (let row = 0, column = 0; row < rows && column < columns; ) {
+    const cell = row * width + column
+    if (legacy[start + row] === service[start + column]) pairs.push([start + row++, start + column++])
+    else if (longest[cell + width]! >= longest[cell + 1]!) row++
+    else column++
+  }
+  return pairs
+}
+
+function rest(pairs: readonly Pair[], legacyLength: number, serviceLength: number) {
+  const legacy = new Set(pairs.map(([i]) => i))
+  const service = new Set(pairs.map(([, j]) => j))
+  const without = (length: number, taken: ReadonlySet<number>) =>
+    Array.from({ length }, (_, index) => index).filter((index) => !taken.has(index))
+  return { onlyLegacy: without(legacyLength, legacy), onlyService: without(serviceLength, service) }
+}

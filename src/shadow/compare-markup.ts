@@ -1,0 +1,115 @@
+// Two trees of elements. Attributes have no order; children have. A path has the names of the elements and no
+// positions: `$.html.body.ul.li.@class`.
+import { alignByKey, isAscending, matchMembers, pairLeftOvers } from './align.ts'
+import type { Findings } from './findings.ts'
+import { textHash } from './json-hash.ts'
+import type { MarkupElement, MarkupNode } from './markup.ts'
+import { keySegment, type Path } from './path.ts'
+
+/** Both trees were read within limits, so nesting is bounded and this may call itself. */
+export function compareMarkup(legacy: MarkupElement, service: MarkupElement, path: Path, findings: Findings): void {
+  const hashes = new WeakMap<MarkupElement, number>()
+  compareElements(legacy, service, { path, findings, hashOf: (node) => hashOf(node, hashes) })
+}
+
+type Walk = { readonly path: Path; readonly findings: Findings; readonly hashOf: (node: MarkupNode) => number }
+
+function compareElements(legacy: MarkupElement, service: MarkupElement, walk: Walk): void {
+  const { path, findings } = walk
+  for (const [name, value] of legacy.attributes) {
+    const counterpart = service.attributes.get(name)
+    if (counterpart === value) continue
+    path.push(keySegment(`@${name}`))
+    if (counterpart === undefined) findings.differ(path, 'missing', value, null)
+    else findings.leaf(path, value, counterpart)
+    path.pop()
+  }
+  for (const [name, value] of service.attributes) {
+    if (legacy.attributes.has(name)) continue
+    path.push(keySegment(`@${name}`))
+    findings.differ(path, 'extra', null, value)
+    path.pop()
+  }
+  compareChildren(legacy.children, service.children, walk)
+}
+
+/**
+ * Children that are equal stay together, then those of the same name between them; what is left over is missing or
+ * extra. So a banner put in is one difference, and not one for each element behind it.
+ */
+function compareChildren(legacy: readonly MarkupNode[], service: readonly MarkupNode[], walk: Walk): void {
+  if (legacy.length === 0 && service.length === 0) return
+  const hashes = legacy.map(walk.hashOf)
+  const others = service.map(walk.hashOf)
+  const members = matchMembers(hashes, others)
+  if (members.onlyLegacy.length === 0 && members.onlyService.length === 0) {
+    if (!isAscending(members.pairs)) walk.findings.differ(walk.path, 'order', outline(legacy), outline(service))
+    return
+  }
+  const byLabel = alignByKey(legacy.map(labelOf), service.map(labelOf))
+  const equal = (pairs: readonly (readonly [number, number])[]) =>
+    pairs.filter(([i, j]) => hashes[i] === others[j]).length
+  const byEquality = pairLeftOvers(alignByKey(hashes, others))
+  // Whichever keeps more together; by label where they are alike, so that `<p>` is compared with `<p>`.
+  const { pairs, onlyLegacy, onlyService } = equal(byEquality.pairs) > equal(byLabel.pairs) ? byEquality : byLabel
+  for (const [i, j] of pairs) {
+    const node = legacy[i]!
+    const other = service[j]!
+    if (hashes[i] === others[j]) continue
+    if (labelOf(node) !== labelOf(other)) {
+      tell(node, 'missing', walk)
+      tell(other, 'extra', walk)
+      continue
+    }
+    walk.path.push(segmentOf(node))
+    if (typeof node === 'string') walk.findings.leaf(walk.path, node, other as string)
+    else compareElements(node, other as MarkupElement, walk)
+    walk.path.pop()
+  }
+  for (const i of onlyLegacy) tell(legacy[i]!, 'missing', walk)
+  for (const j of onlyService) tell(service[j]!, 'extra', walk)
+}
+
+function tell(node: MarkupNode, kind: 'missing' | 'extra', { path, findings }: Walk): void {
+  path.push(segmentOf(node))
+  const text = markupText(node)
+  findings.differ(path, kind, kind === 'missing' ? text : null, kind === 'extra' ? text : null)
+  path.pop()
+}
+
+const TEXT = '#text'
+
+function labelOf(node: MarkupNode): string {
+  return typeof node === 'string' ? TEXT : node.label
+}
+
+function segmentOf(node: MarkupNode): string {
+  return keySegment(labelOf(node))
+}
+
+/** Of the whole element, so two of one number are taken for equal; 53 bits make that a matter of the lottery. */
+function hashOf(node: MarkupNode, known: WeakMap<MarkupElement, number>): number {
+  if (typeof node === 'string') return textHash(`t${node}`)
+  const before = known.get(node)
+  if (before !== undefined) return before
+  const attributes = [...node.attributes].map(([name, value]) => JSON.stringify([name, value])).sort()
+  const hash = textHash(
+    `e${JSON.stringify([node.label, attributes, node.children.map((child) => hashOf(child, known))])}`,
+  )
+  known.set(node, hash)
+  return hash
+}
+
+function outline(nodes: readonly MarkupNode[]): string {
+  return nodes.slice(0, 50).map(markupText).join('').slice(0, LONGEST_TEXT)
+}
+
+/** For people: the element’s beginning, and text. */
+function markupText(node: MarkupNode): string {
+  if (typeof node === 'string') return node
+  const attributes = [...node.attributes].map(([name, value]) => ` ${name}="${value}"`).join('')
+  const text = node.children.filter((child) => typeof child === 'string').join(' ')
+  return `<${node.label.replace(/[#:].*$/, '')}${attributes}>${text}`
+}
+
+const LONGEST_TEXT = 2000

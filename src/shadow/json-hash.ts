@@ -1,0 +1,56 @@
+// A number for a JSON value, the same for equal values: what members of lists are aligned by. Whoever finds two equal
+// numbers still compares the values, so a collision can cost precision and never a difference.
+import { leafText } from './findings.ts'
+import type { JsonArray, JsonObject, JsonValue } from './read-json.ts'
+
+export type JsonHasher = (value: JsonValue) => number
+
+/** Remembers lists and objects, so that lists within lists are not read once for each level. */
+export function createJsonHasher(): JsonHasher {
+  const known = new WeakMap<object, number>()
+  const hashOf = (value: JsonValue): number => {
+    if (!isContainer(value)) return textHash(`${typeof value === 'string' ? 's' : 'v'}${leafText(value)}`)
+    const before = known.get(value)
+    if (before !== undefined) return before
+    let hash: number
+    if (value instanceof Map) {
+      // A sum, as the order of members means nothing.
+      hash = 1
+      for (const [name, member] of value) hash = (hash + mix(textHash(name), hashOf(member))) % MODULUS
+    } else {
+      hash = 2
+      for (const member of value as JsonArray) hash = mix(hash, hashOf(member))
+    }
+    known.set(value, hash)
+    return hash
+  }
+  return hashOf
+}
+
+export function isContainer(value: JsonValue): value is JsonArray | JsonObject {
+  return Array.isArray(value) || value instanceof Map
+}
+
+/** Of 53 bits: two FNV-1a of 32 bits with different starts, put together. */
+export function textHash(text: string): number {
+  let low = 0x811c9dc5
+  let high = 0x01234567
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    low = Math.imul(low ^ code, 0x01000193)
+    high = Math.imul(high ^ code, 0x85ebca6b)
+  }
+  return joined(high, low)
+}
+
+const MODULUS = 2 ** 53 - 111
+
+function mix(one: number, other: number): number {
+  const low = Math.imul((one >>> 0) ^ 0x9e3779b9, 0x85ebca6b) ^ (other >>> 0)
+  const high = Math.imul((one / 2 ** 32) ^ (other >>> 0), 0xc2b2ae35) ^ (other / 2 ** 32)
+  return joined(Math.imul(high ^ (low >>> 15), 0x2c1b3c6d), Math.imul(low ^ (high >>> 13), 0x297a2d39))
+}
+
+function joined(high: number, low: number): number {
+  return (high >>> 11) * 2 ** 32 + (low >>> 0)
+}

@@ -1,0 +1,60 @@
+// Numbers by value, with all their digits: 1, 1.0 and 1e0 are one number, 9007199254740993 and ...992 are two.
+
+/**
+ * A double where it says everything: up to fifteen significant digits, each decimal has a double of its own (IEEE 754,
+ * DBL_DIG). All others keep their digits, so equal numbers always have equal forms.
+ */
+export type JsonNumber = number | LongNumber
+
+/** `12300` is `{ digits: '123', exponent: '2' }`: no zeros at either end. */
+export type LongNumber = { readonly negative: boolean; readonly digits: string; readonly exponent: string }
+
+/** @param text a number as JSON writes it */
+export function readNumber(text: string): JsonNumber {
+  if (text.length <= SAFE_DIGITS && !/[eE]/.test(text)) return Number(text)
+  const [, sign = '', whole = '', fraction = '', power = '0'] = PARTS.exec(text) ?? []
+  const digits = trimZeros(whole + fraction)
+  if (digits.text === '') return 0
+  const exponent = shifted(power, digits.dropped - fraction.length)
+  const magnitude = Number(exponent) + digits.text.length
+  if (digits.text.length <= SAFE_DIGITS && Math.abs(magnitude) < 300) return Number(text)
+  return { negative: sign === '-', digits: digits.text, exponent }
+}
+
+export function sameNumber(one: JsonNumber, other: JsonNumber): boolean {
+  if (typeof one === 'number' || typeof other === 'number') return one === other
+  return one.negative === other.negative && one.digits === other.digits && one.exponent === other.exponent
+}
+
+/** As near as a double comes. */
+export function toDouble(number: JsonNumber): number {
+  return typeof number === 'number' ? number : Number(numberText(number))
+}
+
+export function numberText(number: JsonNumber): string {
+  if (typeof number === 'number') return String(number)
+  const sign = number.negative ? '-' : ''
+  return number.exponent === '0' ? sign + number.digits : `${sign}${number.digits}e${number.exponent}`
+}
+
+const SAFE_DIGITS = 15
+const PARTS = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
+
+/** Without zeros at the ends, and how many were dropped behind. By hand: `/0+$/` is quadratic in runs of zeros. */
+function trimZeros(digits: string): { text: string; dropped: number } {
+  let start = 0
+  let end = digits.length
+  while (start < end && digits[start] === '0') start++
+  while (end > start && digits[end - 1] === '0') end--
+  return { text: digits.slice(start, end), dropped: digits.length - end }
+}
+
+/** The exponent moved by some places. One of more than fifteen digits stays text: nobody can count so far. */
+function shifted(power: string, places: number): string {
+  const exponent = Number(power) + places
+  if (Number.isSafeInteger(exponent)) return String(exponent)
+  return `${BigInt(power.slice(0, MOST_EXPONENT_DIGITS).replace(/^\+/, '')) + BigInt(places)}`
+}
+
+/** BigInt takes time that grows faster than the text. */
+const MOST_EXPONENT_DIGITS = 1000

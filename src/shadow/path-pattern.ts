@@ -1,0 +1,142 @@
+// Patterns of paths, as rules write them: any path of the table of differences is one, and stands for itself and all
+// below it. `.*` is any key, `[*]` any member of a list, `..name` that name at any depth, `.x-*` any name that
+// begins so.
+import { ANY_KEY, BODY, EACH, isIdLike, namedSegment } from './path.ts'
+
+/** One token for each segment: text to be equal to, or a wildcard. */
+export type PathPattern = { readonly text: string; readonly tokens: readonly Token[] }
+
+type Token =
+  | { readonly kind: 'exactly'; readonly segment: string }
+  | { readonly kind: 'beginning'; readonly segment: string }
+  | { readonly kind: 'any-key' }
+  | { readonly kind: 'any-depth' }
+
+export type ParsedPattern =
+  | { readonly ok: true; readonly pattern: PathPattern }
+  | { readonly ok: false; readonly message: string }
+
+/** Reads a pattern, or says what is wrong with it and what to write. */
+export function parsePathPattern(text: string): ParsedPattern {
+  if (text.length > LONGEST_PATTERN) return wrong(`must be at most ${LONGEST_PATTERN} characters`)
+  const root = /^(?:\$|status(?![\w-])|header(?![\w-])|cookie(?![\w-]))/.exec(text)?.[0]
+  if (root === undefined) {
+    return wrong(
+      `must begin with "$" for the body ("$.items[*].price"), "header." or "cookie.", or be "status"; write "$.${text.replace(/^\.+/, '')}" for a member of the body`,
+    )
+  }
+  const tokens: Token[] = [{ kind: 'exactly', segment: root }]
+  let at = root.length
+  while (at < text.length) {
+    const rest = text.slice(at)
+    const found = READERS.map((read) => read(rest)).find((result) => result !== undefined)
+    if (found === undefined) return wrong(`cannot be read from "${shorten(rest)}" on; ${HELP}`)
+    if ('message' in found) return wrong(found.message)
+    tokens.push(...found.tokens)
+    at += found.length
+  }
+  if (tokens.length > MOST_TOKENS) return wrong(`must have at most ${MOST_TOKENS} parts`)
+  if (tokens.at(-1)?.kind === 'any-depth') return wrong(`must not end in ".."; ${HELP}`)
+  return { ok: true, pattern: { text, tokens } }
+}
+
+/** Whether the pattern stands for the path, or for a place above it. Linear in the path for each token. */
+export function covers(pattern: PathPattern, path: readonly string[]): boolean {
+  return reaches(pattern, path, true)
+}
+
+/** Whether the pattern stands for exactly this path. */
+export function matchesPath(pattern: PathPattern, path: readonly string[]): boolean {
+  return reaches(pattern, path, false)
+}
+
+/**
+ * The pattern as a machine that is in several places at once: each segment moves all of them, so no pattern can make
+ * it go back (as with `..` after `..`, which would take exponential time by trying).
+ */
+function reaches({ tokens }: PathPattern, path: readonly string[], orAbove: boolean): boolean {
+  const end = tokens.length
+  let places = spread([0], tokens)
+  for (const segment of path) {
+    const next: number[] = []
+    for (const place of places) {
+      const token = tokens[place]
+      if (token === undefined) continue
+      if (token.kind === 'any-depth') next.push(place)
+      else if (accepts(token, segment)) next.push(place + 1)
+    }
+    places = spread(next, tokens)
+    if (orAbove && places.includes(end)) return true
+    if (places.length === 0) return false
+  }
+  return places.includes(end)
+}
+
+/** A place before `..` is also the place after it. */
+function spread(places: readonly number[], tokens: readonly Token[]): number[] {
+  const all = new Set(places)
+  for (const place of all) if (tokens[place]?.kind === 'any-depth') all.add(place + 1)
+  return [...all]
+}
+
+function accepts(token: Exclude<Token, { kind: 'any-depth' }>, segment: string): boolean {
+  if (token.kind === 'any-key') return segment !== EACH && segment !== BODY
+  return token.kind === 'exactly' ? segment === token.segment : segment.startsWith(token.segment)
+}
+
+type Read = { readonly tokens: readonly Token[]; readonly length: number } | { readonly message: string } | undefined
+
+const HELP = 'write ".name", ".*" for any key, "[*]" for each member of a list, "..name" for any depth, or ["odd name"]'
+const NAME = /^[A-Za-z_@#][\w@#:-]*/
+
+const READERS: readonly ((rest: string) => Read)[] = [
+  (rest) => {
+    if (!rest.startsWith('..')) return undefined
+    // The dot that is left begins the name; `..[*]` has none.
+    const length = rest[2] === '[' ? 2 : 1
+    return rest.length === 2 || rest.startsWith('...')
+      ? { message: `has ".." with no name behind it; ${HELP}` }
+      : { tokens: [{ kind: 'any-depth' }], length }
+  },
+  (rest) => (rest.startsWith(EACH) ? { tokens: [{ kind: 'exactly', segment: EACH }], length: EACH.length } : undefined),
+  (rest) => (rest.startsWith(ANY_KEY) ? { tokens: [{ kind: 'any-key' }], length: ANY_KEY.length } : undefined),
+  (rest) => {
+    if (!/^\[\d/.test(rest)) return undefined
+    return { message: 'names one position; positions are not told apart: write "[*]"' }
+  },
+  (rest) => {
+    const quoted = /^\[("(?:[^"\\]|\\.)*")\]/.exec(rest)
+    if (quoted === null) return undefined
+    try {
+      const name = JSON.parse(quoted[1]!) as string
+      if (isIdLike(name)) return idLike(name)
+      return { tokens: [{ kind: 'exactly', segment: namedSegment(name) }], length: quoted[0].length }
+    } catch {
+      return { message: `has a name that is no JSON string: ${shorten(quoted[0])}` }
+    }
+  },
+  (rest) => {
+    const name = rest.startsWith('.') ? NAME.exec(rest.slice(1))?.[0] : undefined
+    if (name === undefined) return undefined
+    const begins = rest[name.length + 1] === '*'
+    if (!begins && isIdLike(name)) return idLike(name)
+    const token: Token = { kind: begins ? 'beginning' : 'exactly', segment: `.${name}` }
+    return { tokens: [token], length: name.length + (begins ? 2 : 1) }
+  },
+]
+
+const LONGEST_PATTERN = 512
+const MOST_TOKENS = 32
+
+function wrong(message: string): ParsedPattern {
+  return { ok: false, message }
+}
+
+/** Paths never hold such a name, so the rule would never apply. */
+function idLike(name: string): Read {
+  return { message: `names "${shorten(name)}", which looks like an id; such keys are not told apart: write ".*"` }
+}
+
+function shorten(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text
+}
