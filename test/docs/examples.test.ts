@@ -22,6 +22,7 @@ import {
   documents,
   fences,
   headings,
+  lines,
   ROOT,
   read,
   relativeLinks,
@@ -34,6 +35,10 @@ import { output, startDemoShop, textOf } from './shop.ts'
 const CONFIGURATION = read('docs/configuration.md')
 const OBSERVABILITY = read('docs/observability.md')
 
+/** Commands that need no gateway; the others are run with one by operating.test.ts, and by the first ten minutes. */
+const ALONE = /^(?:npx )?strangler ((?:check|serve|explain)\b.*)$/
+/** Of the reasons that are not legacy's alone. */
+const SIDE_OF: Readonly<Record<string, string>> = { 'flag-on': 'service', pinned: 'either' }
 /** Results of a run on one machine, kept by `npm run bench -- --save`. */
 const WRITTEN_BY_A_RUN = new Set(['bench/RESULTS.md'])
 
@@ -138,7 +143,7 @@ describe('examples', () => {
     const commands = examples
       .filter(({ language }) => language === 'sh')
       .flatMap(({ code }) => code.split('\n'))
-      .flatMap((line) => /^(?:npx )?strangler (.+)$/.exec(line)?.[1] ?? [])
+      .flatMap((line) => ALONE.exec(line)?.[1] ?? [])
     expect(commands.length).toBeGreaterThan(5)
     for (const command of new Set(commands)) {
       const args = command.split(' ')
@@ -222,8 +227,8 @@ describe('docs/observability.md', () => {
   })
 
   it('has every reason and every failure, with side, status and blame', () => {
-    const reasons = table(OBSERVABILITY, 'Reasons').map(([reason, side]) => [codes(reason)[0], codes(side)[0]])
-    const sides = Object.keys(REASONS).map((reason) => [reason, reason === 'flag-on' ? 'service' : 'legacy'])
+    const reasons = table(OBSERVABILITY, 'Reasons').map(([reason, side]) => [codes(reason)[0], codes(side)[0] ?? side])
+    const sides = Object.keys(REASONS).map((reason) => [reason, SIDE_OF[reason] ?? 'legacy'])
     expect(reasons).toEqual(sides)
     const failures = table(OBSERVABILITY, 'Failures').map(([name, status, blame]) => [codes(name)[0], status, blame])
     expect(failures).toEqual(Object.entries(FAILURES).map(([name, { status, blame }]) => [name, `${status}`, blame]))
@@ -253,7 +258,7 @@ describe('docs/life-of-a-request.md', () => {
 describe('docs/architecture.md', () => {
   it('has the import table that the test of the house asserts', () => {
     const source = /MAY_IMPORT[^=]*= \{\n([\s\S]*?)^\}/m.exec(read('test/architecture.test.ts'))?.[1] ?? ''
-    const asserted = [...source.matchAll(/^ {2}'?([\w.]+)'?: \[([^\]]*)\]/gm)].map(([, from, rooms = '']) => {
+    const asserted = [...source.matchAll(/^ {2}'?([\w.-]+)'?: \[([^\]]*)\]/gm)].map(([, from, rooms = '']) => {
       return [from, [...rooms.matchAll(/'([^']+)'/g)].map(([, room]) => room)]
     })
     const told = table(read('docs/architecture.md'), 'Who may import whom').map(([from, rooms]) => {
@@ -332,10 +337,11 @@ async function serves(args: readonly string[]): Promise<void> {
 /** What validate makes of a map that says as little as it can, by the types of define-routes.ts. */
 function filledIn(): Record<string, object> {
   const upstream = { url: 'https://127.0.0.1:3001', tls: {}, health: { path: '/' } }
+  const jwt = { issuer: 'a', audience: 'a', algorithms: ['RS256'], jwksUri: 'https://a.example/' }
   const validated = validate({
     legacy: { url: 'http://127.0.0.1:3000' },
     services: { a: upstream },
-    contexts: { a: { owner: 'a', service: 'a', flag: 'a', routes: [{ path: '/a' }] } },
+    contexts: { a: { owner: 'a', service: 'a', flag: 'a', routes: [{ path: '/a' }], auth: { jwt } } },
   })
   if (!validated.ok) throw new Error(JSON.stringify(validated.mistakes))
   const { legacy, services, contexts, identity, limits, retries, ejection, drain, matching } = validated.config
@@ -349,6 +355,8 @@ function filledIn(): Record<string, object> {
     TlsConfig: { rejectUnauthorized: services.get('a')?.tls?.rejectUnauthorized },
     ContextConfig: { fallback: context?.fallback },
     RouteConfig: { upgrade: context?.routes[0]?.upgrade },
+    AuthConfig: { optional: context?.routes[0]?.auth?.optional },
+    JwtConfig: { clockToleranceSeconds: context?.routes[0]?.auth?.clockToleranceSeconds },
     IdentityConfig: { anonymous: identity.anonymous },
     LimitsConfig: limits,
     RetriesConfig: retries,
@@ -363,12 +371,4 @@ function labelsOf(text: string, name: string): string[] | undefined {
   const sample = new RegExp(`^${name}(?:_count)?(?:\\{(.*)\\})? [^ ]+$`, 'm').exec(text)
   if (sample === null) return undefined
   return [...(sample[1] ?? '').matchAll(/(\w+)="/g)].map(([, label = '']) => label).sort()
-}
-
-/** Lines as a person reads them: without the space at either end, in which terminals and tools differ. */
-function lines(text: string): string[] {
-  return text
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().replace(/ +/g, ' '))
 }

@@ -84,3 +84,19 @@ export function anchors(text: string): string[] {
       .replaceAll(' ', '-'),
   )
 }
+
+/**
+ * Lines as a person reads them: without the space at either end, in which terminals and tools differ, and without how
+ * long something took.
+ */
+export function lines(text: string): string[] {
+  return text
+    .trim()
+    .split('\n')
+    .map((line) =>
+      line
+        .trim()
+        .replace(/ +/g, ' ')
+        .replace(/\b\d+ ms\b/g, 'N ms'),
+    )
+}

@@ -4,7 +4,7 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { STRANGLER } from '../kit/process.ts'
+import { STRANGLER, withoutOurs } from '../kit/process.ts'
 import { until } from '../kit/until.ts'
 import { ROOT } from './markdown.ts'
 
@@ -22,7 +22,7 @@ export async function startDemoShop(): Promise<DemoShop> {
   await copyFile(join(ROOT, 'flags.json'), join(folder, 'flags.json'))
   const children: ChildProcess[] = []
   const start = async (args: string[], env: Record<string, string>, ports: readonly RegExp[]) => {
-    const child = spawn(process.execPath, args, { cwd: folder, env: { ...process.env, ...env } })
+    const child = spawn(process.execPath, args, { cwd: folder, env: { ...withoutOurs(process.env), ...env } })
     children.push(child)
     const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)]
     const found = () => ports.map((port) => Number(port.exec(stdout() + stderr())?.[1] ?? 0))
@@ -62,7 +62,8 @@ export async function startDemoShop(): Promise<DemoShop> {
     run: async (script) => {
       let ours = script.replaceAll('npx strangler', `"${process.execPath}" "${STRANGLER}"`)
       for (const [written, real] of addresses) ours = ours.replaceAll(written, `127.0.0.1:${real}`)
-      let printed = await output('bash', ['-euo', 'pipefail', '-c', ours], folder, env)
+      const here = { ...env, STRANGLER_ADMIN_PORT: `${adminPort}` }
+      let printed = await output('bash', ['-euo', 'pipefail', '-c', ours], folder, here)
       for (const [written, real] of addresses) printed = printed.replaceAll(`127.0.0.1:${real}`, written)
       return printed
     },
@@ -87,7 +88,11 @@ export function output(
   env: Readonly<Record<string, string>> = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(command, args, {
+      cwd,
+      env: { ...withoutOurs(process.env), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)]
     child.once('error', reject)
     child.once('close', (code) => {

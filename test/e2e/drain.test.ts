@@ -7,6 +7,7 @@ import { ask, startLoad } from '../kit/load.ts'
 import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
 import { connectRaw } from '../kit/raw.ts'
+import { shop } from '../kit/shop.ts'
 import { until } from '../kit/until.ts'
 
 const ONE_SECOND = 1000
@@ -157,6 +158,46 @@ describe('SIGTERM', () => {
     expect(logged).toBeGreaterThanOrEqual(answers.length - 100)
     expectNoCrash(first.log())
   })
+
+  it('five times in a row, with another gateway in its place, loses no request and no person their side (F2)', async () => {
+    const startSide = (side: string) =>
+      startHttpOrigin((incoming, response) => {
+        response.setHeader('X-Asked', `${incoming.url} ${incoming.headers.cookie}`)
+        response.end(side)
+      })
+    const [legacy, service] = [await startSide('legacy'), await startSide('service')]
+    const config = { ...shop({ legacy: legacy.url, service: service.url }), drain: { noticeMs: 100, limitMs: 5000 } }
+    const begin = () => startGatewayProcess(config, { percentages: { 'migrate-catalog': 50 } })
+    let current = await begin()
+    const people = 40
+    const load = startLoad(10, (number) => ({
+      // What a load balancer does: the next request goes to the successor, on a connection to it.
+      port: current.port,
+      path: number % 4 === 0 ? '/other' : '/products',
+      method: number % 5 === 0 ? 'POST' : 'GET',
+      body: number % 5 === 0 ? 'body' : '',
+      headers: { cookie: `sid=${number % people}` },
+    }))
+    for (let restart = 1; restart <= 5; restart++) {
+      const before = load.answers.length
+      await until(() => load.answers.length > before + 100)
+      const [leaving, next] = [current, await begin()]
+      current = next
+      leaving.signal('SIGTERM')
+      expect(await leaving.exited).toEqual({ code: 0, signal: null })
+      expectNoCrash(leaving.log())
+    }
+    const { answers, failed } = await load.stop()
+    expect(failed).toEqual([])
+    expect(answers.length).toBeGreaterThan(500)
+    const sides = new Map<string, Set<string>>()
+    for (const { body, headers } of answers) {
+      const asked = String(headers['x-asked'])
+      sides.set(asked, (sides.get(asked) ?? new Set()).add(body))
+    }
+    for (const [asked, of] of sides) expect([asked, ...of]).toHaveLength(2)
+    expect(new Set([...sides.values()].flatMap((of) => [...of]))).toEqual(new Set(['legacy', 'service']))
+  }, 60_000)
 })
 
 describe('other signals', () => {

@@ -111,6 +111,20 @@ describe('strangler() in an Express application', () => {
     }
   })
 
+  it('adds the id to the cookies that the service sets: all of them arrive', async () => {
+    const service = await startHttpOrigin((_request, response) => {
+      response.setHeader('Set-Cookie', ['a=1; Path=/', 'b=2; Path=/'])
+      response.end('{}')
+    })
+    const app = await startApplication(catalog(service.url), { 'migrate-catalog': 100 })
+    const cookies = async (more: Record<string, string> = {}) =>
+      (await request(app).get('/products').set(more)).headers['set-cookie'] as unknown as string[]
+    const first = await cookies()
+    expect(first).toEqual(['a=1; Path=/', 'b=2; Path=/', expect.stringMatching(/^strangler_id=/)])
+    const again = await cookies({ cookie: first[2]?.split(';')[0] ?? '' })
+    expect(again).toEqual(['a=1; Path=/', 'b=2; Path=/'])
+  })
+
   it('says what is wrong with the map, and where', async () => {
     const gate = strangler(
       { contexts: { a: { owner: 'x', service: 'nowhere', flag: 'f', routes: ['/a'] } } },

@@ -12,7 +12,7 @@ import { connectRaw } from '../kit/raw.ts'
 import { shop } from '../kit/shop.ts'
 import { until } from '../kit/until.ts'
 
-const GENERATION = 'strangler_snapshot_generation'
+const GENERATION = 'strangler_config_edition'
 const APPLIED = 'strangler_config_reloads_total{result="applied"}'
 const REJECTED = 'strangler_config_reloads_total{result="rejected"}'
 const DRAIN = { noticeMs: 0, limitMs: 2000 }
@@ -34,7 +34,7 @@ describe('a good edit', () => {
     await gateway.writeConfig({ legacy: { url: two.url } })
     await untilGeneration(gateway, 2)
     expect(await sideOf(gateway)).toBe('two')
-    expect((await gateway.readyz()).body).toMatchObject({ generation: 2 })
+    expect((await gateway.readyz()).body).toMatchObject({ edition: 2 })
     expect(await gateway.metric(APPLIED)).toBe(2)
     await expectCalm(gateway)
   })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { compile } from '../../src/config/compile.ts'
 import { validate } from '../../src/config/validate.ts'
-import { createFlags } from '../../src/gateway.ts'
+import { createFlags } from '../../src/control-plane.ts'
 import type { Identity } from '../../src/model/decision.ts'
 import { decide } from '../../src/proxy/decide.ts'
 import { readHead } from '../../src/proxy/read-head.ts'
@@ -23,7 +23,7 @@ const PEOPLE = 10_000
 async function decideForAll(flags: string, kind: Identity['kind']): Promise<boolean[]> {
   const validated = validate(shop({ legacy: 'http://127.0.0.1:1', service: 'http://127.0.0.1:2' }))
   if (!validated.ok) throw new Error('the config is not valid')
-  const snapshot = { ...compile(validated.config), generation: 1 }
+  const snapshot = compile(validated.config)
   const raw = {
     method: 'GET',
     target: '/products',
@@ -43,7 +43,7 @@ async function decideForAll(flags: string, kind: Identity['kind']): Promise<bool
   return Array.from({ length: PEOPLE }, (_, id) => {
     const known = { clientAddress: '127.0.0.1', secure: false, requestId: '', isNew: false }
     const identity: Identity = { ...known, kind, key: `person-${id}` }
-    return decide({ head, route, identity, flags: reader, health }).side === 'service'
+    return decide({ controls: snapshot.controls, head, route, identity, flags: reader, health }).side === 'service'
   })
 }
 

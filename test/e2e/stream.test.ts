@@ -1,4 +1,5 @@
 // Bodies flow as they come: nothing is held until it is whole, and nobody is sent more than they take.
+import { createCipheriv } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
@@ -87,6 +88,42 @@ describe('a response', () => {
     client.socket.resume()
     await until(() => received > size)
     client.destroy()
+  })
+
+  it('is the same byte for byte to two clients at once that stop reading again and again', async () => {
+    const size = 20 * MIB
+    const noise = (seed: number) =>
+      createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16)).update(Buffer.alloc(size))
+    const bodies = [noise(1), noise(2)] as const
+    const origin = await startHttpOrigin((request, response) => {
+      response.setHeader('Content-Length', size)
+      response.end(request.url === '/1' ? bodies[0] : bodies[1])
+    })
+    const gateway = await startGateway({ legacy: { url: origin.url } })
+    const download = async (path: string) => {
+      const client = await connectRaw(gateway.port)
+      client.socket.removeAllListeners('data')
+      const chunks: Buffer[] = []
+      let received = 0
+      let unread = 0
+      client.socket.on('data', (chunk: Buffer) => {
+        chunks.push(chunk)
+        received += chunk.length
+        unread += chunk.length
+        if (unread < MIB) return
+        unread = 0
+        client.socket.pause()
+        setTimeout(() => client.socket.resume(), 30)
+      })
+      client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
+      await until(() => received > size)
+      const bytes = Buffer.concat(chunks)
+      client.destroy()
+      return bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)
+    }
+    const [one, two] = await Promise.all([download('/1'), download('/2')])
+    expect(one.equals(bodies[0])).toBe(true)
+    expect(two.equals(bodies[1])).toBe(true)
   })
 })
 

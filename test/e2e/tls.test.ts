@@ -155,7 +155,7 @@ describe('connections over TLS', () => {
     await exchange(gateway.port, LANES['a plain request'])
     expect(await ask(gateway.port, LANES['an upgrade'])).toContain('over TLS')
     await gateway.writeConfig({ ...config, limits: { headerCount: 99 } })
-    await until(async () => (await gateway.metric('strangler_snapshot_generation')) === 2)
+    await until(async () => (await gateway.metric('strangler_config_edition')) === 2)
     await exchange(gateway.port, LANES['a plain request'])
     expect(origin.connections()).toBe(2)
   })

@@ -1,0 +1,133 @@
+// The runbook, run: every command of docs/operating.md in its order, on three gateways with a Redis that goes and comes.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, it, onTestFinished } from 'vitest'
+import { STRANGLER, withoutOurs } from '../kit/process.ts'
+import { type RedisProcess, startRedis } from '../kit/redis.ts'
+import { until } from '../kit/until.ts'
+import { fences, lines, ROOT, read, section } from './markdown.ts'
+import { output, textOf } from './shop.ts'
+
+const RUNBOOK = read('docs/operating.md')
+const TOKEN = 'a-token-of-the-runbook-and-no-other'
+
+it('goes as it is told', async () => {
+  const redis = await startRedis()
+  const fleet = await startFleet(redis, 3)
+
+  await fleet.runs('Flip')
+  await fleet.runs('Roll back at three in the morning')
+
+  await redis.kill()
+  await fleet.until(({ store }) => !store.connected)
+  await fleet.runs('Redis is gone', async (command) => {
+    const isKilled = command.startsWith('touch')
+    await fleet.until(({ killed }, gateway) => killed === (isKilled && gateway === 0))
+  })
+  await redis.restart()
+  await fleet.until(({ store }) => store.connected)
+  await until(async () => (await fleet.run('strangler fleet || true')).split('\n').length > 4)
+
+  await fleet.runs('A gateway lags')
+  // What was done without Redis goes on record within seconds of its being back, and so does what it had lost.
+  await until(async () => {
+    const history = await fleet.run('strangler history')
+    return /^\S+ \S+ +kill .* on \S+ alone/m.test(history) && / restore /.test(history)
+  })
+}, 60_000)
+
+it('has a section for each thing that happens', () => {
+  for (const what of ['Flip', 'three in the morning', 'Redis is gone', 'Unleash is gone', 'A gateway lags', 'Rotating'])
+    expect(section(RUNBOOK, what).length, what).toBeGreaterThan(200)
+})
+
+type Readiness = { readonly killed: boolean; readonly store: { readonly connected: boolean } }
+
+async function startFleet(redis: RedisProcess, size: number) {
+  const folder = await mkdtemp(join(tmpdir(), 'strangler-runbook-'))
+  await copyFile(join(ROOT, 'flags.json'), join(folder, 'flags.json'))
+  const children: ChildProcess[] = []
+  onTestFinished(async () => {
+    const ended = children.map((child) => new Promise((resolve) => child.once('close', resolve)))
+    for (const child of children) child.kill('SIGKILL')
+    await Promise.all(ended)
+    await rm(folder, { recursive: true, force: true })
+  })
+  const env = {
+    ...withoutOurs(process.env),
+    STRANGLER_CONFIG: join(ROOT, 'routes.config.ts'),
+    STRANGLER_FLAGS: 'flags.json',
+    STRANGLER_ADMIN_TOKEN: TOKEN,
+    REDIS_URL: redis.url,
+  }
+  const ports: number[] = []
+  for (let at = 0; at < size; at++) {
+    const state = at === 0 ? '.strangler' : `state-${at}`
+    const args = [
+      STRANGLER,
+      'serve',
+      '--port=0',
+      '--admin-port=0',
+      '--state-dir',
+      state,
+      '--access-log',
+      `access-${at}`,
+    ]
+    const child = spawn(process.execPath, args, { cwd: folder, env })
+    children.push(child)
+    const log = textOf(child.stderr)
+    const port = () => Number(/"what":"admin",[^\n]*"port":(\d+)/.exec(log())?.[1] ?? 0)
+    await until(() => child.exitCode !== null || log().includes('"what":"gateway"'))
+    if (child.exitCode !== null) throw new Error(log())
+    ports.push(port())
+  }
+  const asking = { ...env, STRANGLER_URL: `http://127.0.0.1:${ports[0]}`, STRANGLER_TOKEN: TOKEN }
+
+  async function run(script: string): Promise<string> {
+    const command = `strangler() { "${process.execPath}" "${STRANGLER}" "$@"; }\n${script}`
+    return asTold(await output('bash', ['-euo', 'pipefail', '-c', command], folder, asking))
+  }
+
+  /** In the document's own words: its ports, its names. */
+  function asTold(printed: string): string {
+    let told = printed.replaceAll(`127.0.0.1:${redis.port}`, '127.0.0.1:6379')
+    for (const [at, port] of ports.entries()) told = told.replaceAll(`127.0.0.1:${port}`, `127.0.0.1:${8081 + at}`)
+    return told
+  }
+
+  return {
+    run,
+    /** Runs the commands of a section; where the document shows what is printed, that is what is printed. */
+    runs: async (title: string, then: (command: string) => Promise<void> = async () => {}) => {
+      const told = fences(section(RUNBOOK, title))
+      for (const [at, { language, code }] of told.entries()) {
+        if (language !== 'sh') continue
+        const printed = await run(code)
+        await then(code)
+        const next = told[at + 1]
+        if (next?.language === 'text' && !/^(kubectl|systemctl)/.test(next.code)) {
+          expect(rows(printed), code).toEqual(rows(next.code))
+        }
+      }
+    },
+    until: (isTrue: (readiness: Readiness, gateway: number) => boolean) =>
+      until(async () => {
+        const all = ports.map(async (port) => (await fetch(`http://127.0.0.1:${port}/readyz`)).json())
+        return (await Promise.all(all)).every((one, at) => isTrue(one as Readiness, at))
+      }),
+  }
+}
+
+/** Lines without names that are made anew, ages and times of the day; of a fleet in no order. */
+function rows(text: string): string[] {
+  const same = lines(text).map((line) =>
+    line
+      .replace(/^\S+-(?:[0-9a-f]{8}|\d) (?=http)/, 'gateway ')
+      .replace(/ \d\d:\d\d /, ' HH:MM ')
+      .replace(/[\d.N]+ (?:ms|s) old/, 'N old')
+      .replace(/\b\d+ of \d+ (?=file)/, 'N of N '),
+  )
+  return same.some((line) => line.startsWith('gateway address')) ? same.sort() : same
+}

@@ -1,0 +1,293 @@
+// A flip, from the command line to people: it answers when it has happened on every gateway, and it has.
+import { rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { AuditPage, AuditRecord, ContextView, Done } from '../../src/admin/contract.ts'
+import { astray, FLAG, type Fleet, failedOf, startFleet } from '../kit/fleet.ts'
+import { flagFile } from '../kit/gateway.ts'
+import { sharedByFile } from '../kit/lifetime.ts'
+import { quantile } from '../kit/load.ts'
+import { startRedis } from '../kit/redis.ts'
+import { startUnleash } from '../kit/unleash.ts'
+import { until } from '../kit/until.ts'
+import { startWire } from '../kit/wire.ts'
+
+const everybody = (side: string) => () => side
+
+/** Moved by the command line, and everybody is answered by the side that they are told it is. */
+async function flipsOnTheCommandLine(fleet: Fleet): Promise<void> {
+  const count = fleet.gateways.length
+  await fleet.flip(0)
+  for (const percentage of [25, 60]) {
+    const { code, stdout, stderr } = await fleet.strangler('flip', 'catalog', String(percentage), '--reason', 'a test')
+    expect({ code, stderr }, stdout).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(
+      new RegExp(`catalog: \\d+ % → ${percentage} %, applied on ${count} of ${count} gateways in `),
+    )
+    expect(await fleet.misled(percentage)).toEqual([])
+  }
+  expect((await fleet.history())[0]).toMatchObject({
+    verb: 'flip',
+    context: 'catalog',
+    actor: 'anna',
+    reason: 'a test',
+    before: 25,
+    after: 60,
+    result: 'done',
+  })
+}
+
+/** There and back under load: nobody is turned away, and nobody reaches the old side once it is confirmed. */
+async function flipsUnderLoad(fleet: Fleet): Promise<void> {
+  await fleet.flip(0)
+  const load = fleet.startLoad({ clients: 4, pauseMs: 5 })
+  await load.goOn()
+  for (const [percentage, side] of [
+    [100, 'service'],
+    [0, 'legacy'],
+    [100, 'service'],
+  ] as const) {
+    const { code, stdout } = await fleet.strangler('flip', 'catalog', String(percentage))
+    const confirmedAt = performance.now()
+    expect(code, stdout).toBe(0)
+    await load.goOn(40)
+    expect(astray(load.visits, confirmedAt, everybody(side))).toEqual([])
+  }
+  for (const [percentage, side] of [
+    [0, 'legacy'],
+    [100, 'service'],
+  ] as const) {
+    await fleet.flip(percentage)
+    const confirmedAt = performance.now()
+    await load.goOn(40)
+    expect(astray(load.visits, confirmedAt, everybody(side))).toEqual([])
+  }
+  expect(failedOf(await load.stop())).toEqual([])
+}
+
+/** The audit log of the catalog since a moment, the oldest first. */
+async function since(fleet: Fleet, at: number, verb: AuditRecord['verb']): Promise<AuditRecord[]> {
+  return (await fleet.history()).filter((record) => record.at >= at && record.verb === verb).reverse()
+}
+
+describe('three gateways and a Redis', () => {
+  const shared = sharedByFile(async () => {
+    const redis = await startRedis()
+    const wire = await startWire(redis.port)
+    const thirdAway = (index: number) => (index === 2 ? `redis://127.0.0.1:${wire.port}` : redis.url)
+    const fleet = await startFleet({ redis: thirdAway })
+    return { redis, wire, fleet }
+  })
+
+  it('strangler flip is in force on all of them when it says so', () => flipsOnTheCommandLine(shared().fleet))
+
+  it('under load no request fails, and none reaches the old side once a flip is confirmed', () =>
+    flipsUnderLoad(shared().fleet))
+
+  it('95 of 100 flips take less than 250 ms', async () => {
+    const { fleet } = shared()
+    await fleet.flip(0)
+    let p95 = Number.POSITIVE_INFINITY
+    // What others do on this machine is not the gateways' doing: slow ones would be slow each time.
+    for (let round = 0; round < 3 && p95 >= 250; round++) {
+      const tookMs: number[] = []
+      for (let flips = 0; flips < 60; flips++) {
+        const startedAt = performance.now()
+        await fleet.flip(flips % 2 === 0 ? 100 : 0)
+        tookMs.push(performance.now() - startedAt)
+      }
+      p95 = quantile(tookMs, 0.95)
+      const p50 = quantile(tookMs, 0.5)
+      console.info(`60 flips on three gateways: p50 ${p50.toFixed(0)} ms, p95 ${p95.toFixed(0)} ms`)
+    }
+    expect(p95).toBeLessThan(250)
+  })
+
+  it('a message that was lost is made up for within two seconds', async () => {
+    const { fleet, wire, redis } = shared()
+    await fleet.flip(0)
+    // The connection on which the third gateway listens is dead, and nobody has told it.
+    wire.hangSubscriptions()
+    expect((await fleet.flip(100)).convergence.ms).toBeLessThan(2000)
+    expect(await fleet.misled(100)).toEqual([])
+    wire.heal()
+    // All are disconnected, and connect again while it happens.
+    const [flipped] = await Promise.all([fleet.flip(0), redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')])
+    expect(flipped.convergence.ms).toBeLessThan(2000)
+    expect(await fleet.misled(0)).toEqual([])
+  })
+
+  it('a pin ends by itself, on all of them', async () => {
+    const { fleet } = shared()
+    await fleet.flip(0)
+    const load = fleet.startLoad()
+    const { code, stdout } = await fleet.strangler('pin', 'catalog', 'service', '--for', '2s', '--json')
+    const pinnedAt = performance.now()
+    expect(code, stdout).toBe(0)
+    const { until: end } = JSON.parse(stdout) as Done
+    const endsAt = performance.now() + (end as number) - Date.now()
+    await until(() => load.visits.some(({ startedAt }) => startedAt > endsAt + 300))
+    const visits = await load.stop()
+    const pinned = visits.filter(({ startedAt, tookMs }) => startedAt + tookMs < endsAt - 50)
+    expect(astray(pinned, pinnedAt, everybody('service'))).toEqual([])
+    expect(astray(visits, endsAt + 100, everybody('legacy'))).toEqual([])
+    expect(failedOf(visits)).toEqual([])
+  })
+
+  it('a rollback sends everybody to legacy, those as well who were on the service', async () => {
+    const { fleet } = shared()
+    await fleet.flip(100)
+    expect((await fleet.strangler('pin', 'catalog', 'service', '--for', '10m')).code).toBe(0)
+    const load = fleet.startLoad()
+    await load.goOn(20)
+    const { code, stdout } = await fleet.strangler('rollback', 'catalog', '--reason', 'orders are lost')
+    const confirmedAt = performance.now()
+    expect(code, stdout).toBe(0)
+    expect(stdout).toContain('rolled back, everything to legacy, applied on 3 of 3 gateways')
+    await load.goOn(40)
+    const visits = await load.stop()
+    expect(astray(visits, confirmedAt, everybody('legacy'))).toEqual([])
+    expect(failedOf(visits)).toEqual([])
+    expect((await fleet.gateways[1]?.api<ContextView>('GET', '/contexts/catalog'))?.body).toMatchObject({
+      percentage: 0,
+      serving: 'legacy',
+      pin: { side: 'legacy', by: 'anna', reason: 'orders are lost', until: null },
+    })
+    // Nobody is at the service when the pin is taken off: the flag is at 0.
+    expect((await fleet.strangler('unpin', 'catalog')).code).toBe(0)
+    expect(await fleet.misled(0)).toEqual([])
+  })
+
+  it('what is frozen stays where it is until it is thawed; a rollback passes', async () => {
+    const { fleet } = shared()
+    await fleet.flip(40)
+    expect((await fleet.strangler('freeze', 'catalog', '--reason', 'sale')).code).toBe(0)
+    for (const change of [
+      ['flip', 'catalog', '50'],
+      ['pin', 'catalog', 'legacy', '--for', '1m'],
+    ]) {
+      const { code, stderr } = await (fleet.gateways[1] as Fleet['gateways'][0]).strangler(...change)
+      expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/is frozen by anna .*\(sale\)/) })
+    }
+    expect(await fleet.misled(40)).toEqual([])
+    expect((await fleet.strangler('rollback', 'catalog')).code).toBe(0)
+    expect(await fleet.misled(0)).toEqual([])
+    expect((await fleet.strangler('thaw', 'catalog')).code).toBe(0)
+    expect((await fleet.strangler('unpin', 'catalog')).code).toBe(0)
+    await fleet.flip(50)
+    expect(await fleet.misled(50)).toEqual([])
+  })
+
+  it('kill sends everybody to legacy, and revive to where they were', async () => {
+    const { fleet } = shared()
+    await fleet.flip(30)
+    expect((await fleet.strangler('kill', '--reason', 'everything is on fire')).stdout).toContain(
+      'everything goes to legacy, applied on 3 of 3 gateways',
+    )
+    expect(await fleet.misled(0)).toEqual([])
+    for (const { readiness } of fleet.gateways) expect(await readiness()).toMatchObject({ killed: true })
+    expect((await (fleet.gateways[2] as Fleet['gateways'][0]).strangler('revive')).code).toBe(0)
+    expect(await fleet.misled(30)).toEqual([])
+  })
+
+  it('an edit of flags.json on all of them is one change, made outside', async () => {
+    const { fleet } = shared()
+    await fleet.flip(10)
+    const editedAt = Date.now()
+    for (const { folder } of fleet.gateways) {
+      await writeFile(join(folder, 'flags.json.next'), flagFile({ [FLAG]: 70, 'migrate-orders': 0 }))
+      await rename(join(folder, 'flags.json.next'), join(folder, 'flags.json'))
+    }
+    await until(async () => (await fleet.misled(70)).length === 0)
+    await fleet.converged()
+    // Whoever else wanted to put it on record has seen by then that it is.
+    await fleet.flip(71)
+    const records = await since(fleet, editedAt, 'outside')
+    expect(records).toMatchObject([{ context: 'catalog', before: 10, after: 70, result: 'done' }])
+    expect(records[0]?.actor).toContain('flags.json')
+  })
+
+  it('who has not seen the last change is told what it was, and by whom', async () => {
+    const { fleet } = shared()
+    const [first, second] = fleet.gateways as [Fleet['gateways'][0], Fleet['gateways'][0]]
+    await fleet.flip(10)
+    const seen = (await first.api('GET', '/contexts/catalog')).headers.get('etag') as string
+    const flipTo = (percentage: number) => ({ body: { percentage, reason: `to ${percentage}` } })
+    const both = await Promise.all([
+      first.api('PUT', '/contexts/catalog/flag', { ...flipTo(20), as: 'anna', headers: { 'if-match': seen } }),
+      second.api('PUT', '/contexts/catalog/flag', { ...flipTo(30), as: 'bob', headers: { 'if-match': seen } }),
+    ])
+    expect(both.map(({ status }) => status).toSorted()).toEqual([200, 412])
+    const [won, lost] = both[0].status === 200 ? ['anna', both[1]] : ['bob', both[0]]
+    const percentage = won === 'anna' ? 20 : 30
+    expect(lost.body).toMatchObject({
+      code: 'precondition-failed',
+      detail: expect.stringContaining(`flip by ${won} (to ${percentage})`),
+    })
+    expect(await fleet.misled(percentage)).toEqual([])
+  })
+})
+
+describe('three gateways, a Redis and an Unleash', () => {
+  const shared = sharedByFile(async () => {
+    const [redis, unleash] = await Promise.all([
+      startRedis(),
+      startUnleash({ flags: { [FLAG]: 0, 'migrate-orders': 0 } }),
+    ])
+    const fleet = await startFleet({ redis: redis.url, unleash })
+    return { redis, unleash, fleet }
+  })
+
+  it('strangler flip is in force on all of them when it says so', () => flipsOnTheCommandLine(shared().fleet))
+
+  it('under load no request fails, and none reaches the old side once a flip is confirmed', () =>
+    flipsUnderLoad(shared().fleet))
+
+  it('a rollback pins, and sets the flag to 0 where it lives', async () => {
+    const { fleet, unleash } = shared()
+    await fleet.flip(100)
+    const { code, stdout } = await fleet.strangler('rollback', 'catalog')
+    expect(code, stdout).toBe(0)
+    expect(await fleet.misled(0)).toEqual([])
+    expect((await unleash.getFlag(FLAG))?.strategies).toMatchObject([{ parameters: { rollout: '0' } }])
+    expect((await fleet.strangler('unpin', 'catalog')).code).toBe(0)
+    expect(await fleet.misled(0)).toEqual([])
+  })
+
+  it('a change in Unleash’s own pages arrives, and is on record once', { timeout: 40_000 }, async () => {
+    const { fleet, unleash } = shared()
+    await fleet.flip(20)
+    const changedAt = Date.now()
+    await unleash.setRollout(FLAG, 80)
+    // By a poll, every 15 seconds.
+    await until(async () => (await fleet.misled(80)).length === 0, 20_000)
+    await until(async () => (await since(fleet, changedAt, 'outside')).length > 0)
+    await fleet.converged()
+    // A flip of it goes on from there.
+    const { stdout } = await fleet.strangler('flip', 'catalog', '90')
+    expect(stdout).toContain('80 % → 90 %, applied on 3 of 3')
+    expect(await since(fleet, changedAt, 'outside')).toMatchObject([
+      { actor: 'unleash', context: 'catalog', before: 20, after: 80, result: 'done' },
+    ])
+  })
+})
+
+describe('one gateway and its folder', () => {
+  const fleet = sharedByFile(() => startFleet({ gateways: 1 }))
+
+  it('strangler flip is in force when it says so', () => flipsOnTheCommandLine(fleet()))
+
+  it('under load no request fails, and none reaches the old side once a flip is confirmed', () =>
+    flipsUnderLoad(fleet()))
+
+  it('what it was told it knows after it was killed, whatever flags.json says', async () => {
+    const [gateway] = fleet().gateways as [Fleet['gateways'][0]]
+    await fleet().flip(35)
+    gateway.signal('SIGKILL')
+    await gateway.exited
+    const next = await fleet().join({ stateOf: gateway })
+    expect(await fleet().misled(35, [next])).toEqual([])
+    const { body } = await next.api<AuditPage>('GET', '/audit?limit=1')
+    expect(body.records).toMatchObject([{ verb: 'flip', after: 35, result: 'done' }])
+  })
+})
