@@ -20,6 +20,7 @@ test('without a word of anybody the flags decide', () => {
   expect(controlsOf(stateWith({ contexts: { catalog: EMPTY_CONTEXT } }), [], NOON)).toEqual({
     isKilled: false,
     pins: new Map(),
+    shadows: new Map(),
   })
 })
 

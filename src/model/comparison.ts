@@ -50,6 +50,7 @@ export type MaskedDifference = {
 /** Why two answers that came could not be compared: not a fault of either side. */
 export const UNCOMPARABLE = {
   streaming: 'the answer has no end to wait for: server-sent events, multipart/x-mixed-replace, gRPC',
+  conditional: 'one side says that what the client has is current (304), and the other sends it',
   partial: 'an answer to a range (206): which part it is decides what it holds',
   truncated: 'more of the body came than is kept for comparing',
   'too-large': 'decoded, the body is larger than is compared',
@@ -89,8 +90,11 @@ export const SHADOW_FAILURES = [
   'internal',
 ] as const satisfies readonly Failure[]
 
-/** `primary`: the side that answers the client failed, so there is nothing to compare the copy’s answer with. */
-export type ShadowFailure = (typeof SHADOW_FAILURES)[number] | 'primary'
+/**
+ * `primary`: the side that answers the client failed, so there is nothing to compare the copy’s answer with.
+ * `not-dry-run`: the service answered a copy that changes something without saying that it only acted as if.
+ */
+export type ShadowFailure = (typeof SHADOW_FAILURES)[number] | 'primary' | 'not-dry-run'
 
 /** What was found between two answers, before anything is known of noise. */
 export type Comparison =

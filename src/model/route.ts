@@ -1,6 +1,7 @@
 // A route in its two lives: compiled (what a request meets) and the context it belongs to. What the operator writes
 // is in config/define-routes.ts.
 import type { AuthPolicy } from './auth.ts'
+import type { ShadowPolicy } from './shadow.ts'
 
 /** Where a request can be answered: the monolith, or the service that was extracted from it. */
 export type Side = 'legacy' | 'service'
@@ -102,6 +103,8 @@ export type Route = {
   readonly middleware: readonly Middleware[]
   /** The token a request must carry; undefined asks for none. */
   readonly auth: AuthPolicy | undefined
+  /** How it is shadowed; undefined where there is no other side. */
+  readonly shadow: ShadowPolicy | undefined
 }
 
 /** A piece of a rewrite template: literal text, or the name of a parameter (`*` is the wildcard). */

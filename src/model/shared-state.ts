@@ -1,5 +1,6 @@
 // What operators have said and every gateway of a fleet must know: one small document with one generation, the audit
 // log of how it came to be, and who has applied it.
+import type { Field } from './comparison.ts'
 import type { Side } from './route.ts'
 
 /** Who said something, why, and when (milliseconds since 1970, by the store's clock). */
@@ -21,8 +22,25 @@ export type ContextState = {
   readonly pin: Pin | null
   readonly freeze: Stamp | null
   readonly flip: Flip | null
+  /** How much of it is shadowed, over what the config says; not there, or null, while the config says it. */
+  readonly shadow?: ShadowSetting | null
+  /** What operators have said of differences, by fingerprint. */
+  readonly differences?: Readonly<Record<string, DifferenceNote>>
   /** Generation, verb and author of the last change of this context: what a conflict is told by. */
   readonly changed: LastChange | null
+}
+
+/** The percentage of eligible requests that are copied to the other side: whole, 0 to 100. */
+export type ShadowSetting = Stamp & { readonly percentage: number }
+
+/** What an operator has said of one difference. */
+export type DifferenceNote = Stamp & {
+  readonly route: string
+  readonly field: Field
+  /** Over what the numbers say; null leaves it to them. */
+  readonly ruling: 'real' | 'noise' | null
+  /** It was mended then, by the store's clock: seen later it is open again. Null if nobody has said so. */
+  readonly resolvedAt: number | null
 }
 
 export type LastChange = Stamp & { readonly verb: Verb; readonly generation: number }
@@ -60,6 +78,12 @@ export const VERBS = [
   'revive',
   'freeze',
   'thaw',
+  /** How much is copied to the other side for comparison. */
+  'shadow',
+  /** That a difference is real, or is noise, whatever the numbers say. */
+  'rule',
+  /** That a difference was mended. */
+  'resolve',
   /** Not an operator's: the flags were changed outside, in `flags.json` or in Unleash's own pages. */
   'outside',
   /** Not an operator's: the store had come back empty or older, and a gateway put back what it remembered. */

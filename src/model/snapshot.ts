@@ -58,9 +58,11 @@ export type Controls = {
   readonly isKilled: boolean
   /** By context; one that is not here is decided by its flag. */
   readonly pins: ReadonlyMap<string, Side>
+  /** The share that is shadowed, from 0 to 1, by context; one that is not here is shadowed as its config says. */
+  readonly shadows: ReadonlyMap<string, number>
 }
 
-export const NO_CONTROLS: Controls = { isKilled: false, pins: new Map() }
+export const NO_CONTROLS: Controls = { isKilled: false, pins: new Map(), shadows: new Map() }
 
 export type Snapshot = {
   /** Of the shared state that `controls` were made from; 0 before anybody said anything. */

@@ -42,7 +42,7 @@ function decided({
 }: Case) {
   const context = owned ? { ...CONTEXT, fallback, whenStale } : undefined
   return decide({
-    controls: { isKilled, pins: new Map(pin === undefined ? [] : [[CONTEXT.name, pin]]) },
+    controls: { isKilled, pins: new Map(pin === undefined ? [] : [[CONTEXT.name, pin]]), shadows: new Map() },
     head: HEAD,
     route: { context } as Route,
     identity: { ...IDENTITY, kind },

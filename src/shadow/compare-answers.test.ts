@@ -31,6 +31,23 @@ describe('status', () => {
   })
 })
 
+describe('what the client has already', () => {
+  const current = answer('', '', { status: 304 })
+  test('one side says that it is current: each goes by its own validators', () => {
+    const sent = answer('{"a":1}')
+    for (const pair of [
+      [current, sent],
+      [sent, current],
+    ] as const)
+      expect(compareAnswers(...pair)).toEqual({ kind: 'uncomparable', reason: 'conditional' })
+    expect(differ(current, current)).toEqual([])
+  })
+
+  test('an error is an error', () => {
+    expect(differ(current, answer('no', 'text/plain', { status: 500 }))).toEqual(['status status'])
+  })
+})
+
 describe('headers', () => {
   test.each<[string, string[], string[], string[]]>([
     ['names in any case, lines in any order', ['A', '1', 'B', '2'], ['b', '2', 'a', '1'], []],

@@ -76,6 +76,7 @@ const ROUTE: Route = {
   upgrade: false,
   middleware: [],
   auth: undefined,
+  shadow: undefined,
 }
 
 const HEAD = {

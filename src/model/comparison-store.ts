@@ -1,0 +1,43 @@
+// The seam between what comparing finds and where it is kept: memory, a folder, or Redis. One contract test
+// (test/contract/comparison-store.test.ts) says what each must do.
+import type { KeptExample, RouteCounts } from './shadow.ts'
+
+/** Counts that are older are forgotten, in milliseconds. */
+export const COUNTS_KEPT_MS = 7 * 24 * 3_600_000
+/** Examples that are older are forgotten, in milliseconds. */
+export const EXAMPLES_KEPT_MS = 7 * 24 * 3_600_000
+/** Of one difference: the newest. */
+export const EXAMPLES_OF_ONE = 3
+/** Differences of one context that have examples; beyond that the one whose newest example is oldest goes. */
+export const EXAMPLES_OF_CONTEXT = 500
+
+/**
+ * What comparing finds, of a whole fleet. Methods reject with `StoreUnavailable` if the store does not answer within
+ * its limit; none is ever called on a request's path.
+ */
+export type ComparisonStore = {
+  /**
+   * Puts these in the place of what the same writer has said of the same routes and stretches: what is said twice is
+   * counted once, so that who lost the answer says it again.
+   *
+   * @param writer unlike any other, and new with each start
+   */
+  readonly saveCounts: (writer: string, counts: readonly RouteCounts[]) => Promise<void>
+  /**
+   * Of all writers, merged by `mergeCounts`: one for each context, route and stretch, sorted by these.
+   *
+   * @param query.from milliseconds since 1970: stretches that begin earlier are left out
+   * @param query.except a writer whose counts are left out
+   */
+  readonly counts: (query: {
+    readonly context?: string | undefined
+    readonly from: number
+    readonly except?: string | undefined
+  }) => Promise<readonly RouteCounts[]>
+  readonly saveExamples: (examples: readonly KeptExample[]) => Promise<void>
+  /** The newest first. */
+  readonly examples: (query: {
+    readonly context?: string | undefined
+    readonly fingerprint?: string | undefined
+  }) => Promise<readonly KeptExample[]>
+}
