@@ -75,6 +75,41 @@ describe('a state', () => {
   })
 })
 
+describe('a context', () => {
+  const NOTE = { ...STAMP, route: 'GET /', field: 'value $.a', ruling: 'noise', resolvedAt: null }
+
+  it.each([
+    ['nothing of shadowing, as an older gateway wrote it', {}],
+    ['no share of its own', { shadow: null }],
+    ['a share', { shadow: { ...STAMP, percentage: 0 } }],
+    ['a share of all', { shadow: { ...STAMP, percentage: 100 } }],
+    ['no differences', { differences: {} }],
+    ['differences', { differences: { f1: NOTE, f2: { ...NOTE, ruling: null, resolvedAt: 5, later: 'word' } } }],
+  ])('is read with %s', (_what, parts) => {
+    const text = ofContext(parts)
+    expect(JSON.parse(textOfState(parseState(text)))).toEqual(JSON.parse(text))
+  })
+
+  it.each([
+    ['half a per cent', { shadow: { ...STAMP, percentage: 0.5 } }, 'shadow.percentage'],
+    ['less than nothing', { shadow: { ...STAMP, percentage: -1 } }, 'shadow.percentage'],
+    ['more than all', { shadow: { ...STAMP, percentage: 101 } }, 'shadow.percentage'],
+    ['a share of nobody', { shadow: { percentage: 1 } }, 'shadow.by'],
+    ['differences that are null', { differences: null }, 'differences'],
+    ['a field that is none', { differences: { f1: { ...NOTE, field: 'colour $.a' } } }, 'differences.f1.field'],
+    ['no route', { differences: { f1: { ...NOTE, route: undefined } } }, 'differences.f1.route'],
+    ['a ruling that is none', { differences: { f1: { ...NOTE, ruling: 'maybe' } } }, 'differences.f1.ruling'],
+    ['half a millisecond', { differences: { f1: { ...NOTE, resolvedAt: 0.5 } } }, 'differences.f1.resolvedAt'],
+    ['a difference named toString', { differences: { toString: NOTE } }, 'differences.toString'],
+  ])('is not read with %s', (_what, parts, where) => {
+    expect(() => parseState(ofContext(parts))).toThrow(`not a state: contexts.catalog.${where}`)
+  })
+
+  function ofContext(parts: object): string {
+    return JSON.stringify({ ...EMPTY_STATE, contexts: { catalog: { ...EMPTY_CONTEXT, ...parts } } })
+  }
+})
+
 it('an entry is written with whatever it has before and after, and with nothing as null', () => {
   expect(parseEntry(textOfEntry(ENTRY))).toEqual({ ...ENTRY, before: null })
   expect(() => parseEntry('{"at":1}')).toThrow(NotThat)

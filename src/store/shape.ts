@@ -1,15 +1,18 @@
 // Text from outside becomes a type of the model here, or is refused: whoever can write to the folder or to Redis could
 // write anything. What these guards would refuse to read, the stores refuse to write.
 import { z } from 'zod'
+import { DIFFERENCE_KINDS, type DifferenceKind } from '../model/comparison.ts'
 import type { AuditEntry, KeptFlags, Report, SharedState } from '../model/shared-state.ts'
 import { VERBS } from '../model/shared-state.ts'
 
 /** Not `__proto__`, `constructor` and their like, which mean something else to an object than a name. */
-const name = z.string().refine((text) => !(text in Object.prototype), 'is not a name')
+export const name = z.string().refine((text) => !(text in Object.prototype), 'is not a name')
 /** Whole milliseconds: what the admin API says of it is whole, and would otherwise not be read by who asks. */
-const time = z.int()
+export const time = z.int()
 const generation = z.int().nonnegative()
-const side = z.enum(['legacy', 'service'])
+export const side = z.enum(['legacy', 'service'])
+/** A kind of difference at a path. */
+export const field = z.templateLiteral([z.enum(Object.keys(DIFFERENCE_KINDS) as DifferenceKind[]), ' ', z.string()])
 
 // Loose wherever an object is kept: a newer gateway of the fleet may have written more than this one knows, and what
 // this one writes back must not lose it.
@@ -17,10 +20,20 @@ const stamp = z.looseObject({ by: z.string(), reason: z.string().nullable(), at:
 const pin = stamp.extend({ side, until: time.nullable() })
 const flip = stamp.extend({ flag: z.string(), percentage: z.number(), generation })
 const changed = stamp.extend({ verb: z.enum(VERBS), generation })
+const shadow = stamp.extend({ percentage: z.int().min(0).max(100) })
+const differenceNote = stamp.extend({
+  route: z.string(),
+  field,
+  ruling: z.enum(['real', 'noise']).nullable(),
+  resolvedAt: time.nullable(),
+})
 const context = z.looseObject({
   pin: pin.nullable(),
   freeze: stamp.nullable(),
   flip: flip.nullable(),
+  // Not there in what an older gateway has written.
+  shadow: shadow.nullable().exactOptional(),
+  differences: z.record(name, differenceNote).exactOptional(),
   changed: changed.nullable(),
 })
 const embeddedFlags = z.looseObject({
@@ -103,18 +116,23 @@ export function textOfEntry(entry: AuditEntry): string {
   return text
 }
 
-function reader<T>(what: string, schema: z.ZodType<T>): (text: string) => T {
+/** @param keys `any key`: the schema itself sees to a key that is `__proto__` */
+export function reader<T>(
+  what: string,
+  schema: z.ZodType<T>,
+  keys: 'any key' | 'no __proto__' = 'no __proto__',
+): (text: string) => T {
   return (text) => {
-    const result = schema.safeParse(parseJson(what, text))
+    const result = schema.safeParse(parseJson(what, text, keys === 'any key' ? undefined : refuseProto))
     if (result.success) return result.data
     const issue = result.error.issues[0]
     throw new NotThat(what, `${issue?.path.join('.') || 'the whole'}: ${issue?.message}`, result.error)
   }
 }
 
-function parseJson(what: string, text: string): unknown {
+function parseJson(what: string, text: string, reviver: typeof refuseProto | undefined): unknown {
   try {
-    return JSON.parse(text, refuseProto)
+    return JSON.parse(text, reviver)
   } catch (error) {
     throw new NotThat(what, error instanceof Error ? error.message : String(error), error)
   }
