@@ -2,25 +2,31 @@
 // (test/contract/comparison-store.test.ts) says what each must do.
 import type { KeptExample, RouteCounts } from './shadow.ts'
 
-/** Counts that are older are forgotten, in milliseconds. */
+/** Counts are forgotten so long after the end of their stretch, in milliseconds. */
 export const COUNTS_KEPT_MS = 7 * 24 * 3_600_000
-/** Examples that are older are forgotten, in milliseconds. */
+/** Examples that are as old are forgotten, in milliseconds. */
 export const EXAMPLES_KEPT_MS = 7 * 24 * 3_600_000
 /** Of one difference: the newest. */
 export const EXAMPLES_OF_ONE = 3
-/** Differences of one context that have examples; beyond that the one whose newest example is oldest goes. */
+/**
+ * Differences of one context that have examples; beyond that the one whose newest example is oldest goes, with all that
+ * it has.
+ */
 export const EXAMPLES_OF_CONTEXT = 500
 
 /**
  * What comparing finds, of a whole fleet. Methods reject with `StoreUnavailable` if the store does not answer within
- * its limit; none is ever called on a request's path.
+ * its limit; none is ever called on a request's path. What could not be read again, such as half a comparison, is
+ * refused as a whole before anything of it is written; what is found and cannot be read is left out, and told.
+ *
+ * It can be lost, with Redis or with the folder, and nobody puts it back: what is lost is found again.
  */
 export type ComparisonStore = {
   /**
    * Puts these in the place of what the same writer has said of the same routes and stretches: what is said twice is
-   * counted once, so that who lost the answer says it again.
+   * counted once, so that who lost the answer says it again. Stretches that are forgotten already are not taken.
    *
-   * @param writer unlike any other, and new with each start
+   * @param writer unlike any other, and new with each start; not empty
    */
   readonly saveCounts: (writer: string, counts: readonly RouteCounts[]) => Promise<void>
   /**
@@ -34,6 +40,7 @@ export type ComparisonStore = {
     readonly from: number
     readonly except?: string | undefined
   }) => Promise<readonly RouteCounts[]>
+  /** The same example twice is kept once. */
   readonly saveExamples: (examples: readonly KeptExample[]) => Promise<void>
   /** The newest first. */
   readonly examples: (query: {

@@ -1,0 +1,44 @@
+// Which examples of a context are kept: told from what each is named by, so that none is read for it.
+import { createHash } from 'node:crypto'
+import { EXAMPLES_KEPT_MS, EXAMPLES_OF_CONTEXT, EXAMPLES_OF_ONE } from '../model/comparison-store.ts'
+import type { KeptExample } from '../model/shadow.ts'
+
+export type ExampleId = {
+  readonly at: number
+  /** Digests of the difference's fingerprint and of the example: the same example is kept once. */
+  readonly of: string
+  readonly digest: string
+}
+
+export function idOf({ fingerprint, example }: KeptExample, text: string): ExampleId {
+  return { at: example.at, of: digestOf(fingerprint), digest: digestOf(text) }
+}
+
+/** Names are whatever a map says: a digest goes into a file's name, at any length. */
+export function digestOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 24)
+}
+
+/**
+ * What is kept of the examples of one context, the newest first, and what is not. `SAVE_EXAMPLES` in
+ * redis/comparison-scripts.ts does the same.
+ */
+export function sift<Id extends ExampleId>(ids: readonly Id[], now: number): { kept: Id[]; surplus: Id[] } {
+  const ofEach = new Map<string, number>()
+  const [kept, surplus]: [Id[], Id[]] = [[], []]
+  for (const id of ids.toSorted(newestFirst)) {
+    const known = ofEach.get(id.of) ?? 0
+    const isOneTooMany = known === EXAMPLES_OF_ONE || (known === 0 && ofEach.size === EXAMPLES_OF_CONTEXT)
+    if (isOneTooMany || id.at <= now - EXAMPLES_KEPT_MS) surplus.push(id)
+    else {
+      ofEach.set(id.of, known + 1)
+      kept.push(id)
+    }
+  }
+  return { kept, surplus }
+}
+
+/** Of the same time, in an order that all stores have. */
+export function newestFirst(one: ExampleId, other: ExampleId): number {
+  return other.at - one.at || (other.of + other.digest < one.of + one.digest ? -1 : 1)
+}
