@@ -11,12 +11,14 @@ import {
   type Report,
   type SharedState,
 } from '../../model/shared-state.ts'
-import { type Committed, type StateStore, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
+import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
+import type { Store } from '../../model/store.ts'
 import { NO_EVENTS, type StoreEvents } from '../events.ts'
 import { KnownState } from '../known-state.ts'
 import { AUDIT_LIMIT, SILENT_MS } from '../limits.ts'
 import { listeners } from '../listeners.ts'
 import { parseEntry, parseReport, parseState, textOfEntry, textOfState } from '../shape.ts'
+import { type ComparisonMemory, comparisonMemory, memoryComparisons } from './memory-comparisons.ts'
 
 /** What all handles share. It holds texts, as the real stores do: nobody can change what another has read. */
 export type SharedMemory = {
@@ -29,6 +31,7 @@ export type SharedMemory = {
   dropped: number
   readonly members: Map<string, { readonly report: string; readonly at: number }>
   flags: KeptFlags | undefined
+  readonly comparisons: ComparisonMemory
   readonly handles: Set<Handle>
 }
 type Line = { readonly position: string; readonly text: string }
@@ -50,12 +53,13 @@ export function sharedMemory(): SharedMemory {
     dropped: 0,
     members: new Map(),
     flags: undefined,
+    comparisons: comparisonMemory(),
     handles: new Set(),
   }
 }
 
 /** A handle over `memory`, which others may share. Of the audit log it keeps the newest 10,000 entries. */
-export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS }: MemoryStoreOptions): StateStore {
+export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS }: MemoryStoreOptions): Store {
   const known = new KnownState(events.troubled)
   const reports = listeners<Report>(events.troubled)
   const handle: Handle = {
@@ -114,6 +118,7 @@ export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS
     },
     wallTime: () => clock.wallTime(),
     status,
+    comparisons: memoryComparisons(memory.comparisons, reach, () => clock.wallTime()),
     close: async () => void memory.handles.delete(handle),
   }
 

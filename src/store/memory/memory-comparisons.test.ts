@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest'
+import { COUNTS_KEPT_MS, EXAMPLES_KEPT_MS } from '../../model/comparison-store.ts'
+import { STRETCH_MS } from '../../model/shadow.ts'
+import { StoreUnavailable } from '../../model/state-store.ts'
+import { keptExample, matched } from '../comparisons.test-kit.ts'
+import { memoryStore, sharedMemory } from './memory-store.ts'
+
+const START = 1000 * STRETCH_MS
+
+function open() {
+  const memory = sharedMemory()
+  const time = { now: START }
+  const clock = { now: () => time.now, wallTime: () => time.now }
+  return { memory, time, comparisons: memoryStore({ memory, clock }).comparisons }
+}
+
+it('forgets counts and examples when they are as old as that, and holds them no longer', async () => {
+  const { memory, time, comparisons } = open()
+  const [first, second] = [matched(1, { start: START }), matched(2, { start: START + STRETCH_MS })]
+  await comparisons.saveCounts('gateway-1', [first, second])
+  await comparisons.saveExamples([keptExample({}, START)])
+  time.now = START + STRETCH_MS + COUNTS_KEPT_MS - 1
+  expect(await comparisons.counts({ from: 0 })).toEqual([first, second])
+  time.now++
+  expect(await comparisons.counts({ from: 0 })).toEqual([second])
+  expect(memory.comparisons.stretches.size).toBe(1)
+  time.now = START + EXAMPLES_KEPT_MS - 1
+  expect(await comparisons.examples({})).toHaveLength(1)
+  time.now++
+  expect(await comparisons.examples({})).toEqual([])
+})
+
+it('cannot be asked while it is cut off', async () => {
+  const { memory, comparisons } = open()
+  memory.isReachable = false
+  for (const ask of [
+    () => comparisons.saveCounts('gateway-1', [matched(1)]),
+    () => comparisons.counts({ from: 0 }),
+    () => comparisons.saveExamples([keptExample()]),
+    () => comparisons.examples({}),
+  ])
+    await expect(ask()).rejects.toThrow(StoreUnavailable)
+  memory.isReachable = true
+  expect(await comparisons.counts({ from: 0 })).toEqual([])
+})
