@@ -3,14 +3,17 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import type { Clock } from '../../model/ports.ts'
 import type { KeptFlags, Member, Report, SharedState } from '../../model/shared-state.ts'
-import { type Committed, type StateStore, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
+import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
+import type { Store } from '../../model/store.ts'
 import { NO_EVENTS, type StoreEvents } from '../events.ts'
 import { KnownState } from '../known-state.ts'
 import { SILENT_MS } from '../limits.ts'
 import { listeners } from '../listeners.ts'
+import { queue } from '../queue.ts'
 import { makeFolder, replaceFile } from '../replace-file.ts'
 import { parseKeptFlags, parseReport, parseState, textOfEntry, textOfState } from '../shape.ts'
 import { AuditFile } from './audit-file.ts'
+import { fileComparisons } from './file-comparisons.ts'
 import { FolderLock, FolderTaken, TOUCH_MS } from './folder-lock.ts'
 import { type Kept, KeptState } from './kept-state.ts'
 
@@ -26,12 +29,13 @@ const REPEAT_ENTRIES = 100
 
 /**
  * The state in a folder: `state.json`, `state.copy.json`, `audit.jsonl`, `kept-flags.json` and `lock`, for the gateway's own
- * eyes. The audit log grows as it is written; whoever moves it away begins a new one.
+ * eyes; and under `comparisons` what comparing finds. The audit log grows as it is written; whoever moves it away begins a
+ * new one.
  *
  * A folder has one handle, in this process and in all others. A second one says in its status and with every change why it
  * cannot; it follows the state of the first, and takes the folder over when that one is gone.
  */
-export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: FileStoreOptions): StateStore {
+export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: FileStoreOptions): Store {
   const location = resolve(folder)
   const known = new KnownState(events.troubled)
   const reports = listeners<Report>(events.troubled)
@@ -40,6 +44,12 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
   const flagsFile = join(location, 'kept-flags.json')
   const members = new Map<string, { readonly report: Report; readonly at: number }>()
   const serially = queue()
+  const comparisons = fileComparisons({
+    folder: join(location, 'comparisons'),
+    clock,
+    troubled: events.troubled,
+    own: () => serially(own),
+  })
   let lock: FolderLock | undefined
   let kept: Kept | undefined
   let isEntryMissing = false
@@ -83,6 +93,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     keptFlags,
     wallTime: () => clock.wallTime(),
     status,
+    comparisons: comparisons.store,
     close,
   }
 
@@ -98,6 +109,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
       try {
         await recover()
         lock = taken
+        comparisons.tidy()
       } finally {
         // What could not be read must not be written over.
         if (lock === undefined) await taken.release()
@@ -245,21 +257,12 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
 
   async function close(): Promise<void> {
     clearTimeout(timer)
+    await comparisons.close()
     await serially(async () => {
       isClosed = true
       await lock?.release()
       lock = undefined
     }).catch(() => {})
-  }
-}
-
-/** One thing after the other, whatever becomes of each. */
-function queue(): <T>(what: () => Promise<T>) => Promise<T> {
-  let last: Promise<unknown> = Promise.resolve()
-  return (what) => {
-    const result = last.then(what)
-    last = result.catch(() => {})
-    return result
   }
 }
 

@@ -6,6 +6,7 @@ import { EMPTY_STATE, type SharedState } from '../../model/shared-state.ts'
 import { replaceFile, syncFolder, writeBeside } from '../replace-file.ts'
 import { parseEntry, parseState, textOfEntry } from '../shape.ts'
 import type { AuditFile } from './audit-file.ts'
+import { LITTER_MS } from './litter.ts'
 
 /** A state and the entry of the audit log that belongs to it: in one file, so that there are both or neither. */
 export type Kept = {
@@ -17,8 +18,6 @@ export type Kept = {
 }
 
 const keptShape = z.object({ state: z.unknown(), entry: z.unknown(), auditBytes: z.number() })
-/** What a process that was killed leaves behind is taken away when it is this old. */
-const LITTER_MS = 10_000
 
 export class KeptState {
   private readonly file: string
