@@ -3,7 +3,7 @@ import type { Clock } from '../../model/ports.ts'
 import { type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { StoreEvents } from '../events.ts'
 import type { Link } from './link.ts'
-import { LOOK, READS } from './scripts.ts'
+import { KEYS, LOOK, READS } from './scripts.ts'
 
 export type AskerOptions = {
   readonly link: Link
@@ -45,15 +45,21 @@ export class Asker {
    * Runs a script and gives its answer.
    *
    * @param giveUpAt in our monotonic milliseconds
+   * @param names of the keys that it is about
    * @throws {NoAnswer} if there was none in time
    * @throws {StoreUnavailable} if Redis answered that it cannot: read-only, full, or the keys are not ours
    */
-  async ask(script: string, args: readonly string[], giveUpAt = this.limit()): Promise<unknown> {
+  async ask(
+    script: string,
+    args: readonly string[],
+    giveUpAt = this.limit(),
+    names: readonly string[] = KEYS,
+  ): Promise<unknown> {
     for (;;) {
       await this.connect(giveUpAt)
       const leftMs = giveUpAt - this.options.clock.now()
       try {
-        const answer = await this.options.link.run(script, args, Math.max(1, leftMs))
+        const answer = await this.options.link.run(script, names, args, Math.max(1, leftMs))
         this.answeredAt = this.options.clock.now()
         this.mended('connection')
         if (!READS.has(script)) this.mended('writing')

@@ -2,7 +2,7 @@
 import type { ConnectionOptions } from 'node:tls'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { HostAndPort, RedisAddress } from './redis-url.ts'
-import { KEYS } from './scripts.ts'
+import { NEWS } from './scripts.ts'
 
 export type LinkOptions = {
   readonly address: RedisAddress
@@ -24,7 +24,6 @@ const RETRY_MS = { first: 50, most: 500 } as const
 
 export class Link {
   private readonly options: LinkOptions
-  private readonly keys: string[]
   private readonly commands: Redis | Cluster
   private listening: Redis | undefined
   private relisten: NodeJS.Timeout | undefined
@@ -34,7 +33,6 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.options = options
-    this.keys = KEYS.map((name) => `{${options.prefix}}:${name}`)
     this.commands = this.connect()
     this.commands.on('error', (error: Error) => this.noticed(error))
     this.commands.on('ready', () => {
@@ -53,9 +51,13 @@ export class Link {
     return this.commands.status === 'ready'
   }
 
-  /** Runs a script. Rejects at the latest when the limit is up; what was sent until then may still arrive. */
-  async run(script: string, args: readonly string[], limitMs: number): Promise<unknown> {
-    return within(limitMs, this.commands.eval(script, this.keys.length, ...this.keys, ...args))
+  /**
+   * Runs a script. Rejects at the latest when the limit is up; what was sent until then may still arrive.
+   *
+   * @param names of the keys that it is about, without the prefix
+   */
+  async run(script: string, names: readonly string[], args: readonly string[], limitMs: number): Promise<unknown> {
+    return within(limitMs, this.commands.eval(script, names.length, ...names.map(this.keyOf), ...args))
   }
 
   /** Whether the connection stands now, or does within so many milliseconds. */
@@ -83,6 +85,9 @@ export class Link {
     this.commands.disconnect()
     this.listening?.disconnect()
   }
+
+  /** Under one hash tag, so that a Cluster keeps all of it on one node. */
+  private readonly keyOf = (name: string): string => `{${this.options.prefix}}:${name}`
 
   private connect(): Redis | Cluster {
     const { address } = this.options
@@ -114,7 +119,7 @@ export class Link {
     listening.on('end', () => this.listenAgain())
     listening.on('ready', () => {
       // Before the first, the subscription was not there; before the others, it was not for a while.
-      listening.subscribe(this.keys.at(-1) as string).then(this.options.onReady, () => listening.disconnect(true))
+      listening.subscribe(this.keyOf(NEWS)).then(this.options.onReady, () => listening.disconnect(true))
     })
   }
 

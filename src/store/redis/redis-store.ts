@@ -14,16 +14,19 @@ import {
   type Report,
   type SharedState,
 } from '../../model/shared-state.ts'
-import { type Committed, type StateStore, StoreUnavailable } from '../../model/state-store.ts'
+import { type Committed, StoreUnavailable } from '../../model/state-store.ts'
+import type { Store } from '../../model/store.ts'
 import { NO_EVENTS, type StoreEvents } from '../events.ts'
 import { KnownState } from '../known-state.ts'
 import { AUDIT_LIMIT, SILENT_MS } from '../limits.ts'
 import { listeners } from '../listeners.ts'
 import { NotThat, parseEntry, parseReport, parseState, textOfEntry, textOfState } from '../shape.ts'
+import { array, texts, tuple } from './answers.ts'
 import { Asker, NoAnswer } from './asker.ts'
 import { Link } from './link.ts'
 import { MemoryOfRedis, POSITION_LENGTH } from './memory-of-redis.ts'
 import { RedisClock } from './redis-clock.ts'
+import { redisComparisons } from './redis-comparisons.ts'
 import { parseRedisUrl } from './redis-url.ts'
 import { BEAT, COMMIT, HISTORY, KEEP_FLAGS, KEPT_FLAGS, LEAVE, LOOK, MEMBERS, RECORD, RESTORE } from './scripts.ts'
 
@@ -74,7 +77,7 @@ export function redisStore({
   events = NO_EVENTS,
   limitMs = 1500,
   tls,
-}: RedisStoreOptions): StateStore {
+}: RedisStoreOptions): Store {
   const address = parseRedisUrl(url)
   const known = new KnownState(events.troubled)
   const reports = listeners<Report>(events.troubled)
@@ -110,6 +113,12 @@ export function redisStore({
     keptFlags,
     wallTime: () => redisClock.wallTime(),
     status: () => connected().status(),
+    comparisons: redisComparisons({
+      prefix,
+      ask: async (script, names, args) => ask(script, args, undefined, names),
+      askInTime: (script, names, args) => askInTime('the counts', script, args, names),
+      troubled: events.troubled,
+    }),
     close,
   }
 
@@ -140,9 +149,14 @@ export function redisStore({
     return asker
   }
 
-  async function ask(script: string, args: readonly string[], giveUpAt?: number): Promise<unknown> {
+  async function ask(
+    script: string,
+    args: readonly string[],
+    giveUpAt?: number,
+    names?: readonly string[],
+  ): Promise<unknown> {
     if (isClosed) throw new StoreUnavailable('the store is closed', undefined)
-    return connected().ask(script, args, giveUpAt)
+    return connected().ask(script, args, giveUpAt, names)
   }
 
   function keepLooking(): void {
@@ -330,25 +344,36 @@ export function redisStore({
   }
 
   async function record(entry: AuditEntry): Promise<void> {
-    const line = textOfEntry(entry)
+    memory.keepOwn(await askInTime('the entry', RECORD, [String(AUDIT_LIMIT), textOfEntry(entry)]))
+    void memory.write()
+  }
+
+  /** Has done what must not be done after it was given up: the script is told the last moment, as its last argument. */
+  async function askInTime(
+    what: string,
+    script: string,
+    args: readonly string[],
+    names?: readonly string[],
+  ): Promise<string> {
     const giveUpAt = connected().limit()
     for (;;) {
-      const member = texts(await askOnce(RECORD, [String(AUDIT_LIMIT), line, await deadline(giveUpAt)], giveUpAt))
-      if (member !== 'late') {
-        memory.keepOwn(member)
-        void memory.write()
-        return
-      }
+      const answer = texts(await askOnce(script, [...args, await deadline(giveUpAt)], giveUpAt, names))
+      if (answer !== 'late') return answer
       if (clock.now() >= giveUpAt)
-        throw new StoreUnavailable(`Redis at ${address.shown} did not take the entry in time`, undefined)
+        throw new StoreUnavailable(`Redis at ${address.shown} did not take ${what} in time`, undefined)
       await look()
     }
   }
 
   /** Asks for what must not be done twice: it is not given up before Redis does not do it any more. */
-  async function askOnce(script: string, args: readonly string[], giveUpAt: number): Promise<unknown> {
+  async function askOnce(
+    script: string,
+    args: readonly string[],
+    giveUpAt: number,
+    names?: readonly string[],
+  ): Promise<unknown> {
     try {
-      return await ask(script, args, giveUpAt)
+      return await ask(script, args, giveUpAt, names)
     } catch (error) {
       if (error instanceof NoAnswer && error.wasSent) await pause(giveUpAt - clock.now())
       throw error
@@ -449,20 +474,4 @@ async function atMost(ms: number, what: Promise<void>): Promise<void> {
   })
   await Promise.race([what, limit])
   clearTimeout(timer)
-}
-
-// What a script returns is known by the script: these only say so to the compiler, and stop what is not so.
-
-function tuple(answer: unknown): readonly unknown[] {
-  if (!Array.isArray(answer)) throw new NotThat('an answer of Redis', typeof answer)
-  return answer
-}
-
-function array(answer: unknown): readonly string[] {
-  return tuple(answer).map(texts)
-}
-
-function texts(answer: unknown): string {
-  if (typeof answer !== 'string') throw new NotThat('an answer of Redis', typeof answer)
-  return answer
 }

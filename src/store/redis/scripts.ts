@@ -10,10 +10,15 @@
 //   {prefix}:settling  there for a moment after a restore
 //   {prefix}:news      the channel: "state␊generation␊audit member␊state as JSON" or "report␊JSON"
 //
+// and what comparison-scripts.ts lists.
+//
 // A sorted set and not a stream, since a stream takes nothing older than its newest entry: what gateways remember of a log
 // that was lost could not be put back among what was written since.
+import { COMPARISON_READS } from './comparison-scripts.ts'
 
-export const KEYS = ['state', 'audit', 'dropped', 'fleet', 'flags', 'settling', 'news'] as const
+/** The channel. */
+export const NEWS = 'news'
+export const KEYS = ['state', 'audit', 'dropped', 'fleet', 'flags', 'settling', NEWS] as const
 
 const BEGIN = `
 local STATE, AUDIT, DROPPED, FLEET, FLAGS, SETTLING, NEWS = unpack(KEYS)
@@ -174,4 +179,4 @@ return { redis.call('HGET', FLAGS, 'text') or '', redis.call('HGET', FLAGS, 'at'
 `
 
 /** What changes nothing: that it works says nothing of whether Redis takes writes. */
-export const READS: ReadonlySet<string> = new Set([LOOK, HISTORY, KEPT_FLAGS, MEMBERS])
+export const READS: ReadonlySet<string> = new Set([LOOK, HISTORY, KEPT_FLAGS, MEMBERS, ...COMPARISON_READS])
