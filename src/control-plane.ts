@@ -15,7 +15,7 @@ import type { Clock, FlagKeep, FlagWriter, Random } from './model/ports.ts'
 import type { Context } from './model/route.ts'
 import type { EmbeddedFlags } from './model/shared-state.ts'
 import type { Controls } from './model/snapshot.ts'
-import type { StateStore } from './model/state-store.ts'
+import type { Store } from './model/store.ts'
 import type { StoreEvents } from './store/events.ts'
 import { fileStore } from './store/file/file-store.ts'
 import { redisStore } from './store/redis/redis-store.ts'
@@ -39,7 +39,7 @@ export type ControlPlaneOptions = {
 export type ControlPlane = {
   readonly control: RunningControl
   readonly flags: Flags
-  readonly store: StateStore
+  readonly store: Store
   /** Resolves when requests may come, whether or not the store and the flags could be reached. Never rejects. */
   readonly start: () => Promise<void>
   readonly stop: () => Promise<void>
@@ -140,7 +140,7 @@ type StoreUse = {
 }
 
 /** Alone, a gateway keeps its state in its folder; a fleet meets in Redis. */
-function createStore({ redis, stateDir }: ControlPlaneOptions['options'], use: StoreUse): StateStore {
+function createStore({ redis, stateDir }: ControlPlaneOptions['options'], use: StoreUse): Store {
   const { id, clock, events } = use
   const told: StoreEvents = {
     troubled: (error) => events.storeTroubled({ location: store.status().location, error }),
@@ -154,7 +154,7 @@ function createStore({ redis, stateDir }: ControlPlaneOptions['options'], use: S
   const store = redis === undefined ? fileStore({ folder: stateDir, clock, events: told }) : inRedis(redis)
   return store
 
-  function inRedis({ url, prefix }: { readonly url: string; readonly prefix: string }): StateStore {
+  function inRedis({ url, prefix }: { readonly url: string; readonly prefix: string }): Store {
     try {
       return redisStore({ url, prefix, stateDir, gateway: id, clock, events: told })
     } catch (error) {

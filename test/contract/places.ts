@@ -4,28 +4,39 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
-import type { StateStore } from '../../src/model/state-store.ts'
+import type { Clock } from '../../src/model/ports.ts'
+import type { Store } from '../../src/model/store.ts'
 import { systemClock } from '../../src/runtime.ts'
 import { fileStore } from '../../src/store/file/file-store.ts'
 import { memoryStore, sharedMemory } from '../../src/store/memory/memory-store.ts'
 import { redisStore } from '../../src/store/redis/redis-store.ts'
-import { KEYS } from '../../src/store/redis/scripts.ts'
 import { whenOver } from '../kit/lifetime.ts'
 
 export type Place = {
   /** A handle that was started, and is closed with the test. The folder has one handle only: it is given again. */
-  readonly open: () => Promise<StateStore>
+  readonly open: () => Promise<Store>
+  /** A handle as a gateway has it that was stopped and started again. */
+  readonly restart: () => Promise<Store>
 }
 
-export async function memoryPlace(): Promise<Place> {
+export async function memoryPlace(clock: Clock = systemClock): Promise<Place> {
   const memory = sharedMemory()
-  return { open: () => started(memoryStore({ memory, clock: systemClock })) }
+  const open = () => started(memoryStore({ memory, clock }))
+  return { open, restart: open }
 }
 
 /** A folder has one handle: whoever opens it again has the same. */
-export async function filePlace(): Promise<Place> {
-  const store = await started(fileStore({ folder: join(await newFolder(), '.strangler'), clock: systemClock }))
-  return { open: async () => store }
+export async function filePlace(clock: Clock = systemClock): Promise<Place> {
+  const folder = join(await newFolder(), '.strangler')
+  let store = await started(fileStore({ folder, clock }))
+  return {
+    open: async () => store,
+    restart: async () => {
+      await store.close()
+      store = await started(fileStore({ folder, clock }))
+      return store
+    },
+  }
 }
 
 /** A new folder that is gone with the test. */
@@ -40,13 +51,14 @@ export async function redisPlace(url: string): Promise<Place> {
   const prefix = `test-${randomUUID()}`
   whenOver(async () => {
     const client = new Redis(url)
-    await client.del(KEYS.map((name) => `{${prefix}}:${name}`))
+    for await (const keys of client.scanStream({ match: `{${prefix}}:*` })) if (keys.length > 0) await client.del(keys)
     client.disconnect()
   })
-  return { open: () => started(redisStore({ url, prefix, clock: systemClock })) }
+  const open = () => started(redisStore({ url, prefix, clock: systemClock }))
+  return { open, restart: open }
 }
 
-export async function started(store: StateStore): Promise<StateStore> {
+export async function started(store: Store): Promise<Store> {
   whenOver(() => store.close())
   await store.start()
   return store

@@ -5,7 +5,9 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
 import type { StateStore } from '../../src/model/state-store.ts'
+import type { Store } from '../../src/model/store.ts'
 import { systemClock } from '../../src/runtime.ts'
+import { keptExample, routeCounts } from '../../src/store/comparisons.test-kit.ts'
 import { type RedisStoreOptions, redisStore } from '../../src/store/redis/redis-store.ts'
 import { createAuthority } from '../kit/certificates.ts'
 import { whenOver } from '../kit/lifetime.ts'
@@ -56,6 +58,7 @@ describe('a Redis with a password', () => {
     await change(store)
     await store.beat(reportOf('gateway-1'))
     expect(await store.fleet()).toHaveLength(1)
+    await compareHere(store, store)
     const stranger = await open(`redis://gateway:pass@127.0.0.1:${redis.port}`, { prefix: 'other' })
     expect(stranger.status()).toMatchObject({ isConnected: false, trouble: expect.stringContaining('NOPERM') })
   })
@@ -151,6 +154,7 @@ describe('a Redis Cluster', () => {
     await until(() => other.current().generation === 1)
     await store.beat(reportOf('gateway-1', 1))
     expect(await other.fleet()).toHaveLength(1)
+    await compareHere(store, other)
 
     const keys = await Promise.all(nodes.map((node) => node.cli('KEYS', '*')))
     const [owner, ...others] = nodes.toSorted(
@@ -194,7 +198,7 @@ async function startNode(): Promise<RedisProcess> {
   return startRedis({ port, args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'] })
 }
 
-async function open(url: string, options: Partial<RedisStoreOptions> = {}): Promise<StateStore> {
+async function open(url: string, options: Partial<RedisStoreOptions> = {}): Promise<Store> {
   return started(redisStore({ url, clock: systemClock, ...options }))
 }
 
@@ -202,6 +206,15 @@ async function change(store: StateStore): Promise<SharedState> {
   const next = flipped(EMPTY_STATE, 25)
   expect(await store.commit(next, entryOf(next))).toEqual({ ok: true })
   return next
+}
+
+/** What comparing finds is kept here too, and found by the other. */
+async function compareHere(store: Store, other: Store): Promise<void> {
+  const [counts, example] = [routeCounts(), keptExample()]
+  await store.comparisons.saveCounts('gateway-1', [counts])
+  await store.comparisons.saveExamples([example])
+  expect(await other.comparisons.counts({ from: 0 })).toEqual([counts])
+  expect(await other.comparisons.examples({})).toEqual([example])
 }
 
 function commits(store: StateStore, next: SharedState): Promise<boolean> {
