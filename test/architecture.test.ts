@@ -31,7 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that only these rooms may use: each has one job in one place. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
-  undici: ['proxy'],
+  undici: ['proxy', 'shadow'],
   httpxy: ['proxy'],
   'http-proxy-middleware': ['express.ts'],
   jsonwebtoken: ['proxy', 'admin'],

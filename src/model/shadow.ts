@@ -50,6 +50,8 @@ export type CopyRequest = {
   readonly path: string
   /** `[name, value, ...]` with Host; without the marks of a copy, and without a body's framing. */
   readonly fields: HeaderList
+  /** The names, in lower case, of fields that say who asks beside `Authorization` and `Cookie`. */
+  readonly identityFields: readonly string[]
 }
 
 /** Makes the request for a side; undefined where no address of it may be asked now. */

@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest'
+import { copyFields, isAccepted } from './mark.ts'
+
+const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
+const SPAN = '00f067aa0ba902b7'
+
+const request = {
+  fields: [
+    ...['Host', 'shop.example', 'Authorization', 'Bearer a', 'cookie', 'sid=1', 'X-User-Id', 'anna'],
+    ...['Idempotency-Key', 'k', 'traceparent', `00-${TRACE}-${'1'.repeat(16)}-01`, 'X-Forwarded-For', '192.0.2.1'],
+    ...['x-shadow', 'no', 'Content-Length', '3', 'Transfer-Encoding', 'chunked', 'Expect', '100-continue'],
+  ],
+  identityFields: ['x-user-id'],
+}
+
+test('a copy carries what the request carried, its mark, and a span of its own in the same trace', () => {
+  expect(copyFields(request, '1', 'keep', SPAN)).toEqual([
+    ...['Host', 'shop.example', 'Authorization', 'Bearer a', 'cookie', 'sid=1', 'X-User-Id', 'anna'],
+    ...['Idempotency-Key', 'k', 'traceparent', `00-${TRACE}-${SPAN}-01`, 'X-Forwarded-For', '192.0.2.1'],
+    ...['X-Shadow', '1'],
+  ])
+})
+
+test('without who asks', () => {
+  expect(copyFields(request, 'dry-run', 'strip', SPAN)).toEqual([
+    ...['Host', 'shop.example'],
+    ...['Idempotency-Key', 'k', 'traceparent', `00-${TRACE}-${SPAN}-01`, 'X-Forwarded-For', '192.0.2.1'],
+    ...['X-Shadow', 'dry-run'],
+  ])
+})
+
+test('only one word is an agreement', () => {
+  expect(isAccepted(['Content-Type', 'text/plain', 'x-shadow-accepted', ' Dry-Run'])).toBe(true)
+  for (const headers of [[], ['X-Shadow-Accepted', '1'], ['X-Shadow', 'dry-run']])
+    expect(isAccepted(headers)).toBe(false)
+})
