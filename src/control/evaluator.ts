@@ -23,6 +23,7 @@ type Parts = { readonly repository: Repository; readonly metrics: EventEmitter }
 /** The client's own; one over flags in memory has neither of these, and is given nothing. */
 type Repository = EventEmitter & {
   etag: string | undefined
+  readonly ready: boolean
   readonly save: (response: ApiResponse, isFromUnleash: true) => Promise<void>
 }
 
@@ -81,6 +82,11 @@ export class Evaluator extends Unleash {
   /** What the list of flags in use is called; undefined if it is none of Unleash's. */
   get etag(): string | undefined {
     return this.parts().repository.etag
+  }
+
+  /** Whether there is a set of flags, Unleash's or the kept one: a single flag beside it is a change, alone it is not. */
+  get hasFlags(): boolean {
+    return this.parts().repository.ready
   }
 
   /** The whole list, fetched beside the polls, which go on from its `etag`. */

@@ -1,8 +1,9 @@
-// Flags fetched now rather than at the client's next poll, and given to the client as if it had fetched them itself.
-import { parseApiResponse } from 'unleash-client/lib/feature.js'
+// Flags fetched now rather than at the client's next poll. Whoever asks gives them to the client: while an answer is on
+// its way, another client may have taken the place of the one there was.
+import { type ApiResponse, parseApiResponse } from 'unleash-client/lib/feature.js'
 import { get } from 'unleash-client/lib/request.js'
 import { z } from 'zod'
-import type { Evaluator, Feature } from './evaluator.ts'
+import type { Feature } from './evaluator.ts'
 
 export type RefetchOptions = {
   /** The API's base. */
@@ -32,31 +33,38 @@ type Answer = {
   readonly json: () => Promise<unknown>
 }
 
-/** The whole list, as a poll fetches it. @throws NotServed, and whatever the network or the parser throws */
-export async function refetchAll(evaluator: Evaluator, options: RefetchOptions): Promise<void> {
-  const answer = await fetchFrom('client/features', options, evaluator.etag)
-  if (answer.status === 304) return evaluator.takeUnchanged()
-  await evaluator.takeAll(parseApiResponse(await answer.json()), answer.headers.get('etag') ?? undefined)
+/** Unleash's list of flags, and what that list is called. */
+export type FlagList = { readonly response: ApiResponse; readonly etag: string | undefined }
+
+/**
+ * The whole list, as a poll fetches it; `unchanged` if it is still the one called `etag`.
+ *
+ * @throws NotServed, and whatever the network or the parser throws
+ */
+export async function fetchList(options: RefetchOptions, etag: string | undefined): Promise<FlagList | 'unchanged'> {
+  const answer = await fetchFrom('client/features', options, etag)
+  if (answer.status === 304) return 'unchanged'
+  return { response: parseApiResponse(await answer.json()), etag: answer.headers.get('etag') ?? undefined }
 }
 
 /**
  * One flag as it is this moment: Unleash makes its list anew once a second, and a flag that is asked for by its name at
- * once. One that it does not know is left for the list to tell.
+ * once. One that it does not know is undefined, and left for the list to tell.
  *
- * @throws as `refetchAll`
+ * @throws as `fetchList`
  */
-export async function refetchOne(evaluator: Evaluator, flag: string, options: RefetchOptions): Promise<void> {
+export async function fetchFlag(flag: string, options: RefetchOptions): Promise<Feature | undefined> {
   let answer: Answer
   try {
     answer = await fetchFrom(`client/features/${encodeURIComponent(flag)}`, options)
   } catch (error) {
-    if (error instanceof NotServed && error.status === 404) return
+    if (error instanceof NotServed && error.status === 404) return undefined
     throw error
   }
   const feature = readFeature.parse(await answer.json())
   if (feature.name !== flag) throw new Error(`asked for flag "${flag}", Unleash answered with "${feature.name}"`)
   // Looked at in what the evaluation would stumble over; the rest is Unleash's own.
-  await evaluator.takeOne(feature as unknown as Feature)
+  return feature as unknown as Feature
 }
 
 const readFeature = z.looseObject({

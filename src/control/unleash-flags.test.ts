@@ -1,12 +1,14 @@
 import { chmod, mkdtemp, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import type { IncomingHttpHeaders } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FlagKeep } from '../model/ports.ts'
 import type { KeptFlags } from '../model/shared-state.ts'
 import { realClock, rememberedEvents, rollout, until } from './flags.test-kit.ts'
 import type { Flags } from './flags.ts'
-import { unleashFlags } from './unleash-flags.ts'
+import { type UnleashFlagsOptions, unleashFlags } from './unleash-flags.ts'
 import { startUnleashStub, type UnleashStub } from './unleash-stub.test-kit.ts'
 
 let stateDir: string
@@ -33,7 +35,9 @@ afterEach(async () => {
   expect(unhandled).toEqual([])
 })
 
-type More = { token?: string; refreshMs?: number; timeoutMs?: number; url?: string; stateDir?: string; keep?: FlagKeep }
+type More = Partial<
+  Pick<UnleashFlagsOptions, 'token' | 'refreshMs' | 'timeoutMs' | 'url' | 'stateDir' | 'keep' | 'clock'>
+>
 
 function make(more: More = {}): Flags {
   const flags = unleashFlags({
@@ -240,7 +244,19 @@ describe('with Unleash in trouble', () => {
 
 describe('refreshed', () => {
   const MINUTE_MS = 60_000
+  const LIST = '/api/client/features'
+  const FLAG = '/api/client/features/orders'
   const asked = (path: string) => unleash.seen.filter((one) => one.path === path).length
+  /** Polls have names of their own for their connections. */
+  const isRefetch = (headers: IncomingHttpHeaders) => headers['unleash-connection-id'] === 'gateway-1'
+
+  /** The answers to these requests, held back until `release` is called. */
+  function held(path: string, isHeld: (headers: IncomingHttpHeaders) => boolean = () => true) {
+    const { promise, resolve: release } = Promise.withResolvers<void>()
+    const { before } = unleash
+    unleash.before = (request) => (request.url === path && isHeld(request.headers) ? promise : before(request))
+    return { release, isAsked: () => unleash.seen.some((one) => one.path === path && isHeld(one.headers)) }
+  }
 
   test('the list comes now, not at the next poll, and the polls go on from it', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
@@ -300,6 +316,177 @@ describe('refreshed', () => {
     expect(flags.ask('orders', person)).toBe('off')
     expect(flags.status().trouble).toBe(trouble)
     expect(flags.status().ageMs).toBeGreaterThanOrEqual(ageMs)
+  })
+
+  describe('while another client takes the place of the one there was', () => {
+    /** Polls fail, and the next good answer is a 304, which confirms nothing: a new client is made. */
+    async function doubtful(more: More = {}) {
+      const flags = make(more)
+      await flags.start()
+      unleash.mode = 418
+      await until(() => flags.status().trouble !== undefined)
+      return flags
+    }
+
+    test('a flag that was asked for before is in use when the refresh is over', async () => {
+      const flags = await doubtful()
+      const byName = held(FLAG)
+      unleash.newer = { orders: rollout('orders', 0) }
+      unleash.mode = 'well'
+      const refreshed = flags.refresh(['orders'])
+      await until(() => flags.status().trouble === undefined)
+      byName.release()
+      await refreshed
+      expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+    })
+
+    test('an older list that comes to the new one afterwards takes nothing back', async () => {
+      const flags = await doubtful()
+      const byName = held(FLAG)
+      const wholeList = held(LIST, (headers) => headers['if-none-match'] === undefined)
+      unleash.newer = { orders: rollout('orders', 0) }
+      unleash.seen.length = 0
+      unleash.mode = 'well'
+      const refreshed = flags.refresh(['orders'])
+      await until(() => byName.isAsked() && wholeList.isAsked())
+      byName.release()
+      await refreshed
+      expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+      const answers = new Set<string>()
+      wholeList.release()
+      await until(() => {
+        answers.add(flags.ask('orders', person))
+        return flags.status().trouble === undefined
+      })
+      expect([...answers]).toEqual(['off'])
+    })
+
+    test('why it could not be read is told all the same', async () => {
+      const flags = await doubtful()
+      const byName = held(FLAG)
+      unleash.newer = { orders: rollout('catalog', 0) }
+      unleash.mode = 'well'
+      const refreshed = flags.refresh(['orders'])
+      await until(() => flags.status().trouble === undefined)
+      byName.release()
+      await refreshed
+      expect(String(heard.of('flagsFailed').at(-1)?.error)).toContain('asked for flag "orders"')
+    })
+
+    test('a 304 that confirms nothing is not the end of a refresh, but the list is', async () => {
+      const flags = await doubtful({ refreshMs: 300 })
+      unleash.mode = 'well'
+      await flags.refresh()
+      expect(flags.status().trouble).toBeUndefined()
+    })
+
+    test('a list that was asked for before is in use when the refresh is over', async () => {
+      const flags = await doubtful({ refreshMs: 300 })
+      const refetched = held(LIST, isRefetch)
+      unleash.mode = 'well'
+      unleash.features = [rollout('orders', 0), rollout('catalog', 0)]
+      const refreshed = flags.refresh()
+      await until(refetched.isAsked)
+      unleash.features = [rollout('orders', 100), rollout('catalog', 0)]
+      await until(() => flags.status().trouble === undefined)
+      refetched.release()
+      await refreshed
+      expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+    })
+  })
+
+  test('a list that was asked for in the moment after takes nothing back, however late it comes', async () => {
+    let aheadMs = 0
+    const flags = make({ clock: { ...realClock, now: () => realClock.now() + aheadMs } })
+    await flags.start()
+    unleash.newer = { orders: rollout('orders', 0) }
+    await flags.refresh(['orders'])
+    const late = held(LIST, (headers) => !isRefetch(headers))
+    unleash.features = [rollout('orders', 100), rollout('catalog', 1)]
+    unleash.seen.length = 0
+    await until(late.isAsked)
+    aheadMs = 2000
+    late.release()
+    const answers = new Set<string>()
+    await until(() => {
+      answers.add(flags.ask('orders', person))
+      return flags.percentage('catalog').percentage === 1
+    })
+    answers.add(flags.ask('orders', person))
+    expect([...answers]).toEqual(['off'])
+  })
+
+  test('polls that come after that count, though nothing else gets through', async () => {
+    let aheadMs = 0
+    const flags = make({ clock: { ...realClock, now: () => realClock.now() + aheadMs } })
+    await flags.start()
+    unleash.newer = { orders: rollout('orders', 0) }
+    await flags.refresh(['orders'])
+    const refetched = held(LIST, isRefetch)
+    aheadMs = LONG_MS
+    unleash.features = [rollout('orders', 50)]
+    await until(() => flags.percentage('orders').percentage === 50)
+    refetched.release()
+  })
+
+  test('one that is not known by its name any more is not held against the list', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    unleash.newer = { orders: rollout('orders', 0) }
+    await flags.refresh(['orders'])
+    unleash.newer = {}
+    await flags.refresh(['orders'])
+    unleash.features = [rollout('catalog', 0)]
+    await flags.refresh()
+    expect(flags.ask('orders', person)).toBe('missing')
+  })
+
+  test('a connection that dies under it costs a second try and no more', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    unleash.newer = { orders: rollout('orders', 0) }
+    unleash.before = ({ socket, url }) => {
+      if (url === FLAG && asked(FLAG) === 1) socket.destroy()
+      return undefined
+    }
+    await flags.refresh(['orders'])
+    expect(asked(FLAG)).toBe(2)
+    expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+    expect(flags.status().trouble).toBeUndefined()
+  })
+
+  test('one that fails does not end the refresh of another', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    const orders = held(FLAG)
+    unleash.newer = { orders: rollout('orders', 0), catalog: rollout('another', 0) }
+    const refreshed = flags.refresh(['catalog', 'orders']).then(() => 'over')
+    expect(await Promise.race([refreshed, setTimeout(200, 'under way')])).toBe('under way')
+    orders.release()
+    await refreshed
+    expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+    expect(flags.status().trouble).toContain('asked for flag "catalog"')
+  })
+
+  test('one flag is no set of flags: without the others it waits for them', async () => {
+    const keeping = Promise.withResolvers<KeptFlags>()
+    const keep: FlagKeep = { wallTime: Date.now, keepFlags: async () => {}, keptFlags: () => keeping.promise }
+    const lists = held(LIST)
+    const flags = make({ keep })
+    await flags.start()
+    unleash.newer = { orders: rollout('orders', 0) }
+    await flags.refresh(['orders'])
+    expect(flags.ask('catalog', person)).toBe('stale')
+    const features = [rollout('orders', 100), rollout('catalog', 100)]
+    keeping.resolve({ text: JSON.stringify({ version: 2, features }), at: 0 })
+    const answers = new Set<string>()
+    await until(() => {
+      answers.add(flags.ask('orders', person))
+      return flags.ask('catalog', person) === 'on'
+    })
+    answers.add(flags.ask('orders', person))
+    expect([...answers]).toEqual(['stale', 'off'])
+    lists.release()
   })
 
   test('many at once cost two requests', async () => {

@@ -8,7 +8,7 @@ import { Evaluator, type Feature } from './evaluator.ts'
 import { FlagBackup } from './flag-backup.ts'
 import { type FlagStatus, type Flags, flagEngine } from './flags.ts'
 import { oneAtATime } from './one-at-a-time.ts'
-import { NotServed, type RefetchOptions, refetchAll, refetchOne } from './refetch.ts'
+import { fetchFlag, fetchList, NotServed, type RefetchOptions } from './refetch.ts'
 
 export type UnleashFlagsOptions = {
   /** The API's base, such as `https://unleash.example/api/`. */
@@ -41,9 +41,11 @@ const PAUSE_MS = 1000
 const GIVEN_UP = /responded (40[13])\b/
 const EVERYTHING = Symbol('all flags')
 /**
- * Unleash makes the list that it serves anew once a second. A list that comes in that second may be older than what was
- * read by name, which holds against it; when the second is over the list is asked for, and counts.
+ * Unleash makes the list that it serves anew once a second. A list that is asked for in that second may be older than
+ * what was read by name, which holds against it however late it comes; when the second is over the list is asked for,
+ * and counts.
  */
+const OLDEST_LIST_MS = 1400
 const SETTLED_MS = 1500
 /** More than these are not worth a request each: the whole list is one. */
 const MOST_BY_NAME = 10
@@ -52,7 +54,8 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
   const { url, refreshMs, timeoutMs, events, clock } = options
   const location = withoutCredentials(url)
   // One poll is up to three tries with a pause after each; only then does unleash-client say that it failed.
-  const longestSilenceMs = 2 * refreshMs + TRIES * (Math.max(LEAST_TIMEOUT_MS, timeoutMs) + PAUSE_MS)
+  const longestPollMs = TRIES * (Math.max(LEAST_TIMEOUT_MS, timeoutMs) + PAUSE_MS)
+  const longestSilenceMs = 2 * refreshMs + longestPollMs
   const refetching: RefetchOptions = { ...options, timeoutMs: within(LEAST_TIMEOUT_MS, timeoutMs, REFETCH_TIMEOUT_MS) }
   const engine = flagEngine(events)
   const backup = new FlagBackup(join(options.stateDir, 'unleash-flags.json'), backupFailed, options.keep)
@@ -68,8 +71,8 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
   /** An answer since the last contact was not understood, and a 304 after it confirms what we never took over. */
   let isUnsure = false
   let settling: NodeJS.Timeout | undefined
-  /** What was read by name a moment ago, and when it was asked for. */
-  const readByName = new Map<string, { readonly feature: Feature; readonly askedAt: number }>()
+  /** What was read by name a moment ago, and when it came. */
+  const readByName = new Map<string, { readonly feature: Feature; readonly readAt: number }>()
   let watchdog: NodeJS.Timeout | undefined
   let onFirstFlags: (() => void) | undefined
 
@@ -118,32 +121,43 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
 
   /** Without the pause that polls make after a failure. By name comes last, as the list may be older. */
   async function refetchNow(wanted: ReadonlySet<string | typeof EVERYTHING>): Promise<void> {
-    const by = client
-    if (by === undefined) return
+    if (client === undefined) return
     const names = [...wanted].filter((one) => one !== EVERYTHING)
     try {
-      if (wanted.has(EVERYTHING)) await refetchAll(by, refetching)
-      await Promise.all(names.map((name) => refetchByName(by, name)))
+      if (wanted.has(EVERYTHING)) await refetchList(client)
+      await allEnded(names.map(refetchByName))
     } catch (error) {
-      if (by !== client) return
+      if (client === undefined) return
       if (error instanceof NotServed && isRefusal(error.status)) refused(error.status, error)
       else failed(error)
     }
   }
 
-  async function refetchByName(by: Evaluator, name: string): Promise<void> {
+  /** Into the client of now, as a flag by its name: it need not be the one there was when this was asked for. */
+  async function refetchList(by: Evaluator): Promise<void> {
     const askedAt = clock.now()
-    await refetchOne(by, name, refetching)
-    const feature = by.find(name)
-    if (feature !== undefined) readByName.set(name, { feature, askedAt })
+    // Where a 304 would confirm what was never taken over, the list itself is wanted.
+    const list = await fetchList(refetching, isUnsure ? undefined : by.etag)
+    if (list === 'unchanged') return by.takeUnchanged()
+    forgetOlderThan(askedAt)
+    await client?.takeAll(list.response, list.etag)
   }
 
-  /** Before anybody asks: what a list has just put in the place of what is newer. */
-  function holdAgainstList(by: Evaluator): void {
-    for (const [name, { feature, askedAt }] of readByName) {
-      if (clock.now() - askedAt >= SETTLED_MS) readByName.delete(name)
-      else void by.takeOne(feature)
-    }
+  async function refetchByName(name: string): Promise<void> {
+    const feature = await fetchFlag(name, refetching)
+    if (feature === undefined) return void readByName.delete(name)
+    readByName.set(name, { feature, readAt: clock.now() })
+    if (client?.hasFlags) await client.takeOne(feature)
+  }
+
+  /** A list that was asked for then is newer. */
+  function forgetOlderThan(listAskedAt: number): void {
+    for (const [name, { readAt }] of readByName) if (listAskedAt - readAt >= OLDEST_LIST_MS) readByName.delete(name)
+  }
+
+  /** Before anybody asks: what a list, or what was kept, has just put in the place of what is newer. */
+  function holdReadByName(by: Evaluator): void {
+    for (const { feature } of readByName.values()) void by.takeOne(feature)
   }
 
   /**
@@ -162,11 +176,16 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
     hasGivenUp = false
     const connecting = new Evaluator(configOf(options, backup), { onTrouble: troubled, onSideTrouble: sideTrouble })
     client = connecting
-    connecting.on(UnleashEvents.Ready, () => void useKept(connecting))
+    connecting.on(UnleashEvents.Ready, () => {
+      void useKept(connecting)
+      holdReadByName(connecting)
+    })
     connecting.on(UnleashEvents.Changed, (features: readonly unknown[]) => {
       if (connecting.isTakingOne) return tookOne(connecting, features)
+      // When a poll was asked for is not known, but how long one takes at most.
+      forgetOlderThan(clock.now() - longestPollMs)
       confirmed(connecting, features)
-      holdAgainstList(connecting)
+      holdReadByName(connecting)
     })
     connecting.on(UnleashEvents.Unchanged, () => (isUnsure ? connect() : confirmed(connecting, undefined)))
     connecting.start().catch(troubled)
@@ -257,6 +276,11 @@ function configOf(options: UnleashFlagsOptions, storageProvider: FlagBackup): Un
     customHeaders: { Authorization: options.token },
     storageProvider,
   }
+}
+
+/** Waits for all, whichever fails: one that ends after its refresh could undo what a later one has read. */
+async function allEnded(work: readonly Promise<void>[]): Promise<void> {
+  for (const one of await Promise.allSettled(work)) if (one.status === 'rejected') throw one.reason
 }
 
 function within(least: number, wanted: number, most: number): number {

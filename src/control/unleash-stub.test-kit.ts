@@ -12,6 +12,8 @@ export type UnleashStub = {
   /** How the next requests for features are answered. */
   mode: 'well' | 'garbage' | 'nonsense' | 'silent' | number
   token: string
+  /** What the answer to a request waits for, once it is decided. */
+  before: (request: IncomingMessage) => Promise<unknown> | undefined
   readonly seen: { method: string; path: string; headers: IncomingMessage['headers']; body: string }[]
   /** Resolves after the next request for features has been answered. */
   readonly asked: () => Promise<unknown>
@@ -19,6 +21,8 @@ export type UnleashStub = {
   /** Listens again on the port it had. */
   readonly reopen: () => Promise<void>
 }
+
+type Said = { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
 
 export async function startUnleashStub(features: object[]): Promise<UnleashStub> {
   let server: Server = createServer(answer)
@@ -33,6 +37,7 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     newer: {},
     mode: 'well',
     token: 'secret-token',
+    before: () => undefined,
     seen: [],
     asked: () => new Promise<void>((resolve) => waiting.push(resolve)),
     close: () =>
@@ -54,32 +59,38 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     stub.seen.push({ method: request.method!, path: request.url!, headers: request.headers, body })
     if (request.url === '/api/client/register' || request.url === '/api/client/metrics')
       return void response.writeHead(202).end()
+    const said = whatIsSaid(request)
+    if (request.url === '/api/client/features')
+      response.on('close', () => {
+        for (const tell of waiting) tell()
+        waiting = []
+      })
+    await stub.before(request)
+    if (said !== 'nothing') response.writeHead(said.status, said.headers).end(said.body)
+  }
+
+  function whatIsSaid(request: IncomingMessage): Said | 'nothing' {
     const named = /^\/api\/client\/features\/(.+)$/.exec(request.url ?? '')?.[1]
-    if (named !== undefined) return sayFeature(named, response)
-    if (request.url !== '/api/client/features') return void response.writeHead(404).end()
-    response.on('close', () => {
-      for (const tell of waiting) tell()
-      waiting = []
-    })
-    sayFeatures(request, response)
+    if (named !== undefined) return saidOfFeature(named)
+    return request.url === '/api/client/features' ? saidOfFeatures(request) : { status: 404 }
   }
 
-  function sayFeature(name: string, response: ServerResponse): void {
-    if (typeof stub.mode === 'number') return void response.writeHead(stub.mode).end('{}')
+  function saidOfFeature(name: string): Said {
+    if (typeof stub.mode === 'number') return { status: stub.mode, body: '{}' }
     const feature = stub.newer[name]
-    if (feature === undefined) return void response.writeHead(404).end('{}')
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(feature))
+    if (feature === undefined) return { status: 404, body: '{}' }
+    return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(feature) }
   }
 
-  function sayFeatures(request: IncomingMessage, response: ServerResponse): void {
-    if (request.headers.authorization !== stub.token) return void response.writeHead(401).end('{}')
-    if (stub.mode === 'silent') return
-    if (typeof stub.mode === 'number') return void response.writeHead(stub.mode).end('{}')
+  function saidOfFeatures(request: IncomingMessage): Said | 'nothing' {
+    if (request.headers.authorization !== stub.token) return { status: 401, body: '{}' }
+    if (stub.mode === 'silent') return 'nothing'
+    if (typeof stub.mode === 'number') return { status: stub.mode, body: '{}' }
     const etag = `"${stub.mode}-${JSON.stringify(stub.features).length}-${JSON.stringify(stub.features)}"`.slice(0, 500)
-    if (request.headers['if-none-match'] === etag) return void response.writeHead(304).end()
-    response.writeHead(200, { 'content-type': 'application/json', etag })
-    if (stub.mode === 'garbage') return void response.end('<html>a proxy says hello</html>')
-    if (stub.mode === 'nonsense') return void response.end('{"version":2,"features":[null]}')
-    response.end(JSON.stringify({ version: 2, features: stub.features, segments: [] }))
+    if (request.headers['if-none-match'] === etag) return { status: 304 }
+    const headers = { 'content-type': 'application/json', etag }
+    if (stub.mode === 'garbage') return { status: 200, headers, body: '<html>a proxy says hello</html>' }
+    if (stub.mode === 'nonsense') return { status: 200, headers, body: '{"version":2,"features":[null]}' }
+    return { status: 200, headers, body: JSON.stringify({ version: 2, features: stub.features, segments: [] }) }
   }
 }
