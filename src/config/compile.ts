@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto'
 import { type AuthPolicy, USER_ID_HEADER } from '../model/auth.ts'
 import type { Context, Route } from '../model/route.ts'
-import type { ShadowPolicy } from '../model/shadow.ts'
 import { NO_CONTROLS, type Snapshot } from '../model/snapshot.ts'
 import { type Claimed, compileMatch } from './match.ts'
 import { compileTrust } from './trust.ts'
@@ -38,17 +37,6 @@ export function compile(valid: ValidConfig): Snapshot {
   }
 }
 
-/** Nothing is copied unless somebody says so. */
-const DEFAULT_SHADOW: ShadowPolicy = {
-  sample: 0,
-  compare: {},
-  maxBodyBytes: 1024 * 1024,
-  timeoutMs: 10_000,
-  noise: { pairShare: 0.1, pairShareOpen: 1 },
-  writes: 'never',
-  identities: 'keep',
-}
-
 function compileRoute(written: ValidRoute, context: Context, bodyBytes: number): Route {
   return {
     pattern: written.pattern.text,
@@ -59,7 +47,7 @@ function compileRoute(written: ValidRoute, context: Context, bodyBytes: number):
     upgrade: written.upgrade,
     middleware: written.middleware,
     auth: written.auth && compileAuth(written.auth),
-    shadow: DEFAULT_SHADOW,
+    shadow: written.shadow,
   }
 }
 

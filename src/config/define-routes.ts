@@ -1,5 +1,6 @@
 // What an operator writes: the migration map's types, each key with its meaning, unit and default.
 import type { Algorithm } from '../model/auth.ts'
+import type { Rules } from '../model/comparison.ts'
 import type { Middleware } from '../model/route.ts'
 
 /**
@@ -144,6 +145,8 @@ export type ContextConfig = {
   readonly rollback?: 'allowed' | 'forward-only' | undefined
   /** The token that requests to its routes must carry. Default: none is asked for. */
   readonly auth?: AuthConfig | undefined
+  /** Which of its requests are copied to the other side, to compare the answers. Default: none, until operators say so. */
+  readonly shadow?: ShadowConfig | undefined
 }
 
 /**
@@ -175,6 +178,40 @@ export type RouteConfig = {
   readonly middleware?: Middleware | readonly Middleware[] | undefined
   /** Instead of the context's, whole; `false` asks for no token. Default: the context's. */
   readonly auth?: AuthConfig | false | undefined
+  /** Over the context's, key by key; `false` is never, whatever operators say. Default: the context's. */
+  readonly shadow?: ShadowConfig | false | undefined
+}
+
+/**
+ * Shadowing: a copy of a request goes to the side that does not answer the client, and the two answers are compared.
+ * The client is answered as if there were none.
+ */
+export type ShadowConfig = {
+  /** The share of eligible requests that are copied, from 0 to 1. `strangler shadow` stands above it. Default: 0. */
+  readonly sample?: number | undefined
+  /** The rules of comparing: what may differ. Whole: a route's own take the place of its context's. Default: none. */
+  readonly compare?: Rules | undefined
+  /** The longest body that is compared, of a request or of an answer, in bytes; up to 16777216. Default: 1048576. */
+  readonly maxBodyBytes?: number | undefined
+  /** Milliseconds from the copy being sent to the last byte of its answer. Default: 10000. */
+  readonly timeoutMs?: number | undefined
+  /** How noise is learned, by asking legacy twice. */
+  readonly noise?: NoiseConfig | undefined
+  /**
+   * Whether requests that change something are copied too: `dry-run` only to a service that takes a copy for what it is
+   * and only acts as if. Default: `never`.
+   */
+  readonly writes?: 'never' | 'dry-run' | undefined
+  /** Whether a copy carries the client's credentials: `Authorization`, `Cookie` and who asks. Default: `keep`. */
+  readonly identities?: 'keep' | 'strip' | undefined
+}
+
+/** Shares of copies for which legacy is asked twice, from 0 to 1: what it differs in from itself is noise. */
+export type NoiseConfig = {
+  /** While nothing is open. Default: 0.1. */
+  readonly pairShare?: number | undefined
+  /** While it is open whether some field that differs is noise. Default: 1. */
+  readonly pairShareOpen?: number | undefined
 }
 
 /** A bearer token (RFC 6750) that is verified before anything is forwarded. Its `sub` is the user. */

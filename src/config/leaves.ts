@@ -19,6 +19,18 @@ export const bytes = (least: number, most: number) =>
 
 export const percent = (least: 0 | 1) => wholeNumber(least, 100, 'a whole number of percent')
 
+const SHARE = 'must be a share from 0 to 1, such as 0.1 for ten in a hundred'
+
+/** A part of all, from 0 to 1. Who writes 25 means percent, and would be shown nothing by "at most 1". */
+export const share = z.number({ error: SHARE }).superRefine((value, context) => {
+  if (value >= 0 && value <= 1) return
+  const meant =
+    value > 1 && value <= 100
+      ? `must be a share: shares are from 0 to 1; write ${Number((value / 100).toPrecision(12))} for ${value} %`
+      : SHARE
+  context.addIssue(meant)
+})
+
 export const flag = z.boolean({ error: 'must be true or false, without quotes' })
 
 export const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>

@@ -1,23 +1,31 @@
 // A context as it is written, with its routes.
 import { z } from 'zod'
 import type { RewritePart, Timeouts } from '../model/route.ts'
+import type { ShadowPolicy } from '../model/shadow.ts'
 import { complete, readFields, readValue } from './fields.ts'
 import { bytes, flag, flagName, methods, middleware, milliseconds, oneOf, routeHost, words } from './leaves.ts'
 import { at, type Report, show } from './mistake.ts'
 import { type Pattern, paramNames, parsePattern, rewriteParts } from './pattern.ts'
 import { readAuth } from './read-auth.ts'
+import { DEFAULT_SHADOW, readShadow } from './read-shadow.ts'
 import { readTimeouts } from './read-upstream.ts'
 import type { ValidAuth, ValidContext, ValidRoute } from './valid-config.ts'
 
 /** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
 export function readContext(written: unknown, path: string, name: string, report: Report): ValidContext {
-  const { auth: asked, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
-  const auth = asked === undefined ? undefined : readAuth(asked, at(path, 'auth'), report)
+  const { auth, shadow, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
+  const common: Common = {
+    auth: auth === undefined ? undefined : readAuth(auth, at(path, 'auth'), report),
+    shadow: shadow === undefined ? DEFAULT_SHADOW : readShadow(shadow, at(path, 'shadow'), DEFAULT_SHADOW, report),
+  }
   const routes = (fields.routes ?? []).map((route, index) => {
-    return readRoute(route, at(at(path, 'routes'), index), auth, report)
+    return readRoute(route, at(at(path, 'routes'), index), common, report)
   })
   return complete<ValidContext>({ ...fields, name, routes })
 }
+
+/** What a context says for all its routes. */
+type Common = { readonly auth: ValidAuth | undefined; readonly shadow: ShadowPolicy }
 
 const CONTEXT = {
   owner: words(200),
@@ -31,6 +39,7 @@ const CONTEXT = {
   staleAfterMs: milliseconds(1).default(60_000),
   rollback: oneOf(['allowed', 'forward-only']).default('allowed'),
   auth: z.unknown(),
+  shadow: z.unknown(),
 } as const
 
 const CONTEXT_EXAMPLE = '{ owner: "team-a", service: "a", flag: "migrate-a", routes: ["/a/*"] }'
@@ -45,11 +54,12 @@ const ROUTE = {
   upgrade: flag.default(false),
   middleware: middleware.optional(),
   auth: z.unknown(),
+  shadow: z.unknown(),
 } as const
 
 /** A route in short or in full. Its pattern is undefined, against its type, where it was reported as wrong. */
-function readRoute(written: unknown, path: string, auth: ValidAuth | undefined, report: Report): ValidRoute {
-  if (typeof written === 'string') return readShortRoute(written, path, auth, report)
+function readRoute(written: unknown, path: string, common: Common, report: Report): ValidRoute {
+  if (typeof written === 'string') return readShortRoute(written, path, common, report)
   const fields = readFields(written, path, ROUTE, report, '{ path: "/products/:id" }, or a text')
   const pattern = fields.path === undefined ? undefined : readPathOnly(fields.path, at(path, 'path'), report)
   const timeouts: Partial<Timeouts> | undefined = readTimeouts(fields.timeouts, at(path, 'timeouts'), report)
@@ -73,7 +83,8 @@ function readRoute(written: unknown, path: string, auth: ValidAuth | undefined, 
     maxBodyBytes: fields.maxBodyBytes === 0 ? Number.MAX_SAFE_INTEGER : fields.maxBodyBytes,
     upgrade: fields.upgrade,
     middleware: fields.middleware ?? [],
-    auth: readOwnAuth(fields.auth, at(path, 'auth'), auth, report),
+    auth: readOwnAuth(fields.auth, at(path, 'auth'), common.auth, report),
+    shadow: readOwnShadow(fields.shadow, at(path, 'shadow'), common.shadow, report),
   })
 }
 
@@ -83,8 +94,14 @@ function readOwnAuth(written: unknown, path: string, contexts: ValidAuth | undef
   return written === false ? undefined : readAuth(written, path, report)
 }
 
+/** Key by key over its context's: who samples one route more need not repeat the rules. `false` is never. */
+function readOwnShadow(written: unknown, path: string, contexts: ShadowPolicy, report: Report) {
+  if (written === undefined) return contexts
+  return written === false ? undefined : readShadow(written, path, contexts, report)
+}
+
 /** `'GET,POST /cart'` or `'/cart'`. */
-function readShortRoute(written: string, path: string, auth: ValidAuth | undefined, report: Report): ValidRoute {
+function readShortRoute(written: string, path: string, common: Common, report: Report): ValidRoute {
   const { list, pattern } = splitMethods(written)
   const named = list && readValue(list, path, methods, (mistake) => report({ ...mistake, path }))
   return complete<ValidRoute>({
@@ -96,7 +113,7 @@ function readShortRoute(written: string, path: string, auth: ValidAuth | undefin
     maxBodyBytes: undefined,
     upgrade: false,
     middleware: [],
-    auth,
+    ...common,
   })
 }
 

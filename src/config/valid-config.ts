@@ -1,6 +1,7 @@
 // The migration map after validation: every default filled in, nothing left to doubt. What compile takes.
 import type { AuthPolicy } from '../model/auth.ts'
 import type { Middleware, RewritePart, Timeouts, Upstream } from '../model/route.ts'
+import type { ShadowPolicy } from '../model/shadow.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
 import type { Pattern } from './pattern.ts'
 
@@ -43,6 +44,8 @@ export type ValidRoute = {
   readonly middleware: readonly Middleware[]
   /** The route's own, else its context's; undefined where none is asked for. */
   readonly auth: ValidAuth | undefined
+  /** The route's own keys over its context's; undefined where it is never shadowed. */
+  readonly shadow: ShadowPolicy | undefined
 }
 
 /** `path` is where it is written, for mistakes that show only when its key is read. */

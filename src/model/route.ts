@@ -103,7 +103,7 @@ export type Route = {
   readonly middleware: readonly Middleware[]
   /** The token a request must carry; undefined asks for none. */
   readonly auth: AuthPolicy | undefined
-  /** How it is shadowed; undefined where there is no other side. */
+  /** How it is shadowed; undefined where there is no other side, or the config says never. */
   readonly shadow: ShadowPolicy | undefined
 }
 

@@ -169,6 +169,13 @@ describe('docs/configuration.md', () => {
     }
   })
 
+  it('has every rule of comparing, and no other', () => {
+    const [, body = ''] = /^export type Rules = \{\n([\s\S]*?)^\}/m.exec(read('src/model/comparison.ts')) ?? []
+    const rules = [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, key]) => key)
+    const told = table(CONFIGURATION, '(`Rules`)').map(([key]) => codes(key)[0])
+    expect(told).toEqual(rules)
+  })
+
   it('has the defaults that validate fills in', () => {
     for (const [type, filled] of Object.entries(filledIn())) {
       const told = new Map(table(CONFIGURATION, `(\`${type}\`)`).map((cells) => [codes(cells[0])[0], cells.at(-1)]))
@@ -348,6 +355,7 @@ function filledIn(): Record<string, object> {
   const { connections, queue, reuse, keepAliveMs, allowEncodedSlashes, timeouts } = legacy
   const { path: _path, ...health } = services.get('a')?.health ?? {}
   const context = contexts.get('a')
+  const { noise = {}, compare: _compare, ...shadow } = context?.routes[0]?.shadow ?? {}
   return {
     UpstreamConfig: { connections, queue, reuse, keepAliveMs, allowEncodedSlashes },
     TimeoutsConfig: timeouts,
@@ -355,6 +363,8 @@ function filledIn(): Record<string, object> {
     TlsConfig: { rejectUnauthorized: services.get('a')?.tls?.rejectUnauthorized },
     ContextConfig: { fallback: context?.fallback },
     RouteConfig: { upgrade: context?.routes[0]?.upgrade },
+    ShadowConfig: shadow,
+    NoiseConfig: noise,
     AuthConfig: { optional: context?.routes[0]?.auth?.optional },
     JwtConfig: { clockToleranceSeconds: context?.routes[0]?.auth?.clockToleranceSeconds },
     IdentityConfig: { anonymous: identity.anonymous },
