@@ -55,4 +55,6 @@ export type NotedFields = {
   maxForwards: string | undefined
   /** The configured user header's value, if one is configured and exactly one line carries it. */
   user: string | undefined
+  /** It says of itself that it is a copy: it is not believed, and goes no further, but is not copied again. */
+  saysShadow: boolean
 }

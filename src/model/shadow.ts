@@ -29,6 +29,18 @@ export type ShadowPolicy = {
   readonly writes: 'never' | 'dry-run'
   /** Whether the copy carries the client's credentials: `Authorization`, `Cookie` and the fields that say who asks. */
   readonly identities: 'keep' | 'strip'
+  /** If given, examples show only values at these places, and even they without what looks like a secret. */
+  readonly showOnly: readonly string[] | undefined
+}
+
+/** What shadowing may cost the process that answers clients, all contexts together. */
+export type ShadowLimits = {
+  /** Bytes of captured bodies that may be held at once; a copy for which there is no room is shed. */
+  readonly captureBytes: number
+  /** Copies and comparisons that may be under way. */
+  readonly underWay: number
+  /** How late the event loop may be, in milliseconds, before new copies are shed. */
+  readonly lagMs: number
 }
 
 /** How noise is learned: by asking legacy twice. */
@@ -71,13 +83,13 @@ export type Tap = {
 
 /** What the proxy knows of the shadow. */
 export type Shadowing = {
-  /** Undefined, at next to no cost, for a request that is not copied. @param share of the context, as operators set it */
+  /** Undefined, at next to no cost, for a request that is not copied. */
   readonly open: (request: {
     readonly head: RequestHead
     readonly route: Route
     readonly decision: Decision
-    /** The operators' share for the context, from 0 to 1; undefined leaves it to the config. */
-    readonly share: number | undefined
+    /** What operators have said, by context; what is not there is left to the config. From 0 to 1. */
+    readonly shares: ReadonlyMap<string, number>
   }) => Tap | undefined
 }
 

@@ -1,5 +1,7 @@
 // The immutable view of routes and upstreams that one request uses from its first line to its last.
+
 import type { Context, Route, RouteMatch, Side, Upstream } from './route.ts'
+import type { ShadowLimits } from './shadow.ts'
 
 /** Where the key that keeps a person on one side comes from. */
 export type IdentityPolicy = {
@@ -82,4 +84,5 @@ export type Snapshot = {
   readonly retries: RetryPolicy
   readonly ejection: EjectionPolicy
   readonly drain: DrainPolicy
+  readonly shadowing: ShadowLimits
 }

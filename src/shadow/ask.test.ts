@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { CopyRequest } from '../model/shadow.ts'
-import { type Asked, type Asker, type Budget, createAsker } from './ask.ts'
+import { type Asked, type Asker, createAsker } from './ask.ts'
+import { createBudget } from './budget.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => {
@@ -33,25 +34,14 @@ function requestTo(url: string): CopyRequest {
   }
 }
 
-/** Counts what is held. */
-function counted(most: number): Budget & { readonly held: () => number } {
-  let held = 0
-  return {
-    take: (bytes) => {
-      if (held + bytes > most) return false
-      held += bytes
-      return true
-    },
-    give: (bytes) => {
-      held -= bytes
-    },
-    held: () => held,
-  }
-}
-
 const LIMITS = { maxBodyBytes: 1000, timeoutMs: 5000 }
 
-async function ask(request: CopyRequest, limits = LIMITS, budget = counted(1e9), body?: Uint8Array): Promise<Asked> {
+async function ask(
+  request: CopyRequest,
+  limits = LIMITS,
+  budget = createBudget(() => 1e9),
+  body?: Uint8Array,
+): Promise<Asked> {
   const asker: Asker = createAsker(budget)
   closing.push(() => void asker.close())
   return asker.ask(request, request.fields, body, limits)
@@ -65,7 +55,7 @@ test('the request goes out as it is, and the answer comes back as it came', asyn
     asked = text
     socket.write(`${OK}Content-Length: 5\r\nX-A: 1\r\nx-a: \xe4\r\n\r\nhello`, 'latin1')
   })
-  const budget = counted(1e9)
+  const budget = createBudget(() => 1e9)
   const { answer } = (await ask(request, LIMITS, budget)) as Extract<Asked, { kind: 'answered' }>
   expect(asked).toContain('GET /products/1?a=b HTTP/1.1\r\n')
   expect(asked.toLowerCase()).toContain('host: shop.example\r\n')
@@ -90,7 +80,7 @@ describe('whatever the other side does, it ends', () => {
     ['a GiB, untold', (it) => flood(it, `${OK}Connection: close\r\n\r\n`, 'x'.repeat(500)), truncated()],
     ['a stream', (it) => it.write(`${OK}Content-Type: text/event-stream\r\n\r\ndata: 1\n\n`), truncated()],
   ])('%s', async (_, say, expected) => {
-    const budget = counted(1e9)
+    const budget = createBudget(() => 1e9)
     const request = await origin(say)
     expect(await ask(request, { maxBodyBytes: 1000, timeoutMs: 300 }, budget)).toMatchObject(expected)
     expect(budget.held()).toBe(0)
@@ -117,7 +107,7 @@ describe('whatever the other side does, it ends', () => {
   })
 
   test('there is no room for the answer', async () => {
-    const budget = counted(600)
+    const budget = createBudget(() => 600)
     const request = await origin((it) => it.write(`${OK}Content-Length: 700\r\n\r\n${'x'.repeat(700)}`))
     expect(await ask(request, LIMITS, budget)).toEqual({ kind: 'shed', reason: 'bytes' })
     expect(budget.held()).toBe(0)

@@ -2,7 +2,9 @@
 import { buildConnector, type Dispatcher, errors, Pool } from 'undici'
 import type { ShadowFailure, Shed } from '../model/comparison.ts'
 import type { CopyRequest } from '../model/shadow.ts'
+import type { Budget } from './budget.ts'
 import type { Answer } from './compare-answers.ts'
+import { firstField } from './first-field.ts'
 import { familyOf } from './media-type.ts'
 
 export type Asked =
@@ -31,13 +33,6 @@ export type Asker = {
     limits: AskLimits,
   ) => Promise<Asked>
   readonly close: () => Promise<void>
-}
-
-/** Bytes that may be held at once, by all who share it. */
-export type Budget = {
-  /** @returns whether there is room */
-  readonly take: (bytes: number) => boolean
-  readonly give: (bytes: number) => void
 }
 
 /** Connections to one address: a copy waits for one of them within its own time. */
@@ -79,8 +74,8 @@ export function createAsker(budget: Budget): Asker {
       hasHead = true
       const headers = textOf(answer.headers as unknown as readonly (string | Buffer)[])
       const { statusCode: status, body: stream } = answer
-      const isWanted = familyOf(field(headers, 'content-type')) !== 'stream'
-      if (!isWanted || Number(field(headers, 'content-length')) > maxBodyBytes) {
+      const isWanted = familyOf(firstField(headers, 'content-type')) !== 'stream'
+      if (!isWanted || Number(firstField(headers, 'content-length')) > maxBodyBytes) {
         stream.on('error', () => {}).destroy()
         return answered(status, headers, [], true)
       }
@@ -128,12 +123,6 @@ export function createAsker(budget: Budget): Asker {
 
 function textOf(raw: readonly (string | Buffer)[]): string[] {
   return raw.map((part) => (typeof part === 'string' ? part : part.toString('latin1')))
-}
-
-/** The first field of that name; `''` where there is none. */
-function field(headers: readonly string[], name: string): string {
-  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i]!.toLowerCase() === name) return headers[i + 1]!
-  return ''
 }
 
 const REFUSED: ReadonlySet<unknown> = new Set([

@@ -1,6 +1,7 @@
 // The fields of a copy: marked as one, of a span of its own, and with or without who asks. Pure.
 import type { HeaderList } from '../model/request-head.ts'
 import type { CopyRequest, ShadowPolicy } from '../model/shadow.ts'
+import { firstField } from './first-field.ts'
 
 /** On each copy, and on no other request: the gateway takes it from whatever clients send. */
 export const SHADOW_FIELD = 'X-Shadow'
@@ -31,10 +32,7 @@ export function copyFields(
 
 /** Whether the service said that it only acted as if. */
 export function isAccepted(headers: HeaderList): boolean {
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    if (headers[i]!.toLowerCase() === ACCEPTED_LOWER) return headers[i + 1]!.trim().toLowerCase() === 'dry-run'
-  }
-  return false
+  return firstField(headers, ACCEPTED_LOWER).trim().toLowerCase() === 'dry-run'
 }
 
 const SHADOW_LOWER = SHADOW_FIELD.toLowerCase()

@@ -22,6 +22,21 @@ export function account(counts: Counts, verdicts: FieldVerdicts): Accounting {
   return { eligible: sum(parts), ...parts }
 }
 
+/** Of several routes, each judged by itself. */
+export function addAccounts(one: Accounting, other: Accounting): Accounting {
+  return {
+    eligible: one.eligible + other.eligible,
+    matched: one.matched + other.matched,
+    mismatched: one.mismatched + other.mismatched,
+    noise: one.noise + other.noise,
+    inconclusive: one.inconclusive + other.inconclusive,
+    ignored: one.ignored + other.ignored,
+    uncomparable: one.uncomparable + other.uncomparable,
+    shed: one.shed + other.shed,
+    failed: one.failed + other.failed,
+  }
+}
+
 /** @param target below 1: 0.999 for "99.9 % match" */
 export function parityOf({ matched, noise, ignored, mismatched, inconclusive }: Accounting, target: number): Parity {
   const alike = matched + noise + ignored

@@ -1,0 +1,256 @@
+// The shadow as the gateway sees it: which requests are copied, what becomes of each, and what is told of it.
+import type { Parity, Rulings, ShadowFailure, Shed, Uncomparable } from '../model/comparison.ts'
+import type { ComparisonStore } from '../model/comparison-store.ts'
+import type { Outcome } from '../model/outcome.ts'
+import type { Clock } from '../model/ports.ts'
+import type { Side } from '../model/route.ts'
+import {
+  type CopyFor,
+  type CopyRequest,
+  DEFAULT_WINDOW_MS,
+  type Shadowing,
+  type ShadowLimits,
+  type ShadowOutcome,
+  type ShadowReason,
+} from '../model/shadow.ts'
+import type { Events } from '../telemetry/events.ts'
+import type { ShadowReadings } from '../telemetry/shadow-metrics.ts'
+import { createBudget } from './budget.ts'
+import { Capture, type Captured } from './capture.ts'
+import { comparingThread } from './comparing-thread.ts'
+import { isEligible, isSafe } from './eligible.ts'
+import { createLedger } from './ledger.ts'
+import { type NoComparison, pack, type Report, routeKey } from './messages.ts'
+
+export type ShadowingOptions = {
+  /** This gateway, unlike any other and new with each start. */
+  readonly writer: string
+  readonly store: ComparisonStore
+  readonly clock: Clock
+  /** From 0 to below 1, for whoever is sampled. */
+  readonly dice: () => number
+  readonly events: Events
+  readonly limits: () => ShadowLimits
+}
+
+export type RunningShadow = Shadowing & {
+  /** What operators say of fields, by context and route as `routeKey` writes them. */
+  readonly rule: (rulings: Readonly<Record<string, Rulings>>) => void
+  readonly readings: () => ShadowReadings
+  /** No further copies; those under way may finish, and what was found is written. */
+  readonly stop: () => Promise<void>
+}
+
+/** Requests that are looked at while they are answered. */
+const MOST_CAPTURES = 1024
+const BEAT_MS = 100
+const SAVE_MS = 1000
+const LAST_MS = 1000
+/** Until the comparing thread has said better: what `DEFAULT_NOISE` asks where nothing is open. */
+const FIRST_PAIR_SHARE = 0.1
+
+/** What is remembered of a copy until its end is known. */
+type Pending = { readonly its: Captured; readonly at: number; readonly primaryMs: number; readonly free: () => void }
+
+export function createShadowing({ writer, store, clock, dice, events, limits }: ShadowingOptions): RunningShadow {
+  const budget = createBudget(() => limits().captureBytes)
+  const ledger = createLedger(writer, store)
+  const pending = new Map<number, Pending>()
+  const parity: Record<string, Parity> = {}
+  let pairShares: Record<string, number> = {}
+  let captures = 0
+  let lastId = 0
+  let isDraining = false
+  let isBehind = false
+  let beatAt = clock.now()
+  let saving: Promise<void> = Promise.resolve()
+  let hasTrouble = false
+
+  const thread = comparingThread({
+    onReport,
+    onLost: (lost, why) => {
+      ledger.close()
+      for (const { id, reason } of lost) end(id, 'uncomparable', reason)
+      events.shadowThreadLost({ why, comparisons: lost.length })
+    },
+    counts: () => store.counts({ from: clock.wallTime() - DEFAULT_WINDOW_MS, except: writer }),
+  })
+  const beat = setInterval(() => {
+    const now = clock.now()
+    isBehind = now - beatAt > BEAT_MS + limits().lagMs
+    beatAt = now
+  }, BEAT_MS)
+  beat.unref()
+  const saver = setInterval(save, SAVE_MS)
+  saver.unref()
+
+  return {
+    open,
+    rule: thread.rule,
+    readings: () => ({ underWay: thread.underWay(), captures, capturedBytes: budget.held(), parity }),
+    stop,
+  }
+
+  function open({ head, route, decision, shares }: Parameters<Shadowing['open']>[0]): Capture | undefined {
+    const { context, shadow: policy } = route
+    if (policy === undefined || context === undefined) return undefined
+    const share = (shares.size === 0 ? undefined : shares.get(context.name)) ?? policy.sample
+    if (share === 0 || (share < 1 && dice() >= share)) return undefined
+    if (!isEligible(head, decision, policy.writes)) return undefined
+    const label = `${head.method} ${route.pattern}`
+    const its: Captured = { context: context.name, route: label, policy, head, answeredBy: decision.side }
+    events.shadowOpened({ context: context.name })
+    const shed: Shed | undefined = isDraining
+      ? 'draining'
+      : isBehind
+        ? 'lag'
+        : captures >= MOST_CAPTURES
+          ? 'in-flight'
+          : undefined
+    if (shed !== undefined) {
+      count(its, clock.wallTime(), { outcome: 'shed', reason: shed })
+      return undefined
+    }
+    captures++
+    return new Capture(its, budget, close)
+  }
+
+  function close(capture: Capture, outcome: Outcome, copyFor: CopyFor): void {
+    captures--
+    try {
+      const at = Math.floor(clock.wallTime())
+      const not = whyNot(capture, outcome)
+      const copy = not === undefined ? copyFor(other(capture.its.answeredBy)) : undefined
+      if (copy === undefined) {
+        capture.free()
+        count(capture.its, at, not ?? { outcome: 'failed', reason: 'unavailable' })
+      } else send(capture, outcome, copy, copyFor, at)
+    } catch (error) {
+      capture.free()
+      count(capture.its, clock.wallTime(), { outcome: 'failed', reason: 'internal' })
+      events.bug({ where: 'shadow', error })
+    }
+  }
+
+  function whyNot(capture: Capture, { failure, fellBack }: Outcome): NoComparison | undefined {
+    if (failure === 'client-gone') return { outcome: 'failed', reason: 'client-gone' }
+    if (failure === 'overloaded') return { outcome: 'shed', reason: 'overloaded' }
+    if (failure !== undefined || fellBack !== undefined || capture.status === 0) return FAILED_ITSELF
+    if (capture.shed !== undefined) return { outcome: 'shed', reason: capture.shed }
+    if (capture.isStream) return { outcome: 'uncomparable', reason: 'streaming' }
+    if (capture.status === 206) return { outcome: 'uncomparable', reason: 'partial' }
+    if (isDraining) return { outcome: 'shed', reason: 'draining' }
+    if (thread.underWay() >= limits().underWay) return { outcome: 'shed', reason: 'queue' }
+    return undefined
+  }
+
+  function send(capture: Capture, outcome: Outcome, copy: CopyRequest, copyFor: CopyFor, at: number): void {
+    const { its } = capture
+    const primaryMs = outcome.upstreamTotalMs ?? 0
+    lastId = (lastId + 1) & 0x7fffffff
+    const id = lastId === 0 ? ++lastId : lastId
+    pending.set(id, { its, at, primaryMs, free: () => capture.free() })
+    thread.send({
+      id,
+      context: its.context,
+      route: its.route,
+      policy: thread.know(its.policy),
+      at,
+      answeredBy: its.answeredBy,
+      target: its.head.path + its.head.query,
+      status: capture.status,
+      headers: pack(capture.headers),
+      body: capture.body,
+      isTruncated: capture.isTruncated,
+      ms: primaryMs,
+      copy: thread.pack(copy),
+      again: twin(its, copy, copyFor),
+      requestBody: capture.requestBody,
+    })
+  }
+
+  /** Legacy once more. It goes by what was seen before, never by the request itself. */
+  function twin(its: Captured, copy: CopyRequest, copyFor: CopyFor) {
+    if (!isSafe(its.head.method)) return undefined
+    const share = pairShares[routeKey(its)] ?? FIRST_PAIR_SHARE
+    if (share < 1 && dice() >= share) return undefined
+    const again = its.answeredBy === 'legacy' ? copyFor('legacy') : copy
+    return again && thread.pack(again)
+  }
+
+  function onReport(report: Report): void {
+    ledger.take(report.counts)
+    ledger.keep(report.examples)
+    pairShares = { ...pairShares, ...report.pairShares }
+    Object.assign(parity, report.parity)
+    for (const { id, outcome, reason, copyMs } of report.ended) {
+      const known = pending.get(id)
+      if (known !== undefined && copyMs !== undefined) {
+        const { context, answeredBy } = known.its
+        events.shadowAnswered({ context, answeredBy, primaryMs: known.primaryMs, copyMs })
+      }
+      told(id, outcome, reason)
+    }
+    for (const refused of report.notDryRun) events.shadowNotDryRun(refused)
+  }
+
+  /** Counted where it ended; here it is told, and what it held is free. */
+  function told(id: number, outcome: ShadowOutcome, reason: ShadowReason): Pending | undefined {
+    const known = pending.get(id)
+    if (known === undefined) return undefined
+    pending.delete(id)
+    known.free()
+    events.shadowEnded({ context: known.its.context, outcome, reason })
+    return known
+  }
+
+  function end(id: number, outcome: 'uncomparable', reason: Uncomparable): void {
+    const known = told(id, outcome, reason)
+    if (known === undefined) return
+    const place = { context: known.its.context, route: known.its.route, at: known.at }
+    ledger.counter(place).compared({ kind: 'uncomparable', reason }, known.at, new Set())
+  }
+
+  /** What comes to its end in this thread. */
+  function count(its: Captured, at: number, { outcome, reason }: NoComparison): void {
+    const counter = ledger.counter({ context: its.context, route: its.route, at: Math.floor(at) })
+    if (outcome === 'failed') counter.failed(reason)
+    else if (outcome === 'shed') counter.shed(reason)
+    else counter.compared({ kind: 'uncomparable', reason }, at, new Set())
+    events.shadowEnded({ context: its.context, outcome, reason })
+  }
+
+  function save(): void {
+    saving = saving.then(async () => {
+      const trouble = await ledger.save()
+      if ((trouble !== undefined) !== hasTrouble) {
+        hasTrouble = trouble !== undefined
+        if (hasTrouble) events.comparisonsNotKept({ error: trouble })
+      }
+    })
+  }
+
+  async function stop(): Promise<void> {
+    isDraining = true
+    clearInterval(beat)
+    clearInterval(saver)
+    await thread.finish(LAST_MS)
+    await thread.stop()
+    ledger.close()
+    for (const [id, { its, at }] of pending) {
+      told(id, 'shed', 'draining')
+      ledger.counter({ context: its.context, route: its.route, at }).shed('draining')
+    }
+    save()
+    await saving
+  }
+}
+
+const FAILED_ITSELF = { outcome: 'failed', reason: 'primary' } as const satisfies {
+  outcome: 'failed'
+  reason: ShadowFailure
+}
+
+function other(side: Side): Side {
+  return side === 'legacy' ? 'service' : 'legacy'
+}

@@ -1,0 +1,104 @@
+// What this gateway has counted, whichever thread counted it, on its way to the store.
+import type { Counts } from '../model/comparison.ts'
+import type { ComparisonStore } from '../model/comparison-store.ts'
+import { mergeCounts } from '../model/merge-counts.ts'
+import { DEFAULT_WINDOW_MS, type KeptExample, type RouteCounts, STRETCH_MS } from '../model/shadow.ts'
+import { type Counter, createCounter } from './count.ts'
+import { routeKey } from './messages.ts'
+import type { Place } from './scorebook.ts'
+
+export type Ledger = {
+  /** Where this thread counts what never came to a comparison. */
+  readonly counter: (place: Place) => Counter
+  /** What the comparing thread has counted since it began, in the place of what it said before. */
+  readonly take: (counts: readonly RouteCounts[]) => void
+  readonly keep: (examples: readonly KeptExample[]) => void
+  /** The comparing thread has ended: what it said stands, and the next one begins at nothing. */
+  readonly close: () => void
+  /** Writes what has changed, and says whether it could. Never rejects. */
+  readonly save: () => Promise<unknown>
+}
+
+type Entry = {
+  readonly context: string
+  readonly route: string
+  readonly start: number
+  readonly own: Counter
+  /** Of threads that have ended. */
+  closed: Counts | undefined
+  /** Of the one that runs. */
+  current: Counts | undefined
+}
+
+/** Examples that wait for the store at most. */
+const MOST_EXAMPLES = 200
+
+/** @param writer unlike any other, and new with each start */
+export function createLedger(writer: string, store: Pick<ComparisonStore, 'saveCounts' | 'saveExamples'>): Ledger {
+  const entries = new Map<string, Entry>()
+  const changed = new Set<Entry>()
+  let examples: KeptExample[] = []
+
+  return {
+    counter: (place) => entryOf({ ...place, start: place.at - (place.at % STRETCH_MS) }).own,
+    take: (counts) => {
+      for (const said of counts) entryOf(said).current = said.counts
+    },
+    keep: (more) => {
+      examples = [...examples, ...more].slice(-MOST_EXAMPLES)
+    },
+    close: () => {
+      for (const entry of entries.values()) {
+        entry.closed = sumOf(entry.closed, entry.current)
+        entry.current = undefined
+      }
+    },
+    save,
+  }
+
+  /** Whoever asks for an entry changes it. */
+  function entryOf({ context, route, start }: Omit<RouteCounts, 'counts'>): Entry {
+    const key = `${start}\n${routeKey({ context, route })}`
+    const entry = entries.get(key) ?? {
+      ...{ context, route, start },
+      own: createCounter(),
+      closed: undefined,
+      current: undefined,
+    }
+    entries.set(key, entry)
+    changed.add(entry)
+    return entry
+  }
+
+  async function save(): Promise<unknown> {
+    const due = [...changed]
+    const shown = examples
+    if (due.length === 0 && shown.length === 0) return undefined
+    changed.clear()
+    examples = []
+    try {
+      if (due.length > 0) await store.saveCounts(writer, due.map(countsOf))
+      if (shown.length > 0) await store.saveExamples(shown)
+      forgetTheOld()
+      return undefined
+    } catch (error) {
+      // Said again, it is counted once.
+      for (const entry of due) changed.add(entry)
+      examples = [...shown, ...examples].slice(-MOST_EXAMPLES)
+      return error
+    }
+  }
+
+  function forgetTheOld(): void {
+    const newest = Math.max(...[...entries.values()].map(({ start }) => start))
+    for (const [key, { start }] of entries) if (start < newest - DEFAULT_WINDOW_MS) entries.delete(key)
+  }
+}
+
+function countsOf({ context, route, start, own, closed, current }: Entry): RouteCounts {
+  return { context, route, start, counts: sumOf(sumOf(own.counts(), closed), current) as Counts }
+}
+
+function sumOf(one: Counts | undefined, other: Counts | undefined): Counts | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : mergeCounts(one, other)
+}

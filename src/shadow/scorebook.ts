@@ -1,0 +1,160 @@
+// What was found, by route and stretch of time, and what is known of each field by now. Lives in the comparing thread.
+import type { Comparison, Counts, Field, Parity, Rulings } from '../model/comparison.ts'
+import { NO_COUNTS } from '../model/comparison.ts'
+import { mergeCounts } from '../model/merge-counts.ts'
+import {
+  DEFAULT_WINDOW_MS,
+  type NoisePolicy,
+  type RouteCounts,
+  type ShadowOutcome,
+  STRETCH_MS,
+} from '../model/shadow.ts'
+import { type Counter, createCounter, fieldsIn } from './count.ts'
+import { routeKey } from './messages.ts'
+import { DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow, verdictOf } from './noise.ts'
+import { account, addAccounts, parityOf } from './parity.ts'
+
+/** What a gate asks for unless it says otherwise. */
+export const DEFAULT_TARGET = 0.999
+
+export type Place = { readonly context: string; readonly route: string; readonly at: number }
+
+export type Scorebook = {
+  /** @returns where the comparison is counted, by what is known now */
+  readonly compared: (place: Place, noise: NoisePolicy, comparison: Comparison) => ShadowOutcome
+  /** Legacy was asked twice. */
+  readonly paired: (place: Place, comparison: Comparison) => void
+  readonly counter: (place: Place) => Counter
+  /** Judges anew the routes in which something was counted since. @returns what of them is to be told */
+  readonly judge: (now: number) => Judged
+  /** From before this process, or from other gateways. */
+  readonly learn: (counts: readonly RouteCounts[]) => void
+  readonly rule: (rulings: Readonly<Record<string, Rulings>>) => void
+}
+
+export type Judged = {
+  readonly counts: readonly RouteCounts[]
+  readonly pairShares: Readonly<Record<string, number>>
+  /** By context, over the window, for the target of 99.9 %. */
+  readonly parity: Readonly<Record<string, Parity>>
+}
+
+type Page = {
+  readonly context: string
+  readonly route: string
+  readonly stretches: Map<number, Counter>
+  readonly changed: Set<number>
+  learned: RouteCounts[]
+  noise: NoisePolicy
+  verdicts: FieldVerdicts
+  noiseFields: ReadonlySet<Field>
+  total: Counts
+}
+
+export function createScorebook(): Scorebook {
+  const pages = new Map<string, Page>()
+  let rulings: Readonly<Record<string, Rulings>> = {}
+
+  return {
+    compared: (place, noise, comparison) => {
+      const page = pageOf(place)
+      page.noise = noise
+      counterOf(page, place.at).compared(comparison, place.at, page.noiseFields)
+      return outcomeOf(comparison, page.verdicts)
+    },
+    paired: (place, comparison) => counterOf(pageOf(place), place.at).paired(comparison, place.at),
+    counter: (place) => counterOf(pageOf(place), place.at),
+    learn: (counts) => {
+      for (const learned of counts) pageOf(learned).learned.push(learned)
+    },
+    rule: (said) => {
+      rulings = said
+      for (const page of pages.values()) judgePage(page)
+    },
+    judge: (now) => {
+      const counts: RouteCounts[] = []
+      const pairShares: Record<string, number> = {}
+      const touched = new Set<string>()
+      for (const [key, page] of pages) {
+        if (page.changed.size === 0) continue
+        forgetTheOld(page, now)
+        judgePage(page)
+        touched.add(page.context)
+        pairShares[key] = pairShareNow(page.total, page.verdicts, optionsOf(page))
+        for (const start of page.changed) {
+          const counter = page.stretches.get(start)
+          if (counter !== undefined)
+            counts.push({ context: page.context, route: page.route, start, counts: counter.counts() })
+        }
+        page.changed.clear()
+      }
+      return { counts, pairShares, parity: parityOfAll(touched) }
+    },
+  }
+
+  function pageOf({ context, route }: Pick<Place, 'context' | 'route'>): Page {
+    const key = routeKey({ context, route })
+    const known = pages.get(key)
+    if (known !== undefined) return known
+    const page: Page = {
+      context,
+      route,
+      stretches: new Map(),
+      changed: new Set(),
+      learned: [],
+      noise: DEFAULT_NOISE,
+      verdicts: new Map(),
+      noiseFields: new Set(),
+      total: NO_COUNTS,
+    }
+    pages.set(key, page)
+    return page
+  }
+
+  function counterOf(page: Page, at: number): Counter {
+    const start = at - (at % STRETCH_MS)
+    const counter = page.stretches.get(start) ?? createCounter()
+    page.stretches.set(start, counter)
+    page.changed.add(start)
+    return counter
+  }
+
+  function judgePage(page: Page): void {
+    const parts = [
+      ...page.learned.map(({ counts }) => counts),
+      ...[...page.stretches.values()].map((one) => one.counts()),
+    ]
+    page.total = parts.reduce(mergeCounts, NO_COUNTS)
+    const key = routeKey(page)
+    const said = Object.hasOwn(rulings, key) ? rulings[key] : undefined
+    page.verdicts = judgeFields(page.total, said, optionsOf(page))
+    page.noiseFields = new Set([...page.verdicts].filter(([, verdict]) => verdict === 'noise').map(([field]) => field))
+  }
+
+  function parityOfAll(contexts: ReadonlySet<string>): Record<string, Parity> {
+    return Object.fromEntries(
+      [...contexts].map((name) => {
+        const accounts = [...pages.values()].filter(({ context }) => context === name)
+        const sum = accounts.map(({ total, verdicts }) => account(total, verdicts)).reduce(addAccounts)
+        return [name, parityOf(sum, DEFAULT_TARGET)]
+      }),
+    )
+  }
+}
+
+function outcomeOf(comparison: Comparison, verdicts: FieldVerdicts): ShadowOutcome {
+  if (comparison.kind === 'uncomparable') return 'uncomparable'
+  if (comparison.differences.length === 0) return comparison.forgiven > 0 ? 'ignored' : 'matched'
+  const verdict = verdictOf(fieldsIn(comparison), verdicts)
+  return verdict === 'mismatch' ? 'mismatched' : verdict
+}
+
+function optionsOf({ noise }: Page) {
+  return { ...DEFAULT_NOISE, pairShare: noise.pairShare, pairShareOpen: noise.pairShareOpen }
+}
+
+function forgetTheOld(page: Page, now: number): void {
+  const from = now - DEFAULT_WINDOW_MS
+  for (const start of page.stretches.keys()) if (start + STRETCH_MS < from) page.stretches.delete(start)
+  page.learned = page.learned.filter(({ start }) => start + STRETCH_MS >= from)
+}
