@@ -9,7 +9,7 @@ import type { ValidAuth, ValidConfig, ValidIdentity, ValidRoute } from './valid-
 
 /** The snapshot of a config before anybody has said anything of it. TLS must be PEM text by now. */
 export function compile(valid: ValidConfig): Snapshot {
-  const { legacy, services, limits, retries, ejection, drain } = valid
+  const { legacy, services, limits, retries, ejection, drain, shadowing } = valid
   const contexts = new Map<string, Context>()
   const claimed: Claimed[] = []
   for (const { routes, ...written } of valid.contexts.values()) {
@@ -34,6 +34,7 @@ export function compile(valid: ValidConfig): Snapshot {
     retries,
     ejection,
     drain,
+    shadowing,
   }
 }
 

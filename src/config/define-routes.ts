@@ -45,6 +45,8 @@ export type RoutesConfig = {
   readonly ejection?: EjectionConfig | undefined
   /** How the gateway stops. */
   readonly drain?: DrainConfig | undefined
+  /** What copying and comparing may cost. */
+  readonly shadowing?: ShadowingConfig | undefined
   /** How paths are compared with patterns. */
   readonly matching?: MatchingConfig | undefined
 }
@@ -204,6 +206,11 @@ export type ShadowConfig = {
   readonly writes?: 'never' | 'dry-run' | undefined
   /** Whether a copy carries the client's credentials: `Authorization`, `Cookie` and who asks. Default: `keep`. */
   readonly identities?: 'keep' | 'strip' | undefined
+  /**
+   * Places such as `$.items[*].price` whose values examples show, and no others; what looks like a secret is masked even
+   * there. Default: all places.
+   */
+  readonly showOnly?: readonly string[] | undefined
 }
 
 /** Shares of copies for which legacy is asked twice, from 0 to 1: what it differs in from itself is noise. */
@@ -320,6 +327,16 @@ export type DrainConfig = {
   readonly noticeMs?: number | undefined
   /** Milliseconds from the signal to the end. Default: 25000, below the 30 s that Kubernetes gives by default. */
   readonly limitMs?: number | undefined
+}
+
+/** What copying and comparing may cost the process that answers clients, all contexts together. */
+export type ShadowingConfig = {
+  /** Bytes of captured bodies that may be held at once; a copy for which there is no room is shed. Default: 33554432. */
+  readonly captureBytes?: number | undefined
+  /** Copies and comparisons that may be under way; beyond that they are shed. Default: 256. */
+  readonly underWay?: number | undefined
+  /** Milliseconds that the event loop may be late before new copies are shed. Default: 70. */
+  readonly lagMs?: number | undefined
 }
 
 /** How paths are compared with patterns. */

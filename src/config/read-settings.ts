@@ -1,5 +1,6 @@
-// The settings of the whole gateway: identity, limits, retries, ejection, drain, matching.
+// The settings of the whole gateway: identity, limits, retries, ejection, drain, shadowing, matching.
 import { z } from 'zod'
+import type { ShadowLimits } from '../model/shadow.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
 import { complete, readFields } from './fields.ts'
 import { addressRange, bytes, cookieName, count, flag, milliseconds, oneOf, percent, userHeader } from './leaves.ts'
@@ -48,6 +49,10 @@ export function readDrain(written: unknown, report: Report): DrainPolicy {
   return drain
 }
 
+export function readShadowing(written: unknown, report: Report): ShadowLimits {
+  return complete<ShadowLimits>(readFields(written ?? {}, 'shadowing', SHADOWING, report))
+}
+
 export function readMatching(written: unknown, report: Report): Matching {
   const { caseSensitive = true, trailingSlash = 'ignore' } = readFields(written ?? {}, 'matching', MATCHING, report)
   return { caseSensitive, trailingSlash }
@@ -92,6 +97,12 @@ const EJECTION = {
 } as const
 
 const DRAIN = { noticeMs: milliseconds(0).default(5000), limitMs: milliseconds(1).default(25_000) } as const
+
+const SHADOWING = {
+  captureBytes: bytes(0, 1024 * 1024 * 1024).default(32 * 1024 * 1024),
+  underWay: count(0, 10_000).default(256),
+  lagMs: milliseconds(1).default(70),
+} as const
 
 const MATCHING = {
   caseSensitive: flag.default(true),

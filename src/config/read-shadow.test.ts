@@ -13,6 +13,7 @@ const NOTHING_SAID = {
   noise: { pairShare: 0.1, pairShareOpen: 1 },
   writes: 'never',
   identities: 'keep',
+  showOnly: undefined,
 }
 
 /** A context that says this of shadowing, if anything, and a route that does, behind one that does not. */

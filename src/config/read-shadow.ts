@@ -18,15 +18,17 @@ export const DEFAULT_SHADOW: ShadowPolicy = {
   noise: { pairShare: 0.1, pairShareOpen: 1 },
   writes: 'never',
   identities: 'keep',
+  showOnly: undefined,
 }
 
 /** The keys that are written, over those of `under`. @param under the context's where a route is read, else the defaults */
 export function readShadow(written: unknown, path: string, under: ShadowPolicy, report: Report): ShadowPolicy {
-  const { compare, noise, ...fields } = readFields(written, path, SHADOW, report, EXAMPLE)
+  const { compare, noise, showOnly, ...fields } = readFields(written, path, SHADOW, report, EXAMPLE)
   return {
     ...under,
     ...fields,
     compare: compare === undefined ? under.compare : readCompare(compare, at(path, 'compare'), report),
+    showOnly: showOnly === undefined ? under.showOnly : readShowOnly(showOnly, at(path, 'showOnly'), report),
     noise: noise === undefined ? under.noise : readNoise(noise, at(path, 'noise'), under.noise, report),
   }
 }
@@ -39,6 +41,7 @@ const SHADOW = {
   noise: z.unknown(),
   writes: oneOf(['never', 'dry-run']).optional(),
   identities: oneOf(['keep', 'strip']).optional(),
+  showOnly: z.unknown(),
 } as const
 
 const NOISE = { pairShare: share.optional(), pairShareOpen: share.optional() } as const
@@ -60,6 +63,21 @@ function readCompare(written: unknown, path: string, report: Report): Rules {
     report({ path: below(path, mistake.path), found: show(value), message })
   }
   return {}
+}
+
+/** Patterns as those of `ignore`, and read as those are. */
+function readShowOnly(written: unknown, path: string, report: Report): readonly string[] {
+  const read = readRules({ ignore: written })
+  if (read.ok) return [...(written as readonly string[])]
+  for (const mistake of read.mistakes) {
+    const place = mistake.path.replace(/^ignore/, '')
+    report({
+      path: `${path}${place}`,
+      found: show(valueAt({ ignore: written }, mistake.path)),
+      message: mistake.message,
+    })
+  }
+  return []
 }
 
 /** A place within rules is written as we write places, but for a key that nobody should have written. */

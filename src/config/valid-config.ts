@@ -1,7 +1,7 @@
 // The migration map after validation: every default filled in, nothing left to doubt. What compile takes.
 import type { AuthPolicy } from '../model/auth.ts'
 import type { Middleware, RewritePart, Timeouts, Upstream } from '../model/route.ts'
-import type { ShadowPolicy } from '../model/shadow.ts'
+import type { ShadowLimits, ShadowPolicy } from '../model/shadow.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
 import type { Pattern } from './pattern.ts'
 
@@ -14,6 +14,7 @@ export type ValidConfig = {
   readonly limits: Limits
   readonly retries: RetryPolicy
   readonly ejection: EjectionPolicy
+  readonly shadowing: ShadowLimits
   readonly drain: DrainPolicy
   readonly matching: Matching
 }

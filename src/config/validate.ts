@@ -11,6 +11,7 @@ import {
   readLimits,
   readMatching,
   readRetries,
+  readShadowing,
   TRUST_LIST,
 } from './read-settings.ts'
 import { readUpstream } from './read-upstream.ts'
@@ -55,6 +56,7 @@ export function validate(written: unknown): Validated {
     retries: readRetries(top.retries, report),
     ejection: readEjection(top.ejection, report),
     drain: readDrain(top.drain, report),
+    shadowing: readShadowing(top.shadowing, report),
     matching,
   }
   return mistakes.length === 0 ? { ok: true, config } : { ok: false, mistakes }
@@ -70,5 +72,6 @@ const TOP = {
   retries: z.unknown(),
   ejection: z.unknown(),
   drain: z.unknown(),
+  shadowing: z.unknown(),
   matching: z.unknown(),
 } as const

@@ -351,11 +351,12 @@ function filledIn(): Record<string, object> {
     contexts: { a: { owner: 'a', service: 'a', flag: 'a', routes: [{ path: '/a' }], auth: { jwt } } },
   })
   if (!validated.ok) throw new Error(JSON.stringify(validated.mistakes))
-  const { legacy, services, contexts, identity, limits, retries, ejection, drain, matching } = validated.config
+  const { legacy, services, contexts, identity, limits, retries, ejection, drain, shadowing, matching } =
+    validated.config
   const { connections, queue, reuse, keepAliveMs, allowEncodedSlashes, timeouts } = legacy
   const { path: _path, ...health } = services.get('a')?.health ?? {}
   const context = contexts.get('a')
-  const { noise = {}, compare: _compare, ...shadow } = context?.routes[0]?.shadow ?? {}
+  const { noise = {}, compare: _compare, showOnly: _showOnly, ...shadow } = context?.routes[0]?.shadow ?? {}
   return {
     UpstreamConfig: { connections, queue, reuse, keepAliveMs, allowEncodedSlashes },
     TimeoutsConfig: timeouts,
@@ -371,6 +372,7 @@ function filledIn(): Record<string, object> {
     LimitsConfig: limits,
     RetriesConfig: retries,
     EjectionConfig: ejection,
+    ShadowingConfig: shadowing,
     DrainConfig: drain,
     MatchingConfig: matching,
   }
