@@ -20,6 +20,7 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
   const missingFlags = new Set<string>()
   const flagTrouble = new Map<string, string>()
   const keyTrouble = new Set<string>()
+  const dryRunTrouble = new Set<string>()
   const bugLines = new Map<string, { at: number; unsaid: number }>()
 
   return {
@@ -96,6 +97,26 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     storeReached: (facts) => log.info(facts, 'store reached again'),
     storeRestored: (facts) => log.warn(facts, 'store had lost its state: it was put back'),
     storeTroubled: ({ location, error }) => log.error({ location, err: error }, 'store has trouble'),
+
+    shadowOpened: ({ context }) => metrics.shadow.opened(context),
+    shadowEnded: ({ context, outcome, reason }) => metrics.shadow.ended(context, outcome, reason),
+    shadowAnswered: (facts) => metrics.shadow.answered(facts.context, facts.answeredBy, facts.primaryMs, facts.copyMs),
+    shadowThreadLost(facts) {
+      metrics.shadow.threadLost()
+      log.warn(facts, 'comparing thread lost: another begins with the next comparison')
+    },
+    shadowNotDryRun(facts) {
+      // Asked again and again while requests come: said once until it is about something else.
+      const key = `${facts.context} ${facts.origin} ${facts.why}`
+      log[dryRunTrouble.has(key) ? 'debug' : 'warn'](
+        facts,
+        'service does not take dry runs: no copy that writes is sent',
+      )
+      dryRunTrouble.add(key)
+    },
+    comparisonsNotKept({ error }) {
+      log.warn({ err: error }, 'comparisons cannot be written: they wait in memory')
+    },
 
     addressEjected(facts) {
       metrics.addressEjected(facts.upstream)

@@ -3,7 +3,8 @@
 import type { Decision, Identity } from '../model/decision.ts'
 import type { Failure, Outcome } from '../model/outcome.ts'
 import type { RequestHead } from '../model/request-head.ts'
-import type { Route } from '../model/route.ts'
+import type { Route, Side } from '../model/route.ts'
+import type { ShadowOutcome, ShadowReason } from '../model/shadow.ts'
 
 /** All that is known of one request when it is over. Times are `Clock.now()` milliseconds. */
 export type RequestFacts = {
@@ -85,6 +86,17 @@ export type Events = {
   /** The store came back without what was acknowledged, and got it from this gateway. */
   readonly storeRestored: (facts: { location: string; generation: number; found: number; entries: number }) => void
   readonly storeTroubled: (facts: { location: string; error: unknown }) => void
+  /** A request is to be copied to the other side and compared: exactly one `shadowEnded` follows. */
+  readonly shadowOpened: (facts: { context: string }) => void
+  readonly shadowEnded: (facts: { context: string; outcome: ShadowOutcome; reason: ShadowReason }) => void
+  /** The copy was answered too: how long each side took, in milliseconds. */
+  readonly shadowAnswered: (facts: { context: string; answeredBy: Side; primaryMs: number; copyMs: number }) => void
+  /** The comparing thread had to be ended, or ended by itself, with so many comparisons. */
+  readonly shadowThreadLost: (facts: { why: string; comparisons: number }) => void
+  /** A service has not agreed to act upon copies only as if: none that changes anything is sent to it. */
+  readonly shadowNotDryRun: (facts: { context: string; origin: string; why: string }) => void
+  /** What was compared could not be written; it is kept until it can. */
+  readonly comparisonsNotKept: (facts: { error: unknown }) => void
   readonly addressEjected: (facts: { upstream: string; address: string; why: string; forMs: number }) => void
   readonly addressReturned: (facts: { upstream: string; address: string }) => void
   readonly listening: (facts: { what: 'gateway' | 'admin'; address: string; port: number }) => void

@@ -48,6 +48,7 @@ export const quietReadings: Readings = {
   storeCutOffSeconds: 0,
   connections: [],
   addresses: [],
+  shadow: undefined,
 }
 
 function inContext(name: string): Route {

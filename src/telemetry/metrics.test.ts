@@ -87,6 +87,7 @@ test('what is true only now is read when somebody asks', async () => {
     storeCutOffSeconds: 4,
     connections: [{ ...at, open: 5, inUse: 2, waiting: 1 }],
     addresses: [{ ...at, available: false }],
+    shadow: undefined,
   }
   lost = 7
   expect(await value('strangler_requests_in_flight')).toBe(3)

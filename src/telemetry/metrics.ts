@@ -6,6 +6,7 @@ import type { Side } from '../model/route.ts'
 import type { AnswerFacts, RequestFacts } from './events.ts'
 import { expose, type Sample } from './exposition.ts'
 import { FAILURE_AT, FAILURE_NAMES, RequestTally, SIDES } from './request-tally.ts'
+import { createShadowMetrics, type ShadowReadings } from './shadow-metrics.ts'
 
 /** What is only looked up when somebody scrapes. */
 export type Readings = {
@@ -18,6 +19,8 @@ export type Readings = {
   readonly storeCutOffSeconds: number
   readonly connections: readonly ConnectionReading[]
   readonly addresses: readonly AddressReading[]
+  /** Undefined where nothing is ever compared. */
+  readonly shadow: ShadowReadings | undefined
 }
 
 export type ConnectionReading = {
@@ -48,6 +51,7 @@ export function createMetrics({ readings, linesLost }: { readings: () => Reading
   exposeReadings(registry, readings, linesLost)
   const loop = exposeEventLoop(registry)
   const rare = rareEvents(registry)
+  const shadow = createShadowMetrics(registry, () => readings().shadow)
   expose(registry, {
     name: 'strangler_refusals_total',
     help: 'Requests that were turned away before a decision, by what was wrong with them.',
@@ -64,6 +68,7 @@ export function createMetrics({ readings, linesLost }: { readings: () => Reading
 
   return {
     registry,
+    shadow,
 
     requestFinished(facts: RequestFacts): void {
       const { decision, outcome } = facts
