@@ -37,6 +37,8 @@ export type ControlPlaneOptions = {
 }
 
 export type ControlPlane = {
+  /** This gateway, unlike any other and new with each start. */
+  readonly id: string
   readonly control: RunningControl
   readonly flags: Flags
   readonly store: Store
@@ -66,6 +68,7 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
   })
 
   return {
+    id,
     control,
     flags: flags.reader,
     store,

@@ -122,6 +122,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
       storeCutOffSeconds: 0,
       connections: addresses,
       addresses,
+      shadow: undefined,
     }
   }
 

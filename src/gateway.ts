@@ -22,6 +22,7 @@ import { createKeySets } from './proxy/jwks.ts'
 import { type ProxyServer, startServer } from './proxy/server.ts'
 import { Upstreams } from './proxy/upstreams.ts'
 import { systemClock, systemRandom } from './runtime.ts'
+import { createShadowing, type RunningShadow } from './shadow/create-shadowing.ts'
 import { createTelemetry } from './telemetry/create-telemetry.ts'
 import type { Events } from './telemetry/events.ts'
 
@@ -60,13 +61,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const snapshots: { current: Snapshot } = { current: { ...compile(followed.first.config), edition: 1 } }
   let server: ProxyServer | undefined
   let admin: Admin | undefined
+  let shadow: RunningShadow | undefined
   let phase: Readiness['status'] = 'starting'
 
   const telemetry = createTelemetry({
     accessLog: options.accessLog,
     logLevel: options.logLevel,
     clock,
-    readings: () => readings(upstreams, controlPlane, server),
+    readings: () => readings(upstreams, controlPlane, server, shadow),
   })
   const { events } = telemetry
   const upstreams = new Upstreams({ now: clock.now, events })
@@ -105,6 +107,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     isDraining: () => phase === 'draining',
   })
   const identify = createIdentify(anonymousIds, random)
+  const shadowing = createShadowing({
+    writer: controlPlane.id,
+    store: store.comparisons,
+    clock,
+    dice: Math.random,
+    events,
+    limits: () => snapshots.current.shadowing,
+  })
+  shadow = shadowing
   const plane: Plane = {
     snapshots,
     flags,
@@ -114,6 +125,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     anonymousIds,
     forward,
     exchanges,
+    shadowing,
     events,
     random,
     now: clock.now,
@@ -214,6 +226,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   async function release(): Promise<void> {
     followed.close()
     await admin?.close()
+    await shadow?.stop()
     await controlPlane.stop()
     upstreams.close()
     await telemetry.close()
@@ -225,7 +238,12 @@ function announce(events: Events, file: string, snapshot: Snapshot): void {
   events.configApplied({ file, edition, contexts: contexts.size, routes: routes.length })
 }
 
-function readings(upstreams: Upstreams, { flags, store }: ControlPlane, server: ProxyServer | undefined) {
+function readings(
+  upstreams: Upstreams,
+  { flags, store }: ControlPlane,
+  server: ProxyServer | undefined,
+  shadow: RunningShadow | undefined,
+) {
   const addresses = upstreams.readings()
   const { ageMs, isRefused } = flags.status()
   return {
@@ -235,6 +253,7 @@ function readings(upstreams: Upstreams, { flags, store }: ControlPlane, server: 
     storeCutOffSeconds: store.status().cutOffMs / 1000,
     connections: addresses,
     addresses,
+    shadow: shadow?.readings(),
   }
 }
 

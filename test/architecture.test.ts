@@ -21,7 +21,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ['config', 'admin/contract.ts', 'gateway.ts', 'explain.ts', 'version.ts'],
   // Composition roots: the edge gateway and its control plane, the gateway that only explains, and the one inside an
   // Express application.
-  'gateway.ts': ['admin', 'config', 'model', 'proxy', 'telemetry', 'control-plane.ts', 'explain.ts', 'runtime.ts'],
+  'gateway.ts': [
+    'admin',
+    'config',
+    'model',
+    'proxy',
+    'shadow',
+    'telemetry',
+    'control-plane.ts',
+    'explain.ts',
+    'runtime.ts',
+  ],
   'control-plane.ts': ['config', 'control', 'model', 'store', 'telemetry', 'version.ts'],
   'explain.ts': ['config', 'control', 'model', 'proxy', 'telemetry', 'control-plane.ts', 'runtime.ts'],
   'express.ts': ['config', 'control', 'model', 'proxy', 'telemetry', 'control-plane.ts', 'runtime.ts'],

@@ -78,7 +78,7 @@ export class Exchange implements ResponseHandler, Waiter {
     this.#timeouts = its.match.route.timeouts
     const { body } = its.head
     const isEmpty = body.kind === 'none' || (body.kind === 'length' && body.bytes === 0)
-    this.#body = isEmpty ? undefined : new RequestBody(its.request, its.match.route.maxBodyBytes)
+    this.#body = isEmpty ? undefined : new RequestBody(its.request, its.match.route.maxBodyBytes, its.tap)
   }
 
   /** The side that is asked now. */
@@ -212,6 +212,7 @@ export class Exchange implements ResponseHandler, Waiter {
       return
     }
     this.#hasHead = true
+    this.#its.tap?.onHead(status, raw)
     // The head waits for the first bytes of the body, to go in one packet; if none are here yet, it goes alone.
     if (head.method !== 'HEAD') flushSoon(this)
   }
@@ -222,6 +223,7 @@ export class Exchange implements ResponseHandler, Waiter {
     const isFirst = !this.#hasBody
     this.#hasBody = true
     this.#responseBytes += length
+    this.#its.tap?.onBody(bytes, start, end)
     if (length < LARGE_CHUNK_BYTES) {
       // As latin1 text, which is one byte a character, Node sends head and body as one string in one write.
       const isTaken =

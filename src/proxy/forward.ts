@@ -5,6 +5,7 @@ import type { Decision, Identity } from '../model/decision.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { RouteMatch } from '../model/route.ts'
+import type { Tap } from '../model/shadow.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { AnonymousIds } from './anonymous-id.ts'
 import { Exchange } from './exchange.ts'
@@ -20,6 +21,8 @@ export type Forwarding = {
   readonly decision: Decision
   readonly snapshot: Snapshot
   readonly traceparent: string
+  /** Sees the request and its answer go by, where they are compared. */
+  readonly tap: Tap | undefined
 }
 
 export type ForwardDependencies = {

@@ -6,12 +6,14 @@ import type { Failure, Outcome } from '../model/outcome.ts'
 import type { FlagReader, Random, SnapshotSource } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { RouteMatch } from '../model/route.ts'
+import type { Shadowing } from '../model/shadow.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { Events } from '../telemetry/events.ts'
 import { continueTrace } from '../telemetry/trace.ts'
 import type { AnonymousIds } from './anonymous-id.ts'
 import { answerOptions, isForUs } from './answer-options.ts'
 import type { Authenticate } from './authenticate.ts'
+import { copyFor } from './copy-for.ts'
 import { decide, inTheEnd } from './decide.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forwarding } from './forward.ts'
@@ -34,6 +36,7 @@ export type Plane = {
   readonly anonymousIds: AnonymousIds
   readonly forward: (forwarding: Forwarding) => Promise<Outcome>
   readonly exchanges: ReadonlySet<Exchange>
+  readonly shadowing: Shadowing
   readonly events: Events
   readonly random: Random
   readonly now: () => number
@@ -102,7 +105,9 @@ export function createHandleRequest(plane: Plane) {
     if (slash !== undefined) return refuse(plane, request, response, slash, arrivedAt)
 
     const { traceparent, traceId } = continueTrace(head.fields.traceparent, plane.random)
-    const outcome = await plane.forward({ request, response, head, identity, match, decision, snapshot, traceparent })
+    const tap = plane.shadowing.open({ head, route, decision, shares: snapshot.controls.shadows })
+    const forwarding = { request, response, head, identity, match, decision, snapshot, traceparent, tap }
+    const outcome = await plane.forward(forwarding)
     plane.events.requestFinished({
       arrivedAt,
       finishedAt: plane.now(),
@@ -113,6 +118,8 @@ export function createHandleRequest(plane: Plane) {
       outcome,
       traceId,
     })
+    // Only now: nothing of the copy is done before the client has its answer.
+    tap?.close(outcome, copyFor(plane, forwarding))
   }
 }
 

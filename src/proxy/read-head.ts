@@ -89,6 +89,7 @@ const Field = {
   requestId: 15,
   traceparent: 16,
   maxForwards: 17,
+  shadow: 18,
 } as const
 type Field = (typeof Field)[keyof typeof Field]
 
@@ -131,7 +132,7 @@ const FIELDS: readonly (readonly [string, Field])[] = [
   ['x-user-id', Field.drop],
   ['remote-user', Field.drop],
   ['x-authenticated-user', Field.drop],
-  ['x-shadow', Field.drop],
+  ['x-shadow', Field.shadow],
 ]
 
 /** Whole families of such names: what they end in is up to the framework, the login proxy or the mesh. */
@@ -185,6 +186,7 @@ class SortedFields implements NotedFields {
   traceparent: string | undefined = undefined
   maxForwards: string | undefined = undefined
   user: string | undefined = undefined
+  saysShadow = false
 
   read(
     raw: readonly string[],
@@ -264,6 +266,9 @@ class SortedFields implements NotedFields {
           break
         case Field.maxForwards:
           this.maxForwards = joined(this.maxForwards, value)
+          break
+        case Field.shadow:
+          this.saysShadow = true
           break
       }
     }

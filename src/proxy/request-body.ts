@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
 import type { Failure } from '../model/outcome.ts'
+import type { Tap } from '../model/shadow.ts'
 import { spent } from './spent-buffers.ts'
 
 /** Why a body ended early, in our words. */
@@ -21,16 +22,19 @@ export class RequestBodyError extends Error {
 export class RequestBody extends Readable {
   readonly #request: IncomingMessage
   readonly #maxBytes: number
+  readonly #tap: Tap | undefined
   #isAttached = false
   /** Bytes taken from the client. */
   bytes = 0
   /** The client expects a word before it sends, and the upstream has not given it yet. */
   isHeldBack = false
 
-  constructor(request: IncomingMessage, maxBytes: number) {
+  /** @param tap sees what is taken; it is never waited for */
+  constructor(request: IncomingMessage, maxBytes: number, tap?: Tap) {
     super({ highWaterMark: 64 * 1024 })
     this.#request = request
     this.#maxBytes = maxBytes
+    this.#tap = tap
   }
 
   /** Whether anything was taken: a body that was begun cannot be sent again. */
@@ -56,6 +60,7 @@ export class RequestBody extends Readable {
   #onData = (chunk: Buffer): void => {
     this.bytes += chunk.length
     spent(chunk.length)
+    this.#tap?.onRequestBody(chunk)
     if (this.bytes > this.#maxBytes) this.destroy(new RequestBodyError('body-too-large'))
     else if (!this.push(chunk)) this.#request.pause()
   }

@@ -1,0 +1,119 @@
+// What shadowing must never do: write twice, show a secret, or let a client have a say in it.
+import type { RequestListener } from 'node:http'
+import { describe, expect, test } from 'vitest'
+import { ask } from '../kit/load.ts'
+import { type Seen, saysTheSame, startShadowed } from '../kit/shadowed.ts'
+
+const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'] as const
+const changing = (seen: readonly Seen[]) => seen.filter(({ method }) => METHODS.includes(method as 'POST'))
+
+async function askEach(port: number): Promise<void> {
+  for (const method of METHODS)
+    await ask({ port, method, path: '/products/1', headers: { 'Content-Type': 'text/plain' }, body: `by ${method}` })
+}
+
+/** A service that agrees to dry runs, as long as it is told to. */
+function agreeing(says: { handshake: boolean; answers: boolean }): RequestListener {
+  return (request, response) => {
+    const isHandshake = request.url === '/.well-known/shadow'
+    if (isHandshake ? says.handshake : says.answers) response.setHeader('X-Shadow-Accepted', 'dry-run')
+    if (isHandshake) response.writeHead(says.handshake ? 204 : 404).end()
+    else saysTheSame(request, response)
+  }
+}
+
+describe('never a second write', () => {
+  test('by default no request that changes something is copied, nor eligible', async () => {
+    const { gateway, legacy, service, settled } = await startShadowed({ legacy: saysTheSame, service: saysTheSame })
+    await askEach(gateway.port)
+    await ask({ port: gateway.port, path: '/products/1' })
+    await settled(1)
+    expect(changing(legacy.real()).map(({ method }) => method)).toEqual([...METHODS])
+    expect(service.seen.map(({ method }) => method)).toEqual(['GET'])
+  })
+
+  test('a GET with a body is not copied either', async () => {
+    const { gateway, service, settled } = await startShadowed({ legacy: saysTheSame, service: saysTheSame })
+    await ask({ port: gateway.port, path: '/products/1', headers: { 'Content-Length': 3 }, body: 'abc' })
+    await ask({ port: gateway.port, path: '/products/2' })
+    await settled(1)
+    expect(service.seen.map(({ url }) => url)).toEqual(['/products/2'])
+  })
+
+  test.each([
+    ['does not know the handshake', saysTheSame],
+    [
+      'answers it with another word',
+      ((_, response) => response.setHeader('X-Shadow-Accepted', '1').end()) as RequestListener,
+    ],
+    ['is broken', ((_, response) => response.destroy()) as RequestListener],
+  ])('dry-run: a service that %s is sent none', async (_, service) => {
+    const shadowed = await startShadowed({ shadow: { writes: 'dry-run' }, legacy: saysTheSame, service })
+    await askEach(shadowed.gateway.port)
+    await shadowed.settled(4)
+    expect(await shadowed.endings()).toEqual({ 'failed(not-dry-run)': 4 })
+    expect(changing(shadowed.service.seen)).toEqual([])
+    expect(new Set(shadowed.service.seen.map(({ method, url }) => `${method} ${url}`))).toEqual(
+      new Set(['OPTIONS /.well-known/shadow']),
+    )
+  })
+
+  test('dry-run: a service that agrees is sent all of it, marked as such, and is compared', async () => {
+    const service = agreeing({ handshake: true, answers: true })
+    const shadowed = await startShadowed({ shadow: { writes: 'dry-run' }, legacy: saysTheSame, service })
+    await askEach(shadowed.gateway.port)
+    await shadowed.settled(4)
+    expect(await shadowed.endings()).toEqual({ matched: 4 })
+    expect(
+      changing(shadowed.service.copies()).map(({ method, body, headers }) => [method, body, headers['x-shadow']]),
+    ).toEqual(METHODS.map((method) => [method, `by ${method}`, 'dry-run']))
+    expect(changing(shadowed.legacy.copies()), 'legacy is never asked twice to change something').toEqual([])
+  })
+
+  test('dry-run: one answer without the word ends the agreement', async () => {
+    const says = { handshake: true, answers: true }
+    const shadowed = await startShadowed({
+      shadow: { writes: 'dry-run' },
+      legacy: saysTheSame,
+      service: agreeing(says),
+    })
+    const { gateway, settled, endings, service } = shadowed
+    await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
+    await settled(1)
+    says.answers = false
+    await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'b' })
+    await settled(2)
+    says.answers = true
+    for (const body of ['c', 'd']) await ask({ port: gateway.port, method: 'POST', path: '/products/1', body })
+    await settled(4)
+    expect(await endings()).toEqual({ matched: 1, 'failed(not-dry-run)': 3 })
+    expect(changing(service.copies()).map(({ body }) => body)).toEqual(['a', 'b'])
+  })
+
+  test('dry-run: nothing that changes something is copied to legacy', async () => {
+    const { gateway, legacy, settled } = await startShadowed({
+      shadow: { writes: 'dry-run' },
+      percentages: { 'migrate-catalog': 100 },
+      legacy: agreeing({ handshake: true, answers: true }),
+      service: saysTheSame,
+    })
+    await askEach(gateway.port)
+    await ask({ port: gateway.port, path: '/products/1' })
+    await settled(1)
+    expect(changing(legacy.seen)).toEqual([])
+  })
+
+  test('dry-run: a body that is larger than is copied is shed, and reaches legacy whole', async () => {
+    const shadowed = await startShadowed({
+      shadow: { writes: 'dry-run', maxBodyBytes: 1000 },
+      legacy: saysTheSame,
+      service: agreeing({ handshake: true, answers: true }),
+    })
+    const { gateway, legacy, service, settled, endings } = shadowed
+    await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'x'.repeat(1001) })
+    await settled(1)
+    expect(legacy.real()[0]?.body).toHaveLength(1001)
+    expect(await endings()).toEqual({ 'shed(request-too-large)': 1 })
+    expect(service.seen).toEqual([])
+  })
+})
