@@ -41,7 +41,12 @@ export function exampleOf(seen: Seen, redaction: Redaction = DEFAULT_REDACTION):
 }
 
 function maskAnswer(answer: Answer, ms: number, redaction: Redaction): MaskedAnswer {
-  return { status: answer.status, headers: maskHeaders(answer.headers), body: maskBody(answer, redaction), ms }
+  return {
+    status: answer.status,
+    headers: maskHeaders(answer.headers),
+    body: maskBody(answer, redaction),
+    ms: Math.round(ms * 1000) / 1000,
+  }
 }
 
 function maskBody({ headers, body, isTruncated }: Answer, redaction: Redaction): Masked | null {

@@ -1,8 +1,11 @@
 // Copies of real requests, between real origins: where they go, what they carry, and what is found.
 import { createHash } from 'node:crypto'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { ask } from '../kit/load.ts'
 import { saysTheSame, startShadowed } from '../kit/shadowed.ts'
+
+// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+vi.setConfig({ testTimeout: 60_000 })
 
 const OFF = { percentages: { 'migrate-catalog': 0 } }
 const ON = { percentages: { 'migrate-catalog': 100 } }

@@ -85,7 +85,7 @@ export async function startShadowed(options: ShadowedOptions = {}): Promise<Shad
         const text = await gateway.metrics()
         const ended = Object.values(readEndings(text)).reduce((sum, count) => sum + count, 0)
         return eligibleIn(text) === eligible && ended === eligible
-      }, 20_000)
+      }, 50_000)
     },
   }
 }

@@ -1,0 +1,64 @@
+// `npm run demo:traffic`: people who browse the shop through the gateway, for a minute, so that there is something to
+// see and to compare. Reads only; stops by itself or with Ctrl-C.
+import http from 'node:http'
+import { parseArgs } from 'node:util'
+
+const { values } = parseArgs({
+  options: {
+    url: { type: 'string', default: 'http://127.0.0.1:8080' },
+    seconds: { type: 'string', default: '60' },
+    rate: { type: 'string', default: '50' },
+  },
+})
+const url = new URL(values.url)
+const seconds = Number(values.seconds)
+const rate = Number(values.rate)
+if (!(seconds > 0) || !(rate > 0) || rate > 1000) {
+  process.stderr.write(
+    'npm run demo:traffic -- [--url http://127.0.0.1:8080] [--seconds 60] [--rate 50]: both above 0\n',
+  )
+  process.exit(2)
+}
+
+const PRODUCTS = 120
+/** What people do, in turns: most look at one product, some at a list of categories. */
+const VISITS: readonly ((turn: number) => string)[] = [
+  (turn) => `/api/catalog/products/${(turn % PRODUCTS) + 1}`,
+  (turn) => `/api/catalog/products/${((turn * 7) % PRODUCTS) + 1}`,
+  () => '/api/catalog/categories',
+  (turn) => `/api/catalog/products/${((turn * 13) % PRODUCTS) + 1}`,
+  () => '/search?q=nothing-of-the-kind',
+]
+
+const agent = new http.Agent({ keepAlive: true, maxSockets: 32 })
+const answers = new Map<string, number>()
+let asked = 0
+const until = performance.now() + seconds * 1000
+process.once('SIGINT', finish)
+process.stdout.write(`asking ${url.origin} ${rate} times a second for ${seconds} s\n`)
+const timer = setInterval(() => {
+  if (performance.now() >= until) finish()
+  else visit(asked++)
+}, 1000 / rate)
+
+function visit(turn: number): void {
+  const path = (VISITS[turn % VISITS.length] as (turn: number) => string)(Math.floor(turn / VISITS.length))
+  const request = http.get({ host: url.hostname, port: url.port, path, agent }, (response) => {
+    response.resume().on('end', () => count(`${Math.floor((response.statusCode ?? 0) / 100)}xx`))
+    response.on('error', () => count('broken'))
+  })
+  request.on('error', (error: NodeJS.ErrnoException) => count(error.code ?? 'failed'))
+}
+
+function count(what: string): void {
+  answers.set(what, (answers.get(what) ?? 0) + 1)
+}
+
+function finish(): void {
+  clearInterval(timer)
+  agent.destroy()
+  const told = [...answers].sort().map(([what, times]) => `${what} ${times}`)
+  process.stdout.write(`asked ${asked} times: ${told.join(', ') || 'no answer'}\n`)
+  if (answers.has('ECONNREFUSED')) process.stdout.write(`nobody listens on ${url.origin}: is npm start running?\n`)
+  process.exit(answers.has('ECONNREFUSED') ? 1 : 0)
+}
