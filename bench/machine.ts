@@ -5,15 +5,21 @@ import type { Peer } from './peers/peer.ts'
 
 export function machineFacts(peers: readonly Peer[]): readonly (readonly [string, string])[] {
   return [
+    ...computerFacts(),
+    ['wrk', wrkVersion()],
+    ...peers
+      .filter((peer) => peer.prepare)
+      .map((peer) => [peer.name, `${peer.version()}: ${peer.description}`] as const),
+  ]
+}
+
+export function computerFacts(): readonly (readonly [string, string])[] {
+  return [
     ['date', new Date().toISOString().slice(0, 10)],
     ['processors', `${cpus().length} x ${cpus()[0]?.model.trim() ?? 'unknown'}`],
     ['memory', `${Math.round(totalmem() / 2 ** 30)} GiB`],
     ['kernel', `Linux ${release().split('-')[0]}`],
     ['node', process.version],
-    ['wrk', wrkVersion()],
-    ...peers
-      .filter((peer) => peer.prepare)
-      .map((peer) => [peer.name, `${peer.version()}: ${peer.description}`] as const),
   ]
 }
 

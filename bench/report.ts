@@ -2,6 +2,7 @@
 import { CONNECTIONS } from './measure.ts'
 import { addedLatencyUs, type Medians, mediansOf, type Results } from './results.ts'
 import { spread } from './stats.ts'
+import { table } from './table.ts'
 import { limitText, ratioTo, type Verdict } from './targets.ts'
 
 export type Conditions = {
@@ -113,15 +114,6 @@ function troubles(results: Results): string[] {
 
 function rowsOf(results: Results, row: (name: string, medians: Medians) => string[]): string[][] {
   return [...results].map(([name, rounds]) => row(name, mediansOf(rounds)))
-}
-
-function table(heading: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = heading.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)))
-  const isNumber = (column: number) => column > 0 && rows.every((row) => /^[-\d.]+%?$/.test(row[column]!))
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, column) => (isNumber(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!))).join(' | ')} |`
-  const rule = `| ${widths.map((width, column) => (isNumber(column) ? `${'-'.repeat(width - 1)}:` : '-'.repeat(width))).join(' | ')} |`
-  return [line(heading), rule, ...rows.map(line)].join('\n')
 }
 
 const whole = (value: number) => value.toFixed(0)
