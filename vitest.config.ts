@@ -5,6 +5,7 @@ export default defineConfig({
     include: [
       'src/**/*.test.ts',
       'test/**/*.test.ts',
+      'bench/**/*.test.ts',
       'legacy-monolith/**/*.test.ts',
       'extracted-services/**/*.test.ts',
     ],

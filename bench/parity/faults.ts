@@ -1,0 +1,118 @@
+// Mistakes of the service, one at a time: which answers they are in, what they make of a page, and where they show.
+import type { Field } from '../../src/model/comparison.ts'
+import type { FamilyName } from './families.ts'
+import { eachItem, jittered, without } from './noise.ts'
+import { type Random, whole } from './random.ts'
+import { type Item, nextItem, type Page, type Request } from './shop.ts'
+
+export type Fault = {
+  readonly name: string
+  /** The share of answers that have it, in percent. */
+  readonly percent: number
+  readonly bites: (request: Request, random: Random) => boolean
+  readonly spoil: (page: Page, request: Request, random: Random) => Page
+  /** The service answers as the other family does. */
+  readonly swapsFamily?: true
+  /** The noise of the same field hides it: here to show what is not to be expected. */
+  readonly isHidden?: true
+  /** The field that it is known by. */
+  readonly shows: Readonly<Partial<Record<FamilyName, Field>>>
+  /** Where all that differs is of this fault’s making, as it moves what stands there. */
+  readonly below?: Readonly<Record<FamilyName, string>>
+}
+
+export function faultsIn(family: FamilyName): Fault[] {
+  return FAULTS.filter((fault) => fault.shows[family] !== undefined)
+}
+
+/** Whether a report of this field is right: it is the fault’s own, or stands where the fault moves things. */
+export function isOf(fault: Fault, family: FamilyName, field: Field): boolean {
+  if (fault.shows[family] === field) return true
+  const place = fault.below?.[family]
+  if (place === undefined) return false
+  const path = field.slice(field.indexOf(' ') + 1)
+  return path === place || path.startsWith(`${place}.`) || path.startsWith(`${place}[`)
+}
+
+const always: Fault['bites'] = () => true
+
+function inPercent(percent: number): Pick<Fault, 'percent' | 'bites'> {
+  return { percent, bites: (_, random) => random() * 100 < percent }
+}
+
+function oneItem(page: Page, random: Random, change: (item: Item) => Item): Page {
+  const at = whole(random, page.items.length)
+  return { ...page, items: page.items.map((item, i) => (i === at ? change(item) : item)) }
+}
+
+const WRONG_PRICE: Pick<Fault, 'spoil' | 'shows' | 'below'> = {
+  spoil: (page, _, random) => oneItem(page, random, (item) => ({ ...item, price: Number(item.price) + 1 })),
+  shows: { json: 'value $.items[*].price', html: 'value $.html.body.main.ul.li.data:price.@value' },
+  below: { json: '$.items[*].price', html: '$.html.body.main.ul.li.data:price' },
+}
+const LIST = { json: '$.items', html: '$.html.body.main.ul' }
+
+export const FAULTS: readonly Fault[] = [
+  { name: 'a value wrong', ...inPercent(1), ...WRONG_PRICE },
+  {
+    name: 'a noisy member missing',
+    ...inPercent(1),
+    spoil: (page, _, random) => oneItem(page, random, (item) => without(item, 'rating')),
+    shows: { json: 'missing $.items[*].rating', html: 'missing $.html.body.main.ul.li.meter' },
+  },
+  { name: 'a value wrong', ...inPercent(0.1), ...WRONG_PRICE },
+  {
+    name: 'status wrong for one value of a parameter',
+    percent: 2,
+    bites: ({ category }) => category === 7,
+    spoil: (page) => ({ ...page, status: 404 }),
+    shows: { json: 'status status', html: 'status status' },
+  },
+  {
+    name: 'a nested member missing',
+    percent: 100,
+    bites: always,
+    spoil: (page) => eachItem(page, (item) => ({ ...item, stock: without(item.stock, 'warehouse') })),
+    shows: { json: 'missing $.items[*].stock.warehouse', html: 'missing $.html.body.main.ul.li.data:stock.abbr' },
+  },
+  {
+    name: 'text for a number',
+    percent: 100,
+    bites: always,
+    spoil: (page) => eachItem(page, (item) => ({ ...item, price: `${item.price}` })),
+    shows: { json: 'type $.items[*].price' },
+  },
+  {
+    name: 'JSON for HTML',
+    percent: 100,
+    bites: always,
+    spoil: (page) => page,
+    swapsFamily: true,
+    shows: { html: 'type $' },
+    below: { json: 'header.content-type', html: 'header.content-type' },
+  },
+  {
+    name: 'the other order',
+    percent: 100,
+    bites: always,
+    spoil: (page) => ({ ...page, items: page.items.toReversed() }),
+    shows: { json: 'order $.items', html: 'value $.html.body.main.ul.li.@data-item' },
+    below: LIST,
+  },
+  {
+    name: 'a page one too long',
+    percent: 100,
+    bites: always,
+    spoil: (page, request) => ({ ...page, items: [...page.items, nextItem(request)] }),
+    shows: { json: 'length $.items', html: 'extra $.html.body.main.ul.li' },
+    below: LIST,
+  },
+  {
+    name: 'a value wrong that jitters anyway',
+    ...inPercent(1),
+    isHidden: true,
+    spoil: (page, _, random) =>
+      oneItem(page, random, (item) => ({ ...item, rating: jittered((item.rating ?? 0) + 1, random) })),
+    shows: { json: 'value $.items[*].rating', html: 'value $.html.body.main.ul.li.meter.@value' },
+  },
+]

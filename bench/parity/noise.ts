@@ -1,0 +1,124 @@
+// What differs between two right answers to one request, each kind of it at its own rate. The service has the same
+// noise as legacy, or there would be nothing that is false to report.
+import type { Field } from '../../src/model/comparison.ts'
+import type { FamilyName } from './families.ts'
+import { type Random, shuffled, whole } from './random.ts'
+import type { Item, Page } from './shop.ts'
+
+export type Noise = {
+  readonly name: string
+  /** One answer, made at a moment. */
+  readonly stir: (page: Page, random: Random, at: number) => Page
+  /** The fields in which it is seen. */
+  readonly shows: Readonly<Record<FamilyName, readonly Field[]>>
+}
+
+export const NOISE: readonly Noise[] = [
+  {
+    name: 'id of the request',
+    stir: (page, random) => ({ ...page, requestId: hexadecimal(random) }),
+    shows: { json: ['value $.requestId'], html: ['value $.html.body.@data-request'] },
+  },
+  {
+    name: 'timestamp',
+    stir: (page, _, at) => ({ ...page, generatedAt: new Date(at).toISOString() }),
+    shows: { json: ['value $.generatedAt'], html: ['value $.html.body.footer.time.#text'] },
+  },
+  {
+    name: 'time taken',
+    stir: (page, random) => ({ ...page, tookMs: 3 + whole(random, 9) }),
+    shows: { json: ['value $.tookMs'], html: ['value $.html.body.footer.@data-took'] },
+  },
+  {
+    name: 'rotating banner, one of four',
+    stir: (page, random) => ({ ...page, banner: BANNERS[whole(random, BANNERS.length)]! }),
+    shows: { json: ['value $.banner.text'], html: ['value $.html.body.aside#banner.p.#text'] },
+  },
+  {
+    name: 'jittered float',
+    stir: (page, random) =>
+      eachItem(page, (item) => (random() < 0.3 ? { ...item, rating: jittered(item.rating ?? 0, random) } : item)),
+    shows: { json: ['value $.items[*].rating'], html: ['value $.html.body.main.ul.li.meter.@value'] },
+  },
+  {
+    name: 'shuffled array, of equals',
+    stir: (page, random) => ({ ...page, recommended: shuffled(random, page.recommended) }),
+    shows: { json: ['order $.recommended'], html: ['order $.html.body.nav#recommended'] },
+  },
+  {
+    name: 'shuffled array, now and then',
+    stir: (page, random) =>
+      eachItem(page, (item) => (random() < 0.03 ? { ...item, tags: shuffled(random, item.tags) } : item)),
+    shows: { json: ['order $.items[*].tags'], html: ['order $.html.body.main.ul.li.p'] },
+  },
+  {
+    name: 'cookie set now and then',
+    stir: (page, random) => (random() < 0.1 ? { ...page, visit: hexadecimal(random) } : page),
+    shows: {
+      json: ['missing cookie.visit', 'extra cookie.visit'],
+      html: ['missing cookie.visit', 'extra cookie.visit'],
+    },
+  },
+  {
+    name: 'replica that lags',
+    stir: (page, random) =>
+      random() < 0.03
+        ? eachItem(page, (item) => ({ ...item, stock: { ...item.stock, quantity: item.stock.quantity + 1 } }))
+        : page,
+    shows: { json: ['value $.items[*].stock.quantity'], html: ['value $.html.body.main.ul.li.data:stock.@value'] },
+  },
+  {
+    name: 'member left out now and then',
+    stir: (page, random) => (random() < 0.02 ? without(page, 'promotion') : page),
+    shows: {
+      json: ['missing $.promotion', 'extra $.promotion'],
+      html: ['missing $.html.body.div#promotion', 'extra $.html.body.div#promotion'],
+    },
+  },
+  {
+    name: 'deal that ends by the clock',
+    stir: (page, _, at) => ({ ...page, deal: `deal ${Math.floor(at / DEAL_MS) % 7}` }),
+    shows: { json: ['value $.deal'], html: ['value $.html.body.aside#deal.#text'] },
+  },
+  {
+    name: 'count that is rarely behind',
+    stir: (page, random) => (random() < 0.005 ? { ...page, total: page.total - 1 } : page),
+    shows: { json: ['value $.page.total'], html: ['value $.html.body.main.h1.#text'] },
+  },
+  {
+    name: 'fallback, once in a thousand answers',
+    stir: (page, random) => (random() < 0.001 ? { ...page, recommended: [] } : page),
+    shows: {
+      json: ['length $.recommended'],
+      html: ['missing $.html.body.nav#recommended.a', 'extra $.html.body.nav#recommended.a'],
+    },
+  },
+]
+
+export function withNoise(page: Page, random: Random, at: number): Page {
+  return NOISE.reduce((stirred, { stir }) => stir(stirred, random, at), page)
+}
+
+export function eachItem(page: Page, change: (item: Item) => Item): Page {
+  return { ...page, items: page.items.map(change) }
+}
+
+export function without<T extends object, K extends keyof T>(whole: T, name: K): Omit<T, K> {
+  const { [name]: _, ...rest } = whole
+  return rest
+}
+
+export function jittered(value: number, random: Random): number {
+  return Math.round((value + (random() - 0.5) * 0.02) * 1e6) / 1e6
+}
+
+function hexadecimal(random: Random): string {
+  return Array.from({ length: 3 }, () =>
+    whole(random, 2 ** 32)
+      .toString(16)
+      .padStart(8, '0'),
+  ).join('')
+}
+
+const BANNERS = ['Free returns', 'New: lamps', 'Gift cards', 'Open on Sunday']
+const DEAL_MS = 2000
