@@ -39,8 +39,8 @@ const OBSERVABILITY = read('docs/observability.md')
 const ALONE = /^(?:npx )?strangler ((?:check|serve|explain)\b.*)$/
 /** Of the reasons that are not legacy's alone. */
 const SIDE_OF: Readonly<Record<string, string>> = { 'flag-on': 'service', pinned: 'either' }
-/** Results of a run on one machine, kept by `npm run bench -- --save`. */
-const WRITTEN_BY_A_RUN = new Set(['bench/RESULTS.md'])
+/** Results of a run on one machine, kept by `npm run bench -- --save` and `npm run bench:parity -- --save`. */
+const WRITTEN_BY_A_RUN = new Set(['bench/RESULTS.md', 'bench/parity/RESULTS.md'])
 
 const examples = documents().flatMap(({ path, text }) =>
   fences(text).map(({ language, code }, at) => ({
