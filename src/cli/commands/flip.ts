@@ -1,13 +1,12 @@
 // `strangler flip`: moves the percentage of a context, and answers when it has happened.
 import { PATHS } from '../../admin/contract.ts'
-import { show } from '../../config/mistake.ts'
 import { CHANGING, wordAt } from '../asking.ts'
 import { carryOut } from '../carry-out.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
 import { pathOf } from '../paths.ts'
-import { UsageError } from '../usage-error.ts'
+import { readPercentage } from '../percentage.ts'
 
 const summary = 'moves the percentage of a context'
 
@@ -30,10 +29,4 @@ A pin and the kill switch stand above the percentage: it shows when they are tak
     const percentage = readPercentage(wordAt(positionals, 1, `how far: strangler flip ${context} 25`))
     return carryOut({ method: 'PUT', path: pathOf(PATHS.flag, context), body: { percentage } }, values)
   },
-}
-
-function readPercentage(text: string): number {
-  const percentage = /^\d{1,3}%?$/.test(text) ? Number.parseInt(text, 10) : Number.NaN
-  if (percentage <= 100) return percentage
-  throw new UsageError(`the percentage must be whole, from 0 to 100 (found ${show(text)})`)
 }
