@@ -90,6 +90,12 @@ export function testControl(clock: Clock): TestControl {
     revive: (order) => change('revive', null, order, (state) => ({ ...state, kill: null })),
     freeze: (name, order) =>
       change('freeze', name, order, (state, { stamp }) => ofContext(state, name, { freeze: stamp })),
+    shadow: (name, percentage, order) =>
+      change('shadow', name, order, (state, { stamp }) =>
+        ofContext(state, name, { shadow: percentage === null ? null : { ...stamp, percentage } }),
+      ),
+    rule: () => Promise.reject(new Error('no route asks for it here')),
+    resolve: () => Promise.reject(new Error('no route asks for it here')),
     thaw: (name, order) => change('thaw', name, order, (state) => ofContext(state, name, { freeze: null })),
     history: store.history,
     fleet: async () => fleet,
@@ -100,7 +106,8 @@ export function testControl(clock: Clock): TestControl {
 
   function viewOf(name: string): ContextView {
     const state = store.current().contexts
-    const { pin, freeze, flip, changed } = (Object.hasOwn(state, name) ? state[name] : undefined) ?? EMPTY_CONTEXT
+    const { pin, freeze, flip, shadow, changed } =
+      (Object.hasOwn(state, name) ? state[name] : undefined) ?? EMPTY_CONTEXT
     return {
       name,
       owner: 'team',
@@ -112,6 +119,7 @@ export function testControl(clock: Clock): TestControl {
       pin,
       freeze,
       flip,
+      shadow: shadow ?? null,
       generation: changed?.generation ?? 0,
       rollback: name === 'orders' ? 'forward-only' : 'allowed',
       lastMinute: { legacy: 3, service: 1 },

@@ -69,6 +69,15 @@ describe('the verbs', () => {
     ['delete', '/contexts/catalog/pin?reason=why', undefined, 'unpin', { pin: null }],
     ['put', '/contexts/catalog/freeze', undefined, 'freeze', { freeze: { by: 'admin-token' } }],
     ['delete', '/contexts/catalog/freeze', undefined, 'thaw', { freeze: null }],
+    [
+      'put',
+      '/contexts/catalog/shadow',
+      { percentage: 10 },
+      'shadow',
+      { shadow: { percentage: 10, by: 'admin-token' } },
+    ],
+    ['put', '/contexts/catalog/shadow', { percentage: 0 }, 'shadow', { shadow: { percentage: 0 } }],
+    ['delete', '/contexts/catalog/shadow?reason=why', undefined, 'shadow', { shadow: null }],
     ['post', '/contexts/catalog/rollback', {}, 'rollback', { pin: { side: 'legacy' } }],
   ])('%s %s %o is %s', async (method, path, body, verb, expected) => {
     const { ask, control } = await testAdmin()
@@ -114,6 +123,11 @@ describe('the verbs', () => {
     [{ percentage: 5, reason: '' }, 'flag', /reason/],
     [{ percentage: 5, reason: 'two\nlines' }, 'flag', /reason/],
     [{ percentage: 5, reason: 'x'.repeat(501) }, 'flag', /reason/],
+    [{}, 'shadow', /percentage/],
+    [{ percentage: 101 }, 'shadow', /percentage/],
+    [{ percentage: 0.5 }, 'shadow', /percentage/],
+    [{ percentage: null }, 'shadow', /percentage/],
+    [{ percentage: 5, sample: 0.1 }, 'shadow', /sample/],
     [{ side: 'service' }, 'pin', /one end/],
     [{ side: 'service', for: '30m', noEnd: true }, 'pin', /one end/],
     [{ side: 'service', forMs: null }, 'pin', /one end/],
@@ -397,6 +411,7 @@ test.each([
   ['put', '/contexts/catalog', 'GET, HEAD'],
   ['post', '/kill-switch', 'GET, HEAD, PUT, DELETE'],
   ['get', '/contexts/catalog/rollback', 'POST'],
+  ['post', '/contexts/catalog/shadow', 'PUT, DELETE'],
   ['options', '/status', 'GET, HEAD'],
 ] as const)('%s %s is 405, and says what is allowed', async (method, path, allow) => {
   const { ask, control } = await testAdmin()

@@ -16,6 +16,7 @@ export const PATHS = {
   flag: '/contexts/:id/flag',
   pin: '/contexts/:id/pin',
   freeze: '/contexts/:id/freeze',
+  shadow: '/contexts/:id/shadow',
   rollback: '/contexts/:id/rollback',
   killSwitch: '/kill-switch',
   fleet: '/fleet',
@@ -98,6 +99,10 @@ export function pinMs(asked: Pick<PinAsked, 'for' | 'forMs' | 'noEnd'>): number 
   return asked.forMs ?? null
 }
 
+/** PUT `shadow`: how many of a hundred eligible requests are copied to the other side. */
+export const shadowAsked = z.strictObject({ percentage: z.int().min(0).max(100), reason })
+export type ShadowAsked = Asking<typeof shadowAsked>
+
 /** PUT `freeze`, PUT `kill-switch`. */
 export const reasonAsked = z.strictObject({ reason })
 export type ReasonAsked = Asking<typeof reasonAsked>
@@ -109,7 +114,7 @@ export const rollbackAsked = z.strictObject({
 })
 export type RollbackAsked = Asking<typeof rollbackAsked>
 
-/** The query of DELETE `pin`, `freeze` and `kill-switch`: a body has no meaning there (RFC 9110 section 9.3.5). */
+/** The query of DELETE `pin`, `freeze`, `shadow` and `kill-switch`: a body has no meaning there (RFC 9110 section 9.3.5). */
 export const undoAsked = z.strictObject({ reason })
 export type UndoAsked = Asking<typeof undoAsked>
 
@@ -153,6 +158,7 @@ const sides = z.object({ legacy: z.number(), service: z.number() })
 const stamp = z.object({ by: z.string(), reason: z.string().nullable(), at: time })
 const pin = stamp.extend({ side, until: time.nullable().describe('null is without end') })
 const flip = stamp.extend({ flag: z.string(), percentage: z.number(), generation })
+const shadow = stamp.extend({ percentage: z.number().describe('Of a hundred eligible requests, how many are copied') })
 
 export const contextView = z.object({
   name: z.string(),
@@ -165,6 +171,7 @@ export const contextView = z.object({
   pin: pin.nullable(),
   freeze: stamp.nullable(),
   flip: flip.nullable(),
+  shadow: shadow.nullable().describe('What operators said of how much is shadowed; null is as its config says'),
   generation: generation.describe('Of its last change, 0 before the first: its ETag'),
   rollback: z.enum(['allowed', 'forward-only']),
   lastMinute: sides.describe('Requests of the last minute on all gateways'),
@@ -338,7 +345,14 @@ export const changeEvent = z.object({
   kill: stamp.nullable(),
   contexts: z
     .array(
-      z.object({ name: z.string(), pin: pin.nullable(), freeze: stamp.nullable(), flip: flip.nullable(), generation }),
+      z.object({
+        name: z.string(),
+        pin: pin.nullable(),
+        freeze: stamp.nullable(),
+        flip: flip.nullable(),
+        shadow: shadow.nullable(),
+        generation,
+      }),
     )
     .describe('Those that were ever changed'),
   changed: stamp

@@ -55,6 +55,18 @@ describe('a stream of changes', () => {
     expect(await next()).toMatchObject({ id: '3', changed: null, kill: { by: 'ann' } })
   })
 
+  test('says how much is shadowed, and that nobody has said so', async () => {
+    const { open, flip, control } = await streaming()
+    await flip(5)
+    const before = await open()
+    expect(await before.next()).toMatchObject({ contexts: [{ name: 'catalog', shadow: null }] })
+    await control.shadow('catalog', 10, { by: 'ann', address: null, reason: null })
+    const told = { changed: { verb: 'shadow' }, contexts: [{ shadow: { percentage: 10, by: 'ann' } }] }
+    expect(await before.next()).toMatchObject(told)
+    const after = await open()
+    expect(await after.next()).toMatchObject({ changed: null, contexts: told.contexts })
+  })
+
   test.each([
     ['nothing of what its reader has seen', '1', 2],
     ['how things are where its reader is behind', '0', 1],

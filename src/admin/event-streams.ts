@@ -111,8 +111,8 @@ function eventOf({ generation, kill, contexts }: SharedState): ChangeEvent {
 
 type Named = ContextState & { readonly name: string }
 
-function asTold({ name, pin, freeze, flip, changed }: Named): ChangeEvent['contexts'][number] {
-  return { name, pin, freeze, flip, generation: changed?.generation ?? 0 }
+function asTold({ name, pin, freeze, flip, shadow = null, changed }: Named): ChangeEvent['contexts'][number] {
+  return { name, pin, freeze, flip, shadow, generation: changed?.generation ?? 0 }
 }
 
 function changeOf({ name, changed }: Named): ChangeEvent['changed'] {
@@ -124,7 +124,9 @@ function eventOfStatus({ generation, kill, contexts }: StatusView): ChangeEvent 
   return {
     generation,
     kill,
-    contexts: known.map(({ name, pin, freeze, flip, generation }) => ({ name, pin, freeze, flip, generation })),
+    contexts: known.map(({ name, pin, freeze, flip, shadow, generation }) => {
+      return { name, pin, freeze, flip, shadow, generation }
+    }),
     changed: null,
   }
 }

@@ -78,6 +78,7 @@ describe('the document', () => {
     expect(required.map(({ method, path }) => `${method} ${path}`)).toEqual([
       'put /api/v1/contexts/{id}/flag',
       'put /api/v1/contexts/{id}/pin',
+      'put /api/v1/contexts/{id}/shadow',
     ])
   })
 
@@ -246,7 +247,9 @@ describe('what a gateway answers is what the document says, to the last member',
       ['delete', '/contexts/{id}/pin'],
       ['put', '/contexts/{id}/freeze', {}],
       ['put', '/contexts/{id}/flag', { percentage: 50 }],
+      ['put', '/contexts/{id}/shadow', { percentage: 10, reason: 'a look' }],
       ['delete', '/contexts/{id}/freeze'],
+      ['delete', '/contexts/{id}/shadow'],
       ['post', '/contexts/{id}/rollback', { reason: 'a fault' }],
       ['put', '/kill-switch', { reason: 'on fire' }],
       ['put', '/contexts/{id}/pin', { side: 'legacy', noEnd: true }],
@@ -263,7 +266,7 @@ describe('what a gateway answers is what the document says, to the last member',
         expectAsDocumented(seen, 'get', look.path)
       }
     }
-    expect(statuses).toEqual([200, 200, 200, 200, 409, 200, 200, 200, 200, 422])
+    expect(statuses).toEqual([200, 200, 200, 200, 409, 200, 200, 200, 200, 200, 200, 422])
     const revived = await toldBy(await ask('delete', '/api/v1/kill-switch?reason=over'))
     expectAsDocumented(revived, 'delete', '/api/v1/kill-switch')
 
@@ -293,6 +296,7 @@ async function* eventsIn(response: Response): AsyncGenerator<unknown> {
 const QUERIES: Readonly<Record<string, string>> = { '/api/v1/explain': '?target=%2Fproducts%2F1&user=7' }
 const BODIES: Readonly<Record<string, object>> = {
   '/api/v1/contexts/{id}/flag': { percentage: 25 },
+  '/api/v1/contexts/{id}/shadow': { percentage: 10 },
   '/api/v1/contexts/{id}/pin': { side: 'legacy', for: '1h' },
 }
 

@@ -238,6 +238,7 @@ describe('roles', () => {
   const BODIES: Readonly<Record<string, object>> = {
     '/contexts/:id/flag': { percentage: 5 },
     '/contexts/:id/pin': { side: 'legacy', for: '1h' },
+    '/contexts/:id/shadow': { percentage: 5 },
   }
 
   const all = API_ROUTES.flatMap((route) => [undefined, ...ROLES].map((role) => ({ ...route, asks: route.role, role })))

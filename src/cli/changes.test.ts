@@ -12,7 +12,7 @@ function at(generation: number, contexts: Context[] = [], more: Partial<ChangeEv
 }
 
 function catalog(generation: number, more: Partial<Context> = {}): Context {
-  return { name: 'catalog', generation, pin: null, freeze: null, flip: null, ...more }
+  return { name: 'catalog', generation, pin: null, freeze: null, flip: null, shadow: null, ...more }
 }
 
 function flipTo(percentage: number, generation: number) {

@@ -1,8 +1,20 @@
 // The verbs: everything that an operator can do, as the command line, the admin API and the pages call it. Each change
 // says who, what and why, is on record, and answers when it has happened on every gateway.
 
+import type { Field } from '../model/comparison.ts'
 import type { Side } from '../model/route.ts'
-import type { AuditPage, AuditQuery, Flip, Member, Pin, Role, SharedState, Stamp, Verb } from '../model/shared-state.ts'
+import type {
+  AuditPage,
+  AuditQuery,
+  Flip,
+  Member,
+  Pin,
+  Role,
+  ShadowSetting,
+  SharedState,
+  Stamp,
+  Verb,
+} from '../model/shared-state.ts'
 import type { StoreStatus } from '../model/state-store.ts'
 import type { FlagStatus } from './flags.ts'
 
@@ -16,6 +28,17 @@ export type Order = {
   /** Refuse with `conflict` unless the last change of the context (or of the kill switch) was this generation. */
   readonly ifGeneration?: number | undefined
 }
+
+/** Which difference of a context an operator means. */
+export type NamedDifference = {
+  /** By `fingerprintOf`, of the context and the two below. */
+  readonly fingerprint: string
+  readonly route: string
+  readonly field: Field
+}
+
+/** What an operator says of a difference over what the numbers say. */
+export type Ruling = 'real' | 'noise'
 
 /** What became of a change. */
 export type Result =
@@ -73,6 +96,8 @@ export type ContextView = {
   readonly pin: Pin | null
   readonly freeze: Stamp | null
   readonly flip: Flip | null
+  /** How much of it is shadowed, as operators said; null is as its config says. */
+  readonly shadow: ShadowSetting | null
   /** Generation of its last change, 0 before the first: what `Order.ifGeneration` is compared with. */
   readonly generation: number
   readonly rollback: 'allowed' | 'forward-only'
@@ -116,6 +141,12 @@ export type Control = {
   readonly revive: (order: Order) => Promise<Result>
   readonly freeze: (context: string, order: Order) => Promise<Result>
   readonly thaw: (context: string, order: Order) => Promise<Result>
+  /** How much is copied to the other side for comparison. @param percentage whole, 0 to 100; null is as configured */
+  readonly shadow: (context: string, percentage: number | null, order: Order) => Promise<Result>
+  /** That a difference is real, or is noise, whatever the numbers say. @param ruling null leaves it to them */
+  readonly rule: (context: string, difference: NamedDifference, ruling: Ruling | null, order: Order) => Promise<Result>
+  /** That a difference was mended, now: seen later it is open again. */
+  readonly resolve: (context: string, difference: NamedDifference, order: Order) => Promise<Result>
   /** Rejects with `StoreUnavailable`. */
   readonly history: (query: AuditQuery) => Promise<AuditPage>
   readonly fleet: () => Promise<FleetView>

@@ -24,6 +24,20 @@ test('without a word of anybody the flags decide', () => {
   })
 })
 
+test('what operators say of the shadow is a share; nothing is what the config says', () => {
+  const shadow = { ...stampAt(NOON), percentage: 7 }
+  const contexts = {
+    catalog: { ...EMPTY_CONTEXT, shadow },
+    orders: { ...EMPTY_CONTEXT, shadow: { ...shadow, percentage: 0 } },
+    search: { ...EMPTY_CONTEXT, shadow: null },
+    billing: EMPTY_CONTEXT,
+  }
+  expect(Object.fromEntries(controlsOf(stateWith({ contexts }), [], NOON).shadows)).toEqual({
+    catalog: 0.07,
+    orders: 0,
+  })
+})
+
 test('pins stand until their end, and not at it', () => {
   const names = (now: number) => [...controlsOf(state, [], now).pins.keys()]
   expect(names(END - 1)).toEqual(['catalog', 'orders', 'search'])

@@ -245,6 +245,68 @@ describe('two operators', () => {
   })
 })
 
+describe('what is compared', () => {
+  const PRICE = { fingerprint: 'f1', route: 'GET /products', field: 'value $.price' } as const
+  const shares = () => gateways.map(({ controls }) => controls().shadows.get('catalog'))
+  const noted = () => gateways.map(({ store }) => store.current().contexts.catalog?.differences?.f1)
+
+  test('is as much as operators say, on every gateway, until it is as configured again', async () => {
+    const result = done(await gateways[0].control.shadow('catalog', 25, anna))
+    expect(result).toMatchObject({
+      verb: 'shadow',
+      context: 'catalog',
+      before: null,
+      after: 25,
+      generation: 2,
+      convergence: { applied: 3, of: 3 },
+    })
+    expect(shares()).toEqual([0.25, 0.25, 0.25])
+    const view = await gateways[1].control.context('catalog')
+    expect(view).toMatchObject({ shadow: { percentage: 25, by: 'anna', reason: 'launch', at: NOON }, generation: 2 })
+    expect(await gateways[1].control.context('orders')).toMatchObject({ shadow: null })
+    expect(done(await gateways[2].control.shadow('catalog', null, bob))).toMatchObject({ before: 25, after: null })
+    expect(shares()).toEqual([undefined, undefined, undefined])
+    expect(await gateways[0].control.context('catalog')).toMatchObject({ shadow: null, generation: 3 })
+  })
+
+  test('is said of a difference to every gateway, and is on record', async () => {
+    const ruled = done(await gateways[0].control.rule('catalog', PRICE, 'noise', anna))
+    expect(ruled).toMatchObject({ verb: 'rule', convergence: { applied: 3, of: 3 } })
+    fleet.clock.pass(5)
+    await gateways[1].control.resolve('catalog', PRICE, bob)
+    const note = { ruling: 'noise', resolvedAt: NOON + 5, by: 'bob', route: 'GET /products', field: 'value $.price' }
+    for (const one of noted()) expect(one).toMatchObject(note)
+    const log = (await fleet.log()).slice(-2)
+    expect(log).toMatchObject([
+      {
+        verb: 'rule',
+        actor: 'anna',
+        reason: 'launch',
+        before: { ...PRICE, ruling: null },
+        after: { ...PRICE, ruling: 'noise' },
+      },
+      {
+        verb: 'resolve',
+        actor: 'bob',
+        before: { ...PRICE, resolvedAt: null },
+        after: { ...PRICE, resolvedAt: NOON + 5 },
+      },
+    ])
+  })
+
+  test('is no move: it is said while the context is frozen, and conflicts like any change', async () => {
+    await gateways[0].control.freeze('catalog', bob)
+    const { control } = gateways[1]
+    expect((await control.shadow('catalog', 5, anna)).kind).toBe('done')
+    expect((await control.rule('catalog', PRICE, 'real', anna)).kind).toBe('done')
+    expect((await control.resolve('catalog', PRICE, anna)).kind).toBe('done')
+    expect(why(await control.shadow('catalog', 6, { ...bob, ifGeneration: 2 }))).toMatch(
+      /^conflict: "catalog" was changed in between: resolve by anna \(launch\)/,
+    )
+    expect(why(await control.rule('catalgo', PRICE, 'real', anna))).toMatch(/^unknown-context: /)
+  })
+})
+
 describe('rollback', () => {
   test('sends everybody to legacy, and unpin leaves the percentage at 0', async () => {
     await gateways[0].control.flip('catalog', 60, anna)

@@ -365,6 +365,9 @@ describe('any sequence of commands', () => {
     constructor: contextNamed('constructor'),
   }
   const context = fc.constantFrom('catalog', 'orders')
+  const difference = fc.constantFrom('a', 'b', '__proto__').map((fingerprint) => {
+    return { fingerprint, route: 'GET /', field: 'value $.a' as const }
+  })
   const command: fc.Arbitrary<Command> = fc.oneof(
     fc.record({ verb: fc.constant('flip' as const), context, percentage: fc.integer({ min: -1, max: 101 }) }),
     fc.record({
@@ -375,6 +378,18 @@ describe('any sequence of commands', () => {
     }),
     fc.record({ verb: fc.constantFrom('unpin' as const, 'freeze' as const, 'thaw' as const), context }),
     fc.record({ verb: fc.constant('rollback' as const), context, isForced: fc.boolean() }),
+    fc.record({
+      verb: fc.constant('shadow' as const),
+      context,
+      percentage: fc.option(fc.integer({ min: -1, max: 101 })),
+    }),
+    fc.record({
+      verb: fc.constant('rule' as const),
+      context,
+      difference,
+      ruling: fc.constantFrom('real' as const, 'noise' as const, null),
+    }),
+    fc.record({ verb: fc.constant('resolve' as const), context, difference }),
     fc.record({ verb: fc.constantFrom('kill' as const, 'revive' as const) }),
   )
   const step = fc.record({ command, passes: fc.nat(30), unleash: fc.option(fc.nat(100), { nil: undefined }) })
@@ -404,14 +419,19 @@ describe('any sequence of commands', () => {
             const [was, is] = [contextOf(state, name, now), contextOf(next, name, now)]
             expect(next.kill).toBe(state.kill)
             expect(is.changed).toEqual({ ...circumstances.stamp, verb: command.verb, generation: next.generation })
-            if (was.freeze !== null) expect(['thaw', 'rollback']).toContain(command.verb)
+            const movesNobody = ['shadow', 'rule', 'resolve'].includes(command.verb)
+            if (was.freeze !== null && !movesNobody) expect(['thaw', 'rollback']).toContain(command.verb)
+            if (movesNobody) {
+              expect(next.flags).toBe(state.flags)
+              expect(is).toMatchObject({ pin: was.pin, freeze: was.freeze, flip: was.flip })
+            } else expect([is.shadow, is.differences]).toEqual([was.shadow, was.differences])
             if (command.verb === 'rollback') expect(controlsOf(next, [], now + 1e9).pins.get(name)).toBe('legacy')
             if (is.flip !== was.flip && is.flip !== null && command.verb !== 'unpin')
               expect(is.flip.generation).toBe(next.generation)
           }
           if (!isEmbedded) expect(next.flags).toBeNull()
           expect(JSON.parse(textOfState(next))).toEqual(next)
-          if (command.verb !== 'pin' && (isEmbedded || command.verb !== 'flip'))
+          if (command.verb !== 'pin' && command.verb !== 'resolve' && (isEmbedded || command.verb !== 'flip'))
             expect(turn(next, command, circumstances).kind, `${command.verb} twice`).toBe('unchanged')
           state = next
         }

@@ -10,14 +10,24 @@ import {
   type SharedState,
   type Stamp,
 } from '../model/shared-state.ts'
+import type { NamedDifference, Ruling } from './control.ts'
 import { percentageAmong, withPercentage } from './embedded-writer.ts'
 import { refusalOf } from './percentage.ts'
+import { resolve, rule, type Step, shadow } from './shadowing.ts'
 
 export type Command =
   | { readonly verb: 'flip'; readonly context: string; readonly percentage: number }
   | { readonly verb: 'pin'; readonly context: string; readonly side: Side; readonly until: number | null }
   | { readonly verb: 'unpin' | 'freeze' | 'thaw'; readonly context: string }
   | { readonly verb: 'rollback'; readonly context: string; readonly isForced: boolean }
+  | { readonly verb: 'shadow'; readonly context: string; readonly percentage: number | null }
+  | {
+      readonly verb: 'rule'
+      readonly context: string
+      readonly difference: NamedDifference
+      readonly ruling: Ruling | null
+    }
+  | { readonly verb: 'resolve'; readonly context: string; readonly difference: NamedDifference }
   | { readonly verb: 'kill' | 'revive' }
 
 export type Circumstances = {
@@ -56,12 +66,21 @@ export function turn(state: SharedState, command: Command, circumstances: Circum
 
 type ContextCommand = Exclude<Command, { verb: 'kill' | 'revive' }>
 
+/** A freeze is about where traffic goes: what is only compared goes on, and the way back to legacy is never shut. */
+const WORKS_WHILE_FROZEN: ReadonlySet<ContextCommand['verb']> = new Set([
+  'thaw',
+  'rollback',
+  'shadow',
+  'rule',
+  'resolve',
+])
+
 function turnContext(state: SharedState, command: ContextCommand, circumstances: Circumstances): Turn {
   const { stamp, context } = circumstances
   if (context === undefined) throw new Error(`${command.verb} without a context`)
   const was = contextOf(state, command.context, stamp.at)
   const { freeze } = was
-  if (freeze !== null && command.verb !== 'thaw' && command.verb !== 'rollback') {
+  if (freeze !== null && !WORKS_WHILE_FROZEN.has(command.verb)) {
     const since = `since ${new Date(freeze.at).toISOString()}${freeze.reason === null ? '' : ` (${freeze.reason})`}`
     if (command.verb === 'freeze')
       return { kind: 'unchanged', is: 'frozen', note: `it is frozen by ${freeze.by} ${since}` }
@@ -83,6 +102,12 @@ function turnContext(state: SharedState, command: ContextCommand, circumstances:
     case 'thaw':
       if (freeze === null) return { kind: 'unchanged', is: 'thawed', note: 'it was not frozen' }
       return changed(state, command, stamp, { ...was, freeze: null }, { before: 'frozen', after: 'thawed' })
+    case 'shadow':
+      return taken(state, command, stamp, shadow(was, command.percentage, stamp, state.kill !== null))
+    case 'rule':
+      return taken(state, command, stamp, rule(was, command.difference, command.ruling, stamp))
+    case 'resolve':
+      return taken(state, command, stamp, resolve(was, command.difference, stamp))
   }
 }
 
@@ -229,6 +254,10 @@ function changed(
   const context = { ...next, changed: { ...stamp, verb: command.verb, generation } }
   const contexts = { ...state.contexts, [command.context]: context }
   return { kind: 'change', next: { ...state, generation, contexts }, before, after, until, note }
+}
+
+function taken(state: SharedState, command: ContextCommand, stamp: Stamp, step: Step): Turn {
+  return step.kind === 'step' ? changed(state, command, stamp, step.next, step) : step
 }
 
 /** What keeps a percentage from showing. */

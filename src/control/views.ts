@@ -75,7 +75,7 @@ export function createViews(options: Options): Views {
 
   function viewOf(context: Context, state: SharedState, members: readonly Member[]): ContextView {
     const { name, owner, flag, service, rollback } = context
-    const { pin, freeze, flip, changed } = contextOf(state, name, store.wallTime())
+    const { pin, freeze, flip, shadow, changed } = contextOf(state, name, store.wallTime())
     const said = isEmbedded && state.flags !== null ? percentageAmong(state.flags, flag) : flags.percentage(flag)
     const { percentage } = said
     const local = localKill()
@@ -97,6 +97,7 @@ export function createViews(options: Options): Views {
       pin,
       freeze,
       flip,
+      shadow: shadow ?? null,
       generation: changed?.generation ?? 0,
       rollback,
       lastMinute,

@@ -8,6 +8,7 @@ import {
   type ReasonAsked,
   type RollbackAsked,
   type Said,
+  type ShadowAsked,
 } from '../contract.ts'
 import { etag } from '../if-match.ts'
 import { Refusal, retryAfter } from '../problem.ts'
@@ -33,6 +34,14 @@ export async function freeze({ control, id, order }: Call<ReasonAsked>): Changed
 
 export async function thaw({ control, id, order }: Call<ReasonAsked>): Changed {
   return told(await control.thaw(id, order), order)
+}
+
+export async function shadow({ control, id, input, order }: Call<ShadowAsked>): Changed {
+  return told(await control.shadow(id, input.percentage, order), order)
+}
+
+export async function shadowAsConfigured({ control, id, order }: Call<ReasonAsked>): Changed {
+  return told(await control.shadow(id, null, order), order)
 }
 
 /** The precondition is looked at here: control lets nothing but the config stand in a rollback's way. */
