@@ -15,6 +15,10 @@ function catalog(generation: number, more: Partial<Context> = {}): Context {
   return { name: 'catalog', generation, pin: null, freeze: null, flip: null, shadow: null, ...more }
 }
 
+function shadowAt(percentage: number) {
+  return { shadow: { ...STAMP, percentage } }
+}
+
 function flipTo(percentage: number, generation: number) {
   return { ...STAMP, flag: 'f', percentage, generation }
 }
@@ -46,6 +50,31 @@ describe('between two events', () => {
     ],
     ['a freeze', at(1), at(2, [catalog(2, { freeze: STAMP })]), ['catalog: frozen by ada']],
     ['a thaw', at(2, [catalog(2, { freeze: STAMP })]), at(3, [catalog(3)]), ['catalog: thawed']],
+    ['a first word on the shadow', at(1), at(2, [catalog(2, shadowAt(10))]), ['catalog: shadowed at 10 % by ada']],
+    [
+      'another',
+      at(2, [catalog(2, shadowAt(10))]),
+      at(3, [catalog(3, shadowAt(0))]),
+      ['catalog: shadowed at 10 % → 0 % by ada'],
+    ],
+    [
+      'that it is as configured again, whose author the change knows',
+      at(2, [catalog(2, shadowAt(10))]),
+      at(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'shadow' } }),
+      ['catalog: shadowed as its config says by bob'],
+    ],
+    [
+      'a ruling',
+      at(2, [catalog(2, shadowAt(10))]),
+      at(3, [catalog(3, shadowAt(10))], { changed: { ...STAMP, context: 'catalog', verb: 'rule' } }),
+      ['catalog: a difference was ruled on by ada'],
+    ],
+    [
+      'a difference that was mended',
+      at(1),
+      at(2, [catalog(2)], { changed: { ...STAMP, context: 'catalog', verb: 'resolve' } }),
+      ['catalog: a difference was resolved by ada'],
+    ],
     ['the kill switch', at(1), at(2, [], { kill: STAMP }), ['everything: KILLED: all goes to legacy by ada']],
     ['its end', at(2, [], { kill: STAMP }), at(3), ['everything: revived: pins and flags decide']],
     [

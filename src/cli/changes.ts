@@ -36,7 +36,14 @@ function contextChanges(was: Context | undefined, is: Context, { changed, genera
   if (isLast && changed.verb === 'rollback') {
     return [{ what: is.name, became: 'rolled back: everything to legacy', stamp }]
   }
-  return [...flipChange(was, is), ...pinChange(was, is, stamp?.verb), ...freezeChange(was, is)].map((line) => ({
+  const became = [
+    ...flipChange(was, is),
+    ...pinChange(was, is, stamp?.verb),
+    ...freezeChange(was, is),
+    ...shadowChange(was, is),
+    ...differenceChange(stamp?.verb),
+  ]
+  return became.map((line) => ({
     what: is.name,
     became: line.became,
     stamp: line.isByItself ? line.stamp : (stamp ?? line.stamp),
@@ -66,4 +73,22 @@ function pinChange(was: Context | undefined, { pin }: Context, verb: string | un
 function freezeChange(was: Context | undefined, { freeze }: Context): Became[] {
   if (((was?.freeze ?? null) === null) === (freeze === null)) return []
   return freeze === null ? [{ became: 'thawed', stamp: undefined }] : [{ became: 'frozen', stamp: freeze }]
+}
+
+function shadowChange(was: Context | undefined, { shadow }: Context): Became[] {
+  const before = was?.shadow ?? null
+  if (before?.percentage === shadow?.percentage) return []
+  if (shadow === null) return [{ became: 'shadowed as its config says', stamp: undefined }]
+  return [
+    {
+      became: `shadowed at ${before === null ? '' : `${before.percentage} % → `}${shadow.percentage} %`,
+      stamp: shadow,
+    },
+  ]
+}
+
+/** Events do not carry what is said of each difference: the audit log does. */
+function differenceChange(verb: string | undefined): Became[] {
+  if (verb === 'rule') return [{ became: 'a difference was ruled on', stamp: undefined }]
+  return verb === 'resolve' ? [{ became: 'a difference was resolved', stamp: undefined }] : []
 }

@@ -1,5 +1,6 @@
 // What became of a change, as a person reads it: what it is now, where it is in force, and what to know beside.
 import type { Done } from '../admin/contract.ts'
+import { differenceIn, saidOf } from './differences.ts'
 import { showDuration, showEnd } from './durations.ts'
 import { count, paint, type Screen } from './print.ts'
 
@@ -36,9 +37,15 @@ function whatIsNow({ verb, before, after, until }: Done, now: number): string {
     case 'rollback':
       return 'rolled back, everything to legacy'
     case 'freeze':
-      return 'frozen: only rollback and kill may change it'
+      return 'frozen: only rollback and kill may move it'
     case 'thaw':
       return 'thawed'
+    case 'shadow':
+      return shadowedAt(before, after)
+    case 'rule':
+      return ruledOn(after)
+    case 'resolve':
+      return `${differenceIn(after)} is resolved`
     case 'kill':
       return 'everything goes to legacy'
     case 'revive':
@@ -50,6 +57,16 @@ function whatIsNow({ verb, before, after, until }: Done, now: number): string {
 
 function sideOf(pin: unknown): string {
   return typeof pin === 'object' && pin !== null && 'side' in pin ? String(pin.side) : 'a side'
+}
+
+function shadowedAt(before: unknown, after: unknown): string {
+  if (typeof after !== 'number') return 'shadowed as its config says'
+  return `shadowed at ${typeof before === 'number' && before !== after ? `${before} % → ` : ''}${after} %`
+}
+
+function ruledOn(after: unknown): string {
+  const said = saidOf(after)
+  return `${differenceIn(after)} is ${said === '-' ? 'left to the numbers' : said}`
 }
 
 function whereInForce({ converged, convergence }: Done, on: Screen): string {

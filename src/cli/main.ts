@@ -24,6 +24,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   revive: async () => (await import('./commands/revive.ts')).revive,
   freeze: async () => (await import('./commands/freeze.ts')).freeze,
   thaw: async () => (await import('./commands/thaw.ts')).thaw,
+  shadow: async () => (await import('./commands/shadow.ts')).shadow,
 }
 
 /** Runs one command and sets the exit code: 0 done, 2 it was asked in a way that makes no sense, others as listed. */

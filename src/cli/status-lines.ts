@@ -63,20 +63,23 @@ export function lagOf({ silentMs, applied }: Member, { generation }: FleetView):
   return applied < generation ? `at generation ${applied} of ${generation}` : 'its flags are older'
 }
 
-const HEADS = ['context', 'owner', 'percent', 'serving', 'pin', 'freeze', 'legacy/min', 'service/min']
+const HEADS = ['context', 'owner', 'percent', 'serving', 'pin', 'freeze', 'shadow', 'legacy/min', 'service/min']
+const SHADOW = HEADS.indexOf('shadow')
 
 function contextTable(contexts: readonly ContextView[], now: number, on: Screen): string {
   if (contexts.length === 0) return 'no contexts: everything is legacy'
-  const rows = contexts.map((context) => contextRow(context, now))
+  // Most of the time there is no word on it anywhere, and a screen is narrow.
+  const isShown = (_: unknown, column: number) => column !== SHADOW || contexts.some(({ shadow }) => shadow !== null)
+  const rows = contexts.map((context) => contextRow(context, now).filter(isShown))
   const unclear = contexts.filter(({ why }) => why !== null).map(({ name, why }) => `${name}: its flag ${why}`)
   return [
-    table(HEADS, rows, on, ['context', 'percent', 'serving']),
+    table(HEADS.filter(isShown), rows, on, ['context', 'percent', 'serving']),
     ...unclear.map((text) => paint({ text, tone: 'warning' }, on)),
   ].join('\n')
 }
 
 function contextRow(context: ContextView, now: number): Cell[] {
-  const { name, owner, percentage, serving, pin, freeze, lastMinute } = context
+  const { name, owner, percentage, serving, pin, freeze, shadow, lastMinute } = context
   return [
     { text: name, tone: 'strong' },
     owner,
@@ -84,6 +87,7 @@ function contextRow(context: ContextView, now: number): Cell[] {
     serving,
     pin === null ? '-' : { text: `${pin.side} ${showEnd(pin.until, now)} by ${pin.by}`, tone: 'warning' },
     freeze === null ? '-' : { text: since(freeze, now), tone: 'warning' },
+    shadow === null ? '-' : `${shadow.percentage} % by ${shadow.by}`,
     String(lastMinute.legacy),
     String(lastMinute.service),
   ]

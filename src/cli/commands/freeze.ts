@@ -7,7 +7,7 @@ import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
 import { pathOf } from '../paths.ts'
 
-const summary = 'refuses every change of a context until thaw'
+const summary = 'lets nobody move a context until thaw'
 
 export const freeze: Command = {
   summary,
@@ -15,7 +15,9 @@ export const freeze: Command = {
     summary,
     usage: 'strangler freeze CONTEXT [options]',
     examples: ['strangler freeze catalog --reason "Black Friday"'],
-    about: 'flip, pin and unpin are refused then, for everybody. rollback and kill still work.',
+    about: `
+flip, pin and unpin are refused then, for everybody. rollback and kill still work; and so do shadow and
+what is said of differences, as nobody is moved by it.`,
   }),
   run: async (args) => {
     const { values, positionals } = parse(args, CHANGING, 1)

@@ -4,6 +4,7 @@ import { show } from '../../config/mistake.ts'
 import { ASKING, clientFor, printAnswer } from '../asking.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
+import { differenceIn, saidOf } from '../differences.ts'
 import { showEnd, showMoment } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
 import { asking } from '../manual.ts'
@@ -115,9 +116,21 @@ function changeOf({ verb, before, after, until, result }: AuditRecord, now: numb
   if (result !== 'done') return ''
   if (verb === 'pin') return `${shown(after)} ${showEnd(until, now)}`
   if (verb === 'kill' || verb === 'revive') return ''
+  if (verb === 'shadow') return between(sampleOf(before), sampleOf(after))
+  if (verb === 'rule' || verb === 'resolve') {
+    return `${differenceIn(after)}: ${between(saidOf(before), saidOf(after))}`
+  }
   const unit = verb === 'flip' || verb === 'outside' ? ' %' : ''
   const [was, is] = [before, after].map((value) => (typeof value === 'number' ? `${value}${unit}` : shown(value)))
-  return was === is ? String(is) : `${was} → ${is}`
+  return between(String(was), String(is))
+}
+
+function between(was: string, is: string): string {
+  return was === is ? is : `${was} → ${is}`
+}
+
+function sampleOf(percentage: unknown): string {
+  return typeof percentage === 'number' ? `${percentage} %` : 'as configured'
 }
 
 /** A side, a pin, or what a rollback or a restored store puts in the place of what. */

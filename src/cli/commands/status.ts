@@ -18,8 +18,9 @@ export const status: Command = {
     about: `
 Above: the kill switch, whether the store can be reached, how old the flags are, and whether all
 gateways have applied the last change. Below, of each context: its percentage; who answers now, all
-things considered; its pin and freeze, by whom and until when; the requests of the last minute by
-side, on all gateways. It exits 0 whatever it shows: a script looks at --json.`,
+things considered; its pin and freeze, by whom and until when; how much of it operators have shadowed,
+where they have; the requests of the last minute by side, on all gateways. It exits 0 whatever it
+shows: a script looks at --json.`,
   }),
   run: async (args) => {
     const { values } = parse(args, ASKING, 0)

@@ -7,7 +7,7 @@ import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
 import { pathOf } from '../paths.ts'
 
-const summary = 'lets a frozen context be changed again'
+const summary = 'lets a frozen context be moved again'
 
 export const thaw: Command = {
   summary,

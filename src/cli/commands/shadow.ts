@@ -1,0 +1,45 @@
+// `strangler shadow`: says how much of a context is copied to the other side, and answers when it is so.
+import { PATHS } from '../../admin/contract.ts'
+import { CHANGING, wordAt } from '../asking.ts'
+import { carryOut, type Wish } from '../carry-out.ts'
+import type { Command } from '../command.ts'
+import { changing } from '../manual.ts'
+import { parse } from '../parse.ts'
+import { pathOf } from '../paths.ts'
+import { readPercentage } from '../percentage.ts'
+import { UsageError } from '../usage-error.ts'
+
+const summary = 'copies some of a context to the other side, to compare the answers'
+
+export const shadow: Command = {
+  summary,
+  help: changing({
+    summary,
+    usage: 'strangler shadow CONTEXT PERCENT|--as-configured [options]',
+    examples: ['strangler shadow catalog 10 --reason "before week two"', 'strangler shadow catalog --as-configured'],
+    about: `
+PERCENT is whole, from 0 to 100: how many of a hundred eligible requests are copied, on every gateway.
+It stands above the sample of the config, but for routes that say "shadow": false. Clients are answered
+by whom they would be answered by, and nobody moves: it works while the context is frozen. While the
+kill switch is on nothing is copied.`,
+    options: '  --as-configured         as much as the config says, from now on',
+  }),
+  run: say,
+}
+
+async function say(args: string[]): Promise<number> {
+  const options = { ...CHANGING, 'as-configured': { type: 'boolean' } } as const
+  const { values, positionals } = parse(args, options, 2)
+  const context = wordAt(positionals, 0, 'what to shadow: strangler shadow catalog 10')
+  return carryOut(wishFor(context, positionals, values['as-configured'] === true), values)
+}
+
+function wishFor(context: string, positionals: readonly string[], isAsConfigured: boolean): Wish {
+  const path = pathOf(PATHS.shadow, context)
+  if (isAsConfigured) {
+    if (positionals.length > 1) throw new UsageError('a percentage and --as-configured exclude each other')
+    return { method: 'DELETE', path }
+  }
+  const text = wordAt(positionals, 1, `how much: strangler shadow ${context} 10, or --as-configured`)
+  return { method: 'PUT', path, body: { percentage: readPercentage(text) } }
+}
