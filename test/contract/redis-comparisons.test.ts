@@ -80,6 +80,19 @@ describe('what is kept in Redis', () => {
     expect(await shared().cli('ZCARD', key('example-ids:catalog'))).toBe('3')
   })
 
+  it('is no example that is old, though its context has younger ones', async () => {
+    const { comparisons, key } = await openOwn()
+    await comparisons.saveExamples([keptExample({}, Date.now() - EXAMPLES_KEPT_MS), keptExample({}, Date.now())])
+    expect(await shared().cli('HLEN', key('examples:catalog'))).toBe('1')
+    expect(await shared().cli('ZCARD', key('example-ids:catalog'))).toBe('1')
+  })
+
+  it('is no trace of a stretch that is forgotten already', async () => {
+    const { comparisons, keys } = await openOwn()
+    await comparisons.saveCounts('gateway-1', [matched(1, { start: stretch(1000) })])
+    expect(await keys()).toEqual([''])
+  })
+
   it('an example that was just taken away is left out', async () => {
     const { comparisons, key, told } = await openOwn()
     await comparisons.saveExamples([keptExample()])

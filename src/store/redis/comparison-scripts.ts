@@ -42,7 +42,6 @@ end
 export const SAVE_COUNTS = `${BEGIN}
 if nowMs > tonumber(ARGV[#ARGV]) then return 'late' end
 local at = endsAt(ARGV[2], ARGV[3])
-if at <= nowMs then return 'done' end
 for i = 4, #ARGV - 1, 2 do redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 1]) end
 redis.call('PEXPIREAT', KEYS[2], whole(at))
 enlist(KEYS[1], ARGV[1], at)
