@@ -1,5 +1,6 @@
 // Redis as it is run where it matters: behind passwords and TLS, watched by Sentinels, and as a Cluster.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -140,6 +141,72 @@ describe('a Redis watched by a Sentinel', () => {
     await until(() => other.current().generation === 2)
   })
 })
+
+describe('a Sentinel that names another master just while it is asked for the master', () => {
+  it('is asked again, and the store goes on', async () => {
+    const redis = await startRedis()
+    const sentinel = await startScriptedSentinel(redis.port)
+    const store = await open(`redis+sentinel://127.0.0.1:${sentinel.port}/mymaster`)
+    const first = await change(store)
+    await until(() => sentinel.listeners() === 2)
+    sentinel.nameAnotherWhenAsked()
+    await redis.restart()
+    await until(() => commits(store, flipped(first, 50)))
+    expect(sentinel.hasNamedAnother()).toBe(true)
+  })
+})
+
+/** Says that the master is at this port, to whoever asks. */
+async function startScriptedSentinel(masterPort: number) {
+  const listeners = new Set<Socket>()
+  let toName: 'nobody' | 'another' | 'named' = 'nobody'
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.on('close', () => listeners.delete(socket))
+    socket.on('data', async (chunk) => {
+      const commands = chunk
+        .toString('latin1')
+        .toLowerCase()
+        .split(/^\*\d+\r\n/m)
+      for (const command of commands.slice(1)) socket.write(await answerTo(command, socket))
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  whenOver(() => server.close())
+
+  async function answerTo(command: string, socket: Socket): Promise<string> {
+    if (command.includes('hello')) return "-ERR unknown command 'HELLO'\r\n"
+    if (command.includes('subscribe')) {
+      listeners.add(socket)
+      return `*3\r\n${bulk('subscribe')}${bulk('+switch-master')}:1\r\n`
+    }
+    if (command.includes('sentinels')) return '*0\r\n'
+    if (!command.includes('get-master-addr-by-name')) return '+OK\r\n'
+    if (toName === 'another') await nameAnother()
+    return `*2\r\n${bulk('127.0.0.1')}${bulk(String(masterPort))}`
+  }
+
+  /** Who hears of another master closes the connection that has told it. */
+  async function nameAnother(): Promise<void> {
+    toName = 'named'
+    const news = `mymaster 127.0.0.1 ${masterPort} 127.0.0.1 ${masterPort}`
+    for (const listener of listeners) listener.write(`*3\r\n${bulk('message')}${bulk('+switch-master')}${bulk(news)}`)
+    await until(() => listeners.size === 0)
+  }
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    listeners: () => listeners.size,
+    nameAnotherWhenAsked: () => {
+      toName = 'another'
+    },
+    hasNamedAnother: () => toName === 'named',
+  }
+}
+
+function bulk(text: string): string {
+  return `$${text.length}\r\n${text}\r\n`
+}
 
 describe('a Redis Cluster', () => {
   it('keeps all on one of its nodes, tells the news on all, and is used again when that node comes back', {

@@ -27,6 +27,7 @@ export class Link {
   private readonly commands: Redis | Cluster
   private listening: Redis | undefined
   private relisten: NodeJS.Timeout | undefined
+  private reconnect: NodeJS.Timeout | undefined
   private isClosed = false
   /** What the connection said when it broke: better than that it is not there. */
   private lastError: Error | undefined
@@ -39,6 +40,8 @@ export class Link {
       this.lastError = undefined
       options.onReady()
     })
+    // @NOTE ioredis gives up for good if a Sentinel names another master just while it is being asked for the master.
+    this.commands.on('end', () => this.connectAgain())
     this.listen()
   }
 
@@ -82,6 +85,7 @@ export class Link {
   close(): void {
     this.isClosed = true
     clearTimeout(this.relisten)
+    clearTimeout(this.reconnect)
     this.commands.disconnect()
     this.listening?.disconnect()
   }
@@ -102,6 +106,12 @@ export class Link {
       })
     }
     return new Redis({ ...this.redisOptions(), ...this.place(address), enableOfflineQueue: false })
+  }
+
+  private connectAgain(): void {
+    if (this.isClosed) return
+    // What fails here ends again, and has told its error.
+    this.reconnect = setTimeout(() => void this.commands.connect().catch(() => {}), RETRY_MS.first)
   }
 
   /** A listening connection of its own, in which nothing is asked that could hold up news. */
