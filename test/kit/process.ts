@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { flagFile } from './gateway.ts'
 import { whenOver } from './lifetime.ts'
-import { until } from './until.ts'
+import { STARTED_MS, until } from './until.ts'
 
 export const STRANGLER = fileURLToPath(new URL('../../bin/strangler.js', import.meta.url))
 
@@ -84,7 +84,7 @@ export async function startGatewayProcess(
   void exited.then(() => {
     hasExited = true
   })
-  await until(() => hasExited || (portOf('gateway') > 0 && portOf('admin') > 0))
+  await until(() => hasExited || (portOf('gateway') > 0 && portOf('admin') > 0), STARTED_MS)
   if (hasExited) throw new Error(`the gateway did not start: ${log()}`)
   const [port, adminPort, pid] = [portOf('gateway'), portOf('admin'), child.pid as number]
   const admin = `http://127.0.0.1:${adminPort}`

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { whenOver } from './lifetime.ts'
 import { freePort } from './origin.ts'
-import { until } from './until.ts'
+import { STARTED_MS, until } from './until.ts'
 
 const run = promisify(execFile)
 
@@ -61,7 +61,7 @@ export async function startRedis({
   const start = async () => {
     child = spawn('redis-server', command, { stdio: 'ignore' })
     child.once('error', () => {})
-    await until(async () => (await cli('PING').catch(() => '')) === 'PONG')
+    await until(async () => (await cli('PING').catch(() => '')) === 'PONG', STARTED_MS)
   }
   const kill = async () => {
     const gone = child

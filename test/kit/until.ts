@@ -6,3 +6,6 @@ export async function until(isTrue: () => boolean | Promise<boolean>, limitMs = 
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
 }
+
+/** What starting a process may take at most: seconds, on a machine on which others start as well. */
+export const STARTED_MS = 30_000
