@@ -12,7 +12,7 @@ import { systemClock } from '../../src/runtime.ts'
 import type { StoreEvents } from '../../src/store/events.ts'
 import { fileStore } from '../../src/store/file/file-store.ts'
 import { whenOver } from '../kit/lifetime.ts'
-import { until } from '../kit/until.ts'
+import { STARTED_MS, until } from '../kit/until.ts'
 import { entryOf, flipped, refusal } from './changes.ts'
 import { newFolder, started } from './places.ts'
 
@@ -364,7 +364,7 @@ async function startCommitter(folder: string, generation: number) {
     printed += text
   })
   const promised = () => Number(printed.split('\n').at(-2) ?? 0)
-  await until(() => promised() >= generation || child.exitCode !== null)
+  await until(() => promised() >= generation || child.exitCode !== null, STARTED_MS)
   expect(child.exitCode).toBeNull()
   return { process: child, pid: child.pid, promised }
 }

@@ -114,7 +114,7 @@ describe('a Redis with TLS', () => {
 })
 
 describe('a Redis watched by a Sentinel', () => {
-  it('is found by its name, and its replica takes over when it dies', { timeout: 30_000 }, async () => {
+  it('is found by its name, and its replica takes over when it dies', async () => {
     const master = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
     const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] })
     await until(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:up'))
@@ -209,9 +209,7 @@ function bulk(text: string): string {
 }
 
 describe('a Redis Cluster', () => {
-  it('keeps all on one of its nodes, tells the news on all, and is used again when that node comes back', {
-    timeout: 30_000,
-  }, async () => {
+  it('keeps all on one of its nodes, tells the news on all, and is used again when that node comes back', async () => {
     const nodes = await startCluster()
     const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`)
     const url = `redis+cluster://${addresses[0]},${addresses[1]}`

@@ -267,7 +267,7 @@ describe('everything to legacy, with Redis gone', () => {
 })
 
 describe('a gateway killed in the middle of a flip', () => {
-  it('leaves a flip that has happened or has not, and the others agree which', { timeout: 30_000 }, async () => {
+  it('leaves a flip that has happened or has not, and the others agree which', async () => {
     const { fleet } = shared()
     const [first, second, third] = three()
     await fleet.flip(0)

@@ -25,7 +25,7 @@ describe('an Unleash in trouble at the start', () => {
     ),
   )
 
-  it('leaves all with legacy, says so, and is forgotten when it is over', { timeout: 30_000 }, async () => {
+  it('leaves all with legacy, says so, and is forgotten when it is over', async () => {
     await Promise.all(shared().map(recovers))
   })
 
@@ -64,9 +64,7 @@ describe('an Unleash that a fleet knows', () => {
   const allFail = (trouble: Trouble) => Promise.all(shared().fronts.map((front) => front.fail(trouble)))
   const allMend = () => Promise.all(shared().fronts.map((front) => front.mend()))
 
-  it('gone under load: people stay where they are, who starts anew has the last flags, and a rollback works', {
-    timeout: 40_000,
-  }, async () => {
+  it('gone under load: people stay where they are, who starts anew has the last flags, and a rollback works', async () => {
     const { fleet } = shared()
     await fleet.flip(40)
     await fleet.underLoad(async () => {
@@ -110,9 +108,7 @@ describe('an Unleash that a fleet knows', () => {
     expect(await fleet.misled(50)).toEqual([])
   })
 
-  it('that takes changes and shows none: the flip names who has it not, and all have it when it is over', {
-    timeout: 30_000,
-  }, async () => {
+  it('that takes changes and shows none: the flip names who has it not, and all have it when it is over', async () => {
     const { fleet, fronts } = shared()
     await fleet.flip(0)
     await fleet.underLoad(async () => {
@@ -148,9 +144,7 @@ describe('an Unleash that a fleet knows', () => {
     expect(await fleet.misled(30)).toEqual([])
   })
 
-  it('gone together with Redis, under load: no request fails, kill works, and all is as it was when they are back', {
-    timeout: 30_000,
-  }, async () => {
+  it('gone together with Redis, under load: no request fails, kill works, and all is as it was when they are back', async () => {
     const { fleet, redis } = shared()
     await fleet.flip(100)
     const known = await fleet.history()
