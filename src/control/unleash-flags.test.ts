@@ -468,25 +468,36 @@ describe('refreshed', () => {
     expect(flags.status().trouble).toContain('asked for flag "catalog"')
   })
 
-  test('one flag is no set of flags: without the others it waits for them', async () => {
-    const keeping = Promise.withResolvers<KeptFlags>()
-    const keep: FlagKeep = { wallTime: Date.now, keepFlags: async () => {}, keptFlags: () => keeping.promise }
-    const lists = held(LIST)
-    const flags = make({ keep })
+  test('a flag by its name brings the others along where there are none', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    unleash.mode = 503
     await flags.start()
+    unleash.mode = 'well'
     unleash.newer = { orders: rollout('orders', 0) }
     await flags.refresh(['orders'])
-    expect(flags.ask('catalog', person)).toBe('stale')
-    const features = [rollout('orders', 100), rollout('catalog', 100)]
-    keeping.resolve({ text: JSON.stringify({ version: 2, features }), at: 0 })
-    const answers = new Set<string>()
-    await until(() => {
-      answers.add(flags.ask('orders', person))
-      return flags.ask('catalog', person) === 'on'
-    })
-    answers.add(flags.ask('orders', person))
-    expect([...answers]).toEqual(['stale', 'off'])
-    lists.release()
+    expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+    expect(flags.percentage('catalog')).toEqual({ percentage: 0 })
+  })
+
+  test('one flag is no set of flags: a client that has no others yet waits for them', async () => {
+    const text = JSON.stringify({ version: 2, features: [rollout('orders', 100), rollout('catalog', 100)] })
+    const again = Promise.withResolvers<KeptFlags>()
+    let reads = 0
+    const keptFlags = async () => (reads++ === 0 ? { text, at: 0 } : again.promise)
+    unleash.token = 'new'
+    const flags = make({ token: 'old', keep: { wallTime: Date.now, keepFlags: async () => {}, keptFlags } })
+    await flags.start()
+    const byName = held(FLAG)
+    unleash.newer = { orders: rollout('orders', 0) }
+    const refreshed = flags.refresh(['orders'])
+    // The token is refused for the list: a new client is made, which has read no flags so far.
+    await until(() => byName.isAsked() && reads > 1)
+    byName.release()
+    await refreshed
+    expect(flags.ask('catalog', person)).toBe('on')
+    again.resolve({ text, at: 0 })
+    await until(() => flags.percentage('orders').percentage === 0)
+    expect(flags.ask('catalog', person)).toBe('on')
   })
 
   test('many at once cost two requests', async () => {

@@ -119,12 +119,12 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
     settling.unref()
   }
 
-  /** Without the pause that polls make after a failure. By name comes last, as the list may be older. */
+  /** Without the pause that polls make after a failure. By name comes last, as the list may be older, or not there yet. */
   async function refetchNow(wanted: ReadonlySet<string | typeof EVERYTHING>): Promise<void> {
     if (client === undefined) return
     const names = [...wanted].filter((one) => one !== EVERYTHING)
     try {
-      if (wanted.has(EVERYTHING)) await refetchList(client)
+      if (wanted.has(EVERYTHING) || !client.hasFlags) await refetchList(client)
       await allEnded(names.map(refetchByName))
     } catch (error) {
       if (client === undefined) return
