@@ -84,6 +84,11 @@ export class Evaluator extends Unleash {
     return this.parts().repository.etag
   }
 
+  /** What is in use is not the list any more: the next one is wanted whole, though it be the same. */
+  forgetEtag(): void {
+    this.parts().repository.etag = undefined
+  }
+
   /** Whether there is a set of flags, Unleash's or the kept one: a single flag beside it is a change, alone it is not. */
   get hasFlags(): boolean {
     return this.parts().repository.ready
@@ -92,8 +97,8 @@ export class Evaluator extends Unleash {
   /** The whole list, fetched beside the polls, which go on from its `etag`. */
   async takeAll(response: ApiResponse, etag: string | undefined): Promise<void> {
     const { repository } = this.parts()
-    await repository.save(response, true)
     repository.etag = etag
+    await repository.save(response, true)
   }
 
   /** One flag, fetched beside the polls. */

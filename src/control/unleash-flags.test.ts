@@ -468,6 +468,17 @@ describe('refreshed', () => {
     expect(flags.status().trouble).toContain('asked for flag "catalog"')
   })
 
+  test('a list against which one was held is read again, though it stays the same', async () => {
+    const flags = make({ refreshMs: MINUTE_MS })
+    await flags.start()
+    unleash.newer = { orders: rollout('orders', 0) }
+    await flags.refresh(['orders'])
+    unleash.features = [rollout('orders', 50)]
+    await flags.refresh()
+    expect(flags.percentage('orders')).toEqual({ percentage: 0 })
+    await until(() => flags.percentage('orders').percentage === 50)
+  })
+
   test('a flag by its name brings the others along where there are none', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     unleash.mode = 503

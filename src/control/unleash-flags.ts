@@ -158,6 +158,7 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
   /** Before anybody asks: what a list, or what was kept, has just put in the place of what is newer. */
   function holdReadByName(by: Evaluator): void {
     for (const { feature } of readByName.values()) void by.takeOne(feature)
+    if (readByName.size > 0) by.forgetEtag()
   }
 
   /**
