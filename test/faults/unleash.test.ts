@@ -140,6 +140,8 @@ describe('an Unleash that a fleet knows', () => {
     })
     for (const { metric } of fleet.gateways)
       expect(await metric('strangler_flag_missing_total{context="catalog"}')).toBeGreaterThan(0)
+    // Put on record just while somebody flips, it would be a conflict.
+    await until(async () => (await fleet.history()).some(({ verb, after }) => verb === 'outside' && after === null))
     await fleet.flip(30)
     expect(await fleet.misled(30)).toEqual([])
   })
