@@ -187,7 +187,7 @@ export class Upstreams implements HealthReader {
  * The upstream's own name. Left to itself Node takes the Host field for it, which a client chooses and
  * which `host: 'preserve'` passes on. An IP address is no name (RFC 6066 section 3): the certificate must hold it.
  */
-function servernameOf(url: string, upstream: Upstream): string {
+export function servernameOf(url: string, upstream: Upstream): string {
   const { hostname } = new URL(url)
   return upstream.tls?.servername ?? (isIP(hostname.replace(/^\[|\]$/g, '')) === 0 ? hostname : '')
 }

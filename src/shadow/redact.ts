@@ -60,7 +60,8 @@ const SECRET_HEADERS: ReadonlySet<string> = new Set([
   ...['authentication-info', 'proxy-authentication-info', 'dpop', 'x-amz-security-token', 'x-forwarded-client-cert'],
 ])
 
-function isSecretHeader(name: string): boolean {
+/** Whether the field says who asks, or lets somebody in. */
+export function isSecretHeader(name: string): boolean {
   return SECRET_HEADERS.has(name.toLowerCase()) || isSecretName(name)
 }
 
