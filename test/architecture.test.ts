@@ -17,10 +17,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   control: ['model', 'telemetry'],
   admin: ['model', 'telemetry', 'control/control.ts'],
   store: ['model'],
+  // It routes as the proxy does and compares as the shadow does; what it keeps, it keeps as the store does.
+  replay: ['model', 'proxy', 'shadow', 'telemetry', 'store/replace-file.ts'],
   // The command line starts and checks a gateway, or asks one over HTTP; it never reaches into the planes.
-  cli: ['config', 'admin/contract.ts', 'gateway.ts', 'explain.ts', 'version.ts'],
-  // Composition roots: the edge gateway and its control plane, the gateway that only explains, and the one inside an
-  // Express application.
+  cli: ['config', 'admin/contract.ts', 'gateway.ts', 'explain.ts', 'replay.ts', 'version.ts'],
+  // Composition roots: the edge gateway and its control plane, the gateway that only explains, the one that replays
+  // what was recorded, and the one inside an Express application.
   'gateway.ts': [
     'admin',
     'config',
@@ -34,6 +36,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ],
   'control-plane.ts': ['config', 'control', 'model', 'store', 'telemetry', 'version.ts'],
   'explain.ts': ['config', 'control', 'model', 'proxy', 'telemetry', 'control-plane.ts', 'runtime.ts'],
+  'replay.ts': ['config', 'model', 'replay', 'shadow', 'store/replace-file.ts', 'runtime.ts'],
   'express.ts': ['config', 'control', 'model', 'proxy', 'telemetry', 'control-plane.ts', 'runtime.ts'],
   'index.ts': ['config', 'model'],
   'runtime.ts': ['model'],

@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest'
+import type { Accounting } from '../model/comparison.ts'
+import { judge } from './gate.ts'
+
+function accounting(more: Partial<Accounting>): Accounting {
+  const nothing = { eligible: 0, matched: 0, mismatched: 0, noise: 0, inconclusive: 0, ignored: 0, uncomparable: 0 }
+  return { ...nothing, shed: 0, failed: 0, ...more }
+}
+
+it.each([
+  ['nothing was compared', {}, 0, { isPassed: false, isSure: false, share: undefined }],
+  ['few match', { matched: 10 }, 0, { isPassed: true, isSure: false, share: 1 }],
+  ['enough match', { matched: 5000, noise: 10, ignored: 10 }, 0, { isPassed: true, isSure: true, untilSure: 0 }],
+  ['one in a hundred does not', { matched: 99, mismatched: 1 }, 0, { isPassed: false, share: 0.99 }],
+  ['nothing is known of a tenth', { matched: 90, inconclusive: 10 }, 0, { isPassed: false, share: 0.9 }],
+  ['the service does not answer a tenth', { matched: 90, failed: 10 }, 10, { isPassed: false, share: 0.9 }],
+  ['legacy does not answer a tenth', { matched: 90, failed: 10 }, 0, { isPassed: true, share: 1 }],
+])('where %s', (_, counts, unanswered, expected) => {
+  expect(judge(accounting(counts), unanswered, 0.999)).toMatchObject(expected)
+})

@@ -1,0 +1,121 @@
+// Opens a recording: what it is, and its entries. A log is streamed; a HAR is one JSON document and is read whole.
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { open, stat } from 'node:fs/promises'
+import { readAccessLine } from './read-access-line.ts'
+import { readHar } from './read-har.ts'
+import { readLines } from './read-lines.ts'
+import { readNginxLine } from './read-nginx-line.ts'
+import { recognise } from './recognise.ts'
+import { type Entry, FORMATS, type Format, type Read, Unusable, unreadable } from './recording.ts'
+
+export type Recording = {
+  readonly file: string
+  readonly format: Format
+  /** Of the part that is replayed: a log may grow meanwhile. */
+  readonly bytes: number
+  /** SHA-256 of that part, in hexadecimal: what a run that goes on must find again. */
+  readonly digest: string
+  /** The host of the first request, where the recording says hosts. */
+  readonly firstHost: string | undefined
+  /** @param after what stands up to there is passed over */
+  readonly entries: (after: number) => AsyncIterable<Entry>
+}
+
+/** Larger ones do not fit into one text with what is made of it. */
+export const LARGEST_HAR = 256 * 1024 * 1024
+
+/**
+ * @param format undefined finds it out
+ * @param begunWith the length that it had when the run began that goes on
+ * @throws {Unusable} if it cannot be read, or is none
+ */
+export async function openRecording(file: string, format?: Format, begunWith?: number): Promise<Recording> {
+  try {
+    const size = await sizeOf(file)
+    const bytes = Math.min(size, begunWith ?? size)
+    const found = format ?? (await recogniseFile(file))
+    const digest = await digestOf(file, bytes)
+    return found === 'har' ? await openHar(file, bytes, digest) : openLog(file, found, bytes, digest)
+  } catch (error) {
+    if (error instanceof Unusable) throw new Unusable(`${file} cannot be replayed: ${error.message}`)
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    throw new Unusable(`${file} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}`)
+  }
+}
+
+async function sizeOf(file: string): Promise<number> {
+  const found = await stat(file)
+  if (!found.isFile()) throw new Unusable('it is no file, and a run that goes on must be able to read it again')
+  if (found.size === 0) throw new Unusable('it is empty')
+  return found.size
+}
+
+async function recogniseFile(file: string): Promise<Format> {
+  const handle = await open(file, 'r')
+  try {
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(BEGINNING), 0, BEGINNING, 0)
+    if (buffer[0] === 0x1f && buffer[1] === 0x8b) throw new Unusable('it is compressed; unpack it first: gunzip FILE')
+    const found = recognise(buffer.toString('utf8', 0, bytesRead))
+    if (found !== undefined) return found
+    throw new Unusable(
+      `nothing at its beginning looks like a HAR, this gateway’s access log or nginx’s; say --format ${FORMATS.join('|')}`,
+    )
+  } finally {
+    await handle.close()
+  }
+}
+
+const BEGINNING = 256 * 1024
+
+async function digestOf(file: string, bytes: number): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK })) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+const CHUNK = 1024 * 1024
+
+async function openHar(file: string, bytes: number, digest: string): Promise<Recording> {
+  if (bytes > LARGEST_HAR) {
+    throw new Unusable(
+      `a HAR is read whole, and this one is larger than ${LARGEST_HAR / 1024 ** 2} MiB; save fewer pages`,
+    )
+  }
+  const chunks: Buffer[] = []
+  for await (const chunk of createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK })) chunks.push(chunk)
+  const reads = readHar(Buffer.concat(chunks).toString('utf8'))
+  const first = reads.find((read) => read.kind === 'request')
+  return {
+    file,
+    format: 'har',
+    bytes,
+    digest,
+    firstHost: first?.request.host,
+    entries: async function* (after) {
+      for (let i = after; i < reads.length; i++) yield { at: i + 1, share: (i + 1) / reads.length, read: reads[i]! }
+    },
+  }
+}
+
+function openLog(file: string, format: 'access-log' | 'nginx', bytes: number, digest: string): Recording {
+  const read = format === 'nginx' ? readNginxLine : readAccessLine
+  return {
+    file,
+    format,
+    bytes,
+    digest,
+    firstHost: undefined,
+    entries: async function* (after) {
+      const chunks = createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK }) as AsyncIterable<Buffer>
+      for await (const { number, text, end } of readLines(chunks, after)) {
+        yield { at: number, share: end / bytes, read: readLine(text, read) }
+      }
+    },
+  }
+}
+
+function readLine(text: string | undefined, read: (line: string) => Read): Read {
+  return text === undefined ? unreadable('is longer than 1 MiB') : read(text)
+}

@@ -1,0 +1,122 @@
+// From a recorded request to the two requests that are sent: routed as the gateway routes, with the fields that the
+// proxy would have sent to either side. Pure but for the dice.
+import { isIP } from 'node:net'
+import { USER_ID_HEADER } from '../model/auth.ts'
+import type { Identity } from '../model/decision.ts'
+import type { Random } from '../model/ports.ts'
+import type { RequestHead } from '../model/request-head.ts'
+import type { Context, Route, RouteMatch, Upstream } from '../model/route.ts'
+import type { CopyRequest, ShadowPolicy } from '../model/shadow.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import { isForUs } from '../proxy/answer-options.ts'
+import { requestHeaders } from '../proxy/headers.ts'
+import { matchRoute } from '../proxy/match-route.ts'
+import { upstreamPath } from '../proxy/path.ts'
+import { readHead } from '../proxy/read-head.ts'
+import { Refusal } from '../proxy/refusal.ts'
+import { servernameOf } from '../proxy/upstreams.ts'
+import { isSecretHeader } from '../shadow/redact.ts'
+import { continueTrace } from '../telemetry/trace.ts'
+import { isSafe, type Recorded, type Skipped } from './recording.ts'
+
+/** A request as it is sent to both sides. */
+export type Prepared = {
+  readonly context: Context
+  readonly route: Route
+  readonly shadow: ShadowPolicy
+  /** The route's label: its method and template, `GET /products/:id`. */
+  readonly label: string
+  readonly head: RequestHead
+  readonly legacy: CopyRequest
+  readonly service: CopyRequest
+}
+
+export type Preparing = {
+  readonly snapshot: Snapshot
+  /** Undefined takes all. */
+  readonly contexts: ReadonlySet<string> | undefined
+  /** The hosts whose requests are taken; the first is meant where the recording says none. */
+  readonly hosts: readonly [string, ...string[]]
+  /** Whether clients came over TLS, where the recording does not say. */
+  readonly secure: boolean
+  readonly random: Random
+}
+
+export function prepare(recorded: Recorded, preparing: Preparing, turn = 0): Prepared | Skipped {
+  const { snapshot, contexts, hosts, random } = preparing
+  // Readers have seen to it; this is the last place where it can be.
+  if (!isSafe(recorded.method)) return 'unsafe-method'
+  const host = recorded.host ?? hosts[0]
+  if (!hosts.includes(host)) return 'other-host'
+  const { client = '', secure = preparing.secure } = recorded
+  const peerAddress = isIP(client) === 0 ? '127.0.0.1' : client
+  const head = headOf(recorded, host, peerAddress, secure, snapshot)
+  if (head instanceof Refusal) return 'refused'
+  if (isForUs(head)) return 'not-forwarded'
+  const match = matchRoute(head, snapshot)
+  const { route } = match
+  const { context, shadow } = route
+  if (context === undefined) return 'unowned'
+  if (contexts !== undefined && !contexts.has(context.name)) return 'other-context'
+  if (shadow === undefined) return 'not-shadowed'
+  if (route.auth !== undefined && !route.auth.optional) return 'needs-token'
+  const sides = [snapshot.legacy, context.service]
+  if (head.hasEncodedSlash && !sides.every((upstream) => upstream.allowEncodedSlashes)) return 'refused'
+  const { traceparent } = continueTrace(undefined, random)
+  const identity: Identity = {
+    ...{ kind: 'none', key: '', isNew: false },
+    ...{ clientAddress: peerAddress, secure, requestId: random.hex(16) },
+  }
+  const identityFields = fieldsThatSayWho(head, snapshot)
+  const requestTo = (upstream: Upstream): CopyRequest => {
+    const url = upstream.urls[turn % upstream.urls.length]!
+    const added = { head, identity, snapshot, viaName: VIA, traceparent }
+    return {
+      origin: url,
+      tls: upstream.tls,
+      servername: servernameOf(url, upstream),
+      method: head.method,
+      path: pathFor(head, match, upstream),
+      fields: requestHeaders(added, upstream, new URL(url).host),
+      identityFields,
+    }
+  }
+  return {
+    context,
+    route,
+    shadow,
+    label: `${head.method} ${route.pattern}`,
+    head,
+    legacy: requestTo(snapshot.legacy),
+    service: requestTo(context.service),
+  }
+}
+
+/** What this signs `Via` with. */
+const VIA = 'strangler-replay'
+
+function headOf(
+  { method, target, fields }: Recorded,
+  host: string,
+  peerAddress: string,
+  secure: boolean,
+  { limits, identity }: Snapshot,
+): RequestHead | Refusal {
+  const rawHeaders = ['Host', host, ...fields]
+  const raw = { method, target, majorVersion: 1, minorVersion: 1, rawHeaders, peerAddress, secure } as const
+  return readHead(raw, limits, identity.user?.header, identity.claimHeaders)
+}
+
+function pathFor(head: RequestHead, match: RouteMatch, upstream: Upstream): string {
+  return upstreamPath(head, match, upstream.side)
+}
+
+/** Names in lower case. Of browsers and of applications: `X-Api-Key` is as good as a cookie. */
+function fieldsThatSayWho({ endToEnd }: RequestHead, { identity }: Snapshot): string[] {
+  const names = [USER_ID_HEADER.toLowerCase(), ...(identity.user === undefined ? [] : [identity.user.header])]
+  for (let i = 0; i < endToEnd.length; i += 2) {
+    const name = endToEnd[i]!.toLowerCase()
+    if (isSecretHeader(name)) names.push(name)
+  }
+  return names
+}

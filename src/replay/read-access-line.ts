@@ -1,0 +1,42 @@
+// A line of this gateway's own access log, in JSON (docs/observability.md), as a request.
+import { isFieldValue, isSafe, type Read, skipped, unreadable } from './recording.ts'
+
+export function readAccessLine(line: string): Read {
+  const fields = parse(line)
+  if (fields === undefined) return unreadable('is no JSON object')
+  const { method, path, failure } = fields
+  // What a client sent that was no request has neither, and was turned away.
+  if (typeof method !== 'string' || typeof path !== 'string') {
+    return typeof failure === 'string' ? skipped('refused') : unreadable('has no "method" and "path"')
+  }
+  if (!isSafe(method)) return skipped('unsafe-method')
+  if (fields.status === 101) return skipped('upgrade')
+  if (fields.answeredBy !== undefined) return skipped('not-forwarded')
+  if (Number(fields.requestBytes ?? 0) > 0) return skipped('with-body')
+  if (path.includes('***')) return skipped('masked')
+  if (path.length >= LONGEST_TARGET) return skipped('cut')
+  const { client, userAgent } = fields
+  return {
+    kind: 'request',
+    request: {
+      method,
+      target: path,
+      host: undefined,
+      secure: undefined,
+      client: typeof client === 'string' ? client : undefined,
+      fields: typeof userAgent === 'string' && isFieldValue(userAgent) ? ['User-Agent', userAgent] : [],
+    },
+  }
+}
+
+/** As `telemetry/access-line.ts` cuts it. */
+const LONGEST_TARGET = 2048
+
+function parse(line: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(line)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,43 @@
+// A line in nginx's `combined` format, which is Apache's too, as a request. What stands behind it is not read.
+import { isFieldValue, isSafe, type Read, skipped, unreadable } from './recording.ts'
+
+export function readNginxLine(line: string): Read {
+  const parts = LINE.exec(line)
+  if (parts === null) return unreadable('is not in the format "combined"')
+  const [, client, request = '', status, referer = '', userAgent = ''] = parts
+  // A client that spoke TLS to a plain port, or nothing at all: `\x16\x03\x01`, `-`.
+  const words = /^([A-Z-]{1,32}) (\S{1,65536}) HTTP\/\d(?:\.\d)?$/.exec(unescaped(request))
+  if (words === null) return unreadable('holds no request')
+  const [, method = '', target = ''] = words
+  if (!isSafe(method)) return skipped('unsafe-method')
+  if (status === '101') return skipped('upgrade')
+  return {
+    kind: 'request',
+    request: {
+      method,
+      target,
+      host: undefined,
+      secure: undefined,
+      client,
+      fields: [...said('User-Agent', userAgent), ...said('Referer', referer)],
+    },
+  }
+}
+
+/** `$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"` */
+const LINE =
+  /^(\S{1,256}) \S{1,256} [^"[]{1,256} ?\[[^\]]{1,64}\] "((?:[^"\\]|\\.)*)" (\d{3}) (?:\d+|-) "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"/
+
+/** nginx writes `-` for a field that was not there. */
+function said(name: string, written: string): string[] {
+  const value = unescaped(written)
+  return value === '-' || value === '' || !isFieldValue(value) ? [] : [name, value]
+}
+
+/** nginx writes `"`, `\` and what is not printable as `\x22`; Apache a quote as `\"`. */
+function unescaped(text: string): string {
+  if (!text.includes('\\')) return text
+  return text.replace(/\\(?:x([0-9A-Fa-f]{2})|(.))/g, (_, code: string | undefined, character: string) =>
+    code === undefined ? character : String.fromCharCode(Number.parseInt(code, 16)),
+  )
+}

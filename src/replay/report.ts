@@ -1,0 +1,181 @@
+// What a run says in the end, as a value: the JSON report is this, and the Markdown one is made of it.
+import type { Accounting, Field, FieldVerdict, Parity } from '../model/comparison.ts'
+import { partsOf } from '../model/shadow.ts'
+import { parityOf } from '../shadow/parity.ts'
+import { maskSecrets } from '../shadow/redact.ts'
+import { type Gate, judge } from './gate.ts'
+import type { Format, Skipped } from './recording.ts'
+import { addUp, type Progress, type ReplayExample, type RouteSum, sumOf, type Unread } from './tally.ts'
+
+export type Report = {
+  /** Of this document: raised where a member changes its meaning or goes. */
+  readonly version: 1
+  readonly recording: {
+    readonly file: string
+    readonly format: Format
+    readonly bytes: number
+    readonly sha256: string
+  }
+  /** The addresses that were asked. */
+  readonly legacy: readonly string[]
+  readonly services: Readonly<Record<string, readonly string[]>>
+  readonly startedAt: string
+  readonly finishedAt: string
+  readonly withCredentials: boolean
+  readonly requests: {
+    readonly replayed: number
+    readonly skipped: Readonly<Partial<Record<Skipped, number>>>
+    readonly unreadable: { readonly count: number; readonly first: readonly Unread[] }
+    /** Under way when a run was killed: asked or not, they are in no other number. */
+    readonly interrupted: number
+  }
+  readonly accounting: Accounting
+  readonly parity: Parity
+  /** Null where nobody asked for one. */
+  readonly gate: Gate | null
+  /** What makes the numbers say less than they seem to. */
+  readonly notes: readonly string[]
+  readonly contexts: readonly ContextReport[]
+}
+
+export type ContextReport = {
+  readonly context: string
+  readonly owner: string
+  readonly accounting: Accounting
+  readonly parity: Parity
+  readonly routes: readonly RouteReport[]
+}
+
+export type RouteReport = {
+  readonly route: string
+  readonly accounting: Accounting
+  readonly parity: Parity
+  readonly pairs: number
+  /** How often legacy answered with which status. */
+  readonly statuses: Readonly<Record<string, number>>
+  readonly failed: Readonly<Record<string, number>>
+  readonly uncomparable: Readonly<Record<string, number>>
+  /** What is real first, then what is open, then noise; each by how often. */
+  readonly differences: readonly DifferenceReport[]
+}
+
+export type DifferenceReport = {
+  readonly kind: string
+  readonly path: string
+  readonly verdict: FieldVerdict
+  /** Comparisons in which the sides differ here, and pairs in which legacy differs from itself. */
+  readonly sides: number
+  readonly self: number
+  /** One, or none. */
+  readonly examples: readonly Omit<ReplayExample, 'field'>[]
+}
+
+export type Told = Pick<Report, 'recording' | 'legacy' | 'services' | 'withCredentials'> & {
+  readonly owners: ReadonlyMap<string, string>
+  /** Milliseconds since 1970. */
+  readonly finishedAt: number
+  /** From 0 to below 1; undefined asks for no gate. */
+  readonly failUnder: number | undefined
+}
+
+/** What "how many more" is said of where nobody names a target. */
+export const USUAL_TARGET = 0.999
+
+export function makeReport(progress: Progress, told: Told): Report {
+  const target = told.failUnder ?? USUAL_TARGET
+  const { accounting, byRoute } = sumOf(progress.routes)
+  const { owners, failUnder, finishedAt, ...same } = told
+  return {
+    version: 1,
+    ...same,
+    startedAt: new Date(progress.startedAt).toISOString(),
+    finishedAt: new Date(finishedAt).toISOString(),
+    requests: {
+      replayed: accounting.eligible,
+      skipped: progress.skipped,
+      unreadable: progress.unreadable,
+      interrupted: progress.interrupted,
+    },
+    accounting,
+    parity: parityOf(accounting, target),
+    gate: failUnder === undefined ? null : judge(accounting, unansweredIn(byRoute), failUnder),
+    notes: notesOn(progress),
+    contexts: contextsOf(byRoute, owners, target),
+  }
+}
+
+/** Two refusals that match are no evidence of anything. */
+function notesOn({ routes, interrupted }: Progress): string[] {
+  const notes: string[] = []
+  const statuses = routes.flatMap((route) => Object.entries(route.statuses))
+  const timesOf = (is: (status: number) => boolean) =>
+    statuses.reduce((sum, [status, times]) => sum + (is(Number(status)) ? times : 0), 0)
+  const all = timesOf(() => true)
+  const [turnedAway, redirected] = [timesOf((status) => status === 401 || status === 403), timesOf(isRedirect)]
+  if (turnedAway * 10 > all) {
+    notes.push(
+      `Legacy turned away ${turnedAway} of ${all} requests (401, 403): that both do so says little. --keep-credentials sends the credentials of a HAR.`,
+    )
+  }
+  if (redirected * 2 > all) {
+    notes.push(
+      `Legacy redirected ${redirected} of ${all} requests: if it wants TLS or another host, --https and --host say so of a log.`,
+    )
+  }
+  if (interrupted > 0) {
+    notes.push(
+      `${interrupted} under way when a run was killed, perhaps asked, and not asked again: they are in no other number.`,
+    )
+  }
+  return notes
+}
+
+function isRedirect(status: number): boolean {
+  return status >= 300 && status < 400 && status !== 304
+}
+
+function unansweredIn(routes: readonly RouteSum[]): number {
+  return routes.reduce((sum, { counts, accounting }) => sum + accounting.failed - (counts.failed.primary ?? 0), 0)
+}
+
+function contextsOf(routes: readonly RouteSum[], owners: ReadonlyMap<string, string>, target: number): ContextReport[] {
+  return [...Map.groupBy(routes, ({ context }) => context)]
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([context, of]) => {
+      const accounting = addUp(of.map((route) => route.accounting))
+      const owner = owners.get(context) ?? ''
+      return { context, owner, accounting, parity: parityOf(accounting, target), routes: routesOf(of, target) }
+    })
+}
+
+function routesOf(routes: readonly RouteSum[], target: number): RouteReport[] {
+  return [...routes]
+    .sort((one, other) => (one.route < other.route ? -1 : 1))
+    .map((route) => ({
+      route: route.route,
+      accounting: route.accounting,
+      parity: parityOf(route.accounting, target),
+      pairs: route.counts.pairs,
+      statuses: route.statuses,
+      failed: { ...route.counts.failed },
+      uncomparable: { ...route.counts.uncomparable },
+      differences: differencesOf(route),
+    }))
+}
+
+const ORDER: Readonly<Record<FieldVerdict, number>> = { real: 0, inconclusive: 1, noise: 2 }
+
+function differencesOf({ counts, verdicts, examples }: RouteSum): DifferenceReport[] {
+  return [...verdicts]
+    .map(([field, verdict]) => {
+      const { sides, self } = counts.fields[field]!
+      const { kind, path } = partsOf(field)
+      // A path is made of names in answers, and what is a name there may be a secret.
+      return { kind, path: maskSecrets(path), verdict, sides, self, examples: examplesOf(field, examples) }
+    })
+    .sort((one, other) => ORDER[one.verdict] - ORDER[other.verdict] || other.sides - one.sides)
+}
+
+function examplesOf(field: Field, examples: readonly ReplayExample[]): DifferenceReport['examples'] {
+  return examples.filter((example) => example.field === field).map(({ field: _, ...example }) => example)
+}
