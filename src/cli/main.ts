@@ -12,6 +12,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./commands/serve.ts')).serve,
   check: async () => (await import('./commands/check.ts')).check,
   explain: async () => (await import('./commands/explain.ts')).explain,
+  replay: async () => (await import('./commands/replay.ts')).replay,
   status: async () => (await import('./commands/status.ts')).status,
   fleet: async () => (await import('./commands/fleet.ts')).fleet,
   history: async () => (await import('./commands/history.ts')).history,
