@@ -5,11 +5,11 @@ import { compile } from './config/compile.ts'
 import { ConfigError } from './config/config-error.ts'
 import { loadConfig } from './config/load.ts'
 import type { ValidConfig } from './config/valid-config.ts'
-import type { Rules } from './model/comparison.ts'
 import type { Snapshot } from './model/snapshot.ts'
+import { readMeanings } from './replay/meaning.ts'
 import { openRecording, type Recording } from './replay/open-recording.ts'
 import { createPace } from './replay/pace.ts'
-import { type Prepared, type Preparing, prepare } from './replay/prepare.ts'
+import { type Preparing, prepare } from './replay/prepare.ts'
 import { type Format, Misasked, type Skipped, Unusable } from './replay/recording.ts'
 import { makeReport, type Report } from './replay/report.ts'
 import { toMarkdown } from './replay/report-markdown.ts'
@@ -18,8 +18,8 @@ import { checkState, createStateFile, type Kept, type RunOf, readState, sha256 }
 import { createTally, NO_PROGRESS, type Sum, type Tally } from './replay/tally.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 import { createAsker } from './shadow/ask.ts'
+import { createBudget } from './shadow/budget.ts'
 import { parityOf } from './shadow/parity.ts'
-import { type CompiledRules, NO_RULES, readRules } from './shadow/rules.ts'
 import { replaceFile } from './store/replace-file.ts'
 
 export { FORMATS, type Format, Misasked, Unusable } from './replay/recording.ts'
@@ -79,26 +79,24 @@ export async function startReplay(asked: Asked): Promise<Replay> {
   if (!loaded.ok) throw new ConfigError(asked.config, loaded.mistakes)
   const snapshot = compile(loaded.config)
   checkContexts(asked.contexts, snapshot)
-  const rulesOf = readAllRules(snapshot)
   const kept = asked.isFresh ? undefined : await readState(asked.state)
   const recording = await openRecording(asked.file, asked.format, kept?.of.bytes)
   const hosts = hostsOf(asked, recording)
   const of = runOf(asked, hosts, recording, loaded.config)
   if (kept !== undefined) checkState(asked.state, kept.of, of)
-  return begin({ asked, snapshot, rulesOf, recording, hosts, of, kept })
+  return begin({ asked, snapshot, recording, hosts, of, kept })
 }
 
 type Beginning = {
   readonly asked: Asked
   readonly snapshot: Snapshot
-  readonly rulesOf: (prepared: Prepared) => CompiledRules
   readonly recording: Recording
   readonly hosts: readonly [string, ...string[]]
   readonly of: RunOf
   readonly kept: Kept | undefined
 }
 
-function begin({ asked, snapshot, rulesOf, recording, hosts, of, kept }: Beginning): Replay {
+function begin({ asked, snapshot, recording, hosts, of, kept }: Beginning): Replay {
   const random = systemRandom()
   const stopping = new AbortController()
   const tally = createTally(
@@ -109,13 +107,13 @@ function begin({ asked, snapshot, rulesOf, recording, hosts, of, kept }: Beginni
   const contexts = asked.contexts.length === 0 ? undefined : new Set(asked.contexts)
   const preparing: Preparing = { snapshot, contexts, hosts, secure: asked.https, random }
   // What is held at once is bounded by how many requests are under way, and by each one's own limit.
-  const asker = createAsker({ take: () => true, give: () => {} })
+  const asker = createAsker(createBudget(() => Number.POSITIVE_INFINITY))
   const createOwnPace = () => createPace(asked.rate, systemClock, (ms) => sleep(ms))
   let share = 0
 
   const running = run(
     {
-      ...{ recording, tally, asker, random, rulesOf },
+      ...{ recording, tally, asker, random, meaningOf: readMeanings(snapshot) },
       ...{ concurrency: asked.concurrency, keepCredentials: asked.keepCredentials },
       prepare: (recorded, at) => prepare(recorded, preparing, at),
       paces: { legacy: createOwnPace(), service: createOwnPace() },
@@ -226,19 +224,4 @@ function runOf(
 /** Functions, which are middleware, are not replayed. */
 function textOf(value: unknown): string {
   return JSON.stringify(value, (_, part) => (part instanceof Map ? [...part] : part instanceof Set ? [...part] : part))
-}
-
-/** The rules of every route, read before anything is asked. @throws {Unusable} if there is a mistake in them */
-function readAllRules({ routes }: Snapshot): (prepared: Prepared) => CompiledRules {
-  const known = new Map<Rules, CompiledRules>()
-  for (const { shadow, pattern } of routes) {
-    if (shadow === undefined || known.has(shadow.compare)) continue
-    const read = readRules(shadow.compare)
-    if (!read.ok) {
-      const mistakes = read.mistakes.map(({ path, message }) => `${path} ${message}`)
-      throw new Unusable(`the rules of ${pattern} cannot be used: ${mistakes.join('; ')}`)
-    }
-    known.set(shadow.compare, read.rules)
-  }
-  return ({ shadow }) => known.get(shadow.compare) ?? NO_RULES
 }

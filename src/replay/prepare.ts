@@ -15,9 +15,10 @@ import { upstreamPath } from '../proxy/path.ts'
 import { readHead } from '../proxy/read-head.ts'
 import { Refusal } from '../proxy/refusal.ts'
 import { servernameOf } from '../proxy/upstreams.ts'
+import { isSafe } from '../shadow/eligible.ts'
 import { isSecretHeader } from '../shadow/redact.ts'
 import { continueTrace } from '../telemetry/trace.ts'
-import { isSafe, type Recorded, type Skipped } from './recording.ts'
+import type { Recorded, Skipped } from './recording.ts'
 
 /** A request as it is sent to both sides. */
 export type Prepared = {

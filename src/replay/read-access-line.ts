@@ -1,5 +1,6 @@
 // A line of this gateway's own access log, in JSON (docs/observability.md), as a request.
-import { isFieldValue, isSafe, type Read, skipped, unreadable } from './recording.ts'
+import { isSafe } from '../shadow/eligible.ts'
+import { isFieldValue, type Read, skipped, unreadable } from './recording.ts'
 
 export function readAccessLine(line: string): Read {
   const fields = parse(line)

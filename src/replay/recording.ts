@@ -53,13 +53,6 @@ export class Unusable extends Error {}
 /** What was asked for makes no sense. */
 export class Misasked extends Unusable {}
 
-const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
-
-/** RFC 9110 section 9.2.1. TRACE is safe too, and no gateway forwards it. */
-export function isSafe(method: string): boolean {
-  return SAFE.has(method)
-}
-
 /** RFC 9110 section 5.5: visible characters, spaces and bytes above ASCII. */
 export function isFieldValue(text: string): boolean {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(text)

@@ -3,11 +3,12 @@
 import type { Comparison, ShadowFailure } from '../model/comparison.ts'
 import type { Random } from '../model/ports.ts'
 import type { Side } from '../model/route.ts'
-import type { CopyRequest } from '../model/shadow.ts'
+import type { CopyRequest, ShadowPolicy } from '../model/shadow.ts'
 import type { Asked, Asker } from '../shadow/ask.ts'
 import { type Answer, compareAnswers } from '../shadow/compare-answers.ts'
 import { copyFields } from '../shadow/mark.ts'
 import type { CompiledRules } from '../shadow/rules.ts'
+import type { Meaning } from './meaning.ts'
 import type { Recording } from './open-recording.ts'
 import type { Pace } from './pace.ts'
 import type { Prepared } from './prepare.ts'
@@ -17,7 +18,7 @@ import type { RouteTally, Tally } from './tally.ts'
 export type Replaying = {
   readonly recording: Pick<Recording, 'entries'>
   readonly prepare: (recorded: Recorded, at: number) => Prepared | Skipped
-  readonly rulesOf: (prepared: Prepared) => CompiledRules
+  readonly meaningOf: (policy: ShadowPolicy) => Meaning
   readonly asker: Pick<Asker, 'ask'>
   readonly paces: Readonly<Record<Side, Pace>>
   readonly tally: Tally
@@ -88,8 +89,8 @@ export async function run(replaying: Replaying, stop: AbortSignal): Promise<Ende
     await replaying.paces.service.turn()
     const service = await ask('service', prepared, of)
     if (service === undefined) return
-    const rules = replaying.rulesOf(prepared)
-    of.compared(compared(legacy, service, rules), at, prepared)
+    const { rules, redaction } = replaying.meaningOf(prepared.shadow)
+    of.compared(compared(legacy, service, rules), at, prepared, redaction)
     if (!isPaired) return
     await replaying.paces.legacy.turn()
     const again = await ask('legacy', prepared)

@@ -5,8 +5,8 @@ import { mergeCounts } from '../model/merge-counts.ts'
 import type { NoisePolicy } from '../model/shadow.ts'
 import { type Counter, createCounter } from '../shadow/count.ts'
 import { comparisonsIn, DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow } from '../shadow/noise.ts'
-import { account } from '../shadow/parity.ts'
-import { maskRequestTarget, redact } from '../shadow/redact.ts'
+import { account, addAccounts } from '../shadow/parity.ts'
+import { maskRequestTarget, type Redaction, redact } from '../shadow/redact.ts'
 import type { Prepared } from './prepare.ts'
 import type { Skipped } from './recording.ts'
 
@@ -69,7 +69,7 @@ export type RouteTally = {
   readonly pairShare: (policy: NoisePolicy) => number
   readonly answered: (status: number) => void
   readonly failed: (reason: ShadowFailure) => void
-  readonly compared: (comparison: Comparison, at: number, prepared: Prepared) => void
+  readonly compared: (comparison: Comparison, at: number, prepared: Prepared, redaction: Redaction) => void
   readonly paired: (comparison: Comparison) => void
 }
 
@@ -167,7 +167,7 @@ class Live implements RouteTally {
     this.#counter.failed(reason)
   }
 
-  compared(comparison: Comparison, at: number, { head }: Prepared): void {
+  compared(comparison: Comparison, at: number, { head }: Prepared, redaction: Redaction): void {
     const verdicts = this.#judged()
     const noise = new Set([...verdicts].flatMap(([field, verdict]) => (verdict === 'noise' ? [field] : [])))
     this.#counter.compared(comparison, this.#wallTime(), noise)
@@ -176,7 +176,7 @@ class Live implements RouteTally {
       const field: Field = `${difference.kind} ${difference.path}`
       const isKnown = this.#examples.some((example) => example.field === field)
       if (isKnown || this.#examples.length >= EXAMPLES_OF_ROUTE) continue
-      const { legacy, service } = redact(difference)
+      const { legacy, service } = redact(difference, redaction)
       const target = maskRequestTarget(head.path, head.query)
       this.#examples.push({ field, at, method: head.method, target, legacy, service })
     }
@@ -214,22 +214,5 @@ export function sumOf(routes: readonly RouteProgress[]): Sum {
 }
 
 export function addUp(all: readonly Accounting[]): Accounting {
-  return all.reduce((sum, one) => {
-    const keys = Object.keys(sum) as (keyof Accounting)[]
-    return Object.fromEntries(keys.map((key) => [key, sum[key] + one[key]])) as Accounting
-  }, NOTHING)
-}
-
-const NOTHING: Accounting = {
-  ...{
-    eligible: 0,
-    matched: 0,
-    mismatched: 0,
-    noise: 0,
-    inconclusive: 0,
-    ignored: 0,
-    uncomparable: 0,
-    shed: 0,
-    failed: 0,
-  },
+  return all.reduce(addAccounts, account(NO_COUNTS, new Map()))
 }

@@ -1,0 +1,28 @@
+// What the policies of routes say of comparing, read once and before anything is asked.
+import type { ShadowPolicy } from '../model/shadow.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import { parsePathPattern } from '../shadow/path-pattern.ts'
+import { DEFAULT_REDACTION, type Redaction } from '../shadow/redact.ts'
+import { type CompiledRules, NO_RULES, readRules } from '../shadow/rules.ts'
+
+export type Meaning = {
+  /** What may differ. */
+  readonly rules: CompiledRules
+  /** What examples may show. */
+  readonly redaction: Redaction
+}
+
+/** The config was checked, so there is no mistake in what is read here. */
+export function readMeanings({ routes }: Snapshot): (policy: ShadowPolicy) => Meaning {
+  const known = new Map<ShadowPolicy, Meaning>()
+  for (const { shadow } of routes) if (shadow !== undefined) known.set(shadow, meaningOf(shadow))
+  return (policy) => known.get(policy) ?? NOTHING_SAID
+}
+
+const NOTHING_SAID: Meaning = { rules: NO_RULES, redaction: DEFAULT_REDACTION }
+
+function meaningOf({ compare, showOnly }: ShadowPolicy): Meaning {
+  const read = readRules(compare)
+  const shown = showOnly?.map(parsePathPattern).flatMap((parsed) => (parsed.ok ? [parsed.pattern] : []))
+  return { rules: read.ok ? read.rules : NO_RULES, redaction: { showOnly: shown } }
+}
