@@ -13,7 +13,7 @@ import type { Recording } from './open-recording.ts'
 import type { Pace } from './pace.ts'
 import type { Prepared } from './prepare.ts'
 import type { Recorded, Skipped } from './recording.ts'
-import type { RouteTally, Tally } from './tally.ts'
+import type { Tally } from './tally.ts'
 
 export type Replaying = {
   readonly recording: Pick<Recording, 'entries'>
@@ -78,36 +78,36 @@ export async function run(replaying: Replaying, stop: AbortSignal): Promise<Ende
     const isPaired = rollOf(replaying.random) < of.pairShare(prepared.shadow.noise)
     await replaying.paces.legacy.turn()
     await save()
-    await askBoth(prepared, of, at, isPaired)
-    tally.end(at)
-  }
-
-  async function askBoth(prepared: Prepared, of: RouteTally, at: number, isPaired: boolean): Promise<void> {
     const legacy = await ask('legacy', prepared)
-    if (legacy === undefined) return of.failed('primary')
-    of.answered(legacy.status)
+    if (legacy.kind !== 'answered') return count(() => of.failed('primary'))
+    of.answered(legacy.answer.status)
     await replaying.paces.service.turn()
-    const service = await ask('service', prepared, of)
-    if (service === undefined) return
+    const service = await ask('service', prepared)
+    if (service.kind === 'failed') return count(() => of.failed(service.reason))
+    if (service.kind === 'shed') return count(() => of.failed('internal'))
     const { rules, redaction } = replaying.meaningOf(prepared.shadow)
-    of.compared(compared(legacy, service, rules), at, prepared, redaction)
+    const comparison = compared(legacy.answer, service.answer, rules)
+    count(() => of.compared(comparison, at, prepared, redaction))
     if (!isPaired) return
     await replaying.paces.legacy.turn()
     const again = await ask('legacy', prepared)
-    if (again !== undefined) of.paired(compared(legacy, again, rules))
+    if (again.kind === 'answered') of.paired(compared(legacy.answer, again.answer, rules))
+
+    /** In one step: what is written down at any time has each request in one place. */
+    function count(where: () => void): void {
+      where()
+      tally.end(at)
+    }
   }
 
-  /** Undefined where no answer came, which is counted for the service. */
-  async function ask(side: Side, prepared: Prepared, of?: RouteTally): Promise<Answer | undefined> {
+  async function ask(side: Side, prepared: Prepared): Promise<Asked> {
     const request = prepared[side]
     const { maxBodyBytes, timeoutMs } = prepared.shadow
     const identities = replaying.keepCredentials ? 'keep' : 'strip'
     const fields = copyFields(request, '1', identities, replaying.random.hex(8))
     const asked = await replaying.asker.ask(request, fields, undefined, { maxBodyBytes, timeoutMs })
     watch.see(side, request, asked)
-    if (asked.kind === 'answered') return asked.answer
-    of?.failed(asked.kind === 'failed' ? asked.reason : 'internal')
-    return undefined
+    return asked
   }
 }
 
