@@ -7,9 +7,9 @@ beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
 it('says how far it is, what came of it until now, and how long it may take', () => {
-  expect(progressLine(HALF)).toBe('[############------------] 50 %  1234 requests, 98.7 % match  about 2 min left')
+  expect(progressLine(HALF)).toBe('[##########----------] 50 %  1234 requests, 98.7 % match  about 2 min left')
   const begun = { ...HALF, share: 0, shareAtStart: 0, replayed: 1, matching: undefined, failed: 1, elapsedMs: 10 }
-  expect(progressLine(begun)).toBe('[------------------------] 0 %  1 request, 1 failed')
+  expect(progressLine(begun)).toBe('[--------------------] 0 %  1 request, 1 failed')
 })
 
 function shown(isTTY: boolean): string {
@@ -25,7 +25,7 @@ function shown(isTTY: boolean): string {
 it('is a bar that is drawn again in a terminal, and goes with the end', () => {
   const drawn = shown(true).split('\r\x1b[2K').slice(1)
   expect(drawn).toHaveLength(41)
-  expect(drawn[0]).toBe('[############------------] 50 %  1234 r')
+  expect(drawn[0]).toBe('[##########----------] 50 %  1234 reque')
   expect(drawn.at(-1)).toBe('')
 })
 

@@ -14,9 +14,9 @@ export type Progressing = {
   readonly elapsedMs: number
 }
 
-const BAR_WIDTH = 24
+const BAR_WIDTH = 20
 
-/** `[######------] 43 %  1234 requests, 98.7 % match  about 3 min left` */
+/** `[########------------] 43 %  1234 requests, 98.7 % match  about 3 min left` */
 export function progressLine(progressing: Progressing): string {
   const { share, replayed, failed, matching } = progressing
   const filled = Math.floor(share * BAR_WIDTH)
