@@ -20,9 +20,11 @@ import type { Plane } from './proxy/handle-request.ts'
 import { createIdentify } from './proxy/identify.ts'
 import { createKeySets } from './proxy/jwks.ts'
 import { type ProxyServer, startServer } from './proxy/server.ts'
+import { sidesOf } from './proxy/sides-of.ts'
 import { Upstreams } from './proxy/upstreams.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 import { createShadowing, type RunningShadow } from './shadow/create-shadowing.ts'
+import { createReports } from './shadow/reports.ts'
 import { createTelemetry } from './telemetry/create-telemetry.ts'
 import type { Events } from './telemetry/events.ts'
 
@@ -156,6 +158,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       events,
       api: {
         control,
+        comparisons: createReports({
+          store: store.comparisons,
+          state: store.current,
+          contexts: () => [...snapshots.current.contexts.keys()],
+          wallTime: store.wallTime,
+          sidesOf: (context, request) => sidesOf(snapshots.current, context, request),
+        }),
         explain: async (asked) => explainBy({ snapshot: snapshots.current, flags, health: upstreams }, asked),
         auth: adminAuth(options, clock, events),
         clock,

@@ -4,9 +4,17 @@ import type { Express } from 'express'
 import { Registry } from 'prom-client'
 import request from 'supertest'
 import { onTestFinished } from 'vitest'
-import type { ContextView, Control, Order, Result } from '../control/control.ts'
+import type { ContextView, Control, NamedDifference, Order, Result } from '../control/control.ts'
 import type { Clock } from '../model/ports.ts'
-import { type AuditEntry, EMPTY_CONTEXT, type SharedState, type Verb } from '../model/shared-state.ts'
+import {
+  type AuditEntry,
+  type DifferenceNote,
+  EMPTY_CONTEXT,
+  type SharedState,
+  type Stamp,
+  type Verb,
+} from '../model/shared-state.ts'
+import { FAULTY, keptOf, reportsOn } from '../shadow/reports.test-kit.ts'
 import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { Explained } from './contract.ts'
@@ -94,8 +102,12 @@ export function testControl(clock: Clock): TestControl {
       change('shadow', name, order, (state, { stamp }) =>
         ofContext(state, name, { shadow: percentage === null ? null : { ...stamp, percentage } }),
       ),
-    rule: () => Promise.reject(new Error('no route asks for it here')),
-    resolve: () => Promise.reject(new Error('no route asks for it here')),
+    rule: (name, difference, ruling, order) =>
+      change('rule', name, order, (state, { stamp }) => noted(state, name, difference, { ...stamp, ruling })),
+    resolve: (name, difference, order) =>
+      change('resolve', name, order, (state, { stamp }) =>
+        noted(state, name, difference, { ...stamp, resolvedAt: stamp.at }),
+      ),
     thaw: (name, order) => change('thaw', name, order, (state) => ofContext(state, name, { freeze: null })),
     history: store.history,
     fleet: async () => fleet,
@@ -185,6 +197,17 @@ function ofContext(state: SharedState, name: string, more: Partial<SharedState['
   return { ...state, contexts: { ...state.contexts, [name]: { ...EMPTY_CONTEXT, ...known, ...more } } }
 }
 
+function noted(
+  state: SharedState,
+  name: string,
+  { fingerprint, route, field }: NamedDifference,
+  said: Partial<DifferenceNote> & Stamp,
+): SharedState {
+  const { differences = {} } = (Object.hasOwn(state.contexts, name) ? state.contexts[name] : undefined) ?? {}
+  const note = { ruling: null, resolvedAt: null, ...differences[fingerprint], route, field, ...said }
+  return ofContext(state, name, { differences: { ...differences, [fingerprint]: note } })
+}
+
 function member(clock: Clock) {
   return {
     id: 'g1',
@@ -261,6 +284,7 @@ export async function testAdmin(
     api: {
       control,
       explain: async () => EXPLAINED,
+      comparisons: reportsOn({ counts: [FAULTY], examples: [keptOf()] }, { state: control.state }),
       auth: { stateDir: '/nowhere', token: TOKEN, jwt: undefined, findKey: () => 'unknown' as const },
       clock,
       requireReason: false,

@@ -1,6 +1,8 @@
 // What is said over the admin API, as the gateway, the command line and the pages know it: one schema for each body,
 // and the paths. Times are milliseconds since 1970; what is not there is null.
 import { z } from 'zod'
+import { DIFFERENCE_KINDS } from '../model/comparison.ts'
+import { EXPORT_FORMS } from '../model/comparison-views.ts'
 import { REASONS } from '../model/decision.ts'
 import { FAILURES } from '../model/outcome.ts'
 import { ROLES, VERBS } from '../model/shared-state.ts'
@@ -18,6 +20,13 @@ export const PATHS = {
   freeze: '/contexts/:id/freeze',
   shadow: '/contexts/:id/shadow',
   rollback: '/contexts/:id/rollback',
+  parity: '/parity',
+  differences: '/contexts/:id/differences',
+  tryRule: '/contexts/:id/try-rule',
+  difference: '/differences/:fingerprint',
+  ruling: '/differences/:fingerprint/ruling',
+  resolution: '/differences/:fingerprint/resolution',
+  export: '/differences/:fingerprint/export',
   killSwitch: '/kill-switch',
   fleet: '/fleet',
   audit: '/audit',
@@ -149,6 +158,43 @@ export const explainAsked = z.strictObject({
 })
 export type ExplainAsked = Said<typeof explainAsked>
 
+const LONGEST_WINDOW_MS = 7 * UNITS.d
+const window = z
+  .string()
+  .default('24h')
+  .refine((text) => isWithin(durationMs(text), UNITS.h, LONGEST_WINDOW_MS), 'must be from 1h to 7d, such as 24h')
+  .describe('How far back, such as 2h or 7d; counts are kept by the hour, for 7 days')
+
+function isWithin(value: number | undefined, least: number, most: number): boolean {
+  return value !== undefined && value >= least && value <= most
+}
+
+/** A window that the schema has let through. */
+export function windowMs(window: string): number {
+  return durationMs(window) ?? Number.NaN
+}
+
+/** The query of GET `parity`. */
+export const parityAsked = z.strictObject({
+  window,
+  target: z.coerce.number().min(50).max(99.999).default(99.9).describe('What is to be reached, in percent'),
+})
+
+/** The query of GET `differences`, of a context or one by its fingerprint. */
+export const windowAsked = z.strictObject({ window })
+
+/** PUT `ruling`: what the difference is, whatever the numbers say. */
+export const rulingAsked = z.strictObject({ verdict: z.enum(['real', 'noise']), reason })
+
+/** The query of GET `export`. */
+export const exportAsked = z.strictObject({ as: z.enum(EXPORT_FORMS).default('curl') })
+
+/** POST `try-rule`: rules as `shadow.compare` of a context or route would have them. */
+export const tryRuleAsked = z.strictObject({
+  rules: z.unknown().describe('As in the config: ignore, normalise, tolerance, treatAsSet, keyed, sortBy, …'),
+  route: z.string().min(1).max(500).optional().describe('Only examples of this route, such as GET /products/:id'),
+})
+
 // Answered.
 
 const time = z.int().describe('Milliseconds since 1970')
@@ -231,6 +277,134 @@ export const killSwitch = z.object({
   generation: generation.describe('Its ETag'),
 })
 export type KillSwitch = Said<typeof killSwitch>
+
+const share = z.object({ share: z.number(), lower: z.number(), upper: z.number() }).describe('With its 95 % interval')
+const reasons = z.record(z.string(), z.number())
+const windowed = { from: time, to: time }
+
+const tally = z.object({
+  accounting: z
+    .object({
+      eligible: z.int(),
+      matched: z.int(),
+      mismatched: z.int(),
+      noise: z.int(),
+      inconclusive: z.int(),
+      ignored: z.int(),
+      uncomparable: z.int(),
+      shed: z.int(),
+      failed: z.int(),
+    })
+    .describe('Where each eligible request is: eligible is the sum of all others'),
+  reasons: z.object({ uncomparable: reasons, shed: reasons, failed: reasons }),
+  pairs: z.int().describe('Times that legacy was asked twice'),
+  conclusive: z.int(),
+  matching: share.nullable().describe('Of what is conclusive; null of none'),
+  atLeast: z.number().describe('The lower bound if each inconclusive comparison is a mismatch: what a gate goes by'),
+  untilTarget: z.int().describe('Comparisons that must still match until the lower bound is the target'),
+})
+
+/** Shares are from 0 to 1. */
+export const parityView = z.object({
+  ...windowed,
+  target: z.number(),
+  contexts: z.array(tally.extend({ context: z.string(), routes: z.array(tally.extend({ route: z.string() })) })),
+})
+export type ParityView = Said<typeof parityView>
+
+const counted = z.object({ count: z.int(), of: z.int(), share: share.nullable() })
+
+export const differenceRow = z.object({
+  fingerprint: z.string(),
+  context: z.string(),
+  route: z.string(),
+  kind: z.enum(namesOf(DIFFERENCE_KINDS)),
+  path: z.string(),
+  sides: counted.describe('Comparisons in which the sides differ here'),
+  self: counted.describe('Pairs in which legacy differs from itself here: noise'),
+  verdict: z.enum(['real', 'noise', 'inconclusive']),
+  note: stamp
+    .extend({ ruling: z.enum(['real', 'noise']).nullable(), resolvedAt: time.nullable() })
+    .nullable()
+    .describe('What operators have said of it, and who did last'),
+  state: z.enum(['open', 'resolved', 'reopened']).describe('Reopened: it was seen after it was resolved'),
+  firstSeen: time.nullable(),
+  lastSeen: time.nullable(),
+  example: z
+    .object({ at: time, legacy: z.string().nullable(), service: z.string().nullable() })
+    .nullable()
+    .describe('The newest there is, masked'),
+})
+export type DifferenceRow = Said<typeof differenceRow>
+
+export const differencesView = z.object({
+  ...windowed,
+  context: z.string(),
+  comparisons: z.int(),
+  pairs: z.int(),
+  fieldsLeftOut: z.int().describe('Times that a field was seen and left out, as there were too many'),
+  differences: z
+    .array(differenceRow)
+    .describe('The real ones first, then inconclusive ones, then noise, then resolved'),
+})
+export type DifferencesView = Said<typeof differencesView>
+
+const maskedAnswer = z.object({
+  status: z.int(),
+  headers: z.array(z.string()).describe('Name, value, name, value, …'),
+  body: z.string().nullable().describe('JSON; null where it is none, or was too long to be kept'),
+  ms: z.number(),
+})
+
+const example = z
+  .object({
+    at: time,
+    request: z.object({ method: z.string(), target: z.string(), headers: z.array(z.string()) }),
+    answeredBy: side,
+    legacy: maskedAnswer,
+    service: maskedAnswer,
+    differences: z.array(
+      z.object({
+        kind: z.enum(namesOf(DIFFERENCE_KINDS)),
+        path: z.string(),
+        legacy: z.string().nullable(),
+        service: z.string().nullable(),
+        times: z.int(),
+      }),
+    ),
+  })
+  .describe('Masked')
+export type ShownExample = Said<typeof example>
+
+export const differenceView = z.object({ ...windowed, difference: differenceRow, examples: z.array(example) })
+export type DifferenceView = Said<typeof differenceView>
+
+export const exportedRequest = z.object({
+  fingerprint: z.string(),
+  as: z.enum(EXPORT_FORMS),
+  text: z.string(),
+  variables: z.array(z.string()).describe('Environment variables that stand for what was masked'),
+})
+
+const place = { route: z.string(), kind: z.enum(namesOf(DIFFERENCE_KINDS)), path: z.string() }
+
+/** What rules would make of the examples that are kept. */
+export const ruleTrial = z.object({
+  examples: z.int(),
+  differences: z.array(
+    z.object({
+      ...place,
+      fingerprint: z.string(),
+      forgiven: z.int(),
+      remaining: z.int(),
+      untried: z.int().describe('No body was kept, or what differs in it is masked'),
+    }),
+  ),
+  appearing: z
+    .array(z.object({ ...place, examples: z.int() }))
+    .describe('What would differ under these rules that was not reported'),
+})
+export type RuleTrial = Said<typeof ruleTrial>
 
 /** What a change answers once it has happened. */
 export const done = z.object({
@@ -373,10 +547,12 @@ export const PROBLEMS = {
   'foreign-origin': { status: 403, title: 'A page of another origin may not do this' },
   'not-found': { status: 404, title: 'There is nothing here' },
   'unknown-context': { status: 404, title: 'There is no such context' },
+  'unknown-difference': { status: 404, title: 'There is no such difference' },
   'method-not-allowed': { status: 405, title: 'The method is not allowed here' },
   refused: { status: 409, title: 'It was refused, and nothing was changed' },
   conflict: { status: 409, title: 'Somebody else was quicker, and nothing was changed' },
   'in-progress': { status: 409, title: 'A request with this Idempotency-Key is under way' },
+  'not-exportable': { status: 409, title: 'There is nothing to export' },
   'precondition-failed': { status: 412, title: 'It has changed since, and nothing was changed' },
   'body-too-large': { status: 413, title: 'The body is too large' },
   'not-json-type': { status: 415, title: 'Content-Type must be application/json' },

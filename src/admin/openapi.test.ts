@@ -11,6 +11,8 @@ import { shop } from '../../test/kit/shop.ts'
 import { AUDIENCE, goodClaims, ISSUER, pemOf, rsaPair, signed } from '../../test/kit/tokens.ts'
 import { until } from '../../test/kit/until.ts'
 import type { Result } from '../control/control.ts'
+import { fingerprintOf } from '../shadow/fingerprint.ts'
+import { FAULTY, PRICE, ROUTE, reportsOn } from '../shadow/reports.test-kit.ts'
 import { eventsOf, READY, TOKEN, testAdmin } from './admin.test-kit.ts'
 import { PROBLEMS, type ProblemCode } from './contract.ts'
 import { MOST_STREAMS } from './event-streams.ts'
@@ -79,6 +81,8 @@ describe('the document', () => {
       'put /api/v1/contexts/{id}/flag',
       'put /api/v1/contexts/{id}/pin',
       'put /api/v1/contexts/{id}/shadow',
+      'post /api/v1/contexts/{id}/try-rule',
+      'put /api/v1/differences/{fingerprint}/ruling',
     ])
   })
 
@@ -88,6 +92,7 @@ describe('the document', () => {
         ?.filter((one) => one.in === 'header')
         .map(({ name }) => name)
     expect(named('put', '/contexts/{id}/flag')).toEqual(['If-Match', 'Idempotency-Key'])
+    expect(named('post', '/contexts/{id}/try-rule')).toEqual([])
     expect(named('get', '/events')).toEqual(['Last-Event-ID'])
     expect(named('get', '/status')).toEqual([])
   })
@@ -104,9 +109,9 @@ describe('every refusal is one that the document has', () => {
     return { response: await edit(ask('put', '/contexts/catalog/flag')), method: 'put', path: FLAG }
   }
 
-  async function get(path: string, edit: (test: request.Test) => request.Test): Promise<Asked> {
+  async function get(path: string, edit: (test: request.Test) => request.Test, as = path): Promise<Asked> {
     const { app } = await testAdmin()
-    return { response: await edit(request(app).get(`/api/v1${path}`)), method: 'get', path }
+    return { response: await edit(request(app).get(`/api/v1${path}`)), method: 'get', path: as }
   }
 
   async function told(result: Result): Promise<Asked> {
@@ -160,6 +165,17 @@ describe('every refusal is one that the document has', () => {
     'unknown-context': async () => {
       const { ask } = await testAdmin()
       return { response: await ask('get', '/contexts/nothing'), method: 'get', path: '/contexts/{id}' }
+    },
+    'unknown-difference': () =>
+      get(
+        '/differences/0123456789',
+        (test) => test.set('Authorization', `Bearer ${TOKEN}`),
+        '/differences/{fingerprint}',
+      ),
+    'not-exportable': async () => {
+      const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [FAULTY] }) })
+      const path = '/differences/{fingerprint}/export'
+      return { response: await ask('get', filled(path)), method: 'get', path }
     },
     'method-not-allowed': async () => {
       const { ask } = await testAdmin()
@@ -262,7 +278,8 @@ describe('what a gateway answers is what the document says, to the last member',
       statuses.push(response.status)
       for (const look of OPERATIONS.filter((one) => one.method === 'get' && one.path !== '/api/v1/events')) {
         const seen = await toldBy(await ask('get', askedBy(look.path)))
-        expect(seen.status, look.path).toBe(200)
+        // Nothing was compared here, so no difference is known.
+        expect(seen.status, look.path).toBe(look.path.includes('{fingerprint}') ? 404 : 200)
         expectAsDocumented(seen, 'get', look.path)
       }
     }
@@ -294,14 +311,17 @@ async function* eventsIn(response: Response): AsyncGenerator<unknown> {
 }
 
 const QUERIES: Readonly<Record<string, string>> = { '/api/v1/explain': '?target=%2Fproducts%2F1&user=7' }
+const FINGERPRINT = fingerprintOf('catalog', ROUTE, PRICE)
 const BODIES: Readonly<Record<string, object>> = {
+  '/api/v1/contexts/{id}/try-rule': { rules: { ignore: ['$.items'] } },
+  '/api/v1/differences/{fingerprint}/ruling': { verdict: 'noise' },
   '/api/v1/contexts/{id}/flag': { percentage: 25 },
   '/api/v1/contexts/{id}/shadow': { percentage: 10 },
   '/api/v1/contexts/{id}/pin': { side: 'legacy', for: '1h' },
 }
 
 function filled(path: string): string {
-  return path.replace('{id}', 'catalog')
+  return path.replace('{id}', 'catalog').replace('{fingerprint}', FINGERPRINT)
 }
 
 /** With what must be said. */

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import * as contract from './contract.ts'
 import { API, EVENT_STREAM, PROBLEMS, type ProblemCode } from './contract.ts'
-import { type ApiRoute, hasBody, isWrite } from './route.ts'
+import { type ApiRoute, hasBody, isChange, isWrite } from './route.ts'
 import type { OpenRoute } from './routes.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -16,6 +16,12 @@ const ANSWERS = {
   Done: contract.done,
   Member: contract.member,
   Fleet: contract.fleetView,
+  Parity: contract.parityView,
+  Differences: contract.differencesView,
+  DifferenceRow: contract.differenceRow,
+  Difference: contract.differenceView,
+  RuleTrial: contract.ruleTrial,
+  Export: contract.exportedRequest,
   AuditRecord: contract.auditRecord,
   AuditPage: contract.auditPage,
   Explained: contract.explained,
@@ -88,7 +94,8 @@ function contentOf({ answer, item, streams }: ApiRoute): Json {
 }
 
 function pathParameters({ path }: ApiRoute): Json[] {
-  return path.includes(':id') ? [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }] : []
+  const names = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name)
+  return names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } }))
 }
 
 function queryParameters({ properties = {}, required = [] }: z.core.JSONSchema.BaseSchema): Json[] {
@@ -103,7 +110,7 @@ function headers(route: ApiRoute): Json[] {
 }
 
 function headersRead(route: ApiRoute): readonly string[] {
-  if (isWrite(route)) return ['If-Match', 'Idempotency-Key']
+  if (isChange(route)) return ['If-Match', 'Idempotency-Key']
   return route.streams === EVENT_STREAM ? ['Last-Event-ID'] : []
 }
 
@@ -114,8 +121,7 @@ function refusals(codes: readonly ProblemCode[]): Json {
   return Object.fromEntries([...byStatus].map(([status, all]) => [status, { description: all.join(', '), content }]))
 }
 
-const OF_WRITES: readonly ProblemCode[] = [
-  'foreign-origin',
+const OF_CHANGES: readonly ProblemCode[] = [
   'refused',
   'conflict',
   'in-progress',
@@ -130,11 +136,18 @@ function codesOf(route: ApiRoute): ProblemCode[] {
 }
 
 function mayAnswer(route: ApiRoute, code: ProblemCode): boolean {
-  if (code === 'unknown-context') return route.path.includes(':id')
+  if (code === 'unknown-context') return route.path.includes(':id') || (isChange(route) && isOfDifference(route))
+  if (code === 'unknown-difference') return isOfDifference(route)
+  if (code === 'not-exportable') return route.path === contract.PATHS.export
+  if (code === 'foreign-origin') return isWrite(route)
   if (code === 'too-many-streams') return route.streams === EVENT_STREAM
-  if (OF_WRITES.includes(code)) return isWrite(route)
+  if (OF_CHANGES.includes(code)) return isChange(route)
   if (OF_BODIES.includes(code)) return hasBody(route)
   return code !== 'not-found' && code !== 'method-not-allowed'
+}
+
+function isOfDifference({ path }: ApiRoute): boolean {
+  return path.startsWith(contract.PATHS.difference)
 }
 
 function answerSchema(answer: z.ZodType): Json {

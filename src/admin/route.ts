@@ -12,14 +12,14 @@ import type { Actor } from './verify-jwt.ts'
 export type Method = 'get' | 'put' | 'post' | 'delete'
 
 /** What the handlers share. */
-export type Tools = Pick<ApiServices, 'control' | 'explain'> & { readonly streams: EventStreams }
+export type Tools = Pick<ApiServices, 'control' | 'explain' | 'comparisons'> & { readonly streams: EventStreams }
 
 /** One request, read and let in. */
 export type Call<Input> = Circumstances & { readonly input: Input }
 
 export type Circumstances = Tools & {
   readonly actor: Actor
-  /** The context in the path; empty where the path has none. */
+  /** The context in the path, or the fingerprint of a difference; empty where the path has neither. */
   readonly id: string
   /** Who asks for a change, and why. */
   readonly order: Order
@@ -46,6 +46,8 @@ export type ApiRoute = {
   /** The body of PUT and POST, the query of GET and DELETE. */
   readonly input: z.ZodType
   readonly answer: z.ZodType
+  /** It only asks, although what is asked needs a body: POST that changes nothing, and for which nobody has to say why. */
+  readonly onlyAsks: boolean
   /** What else it may answer with, by media type. */
   readonly streams: string | undefined
   /** One of its stream, where that is not the answer itself. */
@@ -71,6 +73,7 @@ type Row<Input extends z.ZodType, Body extends z.ZodType> = {
   readonly summary: string
   readonly input: Input
   readonly answer: Body
+  readonly onlyAsks?: boolean
   readonly streams?: string
   readonly item?: z.ZodType
   readonly handle: (call: Call<z.output<Input>>) => Promise<Reply<Said<Body>> | Stream | Refusal>
@@ -78,9 +81,10 @@ type Row<Input extends z.ZodType, Body extends z.ZodType> = {
 
 /** A row whose handler sees what the schema has let through, and answers what the schema says. */
 export function route<Input extends z.ZodType, Body extends z.ZodType>(row: Row<Input, Body>): ApiRoute {
-  const { handle, streams, item, ...facts } = row
+  const { handle, streams, item, onlyAsks = false, ...facts } = row
   return {
     ...facts,
+    onlyAsks,
     streams,
     item,
     read: (said) => {
@@ -95,6 +99,11 @@ export function route<Input extends z.ZodType, Body extends z.ZodType>(row: Row<
   }
 }
 
+export function isChange({ method, onlyAsks }: Pick<ApiRoute, 'method' | 'onlyAsks'>): boolean {
+  return isWrite({ method }) && !onlyAsks
+}
+
+/** No page of another origin may send it. */
 export function isWrite({ method }: Pick<ApiRoute, 'method'>): boolean {
   return method !== 'get'
 }

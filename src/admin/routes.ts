@@ -5,6 +5,7 @@ import * as contract from './contract.ts'
 import { PATHS } from './contract.ts'
 import { showAudit } from './handlers/audit.ts'
 import * as change from './handlers/changes.ts'
+import * as comparison from './handlers/comparisons.ts'
 import { watch } from './handlers/events.ts'
 import { printMetrics, sayAlive, sayReadiness } from './handlers/health.ts'
 import * as view from './handlers/views.ts'
@@ -135,6 +136,79 @@ export const API_ROUTES: readonly ApiRoute[] = [
     input: contract.rollbackAsked,
     answer: contract.done,
     handle: change.rollback,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.parity,
+    role: 'viewer',
+    summary: 'How alike the two sides answer, and where each eligible request is',
+    input: contract.parityAsked,
+    answer: contract.parityView,
+    handle: comparison.showParity,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.differences,
+    role: 'viewer',
+    summary: 'What the two sides differ in, by route and field',
+    input: contract.windowAsked,
+    answer: contract.differencesView,
+    handle: comparison.showDifferences,
+  }),
+  route({
+    method: 'post',
+    path: PATHS.tryRule,
+    role: 'viewer',
+    summary: 'What rules would make of the examples that are kept; nothing is changed',
+    input: contract.tryRuleAsked,
+    answer: contract.ruleTrial,
+    onlyAsks: true,
+    handle: comparison.tryRule,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.difference,
+    role: 'viewer',
+    summary: 'One difference, with its examples',
+    input: contract.windowAsked,
+    answer: contract.differenceView,
+    handle: comparison.showDifference,
+  }),
+  route({
+    method: 'put',
+    path: PATHS.ruling,
+    role: 'operator',
+    summary: 'Rule: it is real, or is noise, whatever the numbers say',
+    input: contract.rulingAsked,
+    answer: contract.done,
+    handle: comparison.rule,
+  }),
+  route({
+    method: 'delete',
+    path: PATHS.ruling,
+    role: 'operator',
+    summary: 'Leave it to the numbers again',
+    input: contract.undoAsked,
+    answer: contract.done,
+    handle: comparison.unrule,
+  }),
+  route({
+    method: 'put',
+    path: PATHS.resolution,
+    role: 'operator',
+    summary: 'Resolve: it was mended; it is open again once it is seen',
+    input: contract.reasonAsked,
+    answer: contract.done,
+    handle: comparison.resolve,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.export,
+    role: 'viewer',
+    summary: 'The request that showed it, masked: as command lines, or as a test',
+    input: contract.exportAsked,
+    answer: contract.exportedRequest,
+    handle: comparison.exportDifference,
   }),
   route({
     method: 'get',

@@ -8,7 +8,16 @@ import { readIfMatch } from './if-match.ts'
 import { refuseForeignOrigin } from './origin-guard.ts'
 import { Refusal, sendRefusal } from './problem.ts'
 import { isTooLarge, readJson } from './read-json.ts'
-import { type Answer, type ApiRoute, type Circumstances, hasBody, isWrite, type Tools, type Wish } from './route.ts'
+import {
+  type Answer,
+  type ApiRoute,
+  type Circumstances,
+  hasBody,
+  isChange,
+  isWrite,
+  type Tools,
+  type Wish,
+} from './route.ts'
 import type { SignIn } from './sign-in.ts'
 import type { TurnedAway } from './turned-away.ts'
 import type { Actor } from './verify-jwt.ts'
@@ -51,7 +60,7 @@ async function answerTo(api: Api, route: ApiRoute, request: Request, known: Know
   if (said instanceof Refusal) return said
   const wish = route.read(said.value)
   if (wish instanceof Refusal) return wish
-  if (isWrite(route)) return write(api, request, actor, wish)
+  if (isChange(route)) return write(api, request, actor, wish)
   return wish.answer(circumstances(api, request, actor, wish))
 }
 
@@ -88,7 +97,7 @@ function circumstances(
   wish: Wish,
   ifGeneration?: number,
 ): Circumstances {
-  const { id = '' } = request.params
+  const [id = ''] = Object.values(request.params)
   return {
     ...tools,
     actor,

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import type { Registry } from 'prom-client'
 import type { Control } from '../control/control.ts'
+import type { ComparisonViews } from '../model/comparison-views.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Events } from '../telemetry/events.ts'
 import { givenToken, keptToken } from './admin-token.ts'
@@ -59,6 +60,8 @@ export type ApiServices = {
   readonly control: Control
   /** Why this gateway would send a request where it would. */
   readonly explain: (asked: ExplainAsked) => Promise<Explained>
+  /** What comparing the sides has found, on all gateways. */
+  readonly comparisons: ComparisonViews
   readonly auth: AdminAuth
   readonly clock: Clock
   /** Whether every change must say why. */
@@ -137,9 +140,10 @@ export async function adminApp(options: AdminOptions): Promise<AdminApp> {
   return { app, close }
 }
 
-async function createApi({ control, explain, auth, clock, requireReason }: ApiServices, events: Events): Promise<Api> {
+async function createApi(services: ApiServices, events: Events): Promise<Api> {
+  const { control, explain, comparisons, auth, clock, requireReason } = services
   return {
-    tools: { control, explain, streams: new EventStreams(control, clock.wallTime) },
+    tools: { control, explain, comparisons, streams: new EventStreams(control, clock.wallTime) },
     signIn: await createSignInFor(auth, clock, events),
     turnedAway: new TurnedAway(control, clock.now),
     remembered: new RememberedAnswers(clock.now),

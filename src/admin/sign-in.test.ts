@@ -5,12 +5,14 @@ import request from 'supertest'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { AUDIENCE, goodClaims, ISSUER, pemOf, rsaPair, signed } from '../../test/kit/tokens.ts'
 import { ROLES, type Role } from '../model/shared-state.ts'
+import { fingerprintOf } from '../shadow/fingerprint.ts'
+import { PRICE, ROUTE } from '../shadow/reports.test-kit.ts'
 import { manualClock, NOON, type TestAdmin, TOKEN, testAdmin } from './admin.test-kit.ts'
 import { givenToken, keptToken } from './admin-token.ts'
 import { ByNetwork, networkOf } from './by-network.ts'
 import { Guesses } from './guesses.ts'
 import { Refusal } from './problem.ts'
-import { isWrite } from './route.ts'
+import { isChange } from './route.ts'
 import { API_ROUTES } from './routes.ts'
 import { createSignIn, TOKEN_BEARER } from './sign-in.ts'
 import type { Actor, JwtPolicy, VerifyJwt } from './verify-jwt.ts'
@@ -239,6 +241,8 @@ describe('roles', () => {
     '/contexts/:id/flag': { percentage: 5 },
     '/contexts/:id/pin': { side: 'legacy', for: '1h' },
     '/contexts/:id/shadow': { percentage: 5 },
+    '/contexts/:id/try-rule': { rules: {} },
+    '/differences/:fingerprint/ruling': { verdict: 'noise' },
   }
 
   const all = API_ROUTES.flatMap((route) => [undefined, ...ROLES].map((role) => ({ ...route, asks: route.role, role })))
@@ -261,8 +265,8 @@ describe('roles', () => {
     expect(admin.control.orders).toEqual([])
   })
 
-  test('the table asks operators for every write, and viewers for every look', () => {
-    for (const route of API_ROUTES) expect(route.role, route.path).toBe(isWrite(route) ? 'operator' : 'viewer')
+  test('the table asks operators for every change, and viewers for every look', () => {
+    for (const route of API_ROUTES) expect(route.role, route.path).toBe(isChange(route) ? 'operator' : 'viewer')
   })
 
   test.each<[Role, number]>([
@@ -299,7 +303,8 @@ describe('roles', () => {
   ) {
     const query = path === '/explain' ? '?target=/x' : ''
     // A stream does not end, but what HEAD is told is the same.
-    const asking = ask(path === '/events' ? 'head' : method, `${path.replace(':id', 'catalog')}${query}`, token)
+    const filled = path.replace(':id', 'catalog').replace(':fingerprint', fingerprintOf('catalog', ROUTE, PRICE))
+    const asking = ask(path === '/events' ? 'head' : method, `${filled}${query}`, token)
     return method === 'put' || method === 'post' ? asking.send(BODIES[path] ?? {}) : asking
   }
 })

@@ -3,7 +3,11 @@ import type { RequestHead } from '../model/request-head.ts'
 import type { RouteMatch, Side } from '../model/route.ts'
 
 /** Rewrites are the service's: legacy always sees the path that the client asked for. */
-export function upstreamPath(head: RequestHead, { route, params }: RouteMatch, side: Side): string {
+export function upstreamPath(
+  head: Pick<RequestHead, 'path' | 'query'>,
+  { route, params }: RouteMatch,
+  side: Side,
+): string {
   if (side === 'legacy' || route.rewrite === undefined) return head.path + head.query
   let path = ''
   for (const part of route.rewrite) path += 'text' in part ? part.text : (params[part.param] ?? '')

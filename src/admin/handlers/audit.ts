@@ -6,8 +6,9 @@ import type { Control } from '../../control/control.ts'
 import type { AuditPage, AuditQuery } from '../../model/shared-state.ts'
 import { StoreUnavailable } from '../../model/state-store.ts'
 import { type auditAsked, type auditPage, JSON_LINES, type Said } from '../contract.ts'
-import { Refusal, retryAfter } from '../problem.ts'
+import { Refusal } from '../problem.ts'
 import type { Call, Reply, Stream } from '../route.ts'
+import { unlessUnavailable } from './unless-unavailable.ts'
 
 const LINES_AT_ONCE = 200
 
@@ -15,13 +16,10 @@ type Asked = z.output<typeof auditAsked>
 
 export async function showAudit(call: Call<Asked>): Promise<Reply<Said<typeof auditPage>> | Stream | Refusal> {
   const { control, input, wantsLines } = call
-  try {
-    if (input.format === 'jsonl' || (input.format === undefined && wantsLines)) return await exportAudit(call)
+  return unlessUnavailable(async () => {
+    if (input.format === 'jsonl' || (input.format === undefined && wantsLines)) return exportAudit(call)
     return { body: await control.history({ context: input.context, before: input.cursor, limit: input.limit }) }
-  } catch (error) {
-    if (!(error instanceof StoreUnavailable)) throw error
-    return new Refusal('unavailable', `the store does not answer (${error.message})`, retryAfter(5))
-  }
+  })
 }
 
 /** Everything there is, the newest first. The first page is read before anything is said, so that trouble has its status. */

@@ -14,7 +14,7 @@ import { etag } from '../if-match.ts'
 import { Refusal, retryAfter } from '../problem.ts'
 import type { Call, Reply } from '../route.ts'
 
-type Changed = Promise<Reply<Said<typeof done>> | Refusal>
+export type Changed = Promise<Reply<Said<typeof done>> | Refusal>
 
 export async function flip({ control, id, input, order }: Call<FlipAsked>): Changed {
   return told(await control.flip(id, input.percentage, order), order)
@@ -86,7 +86,7 @@ function changedSince(generation: number): Refusal {
   return new Refusal('precondition-failed', detail, { generation, headers: { ETag: etag(generation) } })
 }
 
-function told(result: Result, { ifGeneration }: Call<unknown>['order']): Reply<Said<typeof done>> | Refusal {
+export function told(result: Result, { ifGeneration }: Call<unknown>['order']): Reply<Said<typeof done>> | Refusal {
   switch (result.kind) {
     case 'done': {
       const { kind: _, convergence, before = null, after = null, ...facts } = result

@@ -25,7 +25,11 @@ export async function showContexts({ control }: Call<unknown>): Promise<Reply<Sa
 
 export async function showContext({ control, id }: Call<unknown>): Promise<Reply<Said<typeof contextView>> | Refusal> {
   const context = await control.context(id)
-  if (context !== undefined) return { body: context, headers: { ETag: etag(context.generation) } }
+  if (context === undefined) return unknownContext({ control })
+  return { body: context, headers: { ETag: etag(context.generation) } }
+}
+
+export async function unknownContext({ control }: Pick<Call<unknown>, 'control'>): Promise<Refusal> {
   const known = (await control.status()).contexts.map(({ name }) => name)
   return new Refusal('unknown-context', `there are ${known.join(', ') || 'none'}`, { known })
 }

@@ -1,0 +1,207 @@
+// Parity, differences, rulings and trials over HTTP: over real reports of counts made by hand.
+import { describe, expect, test } from 'vitest'
+import { StoreUnavailable } from '../model/state-store.ts'
+import { fingerprintOf } from '../shadow/fingerprint.ts'
+import {
+  countsOf,
+  FAULTY,
+  HOUR,
+  keptOf,
+  NOW,
+  PRICE,
+  ROUTE,
+  reportsOn,
+  seen,
+  THIS_HOUR,
+} from '../shadow/reports.test-kit.ts'
+import { testAdmin } from './admin.test-kit.ts'
+
+const PRINT = fingerprintOf('catalog', ROUTE, PRICE)
+const UNREACHABLE = () => Promise.reject(new StoreUnavailable('redis', new Error('refused')))
+const GONE = reportsOn({}, { store: { counts: UNREACHABLE, examples: UNREACHABLE } })
+
+describe('parity', () => {
+  test('is said of each context and route, for the target in percent that is asked for', async () => {
+    const { ask } = await testAdmin()
+    const { body } = await ask('get', '/parity?window=2h&target=99').expect(200)
+    expect(body).toMatchObject({ from: THIS_HOUR - 2 * HOUR, to: NOW, target: 0.99 })
+    expect(body.contexts.map(({ context }: { context: string }) => context)).toEqual(['catalog', 'orders'])
+    expect(body.contexts[0]).toMatchObject({
+      accounting: { eligible: 1010, mismatched: 60 },
+      routes: [{ route: ROUTE }],
+    })
+    expect(body.contexts[1].matching).toBeNull()
+    expect((await ask('get', '/parity').expect(200)).body).toMatchObject({ target: 0.999, from: THIS_HOUR - 24 * HOUR })
+  })
+
+  test.each(['window=30m', 'window=8d', 'window=x', 'window=', 'target=100', 'target=x', 'target=49', 'more=1'])(
+    'is not said for %s',
+    async (query) => {
+      const { ask } = await testAdmin()
+      expect((await ask('get', `/parity?${query}`)).body).toMatchObject({ status: 400, code: 'bad-query' })
+    },
+  )
+})
+
+describe('differences', () => {
+  test('are those of a context, over the window', async () => {
+    const old = { ...FAULTY, start: THIS_HOUR - 30 * HOUR }
+    const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [old], examples: [keptOf()] }) })
+    expect((await ask('get', '/contexts/catalog/differences').expect(200)).body.differences).toEqual([])
+    const { body } = await ask('get', '/contexts/catalog/differences?window=2d').expect(200)
+    expect(body.differences[0]).toMatchObject({ fingerprint: PRINT, verdict: 'real', example: { legacy: '10.00' } })
+    expect((await ask('get', '/contexts/nothing/differences')).body).toMatchObject({ code: 'unknown-context' })
+  })
+
+  test('have examples by their fingerprint', async () => {
+    const { ask } = await testAdmin()
+    const { body } = await ask('get', `/differences/${PRINT}`).expect(200)
+    expect(body).toMatchObject({ difference: { fingerprint: PRINT }, examples: [{ legacy: { status: 200 } }] })
+  })
+
+  test.each(['0123456789', 'xyz', '__proto__', 'a%2Fb', PRINT.toUpperCase()])(
+    'are not named by %s: it is said what to do, and nothing is changed',
+    async (fingerprint) => {
+      const { ask, control } = await testAdmin()
+      const answers = [
+        await ask('get', `/differences/${fingerprint}`),
+        await ask('get', `/differences/${fingerprint}/export`),
+        await ask('put', `/differences/${fingerprint}/ruling`).send({ verdict: 'noise' }),
+        await ask('delete', `/differences/${fingerprint}/ruling`),
+        await ask('put', `/differences/${fingerprint}/resolution`),
+      ]
+      for (const { status, body } of answers) {
+        expect(status).toBe(404)
+        expect(body).toMatchObject({ code: 'unknown-difference', detail: expect.stringContaining('strangler diffs') })
+      }
+      expect(control.orders).toEqual([])
+    },
+  )
+
+  test('are ruled on, left to the numbers again, and resolved: each with who and why', async () => {
+    const { ask, control } = await testAdmin()
+    const note = async () => (await ask('get', `/differences/${PRINT}`).expect(200)).body.difference.note
+    expect(await note()).toBeNull()
+    const ruled = await ask('put', `/differences/${PRINT}/ruling`)
+      .send({ verdict: 'noise', reason: 'rounding' })
+      .expect(200)
+    expect(ruled.body).toMatchObject({ verb: 'rule', context: 'catalog' })
+    expect(await note()).toMatchObject({ ruling: 'noise', by: 'admin-token', reason: 'rounding' })
+    await ask('delete', `/differences/${PRINT}/ruling?reason=it+was+not`).expect(200)
+    expect(await note()).toMatchObject({ ruling: null, reason: 'it was not' })
+    await ask('put', `/differences/${PRINT}/resolution`).send({ reason: 'fixed' }).expect(200)
+    expect(await note()).toMatchObject({ ruling: null, resolvedAt: expect.any(Number), reason: 'fixed' })
+    expect(control.orders.map(({ verb, context, order }) => [verb, context, order.reason])).toEqual([
+      ['rule', 'catalog', 'rounding'],
+      ['rule', 'catalog', 'it was not'],
+      ['resolve', 'catalog', 'fixed'],
+    ])
+    expect((await ask('put', `/differences/${PRINT}/ruling`).send({ verdict: 'auto' })).status).toBe(422)
+  })
+
+  test('that nobody has seen for days can still be left to the numbers', async () => {
+    const { ask, control, options } = await testAdmin()
+    await ask('put', `/differences/${PRINT}/ruling`).send({ verdict: 'noise' }).expect(200)
+    const later = await testAdmin({ comparisons: reportsOn({}, { state: control.state }) })
+    expect(options.api.control).toBe(control)
+    await later.ask('delete', `/differences/${PRINT}/ruling`).expect(200)
+  })
+})
+
+describe('an export', () => {
+  test.each(['curl', 'vitest'])('is text, as %s', async (as) => {
+    const { ask } = await testAdmin()
+    const { body } = await ask('get', `/differences/${PRINT}/export?as=${as}`).expect(200)
+    expect(body).toMatchObject({ fingerprint: PRINT, as, variables: [] })
+    expect(body.text).toContain('/products?page=2')
+    expect((await ask('get', `/differences/${PRINT}/export?as=perl`)).status).toBe(400)
+  })
+
+  test('of what has no example says why there is none', async () => {
+    const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [FAULTY] }) })
+    const { status, body } = await ask('get', `/differences/${PRINT}/export`)
+    expect({ status, body }).toMatchObject({
+      status: 409,
+      body: { code: 'not-exportable', detail: expect.stringContaining('no example') },
+    })
+  })
+})
+
+describe('rules that are tried', () => {
+  const rules = { tolerance: [{ path: '$..price', absolute: 0.011 }] }
+
+  test('forgive what they forgive, and change nothing', async () => {
+    const { ask, control } = await testAdmin({ requireReason: true })
+    const { body } = await ask('post', '/contexts/catalog/try-rule').send({ rules }).expect(200)
+    expect(body).toMatchObject({ examples: 1, differences: [{ fingerprint: PRINT, forgiven: 1, remaining: 0 }] })
+    expect((await ask('post', '/contexts/catalog/try-rule').send({ rules, route: 'GET /x' })).body.examples).toBe(0)
+    expect(control.orders).toEqual([])
+  })
+
+  test('and that cannot be read are said to be wrong, each where it is', async () => {
+    const { ask } = await testAdmin()
+    const { status, body } = await ask('post', '/contexts/catalog/try-rule').send({
+      rules: { ignore: ['price'], x: [] },
+    })
+    expect(status).toBe(422)
+    expect(body.mistakes.map(({ path }: { path: string }) => path)).toEqual(['rules.x', 'rules.ignore[0]'])
+    const none = await ask('post', '/contexts/catalog/try-rule').send({})
+    expect(none.body).toMatchObject({ code: 'bad-body', mistakes: [{ path: 'rules' }] })
+    expect((await ask('post', '/contexts/nothing/try-rule').send({ rules })).body.code).toBe('unknown-context')
+  })
+
+  test('are not tried for a page of another origin', async () => {
+    const { ask } = await testAdmin()
+    const foreign = ask('post', '/contexts/catalog/try-rule').set('Origin', 'https://evil.example')
+    expect((await foreign.send({ rules })).body.code).toBe('foreign-origin')
+  })
+
+  test('that are given up are to be tried again', async () => {
+    const trial = async () => ({ kind: 'given-up', why: 'too long' }) as const
+    const { ask } = await testAdmin({ comparisons: reportsOn({ examples: [keptOf()] }, { trial }) })
+    const { status, body } = await ask('post', '/contexts/catalog/try-rule').send({ rules })
+    expect({ status, detail: body.detail }).toEqual({ status: 503, detail: 'too long' })
+  })
+})
+
+test('a store that does not answer is no bug: it is said, and when to ask again', async () => {
+  const { ask } = await testAdmin({ comparisons: GONE })
+  const answers = [
+    await ask('get', '/parity'),
+    await ask('get', '/contexts/catalog/differences'),
+    await ask('get', `/differences/${PRINT}`),
+    await ask('get', `/differences/${PRINT}/export`),
+    await ask('put', `/differences/${PRINT}/resolution`),
+    await ask('post', '/contexts/catalog/try-rule').send({ rules: {} }),
+  ]
+  for (const { status, body, headers } of answers) {
+    expect({ status, code: body.code, after: headers['retry-after'] }).toEqual({
+      status: 503,
+      code: 'unavailable',
+      after: '5',
+    })
+  }
+})
+
+test('operators alone say what a difference is', async () => {
+  const { API_ROUTES } = await import('./routes.ts')
+  const roles = API_ROUTES.filter(({ path }) => /differences|parity|try-rule/.test(path)).map(
+    ({ method, path, role }) => `${method} ${path} ${role}`,
+  )
+  expect(roles).toEqual([
+    'get /parity viewer',
+    'get /contexts/:id/differences viewer',
+    'post /contexts/:id/try-rule viewer',
+    'get /differences/:fingerprint viewer',
+    'put /differences/:fingerprint/ruling operator',
+    'delete /differences/:fingerprint/ruling operator',
+    'put /differences/:fingerprint/resolution operator',
+    'get /differences/:fingerprint/export viewer',
+  ])
+})
+
+test('what was counted for another context is not told of this one', async () => {
+  const other = countsOf({ matched: 1, fields: { [PRICE]: seen(1) } }, { context: 'orders' })
+  const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [other] }) })
+  expect((await ask('get', '/contexts/catalog/differences').expect(200)).body.differences).toEqual([])
+})
