@@ -16,6 +16,17 @@ export function usageOf(rootPid: number): Usage {
   return { cpuMs: (ticks / TICKS_PER_SECOND) * 1000, rssMiB: rssKiB / 1024, rssPeakMiB: peakKiB / 1024 }
 }
 
+/** Milliseconds that the main thread of a process has computed, and all its other threads together. */
+export function threadsOf(pid: number): { readonly mainMs: number; readonly othersMs: number } {
+  let [main, others] = [0, 0]
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const ticks = ownTicks(readOrEmpty(`/proc/${pid}/task/${thread}/stat`))
+    if (thread === String(pid)) main += ticks
+    else others += ticks
+  }
+  return { mainMs: (main / TICKS_PER_SECOND) * 1000, othersMs: (others / TICKS_PER_SECOND) * 1000 }
+}
+
 /** Time one processor has spent in programs and in the kernel, whoever asked for it, and lost to other machines. */
 export function processorBusyMs(processor: number): number {
   const line = readFileSync('/proc/stat', 'utf8')
@@ -44,8 +55,16 @@ function cpuTicks(pid: number): number {
     .reduce((sum, field) => sum + Number(field), 0)
 }
 
+function ownTicks(stat: string): number {
+  const [user = 0, system = 0] = fieldsOf(stat).slice(11, 13).map(Number)
+  return user + system
+}
+
 function statFields(pid: number): string[] {
-  const stat = readOrEmpty(`/proc/${pid}/stat`)
+  return fieldsOf(readOrEmpty(`/proc/${pid}/stat`))
+}
+
+function fieldsOf(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 

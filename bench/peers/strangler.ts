@@ -16,8 +16,8 @@ export const strangler: Peer = {
   prepare: (site) => prepareStrangler(site, []),
 }
 
-export function prepareStrangler(site: Site, nodeOptions: readonly string[]) {
-  writeFileSync(join(site.directory, 'routes.config.json'), JSON.stringify(routes(site)))
+export function prepareStrangler(site: Site, nodeOptions: readonly string[], map: object = routes(site)) {
+  writeFileSync(join(site.directory, 'routes.config.json'), JSON.stringify(map))
   writeFileSync(join(site.directory, 'flags.json'), JSON.stringify(flags()))
   const accessLog = join(site.directory, 'access.log')
   const options = {
@@ -34,7 +34,7 @@ export function prepareStrangler(site: Site, nodeOptions: readonly string[]) {
   return { launch: { command: process.execPath, args, env: { NODE_ENV: 'production' } }, accessLog, metricsUrl }
 }
 
-function routes({ originPorts }: Site) {
+export function routes({ originPorts }: Site) {
   return {
     legacy: { url: `http://127.0.0.1:${originPorts.legacy}` },
     services: { catalog: { url: `http://127.0.0.1:${originPorts.service}`, connections: 128 } },

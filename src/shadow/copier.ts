@@ -1,5 +1,5 @@
 // One job from beginning to end: the copy is sent, legacy perhaps asked once more, and the answers are compared.
-import { randomBytes } from 'node:crypto'
+import { randomFillSync } from 'node:crypto'
 import type { Comparison, Field } from '../model/comparison.ts'
 import type { CopyRequest, KeptExample, ShadowPolicy } from '../model/shadow.ts'
 import type { Asked, Asker } from './ask.ts'
@@ -58,7 +58,7 @@ export function createCopier(use: CopierUse) {
       return nothing(job, { outcome: 'failed', reason: 'not-dry-run' })
     }
     const fields = (request: CopyRequest) =>
-      copyFields(request, isWrite ? 'dry-run' : '1', policy.identities, randomBytes(8).toString('hex'))
+      copyFields(request, isWrite ? 'dry-run' : '1', policy.identities, newSpanId())
     const body = isWrite && job.requestBody !== '' ? Buffer.from(job.requestBody as string, 'latin1') : undefined
     const sent = fields(copy)
     const asked = await asker.ask(copy, sent, body, policy)
@@ -129,4 +129,18 @@ export function createCopier(use: CopierUse) {
     else counter.compared({ kind: 'uncomparable', reason }, job.at, new Set())
     return { id: job.id, outcome, reason, copyMs: undefined }
   }
+}
+
+const SPAN_BYTES = 8
+/** Random bytes are asked of the system in blocks: a call for each would cost more than the id. */
+const block = Buffer.alloc(1024 * SPAN_BYTES)
+let used = block.length
+
+function newSpanId(): string {
+  if (used === block.length) {
+    randomFillSync(block)
+    used = 0
+  }
+  used += SPAN_BYTES
+  return block.toString('hex', used - SPAN_BYTES, used)
 }
