@@ -7,6 +7,8 @@ export const USAGE = `Usage: npm run bench -- [options]
   --rounds N      interleaved rounds (5)
   --seconds N     seconds for each workload (5)
   --only a,b      only these of: ${PEERS.map((peer) => peer.name).join(', ')}
+  --shadow        only what shadowing costs those who are answered
+  --no-shadow     all but that
   --quick         for a developer at work: strangler, nginx, express and direct, 2 rounds of 3 s
   --save          keep what is printed as bench/RESULTS.md
   --profile       only the gateway, under --cpu-prof: the functions that cost the most
@@ -19,6 +21,8 @@ export type Options = {
   readonly seconds: number
   readonly peers: readonly Peer[]
   readonly save: boolean
+  /** What shadowing costs: beside the peers, or alone, or not. */
+  readonly shadow: 'too' | 'only' | 'not'
   readonly profile: boolean
   readonly download: boolean
   readonly keep: string | undefined
@@ -36,6 +40,8 @@ export function readOptions(args: readonly string[]): Options {
       seconds: { type: 'string' },
       only: { type: 'string' },
       quick: { type: 'boolean', default: false },
+      shadow: { type: 'boolean', default: false },
+      'no-shadow': { type: 'boolean', default: false },
       save: { type: 'boolean', default: false },
       profile: { type: 'boolean', default: false },
       download: { type: 'boolean', default: false },
@@ -49,6 +55,7 @@ export function readOptions(args: readonly string[]): Options {
     seconds: positive('seconds', values.seconds ?? (values.quick ? '3' : '5')),
     peers: names ? peersNamed(names) : PEERS,
     save: values.save,
+    shadow: values.shadow ? 'only' : values['no-shadow'] || names !== undefined ? 'not' : 'too',
     profile: values.profile,
     download: values.download,
     keep: values.keep,

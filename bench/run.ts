@@ -10,6 +10,9 @@ import { missing } from './prerequisites.ts'
 import { profile } from './profile.ts'
 import { report } from './report.ts'
 import type { Results } from './results.ts'
+import { measureShadow } from './shadow/measure.ts'
+import { judgeShadow, shadowReport } from './shadow/report.ts'
+import { measureUploads } from './shadow/uploads.ts'
 import { judge } from './targets.ts'
 import { INTERRUPTED, Workshop } from './workshop.ts'
 
@@ -36,15 +39,39 @@ async function main(): Promise<number> {
 }
 
 async function bench(options: Options): Promise<number> {
+  const beside = options.shadow === 'only' ? undefined : await besidePeers(options)
+  const shadow = options.shadow === 'not' ? undefined : await shadowing(options)
+  const parts = [beside, shadow].filter((part) => part !== undefined)
+  const text = parts.map((part) => part.text).join('\n\n')
+  console.log(`\n${text}`)
+  if (options.save) writeFileSync(RESULTS_FILE, `${text}\n`)
+  return parts.every((part) => part.isMet) ? 0 : 1
+}
+
+type Part = { readonly text: string; readonly isMet: boolean }
+
+async function besidePeers(options: Options): Promise<Part> {
   const plan = planFor(options)
   const results = await allRounds(options, plan)
   const verdicts = judge(results)
   const conditions = { ...options, ...plan, facts: machineFacts(options.peers), pacedRate: plan.rateAfter(0) }
-  const text = report(results, verdicts, conditions)
-  console.log(`\n${text}`)
-  if (options.save) writeFileSync(RESULTS_FILE, `${text}\n`)
   const isClean = [...results.values()].flat().every((round) => round.troubles.length === 0)
-  return isClean && verdicts.every((verdict) => verdict.word !== 'MISSED') ? 0 : 1
+  const isMet = isClean && verdicts.every((verdict) => verdict.word !== 'MISSED')
+  return { text: report(results, verdicts, conditions), isMet }
+}
+
+async function shadowing({ rounds, seconds }: Options): Promise<Part> {
+  const workshop = new Workshop()
+  try {
+    const origin = await startOrigin(workshop)
+    const plan = { rounds, seconds, warmUpSeconds: Math.min(WARM_UP_SECONDS, seconds) }
+    const results = await measureShadow(workshop, origin, plan, console.error)
+    const uploads = await measureUploads(workshop, origin)
+    const verdicts = judgeShadow(results, uploads)
+    return { text: shadowReport(results, uploads, verdicts), isMet: verdicts.every(({ isMet }) => isMet) }
+  } finally {
+    workshop.clear()
+  }
 }
 
 async function allRounds({ peers, rounds }: Options, plan: Plan): Promise<Results> {

@@ -1,10 +1,11 @@
 // What shadowing does to those who are answered: the same rate with it and without, in turns.
-import { CONNECTIONS, startPeer } from '../measure.ts'
+
 import { fullLoad, pacedLoad } from '../load/load.ts'
+import { CONNECTIONS, startPeer } from '../measure.ts'
 import { type Origin, PATHS } from '../origin.ts'
 import { threadsOf } from '../usage.ts'
 import type { Workshop } from '../workshop.ts'
-import { type Mode, MODES, shadowPeer, shadowTarget } from './modes.ts'
+import { MODES, type Mode, shadowPeer, shadowTarget } from './modes.ts'
 
 export type ShadowRound = {
   readonly p50Us: number
