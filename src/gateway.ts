@@ -25,6 +25,7 @@ import { Upstreams } from './proxy/upstreams.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 import { createShadowing, type RunningShadow } from './shadow/create-shadowing.ts'
 import { createReports } from './shadow/reports.ts'
+import { allRulings } from './shadow/rulings.ts'
 import { createTelemetry } from './telemetry/create-telemetry.ts'
 import type { Events } from './telemetry/events.ts'
 
@@ -112,12 +113,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const shadowing = createShadowing({
     writer: controlPlane.id,
     store: store.comparisons,
-    clock,
+    clock: { now: clock.now, wallTime: store.wallTime },
     dice: Math.random,
     events,
     limits: () => snapshots.current.shadowing,
   })
   shadow = shadowing
+  // A ruling is known to the comparing thread as soon as it is on this gateway.
+  shadowing.rule(allRulings(store.current()))
+  const stopRuling = store.onChange((state) => shadowing.rule(allRulings(state)))
   const plane: Plane = {
     snapshots,
     flags,
@@ -235,6 +239,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   async function release(): Promise<void> {
     followed.close()
     await admin?.close()
+    stopRuling()
     await shadow?.stop()
     await controlPlane.stop()
     upstreams.close()

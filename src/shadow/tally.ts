@@ -1,5 +1,5 @@
 // Counts of many stretches and gateways, judged: what each route is, and what a context is as the sum of its routes. Pure.
-import type { Accounting, Counts, Field, Rulings, Share } from '../model/comparison.ts'
+import type { Accounting, Counts, Field, Share } from '../model/comparison.ts'
 import { NO_COUNTS } from '../model/comparison.ts'
 import type { Tally } from '../model/comparison-views.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
@@ -7,6 +7,7 @@ import { type RouteCounts, STRETCH_MS } from '../model/shadow.ts'
 import type { DifferenceNote, SharedState } from '../model/shared-state.ts'
 import { type FieldVerdicts, judgeFields } from './noise.ts'
 import { account, addAccounts, parityOf, shareOf } from './parity.ts'
+import { rulingsOf } from './rulings.ts'
 
 export type JudgedRoute = {
   readonly context: string
@@ -44,11 +45,6 @@ export function judgeRoute(counts: readonly [RouteCounts, ...RouteCounts[]], not
 export function byRoute(counts: readonly RouteCounts[]): readonly (readonly [RouteCounts, ...RouteCounts[]])[] {
   const groups = [...Map.groupBy(counts, ({ context, route }) => `${context}\n${route}`).values()]
   return groups as unknown as [RouteCounts, ...RouteCounts[]][]
-}
-
-function rulingsOf(notes: Notes, route: string): Rulings {
-  const ruled = Object.values(notes).filter((note) => note.route === route && note.ruling !== null)
-  return Object.fromEntries(ruled.map(({ field, ruling }) => [field, ruling])) as Rulings
 }
 
 /**

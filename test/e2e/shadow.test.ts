@@ -1,8 +1,12 @@
 // Copies of real requests, between real origins: where they go, what they carry, and what is found.
 import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import type { TestGateway } from '../kit/gateway.ts'
 import { ask } from '../kit/load.ts'
 import { saysTheSame, startShadowed } from '../kit/shadowed.ts'
+import { until } from '../kit/until.ts'
 
 // The comparing thread has less priority than all else: on a busy machine it begins when it can.
 vi.setConfig({ testTimeout: 60_000 })
@@ -219,7 +223,6 @@ describe('what cannot be compared', () => {
         },
       },
     })
-    const { until } = await import('../kit/until.ts')
     await until(async () => (await gateway.readyz()).body.upstreams !== undefined && (await isOut()))
     await ask({ port: gateway.port, path: '/products/1' })
     await settled(1)
@@ -241,3 +244,47 @@ describe('what is kept', () => {
     expect(legacy.copies().length).toBeGreaterThanOrEqual(5)
   })
 })
+
+describe('what an operator says', () => {
+  test('how much is copied is said at run time, and holds on', async () => {
+    const { gateway, service, settled } = await startShadowed({ ...OFF, shadow: { sample: 0 } })
+    await ask({ port: gateway.port, path: '/products/1' })
+    expect((await say(gateway, 'PUT', '/contexts/catalog/shadow', { percentage: 100 })).status).toBe(200)
+    for (let i = 0; i < 3; i++) await ask({ port: gateway.port, path: '/products/1' })
+    await settled(3)
+    expect(service.copies()).toHaveLength(3)
+    expect((await say(gateway, 'PUT', '/contexts/catalog/shadow', { percentage: 0 })).status).toBe(200)
+    await ask({ port: gateway.port, path: '/products/1' })
+    await settled(3)
+  })
+
+  test('that a difference is noise, and from then on it is', async () => {
+    const { gateway, settled, endings } = await startShadowed(OFF)
+    await ask({ port: gateway.port, path: '/products/1' })
+    await settled(1)
+    expect(await endings()).toEqual({ inconclusive: 1 })
+    let rows: readonly { fingerprint: string; path: string }[] = []
+    await until(async () => {
+      rows = (await say(gateway, 'GET', '/contexts/catalog/differences')).body.differences ?? []
+      return rows.length > 0
+    })
+    expect(rows.map(({ path }) => path)).toEqual(['$.side'])
+    const path = `/differences/${rows[0]?.fingerprint}/ruling`
+    expect((await say(gateway, 'PUT', path, { verdict: 'noise', reason: 'each says who it is' })).status).toBe(200)
+    await ask({ port: gateway.port, path: '/products/2' })
+    await settled(2)
+    expect(await endings()).toEqual({ inconclusive: 1, noise: 1 })
+  })
+})
+
+type Answered = { readonly status: number; readonly body: { differences?: { fingerprint: string; path: string }[] } }
+
+async function say(gateway: TestGateway, method: string, path: string, body?: object): Promise<Answered> {
+  const token = (await readFile(join(gateway.folder, 'state', 'admin-token'), 'utf8')).trim()
+  const answer = await fetch(`http://127.0.0.1:${gateway.adminPort}/api/v1${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  return { status: answer.status, body: (await answer.json()) as Answered['body'] }
+}
