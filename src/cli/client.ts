@@ -12,6 +12,8 @@ export type Client = {
   readonly whom: Whom
   /** @param path below the API's */
   readonly get: <T>(path: string, schema: Schema<T>) => Promise<Answer<T>>
+  /** A question that needs a body, and changes nothing. */
+  readonly ask: <T>(path: string, body: Readonly<Record<string, unknown>>, schema: Schema<T>) => Promise<Answer<T>>
   readonly change: <T>(change: Change, schema: Schema<T>) => Promise<Answer<T>>
   /** The answer as it comes, for streams: the limit is for its beginning. */
   readonly open: (path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<Response>
@@ -38,23 +40,30 @@ export type Schema<T> = {
 const CHANGE_TIMEOUT_MS = 45_000
 const READ_TIMEOUT_MS = 15_000
 const UNDER_WAY_MS = 250
+const JSON_BODY = { 'content-type': 'application/json' } as const
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
 export function createClient(whom: Whom, { readTimeoutMs = READ_TIMEOUT_MS } = {}): Client {
-  return { whom, get, change, open }
+  return { whom, get, ask, change, open }
 
   async function get<T>(path: string, schema: Schema<T>): Promise<Answer<T>> {
-    return understood(await ask('GET', path, {}, undefined, readTimeoutMs), schema)
+    return understood(await exchange('GET', path, { timeoutMs: readTimeoutMs }), schema)
+  }
+
+  async function ask<T>(path: string, body: Readonly<Record<string, unknown>>, schema: Schema<T>): Promise<Answer<T>> {
+    const asked = { headers: JSON_BODY, body: JSON.stringify(body), timeoutMs: readTimeoutMs }
+    return understood(await exchange('POST', path, asked), schema)
   }
 
   async function change<T>({ method, path, body, ifGeneration }: Change, schema: Schema<T>): Promise<Answer<T>> {
     const headers = {
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(body === undefined ? {} : JSON_BODY),
       // One wish has one key, so that asking again after a lost connection cannot do it twice.
       'idempotency-key': randomUUID(),
       ...(ifGeneration === undefined ? {} : { 'if-match': `"${ifGeneration}"` }),
     }
-    return understood(await ask(method, path, headers, body && JSON.stringify(body), CHANGE_TIMEOUT_MS), schema)
+    const asked = { headers, body: body && JSON.stringify(body), timeoutMs: CHANGE_TIMEOUT_MS, isChange: true }
+    return understood(await exchange(method, path, asked), schema)
   }
 
   async function open(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response> {
@@ -65,10 +74,12 @@ export function createClient(whom: Whom, { readTimeoutMs = READ_TIMEOUT_MS } = {
 
   type Headers = Readonly<Record<string, string>>
 
+  type Exchange = { headers?: Headers; body?: string | undefined; timeoutMs: number; isChange?: boolean }
+
   /** Once more if the connection was lost, and then no more. */
-  async function ask(method: string, path: string, headers: Headers, body: string | undefined, timeoutMs: number) {
+  async function exchange(method: string, path: string, asked: Exchange): Promise<unknown> {
+    const { headers = {}, body, timeoutMs, isChange = false } = asked
     const signal = AbortSignal.timeout(timeoutMs)
-    const isChange = method !== 'GET'
     let [losses, mayHaveChanged] = [0, false]
     for (;;) {
       try {

@@ -26,6 +26,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   freeze: async () => (await import('./commands/freeze.ts')).freeze,
   thaw: async () => (await import('./commands/thaw.ts')).thaw,
   shadow: async () => (await import('./commands/shadow.ts')).shadow,
+  parity: async () => (await import('./commands/parity.ts')).parity,
+  diffs: async () => (await import('./commands/diffs.ts')).diffs,
 }
 
 /** Runs one command and sets the exit code: 0 done, 2 it was asked in a way that makes no sense, others as listed. */

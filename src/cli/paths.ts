@@ -1,12 +1,12 @@
 // The contract's paths with what goes into them.
 import { UsageError } from './usage-error.ts'
 
-/** `pathOf(PATHS.flag, 'catalog')` is `/contexts/catalog/flag`. */
-export function pathOf(path: string, context: string, query: Query = {}): string {
+/** `pathOf(PATHS.flag, 'catalog')` is `/contexts/catalog/flag`. @param name of a context, or a fingerprint */
+export function pathOf(path: string, name: string, query: Query = {}): string {
   // As a part of a path these two mean another path, however they are written.
-  if (context === '.' || context === '..') throw new UsageError(`there is no context "${context}"`)
+  if (name === '.' || name === '..') throw new UsageError(`there is no context "${name}"`)
   return withQuery(
-    path.replace(':id', () => encodeURIComponent(context)),
+    path.replace(/:\w+/, () => encodeURIComponent(name)),
     query,
   )
 }

@@ -97,10 +97,17 @@ function line(row: readonly Cell[], widths: readonly number[], on: Screen): stri
 }
 
 function cut(cell: Cell, width: number): Cell {
-  const characters = [...plain(textOf(cell))]
-  if (characters.length <= width) return cell
-  const text = `${characters.slice(0, width - 1).join('')}…`
-  return typeof cell === 'string' ? text : { text, tone: cell.tone }
+  const text = plain(textOf(cell))
+  const fitted = shortened(text, width)
+  if (fitted === text) return cell
+  return typeof cell === 'string' ? fitted : { text: fitted, tone: cell.tone }
+}
+
+/** The text on one line of at most this width. */
+export function shortened(text: string, width: number | undefined): string {
+  const characters = [...plain(text)]
+  if (width === undefined || characters.length <= width) return characters.join('')
+  return `${characters.slice(0, Math.max(0, width - 1)).join('')}…`
 }
 
 function lengthOf(cell: Cell): number {
