@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
+import { until } from '../../test/kit/until.ts'
 import type { CopyRequest } from '../model/shadow.ts'
 import { type Asked, type Asker, createAsker } from './ask.ts'
 import { createBudget } from './budget.ts'
@@ -104,6 +105,36 @@ describe('whatever the other side does, it ends', () => {
     await once(server, 'close')
     expect(await ask(requestTo(`http://127.0.0.1:${port}`))).toEqual({ kind: 'failed', reason: 'connect-refused' })
     expect(await ask(requestTo('http://nowhere.invalid'))).toEqual({ kind: 'failed', reason: 'connect-refused' })
+  })
+
+  test('nobody is there, again and again: the address is left alone for a while, and asked again', async () => {
+    let connections = 0
+    const server = net.createServer((socket) => {
+      connections++
+      socket.resetAndDestroy()
+    })
+    const nowhere = requestTo('http://nowhere.invalid')
+    const asker = createAsker(createBudget(() => 1e9))
+    closing.push(
+      () => void asker.close(),
+      () => server.close(),
+    )
+    const reasons: unknown[] = []
+    for (let i = 0; i < 7; i++) {
+      const asked = await asker.ask(nowhere, nowhere.fields, undefined, LIMITS)
+      reasons.push(asked.kind === 'failed' ? asked.reason : asked.kind)
+    }
+    expect(reasons).toEqual([...Array(5).fill('connect-refused'), 'unavailable', 'unavailable'])
+    // Another address is another.
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const there = requestTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    expect(await asker.ask(there, there.fields, undefined, LIMITS)).toMatchObject({ reason: 'connection-lost' })
+    expect(connections).toBe(1)
+    await until(async () => {
+      const asked = await asker.ask(nowhere, nowhere.fields, undefined, LIMITS)
+      return asked.kind === 'failed' && asked.reason === 'connect-refused'
+    })
   })
 
   test('there is no room for the answer', async () => {

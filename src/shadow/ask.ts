@@ -38,12 +38,16 @@ export type Asker = {
 /** Connections to one address: a copy waits for one of them within its own time. */
 const CONNECTIONS = 16
 const CONNECT_TIMEOUT_MS = 5000
+/** An address that refused so many connections in a row is left alone for a while: trying costs more than an answer. */
+const MOST_REFUSED = 5
+const REST_MS = 1000
 /** Beyond that the oldest goes: addresses come and go with the config. */
 const MOST_POOLS = 64
 
 /** @param budget for the bodies of answers; each is given back when it was compared, by whoever asked */
 export function createAsker(budget: Budget): Asker {
   const pools = new Map<string, Pool>()
+  const refusals = new Map<string, { inRow: number; restUntil: number }>()
 
   return { ask, close: async () => void (await Promise.all([...pools.values()].map((pool) => pool.destroy()))) }
 
@@ -54,6 +58,7 @@ export function createAsker(budget: Budget): Asker {
     { maxBodyBytes, timeoutMs }: AskLimits,
   ): Promise<Asked> {
     const startedAt = performance.now()
+    if (isAtRest(request.origin, startedAt)) return { kind: 'failed', reason: 'unavailable' }
     const signal = AbortSignal.timeout(Math.max(1, timeoutMs))
     let hasHead = false
     let held = 0
@@ -72,6 +77,7 @@ export function createAsker(budget: Budget): Asker {
         responseHeaders: 'raw',
       })
       hasHead = true
+      refusals.delete(request.origin)
       const headers = textOf(answer.headers as unknown as readonly (string | Buffer)[])
       const { statusCode: status, body: stream } = answer
       const isWanted = familyOf(firstField(headers, 'content-type')) !== 'stream'
@@ -93,8 +99,23 @@ export function createAsker(budget: Budget): Asker {
       return answered(status, headers, chunks, false)
     } catch (error) {
       budget.give(held)
-      return { kind: 'failed', reason: signal.aborted ? 'response-timeout' : reasonOf(error, hasHead) }
+      const reason = signal.aborted ? 'response-timeout' : reasonOf(error, hasHead)
+      if (reason === 'connect-refused' || reason === 'connect-timeout') refused(request.origin)
+      return { kind: 'failed', reason }
     }
+  }
+
+  function isAtRest(origin: string, now: number): boolean {
+    const known = refusals.get(origin)
+    return known !== undefined && known.restUntil > now
+  }
+
+  function refused(origin: string): void {
+    const known = refusals.get(origin) ?? { inRow: 0, restUntil: 0 }
+    if (refusals.size >= MOST_POOLS) refusals.clear()
+    refusals.set(origin, known)
+    // After the rest one more is enough.
+    if (++known.inRow >= MOST_REFUSED) known.restUntil = performance.now() + REST_MS
   }
 
   function poolOf({ origin, tls, servername }: CopyRequest): Pool {

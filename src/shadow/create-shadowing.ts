@@ -100,19 +100,21 @@ export function createShadowing({ writer, store, clock, dice, events, limits }: 
     const label = `${head.method} ${route.pattern}`
     const its: Captured = { context: context.name, route: label, policy, head, answeredBy: decision.side }
     events.shadowOpened({ context: context.name })
-    const shed: Shed | undefined = isDraining
-      ? 'draining'
-      : isBehind
-        ? 'lag'
-        : captures >= MOST_CAPTURES
-          ? 'in-flight'
-          : undefined
+    const shed = whyShed()
     if (shed !== undefined) {
       count(its, clock.wallTime(), { outcome: 'shed', reason: shed })
       return undefined
     }
     captures++
     return new Capture(its, budget, close)
+  }
+
+  /** Looked at first of all: what is going to be shed is not captured. */
+  function whyShed(): Shed | undefined {
+    if (isDraining) return 'draining'
+    if (isBehind) return 'lag'
+    if (captures >= MOST_CAPTURES) return 'in-flight'
+    return thread.underWay() >= limits().underWay ? 'queue' : undefined
   }
 
   function close(capture: Capture, outcome: Outcome, copyFor: CopyFor): void {
@@ -139,9 +141,8 @@ export function createShadowing({ writer, store, clock, dice, events, limits }: 
     if (capture.shed !== undefined) return { outcome: 'shed', reason: capture.shed }
     if (capture.isStream) return { outcome: 'uncomparable', reason: 'streaming' }
     if (capture.status === 206) return { outcome: 'uncomparable', reason: 'partial' }
-    if (isDraining) return { outcome: 'shed', reason: 'draining' }
-    if (thread.underWay() >= limits().underWay) return { outcome: 'shed', reason: 'queue' }
-    return undefined
+    const reason = whyShed()
+    return reason && { outcome: 'shed', reason }
   }
 
   function send(capture: Capture, outcome: Outcome, copy: CopyRequest, copyFor: CopyFor, at: number): void {

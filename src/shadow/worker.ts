@@ -28,7 +28,7 @@ const MANY_ENDED = 64
 const FIRST_EXAMPLES = 3
 const EXAMPLE_MS = 60_000
 const MOST_REMEMBERED = 5000
-const LESS_THAN_TRAFFIC = 19
+const LESS_THAN_TRAFFIC = 10
 
 const port = parentPort
 if (port === null) throw new Error('this file is the comparing thread')
