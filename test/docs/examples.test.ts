@@ -102,15 +102,27 @@ describe('the README', () => {
       for (const [at, { language, code }] of told.entries()) {
         if (language !== 'sh') continue
         const before = await demo.flagReads()
+        const next = told[at + 1]
+        if (code.includes('strangler diffs')) {
+          // What was found a moment ago is written once a second; how much that is differs from run to run.
+          const isTold = async () => figuresAside(await demo.run(code)) === figuresAside(next?.code ?? '')
+          await until(isTold, 30_000)
+          continue
+        }
         const printed = await demo.run(code)
         if (code.includes('flags.json')) await until(async () => (await demo.flagReads()) > before)
-        const next = told[at + 1]
         if (next?.language === 'text') expect(lines(printed)).toEqual(lines(next.code))
       }
     },
-    60_000,
+    120_000,
   )
 })
+
+function figuresAside(text: string): string {
+  return lines(text)
+    .map((line) => line.replace(/\d[\d.,:–-]*/g, 'N'))
+    .join('\n')
+}
 
 describe('examples', () => {
   it('in TypeScript pass the type check, and the maps among them are good', async () => {

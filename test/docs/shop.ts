@@ -61,6 +61,9 @@ export async function startDemoShop(): Promise<DemoShop> {
     folder,
     run: async (script) => {
       let ours = script.replaceAll('npx strangler', `"${process.execPath}" "${STRANGLER}"`)
+      // Shorter than a minute, and quicker.
+      const traffic = `"${process.execPath}" "${join(ROOT, 'scripts/demo-traffic.ts')}" --seconds 15 --rate 100`
+      ours = ours.replaceAll('npm run demo:traffic', `${traffic} --url http://127.0.0.1:8080`)
       for (const [written, real] of addresses) ours = ours.replaceAll(written, `127.0.0.1:${real}`)
       const here = { ...env, STRANGLER_ADMIN_PORT: `${adminPort}` }
       let printed = await output('bash', ['-euo', 'pipefail', '-c', ours], folder, here)
