@@ -24,7 +24,7 @@ export type Seen = {
 }
 
 /** Decoded bytes of a body that is kept with an example: a page of a list, not an export. */
-const LONGEST_BODY = 16 * 1024
+const LONGEST_BODY = 8 * 1024
 
 export function exampleOf(seen: Seen, redaction: Redaction = DEFAULT_REDACTION): Example {
   const { at, method, target, fields, answeredBy, legacy, service, differences } = seen
