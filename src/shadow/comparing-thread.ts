@@ -27,22 +27,39 @@ export type ThreadListener = {
   readonly counts: () => Promise<readonly RouteCounts[]>
 }
 
+export type ThreadLimits = {
+  readonly heapMb: number
+  /** A single comparison that takes longer will not end. */
+  readonly comparingMs: number
+  /** With jobs under way it reports four times a second. */
+  readonly silentMs: number
+  readonly watchMs: number
+  /** After one has ended, before another begins: one that cannot run must not be begun for every request. */
+  readonly restMs: number
+}
+
+const LIMITS: ThreadLimits = { heapMb: 256, comparingMs: 5000, silentMs: 60_000, watchMs: 500, restMs: 1000 }
+const FILE = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
 /** Of answers that the thread holds while they are compared. */
 const MOST_BYTES = 64 * 1024 * 1024
-const HEAP_MB = 256
 /** Jobs go over together: a message costs as much as what is in it. */
 const BATCH = 32
 const BATCH_MS = 10
-/** A single comparison that takes longer will not end. */
-const COMPARING_MS = 5000
-/** With jobs under way it reports four times a second. */
-const SILENT_MS = 60_000
-const WATCH_MS = 500
-/** After one has ended, before another begins: one that cannot run must not be begun for every request. */
-const REST_MS = 1000
+/** A look that comes so much too late tells of the thread that looks. */
+const HELD_UP_MS = 1000
+/** Each edit of the config brings policies of its own: after so many the numbers begin anew. */
+const MOST_KNOWN = 1000
 
-/** The thread begins with the first job. */
-export function comparingThread({ onReport, onLost, counts }: ThreadListener): ComparingThread {
+/**
+ * The thread begins with the first job.
+ *
+ * @param file what runs in it
+ */
+export function comparingThread(
+  { onReport, onLost, counts }: ThreadListener,
+  { heapMb, comparingMs, silentMs, watchMs, restMs }: ThreadLimits = LIMITS,
+  file: string | URL = FILE,
+): ComparingThread {
   const busy = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT)
   const flags = new Int32Array(busy)
   let worker: Worker | undefined
@@ -54,9 +71,11 @@ export function comparingThread({ onReport, onLost, counts }: ThreadListener): C
   let numbers = new WeakMap<object, number>()
   let next = 0
   let toKnow: [number, ShadowPolicy][] = []
+  let isAnew = false
   let rulings: Readonly<Record<string, Rulings>> = {}
   let watch: NodeJS.Timeout | undefined
   let heardAt = 0
+  let lookedAt = 0
   let restAt = 0
   let lastTurn = 0
   let turnSince = 0
@@ -89,6 +108,8 @@ export function comparingThread({ onReport, onLost, counts }: ThreadListener): C
   }
 
   function send(job: Job): void {
+    // Until now it had nothing to say.
+    if (underWay.size === 0) heardAt = performance.now()
     underWay.add(job.id)
     if (batch.push(job) >= BATCH) flush()
     else batchTimer ??= setTimeout(flush, BATCH_MS)
@@ -98,41 +119,60 @@ export function comparingThread({ onReport, onLost, counts }: ThreadListener): C
     clearTimeout(batchTimer)
     batchTimer = undefined
     if (batch.length === 0) return
-    if (worker === undefined && performance.now() < restAt) {
-      lose(undefined, 'it has just ended')
+    const restsMs = worker === undefined ? restAt - performance.now() : 0
+    if (restsMs > 0) {
+      // They wait, and count as under way: what comes beyond that is shed.
+      batchTimer = setTimeout(flush, restsMs)
       return
     }
-    const parcel: Parcel = { jobs: batch, known: toKnow }
+    const parcel: Parcel = { jobs: batch, known: toKnow, isAnew }
     batch = []
     toKnow = []
-    worker ??= begin()
-    worker.postMessage(parcel)
+    isAnew = false
+    try {
+      worker ??= begin()
+      worker.postMessage(parcel)
+    } catch (error) {
+      // The system gives no thread. Thrown from a timer, this would end the gateway.
+      lose(worker, messageOf(error))
+      return
+    }
+    if (next >= MOST_KNOWN) countAnew()
+  }
+
+  /** Jobs name nothing that was told before. */
+  function countAnew(): void {
+    numbers = new WeakMap()
+    toKnow = []
+    next = 0
+    isAnew = true
   }
 
   function begin(): Worker {
-    const file = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
     const begun = new Worker(file, {
       name: 'compare',
       workerData: { busy, mostBytes: MOST_BYTES } satisfies WorkerData,
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+      resourceLimits: { maxOldGenerationSizeMb: heapMb },
     })
     heardAt = performance.now()
     Atomics.store(flags, BUSY_WITH, 0)
     begun
       .on('message', (report: Report) => {
+        // What it had said is still read after it was given up, and has been counted by then.
+        if (worker !== begun) return
         heardAt = performance.now()
         for (const { id } of report.ended) underWay.delete(id)
         onReport(report)
         if (underWay.size === 0) whenIdle?.()
       })
-      .on('error', (error) => lose(begun, error instanceof Error ? error.message : String(error)))
+      .on('error', (error) => lose(begun, messageOf(error)))
       .on('exit', () => lose(begun, 'it ended'))
     begun.postMessage({ rulings } satisfies Parcel)
     void counts().then(
       (learned) => worker === begun && begun.postMessage({ counts: learned } satisfies Parcel),
       () => {},
     )
-    watch ??= setInterval(look, WATCH_MS)
+    watch ??= setInterval(look, watchMs)
     watch.unref()
     begun.unref()
     return begun
@@ -141,6 +181,8 @@ export function comparingThread({ onReport, onLost, counts }: ThreadListener): C
   /** Whether it still comes to an end with what it does. */
   function look(): void {
     const at = performance.now()
+    if (at - lookedAt > watchMs + HELD_UP_MS) heardAt = turnSince = at
+    lookedAt = at
     const turn = Atomics.load(flags, TURN)
     const id = Atomics.load(flags, BUSY_WITH)
     if (id === 0 || turn !== lastTurn) {
@@ -148,8 +190,8 @@ export function comparingThread({ onReport, onLost, counts }: ThreadListener): C
       turnSince = at
     }
     if (worker === undefined) return
-    if (id !== 0 && at - turnSince > COMPARING_MS) lose(worker, `comparing took longer than ${COMPARING_MS} ms`, id)
-    else if (underWay.size > 0 && at - heardAt > SILENT_MS) lose(worker, `it was silent for ${SILENT_MS} ms`)
+    if (id !== 0 && at - turnSince > comparingMs) lose(worker, `comparing took longer than ${comparingMs} ms`, id)
+    else if (underWay.size > 0 && at - heardAt > silentMs) lose(worker, `it was silent for ${silentMs} ms`)
   }
 
   /** @param culprit the job that it did not come to an end with */
@@ -161,9 +203,8 @@ export function comparingThread({ onReport, onLost, counts }: ThreadListener): C
     // The next one has been told nothing, and what waits names numbers that this one knew.
     underWay.clear()
     batch = []
-    numbers = new WeakMap()
-    toKnow = []
-    restAt = performance.now() + REST_MS
+    countAnew()
+    restAt = performance.now() + restMs
     if (isStopped) return
     onLost(
       lost.map((id) => ({ id, reason: id === culprit ? 'out-of-time' : 'crashed' })),
@@ -193,4 +234,8 @@ export function comparingThread({ onReport, onLost, counts }: ThreadListener): C
     worker = undefined
     await last?.terminate()
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

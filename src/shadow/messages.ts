@@ -16,6 +16,8 @@ import type {
 export type Parcel = {
   /** Policies and TLS settings, by the number that jobs name them by. */
   readonly known?: readonly (readonly [number, ShadowPolicy | TlsOptions])[]
+  /** What was known before is named by no job any more. */
+  readonly isAnew?: boolean
   readonly jobs?: readonly Job[]
   /** Counts of the window from before this process, and from other gateways: what is noise was learned there. */
   readonly counts?: readonly RouteCounts[]

@@ -74,6 +74,10 @@ const run = createCopier({
 giveWay()
 setInterval(report, REPORT_MS)
 port.on('message', (parcel: Parcel) => {
+  if (parcel.isAnew) {
+    known.clear()
+    meanings.clear()
+  }
   for (const [at, value] of parcel.known ?? []) known.set(at, value)
   if (parcel.counts !== undefined) book.learn(parcel.counts)
   if (parcel.rulings !== undefined) book.rule(parcel.rulings)
@@ -87,7 +91,9 @@ async function take(job: Job): Promise<void> {
   // Not in one line: the list is another by then, as a report has taken the one before.
   ended.push(one)
   underWay--
-  if (ended.length >= MANY_ENDED || (isLast && underWay === 0)) report()
+  // When all that is done by now has said so: what is counted and not yet ended would be counted again if this thread
+  // were lost.
+  if (ended.length >= MANY_ENDED || (isLast && underWay === 0)) setImmediate(report)
 }
 
 function workOf(job: Job): Work {
@@ -118,7 +124,8 @@ function meaningOf(at: number, { compare, showOnly }: ShadowPolicy): Pick<Work, 
 
 function report(): void {
   const judged = book.judge(Date.now())
-  if (ended.length === 0 && underWay === 0 && judged.counts.length === 0 && notDryRun.length === 0) return
+  const isJudged = judged.counts.length > 0 || Object.keys(judged.parity).length > 0
+  if (ended.length === 0 && underWay === 0 && !isJudged && notDryRun.length === 0) return
   port?.postMessage({ ended, examples, notDryRun, ...judged } satisfies Report)
   ended = []
   examples = []

@@ -1,0 +1,47 @@
+// A comparing thread that does with each job what the job's context says: for tests of whoever watches it.
+import { parentPort, workerData } from 'node:worker_threads'
+import { BUSY_WITH, type Ended, type Job, type Parcel, type Report, TURN } from './messages.ts'
+
+const port = parentPort
+if (port === null) throw new Error('this file is a thread')
+const flags = new Int32Array((workerData as { readonly busy: SharedArrayBuffer }).busy)
+/** Everything that it was told beside jobs, since it began. */
+const told = { known: [] as (readonly [number, unknown])[], counts: [] as unknown[], rulings: {} as object, anew: 0 }
+
+port.on('message', ({ known, jobs, counts, rulings, isAnew }: Parcel) => {
+  if (isAnew) {
+    told.anew++
+    told.known = []
+  }
+  told.known.push(...(known ?? []))
+  told.counts.push(...(counts ?? []))
+  if (rulings !== undefined) told.rulings = rulings
+  for (const job of jobs ?? []) doAsTold(job)
+})
+
+function doAsTold(job: Job): void {
+  const { id, context } = job
+  if (context === 'answers') report({ ended: [ended(id)] })
+  if (context === 'answers later') setTimeout(() => report({ ended: [ended(id)] }), 300)
+  if (context === 'tells') {
+    const why = JSON.stringify({ ...told, policy: told.known.find(([at]) => at === job.policy)?.[1] })
+    report({ ended: [ended(id)], notDryRun: [{ context, origin: '', why }] })
+  }
+  if (context === 'spins') {
+    Atomics.add(flags, TURN, 1)
+    Atomics.store(flags, BUSY_WITH, id)
+    for (;;);
+  }
+  if (context === 'throws') throw new Error('a bug')
+  if (context === 'exits') process.exit(0)
+  if (context === 'exhausts') for (const held: unknown[][] = []; ; ) held.push(new Array(100_000).fill(id))
+}
+
+function ended(id: number): Ended {
+  return { id, outcome: 'matched', reason: '', copyMs: 1 }
+}
+
+function report(more: Partial<Report>): void {
+  const nothing = { ended: [], counts: [], pairShares: {}, parity: {}, examples: [], notDryRun: [] }
+  port?.postMessage({ ...nothing, ...more } satisfies Report)
+}
