@@ -63,7 +63,7 @@ export function createShadowing({ writer, store, clock, dice, events, limits }: 
   let isDraining = false
   let isBehind = false
   let beatAt = clock.now()
-  let saving: Promise<void> = Promise.resolve()
+  let saving: Promise<void> | undefined
   let hasTrouble = false
 
   const thread = comparingThread({
@@ -73,7 +73,12 @@ export function createShadowing({ writer, store, clock, dice, events, limits }: 
       for (const { id, reason } of lost) end(id, 'uncomparable', reason)
       events.shadowThreadLost({ why, comparisons: lost.length })
     },
-    counts: () => store.counts({ from: clock.wallTime() - DEFAULT_WINDOW_MS, except: writer }),
+    counts: async () => {
+      const from = clock.wallTime() - DEFAULT_WINDOW_MS
+      // Where they cannot be had it learns them by itself.
+      const others = await store.counts({ from, except: writer }).catch(() => [])
+      return [...ledger.closed(), ...others]
+    },
   })
   const beat = setInterval(() => {
     const now = clock.now()
@@ -139,6 +144,7 @@ export function createShadowing({ writer, store, clock, dice, events, limits }: 
     if (failure === 'overloaded') return { outcome: 'shed', reason: 'overloaded' }
     if (failure !== undefined || fellBack !== undefined || capture.status === 0) return FAILED_ITSELF
     if (capture.shed !== undefined) return { outcome: 'shed', reason: capture.shed }
+    if (!capture.isRequestWhole) return { outcome: 'uncomparable', reason: 'truncated' }
     if (capture.isStream) return { outcome: 'uncomparable', reason: 'streaming' }
     if (capture.status === 206) return { outcome: 'uncomparable', reason: 'partial' }
     const reason = whyShed()
@@ -221,14 +227,20 @@ export function createShadowing({ writer, store, clock, dice, events, limits }: 
     events.shadowEnded({ context: its.context, outcome, reason })
   }
 
-  function save(): void {
-    saving = saving.then(async () => {
-      const trouble = await ledger.save()
-      if ((trouble !== undefined) !== hasTrouble) {
-        hasTrouble = trouble !== undefined
-        if (hasTrouble) events.comparisonsNotKept({ error: trouble })
-      }
+  /** One at a time: while the store takes longer than the pause between two, those that wait would be waited for at the end. */
+  function save(): Promise<void> {
+    saving ??= saveOnce().finally(() => {
+      saving = undefined
     })
+    return saving
+  }
+
+  async function saveOnce(): Promise<void> {
+    const trouble = await ledger.save()
+    if ((trouble !== undefined) !== hasTrouble) {
+      hasTrouble = trouble !== undefined
+      if (hasTrouble) events.comparisonsNotKept({ error: trouble })
+    }
   }
 
   async function stop(): Promise<void> {
@@ -242,8 +254,8 @@ export function createShadowing({ writer, store, clock, dice, events, limits }: 
       told(id, 'shed', 'draining')
       ledger.counter({ context: its.context, route: its.route, at }).shed('draining')
     }
-    save()
     await saving
+    await save()
   }
 }
 

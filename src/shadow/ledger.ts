@@ -2,10 +2,10 @@
 import type { Counts } from '../model/comparison.ts'
 import type { ComparisonStore } from '../model/comparison-store.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
-import { DEFAULT_WINDOW_MS, type KeptExample, type RouteCounts, STRETCH_MS } from '../model/shadow.ts'
+import { type KeptExample, type RouteCounts, STRETCH_MS } from '../model/shadow.ts'
 import { type Counter, createCounter } from './count.ts'
 import { routeKey } from './messages.ts'
-import type { Place } from './scorebook.ts'
+import { type Place, STRETCHES_KEPT } from './scorebook.ts'
 
 export type Ledger = {
   /** Where this thread counts what never came to a comparison. */
@@ -15,6 +15,8 @@ export type Ledger = {
   readonly keep: (examples: readonly KeptExample[]) => void
   /** The comparing thread has ended: what it said stands, and the next one begins at nothing. */
   readonly close: () => void
+  /** What threads that have ended had found: the store leaves it out when it is asked for what others found. */
+  readonly closed: () => readonly RouteCounts[]
   /** Writes what has changed, and says whether it could. Never rejects. */
   readonly save: () => Promise<unknown>
 }
@@ -37,6 +39,8 @@ const MOST_EXAMPLES = 200
 export function createLedger(writer: string, store: Pick<ComparisonStore, 'saveCounts' | 'saveExamples'>): Ledger {
   const entries = new Map<string, Entry>()
   const changed = new Set<Entry>()
+  /** The one that was counted in last is the last. */
+  const starts = new Set<number>()
   let examples: KeptExample[] = []
 
   return {
@@ -53,6 +57,10 @@ export function createLedger(writer: string, store: Pick<ComparisonStore, 'saveC
         entry.current = undefined
       }
     },
+    closed: () =>
+      [...entries.values()].flatMap(({ context, route, start, closed }) =>
+        closed === undefined ? [] : [{ context, route, start, counts: closed }],
+      ),
     save,
   }
 
@@ -67,6 +75,8 @@ export function createLedger(writer: string, store: Pick<ComparisonStore, 'saveC
     }
     entries.set(key, entry)
     changed.add(entry)
+    starts.delete(start)
+    starts.add(start)
     return entry
   }
 
@@ -89,9 +99,12 @@ export function createLedger(writer: string, store: Pick<ComparisonStore, 'saveC
     }
   }
 
+  /** Not by the time of day: once a clock that was ahead is right again, all that is counted would be old. */
   function forgetTheOld(): void {
-    const newest = Math.max(...[...entries.values()].map(({ start }) => start))
-    for (const [key, { start }] of entries) if (start < newest - DEFAULT_WINDOW_MS) entries.delete(key)
+    for (const oldest of [...starts].slice(0, -STRETCHES_KEPT)) {
+      starts.delete(oldest)
+      for (const [key, { start }] of entries) if (start === oldest) entries.delete(key)
+    }
   }
 }
 

@@ -17,6 +17,9 @@ import { account, addAccounts, parityOf } from './parity.ts'
 /** What a gate asks for unless it says otherwise. */
 export const DEFAULT_TARGET = 0.999
 
+/** Of one route: the window, and the stretch that it begins in. */
+export const STRETCHES_KEPT = DEFAULT_WINDOW_MS / STRETCH_MS + 1
+
 export type Place = { readonly context: string; readonly route: string; readonly at: number }
 
 export type Scorebook = {
@@ -42,9 +45,10 @@ export type Judged = {
 type Page = {
   readonly context: string
   readonly route: string
+  /** The one that was counted in last is the last. */
   readonly stretches: Map<number, Counter>
   readonly changed: Set<number>
-  learned: RouteCounts[]
+  readonly learned: RouteCounts[]
   noise: NoisePolicy
   verdicts: FieldVerdicts
   noiseFields: ReadonlySet<Field>
@@ -54,6 +58,9 @@ type Page = {
 export function createScorebook(): Scorebook {
   const pages = new Map<string, Page>()
   let rulings: Readonly<Record<string, Rulings>> = {}
+  let judgedAt = 0
+  /** What is true of each page may have changed without anything being counted in it. */
+  let isAllDue = false
 
   return {
     compared: (place, noise, comparison) => {
@@ -69,15 +76,19 @@ export function createScorebook(): Scorebook {
     },
     rule: (said) => {
       rulings = said
+      isAllDue = true
       for (const page of pages.values()) judgePage(page)
     },
     judge: (now) => {
       const counts: RouteCounts[] = []
       const pairShares: Record<string, number> = {}
       const touched = new Set<string>()
+      const isNextStretch = Math.floor(now / STRETCH_MS) !== Math.floor(judgedAt / STRETCH_MS)
+      const areAllDue = isAllDue || isNextStretch
+      isAllDue = false
+      judgedAt = now
       for (const [key, page] of pages) {
-        if (page.changed.size === 0) continue
-        forgetTheOld(page, now)
+        if (page.changed.size === 0 && !areAllDue) continue
         judgePage(page)
         touched.add(page.context)
         pairShares[key] = pairShareNow(page.total, page.verdicts, optionsOf(page))
@@ -114,15 +125,20 @@ export function createScorebook(): Scorebook {
   function counterOf(page: Page, at: number): Counter {
     const start = at - (at % STRETCH_MS)
     const counter = page.stretches.get(start) ?? createCounter()
+    page.stretches.delete(start)
     page.stretches.set(start, counter)
+    // Not by the time of day: what is forgotten while a clock goes wrong would begin at nothing once it is right again,
+    // in the place of what was said before.
+    if (page.stretches.size > STRETCHES_KEPT) page.stretches.delete(page.stretches.keys().next().value as number)
     page.changed.add(start)
     return counter
   }
 
   function judgePage(page: Page): void {
+    const isInWindow = (start: number) => start + STRETCH_MS >= judgedAt - DEFAULT_WINDOW_MS
     const parts = [
-      ...page.learned.map(({ counts }) => counts),
-      ...[...page.stretches.values()].map((one) => one.counts()),
+      ...page.learned.filter(({ start }) => isInWindow(start)).map(({ counts }) => counts),
+      ...[...page.stretches].filter(([start]) => isInWindow(start)).map(([, counter]) => counter.counts()),
     ]
     page.total = parts.reduce(mergeCounts, NO_COUNTS)
     const key = routeKey(page)
@@ -151,10 +167,4 @@ function outcomeOf(comparison: Comparison, verdicts: FieldVerdicts): ShadowOutco
 
 function optionsOf({ noise }: Page) {
   return { ...DEFAULT_NOISE, pairShare: noise.pairShare, pairShareOpen: noise.pairShareOpen }
-}
-
-function forgetTheOld(page: Page, now: number): void {
-  const from = now - DEFAULT_WINDOW_MS
-  for (const start of page.stretches.keys()) if (start + STRETCH_MS < from) page.stretches.delete(start)
-  page.learned = page.learned.filter(({ start }) => start + STRETCH_MS >= from)
 }

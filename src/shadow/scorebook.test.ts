@@ -1,0 +1,179 @@
+import { describe, expect, test } from 'vitest'
+import { type Comparison, NO_COUNTS } from '../model/comparison.ts'
+import { DEFAULT_WINDOW_MS, type NoisePolicy, STRETCH_MS } from '../model/shadow.ts'
+import { createScorebook } from './scorebook.ts'
+
+const HOUR = STRETCH_MS
+const NOW = 500_000 * HOUR
+const NOISE: NoisePolicy = { pairShare: 0.1, pairShareOpen: 0.9 }
+const PLACE = { context: 'catalog', route: 'GET /products', at: NOW }
+const KEY = 'catalog\nGET /products'
+
+const MATCH = found([])
+const FORGIVEN: Comparison = { kind: 'compared', differences: [], more: false, forgiven: 2 }
+const STAMP = found(['$.generatedAt'])
+const PRICE = found(['$.price'])
+
+function found(paths: readonly string[]): Comparison {
+  const differences = paths.map((path) => ({ kind: 'value' as const, path, legacy: 'a', service: 'b', times: 1 }))
+  return { kind: 'compared', differences, more: false, forgiven: 0 }
+}
+
+function start() {
+  const book = createScorebook()
+  const compared = (comparison: Comparison, times = 1, at = NOW) => {
+    let last = ''
+    for (let i = 0; i < times; i++) last = book.compared({ ...PLACE, at }, NOISE, comparison)
+    return last
+  }
+  const paired = (comparison: Comparison, times: number) => {
+    for (let i = 0; i < times; i++) book.paired(PLACE, comparison)
+  }
+  /** Legacy’s own timestamps differ each time, its prices never. */
+  const learn = () => {
+    compared(found(['$.generatedAt', '$.price']), 100)
+    paired(STAMP, 100)
+    book.judge(NOW)
+  }
+  return { book, compared, paired, learn }
+}
+
+describe('the verdict at the moment', () => {
+  test('says what is known by then', () => {
+    const { compared, learn } = start()
+    expect(compared(MATCH)).toBe('matched')
+    expect(compared(FORGIVEN)).toBe('ignored')
+    expect(compared({ kind: 'uncomparable', reason: 'bomb' })).toBe('uncomparable')
+    expect([compared(STAMP), compared(PRICE)]).toEqual(['inconclusive', 'inconclusive'])
+    learn()
+    expect([compared(STAMP), compared(PRICE)]).toEqual(['noise', 'mismatched'])
+    expect(compared(found(['$.generatedAt', '$.price']))).toBe('mismatched')
+    expect(compared(found(['$.generatedAt', '$.new']))).toBe('inconclusive')
+  })
+
+  test('is one route’s own: what is noise in one is open in another', () => {
+    const { book, learn } = start()
+    learn()
+    expect(book.compared({ ...PLACE, route: 'GET /orders' }, NOISE, STAMP)).toBe('inconclusive')
+    expect(book.compared({ ...PLACE, context: 'orders' }, NOISE, STAMP)).toBe('inconclusive')
+  })
+})
+
+test('what others have learned is known from the first comparison that is judged on', () => {
+  const { book, compared } = start()
+  const seen = { sides: 100, self: 100, firstSeen: NOW, lastSeen: NOW }
+  const counts = {
+    ...NO_COUNTS,
+    matched: 0,
+    pairs: 100,
+    differing: { '': 100 },
+    fields: { 'value $.generatedAt': seen },
+  }
+  book.learn([{ context: 'catalog', route: 'GET /products', start: NOW - HOUR, counts }])
+  compared(MATCH)
+  const judged = book.judge(NOW)
+  expect(compared(STAMP)).toBe('noise')
+  expect(judged.counts, 'what was learned is not said again').toMatchObject([{ start: NOW, counts: { matched: 1 } }])
+  expect(judged.parity.catalog).toMatchObject({ conclusive: 101 })
+})
+
+describe('what an operator says', () => {
+  test('is true at once, of this route alone, until it is taken back', () => {
+    const { book, compared, learn } = start()
+    learn()
+    book.rule({ [KEY]: { 'value $.price': 'noise', 'value $.generatedAt': 'real' } })
+    expect([compared(STAMP), compared(PRICE)]).toEqual(['mismatched', 'noise'])
+    expect(book.compared({ ...PLACE, route: 'GET /orders' }, NOISE, PRICE)).toBe('inconclusive')
+    book.rule({})
+    expect([compared(STAMP), compared(PRICE)]).toEqual(['noise', 'mismatched'])
+  })
+
+  test('is told in the parity, though nothing more is compared', () => {
+    const { book, learn } = start()
+    learn()
+    expect(book.judge(NOW).parity).toEqual({})
+    book.rule({ [KEY]: { 'value $.price': 'noise' } })
+    expect(book.judge(NOW).parity.catalog?.matching?.share).toBe(1)
+    expect(book.judge(NOW).parity, 'once').toEqual({})
+  })
+
+  test('of a route named like what every object has says nothing', () => {
+    const { book, compared } = start()
+    book.rule({ ['__proto__']: { 'value $.price': 'noise' } })
+    expect(compared(PRICE)).toBe('inconclusive')
+  })
+})
+
+test('legacy is asked twice more often while something is open', () => {
+  const { book, compared, paired } = start()
+  compared(MATCH, 40)
+  expect(book.judge(NOW).pairShares).toEqual({ [KEY]: 0.1 })
+  compared(STAMP)
+  expect(book.judge(NOW).pairShares).toEqual({ [KEY]: 0.9 })
+  paired(STAMP, 40)
+  expect(book.judge(NOW).pairShares).toEqual({ [KEY]: 0.1 })
+})
+
+describe('what is told', () => {
+  test('is all of what changed since, and not again', () => {
+    const { book, compared } = start()
+    compared(MATCH, 2)
+    compared(MATCH, 1, NOW + HOUR)
+    expect(book.judge(NOW + HOUR).counts.map(({ start, counts }) => [start, counts.matched])).toEqual([
+      [NOW, 2],
+      [NOW + HOUR, 1],
+    ])
+    compared(MATCH, 1, NOW + HOUR)
+    expect(book.judge(NOW + HOUR).counts.map(({ start, counts }) => [start, counts.matched])).toEqual([[NOW + HOUR, 2]])
+    expect(book.judge(NOW + HOUR).counts).toEqual([])
+  })
+
+  test('counts what never came to a comparison', () => {
+    const { book } = start()
+    book.counter(PLACE).shed('bytes')
+    book.counter(PLACE).failed('response-timeout')
+    expect(book.judge(NOW).counts).toMatchObject([
+      { counts: { shed: { bytes: 1 }, failed: { 'response-timeout': 1 } } },
+    ])
+  })
+})
+
+describe('the window', () => {
+  test('moves on by itself: an old fault is no longer told, though nobody has asked since', () => {
+    const { book, compared } = start()
+    book.rule({ [KEY]: { 'value $.price': 'real' } })
+    compared(PRICE, 5)
+    compared(MATCH, 5)
+    book.compared({ ...PLACE, route: 'GET /orders' }, NOISE, MATCH)
+    expect(book.judge(NOW).parity.catalog?.conclusive).toBe(11)
+    const tomorrow = NOW + DEFAULT_WINDOW_MS + 2 * HOUR
+    book.compared({ ...PLACE, route: 'GET /orders', at: tomorrow }, NOISE, MATCH)
+    expect(book.judge(tomorrow).parity.catalog?.conclusive).toBe(1)
+  })
+
+  test('of what was learned as well', () => {
+    const { book, compared } = start()
+    book.learn([
+      { context: 'catalog', route: 'GET /products', start: NOW - 26 * HOUR, counts: { ...NO_COUNTS, matched: 9 } },
+    ])
+    compared(MATCH)
+    expect(book.judge(NOW).parity.catalog?.conclusive).toBe(1)
+  })
+
+  test('a clock that was ahead and is right again: no count begins at nothing', () => {
+    const { book, compared } = start()
+    compared(MATCH, 5)
+    book.judge(NOW)
+    const ahead = NOW + 72 * HOUR
+    compared(MATCH, 1, ahead)
+    book.judge(ahead)
+    compared(MATCH, 1)
+    expect(book.judge(NOW).counts).toMatchObject([{ start: NOW, counts: { matched: 6 } }])
+  })
+
+  test('of a month of hours no more than a day and an hour are held', () => {
+    const { book, compared } = start()
+    for (let hour = 0; hour < 30 * 24; hour++) compared(MATCH, 1, NOW + hour * HOUR)
+    expect(book.judge(NOW + 30 * 24 * HOUR).counts).toHaveLength(25)
+  })
+})
