@@ -52,7 +52,7 @@ export const UNCOMPARABLE = {
   streaming: 'the answer has no end to wait for: server-sent events, multipart/x-mixed-replace, gRPC',
   conditional: 'one side says that what the client has is current (304), and the other sends it',
   partial: 'an answer to a range (206): which part it is decides what it holds',
-  truncated: 'more of the body came than is kept for comparing',
+  truncated: 'more of the body came than is kept for comparing; or the request was answered before all of it had come',
   'too-large': 'decoded, the body is larger than is compared',
   bomb: 'the body grows out of proportion when it is decoded',
   'unknown-coding': 'a content coding that is not known, or more of them than anybody uses',

@@ -73,6 +73,8 @@ export type CopyFor = (side: Side) => CopyRequest | undefined
 export type Tap = {
   /** Bytes are only lent: what is kept of them is copied. */
   readonly onRequestBody: (bytes: Buffer) => void
+  /** All of the request's body has come. */
+  readonly onRequestEnd: () => void
   /** The final head as the upstream sent it. @param fields `[name, value, ...]` */
   readonly onHead: (status: number, fields: HeaderList) => void
   /** Bytes are only lent. */

@@ -66,6 +66,7 @@ export class RequestBody extends Readable {
   }
 
   #onEnd = (): void => {
+    this.#tap?.onRequestEnd()
     this.push(null)
   }
 

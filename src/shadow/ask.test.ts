@@ -87,6 +87,14 @@ describe('whatever the other side does, it ends', () => {
     expect(budget.held()).toBe(0)
   })
 
+  test('an answer to HEAD is whole, however long the one is that it speaks of', async () => {
+    const request = await origin((socket) => socket.write(`${OK}Content-Length: 5000\r\n\r\n`))
+    expect(await ask({ ...request, method: 'HEAD' })).toMatchObject({
+      kind: 'answered',
+      answer: { isTruncated: false },
+    })
+  })
+
   test('a byte at a time', async () => {
     const request = await origin((socket) => {
       socket.write(`${OK}Content-Length: 500\r\n\r\n`)

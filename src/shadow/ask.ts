@@ -5,6 +5,7 @@ import type { CopyRequest } from '../model/shadow.ts'
 import type { Budget } from './budget.ts'
 import type { Answer } from './compare-answers.ts'
 import { firstField } from './first-field.ts'
+import { hasBody } from './has-body.ts'
 import { familyOf } from './media-type.ts'
 
 export type Asked =
@@ -25,12 +26,19 @@ export type AskLimits = {
 }
 
 export type Asker = {
-  /** Never rejects. @param fields in the place of the request's own @param body as it is, with a length of its own */
+  /**
+   * Never rejects.
+   *
+   * @param fields in the place of the request's own
+   * @param body as it is, with a length of its own
+   * @param agreement without which it must not be sent
+   */
   readonly ask: (
     request: CopyRequest,
     fields: readonly string[],
     body: Uint8Array | undefined,
     limits: AskLimits,
+    agreement?: AbortSignal,
   ) => Promise<Asked>
   readonly close: () => Promise<void>
 }
@@ -56,10 +64,12 @@ export function createAsker(budget: Budget): Asker {
     fields: readonly string[],
     body: Uint8Array | undefined,
     { maxBodyBytes, timeoutMs }: AskLimits,
+    agreement?: AbortSignal,
   ): Promise<Asked> {
     const startedAt = performance.now()
     if (isAtRest(request.origin, startedAt)) return { kind: 'failed', reason: 'unavailable' }
-    const signal = AbortSignal.timeout(Math.max(1, timeoutMs))
+    const limit = AbortSignal.timeout(Math.max(1, timeoutMs))
+    const signal = agreement === undefined ? limit : AbortSignal.any([limit, agreement])
     let hasHead = false
     let held = 0
     const answered = (status: number, headers: string[], chunks: Buffer[], isTruncated: boolean): Asked => {
@@ -81,7 +91,8 @@ export function createAsker(budget: Budget): Asker {
       const headers = textOf(answer.headers as unknown as readonly (string | Buffer)[])
       const { statusCode: status, body: stream } = answer
       const isWanted = familyOf(firstField(headers, 'content-type')) !== 'stream'
-      if (!isWanted || Number(firstField(headers, 'content-length')) > maxBodyBytes) {
+      const isLong = Number(firstField(headers, 'content-length')) > maxBodyBytes && hasBody(request.method, status)
+      if (!isWanted || isLong) {
         stream.on('error', () => {}).destroy()
         return answered(status, headers, [], true)
       }
@@ -99,7 +110,8 @@ export function createAsker(budget: Budget): Asker {
       return answered(status, headers, chunks, false)
     } catch (error) {
       budget.give(held)
-      const reason = signal.aborted ? 'response-timeout' : reasonOf(error, hasHead)
+      if (agreement?.aborted) return { kind: 'failed', reason: 'not-dry-run' }
+      const reason = limit.aborted ? 'response-timeout' : reasonOf(error, hasHead)
       if (reason === 'connect-refused' || reason === 'connect-timeout') refused(request.origin)
       return { kind: 'failed', reason }
     }
@@ -127,7 +139,7 @@ export function createAsker(budget: Budget): Asker {
       pools.delete(oldest)
       void pool.close()
     }
-    const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, ...tls })
+    const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, rejectUnauthorized: true, ...tls })
     const pool = new Pool(origin, {
       connections: CONNECTIONS,
       allowH2: false,

@@ -7,6 +7,7 @@ import type { CopyFor, ShadowPolicy, Tap } from '../model/shadow.ts'
 import type { Budget } from './budget.ts'
 import { isSafe } from './eligible.ts'
 import { firstField } from './first-field.ts'
+import { hasBody } from './has-body.ts'
 import { familyOf } from './media-type.ts'
 
 export type Captured = {
@@ -16,6 +17,9 @@ export type Captured = {
   readonly head: RequestHead
   readonly answeredBy: Side
 }
+
+/** What a piece of a text costs beside its bytes: whoever sends a byte at a time would make a mebibyte fifty of them. */
+const PIECE_BYTES = 64
 
 export class Capture implements Tap {
   readonly its: Captured
@@ -32,25 +36,40 @@ export class Capture implements Tap {
   shed: Shed | undefined = undefined
   /** Bytes taken from the budget. */
   held = 0
+  /** Of them for the answer's body. */
+  #bodyHeld = 0
+  /** Of a request that was answered before its end the rest is not known: part of it is another request. */
+  isRequestWhole: boolean
+  #requestBytes = 0
 
   constructor(its: Captured, budget: Budget, done: (capture: Capture, outcome: Outcome, copyFor: CopyFor) => void) {
     this.its = its
     this.#budget = budget
     this.#done = done
     this.requestBody = isSafe(its.head.method) ? undefined : ''
+    const { body } = its.head
+    this.isRequestWhole = body.kind === 'none' || (body.kind === 'length' && body.bytes === 0)
   }
 
   onRequestBody(bytes: Buffer): void {
+    const { body } = this.its.head
+    this.#requestBytes += bytes.length
+    if (body.kind === 'length' && this.#requestBytes === body.bytes) this.isRequestWhole = true
     if (this.requestBody === undefined || this.shed !== undefined) return
     if (this.requestBody.length + bytes.length > this.its.policy.maxBodyBytes) this.#shed('request-too-large')
     else if (this.#take(bytes.length)) this.requestBody += bytes.toString('latin1')
+  }
+
+  onRequestEnd(): void {
+    this.isRequestWhole = true
   }
 
   onHead(status: number, fields: HeaderList): void {
     this.status = status
     this.headers = fields
     this.isStream = familyOf(firstField(fields, 'content-type')) === 'stream'
-    this.isTruncated = Number(firstField(fields, 'content-length')) > this.its.policy.maxBodyBytes
+    const isLong = Number(firstField(fields, 'content-length')) > this.its.policy.maxBodyBytes
+    this.isTruncated = isLong && hasBody(this.its.head.method, status)
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
@@ -58,9 +77,13 @@ export class Capture implements Tap {
     const length = end - start
     if (this.body.length + length > this.its.policy.maxBodyBytes) {
       this.isTruncated = true
-      this.#give(this.body.length)
+      this.#give(this.#bodyHeld)
+      this.#bodyHeld = 0
       this.body = ''
-    } else if (this.#take(length)) this.body += bytes.toString('latin1', start, end)
+    } else if (this.#take(length)) {
+      this.#bodyHeld += length + PIECE_BYTES
+      this.body += bytes.toString('latin1', start, end)
+    }
   }
 
   close(outcome: Outcome, copyFor: CopyFor): void {
@@ -74,7 +97,8 @@ export class Capture implements Tap {
     this.requestBody = undefined
   }
 
-  #take(bytes: number): boolean {
+  #take(length: number): boolean {
+    const bytes = length + PIECE_BYTES
     if (!this.#budget.take(bytes)) {
       this.#shed('bytes')
       return false

@@ -177,6 +177,15 @@ describe('what is found', () => {
   })
 })
 
+test('HEAD is compared, of pages that are too long to be', async () => {
+  const long: import('node:http').RequestListener = (_, response) =>
+    response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': 5_000_000 }).end()
+  const { gateway, settled, endings } = await startShadowed({ ...OFF, legacy: long, service: long })
+  expect((await ask({ port: gateway.port, path: '/products/1', method: 'HEAD' })).status).toBe(200)
+  await settled(1)
+  expect(await endings()).toEqual({ matched: 1 })
+})
+
 describe('what cannot be compared', () => {
   test('a stream is no copy at all; the client reads it as ever', async () => {
     const { gateway, service, settled, endings } = await startShadowed({
