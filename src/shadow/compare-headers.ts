@@ -24,6 +24,8 @@ export const NOT_COMPARED: ReadonlySet<string> = new Set([
   ],
   ...['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'ratelimit', 'ratelimit-policy'],
   ...['alt-svc', 'nel', 'report-to', 'set-cookie'],
+  // Said to copies alone.
+  'x-shadow-accepted',
 ])
 
 /** That one is there is compared; what it says is only of use to whoever said it, or is of the moment. */

@@ -53,7 +53,8 @@ export function createCopier(use: CopierUse) {
 
   async function copied({ job, policy, rules, redaction, copy, again }: Work): Promise<Ended> {
     const isWrite = job.requestBody !== undefined
-    if (isWrite && !(await dryRuns.isAgreed(copy))) {
+    const agreement = isWrite ? await dryRuns.agreement(copy) : undefined
+    if (isWrite && agreement === undefined) {
       use.notDryRun(job.context, copy.origin, 'it has not agreed')
       return nothing(job, { outcome: 'failed', reason: 'not-dry-run' })
     }
@@ -61,11 +62,11 @@ export function createCopier(use: CopierUse) {
       copyFields(request, isWrite ? 'dry-run' : '1', policy.identities, newSpanId())
     const body = isWrite && job.requestBody !== '' ? Buffer.from(job.requestBody as string, 'latin1') : undefined
     const sent = fields(copy)
-    const asked = await asker.ask(copy, sent, body, policy)
+    const asked = await asker.ask(copy, sent, body, policy, agreement)
     if (asked.kind === 'failed') return nothing(job, { outcome: 'failed', reason: asked.reason })
     if (asked.kind === 'shed') return nothing(job, { outcome: 'shed', reason: asked.reason })
     if (isWrite && !isAccepted(asked.answer.headers)) {
-      dryRuns.withdraw(copy.origin)
+      dryRuns.withdraw(copy)
       budget.give(asked.answer.body.length)
       use.notDryRun(job.context, copy.origin, 'it answered a copy without agreeing again')
       return nothing(job, { outcome: 'failed', reason: 'not-dry-run' })
@@ -99,6 +100,7 @@ export function createCopier(use: CopierUse) {
       at: job.at,
       method: job.copy.method,
       target: job.target,
+      pattern: job.route.slice(job.route.indexOf(' ') + 1),
       fields: sent,
       answeredBy: job.answeredBy,
       ...{ legacy, legacyMs, service, serviceMs },
