@@ -13,7 +13,7 @@ export function copyFor(
   return (side) => {
     const upstream = side === 'legacy' ? snapshot.legacy : match.route.context?.service
     if (upstream === undefined || !upstreams.isAvailable(upstream)) return undefined
-    const address = upstreams.pick(upstreams.of(upstream))
+    const address = upstreams.pickForCopy(upstreams.of(upstream))
     if (address === undefined) return undefined
     const { user, claimHeaders } = snapshot.identity
     return {

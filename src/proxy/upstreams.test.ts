@@ -42,6 +42,14 @@ describe('the address for the next request', () => {
     expect(picked).toEqual([1, 2, 3, 1, 2, 3])
   })
 
+  it('is each in turn, whatever copies are sent in between; and so it is for copies', () => {
+    const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(2) } })
+    const live = upstreams.of(snapshot.legacy)
+    const picked = Array.from({ length: 4 }, () => [upstreams.pick(live), upstreams.pickForCopy(live)].map(portOf))
+    expect(picked.map(([client]) => client)).toEqual([1, 2, 1, 2])
+    expect(picked.map(([, copy]) => copy)).toEqual([1, 2, 1, 2])
+  })
+
   it('is the one with the fewest requests', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(3) } })
     const live = upstreams.of(snapshot.legacy)

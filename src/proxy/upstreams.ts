@@ -42,6 +42,7 @@ export class Upstreams implements HealthReader {
   readonly #byUpstream = new WeakMap<Upstream, LiveUpstream>()
   #ejection: EjectionPolicy = { consecutiveFailures: 5, baseMs: 30_000, maxMs: 300_000, maxPercent: 50 }
   #turn = 0
+  #copyTurn = 0
 
   constructor({ now, events }: Dependencies) {
     this.#now = now
@@ -93,8 +94,16 @@ export class Upstreams implements HealthReader {
       const only = addresses[0] as Address
       return live.upstream.side === 'legacy' || only.health.isAvailable(this.#now()) ? only : undefined
     }
+    return this.#pick(live, this.#turn++, except)
+  }
+
+  /** As `pick`, in turns of their own: one copy for each request, and clients would all be given the same address. */
+  pickForCopy(live: LiveUpstream): Address | undefined {
+    return this.#pick(live, this.#copyTurn++)
+  }
+
+  #pick({ addresses, upstream }: LiveUpstream, turn: number, except?: Address): Address | undefined {
     const now = this.#now()
-    const turn = this.#turn++
     let best: Address | undefined
     let bestLoad = Number.POSITIVE_INFINITY
     for (let i = 0; i < addresses.length; i++) {
@@ -106,7 +115,7 @@ export class Upstreams implements HealthReader {
         bestLoad = load
       }
     }
-    if (best !== undefined || live.upstream.side === 'service') return best
+    if (best !== undefined || upstream.side === 'service') return best
     const any = addresses[turn % addresses.length]
     return any === except ? addresses[(turn + 1) % addresses.length] : any
   }
