@@ -12,7 +12,7 @@ export const EXAMPLES_OF_ONE = 3
  * Differences of one context that have examples; beyond that the one whose newest example is oldest goes, with all that
  * it has.
  */
-export const EXAMPLES_OF_CONTEXT = 200
+export const EXAMPLES_OF_CONTEXT = 500
 
 /**
  * What comparing finds, of a whole fleet. Methods reject with `StoreUnavailable` if the store does not answer within

@@ -13,6 +13,8 @@ export type Seen = {
   readonly at: number
   readonly method: string
   readonly target: string
+  /** Of the route. */
+  readonly pattern: string
   /** Of the copy: what both sides were sent. */
   readonly fields: readonly string[]
   readonly answeredBy: Example['answeredBy']
@@ -24,15 +26,19 @@ export type Seen = {
 }
 
 /** Decoded bytes of a body that is kept with an example: a page of a list, not an export. */
-const LONGEST_BODY = 8 * 1024
+const LONGEST_BODY = 16 * 1024
 
 export function exampleOf(seen: Seen, redaction: Redaction = DEFAULT_REDACTION): Example {
-  const { at, method, target, fields, answeredBy, legacy, service, differences } = seen
+  const { at, method, target, pattern, fields, answeredBy, legacy, service, differences } = seen
   const query = target.indexOf('?')
   const [path, rest] = query === -1 ? [target, ''] : [target.slice(0, query), target.slice(query)]
   return {
     at,
-    request: { method, target: maskRequestTarget(path, rest), headers: maskHeaders(fields) },
+    request: {
+      method,
+      target: maskRequestTarget(path, rest, redaction, pattern),
+      headers: maskHeaders(fields, redaction),
+    },
     answeredBy,
     legacy: maskAnswer(legacy, seen.legacyMs, redaction),
     service: maskAnswer(service, seen.serviceMs, redaction),
@@ -43,7 +49,7 @@ export function exampleOf(seen: Seen, redaction: Redaction = DEFAULT_REDACTION):
 function maskAnswer(answer: Answer, ms: number, redaction: Redaction): MaskedAnswer {
   return {
     status: answer.status,
-    headers: maskHeaders(answer.headers),
+    headers: maskHeaders(answer.headers, redaction),
     body: maskBody(answer, redaction),
     ms: Math.round(ms * 1000) / 1000,
   }

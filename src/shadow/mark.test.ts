@@ -7,6 +7,7 @@ const SPAN = '00f067aa0ba902b7'
 const request = {
   fields: [
     ...['Host', 'shop.example', 'Authorization', 'Bearer a', 'cookie', 'sid=1', 'X-User-Id', 'anna'],
+    ...['X-API-Key', 'sk', 'DPoP', 'proof'],
     ...['Idempotency-Key', 'k', 'traceparent', `00-${TRACE}-${'1'.repeat(16)}-01`, 'X-Forwarded-For', '192.0.2.1'],
     ...['x-shadow', 'no', 'Content-Length', '3', 'Transfer-Encoding', 'chunked', 'Expect', '100-continue'],
   ],
@@ -16,6 +17,7 @@ const request = {
 test('a copy carries what the request carried, its mark, and a span of its own in the same trace', () => {
   expect(copyFields(request, '1', 'keep', SPAN)).toEqual([
     ...['Host', 'shop.example', 'Authorization', 'Bearer a', 'cookie', 'sid=1', 'X-User-Id', 'anna'],
+    ...['X-API-Key', 'sk', 'DPoP', 'proof'],
     ...['Idempotency-Key', 'k', 'traceparent', `00-${TRACE}-${SPAN}-01`, 'X-Forwarded-For', '192.0.2.1'],
     ...['X-Shadow', '1'],
   ])

@@ -2,6 +2,7 @@
 import type { HeaderList } from '../model/request-head.ts'
 import type { CopyRequest, ShadowPolicy } from '../model/shadow.ts'
 import { firstField } from './first-field.ts'
+import { isSecretHeader } from './redact.ts'
 
 /** On each copy, and on no other request: the gateway takes it from whatever clients send. */
 export const SHADOW_FIELD = 'X-Shadow'
@@ -23,7 +24,7 @@ export function copyFields(
     const value = fields[i + 1]!
     const lower = name.toLowerCase()
     if (lower === SHADOW_LOWER || FRAMING.has(lower)) continue
-    if (identities === 'strip' && (CREDENTIALS.has(lower) || identityFields.includes(lower))) continue
+    if (identities === 'strip' && (isCredential(lower) || identityFields.includes(lower))) continue
     copied.push(name, lower === 'traceparent' ? childOf(value, spanId) : value)
   }
   copied.push(SHADOW_FIELD, mark)
@@ -39,7 +40,11 @@ const SHADOW_LOWER = SHADOW_FIELD.toLowerCase()
 const ACCEPTED_LOWER = ACCEPTED_FIELD.toLowerCase()
 /** Whoever sends the copy frames its body. */
 const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'connection', 'expect', 'trailer'])
-const CREDENTIALS: ReadonlySet<string> = new Set(['authorization', 'cookie'])
+
+/** `X-Api-Key` is as good as `Authorization`. */
+function isCredential(lower: string): boolean {
+  return lower !== 'idempotency-key' && isSecretHeader(lower)
+}
 
 /** https://www.w3.org/TR/trace-context/#traceparent-header: the same trace and flags, another parent. */
 function childOf(traceparent: string, spanId: string): string {

@@ -5,6 +5,7 @@ import type { Difference, Masked, MaskedDifference } from '../model/comparison.t
 import type { HeaderList } from '../model/request-head.ts'
 import { maskQuery, maskTarget } from '../telemetry/mask-target.ts'
 import { printable } from '../telemetry/printable.ts'
+import { namedSegment } from './path.ts'
 import { matchesPath, type PathPattern } from './path-pattern.ts'
 import { splitPath } from './split-path.ts'
 
@@ -25,7 +26,7 @@ export function redact(difference: Difference, redaction: Redaction = DEFAULT_RE
   const hide = (text: string | null): string | null => {
     if (text === null) return null
     if (isSecret) return '<secret>'
-    return isShown || SAYS_NOTHING.has(kind) ? maskSecrets(text) : '<not shown>'
+    return isShown || SAYS_NOTHING.has(kind) ? maskSecrets(text) : NOT_SHOWN
   }
   const legacy = hide(difference.legacy)
   const service = hide(difference.service)
@@ -40,16 +41,51 @@ export function maskSecrets(text: string): string {
 }
 
 /** Fields of a request or an answer as an example shows them. */
-export function maskHeaders(headers: HeaderList): readonly Masked[] {
+export function maskHeaders(headers: HeaderList, redaction: Redaction = DEFAULT_REDACTION): readonly Masked[] {
   return headers.map((text, i) => {
     if (i % 2 === 0) return masked(printable(maskSecrets(text)))
-    return masked(isSecretHeader(headers[i - 1]!) ? '<secret>' : printable(maskSecrets(text)))
+    const name = headers[i - 1]!.toLowerCase()
+    if (isSecretHeader(name)) return masked('<secret>')
+    return masked(isHeaderShown(name, redaction) ? printable(maskSecrets(text)) : NOT_SHOWN)
   })
 }
 
-/** A path and query as an example shows them: what the access log hides, and what bodies hide. */
-export function maskRequestTarget(path: string, query: string): Masked {
-  return masked(printable(maskSecrets(maskTarget(path, query))))
+/**
+ * A path and query as an example shows them: what the access log hides, and what bodies hide.
+ *
+ * @param pattern the route's: where only some values are shown, what a parameter stands for is none of them
+ */
+export function maskRequestTarget(
+  path: string,
+  query: string,
+  { showOnly }: Redaction = DEFAULT_REDACTION,
+  pattern = '/*',
+): Masked {
+  if (showOnly === undefined) return masked(printable(maskSecrets(maskTarget(path, query))))
+  const shown = withoutParameters(path, pattern)
+  const named = query
+    .slice(1)
+    .split('&')
+    .map((pair) => (pair.includes('=') ? `${pair.slice(0, pair.indexOf('='))}=${NOT_SHOWN}` : NOT_SHOWN))
+  return masked(printable(maskSecrets(query === '' ? shown : `${shown}?${named.join('&')}`)))
+}
+
+/** As much of the path as the map says itself. */
+function withoutParameters(path: string, pattern: string): string {
+  const told = pattern.slice(pattern.indexOf('/')).split('/')
+  const rest = told.indexOf('*')
+  const segments = path.split('/').slice(0, rest === -1 ? undefined : rest + 1)
+  return segments.map((segment, i) => (segment === told[i] ? segment : NOT_SHOWN)).join('/')
+}
+
+const NOT_SHOWN = '<not shown>'
+
+/** What says only of what form a body is. */
+const FORM = /^(?:content-(?:type|length|encoding)|accept(?:-encoding)?|transfer-encoding|host|x-shadow)$/
+
+function isHeaderShown(name: string, { showOnly }: Redaction): boolean {
+  if (showOnly === undefined || FORM.test(name)) return true
+  return showOnly.some((pattern) => matchesPath(pattern, ['header', namedSegment(name)]))
 }
 
 /** Kinds whose values are made by comparing: a status, a length, once or twice. */

@@ -202,7 +202,8 @@ test('uploads of any size go by a shadow that is dead: nothing of them stays (F1
   }
   clearInterval(watch)
   expect(received).toBe((uploads * megabytes + 1) * MEBIBYTE)
-  expect((most - before) / MEBIBYTE).toBeLessThan(64)
+  // Of 2000: what is under way, and what the collector has not come to yet.
+  expect((most - before) / MEBIBYTE).toBeLessThan(128)
   const sample = 'strangler_shadow_outcomes_total{context="files",outcome="shed",reason="request-too-large"}'
   await until(async () => (await gateway.metric(sample)) === uploads)
   expect(dead.heads().filter((head) => !head.startsWith('OPTIONS '))).toEqual([])
