@@ -107,7 +107,10 @@ function begin({ asked, snapshot, recording, hosts, of, kept }: Beginning): Repl
   const contexts = asked.contexts.length === 0 ? undefined : new Set(asked.contexts)
   const preparing: Preparing = { snapshot, contexts, hosts, secure: asked.https, random }
   // What is held at once is bounded by how many requests are under way, and by each one's own limit.
-  const asker = createAsker(createBudget(() => Number.POSITIVE_INFINITY))
+  const asker = createAsker(
+    createBudget(() => Number.POSITIVE_INFINITY),
+    0,
+  )
   const createOwnPace = () => createPace(asked.rate, systemClock, (ms) => sleep(ms))
   let share = 0
 

@@ -52,8 +52,11 @@ const REST_MS = 1000
 /** Beyond that the oldest goes: addresses come and go with the config. */
 const MOST_POOLS = 64
 
-/** @param budget for the bodies of answers; each is given back when it was compared, by whoever asked */
-export function createAsker(budget: Budget): Asker {
+/**
+ * @param budget for the bodies of answers; each is given back when it was compared, by whoever asked
+ * @param restMs how long an address is left alone that refuses one connection after another; 0 asks it all the same
+ */
+export function createAsker(budget: Budget, restMs = REST_MS): Asker {
   const pools = new Map<string, Pool>()
   const refusals = new Map<string, { inRow: number; restUntil: number }>()
 
@@ -127,7 +130,7 @@ export function createAsker(budget: Budget): Asker {
     if (refusals.size >= MOST_POOLS) refusals.clear()
     refusals.set(origin, known)
     // After the rest one more is enough.
-    if (++known.inRow >= MOST_REFUSED) known.restUntil = performance.now() + REST_MS
+    if (++known.inRow >= MOST_REFUSED) known.restUntil = performance.now() + restMs
   }
 
   function poolOf({ origin, tls, servername }: CopyRequest): Pool {
