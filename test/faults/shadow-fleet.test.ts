@@ -1,0 +1,170 @@
+// What comparing counts survives what befalls gateways and the place where they meet, and holds none of them up.
+import { readFile } from 'node:fs/promises'
+import http from 'node:http'
+import { join } from 'node:path'
+import { describe, expect, test, vi } from 'vitest'
+import { ask } from '../kit/load.ts'
+import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
+import { type GatewayProcess, startGatewayProcess } from '../kit/process.ts'
+import { startRedis } from '../kit/redis.ts'
+import { eligibleIn, readEndings, saysTheSame } from '../kit/shadowed.ts'
+import { until } from '../kit/until.ts'
+
+// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+vi.setConfig({ testTimeout: 120_000 })
+
+function mapOf(legacyUrl: string, serviceUrl: string, more: object = {}) {
+  return {
+    legacy: { url: legacyUrl },
+    services: { catalog: { url: serviceUrl } },
+    shadowing: { lagMs: 60_000, underWay: 1000 },
+    drain: { noticeMs: 0, limitMs: 3000 },
+    contexts: {
+      catalog: {
+        owner: 'team-catalog',
+        service: 'catalog',
+        flag: 'migrate-catalog',
+        routes: ['/products/:id'],
+        shadow: { sample: 1 },
+      },
+    },
+    ...more,
+  }
+}
+
+const OFF = { 'migrate-catalog': 0 }
+const AGENT = new http.Agent({ keepAlive: true })
+
+async function askMany({ port }: GatewayProcess, count: number): Promise<void> {
+  for (let i = 0; i < count; i += 10) {
+    const batch = Array.from({ length: Math.min(10, count - i) }, (_, j) => ask({ port, path: `/products/${i + j}` }))
+    for (const { status } of await Promise.all(batch)) expect(status).toBe(200)
+  }
+}
+
+async function metricsOf({ adminPort }: GatewayProcess): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()
+}
+
+type Parity = { readonly contexts: readonly { readonly context: string; readonly [more: string]: unknown }[] }
+
+async function parityOf({ folder, adminPort }: GatewayProcess): Promise<string> {
+  const token = (await readFile(join(folder, 'state', 'admin-token'), 'utf8')).trim()
+  const headers = { authorization: `Bearer ${token}` }
+  const answer = await fetch(`http://127.0.0.1:${adminPort}/api/v1/parity`, { headers })
+  return JSON.stringify((await answer.json()) as Parity)
+}
+
+/** Of the context's accounting, the first that is said. */
+function numberIn(parity: string, name: string): number {
+  return Number(new RegExp(`"${name}":(\\d+)`).exec(parity)?.[1] ?? Number.NaN)
+}
+
+describe('two gateways that meet in one Redis', () => {
+  test('count each request once, together, also when one is gone', async () => {
+    const redis = await startRedis()
+    const [legacy, service] = await Promise.all([startHttpOrigin(saysTheSame), startHttpOrigin(saysTheSame)])
+    const start = () =>
+      startGatewayProcess(mapOf(legacy.url, service.url), { percentages: OFF, env: { REDIS_URL: redis.url } })
+    const [one, other] = await Promise.all([start(), start()])
+    await Promise.all([askMany(one, 150), askMany(other, 250)])
+    await until(async () => {
+      const parity = await parityOf(one)
+      return numberIn(parity, 'eligible') === 400 && numberIn(parity, 'matched') === 400
+    }, 60_000)
+    expect(numberIn(await parityOf(other), 'eligible')).toBe(400)
+    other.signal('SIGTERM')
+    expect((await other.exited).code).toBe(0)
+    await askMany(one, 50)
+    await until(async () => numberIn(await parityOf(one), 'matched') === 450, 60_000)
+    // Everything is said again and again: it stays the same.
+    await new Promise((resolve) => setTimeout(resolve, 2500))
+    expect(numberIn(await parityOf(one), 'eligible')).toBe(450)
+    // Who begins anew adds nothing to what was counted before.
+    const third = await start()
+    await askMany(third, 10)
+    await until(async () => numberIn(await parityOf(third), 'eligible') === 460, 60_000)
+  })
+
+  test('go on while Redis is away, and say it afterwards', async () => {
+    const redis = await startRedis()
+    const [legacy, service] = await Promise.all([startHttpOrigin(saysTheSame), startHttpOrigin(saysTheSame)])
+    const gateway = await startGatewayProcess(mapOf(legacy.url, service.url), {
+      percentages: OFF,
+      env: { REDIS_URL: redis.url },
+    })
+    await askMany(gateway, 20)
+    await until(async () => numberIn(await parityOf(gateway), 'matched') === 20, 60_000)
+    redis.freeze()
+    await askMany(gateway, 30)
+    await until(async () => readEndings(await metricsOf(gateway)).matched === 50, 60_000)
+    redis.thaw()
+    await until(async () => numberIn(await parityOf(gateway), 'matched') === 50, 60_000)
+  })
+})
+
+describe('a gateway that stops', () => {
+  test('while copies are under way: in time, and each is counted as given up', async () => {
+    const redis = await startRedis()
+    const legacy = await startHttpOrigin(saysTheSame)
+    const hangs = await startRawOrigin(() => {})
+    const start = () =>
+      startGatewayProcess(mapOf(legacy.url, hangs.url), { percentages: OFF, env: { REDIS_URL: redis.url } })
+    const [one, other] = await Promise.all([start(), start()])
+    await askMany(one, 40)
+    const from = performance.now()
+    one.signal('SIGTERM')
+    expect(await one.exited).toEqual({ code: 0, signal: null })
+    expect(performance.now() - from).toBeLessThan(6000)
+    const parity = await parityOf(other)
+    expect([numberIn(parity, 'eligible'), numberIn(parity, 'shed')]).toEqual([40, 40])
+  })
+
+  test('while Redis has not answered for long: in time', async () => {
+    const redis = await startRedis()
+    const [legacy, service] = await Promise.all([startHttpOrigin(saysTheSame), startHttpOrigin(saysTheSame)])
+    const gateway = await startGatewayProcess(mapOf(legacy.url, service.url), {
+      percentages: OFF,
+      env: { REDIS_URL: redis.url },
+    })
+    await askMany(gateway, 10)
+    redis.freeze()
+    // Longer than one attempt takes: those that would wait for each other have gathered by now.
+    const frozenUntil = performance.now() + 12_000
+    while (performance.now() < frozenUntil) {
+      await askMany(gateway, 10)
+      await new Promise((resolve) => setTimeout(resolve, 300))
+    }
+    const from = performance.now()
+    gateway.signal('SIGTERM')
+    await gateway.exited
+    expect(performance.now() - from).toBeLessThan(8000)
+  })
+})
+
+test('fifty thousand different URLs: as much memory at the end as in between', async () => {
+  const MEBIBYTE = 1024 * 1024
+  const [legacy, service] = await Promise.all([startNamedOrigin('legacy'), startNamedOrigin('service')])
+  const gateway = await startGatewayProcess(mapOf(legacy.url, service.url), { percentages: OFF })
+  const clients = async (from: number, to: number) => {
+    let next = from
+    const client = async () => {
+      while (next < to) {
+        const { status } = await ask({ port: gateway.port, path: `/products/item-${next}?q=${next++}`, agent: AGENT })
+        expect(status).toBe(200)
+      }
+    }
+    await Promise.all(Array.from({ length: 16 }, client))
+  }
+  await clients(0, 25_000)
+  const between = await gateway.memory()
+  await clients(25_000, 50_000)
+  expect(((await gateway.memory()) - between) / MEBIBYTE).toBeLessThan(48)
+  await until(async () => {
+    const text = await metricsOf(gateway)
+    return Object.values(readEndings(text)).reduce((sum, count) => sum + count, 0) === eligibleIn(text)
+  }, 30_000)
+  const text = await metricsOf(gateway)
+  expect(eligibleIn(text)).toBe(50_000)
+  expect(text.split('\n').filter((line) => line.includes('strangler_shadow')).length).toBeLessThan(200)
+})
