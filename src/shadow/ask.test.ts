@@ -105,6 +105,23 @@ describe('whatever the other side does, it ends', () => {
     expect(await ask(request, limits)).toEqual({ kind: 'failed', reason: 'response-timeout' })
   })
 
+  test.each<[string, (socket: Socket) => void]>([
+    ['a reset', (it) => it.resetAndDestroy()],
+    ['a close', (it) => it.end()],
+    ['half a body', (it) => it.end(`${OK}Content-Length: 5\r\n\r\nab`)],
+    ['a 503', (it) => it.end('HTTP/1.1 503 No\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n')],
+    ['a 307', (it) => it.end('HTTP/1.1 307 There\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n')],
+  ])('%s: it is asked once', async (_, say) => {
+    let requests = 0
+    const request = await origin((socket) => {
+      requests++
+      say(socket)
+    })
+    await ask(request)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(requests).toBe(1)
+  })
+
   test('nobody is there', async () => {
     const server = net.createServer().listen(0, '127.0.0.1')
     await once(server, 'listening')

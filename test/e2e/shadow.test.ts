@@ -41,6 +41,26 @@ describe('where the copy goes', () => {
     expect(service.copies()).toMatchObject([{ url: '/v2/search?q=x' }])
   })
 
+  test('nowhere before the client has its answer', async () => {
+    let answer = () => {}
+    const { gateway, legacy, service, settled } = await startShadowed({
+      ...OFF,
+      legacy: (_, response) => {
+        response.writeHead(200, { 'Content-Type': 'text/plain' }).write('begun')
+        answer = () => void response.end('done')
+      },
+    })
+    const asked = ask({ port: gateway.port, path: '/products/1' })
+    await until(() => legacy.seen.length === 1)
+    // As long as a copy takes that is sent at once.
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    expect(service.seen).toEqual([])
+    answer()
+    expect((await asked).body).toBe('begundone')
+    await settled(1)
+    expect(service.seen).toHaveLength(1)
+  })
+
   test('nowhere: what no context owns, and what is not sampled', async () => {
     const { gateway, service } = await startShadowed({ ...OFF, shadow: { sample: 0 } })
     await ask({ port: gateway.port, path: '/products/1' })

@@ -140,6 +140,25 @@ describe('never a second write', () => {
     expect(Object.keys(await shadowed.endings())).not.toContain('matched')
   })
 
+  test('dry-run: legacy is not asked twice for it, though it is for each request that reads', async () => {
+    const { gateway, legacy, settled } = await startShadowed({
+      shadow: { writes: 'dry-run', noise: { pairShare: 1, pairShareOpen: 1 } },
+      legacy: saysTheSame,
+      service: agreeing({ handshake: true, answers: true }),
+    })
+    await ask({ port: gateway.port, path: '/products/1' })
+    await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
+    await settled(2)
+    // From the first report on it is what the policy says.
+    for (let i = 0; i < 5; i++) {
+      await ask({ port: gateway.port, path: '/products/1' })
+      await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
+    }
+    await settled(12)
+    expect(legacy.copies().filter(({ method }) => method === 'GET').length).toBeGreaterThanOrEqual(5)
+    expect(changing(legacy.copies())).toEqual([])
+  })
+
   test('dry-run: nothing that changes something is copied to legacy', async () => {
     const { gateway, legacy, settled } = await startShadowed({
       shadow: { writes: 'dry-run' },
