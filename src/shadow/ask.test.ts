@@ -1,6 +1,9 @@
 import { once } from 'node:events'
+import https from 'node:https'
 import net, { type AddressInfo, type Socket } from 'node:net'
-import { afterEach, describe, expect, test } from 'vitest'
+import type { TLSSocket } from 'node:tls'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { createAuthority } from '../../test/kit/certificates.ts'
 import { until } from '../../test/kit/until.ts'
 import type { CopyRequest } from '../model/shadow.ts'
 import { type Asked, type Asker, createAsker } from './ask.ts'
@@ -172,6 +175,52 @@ describe('whatever the other side does, it ends', () => {
   test('what cannot be sent is not', async () => {
     const request = { ...requestTo('http://127.0.0.1:9'), path: '/a b\r\nX: y' }
     expect(await ask(request)).toEqual({ kind: 'failed', reason: 'internal' })
+  })
+})
+
+describe('over TLS', () => {
+  async function secure(names: string) {
+    const authority = await createAuthority()
+    const asked: unknown[] = []
+    const server = https.createServer(await authority.sign(names), (request, response) => {
+      asked.push((request.socket as TLSSocket).servername)
+      response.end('ok')
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    closing.push(
+      () => void server.close(),
+      () => server.closeAllConnections(),
+    )
+    const { port } = server.address() as AddressInfo
+    return {
+      request: requestTo(`https://127.0.0.1:${port}`),
+      tls: { ca: authority.cert, rejectUnauthorized: true },
+      asked,
+    }
+  }
+
+  test('the name that is asked for is the address’s own, whatever the client says in Host', async () => {
+    const { request, tls, asked } = await secure('DNS:catalog.internal')
+    const copy = { ...request, tls, servername: 'catalog.internal' }
+    expect(await ask(copy)).toMatchObject({ kind: 'answered' })
+    expect(asked).toEqual(['catalog.internal'])
+    const another = await ask({ ...copy, servername: 'orders.internal' })
+    expect(another).toEqual({ kind: 'failed', reason: 'connect-refused' })
+  })
+
+  test('an address that is no name is held against the certificate itself', async () => {
+    const { request, tls, asked } = await secure('IP:127.0.0.1')
+    expect(await ask({ ...request, tls })).toMatchObject({ kind: 'answered' })
+    expect(asked).toEqual([false])
+  })
+
+  test('a certificate that nobody knows is not accepted, whatever the environment says', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    closing.push(() => void vi.unstubAllEnvs())
+    const { request, asked } = await secure('IP:127.0.0.1')
+    expect(await ask(request)).toEqual({ kind: 'failed', reason: 'connect-refused' })
+    expect(asked).toEqual([])
   })
 })
 

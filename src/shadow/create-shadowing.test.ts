@@ -1,4 +1,5 @@
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { NO_COUNTS } from '../model/comparison.ts'
 import type { ComparisonStore } from '../model/comparison-store.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Outcome } from '../model/outcome.ts'
@@ -6,8 +7,10 @@ import type { Route } from '../model/route.ts'
 import type { RouteCounts } from '../model/shadow.ts'
 import type { Events } from '../telemetry/events.ts'
 import { quietEvents } from '../telemetry/quiet-events.ts'
-import { createShadowing } from './create-shadowing.ts'
-import { headOf, policyOf } from './heads.test-kit.ts'
+import type { comparingThread, ThreadListener } from './comparing-thread.ts'
+import { createShadowing, type ShadowingOptions } from './create-shadowing.ts'
+import { copyOf, headOf, policyOf } from './heads.test-kit.ts'
+import type { Job, Report } from './messages.ts'
 
 afterEach(() => void vi.useRealTimers())
 
@@ -15,7 +18,7 @@ const DECISION: Decision = { side: 'legacy', reason: 'flag-off', fallback: false
 /** The client went: it is counted here, and no thread is needed. */
 const GONE = { status: 200, failure: 'client-gone', fellBack: undefined } as Outcome
 
-function start(saveCounts: ComparisonStore['saveCounts']) {
+function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<ShadowingOptions> = {}) {
   const ended: string[] = []
   const troubles: unknown[] = []
   const nothing = async () => []
@@ -30,6 +33,7 @@ function start(saveCounts: ComparisonStore['saveCounts']) {
       comparisonsNotKept: ({ error }: { error: unknown }) => void troubles.push(error),
     }),
     limits: () => ({ captureBytes: 1e6, underWay: 10, lagMs: 1e9 }),
+    ...more,
   })
   const route = { context: { name: 'catalog' }, shadow: policyOf(), pattern: '/products/:id' } as unknown as Route
   const request = { head: headOf(), route, decision: DECISION, shares: new Map<string, number>() }
@@ -114,4 +118,92 @@ test.each([
   expect(shadowing.open({ ...request, ...more })).toBeUndefined()
   await shadowing.stop()
   expect(ended).toEqual([])
+})
+
+describe('with a comparing thread', () => {
+  const PLACE = { context: 'catalog', route: 'GET /products/:id', start: 1_800_000_000_000 }
+  const ANSWERED = { ...GONE, failure: undefined } as Outcome
+
+  function startWithThread(counts: ComparisonStore['counts'] = async () => []) {
+    const sent: Job[] = []
+    let listener: ThreadListener | undefined
+    const begin: typeof comparingThread = (given) => {
+      listener = given
+      return {
+        know: () => 0,
+        pack: ({ tls, ...copy }) => ({ ...copy, tls: tls && 0, fields: '', identityFields: '' }),
+        send: (job) => void sent.push(job),
+        underWay: () => 0,
+        rule: () => {},
+        finish: async () => {},
+        stop: async () => {},
+      }
+    }
+    const stored = new Map<number, RouteCounts>()
+    const saveCounts = async (_: string, all: readonly RouteCounts[]) => {
+      for (const said of all) stored.set(said.start, said)
+    }
+    const nothing = async () => []
+    const store = { saveCounts, counts, saveExamples: async () => {}, examples: nothing }
+    const started = start(saveCounts, { begin, store })
+    const copy = (body = '') => {
+      const tap = started.shadowing.open(started.request)
+      tap?.onHead(200, [])
+      if (body !== '') tap?.onBody(Buffer.from(body), 0, body.length)
+      tap?.close(ANSWERED, () => copyOf())
+    }
+    const report = (more: Partial<Report>) =>
+      listener?.onReport({
+        ...{ ended: [], counts: [], pairShares: {}, parity: {}, examples: [], notDryRun: [], ...more },
+      })
+    return { ...started, sent, stored, copy, report, listener: () => listener as ThreadListener }
+  }
+  const matched = (id: number) => ({ id, outcome: 'matched' as const, reason: '' as const, copyMs: 1 })
+  const counted = (times: number) => [{ ...PLACE, counts: { ...NO_COUNTS, matched: times } }]
+
+  test('what is lost with it is counted once, whatever it says afterwards; the rest is given up at the end', async () => {
+    const { shadowing, ended, sent, stored, copy, report, listener } = startWithThread()
+    for (let i = 0; i < 4; i++) copy('x'.repeat(100))
+    expect(shadowing.readings().capturedBytes).toBeGreaterThanOrEqual(400)
+    const [first, second, third] = sent.map(({ id }) => id) as [number, number, number]
+    report({ ended: [matched(first)], counts: counted(1) })
+    listener().onLost(
+      [
+        { id: second, reason: 'out-of-time' },
+        { id: third, reason: 'crashed' },
+      ],
+      'a test',
+    )
+    report({ ended: [matched(second)] })
+    await shadowing.stop()
+    expect(ended).toEqual(['matched()', 'uncomparable(out-of-time)', 'uncomparable(crashed)', 'shed(draining)'])
+    expect([...stored.values()]).toMatchObject([
+      {
+        ...PLACE,
+        counts: { matched: 1, uncomparable: { 'out-of-time': 1, crashed: 1 }, shed: { draining: 1 } },
+      },
+    ])
+    expect(shadowing.readings().capturedBytes).toBe(0)
+  })
+
+  test('the next one learns what others found, and what this gateway had found before; or that alone', async () => {
+    const others = [{ ...PLACE, start: PLACE.start - 3_600_000, counts: { ...NO_COUNTS, matched: 7 } }]
+    const { shadowing, report, listener } = startWithThread(async ({ except }) => {
+      expect(except).toBe('me')
+      return others
+    })
+    expect(await listener().counts()).toEqual(others)
+    report({ counts: counted(3) })
+    expect(await listener().counts(), 'it knows by itself').toEqual(others)
+    listener().onLost([], 'a test')
+    expect(await listener().counts()).toEqual([...counted(3), ...others])
+    await shadowing.stop()
+    const cutOff = startWithThread(async () => {
+      throw new Error('away')
+    })
+    cutOff.report({ counts: counted(3) })
+    cutOff.listener().onLost([], 'a test')
+    expect(await cutOff.listener().counts()).toEqual(counted(3))
+    await cutOff.shadowing.stop()
+  })
 })

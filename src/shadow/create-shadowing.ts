@@ -31,6 +31,8 @@ export type ShadowingOptions = {
   readonly dice: () => number
   readonly events: Events
   readonly limits: () => ShadowLimits
+  /** What begins the comparing thread. */
+  readonly begin?: typeof comparingThread
 }
 
 export type RunningShadow = Shadowing & {
@@ -52,7 +54,15 @@ const FIRST_PAIR_SHARE = 0.1
 /** What is remembered of a copy until its end is known. */
 type Pending = { readonly its: Captured; readonly at: number; readonly primaryMs: number; readonly free: () => void }
 
-export function createShadowing({ writer, store, clock, dice, events, limits }: ShadowingOptions): RunningShadow {
+export function createShadowing({
+  writer,
+  store,
+  clock,
+  dice,
+  events,
+  limits,
+  begin = comparingThread,
+}: ShadowingOptions): RunningShadow {
   const budget = createBudget(() => limits().captureBytes)
   const ledger = createLedger(writer, store)
   const pending = new Map<number, Pending>()
@@ -66,7 +76,7 @@ export function createShadowing({ writer, store, clock, dice, events, limits }: 
   let saving: Promise<void> | undefined
   let hasTrouble = false
 
-  const thread = comparingThread({
+  const thread = begin({
     onReport,
     onLost: (lost, why) => {
       ledger.close()

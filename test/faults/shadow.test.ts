@@ -112,6 +112,25 @@ describe('what gives way', () => {
     expect(service.copies().length).toBeLessThanOrEqual(4)
   })
 
+  test('answers that the thread would hold together are more than it may', async () => {
+    const MEBIBYTE = 1024 * 1024
+    const part = Buffer.alloc(7 * MEBIBYTE, 'x')
+    const shadow = await startRawOrigin((socket) => {
+      socket.write(`${OK}Content-Length: ${part.length + 1}\r\n\r\n`)
+      socket.write(part)
+    })
+    const { gateway, settled, endings } = await startShadowed({
+      shadow: { timeoutMs: 5000, maxBodyBytes: 8 * MEBIBYTE },
+      legacy: saysTheSame,
+      serviceUrl: shadow.url,
+    })
+    await Promise.all(Array.from({ length: 12 }, (_, i) => ask({ port: gateway.port, path: `/products/${i}` })))
+    await settled(12)
+    const ended = await endings()
+    expect(ended['shed(bytes)']).toBeGreaterThanOrEqual(2)
+    expect((ended['shed(bytes)'] ?? 0) + (ended['failed(response-timeout)'] ?? 0)).toBe(12)
+  })
+
   test('the event loop is behind', async () => {
     const { gateway, settled, endings } = await startShadowed({
       legacy: saysTheSame,
