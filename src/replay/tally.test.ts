@@ -68,7 +68,7 @@ it('keeps of an example what the config lets it show, and no secret of the reque
   const tally = createTally(NOTHING, () => 7)
   tally.of(PREPARED).compared(differing('$.price', '$.name'), 1, PREPARED, redaction)
   expect(tally.progress().routes[0]!.examples).toMatchObject([
-    { field: 'value $.price', target: '/a?token=<secret>', legacy: '1', service: '2' },
+    { field: 'value $.price', target: '/a?token=<not shown>', legacy: '1', service: '2' },
     { field: 'value $.name', legacy: '<not shown>', service: '<not shown>' },
   ])
 })

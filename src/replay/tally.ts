@@ -6,7 +6,7 @@ import type { NoisePolicy } from '../model/shadow.ts'
 import { type Counter, createCounter } from '../shadow/count.ts'
 import { comparisonsIn, DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow } from '../shadow/noise.ts'
 import { account, addAccounts } from '../shadow/parity.ts'
-import { maskRequestTarget, type Redaction, redact } from '../shadow/redact.ts'
+import { maskRequestTarget, patternIn, type Redaction, redact } from '../shadow/redact.ts'
 import type { Prepared } from './prepare.ts'
 import type { Skipped } from './recording.ts'
 
@@ -177,7 +177,8 @@ class Live implements RouteTally {
       const isKnown = this.#examples.some((example) => example.field === field)
       if (isKnown || this.#examples.length >= EXAMPLES_OF_ROUTE) continue
       const { legacy, service } = redact(difference, redaction)
-      const target = maskRequestTarget(head.path, head.query)
+      const pattern = patternIn(this.#before.route)
+      const target = maskRequestTarget(head.path, head.query, redaction, pattern)
       this.#examples.push({ field, at, method: head.method, target, legacy, service })
     }
   }

@@ -11,7 +11,7 @@ import { exampleOf } from './example.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { copyFields, isAccepted } from './mark.ts'
 import { type Ended, type Job, type NoComparison, unpack } from './messages.ts'
-import type { Redaction } from './redact.ts'
+import { patternIn, type Redaction } from './redact.ts'
 import type { CompiledRules } from './rules.ts'
 import type { Scorebook } from './scorebook.ts'
 
@@ -100,7 +100,7 @@ export function createCopier(use: CopierUse) {
       at: job.at,
       method: job.copy.method,
       target: job.target,
-      pattern: job.route.slice(job.route.indexOf(' ') + 1),
+      pattern: patternIn(job.route),
       fields: sent,
       answeredBy: job.answeredBy,
       ...{ legacy, legacyMs, service, serviceMs },

@@ -70,6 +70,11 @@ export function maskRequestTarget(
   return masked(printable(maskSecrets(query === '' ? shown : `${shown}?${named.join('&')}`)))
 }
 
+/** A route is labelled with its method and its pattern. */
+export function patternIn(label: string): string {
+  return label.slice(label.indexOf(' ') + 1)
+}
+
 /** As much of the path as the map says itself. */
 function withoutParameters(path: string, pattern: string): string {
   const told = pattern.slice(pattern.indexOf('/')).split('/')
