@@ -3,22 +3,10 @@
 import http from 'node:http'
 import { parseArgs } from 'node:util'
 
-const { values } = parseArgs({
-  options: {
-    url: { type: 'string', default: 'http://127.0.0.1:8080' },
-    seconds: { type: 'string', default: '60' },
-    rate: { type: 'string', default: '50' },
-  },
-})
-const url = new URL(values.url)
-const seconds = Number(values.seconds)
-const rate = Number(values.rate)
-if (!(seconds > 0) || !(rate > 0) || rate > 1000) {
-  process.stderr.write(
-    'npm run demo:traffic -- [--url http://127.0.0.1:8080] [--seconds 60] [--rate 50]: both above 0\n',
-  )
-  process.exit(2)
-}
+const GATEWAY = `http://127.0.0.1:${process.env.STRANGLER_PORT || '8080'}`
+const USAGE = `npm run demo:traffic -- [--url ${GATEWAY}] [--seconds 60] [--rate 50]: both above 0, and at most 1000 a second\n`
+
+const { url, seconds, rate } = wanted()
 
 const PRODUCTS = 120
 /** What people do, in turns: most look at one product, some at a list of categories. */
@@ -40,6 +28,37 @@ const timer = setInterval(() => {
   if (performance.now() >= until) finish()
   else visit(asked++)
 }, 1000 / rate)
+
+function wanted() {
+  const values = readValues()
+  if (values?.help === true) {
+    process.stdout.write(USAGE)
+    process.exit(0)
+  }
+  const seconds = Number(values?.seconds)
+  const rate = Number(values?.rate)
+  if (values === undefined || !URL.canParse(values.url) || !(seconds > 0) || !(rate > 0) || rate > 1000) {
+    process.stderr.write(USAGE)
+    process.exit(2)
+  }
+  return { url: new URL(values.url), seconds, rate }
+}
+
+/** Undefined of what is no option. */
+function readValues() {
+  try {
+    return parseArgs({
+      options: {
+        url: { type: 'string', default: GATEWAY },
+        seconds: { type: 'string', default: '60' },
+        rate: { type: 'string', default: '50' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    }).values
+  } catch {
+    return undefined
+  }
+}
 
 function visit(turn: number): void {
   const path = (VISITS[turn % VISITS.length] as (turn: number) => string)(Math.floor(turn / VISITS.length))

@@ -51,6 +51,23 @@ const examples = documents().flatMap(({ path, text }) =>
   })),
 )
 
+describe('demo-traffic', () => {
+  const script = join(ROOT, 'scripts/demo-traffic.ts')
+  const ran = (...args: string[]) => {
+    const env = { ...process.env, STRANGLER_PORT: '18080' }
+    const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...args], { env, encoding: 'utf8' })
+    return { status, stdout, stderr }
+  }
+  const usage = expect.stringMatching(/^npm run demo:traffic -- \[--url http:\/\/127\.0\.0\.1:18080\] .+\n$/)
+
+  it('says how it is used, in one sentence', () => {
+    expect(ran('--help')).toEqual({ status: 0, stdout: usage, stderr: '' })
+    for (const args of [['--nope'], ['--rate', '0'], ['--seconds', 'x'], ['--url', 'x'], ['more']]) {
+      expect(ran(...args), args.join(' ')).toEqual({ status: 2, stdout: '', stderr: usage })
+    }
+  })
+})
+
 describe('every document', () => {
   it('links only to what is there', () => {
     const broken = documents().flatMap(({ path, text }) =>
