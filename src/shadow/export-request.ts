@@ -83,8 +83,11 @@ function hostOf(url: string): string | undefined {
   return URL.canParse(url) ? new URL(url).host : undefined
 }
 
-/** What whoever sends it says by itself, and what the gateway said of its copy. */
+/**
+ * What whoever sends it says by itself, and what the gateway said of this one request or hop. `X-Forwarded-*` stays: an
+ * answer may depend on it.
+ */
 const NOT_SENT: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
-  ...['content-length', 'accept-encoding', 'via', 'traceparent', 'tracestate', 'x-shadow'],
+  ...['content-length', 'accept-encoding', 'via', 'traceparent', 'tracestate', 'x-request-id', 'x-shadow'],
 ])

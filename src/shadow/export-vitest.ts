@@ -54,7 +54,8 @@ async function ask({ url, target }: { readonly url: string; readonly target: str
 }
 
 const HOW = [
-  'Asks both sides, and fails while they differ. Run it with: npx vitest run FILE (it needs vitest and supertest).',
+  'Asks both sides, and fails while they differ. Keep it in a folder of its own, in a project that has vitest and supertest,',
+  'under a name that ends in .test.ts, and run it with: npx vitest run --root FOLDER',
   'LEGACY_URL and SERVICE_URL say where, if it is not where the gateway asks.',
 ]
 

@@ -182,6 +182,18 @@ describe('as curl', () => {
     await expect(argumentsOf(text)).rejects.toThrow(/MASKED_/)
   })
 
+  test.each(['curl', 'vitest'] as const)('what the gateway said of that one request is not asked for as %s', (as) => {
+    const headers = [
+      ...['X-Request-Id', '<token>', 'traceparent', '<token>', 'tracestate', '<token>', 'Via', '<token>'],
+      ...['X-Shadow', '1', 'X-Forwarded-Host', 'shop.example', 'X-Forwarded-Proto', 'https'],
+    ]
+    const { text, variables } = exported({ headers }, as)
+    expect(variables).toEqual([])
+    expect(text).not.toMatch(/MASKED|x-request-id|traceparent|tracestate|\bvia\b|x-shadow/i)
+    expect(text).toMatch(/x-forwarded-host\W+shop\.example/i)
+    expect(text).toMatch(/x-forwarded-proto\W+https/i)
+  })
+
   test('HEAD does not wait for a body; what frames a message, or is one side’s own, is left out', async () => {
     const headers = [
       'Host',
