@@ -376,7 +376,12 @@ const example = z
   .describe('Masked')
 export type ShownExample = Said<typeof example>
 
-export const differenceView = z.object({ ...windowed, difference: differenceRow, examples: z.array(example) })
+export const differenceView = z.object({
+  ...windowed,
+  difference: differenceRow,
+  examples: z.array(example),
+  noise: z.array(z.string()).describe('Of the fields in the examples, written "kind path", those that are noise'),
+})
 export type DifferenceView = Said<typeof differenceView>
 
 export const exportedRequest = z.object({

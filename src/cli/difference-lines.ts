@@ -2,7 +2,18 @@
 // and applications, so all of it goes through `paint`.
 import type { DifferenceRow, DifferencesView } from '../admin/contract.ts'
 import { showTime } from './durations.ts'
-import { type Cell, count, paint, type Screen, shortened, type Tone, table } from './print.ts'
+import {
+  type Cell,
+  count,
+  isTooWide,
+  paint,
+  type Screen,
+  SET_IN,
+  shortened,
+  type Tone,
+  table,
+  tableUnderNames,
+} from './print.ts'
 import { grouped, percent, shareText } from './shares.ts'
 
 export type Shown = { readonly now: number; readonly hasNoise: boolean }
@@ -48,19 +59,37 @@ const HEADS = ['verdict', 'route', 'field', 'differs', 'noise', 'fingerprint']
 const INDENT = ' '.repeat('inconclusive'.length + 2)
 
 function rowLines(rows: readonly DifferenceRow[], now: number, on: Screen): string[] {
-  const cells = rows.map((row): Cell[] => [
-    verdictCell(row),
-    row.route,
-    `${row.kind} ${row.path}`,
-    shareText(row.sides.share),
-    row.self.share === null ? '-' : `${percent(row.self.share.share)} %`,
-    row.fingerprint,
-  ])
+  const cells = rows.map((row): Cell[] => [verdictCell(row), row.route, fieldOf(row), ...numberCells(row)])
   // So wide at least that what stands beneath begins under the route.
   const heads = HEADS.map((head) => (head === 'verdict' ? head.padEnd(INDENT.length - 2) : head))
-  const whole = HEADS.filter((head) => head !== 'route' && head !== 'field').map((head) => head)
-  const [head = '', ...lines] = table(heads, cells, on, [heads[0]!, ...whole]).split('\n')
-  return [head, ...lines.flatMap((line, i) => [line, beneath(rows[i]!, now, on)])]
+  if (isTooWide(heads, cells, on)) return narrowLines(rows, now, on)
+  const [head = '', ...lines] = table(heads, cells, on).split('\n')
+  return [head, ...lines.flatMap((line, i) => [line, `${INDENT}${beneath(rows[i]!, now, INDENT.length, on)}`])]
+}
+
+function narrowLines(rows: readonly DifferenceRow[], now: number, on: Screen): string[] {
+  const named = rows.map((row) => ({
+    names: nameLines([row.route, fieldOf(row)], on),
+    cells: [verdictCell(row), ...numberCells(row)],
+    beneath: [beneath(row, now, SET_IN.length, on)],
+  }))
+  const heads = HEADS.filter((head) => head !== 'route' && head !== 'field')
+  return tableUnderNames(heads, named, on).split('\n')
+}
+
+/** On one line where there is room for it, else on one each. */
+export function nameLines(names: readonly string[], { width }: Screen): Cell[] {
+  const line = names.join('  ')
+  const lines = width === undefined || [...line].length <= width ? [line] : names
+  return lines.map((text) => ({ text, tone: 'strong' }))
+}
+
+function fieldOf({ kind, path }: DifferenceRow): string {
+  return `${kind} ${path}`
+}
+
+function numberCells({ sides, self, fingerprint }: DifferenceRow): Cell[] {
+  return [shareText(sides.share), self.share === null ? '-' : `${percent(self.share.share)} %`, fingerprint]
 }
 
 function verdictCell({ state, verdict }: DifferenceRow): Cell {
@@ -69,12 +98,13 @@ function verdictCell({ state, verdict }: DifferenceRow): Cell {
 
 const TONES = { real: 'bad', inconclusive: 'warning', noise: 'faint' } as const satisfies Record<string, Tone>
 
-function beneath(row: DifferenceRow, now: number, on: Screen): string {
+/** @param indent how far in it will stand */
+function beneath(row: DifferenceRow, now: number, indent: number, on: Screen): string {
   const { example } = row
   const values = example === null ? 'no example is kept' : valuesText(example.legacy, example.service)
   const text = [values, ...saidOf(row, now)].join('; ')
-  const width = on.width === undefined ? undefined : Math.max(0, on.width - INDENT.length)
-  return `${INDENT}${paint({ text: shortened(text, width), tone: 'faint' }, on)}`
+  const width = on.width === undefined ? undefined : Math.max(0, on.width - indent)
+  return paint({ text: shortened(text, width), tone: 'faint' }, on)
 }
 
 /** `10.00 → 10.01`: legacy, then the service. */

@@ -2,10 +2,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { DifferenceRow, DifferencesView, DifferenceView, ShownExample } from '../admin/contract.ts'
+import type { DifferenceRow, DifferencesView, DifferenceView, RuleTrial, ShownExample } from '../admin/contract.ts'
 import { doneWith, emptyFolder, problem, startApi, strangler } from './admin-api.test-kit.ts'
 import { differenceLines } from './difference-lines.ts'
 import { exampleLines } from './example-lines.ts'
+import { trialLines } from './try-rule.ts'
 
 const AT = Date.UTC(2026, 2, 1, 14, 2)
 const PRINT = '1f2e3d4c5b'
@@ -124,22 +125,25 @@ describe('diffs', () => {
     expect(await listed(more)).toContain(line)
   })
 
-  it('fits a terminal of 100 columns, and keeps what says nothing when it is cut', () => {
-    const long = {
-      ...PRICE,
-      verdict: 'inconclusive',
-      route: 'GET /shops/:shop/products/:id/offers',
-      path: '$.seller.address.postcode[*].of.the.warehouse',
-      example: { at: AT, legacy: 'x'.repeat(300), service: 'y' },
-    } as const
-    const lines = differenceLines(
-      { ...VIEW, differences: [long] },
-      { now: AT, hasNoise: false },
-      { hasColor: false, width: 100 },
-    ).split('\n')
-    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100)
-    for (const part of ['inconclusive', '6 % (4.7–7.6)', '0 %', PRINT]) expect(lines[3]).toContain(part)
-    expect(lines[4]).toMatch(/^ {14}x+…$/)
+  const LONG: DifferenceRow = {
+    ...PRICE,
+    verdict: 'inconclusive',
+    route: 'GET /shops/:shop/products/:id/offers',
+    path: '$.seller.address.postcode[*].of.the.warehouse',
+    example: { at: AT, legacy: 'x'.repeat(300), service: 'y' },
+  }
+
+  it.each([100, 80, 60])('fits a terminal of %d columns, and cuts neither route nor field', (width) => {
+    const view = { ...VIEW, differences: [LONG] }
+    const lines = differenceLines(view, { now: AT, hasNoise: false }, { hasColor: false, width }).split('\n').slice(2)
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width)
+    const field = `value ${LONG.path}`
+    expect(lines).toEqual([
+      expect.stringMatching(/^ {2}verdict +differs +noise +fingerprint$/),
+      ...(width === 100 ? [`${LONG.route}  ${field}`] : [LONG.route, field]),
+      `  inconclusive  6 % (4.7–7.6)  0 %    ${PRINT}`,
+      expect.stringMatching(/^ {2}x+…$/),
+    ])
   })
 
   it('shows nothing that drives a terminal, wherever it is said', async () => {
@@ -165,7 +169,7 @@ describe('diffs', () => {
       differences: [{ kind: 'value', path: evil, legacy: evil, service: evil, times: 2 }],
     }
     const api = await startApi({
-      json: { from: AT, to: AT, difference: row, examples: [example] } satisfies DifferenceView,
+      json: { from: AT, to: AT, difference: row, examples: [example], noise: [] } satisfies DifferenceView,
     })
     const shown = (await strangler(['diffs', 'catalog', '--show', PRINT], { api })).stdout
     expect(shown.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
@@ -219,7 +223,7 @@ const EXAMPLE: ShownExample = {
 
 describe('diffs --show', () => {
   it('is what it is, and an example side by side', () => {
-    const view: DifferenceView = { from: AT, to: AT, difference: PRICE, examples: [EXAMPLE, EXAMPLE] }
+    const view: DifferenceView = { from: AT, to: AT, difference: PRICE, examples: [EXAMPLE, EXAMPLE], noise: [] }
     expect(exampleLines(view, AT, { hasColor: false, width: 60 }).split('\n').slice(6)).toEqual([
       '',
       expect.stringMatching(/:00 {2}GET \/products\?page=2, answered by legacy$/),
@@ -251,13 +255,50 @@ describe('diffs --show', () => {
       /^bodies are kept where both are JSON/m,
     ],
   ])('says so where it %s', (_what, examples, line) => {
-    const view: DifferenceView = { from: AT, to: AT, difference: PRICE, examples }
+    const view: DifferenceView = { from: AT, to: AT, difference: PRICE, examples, noise: [] }
     expect(exampleLines(view, AT, { hasColor: false, width: undefined })).toMatch(line)
+  })
+
+  it('marks what the comparison found, says what of it is noise, and leaves the rest unmarked', () => {
+    const both = (headers: readonly string[], body: unknown) => ({
+      ...ANSWER,
+      headers: [...headers],
+      body: JSON.stringify(body),
+    })
+    const example: ShownExample = {
+      ...EXAMPLE,
+      legacy: both(['Vary', 'Accept', 'X-Served-By', 'a', 'Set-Cookie', 'sid=1'], {
+        at: 1,
+        'a b': [{ 7: 1 }],
+        id: 'x',
+      }),
+      service: both(['Vary', 'Cookie', 'X-Served-By', 'b', 'Set-Cookie', 'sid=1; Secure'], {
+        at: 2,
+        'a b': [{ 7: 2 }],
+        id: 'y',
+      }),
+      differences: [
+        { kind: 'value', path: 'header.vary', legacy: 'Accept', service: 'Cookie', times: 1 },
+        { kind: 'extra', path: 'cookie.sid.secure', legacy: null, service: '', times: 1 },
+        { kind: 'value', path: '$["a b"][*].*', legacy: '1', service: '2', times: 2 },
+        { kind: 'value', path: '$.at', legacy: '1', service: '2', times: 1 },
+      ],
+    }
+    const view: DifferenceView = { from: AT, to: AT, difference: PRICE, examples: [example], noise: ['value $.at'] }
+    const lines = exampleLines(view, AT, { hasColor: false, width: 60 }).split('\n')
+    const starting = (mark: string) => lines.filter((line) => line.startsWith(mark)).map((line) => line.split(/ +/)[1])
+    expect(starting('≠')).toEqual(['set-cookie:', 'vary:', '"7":'])
+    expect(starting('~')).toEqual(['"at":', 'noise:'])
+    expect(lines).toContainEqual(expect.stringMatching(/^ {2}x-served-by: a +│ x-served-by: b$/))
+    expect(lines).toContainEqual(expect.stringMatching(/^ {4}"id": "x" +│ {3}"id": "y"$/))
+    expect(lines.filter((line) => line.startsWith('not marked:'))).toHaveLength(2)
+    expect(lines).toContainEqual(expect.stringMatching(/^value \$\.at \(noise\) +1 +2$/))
+    expect(lines).toContainEqual(expect.stringMatching(/^value \$\["a b"\]\[\*\]\.\* \(2 places\) +1 +2$/))
   })
 
   it('of another context is said to be of that one', async () => {
     const api = await startApi({
-      json: { from: AT, to: AT, difference: { ...PRICE, context: 'orders' }, examples: [] },
+      json: { from: AT, to: AT, difference: { ...PRICE, context: 'orders' }, examples: [], noise: [] },
     })
     const { code, stderr } = await strangler(['diffs', 'catalog', '--show', PRINT], { api })
     expect(code).toBe(2)
@@ -374,6 +415,27 @@ describe('shadow try-rule', () => {
         path: '/contexts/catalog/try-rule',
         body: { rules: { ignore: ['$.price'] }, route: 'GET /products' },
       },
+    ])
+  })
+
+  it('of a route without examples says which have some', async () => {
+    const api = await startApi({ json: { examples: 0, differences: [], appearing: [] } }, { json: TRIAL })
+    const args = ['shadow', 'try-rule', 'catalog', 'rules.json', '--route', 'GET /product']
+    const { code, stdout } = await strangler(args, { api, cwd: await folderWith('{}') })
+    expect({ code, stdout }).toEqual({
+      code: 0,
+      stdout: 'no examples are kept that these rules could be tried on; there are some of GET /products\n',
+    })
+    expect(api.asked.map(({ body }) => body)).toEqual([{ rules: {}, route: 'GET /product' }, { rules: {} }])
+  })
+
+  it('fits a terminal of 60 columns, and cuts neither route nor field', () => {
+    const lines = trialLines(TRIAL as RuleTrial, { hasColor: false, width: 60 }).split('\n')
+    expect(lines.slice(2, 6)).toEqual([
+      '  forgiven  remaining  untried  fingerprint',
+      'GET /products',
+      'value $.price',
+      `  2         0          1        ${PRINT}`,
     ])
   })
 

@@ -2,16 +2,17 @@
 import type { DifferenceRow, DifferenceView, ShownExample } from '../admin/contract.ts'
 import { saidOf, valueText } from './difference-lines.ts'
 import { showDuration, showMoment, showTime } from './durations.ts'
+import { bodyLines, headerLines, isPartOf, type Line } from './placed-lines.ts'
 import { type Cell, paint, type Screen, shortened, table } from './print.ts'
 import { grouped, shareText } from './shares.ts'
-import { aroundDifferences, differs, sideBySide } from './side-by-side.ts'
+import { aroundDifferences, differs, type Row, sideBySide } from './side-by-side.ts'
 
-export function exampleLines({ difference, examples, from }: DifferenceView, now: number, on: Screen): string {
+export function exampleLines({ difference, examples, from, noise }: DifferenceView, now: number, on: Screen): string {
   const [newest] = examples
   return [
     ...factLines(difference, from, now, on),
     '',
-    ...(newest === undefined ? ['no example of it is kept'] : shownLines(newest, difference, on)),
+    ...(newest === undefined ? ['no example of it is kept'] : shownLines(newest, difference, new Set(noise), on)),
     ...(examples.length > 1 ? ['', paint({ text: `${examples.length - 1} more with --json`, tone: 'faint' }, on)] : []),
   ].join('\n')
 }
@@ -40,11 +41,18 @@ function factLines(row: DifferenceRow, from: number, now: number, on: Screen): s
 function shownLines(
   { at, request, answeredBy, legacy, service, differences }: ShownExample,
   row: DifferenceRow,
+  noise: ReadonlySet<string>,
   on: Screen,
 ): string[] {
+  const isNoise = ({ kind, path }: Differing) => noise.has(`${kind} ${path}`)
+  const marks: Marks = {
+    faults: differences.filter((one) => !isNoise(one)),
+    noise: differences.filter(isNoise),
+  }
   const fields = differences.map((one): Cell[] => {
     const isThis = one.kind === row.kind && one.path === row.path
-    const name = `${one.kind} ${one.path}${one.times > 1 ? ` (${one.times} places)` : ''}`
+    const remarks = [one.times > 1 ? `${one.times} places` : '', isNoise(one) ? 'noise' : ''].filter(Boolean)
+    const name = `${one.kind} ${one.path}${remarks.length === 0 ? '' : ` (${remarks.join(', ')})`}`
     return [isThis ? { text: name, tone: 'bad' } : name, valueText(one.legacy), valueText(one.service)]
   })
   const answers: Cell[][] = [
@@ -53,46 +61,68 @@ function shownLines(
   ]
   return [
     paint(`${showMoment(at)}  ${request.method} ${request.target}, answered by ${answeredBy}`, on),
-    table(['', 'legacy', 'service'], [...answers, ...fields], on),
-    ...textLines('headers', headerLines(legacy.headers), headerLines(service.headers), on),
-    ...bodyLines(legacy.body, service.body, on),
+    // A field is never cut: half of its path may be another's.
+    table(['', 'legacy', 'service'], [...answers, ...fields], on, ['']),
+    ...textLines('headers', headerLines(legacy.headers), headerLines(service.headers), marks, on),
+    ...bodyTextLines(legacy.body, service.body, marks, on),
   ]
 }
 
-function headerLines(headers: readonly string[]): string[] {
-  const lines = headers.flatMap((name, i) => (i % 2 === 0 ? [`${name.toLowerCase()}: ${headers[i + 1] ?? ''}`] : []))
-  return lines.toSorted()
-}
+type Differing = Pick<ShownExample['differences'][number], 'kind' | 'path'>
+/** What the comparison found: what is no noise, and what is. */
+type Marks = { readonly faults: readonly Differing[]; readonly noise: readonly Differing[] }
 
-function bodyLines(legacy: string | null, service: string | null, on: Screen): string[] {
+function bodyTextLines(legacy: string | null, service: string | null, marks: Marks, on: Screen): string[] {
   if (legacy === null || service === null) {
     return ['', paint({ text: 'bodies are kept where both are JSON of up to 16 KiB', tone: 'faint' }, on)]
   }
-  return textLines('body', prettyLines(legacy), prettyLines(service), on)
-}
-
-function prettyLines(body: string): string[] {
-  try {
-    return JSON.stringify(JSON.parse(body), undefined, 2).split('\n')
-  } catch {
-    return [body]
-  }
+  return textLines('body', bodyLines(legacy), bodyLines(service), marks, on)
 }
 
 const AROUND = 2
 const WITHOUT_SCREEN = 160
 
+const MARKS = { fault: '≠', noise: '~', other: ' ' } as const
+type Mark = keyof typeof MARKS
+const LEGEND = {
+  noise: '~ noise: legacy differs from itself there too',
+  other: 'not marked: what is not compared, or may differ by a rule',
+} as const
+
 /** Rows that differ are marked: not everybody sees colours. */
-function textLines(name: string, left: readonly string[], right: readonly string[], on: Screen): string[] {
-  const rows = aroundDifferences(sideBySide(left, right), AROUND)
-  if (!rows.some((row) => row !== undefined && differs(row)))
-    return ['', paint({ text: `${name}: the same`, tone: 'faint' }, on)]
+function textLines(name: string, left: readonly Line[], right: readonly Line[], marks: Marks, on: Screen): string[] {
+  const all = sideBySide(
+    left.map(({ text }) => text),
+    right.map(({ text }) => text),
+  )
+  if (!all.some(differs)) return ['', paint({ text: `${name}: the same`, tone: 'faint' }, on)]
+  const markOf = marked(all, left, right, marks)
+  const rows = aroundDifferences(all, AROUND)
   const width = Math.max(10, Math.floor(((on.width ?? WITHOUT_SCREEN) - 5) / 2))
   const lines = rows.map((row) => {
     if (row === undefined) return paint({ text: '  …', tone: 'faint' }, on)
-    const isOther = differs(row)
-    const text = `${isOther ? '≠' : ' '} ${shortened(row.left ?? '', width).padEnd(width)} │ ${shortened(row.right ?? '', width)}`
-    return paint(isOther ? { text, tone: 'bad' } : text, on).trimEnd()
+    const mark = markOf.get(row) ?? 'other'
+    const text = `${MARKS[mark]} ${shortened(row.left ?? '', width).padEnd(width)} │ ${shortened(row.right ?? '', width)}`
+    return paint(mark === 'fault' ? { text, tone: 'bad' } : text, on).trimEnd()
   })
-  return ['', `${name.padEnd(width + 2)} │`.replace(/ +│$/, ''), ...lines]
+  const seen = new Set(markOf.values())
+  const legend = (['noise', 'other'] as const).filter((mark) => seen.has(mark))
+  return [
+    '',
+    `${name.padEnd(width + 2)} │`.replace(/ +│$/, ''),
+    ...lines,
+    ...legend.map((mark) => paint({ text: LEGEND[mark], tone: 'faint' }, on)),
+  ]
+}
+
+/** Of each row that is not the same on both sides, what the comparison said of it. */
+function marked(rows: readonly Row[], left: readonly Line[], right: readonly Line[], marks: Marks): Map<Row, Mark> {
+  const found = new Map<Row, Mark>()
+  let [i, j] = [0, 0]
+  for (const row of rows) {
+    const lines = [...(row.left === undefined ? [] : [left[i++]!]), ...(row.right === undefined ? [] : [right[j++]!])]
+    const isOf = (of: readonly Differing[]) => lines.some(({ place }) => of.some(({ path }) => isPartOf(path, place)))
+    if (differs(row)) found.set(row, isOf(marks.faults) ? 'fault' : isOf(marks.noise) ? 'noise' : 'other')
+  }
+  return found
 }

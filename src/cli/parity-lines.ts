@@ -1,7 +1,7 @@
 // Parity for a person: how alike the sides answer, how sure that is, and what became of the rest.
 import type { ParityView } from '../admin/contract.ts'
 import { showTime } from './durations.ts'
-import { type Cell, paint, type Screen, table } from './print.ts'
+import { type Cell, isTooWide, paint, type Screen, table, tableUnderNames } from './print.ts'
 import { grouped, percent, shareText } from './shares.ts'
 
 type Tally = ParityView['contexts'][number]['routes'][number]
@@ -22,16 +22,11 @@ export function parityLines(view: ParityView, context: string | undefined, now: 
   return [
     paint(`${context === undefined ? 'how alike the sides answer' : `${context}, by route`}, ${since}`, on),
     '',
-    table(
-      [what, 'matching', 'at least', 'comparisons', 'pairs', `until ${percent(target)} %`],
-      rows.map((row) => parityRow(row, target)),
-      on,
-      NUMBERS,
-    ),
+    parityTable(what, target, rows, on),
     '',
     'how eligible requests ended',
     '',
-    table([what, ...ENDINGS], rows.map(endingsRow), on, ENDINGS),
+    endingsTable(what, rows, on),
     ...(reasons === '' ? [] : ['', paint({ text: reasons, tone: 'faint' }, on)]),
   ].join('\n')
 }
@@ -47,7 +42,14 @@ function routesOf({ contexts }: ParityView, context: string): Named[] {
   return routes.map((one) => named(one.route, one))
 }
 
-const NUMBERS = ['matching', 'at least', 'comparisons', 'pairs']
+function parityTable(what: string, target: number, rows: readonly Named[], on: Screen): string {
+  const heads = ['matching', 'at least', 'comparisons', 'pairs', `until ${percent(target)} %`]
+  const cells = rows.map((row) => parityRow(row, target))
+  if (!isTooWide([what, ...heads], cells, on)) return table([what, ...heads], cells, on)
+  const named = cells.map(([name = '', ...rest]) => ({ names: [name], cells: rest }))
+  return tableUnderNames(heads, named, on)
+}
+
 const ENDINGS = [
   'eligible',
   'matched',
@@ -73,6 +75,28 @@ function parityRow({ name, tally }: Named, target: number): Cell[] {
     grouped(pairs),
     untilTarget === 0 ? { text: 'reached', tone: 'good' } : `${grouped(untilTarget)} more`,
   ]
+}
+
+function endingsTable(what: string, rows: readonly Named[], on: Screen): string {
+  const heads = [what, ...ENDINGS]
+  const cells = rows.map(endingsRow)
+  if (!isTooWide(heads, cells, on)) return table(heads, cells, on)
+  return rows.flatMap((row) => [paint({ text: row.name, tone: 'strong' }, on), ...endingsLines(row, on)]).join('\n')
+}
+
+/** Those that there are, on as many lines as it takes. */
+function endingsLines({ tally: { accounting } }: Named, { width = Number.POSITIVE_INFINITY }: Screen): string[] {
+  const words = ENDINGS.flatMap((ending) =>
+    accounting[ending] === 0 ? [] : [`${ending} ${grouped(accounting[ending])}`],
+  )
+  const lines: string[] = []
+  for (const word of words.length === 0 ? ['eligible 0'] : words) {
+    const last = lines.at(-1)
+    const longer = `${last}, ${word}`
+    if (last !== undefined && longer.length < width) lines[lines.length - 1] = longer
+    else lines.push(`  ${word}`)
+  }
+  return lines
 }
 
 function endingsRow({ name, tally: { accounting } }: Named): Cell[] {

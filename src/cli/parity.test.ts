@@ -95,6 +95,24 @@ describe('parity', () => {
     expect(Math.max(...lines.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100)
   })
 
+  it('fits a terminal of 80 columns, and names each route whole', () => {
+    const names = ['GET /shops/:shop/products/:id/offers', 'GET /shops/:shop/products/:id/offers/:offer']
+    const [catalog] = VIEW.contexts
+    const contexts = [{ ...catalog!, routes: names.map((route) => ({ route, ...SOME })) }]
+    const lines = parityLines({ ...VIEW, contexts }, 'catalog', AT, { hasColor: false, width: 80 }).split('\n')
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80)
+    expect(lines.slice(2)).toEqual([
+      '  matching               at least  comparisons  pairs  until 99.9 %',
+      ...names.flatMap((name) => [name, '  99.67 % (99.55–99.76)  99.54 %   12,342       1,300  45,678 more']),
+      '',
+      'how eligible requests ended',
+      '',
+      ...names.flatMap((name) => [name, '  eligible 12,346, matched 12,300, mismatched 40, inconclusive 2, shed 4']),
+      '',
+      'shed: lag 3, queue 1',
+    ])
+  })
+
   it.each<[readonly string[], number, string]>([
     [
       ['--fail-under', '99.9'],

@@ -71,6 +71,34 @@ export function table(
   return all.map((row) => line(row, widths, on)).join('\n')
 }
 
+/** Whether the screen is too narrow for these rows as they are. */
+export function isTooWide(heads: readonly string[], rows: readonly (readonly Cell[])[], on: Screen): boolean {
+  const whole = table(heads, rows, { hasColor: false, width: undefined }).split('\n')
+  return on.width !== undefined && whole.some((one) => [...one].length > on.width!)
+}
+
+/** What stands beneath a name is set in so far. */
+export const SET_IN = '  '
+
+/** A row of `tableUnderNames`. */
+export type NamedRow = {
+  /** Lines above the cells, which are never cut: half a name may be another's. */
+  readonly names: readonly Cell[]
+  readonly cells: readonly Cell[]
+  readonly beneath?: readonly string[]
+}
+
+/** For narrow screens: columns as in `table`, with what would be the longest of them on lines of their own. */
+export function tableUnderNames(heads: readonly string[], rows: readonly NamedRow[], on: Screen): string {
+  const cells = rows.map((row) => row.cells)
+  const [head = '', ...lines] = table(heads, cells, { ...on, width: undefined }).split('\n')
+  const blocks = rows.flatMap(({ names, beneath = [] }, i) => [
+    ...names.map((name) => paint(name, on)),
+    ...[lines[i]!, ...beneath].map((one) => `${SET_IN}${one}`),
+  ])
+  return [`${SET_IN}${head}`, ...blocks].join('\n')
+}
+
 const GAP = 2
 const NARROWEST = 6
 

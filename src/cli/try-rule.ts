@@ -4,7 +4,7 @@ import { PATHS, type RuleTrial, ruleTrial } from '../admin/contract.ts'
 import { type AskingValues, clientFor, printAnswer, wordAt } from './asking.ts'
 import { EXIT } from './exit-codes.ts'
 import { pathOf } from './paths.ts'
-import { type Cell, count, paint, plain, type Screen, table } from './print.ts'
+import { type Cell, count, isTooWide, paint, plain, type Screen, table, tableUnderNames } from './print.ts'
 import { UsageError } from './usage-error.ts'
 
 export async function tryRule(
@@ -15,9 +15,17 @@ export async function tryRule(
   const file = wordAt(words, 1, `which rules: strangler shadow try-rule ${plain(context)} rules.json`)
   const rules = await readRules(file)
   const path = pathOf(PATHS.tryRule, context)
-  const { body, said } = await clientFor(values).ask(path, { rules, route: values.route }, ruleTrial)
-  printAnswer(values, said, (on) => trialLines(body, on))
+  const client = clientFor(values)
+  const { body, said } = await client.ask(path, { rules, route: values.route }, ruleTrial)
+  const hasNone = values.route !== undefined && body.examples === 0 && values.json !== true
+  const others = hasNone ? routesIn((await client.ask(path, { rules }, ruleTrial)).body) : []
+  printAnswer(values, said, (on) => trialLines(body, on, others))
   return EXIT.done
+}
+
+/** The routes of which examples are kept. */
+function routesIn({ differences }: RuleTrial): string[] {
+  return [...new Set(differences.map(({ route }) => route))].sort()
 }
 
 async function readRules(file: string): Promise<unknown> {
@@ -34,8 +42,16 @@ async function readRules(file: string): Promise<unknown> {
   }
 }
 
-export function trialLines({ examples, differences, appearing }: RuleTrial, on: Screen): string {
-  if (examples === 0) return 'no examples are kept that these rules could be tried on'
+/** @param others routes that do have examples, where the one that was asked for has none */
+export function trialLines(
+  { examples, differences, appearing }: RuleTrial,
+  on: Screen,
+  others: readonly string[] = [],
+): string {
+  if (examples === 0) {
+    const nothing = 'no examples are kept that these rules could be tried on'
+    return others.length === 0 ? nothing : plain(`${nothing}; there are some of ${others.join(', ')}`)
+  }
   const rows = differences.map(({ route, kind, path, forgiven, remaining, untried, fingerprint }): Cell[] => [
     route,
     `${kind} ${path}`,
@@ -48,7 +64,7 @@ export function trialLines({ examples, differences, appearing }: RuleTrial, on: 
   return [
     `tried on ${count(examples, 'example')}; nothing was changed`,
     '',
-    table(HEADS, rows, on, HEADS.slice(2)),
+    rowsTable(rows, on),
     ...(hasUntried ? [paint({ text: UNTRIED, tone: 'faint' }, on)] : []),
     ...appearing.map((one) =>
       paint(
@@ -60,6 +76,12 @@ export function trialLines({ examples, differences, appearing }: RuleTrial, on: 
       ),
     ),
   ].join('\n')
+}
+
+function rowsTable(rows: readonly (readonly Cell[])[], on: Screen): string {
+  if (!isTooWide(HEADS, rows, on)) return table(HEADS, rows, on)
+  const named = rows.map(([route = '', field = '', ...cells]) => ({ names: [route, field], cells }))
+  return tableUnderNames(HEADS.slice(2), named, on)
 }
 
 const HEADS = ['route', 'field', 'forgiven', 'remaining', 'untried', 'fingerprint']

@@ -91,6 +91,8 @@ export type DifferenceView = Window & {
   readonly difference: DifferenceRow
   /** The newest first. */
   readonly examples: readonly Example[]
+  /** Of the fields in which the examples differ, those that are noise. */
+  readonly noise: readonly Field[]
 }
 
 /** What a fingerprint stands for. */

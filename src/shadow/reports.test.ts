@@ -3,6 +3,7 @@ import type { Field } from '../model/comparison.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import {
   countsOf,
+  exampleOf,
   FAULTY,
   HOUR,
   keptOf,
@@ -211,6 +212,12 @@ describe('one difference', () => {
   test('of a context that the config no longer has is none', async () => {
     const reports = reportsOn({ counts: [FAULTY], examples: [keptOf()] }, { contexts: () => ['orders'] })
     expect(await reports.find(PRICE_PRINT)).toBeUndefined()
+  })
+
+  test('says which fields of its examples are noise', async () => {
+    const stamped = keptOf(PRICE, { differences: [...exampleOf().differences, ...keptOf(STAMP).example.differences] })
+    const reports = reportsOn({ counts: [FAULTY], examples: [stamped] })
+    expect(await reports.difference((await reports.find(PRICE_PRINT))!, DAY)).toMatchObject({ noise: [STAMP] })
   })
 
   test('comes with its examples, the newest first', async () => {

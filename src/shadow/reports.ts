@@ -127,6 +127,7 @@ export function createReports(options: ReportsOptions): ComparisonViews {
       to,
       difference: row,
       examples: examples.map(({ example }) => example),
+      noise: fieldsIn(examples).filter((one) => judged.verdicts.get(one) === 'noise'),
     }
   }
 
@@ -163,3 +164,10 @@ function nothingOf(context: string, route: string): JudgedRoute {
 const FINGERPRINT = /^[0-9a-f]{10}$/
 const NO_EXAMPLE =
   'no example of it is kept, so there is no request to export: examples are kept for 7 days, of the 500 differences of a context that were seen last'
+
+function fieldsIn(examples: readonly KeptExample[]): Field[] {
+  const fields = examples.flatMap(({ example }) =>
+    example.differences.map(({ kind, path }): Field => `${kind} ${path}`),
+  )
+  return [...new Set(fields)]
+}
