@@ -52,6 +52,8 @@ export type Asked = {
 export type Replay = {
   readonly recording: Pick<Recording, 'file' | 'format' | 'bytes'>
   readonly hosts: readonly string[]
+  /** Whom it asks: legacy, then each service by its name, with their addresses. */
+  readonly asks: readonly { readonly name: string; readonly urls: readonly string[] }[]
   /** How many requests an earlier run has replayed, where this one goes on. */
   readonly goesOnAfter: number | undefined
   readonly now: () => ReplayNow
@@ -131,6 +133,7 @@ function begin({ asked, snapshot, recording, hosts, of, kept }: Beginning): Repl
   return {
     recording,
     hosts,
+    asks: asksOf(snapshot, contexts),
     goesOnAfter: kept === undefined ? undefined : tally.sum().accounting.eligible,
     now: () => nowOf(share, tally.sum()),
     stop: () => stopping.abort(),
@@ -142,6 +145,12 @@ function begin({ asked, snapshot, recording, hosts, of, kept }: Beginning): Repl
       return reported
     }),
   }
+}
+
+function asksOf({ legacy, contexts }: Snapshot, chosen: ReadonlySet<string> | undefined): Replay['asks'] {
+  const asked = [...contexts.values()].filter(({ name }) => chosen?.has(name) ?? true)
+  const services = new Map(asked.map(({ service }) => [service.name, service.urls]))
+  return [{ name: 'legacy', urls: legacy.urls }, ...[...services].map(([name, urls]) => ({ name, urls }))]
 }
 
 function nowOf(share: number, { accounting }: Sum): ReplayNow {

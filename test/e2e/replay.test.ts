@@ -104,6 +104,8 @@ describe('what is sent', () => {
     const { legacy, service, replay } = await startShop({ 'shop.har': file })
     const { code, stdout, stderr } = await replay('shop.har', '--json')
     expect(stderr).toContain('shop.har is a HAR, of shop.example\n')
+    expect(stderr).toContain(`asks legacy at ${legacy.url}, `)
+    expect(stderr).toContain(` at ${service.url}`)
     expect(code).toBe(0)
     const { requests, accounting, recording } = reportIn(stdout)
     expect(recording.format).toBe('har')

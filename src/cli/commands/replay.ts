@@ -136,9 +136,10 @@ function readWhole(name: string, written: string | undefined, least: number, mos
   throw new UsageError(`--${name}: must be a whole number (found ${show(written)})`)
 }
 
-function tellBeginning({ recording, hosts, goesOnAfter }: Replay, { state }: Asked): void {
+function tellBeginning({ recording, hosts, asks, goesOnAfter }: Replay, { state }: Asked): void {
   const before = goesOnAfter === undefined ? '' : `; goes on after ${count(goesOnAfter, 'request')}, as ${state} says`
   say(`${recording.file} is ${NAMES[recording.format]}, of ${hosts.join(', ')}${before}`)
+  say(`asks ${asks.map(({ name, urls }) => `${name} at ${urls.join(' and ')}`).join(', ')}`)
 }
 
 const NAMES: Readonly<Record<Format, string>> = {
