@@ -39,9 +39,11 @@ names a difference to all of these:
   resolve FINGERPRINT                it was mended: it is listed last, and reopens by itself once it is seen
   export FINGERPRINT                 the request that showed it, for sh and curl, or as a test for vitest
 
-What is shown and exported is masked. What was masked in a request is a variable of the environment.`,
+What is shown and exported is masked. What was masked in a request is a variable of the environment. A
+test for vitest is kept in a folder of its own and run with: npx vitest run --root FOLDER`,
     options: `  --show FINGERPRINT      one difference, with its newest example side by side
-  --window DURATION       how far back, from 1h to 7d; counts are kept by the hour (default 24h)
+  --window DURATION       how far back, from 1h to 7d (default 24h); it begins on a whole hour, so 1h at
+                          14:50 is since 13:00
   --all                   noise too, which is one line otherwise
   --as curl|vitest        of export: command lines, or a test that fails until it is mended (default curl)
   --out FILE              of export: a file that is not there yet, instead of standard output`,

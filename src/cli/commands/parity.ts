@@ -29,7 +29,8 @@ export const parity: Command = {
 Of each context, or of each route of one: the share of comparisons that match, noise set aside, with its
 95 % interval; the least that it is if all that is inconclusive is wrong; and how many more must match,
 with none that does not, until that is 99.9 %. Below: where each eligible request is.`,
-    options: `  --window DURATION       how far back, from 1h to 7d; counts are kept by the hour (default 24h)
+    options: `  --window DURATION       how far back, from 1h to 7d (default 24h); it begins on a whole hour, so 1h at
+                          14:50 is since 13:00
   --target PERCENT        what is to be reached, from 50 to 99.999 (default 99.9, or that of --fail-under)
   --fail-under PERCENT    exit with 1 where "at least" is below this, for any context that is shown`,
   }),
