@@ -1,6 +1,7 @@
 // Large uploads through the gateway while the shadow is dead: nothing of them may stay in memory.
 import { request as ask, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { startPeer } from '../measure.ts'
 import type { Origin } from '../origin.ts'
 import { prepareStrangler, strangler } from '../peers/strangler.ts'
@@ -39,6 +40,7 @@ export async function measureUploads(workshop: Workshop, origin: Origin): Promis
   try {
     const { pid } = gateway.running!
     await upload(gateway.baseUrl, 1)
+    await untilItEnded(gateway.metricsUrl as string)
     const before = usageOf(pid).rssMiB
     let most = before
     const watch = setInterval(() => {
@@ -57,6 +59,15 @@ export async function measureUploads(workshop: Workshop, origin: Origin): Promis
   } finally {
     await gateway.stop()
     legacy.close()
+  }
+}
+
+/** The comparing thread begins with the first copy, and asks in vain whether the service agrees. */
+async function untilItEnded(metricsUrl: string): Promise<void> {
+  for (;;) {
+    const text = await (await fetch(metricsUrl)).text()
+    if (/^strangler_shadow_outcomes_total\{.*\} 1$/m.test(text)) return
+    await pause(LOOK_MS)
   }
 }
 

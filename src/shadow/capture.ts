@@ -49,6 +49,8 @@ export class Capture implements Tap {
     this.requestBody = isSafe(its.head.method) ? undefined : ''
     const { body } = its.head
     this.isRequestWhole = body.kind === 'none' || (body.kind === 'length' && body.bytes === 0)
+    // Known before it begins: none of it need be kept.
+    if (body.kind === 'length' && body.bytes > its.policy.maxBodyBytes) this.#shed('request-too-large')
   }
 
   onRequestBody(bytes: Buffer): void {
