@@ -46,7 +46,11 @@ function turned(by: number): Mode[] {
   return [...MODES.slice(start), ...MODES.slice(0, start)]
 }
 
-async function peakOf(workshop: Workshop, origin: Origin, { seconds, warmUpSeconds }: ShadowPlan): Promise<number> {
+export async function peakOf(
+  workshop: Workshop,
+  origin: Origin,
+  { seconds, warmUpSeconds }: ShadowPlan,
+): Promise<number> {
   const gateway = await startPeer(workshop, origin, shadowPeer('off', origin.ports.service))
   try {
     const url = gateway.baseUrl + PATHS.json
@@ -58,7 +62,7 @@ async function peakOf(workshop: Workshop, origin: Origin, { seconds, warmUpSecon
   }
 }
 
-async function measureMode(
+export async function measureMode(
   workshop: Workshop,
   origin: Origin,
   mode: Mode,
@@ -70,7 +74,9 @@ async function measureMode(
   try {
     const { pid } = gateway.running!
     const url = gateway.baseUrl + PATHS.json
-    await pacedLoad(workshop, url, rate, warmUpSeconds)
+    // As fast as it goes, as what is not compiled yet is not what is measured; then at the rate, until that is calm.
+    await fullLoad(workshop, url, CONNECTIONS.json, warmUpSeconds)
+    await pacedLoad(workshop, url, rate, 1)
     const before = threadsOf(pid)
     const load = await pacedLoad(workshop, url, rate, seconds)
     const after = threadsOf(pid)

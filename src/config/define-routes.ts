@@ -337,6 +337,11 @@ export type ShadowingConfig = {
   readonly underWay?: number | undefined
   /** Milliseconds that the event loop may be late before new copies are shed. Default: 70. */
   readonly lagMs?: number | undefined
+  /**
+   * The share of one processor that comparing may take, from 0.01 to 1; beyond it copies are shed. Default: 0.5, or 0.1
+   * where there is one processor for all.
+   */
+  readonly cpuShare?: number | undefined
 }
 
 /** How paths are compared with patterns. */

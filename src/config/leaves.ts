@@ -20,6 +20,10 @@ export const bytes = (least: number, most: number) =>
 export const percent = (least: 0 | 1) => wholeNumber(least, 100, 'a whole number of percent')
 
 const SHARE = 'must be a share from 0 to 1, such as 0.1 for ten in a hundred'
+const CPU_SHARE = 'must be a share of one processor, from 0.01 to 1'
+
+/** Nothing at all would be shadowing that never compares. */
+export const cpuShare = z.number({ error: CPU_SHARE }).min(0.01, { error: CPU_SHARE }).max(1, { error: CPU_SHARE })
 
 /** A part of all, from 0 to 1. Who writes 25 means percent, and would be shown nothing by "at most 1". */
 export const share = z.number({ error: SHARE }).superRefine((value, context) => {

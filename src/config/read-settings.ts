@@ -1,9 +1,21 @@
 // The settings of the whole gateway: identity, limits, retries, ejection, drain, shadowing, matching.
+import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { ShadowLimits } from '../model/shadow.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
 import { complete, readFields } from './fields.ts'
-import { addressRange, bytes, cookieName, count, flag, milliseconds, oneOf, percent, userHeader } from './leaves.ts'
+import {
+  addressRange,
+  bytes,
+  cookieName,
+  count,
+  cpuShare,
+  flag,
+  milliseconds,
+  oneOf,
+  percent,
+  userHeader,
+} from './leaves.ts'
 import { at, type Report, show } from './mistake.ts'
 import type { Matching, ValidIdentity } from './valid-config.ts'
 
@@ -49,8 +61,12 @@ export function readDrain(written: unknown, report: Report): DrainPolicy {
   return drain
 }
 
+/** With a processor of its own the comparing thread is felt by nobody; with one for all it is, beyond a little. */
+const CPU_SHARE = availableParallelism() > 1 ? 0.5 : 0.1
+
 export function readShadowing(written: unknown, report: Report): ShadowLimits {
-  return complete<ShadowLimits>(readFields(written ?? {}, 'shadowing', SHADOWING, report))
+  const { cpuShare = CPU_SHARE, ...limits } = readFields(written ?? {}, 'shadowing', SHADOWING, report)
+  return complete<ShadowLimits>({ ...limits, cpuShare })
 }
 
 export function readMatching(written: unknown, report: Report): Matching {
@@ -102,6 +118,7 @@ const SHADOWING = {
   captureBytes: bytes(0, 1024 * 1024 * 1024).default(32 * 1024 * 1024),
   underWay: count(0, 10_000).default(256),
   lagMs: milliseconds(1).default(70),
+  cpuShare: cpuShare.optional(),
 } as const
 
 const MATCHING = {

@@ -71,6 +71,7 @@ export const SHED = {
   'request-too-large': 'the body of the request is larger than is copied',
   queue: 'as many comparisons wait for the worker as may',
   lag: 'the event loop is behind',
+  cpu: 'comparing has used its share of the processor',
   overloaded: 'the side that answers is shedding requests itself',
   draining: 'the gateway is stopping',
 } as const satisfies Record<string, string>

@@ -41,6 +41,8 @@ export type ShadowLimits = {
   readonly underWay: number
   /** How late the event loop may be, in milliseconds, before new copies are shed. */
   readonly lagMs: number
+  /** Of one processor, what comparing may take: above 0 and up to 1. */
+  readonly cpuShare: number
 }
 
 /** How noise is learned: by asking legacy twice. */

@@ -32,7 +32,7 @@ function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<Shadowin
         void ended.push(`${outcome}(${reason})`),
       comparisonsNotKept: ({ error }: { error: unknown }) => void troubles.push(error),
     }),
-    limits: () => ({ captureBytes: 1e6, underWay: 10, lagMs: 1e9 }),
+    limits: () => ({ captureBytes: 1e6, underWay: 10, lagMs: 1e9, cpuShare: 1 }),
     ...more,
   })
   const route = { context: { name: 'catalog' }, shadow: policyOf(), pattern: '/products/:id' } as unknown as Route
@@ -154,7 +154,7 @@ describe('with a comparing thread', () => {
     }
     const report = (more: Partial<Report>) =>
       listener?.onReport({
-        ...{ ended: [], counts: [], pairShares: {}, parity: {}, examples: [], notDryRun: [], ...more },
+        ...{ ended: [], counts: [], cpuMs: 0, pairShares: {}, parity: {}, examples: [], notDryRun: [], ...more },
       })
     return { ...started, sent, stored, copy, report, listener: () => listener as ThreadListener }
   }

@@ -18,6 +18,7 @@ import type { ShadowReadings } from '../telemetry/shadow-metrics.ts'
 import { createBudget } from './budget.ts'
 import { Capture, type Captured } from './capture.ts'
 import { comparingThread } from './comparing-thread.ts'
+import { createCpuAllowance } from './cpu-allowance.ts'
 import { isEligible, isSafe } from './eligible.ts'
 import { createLedger } from './ledger.ts'
 import { type NoComparison, pack, type Report, routeKey } from './messages.ts'
@@ -65,6 +66,7 @@ export function createShadowing({
 }: ShadowingOptions): RunningShadow {
   const budget = createBudget(() => limits().captureBytes)
   const ledger = createLedger(writer, store)
+  const cpu = createCpuAllowance(() => limits().cpuShare)
   const pending = new Map<number, Pending>()
   const parity: Record<string, Parity> = {}
   let pairShares: Record<string, number> = {}
@@ -129,7 +131,8 @@ export function createShadowing({
     if (isDraining) return 'draining'
     if (isBehind) return 'lag'
     if (captures >= MOST_CAPTURES) return 'in-flight'
-    return thread.underWay() >= limits().underWay ? 'queue' : undefined
+    if (thread.underWay() >= limits().underWay) return 'queue'
+    return cpu.mayBegin(clock.now()) ? undefined : 'cpu'
   }
 
   function close(capture: Capture, outcome: Outcome, copyFor: CopyFor): void {
@@ -167,6 +170,7 @@ export function createShadowing({
     lastId = (lastId + 1) & 0x7fffffff
     const id = lastId === 0 ? ++lastId : lastId
     pending.set(id, { its, at, primaryMs, free: () => capture.free() })
+    cpu.began()
     thread.send({
       id,
       context: its.context,
@@ -196,6 +200,7 @@ export function createShadowing({
   }
 
   function onReport(report: Report): void {
+    cpu.spent(report.cpuMs, report.ended.length)
     ledger.take(report.counts)
     ledger.keep(report.examples)
     pairShares = { ...pairShares, ...report.pairShares }

@@ -70,6 +70,8 @@ export function unpack(packed: Packed): string[] {
 
 /** From the comparing thread, a few times a second while there is anything to say. */
 export type Report = {
+  /** What the thread has computed since its last report, in milliseconds of a processor. */
+  readonly cpuMs: number
   readonly ended: readonly Ended[]
   /** Of the routes that changed: everything since the thread began, in the place of what it said before. */
   readonly counts: readonly RouteCounts[]

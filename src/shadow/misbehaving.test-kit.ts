@@ -42,6 +42,6 @@ function ended(id: number): Ended {
 }
 
 function report(more: Partial<Report>): void {
-  const nothing = { ended: [], counts: [], pairShares: {}, parity: {}, examples: [], notDryRun: [] }
+  const nothing = { ended: [], counts: [], cpuMs: 0, pairShares: {}, parity: {}, examples: [], notDryRun: [] }
   port?.postMessage({ ...nothing, ...more } satisfies Report)
 }

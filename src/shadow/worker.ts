@@ -28,7 +28,7 @@ const MANY_ENDED = 64
 const FIRST_EXAMPLES = 3
 const EXAMPLE_MS = 60_000
 const MOST_REMEMBERED = 5000
-const LESS_THAN_TRAFFIC = 10
+const LESS_THAN_TRAFFIC = 19
 
 const port = parentPort
 if (port === null) throw new Error('this file is the comparing thread')
@@ -40,6 +40,7 @@ const book = createScorebook()
 const known = new Map<number, ShadowPolicy | TlsOptions>()
 const meanings = new Map<number, Pick<Work, 'rules' | 'redaction'>>()
 const given = new Map<string, { count: number; last: number }>()
+let cpuBefore = process.threadCpuUsage()
 let underWay = 0
 let isLast = false
 let ended: Ended[] = []
@@ -126,10 +127,17 @@ function report(): void {
   const judged = book.judge(Date.now())
   const isJudged = judged.counts.length > 0 || Object.keys(judged.parity).length > 0
   if (ended.length === 0 && underWay === 0 && !isJudged && notDryRun.length === 0) return
-  port?.postMessage({ ended, examples, notDryRun, ...judged } satisfies Report)
+  port?.postMessage({ cpuMs: cpuSinceLast(), ended, examples, notDryRun, ...judged } satisfies Report)
   ended = []
   examples = []
   notDryRun = []
+}
+
+/** What it took to begin is not counted: it comes once. */
+function cpuSinceLast(): number {
+  const { user, system } = process.threadCpuUsage(cpuBefore)
+  cpuBefore = process.threadCpuUsage()
+  return (user + system) / 1000
 }
 
 /** On Linux a thread has a priority of its own: comparing takes what answering leaves. */

@@ -178,7 +178,7 @@ test('the config is edited while requests come, and takes the service away: each
   const urlOf = (server: http.Server) => `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const mapOf = (edit: number) => ({
     legacy: { url: urlOf(legacy) },
-    shadowing: { lagMs: 60_000 },
+    shadowing: { lagMs: 60_000, cpuShare: 1 },
     // A service that has moved, one that has other settings, and none at all.
     services: edit % 3 === 2 ? {} : { catalog: { url: urlOf(service), connections: 10 + edit } },
     contexts:

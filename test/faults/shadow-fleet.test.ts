@@ -17,7 +17,7 @@ function mapOf(legacyUrl: string, serviceUrl: string, more: object = {}) {
   return {
     legacy: { url: legacyUrl },
     services: { catalog: { url: serviceUrl } },
-    shadowing: { lagMs: 60_000, underWay: 1000 },
+    shadowing: { lagMs: 60_000, cpuShare: 1, underWay: 1000 },
     drain: { noticeMs: 0, limitMs: 3000 },
     contexts: {
       catalog: {

@@ -84,7 +84,7 @@ describe('what gives way', () => {
       shadow: { timeoutMs: 1500 },
       legacy: saysTheSame,
       serviceUrl: shadow.url,
-      map: { shadowing: { underWay: 5, lagMs: 60_000 } },
+      map: { shadowing: { underWay: 5, lagMs: 60_000, cpuShare: 1 } },
     })
     for (let i = 0; i < 20; i++) expect((await ask({ port: gateway.port, path: '/products/1' })).status).toBe(200)
     await settled(20)
@@ -97,7 +97,7 @@ describe('what gives way', () => {
     const { gateway, service, settled, endings } = await startShadowed({
       legacy: (_request, response) => response.end(body),
       service: (_request, response) => response.end(body),
-      map: { shadowing: { captureBytes: 15_000, lagMs: 60_000 } },
+      map: { shadowing: { captureBytes: 15_000, lagMs: 60_000, cpuShare: 1 } },
     })
     const answers = await Promise.all([1, 2, 3].map((i) => ask({ port: gateway.port, path: `/products/${i}` })))
     expect(answers.map(({ body: got }) => got)).toEqual([body, body, body])

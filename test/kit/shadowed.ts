@@ -52,7 +52,7 @@ export async function startShadowed(options: ShadowedOptions = {}): Promise<Shad
     {
       legacy: { url: legacy.url },
       // What a busy machine sheds is another test's.
-      shadowing: { lagMs: 60_000 },
+      shadowing: { lagMs: 60_000, cpuShare: 1 },
       services: { [CONTEXT]: { url: serviceUrl ?? service.url } },
       contexts: {
         [CONTEXT]: {

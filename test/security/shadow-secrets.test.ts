@@ -63,7 +63,7 @@ async function startGateway(env: Record<string, string> = {}) {
     {
       legacy: { url: legacy.url },
       services: { catalog: { url: service.url } },
-      shadowing: { lagMs: 60_000 },
+      shadowing: { lagMs: 60_000, cpuShare: 1 },
       contexts: {
         catalog: {
           owner: 'team-catalog',

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest'
+import { createCpuAllowance } from './cpu-allowance.ts'
+
+/** Begins as many as it may, a hundred times a second, and tells what they cost a quarter of a second later. */
+function comparisonsIn(seconds: number, share: number, costMs: number): number {
+  const allowance = createCpuAllowance(() => share)
+  let begun = 0
+  let untold = 0
+  for (let now = 0; now < seconds * 1000; now += 10) {
+    for (let i = 0; i < 100 && allowance.mayBegin(now); i++) {
+      allowance.began()
+      begun++
+      untold++
+    }
+    if (now % 250 === 0) {
+      allowance.spent(untold * costMs, untold)
+      untold = 0
+    }
+  }
+  return begun
+}
+
+test.each([
+  [0.1, 0.15],
+  [0.1, 5],
+  [0.5, 0.15],
+  [1, 0.4],
+])('of a share of %d, comparisons of %d ms take so much and no more', (share, costMs) => {
+  const seconds = 100
+  const spentMs = comparisonsIn(seconds, share, costMs) * costMs
+  expect(spentMs).toBeLessThan((seconds + 2) * 1000 * share)
+  expect(spentMs).toBeGreaterThan((seconds - 5) * 1000 * share)
+})
+
+test('after a rest there is a burst, and then the share', () => {
+  const allowance = createCpuAllowance(() => 0.1)
+  expect(allowance.mayBegin(0)).toBe(true)
+  allowance.spent(100, 0)
+  expect(allowance.mayBegin(0)).toBe(false)
+  expect(allowance.mayBegin(10)).toBe(true)
+  allowance.spent(10, 0)
+  expect(allowance.mayBegin(50)).toBe(false)
+  // An hour later it is no more than a second's share.
+  expect(allowance.mayBegin(3_600_000)).toBe(true)
+  allowance.spent(100, 0)
+  expect(allowance.mayBegin(3_600_000)).toBe(false)
+})
