@@ -80,5 +80,5 @@ function cells(rounds: readonly ShadowRound[]): string[] {
 }
 
 function percent(share: number): string {
-  return `${(share * 100).toFixed(0)}%`
+  return `${(share * 100).toFixed(1)}%`
 }

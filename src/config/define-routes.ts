@@ -338,7 +338,7 @@ export type ShadowingConfig = {
   /** Milliseconds that the event loop may be late before new copies are shed. Default: 70. */
   readonly lagMs?: number | undefined
   /**
-   * The share of one processor that comparing may take, from 0.01 to 1; beyond it copies are shed. Default: 0.5, or 0.1
+   * The share of one processor that comparing may take, from 0.01 to 1; beyond it copies are shed. Default: 0.5, or 0.02
    * where there is one processor for all.
    */
   readonly cpuShare?: number | undefined

@@ -62,7 +62,7 @@ export function readDrain(written: unknown, report: Report): DrainPolicy {
 }
 
 /** With a processor of its own the comparing thread is felt by nobody; with one for all it is, beyond a little. */
-const CPU_SHARE = availableParallelism() > 1 ? 0.5 : 0.1
+const CPU_SHARE = availableParallelism() > 1 ? 0.5 : 0.02
 
 export function readShadowing(written: unknown, report: Report): ShadowLimits {
   const { cpuShare = CPU_SHARE, ...limits } = readFields(written ?? {}, 'shadowing', SHADOWING, report)

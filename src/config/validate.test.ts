@@ -111,7 +111,12 @@ describe('a good config', () => {
       },
       retries: { budgetPercent: 20, minimumPerSecond: 3 },
       ejection: { consecutiveFailures: 5, baseMs: 30000, maxMs: 300000, maxPercent: 50 },
-      shadowing: { captureBytes: 33554432, underWay: 256, lagMs: 70, cpuShare: availableParallelism() > 1 ? 0.5 : 0.1 },
+      shadowing: {
+        captureBytes: 33554432,
+        underWay: 256,
+        lagMs: 70,
+        cpuShare: availableParallelism() > 1 ? 0.5 : 0.02,
+      },
       drain: { noticeMs: 5000, limitMs: 25000 },
       matching: { caseSensitive: true, trailingSlash: 'ignore' },
     })

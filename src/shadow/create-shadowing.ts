@@ -3,7 +3,7 @@ import type { Parity, Rulings, ShadowFailure, Shed, Uncomparable } from '../mode
 import type { ComparisonStore } from '../model/comparison-store.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Clock } from '../model/ports.ts'
-import type { Side } from '../model/route.ts'
+import type { Route, Side } from '../model/route.ts'
 import {
   type CopyFor,
   type CopyRequest,
@@ -69,6 +69,7 @@ export function createShadowing({
   const cpu = createCpuAllowance(() => limits().cpuShare)
   const pending = new Map<number, Pending>()
   const parity: Record<string, Parity> = {}
+  const labels = new WeakMap<Route, Map<string, string>>()
   let pairShares: Record<string, number> = {}
   let captures = 0
   let lastId = 0
@@ -114,7 +115,7 @@ export function createShadowing({
     const share = (shares.size === 0 ? undefined : shares.get(context.name)) ?? policy.sample
     if (share === 0 || (share < 1 && dice() >= share)) return undefined
     if (!isEligible(head, decision, policy.writes)) return undefined
-    const label = `${head.method} ${route.pattern}`
+    const label = labelOf(route, head.method)
     const its: Captured = { context: context.name, route: label, policy, head, answeredBy: decision.side }
     events.shadowOpened({ context: context.name })
     const shed = whyShed()
@@ -124,6 +125,15 @@ export function createShadowing({
     }
     captures++
     return new Capture(its, budget, close)
+  }
+
+  /** One text for each method of a route: what is looked up by it is found by a hash that is known. */
+  function labelOf(route: Route, method: string): string {
+    const known = labels.get(route) ?? new Map<string, string>()
+    labels.set(route, known)
+    const label = known.get(method) ?? `${method} ${route.pattern}`
+    known.set(method, label)
+    return label
   }
 
   /** Looked at first of all: what is going to be shed is not captured. */

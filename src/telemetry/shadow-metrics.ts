@@ -25,7 +25,7 @@ type Tally = {
   readonly context: string
   eligible: number
   /** By outcome and reason: both come from closed unions. */
-  readonly outcomes: Map<string, { outcome: ShadowOutcome; reason: ShadowReason; count: number }>
+  readonly outcomes: Map<ShadowOutcome, Map<ShadowReason, number>>
   /** By the side that answered the client: its time, and the copy's. */
   readonly times: Readonly<Record<Side, { readonly primary: Distribution; readonly copy: Distribution }>>
 }
@@ -50,8 +50,9 @@ export function createShadowMetrics(registry: Registry, readings: () => ShadowRe
     help: 'What became of each of them, by what was known at that moment; they add up to the eligible ones.',
     type: 'counter',
     collect: all(({ context, outcomes }, into) => {
-      for (const { outcome, reason, count } of outcomes.values())
-        into.push({ labels: { context, outcome, reason }, value: count })
+      for (const [outcome, reasons] of outcomes) {
+        for (const [reason, value] of reasons) into.push({ labels: { context, outcome, reason }, value })
+      }
     }),
   })
   expose(registry, {
@@ -110,10 +111,9 @@ export function createShadowMetrics(registry: Registry, readings: () => ShadowRe
     },
     ended: (context: string, outcome: ShadowOutcome, reason: ShadowReason) => {
       const { outcomes } = tallyOf(context)
-      const key = `${outcome} ${reason}`
-      const known = outcomes.get(key)
-      if (known === undefined) outcomes.set(key, { outcome, reason, count: 1 })
-      else known.count++
+      const reasons = outcomes.get(outcome) ?? new Map<ShadowReason, number>()
+      outcomes.set(outcome, reasons)
+      reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
     },
     answered: (context: string, answeredBy: Side, primaryMs: number, copyMs: number) => {
       const { primary, copy } = tallyOf(context).times[answeredBy]
