@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 const OLDEST = 24
 
 if (Number(process.versions.node.split('.')[0]) >= OLDEST) {
+  if (process.argv[2] === 'serve') (await import('./collector.js')).tuneCollector()
   const { load } = await import('./load.js')
   const { main } = load('cli/main')
   await main(process.argv.slice(2))

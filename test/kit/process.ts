@@ -38,6 +38,10 @@ export type GatewayProcessOptions = {
   readonly args?: readonly string[]
   /** What the command is run by, such as `['prlimit', '--nofile=128']`. */
   readonly under?: readonly string[]
+  /** Options of Node itself. */
+  readonly node?: readonly string[]
+  /** Whether the process and its parent can send each other messages, as with `child_process.fork`. */
+  readonly channel?: boolean
   /** The command's file, if it is another than this repository's. */
   readonly strangler?: string
   /** Variables beside those of the tests themselves. */
@@ -47,7 +51,15 @@ export type GatewayProcessOptions = {
 /** Starts `strangler serve` on free ports; it is killed when the test is over, or the file that shares it, if it still runs. */
 export async function startGatewayProcess(
   config: object,
-  { percentages = {}, args = [], under = [], strangler = STRANGLER, env = {} }: GatewayProcessOptions = {},
+  {
+    percentages = {},
+    args = [],
+    under = [],
+    node = [],
+    channel = false,
+    strangler = STRANGLER,
+    env = {},
+  }: GatewayProcessOptions = {},
 ): Promise<GatewayProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-process-'))
   const configFile = join(folder, 'routes.config.json')
@@ -56,6 +68,7 @@ export async function startGatewayProcess(
   const command = [
     ...under,
     process.execPath,
+    ...node,
     strangler,
     'serve',
     '--config',
@@ -69,7 +82,7 @@ export async function startGatewayProcess(
     ...args,
   ]
   const child = spawn(command[0] as string, command.slice(1), {
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', ...(channel ? ['ipc' as const] : [])],
     env: { ...withoutOurs(process.env), ...env },
   })
   const { log, exited } = follow(child)
