@@ -125,7 +125,6 @@ export type RollbackAsked = Asking<typeof rollbackAsked>
 
 /** The query of DELETE `pin`, `freeze`, `shadow` and `kill-switch`: a body has no meaning there (RFC 9110 section 9.3.5). */
 export const undoAsked = z.strictObject({ reason })
-export type UndoAsked = Asking<typeof undoAsked>
 
 /** A query that says nothing. */
 export const nothingAsked = z.strictObject({})
@@ -141,7 +140,6 @@ export const auditAsked = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
   format: z.enum(['json', 'jsonl']).optional().describe('jsonl is everything, one record a line: for the role admin'),
 })
-export type AuditAsked = Asking<typeof auditAsked>
 
 /** The query of GET `explain`: a request, and who would send it. */
 export const explainAsked = z.strictObject({
@@ -225,7 +223,6 @@ export const contextView = z.object({
 export type ContextView = Said<typeof contextView>
 
 export const contextsView = z.object({ contexts: z.array(contextView) })
-export type ContextsView = Said<typeof contextsView>
 
 export const member = z.object({
   id: z.string(),
@@ -333,7 +330,7 @@ export const differenceRow = z.object({
   example: z
     .object({ at: time, legacy: z.string().nullable(), service: z.string().nullable() })
     .nullable()
-    .describe('The newest there is, masked'),
+    .describe('The newest that was kept, masked'),
 })
 export type DifferenceRow = Said<typeof differenceRow>
 

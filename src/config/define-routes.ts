@@ -338,8 +338,8 @@ export type ShadowingConfig = {
   /** Milliseconds that the event loop may be late before new copies are shed. Default: 70. */
   readonly lagMs?: number | undefined
   /**
-   * The share of one processor that comparing may take, from 0.01 to 1; beyond it copies are shed. Default: 0.5, or 0.02
-   * where there is one processor for all.
+   * The share of one processor that comparing may take, from 0.01 to 1; beyond it copies are shed. Of the only
+   * processor it is what comparing may take while nothing else is to be done. Default: 0.5.
    */
   readonly cpuShare?: number | undefined
 }

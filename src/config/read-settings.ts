@@ -1,5 +1,4 @@
 // The settings of the whole gateway: identity, limits, retries, ejection, drain, shadowing, matching.
-import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import type { ShadowLimits } from '../model/shadow.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
@@ -61,12 +60,8 @@ export function readDrain(written: unknown, report: Report): DrainPolicy {
   return drain
 }
 
-/** With a processor of its own the comparing thread is felt by nobody; with one for all it is, beyond a little. */
-const CPU_SHARE = availableParallelism() > 1 ? 0.5 : 0.02
-
 export function readShadowing(written: unknown, report: Report): ShadowLimits {
-  const { cpuShare = CPU_SHARE, ...limits } = readFields(written ?? {}, 'shadowing', SHADOWING, report)
-  return complete<ShadowLimits>({ ...limits, cpuShare })
+  return complete<ShadowLimits>(readFields(written ?? {}, 'shadowing', SHADOWING, report))
 }
 
 export function readMatching(written: unknown, report: Report): Matching {
@@ -118,7 +113,7 @@ const SHADOWING = {
   captureBytes: bytes(0, 1024 * 1024 * 1024).default(32 * 1024 * 1024),
   underWay: count(0, 10_000).default(256),
   lagMs: milliseconds(1).default(70),
-  cpuShare: cpuShare.optional(),
+  cpuShare: cpuShare.default(0.5),
 } as const
 
 const MATCHING = {

@@ -1,6 +1,6 @@
 // What was decided for one request, and why. Reason is the metric label and the log word as well.
 import type { HeaderList } from './request-head.ts'
-import type { Context, Side } from './route.ts'
+import type { Side } from './route.ts'
 
 /** Why a request goes to its side. One closed union, in the order in which `decide` asks. */
 export const REASONS = {
@@ -51,5 +51,3 @@ export type FlagContext = {
   remoteAddress?: string
   properties?: Record<string, string>
 }
-
-export type FlagQuestion = { readonly context: Context; readonly identity: Identity }

@@ -1,7 +1,7 @@
 // Counts of several gateways, or of several stretches of time, become one. Commutative and associative, with
-// NO_COUNTS as the one that changes nothing: a fleet may add up in any order, and nothing is capped here, since what
+// `NO_COUNTS` as the one that changes nothing: a fleet may add up in any order, and nothing is capped here, since what
 // is left out would then depend on the order. Caps belong where things are counted.
-import { type Counts, type Field, type FieldCounts, NO_COUNTS } from './comparison.ts'
+import type { Counts, Field, FieldCounts } from './comparison.ts'
 
 export function mergeCounts(one: Counts, other: Counts): Counts {
   return {
@@ -15,24 +15,6 @@ export function mergeCounts(one: Counts, other: Counts): Counts {
     fields: mergeFields(one.fields, other.fields),
     fieldsLeftOut: one.fieldsLeftOut + other.fieldsLeftOut,
   }
-}
-
-/** Counts by the start of their stretch of time, in milliseconds since 1970. */
-export type Buckets = Readonly<Record<string, Counts>>
-
-export function mergeBuckets(one: Buckets, other: Buckets): Buckets {
-  const merged = record<Counts>()
-  for (const [start, counts] of [...Object.entries(one), ...Object.entries(other)]) {
-    merged[start] = start in merged ? mergeCounts(merged[start]!, counts) : counts
-  }
-  return merged
-}
-
-/** The counts of a sliding window. @param from milliseconds since 1970; stretches that begin earlier are left out */
-export function inWindow(buckets: Buckets, from: number): Counts {
-  let sum = NO_COUNTS
-  for (const [start, counts] of Object.entries(buckets)) if (Number(start) >= from) sum = mergeCounts(sum, counts)
-  return sum
 }
 
 function add<K extends string>(one: Readonly<Partial<Record<K, number>>>, other: Readonly<Partial<Record<K, number>>>) {

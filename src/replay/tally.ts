@@ -164,7 +164,7 @@ class Live implements RouteTally {
   }
 
   failed(reason: ShadowFailure): void {
-    this.#counter.failed(reason)
+    this.#counter.uncompared({ outcome: 'failed', reason })
   }
 
   compared(comparison: Comparison, at: number, { head }: Prepared, redaction: Redaction): void {

@@ -124,12 +124,9 @@ export function createCopier(use: CopierUse) {
     for (const [field, fingerprint] of wanted) use.keep({ fingerprint, context, route, field, example })
   }
 
-  function nothing(job: Job, { outcome, reason }: NoComparison): Ended {
-    const counter = book.counter(job)
-    if (outcome === 'failed') counter.failed(reason)
-    else if (outcome === 'shed') counter.shed(reason)
-    else counter.compared({ kind: 'uncomparable', reason }, job.at, new Set())
-    return { id: job.id, outcome, reason, copyMs: undefined }
+  function nothing(job: Job, ending: NoComparison): Ended {
+    book.counter(job).uncompared(ending)
+    return { id: job.id, ...ending, copyMs: undefined }
   }
 }
 

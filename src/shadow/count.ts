@@ -11,6 +11,7 @@ import type {
   Uncomparable,
 } from '../model/comparison.ts'
 import { TOO_MANY } from '../model/comparison.ts'
+import type { NoComparison } from './messages.ts'
 import { signatureOf } from './noise.ts'
 
 export type Counter = {
@@ -21,8 +22,8 @@ export type Counter = {
   readonly compared: (comparison: Comparison, at: number, noise: ReadonlySet<Field>) => void
   /** Legacy was asked twice. */
   readonly paired: (comparison: Comparison, at: number) => void
-  readonly shed: (reason: Shed) => void
-  readonly failed: (reason: ShadowFailure) => void
+  /** So many ended without a comparison. */
+  readonly uncompared: (ending: NoComparison, times?: number) => void
   /** A value of its own, that later counting does not change. */
   readonly counts: () => Counts
 }
@@ -82,8 +83,11 @@ export function createCounter(caps: Caps = DEFAULT_CAPS): Counter {
       pairs++
       see(fieldsIn(comparison), 'self', at)
     },
-    shed: (reason) => raise(shed, reason),
-    failed: (reason) => raise(failed, reason),
+    uncompared: ({ outcome, reason }, times) => {
+      if (outcome === 'failed') raise(failed, reason, times)
+      else if (outcome === 'shed') raise(shed, reason, times)
+      else raise(uncomparable, reason, times)
+    },
     counts: () => ({
       matched,
       ignored,
@@ -102,8 +106,8 @@ export function fieldsIn(comparison: Extract<Comparison, { kind: 'compared' }>):
   return comparison.differences.map(({ kind, path }): Field => `${kind} ${path}`)
 }
 
-function raise<K>(counts: Map<K, number>, key: K): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1)
+function raise<K>(counts: Map<K, number>, key: K, by = 1): void {
+  counts.set(key, (counts.get(key) ?? 0) + by)
 }
 
 function plain<K extends string, V>(counts: ReadonlyMap<K, V>): Record<K, V> {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createCpuAllowance } from './cpu-allowance.ts'
+import { createCpuAllowance, shareBeside } from './cpu-allowance.ts'
 
 /** Begins as many as it may, a hundred times a second, and tells what they cost a quarter of a second later. */
 function comparisonsIn(seconds: number, share: number, costMs: number): number {
@@ -35,13 +35,39 @@ test.each([
 test('after a rest there is a burst, and then the share', () => {
   const allowance = createCpuAllowance(() => 0.1)
   expect(allowance.mayBegin(0)).toBe(true)
-  allowance.spent(100, 0)
+  allowance.spent(10, 0)
   expect(allowance.mayBegin(0)).toBe(false)
   expect(allowance.mayBegin(10)).toBe(true)
   allowance.spent(10, 0)
   expect(allowance.mayBegin(50)).toBe(false)
-  // An hour later it is no more than a second's share.
+  // An hour later it is no more than the share of a tenth of a second.
   expect(allowance.mayBegin(3_600_000)).toBe(true)
-  allowance.spent(100, 0)
+  allowance.spent(10, 0)
   expect(allowance.mayBegin(3_600_000)).toBe(false)
+})
+
+test('after the dearest comparison it goes on within half a minute, and as soon as there is more to spare', () => {
+  let share = 0.003
+  const allowance = createCpuAllowance(() => share)
+  expect(allowance.mayBegin(0)).toBe(true)
+  allowance.spent(5000, 1)
+  expect(allowance.mayBegin(0)).toBe(false)
+  expect(allowance.mayBegin(29_900)).toBe(false)
+  expect(allowance.mayBegin(30_100)).toBe(true)
+  allowance.spent(5000, 1)
+  expect(allowance.mayBegin(30_100)).toBe(false)
+  share = 0.5
+  expect(allowance.mayBegin(30_500)).toBe(true)
+})
+
+test.each([
+  [0.5, 0, 0.5],
+  [0.5, 0.25, 0.125],
+  [0.5, 0.45, 0.005],
+  [0.5, 0.5, 0.0015],
+  [0.5, 1, 0.0015],
+  [1, 0.25, 0.25],
+  [0.001, 1, 0.001],
+])('with %d of the only processor at most, a gateway that is busy %d of the time leaves it %d', (most, busy, share) => {
+  expect(shareBeside(most, busy)).toBeCloseTo(share, 10)
 })

@@ -20,6 +20,7 @@ const GONE = { status: 200, failure: 'client-gone', fellBack: undefined } as Out
 
 function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<ShadowingOptions> = {}) {
   const ended: string[] = []
+  const told = { opened: 0 }
   const troubles: unknown[] = []
   const nothing = async () => []
   const shadowing = createShadowing({
@@ -28,8 +29,11 @@ function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<Shadowin
     clock: { now: () => performance.now(), wallTime: () => 1_800_000_000_000 },
     dice: () => 0,
     events: Object.assign(Object.create(quietEvents) as Events, {
-      shadowEnded: ({ outcome, reason }: { outcome: string; reason: string }) =>
-        void ended.push(`${outcome}(${reason})`),
+      shadowOpened: ({ count }: { count: number }) => {
+        told.opened += count
+      },
+      shadowEnded: ({ outcome, reason, count }: { outcome: string; reason: string; count: number }) =>
+        void ended.push(...Array(count).fill(`${outcome}(${reason})`)),
       comparisonsNotKept: ({ error }: { error: unknown }) => void troubles.push(error),
     }),
     limits: () => ({ captureBytes: 1e6, underWay: 10, lagMs: 1e9, cpuShare: 1 }),
@@ -37,7 +41,7 @@ function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<Shadowin
   })
   const route = { context: { name: 'catalog' }, shadow: policyOf(), pattern: '/products/:id' } as unknown as Route
   const request = { head: headOf(), route, decision: DECISION, shares: new Map<string, number>() }
-  return { shadowing, request, ended, troubles }
+  return { shadowing, request, ended, told, troubles }
 }
 
 test('while the store takes long nothing gathers that would be waited for at the end', async () => {
@@ -102,10 +106,33 @@ test('as many requests are looked at as may be', async () => {
   const { shadowing, request, ended } = start(async () => {})
   const taps = Array.from({ length: 1024 }, () => shadowing.open(request))
   expect(shadowing.open(request)).toBeUndefined()
-  expect(ended).toEqual(['shed(in-flight)'])
+  shadowing.readings()
+  expect(ended, 'whoever reads what there is has it told first').toEqual(['shed(in-flight)'])
   for (const tap of taps) tap?.close(GONE, () => undefined)
   expect(shadowing.open(request)).toBeDefined()
   await shadowing.stop()
+})
+
+test('what is shed before it is begun is told a moment later, as eligible and as shed at once', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  const said: RouteCounts[] = []
+  const { shadowing, request, ended, told } = start(async (_, counts) => void said.push(...counts), {
+    limits: () => ({ captureBytes: 1e6, underWay: 0, lagMs: 1e9, cpuShare: 1 }),
+  })
+  const asOther = { ...request, head: headOf({ method: 'HEAD' }) }
+  for (const one of [request, request, asOther, request]) expect(shadowing.open(one)).toBeUndefined()
+  expect([told.opened, ended]).toEqual([0, []])
+  await vi.advanceTimersByTimeAsync(100)
+  expect([told.opened, ended]).toEqual([4, Array(4).fill('shed(queue)')])
+  await vi.advanceTimersByTimeAsync(100)
+  expect(told.opened, 'once').toBe(4)
+  shadowing.open(request)
+  await shadowing.stop()
+  expect(told.opened, 'nor is what came last forgotten').toBe(5)
+  expect(said.slice(-2)).toMatchObject([
+    { route: 'GET /products/:id', counts: { shed: { queue: 4 } } },
+    { route: 'HEAD /products/:id', counts: { shed: { queue: 1 } } },
+  ])
 })
 
 test.each([
@@ -124,7 +151,7 @@ describe('with a comparing thread', () => {
   const PLACE = { context: 'catalog', route: 'GET /products/:id', start: 1_800_000_000_000 }
   const ANSWERED = { ...GONE, failure: undefined } as Outcome
 
-  function startWithThread(counts: ComparisonStore['counts'] = async () => []) {
+  function startWithThread(counts: ComparisonStore['counts'] = async () => [], more: Partial<ShadowingOptions> = {}) {
     const sent: Job[] = []
     let listener: ThreadListener | undefined
     const begin: typeof comparingThread = (given) => {
@@ -145,7 +172,7 @@ describe('with a comparing thread', () => {
     }
     const nothing = async () => []
     const store = { saveCounts, counts, saveExamples: async () => {}, examples: nothing }
-    const started = start(saveCounts, { begin, store })
+    const started = start(saveCounts, { begin, store, ...more })
     const copy = (body = '') => {
       const tap = started.shadowing.open(started.request)
       tap?.onHead(200, [])
@@ -184,6 +211,24 @@ describe('with a comparing thread', () => {
       },
     ])
     expect(shadowing.readings().capturedBytes).toBe(0)
+  })
+
+  test('of the only processor a busy gateway leaves it little, of several what it may take', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    for (const [isOneForAll, least, most] of [
+      [true, 1, 20],
+      [false, 400, 600],
+    ] as const) {
+      let now = 0
+      const clock = { now: () => now, wallTime: () => PLACE.start }
+      const { shadowing, sent, copy } = startWithThread(undefined, { isOneForAll, clock })
+      // No test waits meanwhile: for all that is seen of this thread, it is busy.
+      for (; now < 6000; now += 100) await vi.advanceTimersByTimeAsync(100)
+      for (let i = 0; i < 1000; i++) copy()
+      expect(sent.length).toBeGreaterThanOrEqual(least)
+      expect(sent.length).toBeLessThanOrEqual(most)
+      await shadowing.stop()
+    }
   })
 
   test('the next one learns what others found, and what this gateway had found before; or that alone', async () => {

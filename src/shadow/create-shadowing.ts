@@ -1,4 +1,5 @@
 // The shadow as the gateway sees it: which requests are copied, what becomes of each, and what is told of it.
+import { availableParallelism } from 'node:os'
 import type { Parity, Rulings, ShadowFailure, Shed, Uncomparable } from '../model/comparison.ts'
 import type { ComparisonStore } from '../model/comparison-store.ts'
 import type { Outcome } from '../model/outcome.ts'
@@ -18,7 +19,7 @@ import type { ShadowReadings } from '../telemetry/shadow-metrics.ts'
 import { createBudget } from './budget.ts'
 import { Capture, type Captured } from './capture.ts'
 import { comparingThread } from './comparing-thread.ts'
-import { createCpuAllowance } from './cpu-allowance.ts'
+import { createCpuAllowance, shareBeside } from './cpu-allowance.ts'
 import { isEligible, isSafe } from './eligible.ts'
 import { createLedger } from './ledger.ts'
 import { type NoComparison, pack, type Report, routeKey } from './messages.ts'
@@ -34,6 +35,8 @@ export type ShadowingOptions = {
   readonly limits: () => ShadowLimits
   /** What begins the comparing thread. */
   readonly begin?: typeof comparingThread
+  /** Whether that thread shares a processor with this one. */
+  readonly isOneForAll?: boolean
 }
 
 export type RunningShadow = Shadowing & {
@@ -47,10 +50,20 @@ export type RunningShadow = Shadowing & {
 /** Requests that are looked at while they are answered. */
 const MOST_CAPTURES = 1024
 const BEAT_MS = 100
+/** How busy this thread is, is told of about so long. */
+const BUSY_OVER_MS = 1000
 const SAVE_MS = 1000
 const LAST_MS = 1000
 /** Until the comparing thread has said better: what `DEFAULT_NOISE` asks where nothing is open. */
 const FIRST_PAIR_SHARE = 0.1
+
+/** Of one method of a route, as whoever is copied is counted. */
+type Line = {
+  readonly context: string
+  readonly route: string
+  /** Not yet told: on a busy gateway thousands are shed in a second. */
+  readonly shed: Map<Shed, number>
+}
 
 /** What is remembered of a copy until its end is known. */
 type Pending = { readonly its: Captured; readonly at: number; readonly primaryMs: number; readonly free: () => void }
@@ -63,19 +76,26 @@ export function createShadowing({
   events,
   limits,
   begin = comparingThread,
+  isOneForAll = availableParallelism() === 1,
 }: ShadowingOptions): RunningShadow {
   const budget = createBudget(() => limits().captureBytes)
   const ledger = createLedger(writer, store)
-  const cpu = createCpuAllowance(() => limits().cpuShare)
+  const cpu = createCpuAllowance(() => {
+    const { cpuShare } = limits()
+    return isOneForAll ? shareBeside(cpuShare, busy) : cpuShare
+  })
   const pending = new Map<number, Pending>()
   const parity: Record<string, Parity> = {}
-  const labels = new WeakMap<Route, Map<string, string>>()
+  const lines = new WeakMap<Route, Map<string, Line>>()
+  const toTell = new Set<Line>()
   let pairShares: Record<string, number> = {}
   let captures = 0
   let lastId = 0
   let isDraining = false
   let isBehind = false
   let beatAt = clock.now()
+  let loop = performance.eventLoopUtilization()
+  let busy = 0
   let saving: Promise<void> | undefined
   let hasTrouble = false
 
@@ -95,8 +115,15 @@ export function createShadowing({
   })
   const beat = setInterval(() => {
     const now = clock.now()
-    isBehind = now - beatAt > BEAT_MS + limits().lagMs
+    const elapsedMs = now - beatAt
+    isBehind = elapsedMs > BEAT_MS + limits().lagMs
     beatAt = now
+    const before = loop
+    loop = performance.eventLoopUtilization()
+    // Of no time at all it says NaN.
+    const utilization = performance.eventLoopUtilization(loop, before).utilization || 0
+    busy += (1 - Math.exp(-elapsedMs / BUSY_OVER_MS)) * (utilization - busy)
+    tellShed()
   }, BEAT_MS)
   beat.unref()
   const saver = setInterval(save, SAVE_MS)
@@ -105,7 +132,10 @@ export function createShadowing({
   return {
     open,
     rule: thread.rule,
-    readings: () => ({ underWay: thread.underWay(), captures, capturedBytes: budget.held(), parity }),
+    readings: () => {
+      tellShed()
+      return { underWay: thread.underWay(), captures, capturedBytes: budget.held(), parity }
+    },
     stop,
   }
 
@@ -115,25 +145,42 @@ export function createShadowing({
     const share = (shares.size === 0 ? undefined : shares.get(context.name)) ?? policy.sample
     if (share === 0 || (share < 1 && dice() >= share)) return undefined
     if (!isEligible(head, decision, policy.writes)) return undefined
-    const label = labelOf(route, head.method)
-    const its: Captured = { context: context.name, route: label, policy, head, answeredBy: decision.side }
-    events.shadowOpened({ context: context.name })
+    const line = lineOf(route, context.name, head.method)
     const shed = whyShed()
     if (shed !== undefined) {
-      count(its, clock.wallTime(), { outcome: 'shed', reason: shed })
+      line.shed.set(shed, (line.shed.get(shed) ?? 0) + 1)
+      toTell.add(line)
+      if (isDraining) tellShed()
       return undefined
     }
+    events.shadowOpened({ context: line.context, count: 1 })
     captures++
+    const its: Captured = { context: line.context, route: line.route, policy, head, answeredBy: decision.side }
     return new Capture(its, budget, close)
   }
 
-  /** One text for each method of a route: what is looked up by it is found by a hash that is known. */
-  function labelOf(route: Route, method: string): string {
-    const known = labels.get(route) ?? new Map<string, string>()
-    labels.set(route, known)
-    const label = known.get(method) ?? `${method} ${route.pattern}`
-    known.set(method, label)
-    return label
+  function lineOf(route: Route, context: string, method: string): Line {
+    const known = lines.get(route)?.get(method)
+    if (known !== undefined) return known
+    const line = { context, route: `${method} ${route.pattern}`, shed: new Map() }
+    lines.set(route, (lines.get(route) ?? new Map<string, Line>()).set(method, line))
+    return line
+  }
+
+  /** Eligible and shed at the same time, so that the accounts agree whenever they are read. */
+  function tellShed(): void {
+    if (toTell.size === 0) return
+    const at = Math.floor(clock.wallTime())
+    for (const { context, route, shed } of toTell) {
+      const counter = ledger.counter({ context, route, at })
+      for (const [reason, times] of shed) {
+        counter.uncompared({ outcome: 'shed', reason }, times)
+        events.shadowOpened({ context, count: times })
+        events.shadowEnded({ context, outcome: 'shed', reason, count: times })
+      }
+      shed.clear()
+    }
+    toTell.clear()
   }
 
   /** Looked at first of all: what is going to be shed is not captured. */
@@ -232,7 +279,7 @@ export function createShadowing({
     if (known === undefined) return undefined
     pending.delete(id)
     known.free()
-    events.shadowEnded({ context: known.its.context, outcome, reason })
+    events.shadowEnded({ context: known.its.context, outcome, reason, count: 1 })
     return known
   }
 
@@ -240,16 +287,13 @@ export function createShadowing({
     const known = told(id, outcome, reason)
     if (known === undefined) return
     const place = { context: known.its.context, route: known.its.route, at: known.at }
-    ledger.counter(place).compared({ kind: 'uncomparable', reason }, known.at, new Set())
+    ledger.counter(place).uncompared({ outcome, reason })
   }
 
   /** What comes to its end in this thread. */
-  function count(its: Captured, at: number, { outcome, reason }: NoComparison): void {
-    const counter = ledger.counter({ context: its.context, route: its.route, at: Math.floor(at) })
-    if (outcome === 'failed') counter.failed(reason)
-    else if (outcome === 'shed') counter.shed(reason)
-    else counter.compared({ kind: 'uncomparable', reason }, at, new Set())
-    events.shadowEnded({ context: its.context, outcome, reason })
+  function count({ context, route }: Captured, at: number, ending: NoComparison): void {
+    ledger.counter({ context, route, at: Math.floor(at) }).uncompared(ending)
+    events.shadowEnded({ context, ...ending, count: 1 })
   }
 
   /** One at a time: while the store takes longer than the pause between two, those that wait would be waited for at the end. */
@@ -271,13 +315,14 @@ export function createShadowing({
   async function stop(): Promise<void> {
     isDraining = true
     clearInterval(beat)
+    tellShed()
     clearInterval(saver)
     await thread.finish(LAST_MS)
     await thread.stop()
     ledger.close()
     for (const [id, { its, at }] of pending) {
       told(id, 'shed', 'draining')
-      ledger.counter({ context: its.context, route: its.route, at }).shed('draining')
+      ledger.counter({ context: its.context, route: its.route, at }).uncompared({ outcome: 'shed', reason: 'draining' })
     }
     await saving
     await save()

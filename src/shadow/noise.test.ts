@@ -2,10 +2,10 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Comparison, Counts, Difference, Field } from '../model/comparison.ts'
 import { NO_COUNTS } from '../model/comparison.ts'
-import { inWindow, mergeBuckets, mergeCounts } from '../model/merge-counts.ts'
+import { mergeCounts } from '../model/merge-counts.ts'
 import { seeded } from './compare.test-kit.ts'
 import { createCounter, DEFAULT_CAPS } from './count.ts'
-import { comparisonsIn, DEFAULT_NOISE, judgeFields, pairShareNow, verdictOf } from './noise.ts'
+import { DEFAULT_NOISE, judgeFields, pairShareNow, verdictOf } from './noise.ts'
 import { account, parityOf } from './parity.ts'
 
 const NO_NOISE: ReadonlySet<Field> = new Set()
@@ -135,8 +135,8 @@ describe('counting', () => {
     for (const one of all) {
       if (one.is === 'compared') counter.compared(differing(one.paths), one.at, NO_NOISE)
       else if (one.is === 'paired') counter.paired(differing(one.paths), one.at)
-      else if (one.is === 'shed') counter.shed('queue')
-      else if (one.is === 'failed') counter.failed('connection-lost')
+      else if (one.is === 'shed') counter.uncompared({ outcome: 'shed', reason: 'queue' })
+      else if (one.is === 'failed') counter.uncompared({ outcome: 'failed', reason: 'connection-lost' })
       else if (one.is === 'forgiven') counter.compared({ ...differing([]), forgiven: 1 } as Comparison, 0, NO_NOISE)
       else counter.compared({ kind: 'uncomparable', reason: 'bomb' }, 0, NO_NOISE)
     }
@@ -172,14 +172,6 @@ describe('counting', () => {
         expect(sorted(kept(mergeCounts(a, NO_COUNTS)))).toEqual(sorted(kept(a)))
       }),
     )
-  })
-
-  test('stretches of time are merged by their beginning, and a window leaves the old ones out', () => {
-    const one = { 0: counts(1, 10, 0, 0), 60000: counts(2, 10, 0, 0) }
-    const merged = mergeBuckets(one, { 60000: counts(3, 10, 0, 0) })
-    expect(comparisonsIn(inWindow(merged, 0))).toBe(30)
-    expect(inWindow(merged, 60_000).fields['value $.a']?.sides).toBe(5)
-    expect(inWindow(merged, 60_001)).toEqual(NO_COUNTS)
   })
 
   test('what is learned of a field is true of earlier comparisons too', () => {

@@ -130,8 +130,8 @@ describe('what is told', () => {
 
   test('counts what never came to a comparison', () => {
     const { book } = start()
-    book.counter(PLACE).shed('bytes')
-    book.counter(PLACE).failed('response-timeout')
+    book.counter(PLACE).uncompared({ outcome: 'shed', reason: 'bytes' })
+    book.counter(PLACE).uncompared({ outcome: 'failed', reason: 'response-timeout' })
     expect(book.judge(NOW).counts).toMatchObject([
       { counts: { shed: { bytes: 1 }, failed: { 'response-timeout': 1 } } },
     ])

@@ -126,7 +126,11 @@ function meaningOf(at: number, { compare, showOnly }: ShadowPolicy): Pick<Work, 
 function report(): void {
   const judged = book.judge(Date.now())
   const isJudged = judged.counts.length > 0 || Object.keys(judged.parity).length > 0
-  if (ended.length === 0 && underWay === 0 && !isJudged && notDryRun.length === 0) return
+  if (ended.length === 0 && underWay === 0 && !isJudged && notDryRun.length === 0) {
+    // What an idle thread takes is not charged to whatever is compared next: after a night that would be minutes of nothing.
+    cpuBefore = process.threadCpuUsage()
+    return
+  }
   port?.postMessage({ cpuMs: cpuSinceLast(), ended, examples, notDryRun, ...judged } satisfies Report)
   ended = []
   examples = []

@@ -98,8 +98,8 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     storeRestored: (facts) => log.warn(facts, 'store had lost its state: it was put back'),
     storeTroubled: ({ location, error }) => log.error({ location, err: error }, 'store has trouble'),
 
-    shadowOpened: ({ context }) => metrics.shadow.opened(context),
-    shadowEnded: ({ context, outcome, reason }) => metrics.shadow.ended(context, outcome, reason),
+    shadowOpened: ({ context, count }) => metrics.shadow.opened(context, count),
+    shadowEnded: ({ context, outcome, reason, count }) => metrics.shadow.ended(context, outcome, reason, count),
     shadowAnswered: (facts) => metrics.shadow.answered(facts.context, facts.answeredBy, facts.primaryMs, facts.copyMs),
     shadowThreadLost(facts) {
       metrics.shadow.threadLost()

@@ -86,9 +86,14 @@ export type Events = {
   /** The store came back without what was acknowledged, and got it from this gateway. */
   readonly storeRestored: (facts: { location: string; generation: number; found: number; entries: number }) => void
   readonly storeTroubled: (facts: { location: string; error: unknown }) => void
-  /** A request is to be copied to the other side and compared: exactly one `shadowEnded` follows. */
-  readonly shadowOpened: (facts: { context: string }) => void
-  readonly shadowEnded: (facts: { context: string; outcome: ShadowOutcome; reason: ShadowReason }) => void
+  /** So many requests are to be copied to the other side and compared: `shadowEnded` follows for each. */
+  readonly shadowOpened: (facts: { context: string; count: number }) => void
+  readonly shadowEnded: (facts: {
+    context: string
+    outcome: ShadowOutcome
+    reason: ShadowReason
+    count: number
+  }) => void
   /** The copy was answered too: how long each side took, in milliseconds. */
   readonly shadowAnswered: (facts: { context: string; answeredBy: Side; primaryMs: number; copyMs: number }) => void
   /** The comparing thread had to be ended, or ended by itself, with so many comparisons. */

@@ -6,7 +6,7 @@ import type { Side } from '../model/route.ts'
 import type { ShadowOutcome, ShadowReason } from '../model/shadow.ts'
 import { Distribution, expose, type Sample } from './exposition.ts'
 
-/** What is only looked up when somebody scrapes. */
+/** What is only looked up when somebody scrapes. Looking it up tells of all that has been shed until then. */
 export type ShadowReadings = {
   /** Copies and comparisons under way. */
   readonly underWay: number
@@ -16,8 +16,6 @@ export type ShadowReadings = {
   /** By context, as this gateway knows it. */
   readonly parity: Readonly<Record<string, Parity>>
 }
-
-export type ShadowMetrics = ReturnType<typeof createShadowMetrics>
 
 const ANSWER_SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -33,6 +31,8 @@ type Tally = {
 export function createShadowMetrics(registry: Registry, readings: () => ShadowReadings | undefined) {
   const tallies = new Map<string, Tally>()
   const all = (add: (tally: Tally, into: Sample[]) => void) => () => {
+    // Whoever is asked for them tells first what it has not told yet.
+    readings()
     const samples: Sample[] = []
     for (const tally of tallies.values()) add(tally, samples)
     return samples
@@ -106,14 +106,14 @@ export function createShadowMetrics(registry: Registry, readings: () => ShadowRe
   })
 
   return {
-    opened: (context: string) => {
-      tallyOf(context).eligible++
+    opened: (context: string, count: number) => {
+      tallyOf(context).eligible += count
     },
-    ended: (context: string, outcome: ShadowOutcome, reason: ShadowReason) => {
+    ended: (context: string, outcome: ShadowOutcome, reason: ShadowReason, count: number) => {
       const { outcomes } = tallyOf(context)
       const reasons = outcomes.get(outcome) ?? new Map<ShadowReason, number>()
       outcomes.set(outcome, reasons)
-      reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+      reasons.set(reason, (reasons.get(reason) ?? 0) + count)
     },
     answered: (context: string, answeredBy: Side, primaryMs: number, copyMs: number) => {
       const { primary, copy } = tallyOf(context).times[answeredBy]
