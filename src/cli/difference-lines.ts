@@ -28,6 +28,8 @@ export function differenceLines(view: DifferencesView, { now, hasNoise }: Shown,
   if (differences.length === 0) return paint(`${context}: no differences in ${of}`, on)
   const shown = differences.filter(({ verdict }) => hasNoise || verdict !== 'noise')
   const folded = differences.length - shown.length
+  const ruled = differences.filter((one) => !shown.includes(one) && one.note?.ruling === 'noise').length
+  const byWhom = ruled === 0 ? '' : ` (${ruled} because it was ruled so)`
   return [
     paint(`${context}: ${of}, and ${counted(pairs, 'pair')} of legacy with itself`, on),
     '',
@@ -36,7 +38,10 @@ export function differenceLines(view: DifferencesView, { now, hasNoise }: Shown,
       ? []
       : [
           paint(
-            { text: `${count(folded, 'field')} of noise; --all shows ${folded === 1 ? 'it' : 'them'}`, tone: 'faint' },
+            {
+              text: `${count(folded, 'field')} of noise${byWhom}; --all shows ${folded === 1 ? 'it' : 'them'}`,
+              tone: 'faint',
+            },
             on,
           ),
         ]),

@@ -88,6 +88,16 @@ describe('diffs', () => {
     ['that there are none', { differences: [] }, 'catalog: no differences in 1,000 comparisons since 2026-02-28 14:02'],
     ['that there is only noise', { differences: [STAMP] }, 'nothing but noise'],
     [
+      'what somebody ruled to be noise',
+      {
+        differences: [
+          STAMP,
+          { ...STAMP, note: { at: AT, by: 'ana', reason: null, ruling: 'noise', resolvedAt: null } },
+        ],
+      },
+      '2 fields of noise (1 because it was ruled so); --all shows them',
+    ],
+    [
       'that there were too many',
       { fieldsLeftOut: 7 },
       'fields were seen 7 times that are not listed: there were too many',

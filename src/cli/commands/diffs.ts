@@ -41,7 +41,7 @@ names a difference to all of these:
 
 What is shown and exported is masked. What was masked in a request is a variable of the environment. A
 test for vitest is kept in a folder of its own and run with: npx vitest run --root FOLDER`,
-    options: `  --show FINGERPRINT      one difference, with its newest example side by side
+    options: `  --show FINGERPRINT      one difference, with the newest example that was kept, side by side
   --window DURATION       how far back, from 1h to 7d (default 24h); it begins on a whole hour, so 1h at
                           14:50 is since 13:00
   --all                   noise too, which is one line otherwise
