@@ -240,6 +240,8 @@ describe('a file that is damaged', () => {
   it('is something else altogether: whoever asks is told, and nobody else', async () => {
     const folder = await newFolder()
     const { store, told } = await open(folder)
+    // Whoever takes a folder over tidies it, and would be told too: what is saved waits for that.
+    await store.comparisons.saveExamples([keptExample()])
     await mkdir(fileOf(folder), { recursive: true })
     await expect(store.comparisons.counts({ from: 0 })).rejects.toThrow(StoreUnavailable)
     await expect(store.comparisons.saveCounts('gateway-1', [matched(1)])).rejects.toThrow('cannot be written')

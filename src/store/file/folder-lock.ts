@@ -1,9 +1,11 @@
 // One gateway for a folder: a second one would overwrite what the first has said.
 import { randomUUID } from 'node:crypto'
-import { link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { link, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
+import { isMissing } from './litter.ts'
 
 /** Whoever holds the lock touches it so often; on another host, where its process cannot be seen, that shows its life. */
 export const TOUCH_MS = 1000
@@ -17,6 +19,10 @@ const holderShape = z.object({
   token: z.string(),
 })
 type Holder = z.infer<typeof holderShape>
+
+const UNREADABLE = { pid: Number.NaN, started: null, host: '', token: '' } as const satisfies Holder
+/** Whoever finds another at it looks again so much later. */
+const PAUSE_MS = 5
 
 /** Somebody else has the folder. The message says who, and what to do. */
 export class FolderTaken extends Error {
@@ -77,31 +83,41 @@ export class FolderLock {
     await writeFile(candidate, JSON.stringify(this.ours), { mode: 0o600 })
     try {
       // A link is made with all that is in it, or not at all: nobody reads half a lock.
-      while (!(await linked(candidate, this.file))) await this.evict()
+      while (!(await linked(candidate, this.file))) {
+        const holder = await readHolder(this.file)
+        if (holder !== undefined && (await lives(holder, this.file))) throw new FolderTaken(this.folder, holder)
+        await clear(this.file, candidate)
+      }
     } finally {
       await rm(candidate, { force: true })
     }
   }
+}
 
-  /** Takes the lock of a dead process out of the way; of two who try, one moves it. */
-  private async evict(): Promise<void> {
-    const holder = await readHolder(this.file)
-    if (holder !== undefined && (await lives(holder, this.file))) throw new FolderTaken(this.folder, holder)
-    const aside = `${this.file}.${this.ours.token}.old`
-    try {
-      await rename(this.file, aside)
-    } catch (error) {
-      if (isMissing(error)) return
-      throw error
-    }
-    const moved = await readHolder(aside)
-    // Between reading and moving somebody else may have taken it: then it is put back.
-    if (moved !== undefined && moved.token !== holder?.token) await linked(aside, this.file)
-    await rm(aside, { force: true })
+/**
+ * Removes what a dead process has left there. Only whoever has made the claim that is named after that process may: another
+ * who has seen the same would remove what a third has taken since. A claim whose maker died is itself cleared so.
+ *
+ * @param candidate what is linked to claim it
+ */
+async function clear(file: string, candidate: string): Promise<void> {
+  const seen = await readHolder(file)
+  if (seen === undefined || (await lives(seen, file))) return
+  const claim = `${file}.${encodeURIComponent(seen.token)}.dead`
+  if (!(await linked(candidate, claim))) {
+    await clear(claim, candidate)
+    await pause(PAUSE_MS)
+    return
+  }
+  try {
+    if ((await readHolder(file))?.token === seen.token) await rm(file, { force: true })
+  } finally {
+    await rm(claim, { force: true })
   }
 }
 
 async function lives(holder: Holder, file: string): Promise<boolean> {
+  if (holder === UNREADABLE) return false
   if (holder.host !== hostname()) return !(await isStale(file))
   try {
     process.kill(holder.pid, 0)
@@ -126,12 +142,17 @@ async function startOf(pid: number): Promise<string | null> {
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
 }
 
-/** Undefined where there is none, or what is there was not written by us. */
+/** What was not written by us belongs to nobody who lives. Undefined where there is no such file. */
 async function readHolder(file: string): Promise<Holder | undefined> {
+  const text = await readFile(file, 'utf8').catch((error: unknown) => {
+    if (isMissing(error)) return undefined
+    throw error
+  })
+  if (text === undefined) return undefined
   try {
-    return holderShape.parse(JSON.parse(await readFile(file, 'utf8')))
+    return holderShape.parse(JSON.parse(text))
   } catch {
-    return undefined
+    return UNREADABLE
   }
 }
 
@@ -143,8 +164,4 @@ async function linked(from: string, to: string): Promise<boolean> {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
     throw error
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
