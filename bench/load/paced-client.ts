@@ -1,13 +1,13 @@
-// A load at a fixed rate over kept-alive sockets: `node paced-client.ts <url> <requests per second> <seconds>`.
+// A load at a fixed rate over kept-alive sockets:
+// `node paced-client.ts <url> <requests per second> <windows> <milliseconds of each> <milliseconds it begins with unmeasured>`.
 // The schedule does not wait for answers, and a request that finds every socket busy is timed from when it was due,
 // so a slow peer cannot hide its delays by being asked less.
 import { connect, type Socket } from 'node:net'
 import { cookieOf, SESSIONS } from './sessions.ts'
 
-const [address = '', rateGiven, secondsGiven] = process.argv.slice(2)
+const [address = '', ...numbers] = process.argv.slice(2)
 const url = new URL(address)
-const rate = Number(rateGiven)
-const seconds = Number(secondsGiven)
+const [rate = 1, windows = 1, windowMs = 1000, unmeasuredMs = 0] = numbers.map(Number)
 const CONNECTIONS = 64
 const SETTLING_MS = 500
 
@@ -19,14 +19,15 @@ type Lane = { readonly socket: Socket; sentAt: number; received: Buffer[] }
 
 const idle: Lane[] = []
 const waitingSince: number[] = []
-const latenciesMs: number[] = []
+const latenciesMs: number[][] = Array.from({ length: windows }, () => [])
 let [sent, notOk, socketErrors] = [0, 0, 0]
 
 const lanes = await Promise.all(Array.from({ length: CONNECTIONS }, openLane))
 idle.push(...lanes)
 const startedAt = performance.now()
 const measuredFrom = startedAt + SETTLING_MS
-const endsAt = measuredFrom + seconds * 1000
+const endsAt = measuredFrom + windows * windowMs
+console.log(`BEGINS ${Date.now() + SETTLING_MS}`)
 let scheduled = 0
 tick()
 
@@ -71,10 +72,17 @@ function receive(lane: Lane, bytes: Buffer): void {
   const now = performance.now()
   lane.received = []
   if (status < 200 || status > 299) notOk++
-  if (lane.sentAt >= measuredFrom) latenciesMs.push(now - lane.sentAt)
+  record(lane.sentAt, now)
   const since = waitingSince.shift()
   if (since === undefined) idle.push(lane)
   else send(lane, since)
+}
+
+/** A request belongs to the window in which it was due. */
+function record(dueAt: number, answeredAt: number): void {
+  const since = dueAt - measuredFrom
+  if (since >= 0 && since % windowMs >= unmeasuredMs)
+    latenciesMs[Math.floor(since / windowMs)]?.push(answeredAt - dueAt)
 }
 
 /** The status once the whole response is there. The peers answer with a length or, re-framed, in chunks. */
@@ -89,8 +97,11 @@ function statusOfWhole(bytes: Buffer): number | undefined {
 
 function finish(): void {
   for (const lane of lanes) lane.socket.destroy()
-  latenciesMs.sort((a, b) => a - b)
-  const at = (share: number) => (latenciesMs[Math.floor(latenciesMs.length * share)] ?? Number.NaN) * 1000
-  const result = { requests: latenciesMs.length, p50Us: at(0.5), p99Us: at(0.99), notOk, socketErrors }
-  console.log(`RESULT ${JSON.stringify(result)}`)
+  console.log(`RESULT ${JSON.stringify({ windows: latenciesMs.map(summary), notOk, socketErrors })}`)
+}
+
+function summary(latencies: readonly number[]) {
+  const sorted = latencies.toSorted((a, b) => a - b)
+  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? Number.NaN) * 1000
+  return { requests: sorted.length, p50Us: at(0.5), p99Us: at(0.99) }
 }

@@ -1,17 +1,30 @@
-// What shadowing does to those who are answered: the same rate with it and without, in turns.
-
-import { fullLoad, pacedLoad } from '../load/load.ts'
+// What shadowing does to those who are answered: in one load at a fixed rate it is turned on and off, again and again, and
+// each window with it has one without it right beside it.
+import { setTimeout as pause } from 'node:timers/promises'
+import { fullLoad, type PacedWindow, type Windows, windowedLoad } from '../load/load.ts'
 import { CONNECTIONS, startPeer } from '../measure.ts'
 import { type Origin, PATHS } from '../origin.ts'
-import { threadsOf } from '../usage.ts'
-import type { Workshop } from '../workshop.ts'
+import { median } from '../stats.ts'
+import { processorBusyMs, threadsOf } from '../usage.ts'
+import { PROCESSORS, type Workshop } from '../workshop.ts'
 import { MODES, type Mode, shadowPeer, shadowTarget } from './modes.ts'
+import { createSwitch } from './switch.ts'
+
+/** One window. */
+export type ShadowWindow = PacedWindow & {
+  /** Microseconds of a processor for each request, in the gateway's own thread and in its others. */
+  readonly mainUs: number
+  readonly othersUs: number
+  /** Share of the gateway's processor that anything else took. */
+  readonly disturbance: number
+}
+/** Two windows, one after the other. */
+export type Pair = { readonly off: ShadowWindow; readonly on: ShadowWindow }
 
 export type ShadowRound = {
-  readonly p50Us: number
-  readonly p99Us: number
-  readonly mainCpuUsPerRequest: number
-  readonly otherCpuUsPerRequest: number
+  readonly pairs: readonly Pair[]
+  /** Pairs that say more of this machine than of the gateway. */
+  readonly disturbed: number
   /** Answers other than 2xx and broken connections. */
   readonly failed: number
   /** Of those that were to be copied, the share that was compared, or asked in vain. */
@@ -20,6 +33,14 @@ export type ShadowRound = {
 
 export type ShadowPlan = { readonly rounds: number; readonly seconds: number; readonly warmUpSeconds: number }
 export type ShadowResults = { readonly rate: number; readonly rounds: ReadonlyMap<Mode, readonly ShadowRound[]> }
+
+const WINDOW_MS = 500
+/** What the load and the gateway first do at this rate is not compared. */
+const WARM_UP_WINDOWS = 4
+/** The kernel at work for the machine's host, say: at three quarters of a processor there is little to spare for it. */
+const MOST_DISTURBANCE = 0.1
+/** For the switch to be turned, and for copies that were under way to end. */
+const UNMEASURED_MS = 150
 
 export async function measureShadow(
   workshop: Workshop,
@@ -33,9 +54,7 @@ export async function measureShadow(
     for (const mode of turned(n)) {
       const round = await measureMode(workshop, origin, mode, rate, plan)
       rounds.get(mode)!.push(round)
-      say(
-        `round ${n + 1} shadow ${mode.padEnd(8)} p50 ${(round.p50Us / 1000).toFixed(2)} ms, p99 ${(round.p99Us / 1000).toFixed(2)} ms, main ${round.mainCpuUsPerRequest.toFixed(1)} µs, others ${round.otherCpuUsPerRequest.toFixed(1)} µs, compared ${(round.share.compared * 100).toFixed(0)} %, shed ${(round.share.shed * 100).toFixed(0)} %`,
-      )
+      say(progress(n, mode, round))
     }
   }
   return { rate, rounds }
@@ -46,14 +65,11 @@ function turned(by: number): Mode[] {
   return [...MODES.slice(start), ...MODES.slice(0, start)]
 }
 
-export async function peakOf(
-  workshop: Workshop,
-  origin: Origin,
-  { seconds, warmUpSeconds }: ShadowPlan,
-): Promise<number> {
-  const gateway = await startPeer(workshop, origin, shadowPeer('off', origin.ports.service))
+async function peakOf(workshop: Workshop, origin: Origin, { seconds, warmUpSeconds }: ShadowPlan): Promise<number> {
+  const gateway = await startPeer(workshop, origin, shadowPeer('well', origin.ports.service))
   try {
     const url = gateway.baseUrl + PATHS.json
+    await createSwitch(gateway.metricsUrl as string).turn('off')
     await fullLoad(workshop, url, CONNECTIONS.json, warmUpSeconds)
     const load = await fullLoad(workshop, url, CONNECTIONS.json, seconds)
     return load.requests / load.seconds
@@ -62,7 +78,7 @@ export async function peakOf(
   }
 }
 
-export async function measureMode(
+async function measureMode(
   workshop: Workshop,
   origin: Origin,
   mode: Mode,
@@ -74,24 +90,70 @@ export async function measureMode(
   try {
     const { pid } = gateway.running!
     const url = gateway.baseUrl + PATHS.json
-    // As fast as it goes, as what is not compiled yet is not what is measured; then at the rate, until that is calm.
-    await fullLoad(workshop, url, CONNECTIONS.json, warmUpSeconds)
-    await pacedLoad(workshop, url, rate, 1)
-    const before = threadsOf(pid)
-    const load = await pacedLoad(workshop, url, rate, seconds)
-    const after = threadsOf(pid)
-    return {
-      p50Us: load.p50Us,
-      p99Us: load.p99Us,
-      mainCpuUsPerRequest: ((after.mainMs - before.mainMs) * 1000) / load.requests,
-      otherCpuUsPerRequest: ((after.othersMs - before.othersMs) * 1000) / load.requests,
-      failed: load.notOk + load.socketErrors,
-      share: await endings(gateway.metricsUrl as string),
+    const shadow = createSwitch(gateway.metricsUrl as string)
+    // As fast as it goes, with shadowing and without, as what is not compiled yet is not what is measured.
+    for (const state of ['on', 'off'] as const) {
+      await shadow.turn(state)
+      await fullLoad(workshop, url, CONNECTIONS.json, warmUpSeconds)
     }
+    const windows: Windows = { count: WARM_UP_WINDOWS + 8 * seconds, ms: WINDOW_MS, unmeasuredMs: UNMEASURED_MS }
+    let watched: Promise<Cost[]> | undefined
+    const load = await windowedLoad(workshop, url, rate, windows, (at) => {
+      watched = Promise.all(
+        Array.from({ length: windows.count }, (_, n) =>
+          costOf(pid, at + n * windows.ms, () => shadow.turn(stateIn(n))),
+        ),
+      )
+    })
+    const costs = (await watched) as Cost[]
+    const measured = load.windows.map((window, n): ShadowWindow => {
+      const { mainMs, othersMs, disturbance } = costs[n] as Cost
+      const each = (ms: number) => (ms * 1000) / window.requests
+      return { ...window, mainUs: each(mainMs), othersUs: each(othersMs), disturbance }
+    })
+    const all = inPairs(measured).slice(WARM_UP_WINDOWS / 2)
+    const pairs = all.filter(({ off, on }) => Math.max(off.disturbance, on.disturbance) <= MOST_DISTURBANCE)
+    const share = await endings(gateway.metricsUrl as string)
+    return { pairs, disturbed: all.length - pairs.length, failed: load.notOk + load.socketErrors, share }
   } finally {
     await gateway.stop()
     target.close()
   }
+}
+
+/** Off, on, on, off: what comes and goes slowly falls upon both alike. */
+function stateIn(window: number): 'on' | 'off' {
+  return window % 4 === 1 || window % 4 === 2 ? 'on' : 'off'
+}
+
+function inPairs(windows: readonly ShadowWindow[]): Pair[] {
+  return Array.from({ length: windows.length / 2 }, (_, n) => {
+    const [one, other] = [windows[2 * n] as ShadowWindow, windows[2 * n + 1] as ShadowWindow]
+    return stateIn(2 * n) === 'off' ? { off: one, on: other } : { off: other, on: one }
+  })
+}
+
+type Cost = ReturnType<typeof threadsOf> & { readonly disturbance: number }
+
+/** What was computed in the measured part of the window that begins then. */
+async function costOf(pid: number, beginsAt: number, turn: () => Promise<void>): Promise<Cost> {
+  await pause(beginsAt - Date.now())
+  await turn()
+  const restMs = beginsAt + UNMEASURED_MS - Date.now()
+  if (restMs < 0) throw new Error(`the switch was turned ${-restMs} ms too late for its window`)
+  await pause(restMs)
+  const [before, busyBefore] = [threadsOf(pid), processorBusyMs(PROCESSORS.peer)]
+  await pause(beginsAt + WINDOW_MS - Date.now())
+  const [after, busyAfter] = [threadsOf(pid), processorBusyMs(PROCESSORS.peer)]
+  const [mainMs, othersMs] = [after.mainMs - before.mainMs, after.othersMs - before.othersMs]
+  const disturbance = (busyAfter - busyBefore - mainMs - othersMs) / (WINDOW_MS - UNMEASURED_MS)
+  return { mainMs, othersMs, disturbance }
+}
+
+function progress(n: number, mode: Mode, { pairs, disturbed, share }: ShadowRound): string {
+  const of = (state: keyof Pair) =>
+    `p99 ${state} ${(median(pairs.map((pair) => pair[state].p99Us)) / 1000).toFixed(1)} ms`
+  return `round ${n + 1} shadow ${mode.padEnd(8)} ${of('off')}, ${of('on')}, compared ${(share.compared * 100).toFixed(1)} %, ${disturbed} pairs disturbed`
 }
 
 async function endings(metricsUrl: string): Promise<ShadowRound['share']> {

@@ -1,20 +1,23 @@
-// What the copies meet: nothing, a service that is well, and services that are no help to anybody.
+// What the copies meet: a service that is well, and services that are no help to anybody.
 import type { AddressInfo, Server } from 'node:net'
 import { createServer } from 'node:net'
 import type { Peer, Site } from '../peers/peer.ts'
 import { prepareStrangler, routes, strangler } from '../peers/strangler.ts'
 import { freePort } from '../workshop.ts'
+import { ADMIN_TOKEN } from './switch.ts'
 
-export const MODES = ['off', 'on', 'dead', 'hanging', 'slow'] as const
+export const MODES = ['well', 'dead', 'hanging', 'slow'] as const
 export type Mode = (typeof MODES)[number]
 
 export const MEANINGS: Readonly<Record<Mode, string>> = {
-  off: 'nothing is copied',
-  on: 'every request is copied, to a service that is well',
-  dead: 'every request is copied, and nobody listens',
-  hanging: 'every request is copied, and is never answered',
-  slow: 'every request is copied, and answered a byte a second',
+  well: 'answers',
+  dead: 'nobody listens',
+  hanging: 'never answers',
+  slow: 'answers a byte a second',
 }
+
+/** Copies that were under way when shadowing was turned off have ended before anything is measured. */
+const TIMEOUT_MS = 100
 
 /** Legacy answers all clients; the service is only asked with copies. */
 export function shadowPeer(mode: Mode, servicePort: number): Peer {
@@ -23,9 +26,11 @@ export function shadowPeer(mode: Mode, servicePort: number): Peer {
     name: `shadow ${mode}`,
     prepare: (site: Site) => {
       const map = routes({ ...site, originPorts: { ...site.originPorts, service: servicePort } })
-      const shadow = { sample: mode === 'off' ? 0 : 1, timeoutMs: 2000 }
+      const shadow = { sample: 1, timeoutMs: TIMEOUT_MS }
       const catalog = { ...map.contexts.catalog, flag: 'nobody-has-it', shadow }
-      return prepareStrangler(site, [], { ...map, contexts: { catalog } })
+      const prepared = prepareStrangler(site, [], { ...map, contexts: { catalog } })
+      const env = { ...prepared.launch.env, STRANGLER_ADMIN_TOKEN: ADMIN_TOKEN }
+      return { ...prepared, launch: { ...prepared.launch, env } }
     },
   }
 }
@@ -34,7 +39,7 @@ export type Target = { readonly port: number; readonly close: () => void }
 
 /** @param well the port of a service that answers */
 export async function shadowTarget(mode: Mode, well: number): Promise<Target> {
-  if (mode === 'off' || mode === 'on') return { port: well, close: () => {} }
+  if (mode === 'well') return { port: well, close: () => {} }
   if (mode === 'dead') return { port: await freePort(), close: () => {} }
   const server = createServer((socket) => {
     socket.on('error', () => {})
