@@ -39,7 +39,8 @@ function accessLog(log: AppOptions['log']): RequestHandler {
     response.on('close', () => {
       const status = response.writableFinished ? response.statusCode : `${response.statusCode} (cut off)`
       const path = request.originalUrl.split('?', 1)[0]
-      log(`${request.method} ${path} ${status} ${(performance.now() - arrivedAt).toFixed(1)} ms`)
+      const copy = request.get('x-shadow') === undefined ? '' : ' (a copy)'
+      log(`${request.method} ${path} ${status} ${(performance.now() - arrivedAt).toFixed(1)} ms${copy}`)
     })
     next()
   }
