@@ -380,20 +380,8 @@ function filledIn(): Record<string, object> {
     contexts: { a: { owner: 'a', service: 'a', flag: 'a', routes: [{ path: '/a' }], auth: { jwt } } },
   })
   if (!validated.ok) throw new Error(JSON.stringify(validated.mistakes))
-  const {
-    legacy,
-    services,
-    contexts,
-    identity,
-    limits,
-    retries,
-    ejection,
-    drain,
-    shadowing: all,
-    matching,
-  } = validated.config
-  // It goes by the machine.
-  const { cpuShare: _cpuShare, ...shadowing } = all
+  const { legacy, services, contexts, identity, limits, retries, ejection, drain, shadowing, matching } =
+    validated.config
   const { connections, queue, reuse, keepAliveMs, allowEncodedSlashes, timeouts } = legacy
   const { path: _path, ...health } = services.get('a')?.health ?? {}
   const context = contexts.get('a')
