@@ -1,6 +1,6 @@
 // The shadow as the gateway sees it: which requests are copied, what becomes of each, and what is told of it.
 import { availableParallelism } from 'node:os'
-import type { Parity, Rulings, ShadowFailure, Shed, Uncomparable } from '../model/comparison.ts'
+import type { Parity, Rulings, ShadowFailure, Shed } from '../model/comparison.ts'
 import type { ComparisonStore } from '../model/comparison-store.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Clock } from '../model/ports.ts'
@@ -103,7 +103,7 @@ export function createShadowing({
     onReport,
     onLost: (lost, why) => {
       ledger.close()
-      for (const { id, reason } of lost) end(id, 'uncomparable', reason)
+      for (const { id, reason } of lost) end(id, { outcome: 'uncomparable', reason })
       events.shadowThreadLost({ why, comparisons: lost.length })
     },
     counts: async () => {
@@ -283,11 +283,12 @@ export function createShadowing({
     return known
   }
 
-  function end(id: number, outcome: 'uncomparable', reason: Uncomparable): void {
-    const known = told(id, outcome, reason)
+  /** What the comparing thread says no more of. */
+  function end(id: number, ending: NoComparison): void {
+    const known = told(id, ending.outcome, ending.reason)
     if (known === undefined) return
     const place = { context: known.its.context, route: known.its.route, at: known.at }
-    ledger.counter(place).uncompared({ outcome, reason })
+    ledger.counter(place).uncompared(ending)
   }
 
   /** What comes to its end in this thread. */
@@ -320,10 +321,7 @@ export function createShadowing({
     await thread.finish(LAST_MS)
     await thread.stop()
     ledger.close()
-    for (const [id, { its, at }] of pending) {
-      told(id, 'shed', 'draining')
-      ledger.counter({ context: its.context, route: its.route, at }).uncompared({ outcome: 'shed', reason: 'draining' })
-    }
+    for (const id of pending.keys()) end(id, { outcome: 'shed', reason: 'draining' })
     await saving
     await save()
   }

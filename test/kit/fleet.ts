@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { normalizedStrategyValue } from 'unleash-client/lib/strategy/util.js'
 import type { AuditPage, AuditRecord, Done, FleetView, Problem } from '../../src/admin/contract.ts'
 import { whenOver } from './lifetime.ts'
-import { type Answer, ask, FEWEST, slowdown } from './load.ts'
+import { type Answer, ask, quantile } from './load.ts'
 import { type HttpOrigin, startNamedOrigin } from './origin.ts'
 import { type CommandResult, type GatewayProcess, runStrangler, startGatewayProcess } from './process.ts'
 import { shop } from './shop.ts'
@@ -303,11 +303,26 @@ export function astray(visits: readonly Visit[], after: number, sideOf: (person:
     )
 }
 
+/** More than that a machine with other tests on it adds by itself; who waits for a Redis or an Unleash waits for seconds. */
+const MEDIAN_MORE_MS = 25
+const P99_MORE_MS = 400
+const FEWEST = 100
+
 /** What a fault that began at a moment has done to requests, in words: nothing. */
 export function harmOf(visits: readonly Visit[], faultAt: number): string[] {
   const [before, during] = [
     visits.filter(({ startedAt, tookMs }) => startedAt + tookMs < faultAt),
     visits.filter(({ startedAt, tookMs }) => startedAt + tookMs >= faultAt),
   ].map((some) => some.map(({ tookMs }) => tookMs)) as [number[], number[]]
-  return [...failedOf(visits), ...slowdown(before, during)]
+  const harm = failedOf(visits)
+  if (before.length < FEWEST || during.length < FEWEST)
+    harm.push(`too few to compare: ${before.length} before the fault, ${during.length} since`)
+  for (const [name, share, moreMs] of [
+    ['median', 0.5, MEDIAN_MORE_MS],
+    ['p99', 0.99, P99_MORE_MS],
+  ] as const) {
+    const [was, is] = [quantile(before, share), quantile(during, share)]
+    if (is > was + moreMs) harm.push(`the ${name} went from ${was.toFixed(1)} to ${is.toFixed(1)} ms`)
+  }
+  return harm
 }

@@ -93,24 +93,3 @@ export function quantile(numbers: readonly number[], share: number): number {
   const sorted = numbers.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
 }
-
-/** More than that a machine with other tests on it adds by itself; who waits for something that is broken waits for seconds. */
-const MEDIAN_MORE_MS = 25
-const P99_MORE_MS = 400
-/** Of fewer answers nothing can be said. */
-export const FEWEST = 100
-
-/** How much longer answers took while something was wrong than before, in words: nothing. @param before milliseconds each */
-export function slowdown(before: readonly number[], during: readonly number[]): string[] {
-  const said: string[] = []
-  if (before.length < FEWEST || during.length < FEWEST)
-    said.push(`too few to compare: ${before.length} before the fault, ${during.length} since`)
-  for (const [name, share, moreMs] of [
-    ['median', 0.5, MEDIAN_MORE_MS],
-    ['p99', 0.99, P99_MORE_MS],
-  ] as const) {
-    const [was, is] = [quantile(before, share), quantile(during, share)]
-    if (is > was + moreMs) said.push(`the ${name} went from ${was.toFixed(1)} to ${is.toFixed(1)} ms`)
-  }
-  return said
-}

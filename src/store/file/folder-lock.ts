@@ -84,9 +84,8 @@ export class FolderLock {
     try {
       // A link is made with all that is in it, or not at all: nobody reads half a lock.
       while (!(await linked(candidate, this.file))) {
-        const holder = await readHolder(this.file)
-        if (holder !== undefined && (await lives(holder, this.file))) throw new FolderTaken(this.folder, holder)
-        await clear(this.file, candidate)
+        const holder = await clear(this.file, candidate)
+        if (holder !== undefined) throw new FolderTaken(this.folder, holder)
       }
     } finally {
       await rm(candidate, { force: true })
@@ -99,21 +98,24 @@ export class FolderLock {
  * who has seen the same would remove what a third has taken since. A claim whose maker died is itself cleared so.
  *
  * @param candidate what is linked to claim it
+ * @returns who has it and lives; undefined where it is worth another try
  */
-async function clear(file: string, candidate: string): Promise<void> {
+async function clear(file: string, candidate: string): Promise<Holder | undefined> {
   const seen = await readHolder(file)
-  if (seen === undefined || (await lives(seen, file))) return
+  if (seen === undefined) return undefined
+  if (await lives(seen, file)) return seen
   const claim = `${file}.${encodeURIComponent(seen.token)}.dead`
   if (!(await linked(candidate, claim))) {
     await clear(claim, candidate)
     await pause(PAUSE_MS)
-    return
+    return undefined
   }
   try {
     if ((await readHolder(file))?.token === seen.token) await rm(file, { force: true })
   } finally {
     await rm(claim, { force: true })
   }
+  return undefined
 }
 
 async function lives(holder: Holder, file: string): Promise<boolean> {
