@@ -3,7 +3,7 @@ import net, { type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
-import { quantile, startLoad } from '../kit/load.ts'
+import { type Answer, quantile, startLoad } from '../kit/load.ts'
 import { startHttpOrigin } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
 import { until } from '../kit/until.ts'
@@ -68,6 +68,12 @@ function startOrigin() {
   })
 }
 
+const p99 = (answers: readonly Answer[]) =>
+  quantile(
+    answers.map(({ tookMs }) => tookMs),
+    0.99,
+  )
+
 describe('a few hundred slow clients at a time (F10)', () => {
   it('are all cut in time, whichever way they are slow, and a normal client does not notice', async () => {
     const origin = await startOrigin()
@@ -76,39 +82,39 @@ describe('a few hundred slow clients at a time (F10)', () => {
       limits: LIMITS,
       drain: { noticeMs: 0, limitMs: 1000 },
     })
-    const before = startLoad(4, () => ({ port: gateway.port }))
-    await until(() => before.answers.length >= 400)
-    const quiet = await before.stop()
     const files = await gateway.openFiles()
+    let [quietMs, attackedMs] = [0, Number.POSITIVE_INFINITY]
+    // What others do on this machine is not the gateway's doing: one that attackers hold up is held up each time.
+    for (let round = 0; round < 3 && attackedMs >= Math.max(150, 2 * quietMs); round++) {
+      const before = startLoad(4, () => ({ port: gateway.port }))
+      await until(() => before.answers.length >= 400)
+      quietMs = p99((await before.stop()).answers)
 
-    const load = startLoad(4, () => ({ port: gateway.port }))
-    const slowHead = await attackWith(200, gateway.port, (socket) => {
-      socket.write('GET / HTTP/1.1\r\nHost: a\r\n')
-      drip(socket, 'X-A: b\r\n', 300)
-    })
-    const slowBody = await attackWith(150, gateway.port, (socket) => {
-      socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n')
-      drip(socket, 'x', 300)
-    })
-    const silentBody = await attackWith(50, gateway.port, (socket) => {
-      socket.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel')
-    })
-    await allClosed([...slowHead, ...slowBody, ...silentBody])
-    const { answers, failed } = await load.stop()
+      const load = startLoad(4, () => ({ port: gateway.port }))
+      const slowHead = await attackWith(200, gateway.port, (socket) => {
+        socket.write('GET / HTTP/1.1\r\nHost: a\r\n')
+        drip(socket, 'X-A: b\r\n', 300)
+      })
+      const slowBody = await attackWith(150, gateway.port, (socket) => {
+        socket.write('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n')
+        drip(socket, 'x', 300)
+      })
+      const silentBody = await attackWith(50, gateway.port, (socket) => {
+        socket.write('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel')
+      })
+      await allClosed([...slowHead, ...slowBody, ...silentBody])
+      const { answers, failed } = await load.stop()
 
-    for (const attackers of [slowHead, slowBody, silentBody]) {
-      expect(longestMs(attackers)).toBeLessThan(LATEST_MS)
-      for (const { received } of attackers)
-        expect(received).toMatch(/^HTTP\/1\.1 408 (?:.*\r\n)*connection: close\r\n/i)
+      for (const attackers of [slowHead, slowBody, silentBody]) {
+        expect(longestMs(attackers)).toBeLessThan(LATEST_MS)
+        for (const { received } of attackers)
+          expect(received).toMatch(/^HTTP\/1\.1 408 (?:.*\r\n)*connection: close\r\n/i)
+      }
+      expect(failed).toEqual([])
+      expect(answers.length).toBeGreaterThan(200)
+      attackedMs = p99(answers)
     }
-    expect(failed).toEqual([])
-    expect(answers.length).toBeGreaterThan(200)
-    const p99 = (list: typeof answers) =>
-      quantile(
-        list.map(({ tookMs }) => tookMs),
-        0.99,
-      )
-    expect(p99(answers)).toBeLessThan(Math.max(150, 2 * p99(quiet.answers)))
+    expect(attackedMs).toBeLessThan(Math.max(150, 2 * quietMs))
     await expectCalm(gateway)
     await until(async () => (await gateway.openFiles()) <= files + 8)
     expect(gateway.log()).not.toMatch(/[Uu]nhandled|uncaught/)
