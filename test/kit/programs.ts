@@ -11,7 +11,7 @@ import { test } from 'vitest'
  */
 export function testWith(...executables: readonly string[]): typeof test {
   const missing = executables.filter((executable) => !isOnPath(executable))
-  if (missing.length === 0 || process.env['CI']) return test
+  if (missing.length === 0 || process.env.CI) return test
   return test.skip as typeof test
 }
 
