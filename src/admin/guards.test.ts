@@ -51,6 +51,31 @@ describe('DNS rebinding', () => {
   })
 })
 
+describe('a request over HTTP/1.0 without Host', () => {
+  // HAProxy's `option httpchk GET /readyz` sends exactly this; no browser does.
+  test.each([
+    ['GET', '/livez', 200],
+    ['HEAD', '/livez', 200],
+    ['GET', '/readyz', 200],
+    ['HEAD', '/readyz', 200],
+    ['OPTIONS', '/readyz', 421],
+    ['OPTIONS', '/', 421],
+    ['GET', '/metrics', 421],
+    ['GET', '/api/v1/status', 421],
+    ['PUT', '/api/v1/kill-switch', 421],
+    ['GET', 'http://evil.example/readyz', 421],
+  ])('%s %s is answered with status %d', async (method, target, status) => {
+    const { port } = await servedAdmin()
+    const head = `${method} ${target} HTTP/1.0\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`
+    expect((await exchange(port, head)).status).toBe(status)
+  })
+
+  test('an HTTP/1.0 request with a foreign Host is refused on the health paths', async () => {
+    const { port } = await servedAdmin()
+    expect((await exchange(port, 'GET /readyz HTTP/1.0\r\nHost: evil.example\r\n\r\n')).status).toBe(421)
+  })
+})
+
 // The attack: a page of another origin that has got hold of a token, or sits behind something that adds one.
 describe('pages of other origins', () => {
   test.each<[Record<string, string>, number]>([

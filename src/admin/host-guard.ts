@@ -7,6 +7,9 @@ import { Refusal, sendRefusal } from './problem.ts'
 /**
  * Lets through the names listed, `localhost`, and IP addresses. An address cannot be rebound: a page served from one
  * is that address's own; and kubelet and Prometheus come by address.
+ *
+ * Health checks of load balancers (HAProxy's `option httpchk`) use HTTP/1.0 without Host. Every browser sends Host, so a
+ * request without one is not a rebound page; such requests may read the health paths and nothing else.
  */
 export function hostGuard(
   names: readonly string[],
@@ -18,10 +21,19 @@ export function hostGuard(
     if (field === undefined) return sendRefusal(response, new Refusal('bad-request', 'two Host fields'))
     const host = hostname(field)
     if (host !== undefined && (allowed.has(host) || isIP(host) !== 0)) return next()
+    if (isHealthCheckWithoutHost(request)) return next()
     const refusal = new Refusal('foreign-host', 'ask by address, or by a name that --admin-names has')
     onRefused(request, refusal)
     sendRefusal(response, refusal)
   }
+}
+
+const HEALTH_PATHS: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+
+/** HTTP/1.0 does not require Host (RFC 9112 section 3.2 requires it from HTTP/1.1 on). */
+function isHealthCheckWithoutHost({ httpVersion, method, headers, url }: Request): boolean {
+  if (httpVersion !== '1.0' || headers.host !== undefined) return false
+  return (method === 'GET' || method === 'HEAD') && HEALTH_PATHS.has(url)
 }
 
 /** Who is asked, by the target where that says it (RFC 9112 section 3.2.2); undefined where it is said twice. */
