@@ -37,6 +37,7 @@ export default defineRoutes({
       routes: ['/api/orders', '/api/orders/*', { path: '/live/orders', upgrade: true }],
     },
   },
-  identity: { user: { header: 'x-user-id', trust: ['10.0.0.0/8'] }, session: { cookie: 'sid' }, anonymous: 'cookie' },
-  trustedProxies: ['127.0.0.1/32'],
+  // No proxy stands in front of the example, so it believes no header about the user or the client's address. Where one
+  // does, list its address in `trustedProxies`; see docs/security.md.
+  identity: { session: { cookie: 'sid' }, anonymous: 'cookie' },
 })

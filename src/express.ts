@@ -9,8 +9,9 @@ import type { Registry } from 'prom-client'
 import { compile } from './config/compile.ts'
 import { ConfigError } from './config/config-error.ts'
 import type { RoutesConfig } from './config/define-routes.ts'
+import { identityTrustMistakes } from './config/identity-trust.ts'
 import { checkConfig } from './config/load.ts'
-import type { Mistake } from './config/mistake.ts'
+import { format, type Mistake } from './config/mistake.ts'
 import type { ValidConfig } from './config/valid-config.ts'
 import { createFlags } from './control-plane.ts'
 import type { Decision, Identity } from './model/decision.ts'
@@ -101,6 +102,10 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const idle = withoutEffect(checked.config)
     if (idle.length > 0) throw new ConfigError('routes', idle)
     const compiled = compile(checked.config)
+    const wide = identityTrustMistakes(checked.config)
+    if (wide.length > 0) {
+      events.configDeprecated({ file: 'routes', mistakes: wide.map((mistake) => format([mistake])) })
+    }
     upstreams.apply(compiled)
     await flags.start()
     snapshot = compiled

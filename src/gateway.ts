@@ -7,8 +7,10 @@ import { type Admin, type AdminAuth, type Readiness, startAdmin } from './admin/
 import { compile } from './config/compile.ts'
 import { ConfigError } from './config/config-error.ts'
 import { followConfig } from './config/follow.ts'
+import { identityTrustMistakes } from './config/identity-trust.ts'
 import { format } from './config/mistake.ts'
 import type { Options } from './config/options.ts'
+import type { ValidConfig } from './config/valid-config.ts'
 import { type ControlPlane, createControlPlane } from './control-plane.ts'
 import { explainBy } from './explain.ts'
 import type { Clock, Random } from './model/ports.ts'
@@ -95,7 +97,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     throw error
   }
   upstreams.apply(snapshots.current)
-  announce(events, options.config, snapshots.current)
+  announce(events, options.config, snapshots.current, followed.first.config)
   const { flags, control, store } = controlPlane
   await controlPlane.start()
 
@@ -196,7 +198,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       upstreams.apply(next)
       running.applyLimits(next.limits)
       snapshots.current = next
-      announce(events, options.config, next)
+      announce(events, options.config, next, edited.config)
     } catch (error) {
       // The snapshot in use still routes.
       events.bug({ where: 'config', error })
@@ -247,9 +249,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-function announce(events: Events, file: string, snapshot: Snapshot): void {
+function announce(events: Events, file: string, snapshot: Snapshot, config: ValidConfig): void {
   const { edition, contexts, routes } = snapshot
   events.configApplied({ file, edition, contexts: contexts.size, routes: routes.length })
+  const mistakes = identityTrustMistakes(config)
+  if (mistakes.length > 0) events.configDeprecated({ file, mistakes: mistakes.map((mistake) => format([mistake])) })
 }
 
 function readings(

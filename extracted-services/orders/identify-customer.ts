@@ -1,5 +1,5 @@
 // Whose request is this? The monolith's cookie means nothing here, so one of three has to say it, in this order:
-//   1. the header x-user-id, set by the gateway, which drops it from requests of the outside world;
+//   1. the header that USER_HEADER names, where the gateway sets it and drops it from requests of clients;
 //   2. the monolith, asked what session the cookie belongs to, if SESSION_URL says where;
 //   3. the cookie itself, when nobody can be asked: a customer is then a session, and sees what it ordered.
 import { createHash } from 'node:crypto'
@@ -10,9 +10,13 @@ export type IdentifyCustomer = (headers: IncomingHttpHeaders) => Promise<string>
 
 const LONGEST_ANSWER_MS = 1000
 
-export function identifyCustomer(sessionUrl: string | undefined): IdentifyCustomer {
+/**
+ * @param sessionUrl where the monolith says whose session a cookie is
+ * @param userHeader the header in which the gateway names the user; undefined where no header is believed
+ */
+export function identifyCustomer(sessionUrl: string | undefined, userHeader?: string): IdentifyCustomer {
   return async (headers) => {
-    const named = headers['x-user-id']
+    const named = userHeader && headers[userHeader]
     if (typeof named === 'string' && /^[\x21-\x7e]{1,128}$/.test(named)) return named
     const cookie = sessionCookie(headers.cookie)
     if (cookie === undefined) throw notSignedIn()

@@ -17,6 +17,8 @@ export interface Orders extends OrderBook {
 export interface OrdersOptions {
   readonly dataFile: string
   readonly sessionUrl?: string | undefined
+  /** The header in which the gateway names the user, in lower case; without it no header is believed. */
+  readonly userHeader?: string | undefined
   readonly trustProxy?: string
   readonly heartbeatMs?: number
   readonly log?: (line: string) => void
@@ -31,11 +33,12 @@ export interface OpenOrders {
 const LONGEST_GOODBYE_MS = 10_000
 
 export function openOrders(options: OrdersOptions): OpenOrders {
-  const { dataFile, sessionUrl, trustProxy = 'loopback', heartbeatMs = 15_000, log = () => {} } = options
+  const { dataFile, sessionUrl, userHeader, trustProxy = 'loopback', heartbeatMs = 15_000, log = () => {} } = options
   let closing = false
   const db = openDb(dataFile)
   seed(db)
-  const orders = { db, feed: new OrderFeed(), customerOf: identifyCustomer(sessionUrl), closing: () => closing }
+  const customerOf = identifyCustomer(sessionUrl, userHeader)
+  const orders = { db, feed: new OrderFeed(), customerOf, closing: () => closing }
   const server = createServer(createApp(orders, { trustProxy, log }))
   const live = attachLiveOrders(server, orders, heartbeatMs)
 

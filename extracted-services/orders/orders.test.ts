@@ -23,7 +23,7 @@ let besideUrl: string
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'orders-'))
   monolith = await runMonolith()
-  alone = openOrders({ dataFile: join(folder, 'alone.sqlite'), heartbeatMs: 20 })
+  alone = openOrders({ dataFile: join(folder, 'alone.sqlite'), userHeader: 'x-user-id', heartbeatMs: 20 })
   beside = openOrders({ dataFile: join(folder, 'beside.sqlite'), sessionUrl: `${monolith.url}/api/session` })
   url = await listen(alone)
   besideUrl = await listen(beside)
@@ -42,6 +42,10 @@ describe('a customer', () => {
     expect(body).toMatchObject({ id: 42, number: 'FS-0000042', customerId: 7 })
     await request(url).get('/api/orders/42').set('x-user-id', '8').expect(404)
     await request(url).get('/api/orders/42').expect(401)
+  })
+
+  it('is not named by a header, unless USER_HEADER says that the gateway sets it', async () => {
+    await request(besideUrl).get('/api/orders/42').set('x-user-id', '7').expect(401)
   })
 
   it('is a session of its own when there is a cookie and nobody to ask', async () => {
@@ -157,7 +161,7 @@ describe('the WebSocket', () => {
   })
 
   it('is told when the service closes', async () => {
-    const closing = openOrders({ dataFile: join(folder, 'closing.sqlite') })
+    const closing = openOrders({ dataFile: join(folder, 'closing.sqlite'), userHeader: 'x-user-id' })
     const address = await listen(closing)
     await request(address).get('/healthz').expect(200, { status: 'ok' })
     const socket = new WebSocket(`${address.replace('http', 'ws')}/live/orders`, { headers: { 'x-user-id': '5' } })

@@ -1,4 +1,4 @@
-// Runs the orders service: `node extracted-services/orders/server.ts`. Environment: PORT, HOST, DATA_FILE, SESSION_URL, TRUST_PROXY, HEARTBEAT_MS.
+// Runs the orders service: `node extracted-services/orders/server.ts`. Environment: PORT, HOST, DATA_FILE, SESSION_URL, USER_HEADER, TRUST_PROXY, HEARTBEAT_MS.
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { openOrders } from './open-orders.ts'
@@ -9,6 +9,7 @@ const dataFile = process.env.DATA_FILE ?? fileURLToPath(new URL('data/orders.sql
 const orders = openOrders({
   dataFile,
   sessionUrl: process.env.SESSION_URL,
+  userHeader: process.env.USER_HEADER?.toLowerCase() || undefined,
   trustProxy: TRUST_PROXY,
   heartbeatMs: Number(HEARTBEAT_MS),
   log: console.log,

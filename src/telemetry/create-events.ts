@@ -51,6 +51,9 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
       metrics.configApplied(facts.edition)
       log.info(facts, 'config applied')
     },
+    configDeprecated(facts) {
+      log.warn(facts, 'config applied, and the next version refuses it: correct the mistakes')
+    },
     configRejected(facts) {
       metrics.configRejected()
       log.error(facts, 'config rejected: the last good one stays')

@@ -60,6 +60,8 @@ export type Events = {
   /** The access log's line of the tunnel, with its bytes and the time it was open. */
   readonly upgradeClosed: (facts: UpgradeFacts) => void
   readonly configApplied: (facts: { file: string; edition: number; contexts: number; routes: number }) => void
+  /** The config is in use, and a later version will refuse it for these mistakes. */
+  readonly configDeprecated: (facts: { file: string; mistakes: readonly string[] }) => void
   readonly configRejected: (facts: { file: string; mistakes: readonly string[] }) => void
   readonly flagsRead: (facts: { source: string; flags: number }) => void
   /** @param facts.isRefused waiting does not help: somebody must mend the token */

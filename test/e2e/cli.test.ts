@@ -9,11 +9,13 @@ import { ask } from '../kit/load.ts'
 import { startNamedOrigin } from '../kit/origin.ts'
 import { runStrangler, startGatewayProcess } from '../kit/process.ts'
 import { shop } from '../kit/shop.ts'
+import { until } from '../kit/until.ts'
 
 const CONFIG = shop({
   legacy: 'http://127.0.0.1:3000',
   service: 'http://127.0.0.1:3001',
   with: {
+    trustedProxies: ['10.0.0.0/8'],
     identity: { user: { header: 'x-user-id', trust: ['10.0.0.0/8'] }, session: { cookie: 'sid' }, anonymous: 'cookie' },
   },
 })
@@ -148,6 +150,30 @@ describe('strangler check', () => {
       file: 'routes.config.json',
       mistakes: [],
     })
+  })
+})
+
+describe('identity headers from a range that is wider than trustedProxies', () => {
+  const WIDE = { ...CONFIG, trustedProxies: ['127.0.0.1/32'] }
+  const MISTAKE = /identity\.user\.trust\[0\]: is not within trustedProxies.*"10\.0\.0\.0\/8"/
+
+  it('are refused by check, and serve logs a warning at the start and at an edit of the map', async () => {
+    const folder = await folderWith({ 'wide.json': JSON.stringify(WIDE) })
+    const { code, stderr } = await runStrangler(['check', '--config', 'wide.json'], { cwd: folder })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(MISTAKE)
+
+    const gateway = await startGatewayProcess(WIDE)
+    const warnings = () => gateway.log().match(/"msg":"config applied, and the next version refuses it/g) ?? []
+    expect(gateway.log()).toMatch(/identity\.user\.trust\[0\]: is not within trustedProxies/)
+    expect(warnings()).toHaveLength(1)
+    await gateway.writeConfig(JSON.stringify({ ...WIDE, limits: { connections: 500 } }))
+    await until(() => warnings().length === 2)
+  })
+
+  it('are accepted silently where trustedProxies contains the range', async () => {
+    const gateway = await startGatewayProcess(CONFIG)
+    expect(gateway.log()).not.toContain('identity.user.trust')
   })
 })
 
