@@ -23,7 +23,7 @@ import { Refusal } from './proxy/refusal.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 import { quietEvents } from './telemetry/quiet-events.ts'
 
-/** A request to be explained; at most one of the three ids is looked at, in this order. */
+/** A request to be explained. The first id that is given is its identity; a session counts beside a user too. */
 export type Asked = {
   readonly method: string
   readonly target: string
@@ -55,6 +55,8 @@ export type Explained =
       /** What keeps a request from having this identity; undefined if nothing does. */
       readonly identityTrouble: string | undefined
       readonly flag: FlagTrace | undefined
+      /** Why another program can get another bucket for the same client; undefined if nothing suggests it. */
+      readonly hashWarning: string | undefined
       /** Why the flags could not be read; undefined if they could. */
       readonly flagTrouble: string | undefined
       readonly side: Side
@@ -106,6 +108,7 @@ export function explainBy({ snapshot, flags, health }: Deciding, asked: Asked): 
   const slash = refuseEncodedSlash(head, match, decision, snapshot)
   if (slash !== undefined) return refused(request, slash)
   const { context } = route
+  const flag = context && flags.trace(context.flag, flagContext(head, identity, context))
   return {
     kind: 'decided',
     request,
@@ -114,9 +117,9 @@ export function explainBy({ snapshot, flags, health }: Deciding, asked: Asked): 
     context: context && { name: context.name, owner: context.owner },
     auth: route.auth && explainAuth(route.auth, asked.user),
     identity,
-    identityTrouble:
-      route.auth !== undefined && asked.user !== undefined ? undefined : identityTrouble(asked, snapshot),
-    flag: context && flags.trace(context.flag, flagContext(head, identity, context)),
+    identityTrouble: identityTrouble(asked, snapshot, route.auth !== undefined),
+    flag,
+    hashWarning: flag && hashWarningOf(flag),
     flagTrouble: flags.status().trouble,
     side: decision.side,
     reason: decision.reason,
@@ -153,7 +156,7 @@ function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): R
 
 function identityOf({ address, user, session, anonymous }: Asked, snapshot: Snapshot): Identity {
   const shared = { clientAddress: address, secure: false, requestId: '', isNew: false }
-  if (user !== undefined) return { ...shared, kind: 'user', key: user }
+  if (user !== undefined) return { ...shared, kind: 'user', key: user, session }
   if (session !== undefined) return { ...shared, kind: 'session', key: session }
   if (anonymous !== undefined) return { ...shared, kind: 'anonymous', key: anonymous }
   switch (snapshot.identity.anonymous) {
@@ -166,12 +169,25 @@ function identityOf({ address, user, session, anonymous }: Asked, snapshot: Snap
   }
 }
 
-function identityTrouble({ user, session }: Asked, { identity }: Snapshot): string | undefined {
-  if (user !== undefined && identity.user === undefined) return 'no request has a user: the config has no identity.user'
-  if (session !== undefined && identity.session === undefined) {
-    return 'no request has a session: the config has no identity.session'
-  }
-  return undefined
+function identityTrouble({ user, session }: Asked, { identity }: Snapshot, hasAuth: boolean): string | undefined {
+  const missing = [
+    user !== undefined && !hasAuth && identity.user === undefined
+      ? 'no request has a user: the config has no identity.user'
+      : undefined,
+    session !== undefined && identity.session === undefined
+      ? 'no request has a session: the config has no identity.session'
+      : undefined,
+  ]
+  return missing.filter((sentence) => sentence !== undefined).join('; ') || undefined
+}
+
+/** SDKs agree on the hash of ASCII text only: some hash the bytes of UTF-8, unleash-client for Node hashes code units. */
+function hashWarningOf({ strategies }: FlagTrace): string | undefined {
+  const isAscii = (text: string) => /^\p{ASCII}*$/u.test(text)
+  const hashed = strategies.flatMap(({ rollout }) => (rollout?.bucket === undefined ? [] : [rollout]))
+  const risky = hashed.find(({ groupId, value = '' }) => !isAscii(`${groupId}${value}`))
+  if (risky === undefined) return undefined
+  return `"${risky.groupId}:${risky.value}" has characters outside ASCII: an Unleash SDK of another language can compute another bucket for it`
 }
 
 function urlOf(head: RequestHead, match: RouteMatch, side: Side, snapshot: Snapshot): string {

@@ -498,6 +498,7 @@ export const explained = z.discriminatedUnion('kind', [
     identity: z.object({
       kind: z.enum(['user', 'session', 'anonymous', 'address', 'none']),
       key: z.string(),
+      session: z.string().optional().describe('The session id that a user has beside the user id'),
       clientAddress: z.string(),
       secure: z.boolean(),
       requestId: z.string(),
@@ -505,6 +506,7 @@ export const explained = z.discriminatedUnion('kind', [
     }),
     identityTrouble: z.string().optional(),
     flag: flagTrace.optional(),
+    hashWarning: z.string().optional().describe('Why another SDK can compute another bucket'),
     flagTrouble: z.string().optional(),
     side,
     reason: z.enum(namesOf(REASONS)),

@@ -19,10 +19,12 @@ export function explainedLines(explained: Explained, from: string): string {
         ? 'none'
         : `${identity.kind} ${identity.key}${identity.isNew ? ' (made for this request)' : ''}`,
     ])
+    if (identity.session !== undefined) rows.push(['session', identity.session])
     if (explained.auth !== undefined) rows.push(['', explained.auth.note])
     if (explained.identityTrouble !== undefined) rows.push(['', explained.identityTrouble])
     if (explained.flagTrouble !== undefined) rows.push(['flags', explained.flagTrouble])
     if (flag !== undefined) rows.push(['flag', `${flag.flag}: ${flag.answer}`], ...strategies(flag))
+    if (explained.hashWarning !== undefined) rows.push(['warning', explained.hashWarning])
     rows.push(['side', `${side} → ${url}`])
     rows.push(['reason', `${reason}: ${because}`])
     rows.push(['fallback', fallback ? 'legacy answers if the service cannot and no write can be doubled' : 'none'])

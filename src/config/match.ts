@@ -1,5 +1,6 @@
 // Which route owns a request: the most specific host first, then the most specific path, then the method.
 import findMyWay from 'find-my-way'
+import { hostName } from '../model/host-name.ts'
 import type { Route, RouteMatch } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { matchable, type ParamReader, paramReader, patternKey, routerPattern } from './pattern.ts'
@@ -20,7 +21,7 @@ export function compileMatch(claimed: readonly Claimed[], unowned: Route, matchi
     if (path.charCodeAt(0) !== SLASH) return nobody
     const comparable = matchable(path, matching)
     if (isHostBound) {
-      const name = hostName(host)
+      const name = hostName(host.toLowerCase())
       const bound = exact.get(name)?.(method, comparable, path)
       if (bound !== undefined) return bound
       for (const { suffix, find } of below) {
@@ -120,14 +121,6 @@ class MatchWithParams implements RouteMatch {
   get params(): RouteMatch['params'] {
     return this.#read(this.#path) ?? NO_PARAMS
   }
-}
-
-/** The name in a Host field: without port, and without the dot that a full name may end in. */
-function hostName(host: string): string {
-  const lower = host.toLowerCase()
-  const end = lower.charCodeAt(0) === 91 ? lower.indexOf(']') + 1 : lower.indexOf(':')
-  const name = end <= 0 ? lower : lower.slice(0, end)
-  return name.charCodeAt(name.length - 1) === 46 ? name.slice(0, -1) : name
 }
 
 /** find-my-way wants something to call; routes are only ever looked up here. */

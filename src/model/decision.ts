@@ -30,6 +30,8 @@ export type Identity = {
   readonly kind: 'user' | 'session' | 'anonymous' | 'address' | 'none'
   /** The user id, session id, anonymous id or client address; `''` for `none`. */
   readonly key: string
+  /** The session id that a user has beside the user id; for a session alone it is `key`. */
+  readonly session?: string | undefined
   /** The client's address after trusted proxies are peeled off. */
   readonly clientAddress: string
   /** Whether the client spoke TLS to the edge, be it to us or to a trusted proxy in front. */

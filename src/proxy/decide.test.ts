@@ -97,4 +97,19 @@ describe('the flag is asked what a service behind us would ask', () => {
       properties: { context: 'catalog', method: 'GET', host: 'shop.example' },
     })
   })
+
+  test('Unleash gets the user id and the session id of a client that has both', () => {
+    const asked = flagContext(HEAD, { ...IDENTITY, kind: 'user', key: '7', session: 's-1' }, CONTEXT)
+    expect(asked).toMatchObject({ userId: '7', sessionId: 's-1' })
+  })
+
+  test.each([
+    ['shop.example:8443', 'shop.example'],
+    ['shop.example.', 'shop.example'],
+    ['[2001:db8::1]:8443', '[2001:db8::1]'],
+    ['[2001:db8::1]', '[2001:db8::1]'],
+    ['', ''],
+  ])('the host %j is the property %j, without a port', (host, property) => {
+    expect(flagContext({ ...HEAD, host }, IDENTITY, CONTEXT).properties).toMatchObject({ host: property })
+  })
 })

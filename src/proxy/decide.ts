@@ -1,5 +1,6 @@
 // The product: which side answers a request, and why. It reads like the policy and is pure.
 import type { Decision, FlagContext, Identity, Reason } from '../model/decision.ts'
+import { hostName } from '../model/host-name.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { FlagReader, HealthReader } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
@@ -45,16 +46,18 @@ function toService(context: Context, health: HealthReader, because: Because): De
 }
 
 /**
- * The Unleash context of a request. A service behind us that asks Unleash with the same user, session or address gets
+ * The Unleash context of a request: the user id and the session id where the client has both. A service behind us that asks Unleash with the same user, session or address gets
  * the same answer, because the same evaluation hashes the same value.
  */
 export function flagContext(head: RequestHead, identity: Identity, context: Context): FlagContext {
   const asked: FlagContext = {
     remoteAddress: identity.clientAddress,
-    properties: { context: context.name, method: head.method, host: head.host },
+    properties: { context: context.name, method: head.method, host: hostName(head.host) },
   }
-  if (identity.kind === 'user') asked.userId = identity.key
-  else if (identity.kind !== 'none') asked.sessionId = identity.key
+  if (identity.kind === 'user') {
+    asked.userId = identity.key
+    if (identity.session !== undefined) asked.sessionId = identity.session
+  } else if (identity.kind !== 'none') asked.sessionId = identity.key
   return asked
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { NotedFields, RequestHead } from '../model/request-head.ts'
 import type { IdentityPolicy, Snapshot } from '../model/snapshot.ts'
 import { createAnonymousIds } from './anonymous-id.ts'
-import { clientOf, createIdentify, readCookie } from './identify.ts'
+import { asUser, clientOf, createIdentify, readCookie } from './identify.ts'
 
 const random = { hex: (bytes: number) => 'f'.repeat(bytes * 2) }
 const ids = createAnonymousIds('secret', random)
@@ -37,6 +37,22 @@ describe('who asks', () => {
     ['nobody, where asked for', {}, { policy: { ...POLICY, anonymous: 'legacy' } }, 'none', ''],
   ])('%s', (_, fields, by, kind, key) => {
     expect(identified(fields, by)).toMatchObject({ kind, key, isNew: key.startsWith('f') })
+  })
+
+  test.each<[string, Partial<NotedFields>, string | undefined]>([
+    ['a session cookie', { user: '7', cookie: 'sid=1' }, '1'],
+    ['an anonymous id only', { user: '7', cookie: OWN }, undefined],
+    ['no cookie', { user: '7' }, undefined],
+  ])('a user with %s keeps the session beside the user id', (_, fields, session) => {
+    expect(identified(fields)).toMatchObject({ kind: 'user', key: '7', session })
+  })
+
+  test('a user named by a token keeps the session that the request had', () => {
+    const verified = { userId: '9', fields: [] } as unknown as Parameters<typeof asUser>[1]
+    expect(asUser(identified({ cookie: 'sid=1' }), verified)).toMatchObject({ kind: 'user', key: '9', session: '1' })
+    const user = identified({ user: '7', cookie: 'sid=1' })
+    expect(asUser(user, verified)).toMatchObject({ kind: 'user', key: '9', session: '1' })
+    expect(asUser(identified({ cookie: OWN }), verified).session).toBeUndefined()
   })
 
   test('is the same address from wherever the list was written', () => {

@@ -24,35 +24,37 @@ export function createIdentify(anonymousIds: AnonymousIds, random: Random): Iden
         ? fields.requestId
         : random.hex(16)
     const secure = isPeerTrusted && fields.forwardedProto !== undefined ? saysHttps(fields.forwardedProto) : head.secure
+    const session =
+      policy.session !== undefined && fields.cookie !== undefined
+        ? readCookie(fields.cookie, policy.session.cookie)
+        : undefined
 
     if (fields.user !== undefined && fields.user !== '' && policy.user?.trusts(peerAddress)) {
-      return { kind: 'user', key: fields.user, clientAddress, secure, requestId, isNew: false }
+      return { kind: 'user', key: fields.user, session, clientAddress, secure, requestId, isNew: false }
     }
-    if (policy.session !== undefined && fields.cookie !== undefined) {
-      const session = readCookie(fields.cookie, policy.session.cookie)
-      if (session !== undefined) {
-        return { kind: 'session', key: session, clientAddress, secure, requestId, isNew: false }
-      }
+    if (session !== undefined) {
+      return { kind: 'session', key: session, session: undefined, clientAddress, secure, requestId, isNew: false }
     }
     switch (policy.anonymous) {
       case 'legacy':
-        return { kind: 'none', key: '', clientAddress, secure, requestId, isNew: false }
+        return { kind: 'none', key: '', session, clientAddress, secure, requestId, isNew: false }
       case 'ip':
-        return { kind: 'address', key: clientAddress, clientAddress, secure, requestId, isNew: false }
+        return { kind: 'address', key: clientAddress, session, clientAddress, secure, requestId, isNew: false }
       case 'cookie': {
         const cookie = fields.cookie === undefined ? undefined : readCookie(fields.cookie, ANONYMOUS_COOKIE)
         const known = cookie === undefined ? undefined : anonymousIds.read(cookie)
         const key = known ?? anonymousIds.make()
-        return { kind: 'anonymous', key, clientAddress, secure, requestId, isNew: known === undefined }
+        return { kind: 'anonymous', key, session, clientAddress, secure, requestId, isNew: known === undefined }
       }
     }
   }
 }
 
-/** The identity of a request whose token holds: the user it names, before all else that would say who asks. */
+/** The identity of a request whose token is valid: the user that it names, with the session that the request has. */
 export function asUser(identity: Identity, { userId, fields }: Verified): Identity {
   const { clientAddress, secure, requestId } = identity
-  return { kind: 'user', key: userId, clientAddress, secure, requestId, isNew: false, verified: fields }
+  const session = identity.kind === 'session' ? identity.key : identity.session
+  return { kind: 'user', key: userId, session, clientAddress, secure, requestId, isNew: false, verified: fields }
 }
 
 const REQUEST_ID = /^[\w.:+/=@-]{1,128}$/

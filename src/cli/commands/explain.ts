@@ -26,7 +26,7 @@ Usage: strangler explain METHOD TARGET [options]
   strangler explain GET /api/orders/42 --user 7
 
   --user ID               asked by this user (the identity header of the config, or a verified token's sub)
-  --session ID            asked with this session (the session cookie of the config)
+  --session ID            asked with this session (the session cookie of the config), beside --user or alone
   --anonymous ID          asked with this anonymous id
   --ip ADDRESS            asked from this client address (default 127.0.0.1)
   --host HOST             asked of this host (default localhost)
