@@ -222,6 +222,7 @@ function member(clock: Clock) {
     lastMinute: { catalog: { legacy: 3, service: 1 } },
     silentMs: 12,
     isConverged: true,
+    lag: null,
   }
 }
 

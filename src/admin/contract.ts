@@ -236,7 +236,8 @@ export const member = z.object({
   inFlight: z.record(z.string(), sides),
   lastMinute: z.record(z.string(), sides),
   silentMs: z.number(),
-  isConverged: z.boolean(),
+  isConverged: z.boolean().describe('Whether it reports, has applied the generation and has the expected percentages'),
+  lag: z.string().nullable().optional().describe('Why it has not converged; a gateway before 0.2.0 does not send it'),
 })
 export type Member = Said<typeof member>
 

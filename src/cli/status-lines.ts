@@ -57,8 +57,9 @@ function fleetCell(fleet: FleetView): Cell {
 
 const SILENT_MS = 3500
 
-/** What keeps a member from being converged, as far as it can be seen from here. */
-export function lagOf({ silentMs, applied }: Member, { generation }: FleetView): string {
+/** Why a member has not converged: as the gateway reports it, or as far as the CLI can see with an older gateway. */
+export function lagOf({ silentMs, applied, lag }: Member, { generation }: FleetView): string {
+  if (lag !== undefined && lag !== null) return lag
   if (silentMs >= SILENT_MS) return `silent for ${showDuration(silentMs)}`
   return applied < generation ? `at generation ${applied} of ${generation}` : 'its flags are older'
 }

@@ -120,6 +120,16 @@ describe('status', () => {
       },
       /^fleet +1 of 2 gateways converged; not gw-2 \(silent for 12 s\)$/m,
     ],
+    [
+      'a gateway that was cut off from Unleash',
+      {
+        fleet: {
+          generation: 7,
+          members: [GATEWAY, { ...GATEWAY, id: 'gw-2', isConverged: false, lag: 'still at 94 % instead of 10 %' }],
+        },
+      },
+      /^fleet +1 of 2 gateways converged; not gw-2 \(still at 94 % instead of 10 %\)$/m,
+    ],
   ])('says %s above', async (_what, more, line) => {
     expect(await statusOf(more)).toMatch(line)
   })

@@ -118,8 +118,14 @@ export type StatusView = {
 
 export type FleetView = {
   readonly generation: number
-  readonly members: readonly (Member & { readonly isConverged: boolean })[]
+  readonly members: readonly MemberView[]
 }
+
+/**
+ * A gateway of the fleet. It has converged if it reports, has applied the generation, and has the expected percentages;
+ * otherwise `lag` is the reason.
+ */
+export type MemberView = Member & { readonly isConverged: boolean; readonly lag: string | null }
 
 /** Something that was changed, for those who watch. */
 export type Change = { readonly generation: number; readonly state: SharedState }

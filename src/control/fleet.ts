@@ -126,6 +126,10 @@ export function isSilent({ silentMs }: Member): boolean {
   return silentMs >= SILENT_MS
 }
 
+export function silence({ silentMs }: Member): string {
+  return `silent for ${Math.round(silentMs / 1000)} s`
+}
+
 /** What was heard while the store was asked may be later than its answer. */
 function newer(found: Member, heard: Member | undefined): Member {
   return heard !== undefined && heard.applied > found.applied ? heard : found
@@ -133,8 +137,7 @@ function newer(found: Member, heard: Member | undefined): Member {
 
 export function lagOf(member: Member, { generation, flip }: Expected): string | undefined {
   if (member.applied < generation) {
-    const { silentMs, applied } = member
-    return isSilent(member) ? `silent for ${Math.round(silentMs / 1000)} s` : `still at generation ${applied}`
+    return isSilent(member) ? silence(member) : `still at generation ${member.applied}`
   }
   if (flip === undefined) return undefined
   const has = member.percentages[flip.context]

@@ -4,6 +4,7 @@ import type { FlagWriter, FlagWritten } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import { EMPTY_CONTEXT, type Flip, type SharedState, type Stamp } from '../model/shared-state.ts'
 import type { ControlOptions } from './create-control.ts'
+import { SETTLED_MS } from './expected-percentages.ts'
 import type { Recorder } from './recorder.ts'
 import { contextOf } from './verbs.ts'
 
@@ -17,8 +18,6 @@ export type Outside = {
 type Options = ControlOptions & { readonly recorder: Recorder }
 
 const LOOK_EVERY_MS = 1000
-/** A flip is in Unleash before it is in the store: what is still there by then was nobody's flip. */
-const SETTLED_MS = 2500
 const ZERO_EVERY_MS = 5000
 /** A list is asked for rather than waited for, but not all the time where an Unleash is down. */
 const READ_AGAIN_MS = 3000

@@ -5,7 +5,8 @@ import type { ContextView, FleetView, StatusView } from './control.ts'
 import { EVERYTHING } from './controls.ts'
 import type { ControlOptions } from './create-control.ts'
 import { percentageAmong } from './embedded-writer.ts'
-import { isSilent, lagOf, SILENT_MS } from './fleet.ts'
+import { type ExpectedPercentages, expectedPercentages, percentageLag } from './expected-percentages.ts'
+import { isSilent, lagOf, SILENT_MS, silence } from './fleet.ts'
 import { LastMinute } from './last-minute.ts'
 import { contextOf } from './verbs.ts'
 
@@ -47,10 +48,24 @@ export function createViews(options: Options): Views {
   }
 
   async function fleet(): Promise<FleetView> {
-    const { generation } = store.current()
+    const state = store.current()
+    const { generation } = state
     const members = await store.fleet().then(remembered, silentSince)
-    const isConverged = (member: Member) => lagOf(member, { generation }) === undefined && !isSilent(member)
-    return { generation, members: members.map((member) => ({ ...member, isConverged: isConverged(member) })) }
+    const percentages = percentagesInForce(state, members)
+    return {
+      generation,
+      members: members.map((member) => {
+        const lag = isSilent(member)
+          ? silence(member)
+          : (lagOf(member, { generation }) ?? percentageLag(member, percentages))
+        return { ...member, isConverged: lag === undefined, lag: lag ?? null }
+      }),
+    }
+  }
+
+  /** Embedded flags are part of the state, and so of its generation: each gateway that has applied it has them. */
+  function percentagesInForce(state: SharedState, members: readonly Member[]): ExpectedPercentages {
+    return isEmbedded ? new Map() : expectedPercentages(state, members, store.wallTime())
   }
 
   function remembered(members: readonly Member[]): readonly Member[] {

@@ -108,6 +108,28 @@ describe('an Unleash that a fleet knows', () => {
     expect(await fleet.misled(50)).toEqual([])
   })
 
+  it('cut off from one gateway: that gateway is named with its percentage, and fleet exits 3 until it is back', async () => {
+    const { fleet, fronts } = shared()
+    await fleet.flip(94)
+    await fronts[2]?.fail('down')
+    const lagging = fleet.gateways[2] as FleetGateway
+    try {
+      const flipped = await fleet.strangler('flip', 'catalog', '10')
+      expect(flipped.code, flipped.stdout).toBe(3)
+      const { code, stdout } = await fleet.strangler('fleet')
+      expect(code, stdout).toBe(3)
+      expect(stdout).toMatch(new RegExp(`${lagging.id}.* still at 94 % instead of 10 % for catalog, from flags read`))
+      const status = await fleet.strangler('status')
+      expect(status.stdout).toMatch(new RegExp(`2 of 3 gateways converged; not ${lagging.id} \\(still at 94 %`))
+      // The percentage of the gateway that is asked is no measure: it may be the one that was cut off.
+      expect((await lagging.strangler('fleet')).stdout).toMatch(new RegExp(`${lagging.id}.* still at 94 %`))
+    } finally {
+      await fronts[2]?.mend()
+    }
+    await fleet.converged()
+    expect((await fleet.strangler('fleet')).code).toBe(0)
+  })
+
   it('that takes changes and shows none: the flip names who has it not, and all have it when it is over', async () => {
     const { fleet, fronts } = shared()
     await fleet.flip(0)

@@ -19,7 +19,7 @@ export const fleet: Command = {
     examples: ['strangler fleet'],
     about: `
 A gateway that was heard of and fell silent is listed for a quarter of an hour. Exits 3 while not all
-have applied the last change, so that a script can wait for them.`,
+have applied the last change and have the same percentages in force, so that a script can wait for them.`,
   }),
   run: async (args) => {
     const { values } = parse(args, ASKING, 0)
