@@ -15,4 +15,4 @@ EXPOSE 8080 8081
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=3s --start-period=10s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.STRANGLER_ADMIN_PORT || 8081}/readyz`).then((a) => process.exit(a.ok ? 0 : 1), () => process.exit(1))"]
-CMD ["node", "bin/strangler.js", "serve", "--host", "0.0.0.0", "--admin-host", "0.0.0.0"]
+CMD ["node", "--disable-sigusr1", "bin/strangler.js", "serve", "--host", "0.0.0.0", "--admin-host", "0.0.0.0"]

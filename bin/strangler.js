@@ -6,6 +6,10 @@ import { fileURLToPath } from 'node:url'
 
 const OLDEST = 24
 
+// Node opens an inspector, which runs any code, when it receives SIGUSR1. Node's --disable-sigusr1 prevents this from the first
+// moment; where Node was started without it, this listener replaces Node's own.
+process.on('SIGUSR1', () => {})
+
 if (Number(process.versions.node.split('.')[0]) >= OLDEST) {
   if (process.argv[2] === 'serve') (await import('./collector.js')).tuneCollector()
   const { load } = await import('./load.js')

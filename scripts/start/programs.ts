@@ -63,6 +63,7 @@ export function programs(env: NodeJS.ProcessEnv): readonly Program[] {
       readyUrl: `${urlOf(adminAt)}/readyz`,
       listensOn: [gatewayAt, adminAt],
       args: [
+        '--disable-sigusr1',
         pathOf('../../bin/strangler.js'),
         'serve',
         ...['--config', pathOf('../../routes.config.ts'), '--flags', pathOf('../../flags.json')],

@@ -1,6 +1,8 @@
 // One request of the API, from top to bottom: where it is from, who asks, what is asked, whether it was asked before; then
 // the handler, and the answer.
+
 import type { Request, Response } from 'express'
+import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import { ROLES, type Role } from '../model/shared-state.ts'
 import { JSON_LINES } from './contract.ts'
 import { type RememberedAnswers, readIdempotencyKey } from './idempotency.ts'
@@ -145,7 +147,7 @@ export function noteRefusal(turnedAway: TurnedAway, request: Request, refusal: R
   if (!ON_RECORD.includes(refusal.status)) return
   const { code, detail, why = detail ?? code } = refusal
   turnedAway.note({
-    by: actor?.name ?? 'unknown',
+    by: actor?.name ?? BUILT_IN_ACTORS.unknown,
     role: actor?.role ?? null,
     address: addressOf(request),
     what: `${request.method} ${request.path.slice(0, 200).replace(/[^\x21-\x7e]/g, '?')}`,

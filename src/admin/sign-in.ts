@@ -1,6 +1,7 @@
 // Who asks: the bearer of a token, or nobody. The gateway's own token, and a signed one that was good before, are let in
 // however often others have failed.
 
+import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import type { IsToken } from './admin-token.ts'
 import { Failures } from './failures.ts'
 import { Guesses } from './guesses.ts'
@@ -8,7 +9,7 @@ import { Refusal, retryAfter } from './problem.ts'
 import type { Actor, VerifyJwt } from './verify-jwt.ts'
 
 /** As whom the bearer of the gateway's own token is on record. */
-export const TOKEN_BEARER: Actor = { name: 'admin-token', role: 'admin', expiresAt: undefined }
+export const TOKEN_BEARER: Actor = { name: BUILT_IN_ACTORS.adminToken, role: 'admin', expiresAt: undefined }
 
 export type SignIn = (address: string, rawHeaders: readonly string[]) => Promise<Actor | Refusal>
 

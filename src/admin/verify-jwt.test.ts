@@ -151,6 +151,36 @@ describe('is not let in, and not told why', () => {
     ['a sub that drives a terminal', () => good({ payload: claims({ sub: 'ann\u001b[2J' }) }), /sub/],
     ['a sub that turns the text around', () => good({ payload: claims({ sub: 'ann\u202e' }) }), /sub/],
     ['a sub that is the gateway’s own', () => good({ payload: claims({ sub: 'admin-token' }) }), /sub/],
+    [
+      'the sub "kill file", which reads like a built-in actor',
+      () => good({ payload: claims({ sub: 'kill file' }) }),
+      /sub/,
+    ],
+    [
+      'the sub "Kill-File", which reads like a built-in actor',
+      () => good({ payload: claims({ sub: 'Kill-File' }) }),
+      /sub/,
+    ],
+    [
+      'the sub "ｋｉｌｌ file", which reads like a built-in actor',
+      () => good({ payload: claims({ sub: 'ｋｉｌｌ file' }) }),
+      /sub/,
+    ],
+    [
+      'the sub "signal ", which reads like a built-in actor',
+      () => good({ payload: claims({ sub: 'signal ' }) }),
+      /sub/,
+    ],
+    [
+      'the sub "/etc/strangler/flags.json", which reads like a built-in actor',
+      () => good({ payload: claims({ sub: '/etc/strangler/flags.json' }) }),
+      /sub/,
+    ],
+    [
+      'the sub "UNLEASH", which reads like a built-in actor',
+      () => good({ payload: claims({ sub: 'UNLEASH' }) }),
+      /sub/,
+    ],
     ['a number for a sub', () => good({ payload: claims({ sub: 7 }) }), /sub/],
     ['another type', () => head({ alg: 'RS256', typ: 'logout+jwt' }), /type/],
     ['crit', () => head({ alg: 'RS256', crit: ['exp'] }), /crit/],

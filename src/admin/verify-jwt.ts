@@ -2,6 +2,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import jwt from 'jsonwebtoken'
 import { ALGORITHMS, type Algorithm, type KeySource } from '../model/auth.ts'
+import { isBuiltInActor } from '../model/built-in-actors.ts'
 import { ROLES, type Role } from '../model/shared-state.ts'
 import { Refusal, retryAfter } from './problem.ts'
 import { parseStrictly } from './strict-json.ts'
@@ -141,12 +142,9 @@ function algorithmsFor({ key, alg }: TokenKey, taken: readonly Algorithm[]): Alg
   return first === undefined ? [] : fitting.filter((name) => ALGORITHMS[name].family === ALGORITHMS[first].family)
 }
 
-/** As whom the gateway itself, and the bearer of its own token, are on record: no person may be taken for them. */
-const OURS: readonly string[] = ['admin-token', 'flags.json', 'gateway', 'kill file', 'signal', 'unknown', 'unleash']
-
-/** The log shows it. */
+/** The audit log shows it, so it must not read like a built-in actor. */
 function isName(sub: string): boolean {
-  if (OURS.includes(sub)) return false
+  if (isBuiltInActor(sub)) return false
   return sub !== '' && sub.length <= LONGEST_NAME && sub.isWellFormed() && !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(sub)
 }
 

@@ -46,6 +46,28 @@ describe('without being told', () => {
   })
 })
 
+describe('a token over plain HTTP', () => {
+  it('to another host is announced on stderr before it is sent, and the answer is not changed', async () => {
+    const api = await startApi(STATUS)
+    // This machine under a name that is not loopback.
+    const elsewhere = api.url.replace('127.0.0.1', '0.0.0.0')
+    const { code, stderr, stdout } = await strangler(['status', '--url', elsewhere, '--token', 'spoken', '--json'])
+    expect(code).toBe(0)
+    expect(stderr).toBe(
+      `strangler: warning: the token goes to ${elsewhere} over plain HTTP, where others can read it; use https://, or a tunnel that ends on this machine\n`,
+    )
+    expect(JSON.parse(stdout)).toEqual(NOTHING)
+    expect(tokensOf(api)).toEqual(['Bearer spoken'])
+  })
+
+  it('to this machine, or no token at all, warns of nothing', async () => {
+    const api = await startApi(STATUS)
+    const local = await strangler(['status', '--url', api.url, '--token', 'spoken'])
+    const tokenless = await strangler(['status', '--url', api.url.replace('127.0.0.1', '0.0.0.0')])
+    expect([local.stderr, tokenless.stderr]).toEqual(['', ''])
+  })
+})
+
 describe('what is said', () => {
   it('on the command line wins over the environment', async () => {
     const [one, other] = [await startApi(STATUS), await startApi(STATUS)]

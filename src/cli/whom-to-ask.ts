@@ -5,6 +5,7 @@ import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { CLIENT_OPTIONS } from '../config/client-options.ts'
 import { type ClientEnvironment, readClientEnv } from '../config/env.ts'
+import { isLoopback } from '../config/loopback.ts'
 import { format, show } from '../config/mistake.ts'
 import { OPTIONS } from '../config/options.ts'
 import { defaultProfile, type Profile, readProfile } from './profiles.ts'
@@ -26,8 +27,22 @@ export type WhomOptions = {
   readonly profile?: string | undefined
 }
 
-/** @throws {UsageError} if what was said makes no sense */
+/** Warns on stderr where the token would cross a network unencrypted. @throws {UsageError} if what was said makes no sense */
 export function whomToAsk(said: WhomOptions): Whom {
+  const whom = resolveGateway(said)
+  if (whom.token !== undefined && isPlainHttpElsewhere(whom.url)) {
+    process.stderr.write(
+      `strangler: warning: the token goes to ${whom.url} over plain HTTP, where others can read it; use https://, or a tunnel that ends on this machine\n`,
+    )
+  }
+  return whom
+}
+
+function isPlainHttpElsewhere(url: string): boolean {
+  return url.startsWith('http:') && !isThisMachine(url)
+}
+
+function resolveGateway(said: WhomOptions): Whom {
   const environment = readClientEnv()
   if (environment.mistakes.length > 0) throw new UsageError(format(environment.mistakes))
   const { url, token, name } = named(said, environment)
@@ -93,8 +108,7 @@ function localUrl({ local }: ClientEnvironment): string {
 
 /** A token that was found and not given goes to no other machine. */
 function isThisMachine(url: string): boolean {
-  const { hostname } = new URL(url)
-  return hostname === 'localhost' || hostname === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(hostname)
+  return isLoopback(new URL(url).hostname)
 }
 
 function readToken(file: string): string | undefined {

@@ -1,6 +1,7 @@
 // Signed tokens for the admin API: what the environment says of them, checked.
 import { readFileSync } from 'node:fs'
 import { ALGORITHMS, type Algorithm, type KeySource } from '../model/auth.ts'
+import { mistakeInKeySetAddress } from './key-set-address.ts'
 import { nearest, type Report, show } from './mistake.ts'
 import type { Said } from './options.ts'
 import { checkPublicKey } from './read-auth.ts'
@@ -61,16 +62,8 @@ function readAlgorithms({ value, name, isWritten }: Said, report: Report): Algor
 }
 
 function readUri({ value, name }: Said, report: Report): AdminJwtOptions['key'] {
-  const url = URL.parse(value)
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    report({
-      path: name,
-      found: show(value),
-      message: 'must be the address of a key set, such as "https://…/jwks.json"',
-    })
-  } else if (url.username !== '' || url.password !== '') {
-    report({ path: name, found: show(value), message: 'must have no user and password' })
-  }
+  const message = mistakeInKeySetAddress(value)
+  if (message !== undefined) report({ path: name, found: show(value), message })
   return { kind: 'jwks', uri: value }
 }
 

@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import { ALGORITHMS, USER_ID_HEADER } from '../model/auth.ts'
 import type { Middleware } from '../model/route.ts'
+import { mistakeInKeySetAddress, NOT_A_KEY_SET_ADDRESS } from './key-set-address.ts'
 
 const LONGEST_MS = 24 * 60 * 60 * 1000
 
@@ -129,23 +130,11 @@ export const variableName = matching(
   'must be the name of an environment variable such as "SHOP_JWT_SECRET": the secret itself is not written here',
 )
 
-const JWKS_EXAMPLE = 'such as "https://login.example.com/.well-known/jwks.json"'
-
-/** Where a JWK Set is. Whoever can change it on its way can sign tokens: so TLS, but on this machine. */
-export const jwksUri = z.string({ error: `must be an address ${JWKS_EXAMPLE}` }).superRefine((text, context) => {
-  const url = URL.parse(text)
-  if (url === null || (url.protocol !== 'https:' && url.protocol !== 'http:')) {
-    context.addIssue(`must be an address ${JWKS_EXAMPLE}`)
-  } else if (url.username !== '' || url.password !== '') {
-    context.addIssue('must have no user and password: the keys in it are public')
-  } else if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
-    context.addIssue('must begin with "https://": whoever changes the answer on its way could sign tokens')
-  }
+/** Where a JWK Set is. */
+export const jwksUri = z.string({ error: NOT_A_KEY_SET_ADDRESS }).superRefine((text, context) => {
+  const mistake = mistakeInKeySetAddress(text)
+  if (mistake !== undefined) context.addIssue(mistake)
 })
-
-function isLoopback(hostname: string): boolean {
-  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
-}
 
 const RANGES = ['loopback', 'linklocal', 'uniquelocal']
 

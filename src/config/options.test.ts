@@ -212,8 +212,13 @@ describe('a mistake in an option names its source', () => {
     [{}, { STRANGLER_ADMIN_JWT_ISSUER: 'x' }, 'AUDIENCE: is missing, as STRANGLER_ADMIN_JWT_ISSUER is set'],
     [{}, { STRANGLER_ADMIN_JWT_ISSUER: 'x' }, 'ALGORITHMS: is missing, as STRANGLER_ADMIN_JWT_ISSUER is set'],
     [{}, JWT, 'STRANGLER_ADMIN_JWT_JWKS_URI: and STRANGLER_ADMIN_JWT_PUBLIC_KEY are two places for the same keys'],
-    [{}, { ...JWT, STRANGLER_ADMIN_JWT_JWKS_URI: 'jwks' }, 'JWKS_URI: must be the address of a key set'],
+    [{}, { ...JWT, STRANGLER_ADMIN_JWT_JWKS_URI: 'jwks' }, 'JWKS_URI: must be an address such as'],
     [{}, { ...JWT, STRANGLER_ADMIN_JWT_JWKS_URI: 'http://a:b@x' }, 'JWKS_URI: must have no user and password'],
+    [
+      {},
+      { ...JWT, STRANGLER_ADMIN_JWT_JWKS_URI: 'http://login.example.com/jwks.json' },
+      'JWKS_URI: must begin with "https://"',
+    ],
     [{}, { ...JWT, STRANGLER_ADMIN_JWT_PUBLIC_KEY: '/nowhere' }, 'must be a file that can be read (ENOENT)'],
     [
       {},

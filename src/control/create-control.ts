@@ -1,5 +1,7 @@
 // The verbs, done: read, decide (verbs.ts), commit, apply, and wait until the fleet has.
+
 import { join } from 'node:path'
+import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import type { Clock, FlagWriter } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { AuditEntry, EmbeddedFlags, SharedState, Verb } from '../model/shared-state.ts'
@@ -73,7 +75,7 @@ export function createControl(options: ControlOptions): RunningControl {
   return {
     start,
     join: fleet.start,
-    killHere: () => killFile.killHere('signal'),
+    killHere: () => killFile.killHere(BUILT_IN_ACTORS.signal),
     generation: applier.applied,
     stop,
     status: views.status,
@@ -105,7 +107,7 @@ export function createControl(options: ControlOptions): RunningControl {
     applier.apply(store.current())
     recorder.start()
     if (!isEmbedded) outside.start()
-    if (killFile.current().length > 0) killFileChanged(killFile.current(), 'kill file')
+    if (killFile.current().length > 0) killFileChanged(killFile.current(), BUILT_IN_ACTORS.killFile)
   }
 
   async function stop(): Promise<void> {

@@ -1,8 +1,10 @@
 // The kill switch that needs nobody: a file in the state directory of one gateway. Empty, everything is legacy's; else
 // the contexts that it names, one a line. It works with Redis and Unleash both gone.
+
 import { readFileSync, statSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import { EVERYTHING } from './controls.ts'
 
 export type KillFile = {
@@ -18,7 +20,7 @@ export type KillFile = {
 /** How often the file is looked for, in milliseconds. A `stat` costs some microseconds. */
 const LOOK_EVERY_MS = 200
 /** Who it was, where all we saw is the file. */
-const SOMEBODY = 'kill file'
+const SOMEBODY = BUILT_IN_ACTORS.killFile
 
 /** @param onChange called with what the file names whenever that changes, and who changed it */
 export function followKillFile(stateDir: string, onChange: (names: readonly string[], by: string) => void): KillFile {

@@ -1,5 +1,6 @@
 // Where an Unleash is the authority: what was changed in it by others goes on record, and what a rollback could not
 // write into it is written when it can be.
+import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import type { FlagWriter, FlagWritten } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import { EMPTY_CONTEXT, type Flip, type SharedState, type Stamp } from '../model/shared-state.ts'
@@ -21,7 +22,7 @@ const LOOK_EVERY_MS = 1000
 const ZERO_EVERY_MS = 5000
 /** A list is asked for rather than waited for, but not all the time where an Unleash is down. */
 const READ_AGAIN_MS = 3000
-const WHO = 'unleash'
+const WHO = BUILT_IN_ACTORS.unleash
 
 export function createOutside({ store, clock, events, flags, writer, contexts, self, recorder }: Options): Outside {
   let timer: NodeJS.Timeout | undefined

@@ -1,4 +1,5 @@
 // What belongs in the audit log although nothing was changed, or although the store cannot be reached just now.
+import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import type { AuditEntry, Role } from '../model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../model/state-store.ts'
 import type { Events } from '../telemetry/events.ts'
@@ -133,6 +134,9 @@ export function createRecorder(store: StateStore, events: Events, gateway: strin
     if (dropped === 0) return entry === undefined ? undefined : { entry, tellsOf: 0 }
     const what = dropped === 1 ? '1 entry that came' : `${dropped} entries that came`
     const detail = `${what} while the store could not be reached were dropped: the log of this gateway has them`
-    return { entry: { ...blank(), actor: 'gateway', verb: 'restore', result: 'failed', detail }, tellsOf: dropped }
+    return {
+      entry: { ...blank(), actor: BUILT_IN_ACTORS.gateway, verb: 'restore', result: 'failed', detail },
+      tellsOf: dropped,
+    }
   }
 }

@@ -1,0 +1,6 @@
+// Hosts that are this machine: what is sent there crosses no network.
+
+/** @param hostname as `URL` writes it, with brackets around an IPv6 address */
+export function isLoopback(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d{1,3}){3}$/.test(hostname)
+}
