@@ -3,7 +3,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Clock } from '../model/ports.ts'
 import { type AuditEntry, EMPTY_CONTEXT, type EmbeddedFlags, type SharedState } from '../model/shared-state.ts'
-import type { StateStore } from '../model/state-store.ts'
+import { type StateStore, StoreUnavailable } from '../model/state-store.ts'
 import type { Events } from '../telemetry/events.ts'
 import { parseFlagFile } from './flag-file.ts'
 import { type Edit, seed } from './seed.ts'
@@ -202,7 +202,9 @@ export function followFlagsFile(options: FlagsFileOptions): FlagsFile {
   function failed(error: unknown): void {
     const told = isMissing(error) ? new Error(`${file}: there is no such file`) : error
     trouble = told instanceof Error ? told.message : String(told)
-    events.flagsFailed({ source: file, error: told })
+    // The store has reported why: the log says it once.
+    const reported = told instanceof StoreUnavailable ? new Error('the store does not take the flags') : told
+    events.flagsFailed({ source: file, error: reported })
   }
 }
 

@@ -13,7 +13,9 @@ import { type RedisStoreOptions, redisStore } from '../../src/store/redis/redis-
 import { createAuthority } from '../kit/certificates.ts'
 import { whenOver } from '../kit/lifetime.ts'
 import { freePort } from '../kit/origin.ts'
+import { startGatewayProcess } from '../kit/process.ts'
 import { type RedisProcess, startRedis } from '../kit/redis.ts'
+import { shop } from '../kit/shop.ts'
 import { until } from '../kit/until.ts'
 import { entryOf, flipped, reportOf } from './changes.ts'
 import { newFolder, started } from './places.ts'
@@ -28,7 +30,10 @@ describe('a Redis with a password', () => {
     const wrong = await open(`redis://:another-s3cr3t@127.0.0.1:${redis.port}/3`, { limitMs: 300 })
     const none = await open(`redis://127.0.0.1:${redis.port}/3`, { limitMs: 300 })
     for (const other of [wrong, none]) {
-      expect(other.status()).toMatchObject({ isConnected: false, trouble: expect.stringMatching(/WRONGPASS|NOAUTH/) })
+      expect(other.status()).toMatchObject({
+        isConnected: false,
+        trouble: expect.stringMatching(/ \((WRONGPASS|NOAUTH)\)$/),
+      })
       const error: unknown = await other.read().catch((thrown: unknown) => thrown)
       expect(
         JSON.stringify({ ...other.status(), error, all: String(error), cause: (error as Error).cause ?? '' }),
@@ -39,6 +44,46 @@ describe('a Redis with a password', () => {
     await until(() => wrong.status().isConnected)
     expect(wrong.current()).toEqual(state)
   })
+
+  it.each([
+    ['no password', 'redis://127.0.0.1', /requires a password: set it in REDIS_URL/],
+    ['a wrong password', 'redis://:wrong@127.0.0.1', /rejects the user name or password: correct them in REDIS_URL/],
+    ['an unknown user', 'redis://nobody:x@127.0.0.1', /rejects the user name or password: correct them in REDIS_URL/],
+    [
+      'a user without its keys',
+      'redis://nokeys:pass@127.0.0.1',
+      /Set with ACL SETUSER: ~\{strangler\}:\* &\{strangler\}:\* \+@all/,
+    ],
+    [
+      'a user without its channel',
+      'redis://nochannel:pass@127.0.0.1',
+      /Set with ACL SETUSER: ~\{strangler\}:\* &\{strangler\}/,
+    ],
+    ['no password for a Cluster', 'redis+cluster://127.0.0.1', /requires a password: set it in REDIS_URL/],
+    ['a wrong password for a Cluster', 'redis+cluster://:wrong@127.0.0.1', /rejects the user name or password/],
+  ])(
+    'is reported once, in one line that names what to set, when a gateway has %s',
+    async (_, url, line) => {
+      const redis = await startRedis({ args: ['--requirepass', 'pass'], cliArgs: ['-a', 'pass'] })
+      await redis.cli('ACL', 'SETUSER', 'nokeys', 'on', '>pass', '~{another}:*', '&*', '+@all')
+      await redis.cli('ACL', 'SETUSER', 'nochannel', 'on', '>pass', '~{strangler}:*', '+@all')
+      const gateway = await startGatewayProcess(shop({ legacy: 'http://127.0.0.1:1', service: 'http://127.0.0.1:2' }), {
+        percentages: { 'migrate-catalog': 0 },
+        env: { REDIS_URL: `${url}:${redis.port}`, STRANGLER_COOKIE_SECRET: 'x'.repeat(32) },
+      })
+      await until(() => line.test(gateway.log()))
+      // The gateway looks for its state every second: several looks have failed since.
+      await until(async () => (await gateway.metric('strangler_store_cut_off_seconds')) > 4)
+      const troubled = gateway
+        .log()
+        .split('\n')
+        .filter((text) => /"level":"(warn|error)"/.test(text))
+      expect(troubled.filter((text) => line.test(text))).toHaveLength(1)
+      expect(troubled.length).toBeLessThanOrEqual(2)
+      expect(gateway.log()).not.toMatch(/\n\s+at |\\n\s+at |ioredis/)
+    },
+    60_000,
+  )
 
   it('lets in a user who may touch what is ours and nothing else', async () => {
     const redis = await startRedis()

@@ -2,6 +2,7 @@
 import type { Clock } from '../../model/ports.ts'
 import { type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { StoreEvents } from '../events.ts'
+import { explainRefusal } from './explain-refusal.ts'
 import type { Link } from './link.ts'
 import { KEYS, LOOK, READS } from './scripts.ts'
 
@@ -12,6 +13,8 @@ export type AskerOptions = {
   readonly limitMs: number
   /** The URL without credentials. */
   readonly location: string
+  /** Of all keys, for the rights that a user needs. */
+  readonly prefix: string
 }
 
 const NOT_SENT_RETRY_MS = 20
@@ -103,16 +106,17 @@ export class Asker {
   // The errors of ioredis carry the command with its arguments, and so the password: only their messages go on.
 
   private refused(script: string, error: Error): StoreUnavailable {
-    const reason = `Redis at ${this.options.location} refuses: ${error.message}`
+    const { location, prefix } = this.options
+    const reason = explainRefusal(error.message, location, prefix) ?? `Redis at ${location} refuses: ${error.message}`
     if (script === LOOK) this.broken('state', reason)
     if (!READS.has(script)) this.broken('writing', reason)
     return new StoreUnavailable(reason, undefined)
   }
 
   private unreachable(error: unknown, wasSent: boolean): NoAnswer {
-    const { link, location } = this.options
+    const { link, location, prefix } = this.options
     const why = link.trouble?.message ?? (error instanceof Error ? error.message : String(error))
-    const reason = `Redis at ${location} cannot be reached: ${why}`
+    const reason = explainRefusal(why, location, prefix) ?? `Redis at ${location} cannot be reached: ${why}`
     this.broken('connection', reason)
     return new NoAnswer(reason, wasSent)
   }

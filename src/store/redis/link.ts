@@ -129,7 +129,10 @@ export class Link {
     listening.on('end', () => this.listenAgain())
     listening.on('ready', () => {
       // Before the first, the subscription was not there; before the others, it was not for a while.
-      listening.subscribe(this.keyOf(NEWS)).then(this.options.onReady, () => listening.disconnect(true))
+      listening.subscribe(this.keyOf(NEWS)).then(this.options.onReady, (error: Error) => {
+        // A user without the right to the channel would be refused again at once: the pause of `listenAgain` comes first.
+        listening.disconnect(error.name !== 'ReplyError')
+      })
     })
   }
 
@@ -196,9 +199,12 @@ export class Link {
   }
 
   private noticed(error: Error): void {
-    this.lastError = error
+    // A Cluster reports that all nodes failed; the error of a node is the reason.
+    this.lastError = (error as ClusterError).lastNodeError ?? error
   }
 }
+
+type ClusterError = Error & { readonly lastNodeError?: Error }
 
 function hostOf({ host, port }: HostAndPort): HostAndPort {
   return { host, port }

@@ -145,7 +145,7 @@ export function redisStore({
       lookSoon()
     }
     link = new Link({ address, prefix, limitMs, tls, onReady, onNews })
-    asker = new Asker({ link, clock, events, limitMs, location: address.shown })
+    asker = new Asker({ link, clock, events, limitMs, location: address.shown, prefix })
     return asker
   }
 
