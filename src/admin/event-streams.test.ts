@@ -4,7 +4,7 @@ import { connectRaw } from '../../test/kit/raw.ts'
 import { AUDIENCE, goodClaims, ISSUER, rsaPair, signed } from '../../test/kit/tokens.ts'
 import { until } from '../../test/kit/until.ts'
 import { eventsOf, manualClock, servedAdmin, TOKEN, testControl } from './admin.test-kit.ts'
-import { EventStreams, MOST_STREAMS } from './event-streams.ts'
+import { EventStreams, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, MOST_STREAMS_OF_TOKEN } from './event-streams.ts'
 import type { Refusal } from './problem.ts'
 import type { ApiServices } from './server.ts'
 import type { FindKey } from './verify-jwt.ts'
@@ -160,7 +160,7 @@ describe('a stream of changes', () => {
     const { response, sent, isCut } = fakeResponse({ writableLength })
     const control = testControl(manualClock())
     const streams = new EventStreams(control, () => 0)
-    await (streams.open({ lastId: undefined, until: undefined }) as Stream).pour(response)
+    await (streams.open(ANN) as Stream).pour(response)
     expect(sent().length > 0).toBe(goesOn)
     expect(isCut()).toBe(!goesOn)
   })
@@ -172,7 +172,7 @@ test('what happens while a stream begins is not followed by what was before', as
   const asked = Promise.withResolvers<typeof status>()
   const streams = new EventStreams({ ...control, status: () => asked.promise }, () => 0)
   const { response, sent } = fakeResponse()
-  const begun = (streams.open({ lastId: undefined, until: undefined }) as Stream).pour(response)
+  const begun = (streams.open(ANN) as Stream).pour(response)
   await control.flip('catalog', 5, { by: 'ann', address: null, reason: null })
   asked.resolve(status)
   await begun
@@ -180,24 +180,44 @@ test('what happens while a stream begins is not followed by what was before', as
 })
 
 describe('there is room', () => {
-  test(`for ${MOST_STREAMS}, and again when one is left`, async () => {
-    const { open } = await streaming()
-    const all = await Promise.all(Array.from({ length: MOST_STREAMS }, () => open()))
-    expect(all.map(({ response }) => response.status)).toEqual(Array(MOST_STREAMS).fill(200))
-    const refused = await open()
+  test(`for ${MOST_STREAMS_OF_TOKEN} of one token, and again when one is left; another token still gets one`, async () => {
+    const { open, tokens } = await streamingWithTokens()
+    const all = await Promise.all(Array.from({ length: MOST_STREAMS_OF_TOKEN }, () => open(tokens.ann)))
+    expect(all.map(({ response }) => response.status)).toEqual(Array(MOST_STREAMS_OF_TOKEN).fill(200))
+    const refused = await open(tokens.ann)
     expect(refused.response.status).toBe(503)
     expect(refused.response.headers.get('retry-after')).toBe('10')
+    expect(await refused.response.json()).toMatchObject({ code: 'too-many-streams' })
+    expect((await open(tokens.bob)).response.status).toBe(200)
     all[0]?.leave()
-    await until(async () => (await open()).response.status === 200)
+    await until(async () => (await open(tokens.ann)).response.status === 200)
+  })
+
+  test(`for ${MOST_STREAMS_OF_ADDRESS} of one address, whatever its tokens; another address still gets one`, async () => {
+    const streams = new EventStreams(testControl(manualClock()), () => 0)
+    const open = (name: string, address: string) => openOne(streams, { ...ANN, name, address })
+    for (let i = 0; i < MOST_STREAMS_OF_ADDRESS; i++) await open(`person ${i}`, `2001:db8::${i}`)
+    expect(streams.size).toBe(MOST_STREAMS_OF_ADDRESS)
+    expect(await open('one more', '2001:db8::ffff')).toMatchObject({ code: 'too-many-streams' })
+    await open('one more', '2001:db8:0:1::1')
+    expect(streams.size).toBe(MOST_STREAMS_OF_ADDRESS + 1)
+  })
+
+  test(`for ${MOST_STREAMS} in all`, async () => {
+    const streams = new EventStreams(testControl(manualClock()), () => 0)
+    const open = (i: number) => openOne(streams, { ...ANN, name: `person ${i}`, address: `10.0.0.${i}` })
+    for (let i = 0; i < MOST_STREAMS; i++) await open(i)
+    expect(streams.size).toBe(MOST_STREAMS)
+    expect(await open(MOST_STREAMS)).toMatchObject({ code: 'too-many-streams' })
   })
 
   // The attack: many ask while the keys are being read, and are let in at one moment.
   test('and for no more who are let in at once', async () => {
     const streams = new EventStreams(testControl(manualClock()), () => 0)
-    const asked = Array.from({ length: MOST_STREAMS + 20 }, () => streams.open({ lastId: undefined, until: undefined }))
+    const asked = Array.from({ length: MOST_STREAMS_OF_TOKEN + 20 }, () => streams.open(ANN))
     const responses = asked.map(() => fakeResponse())
     await Promise.all(asked.map((one, i) => (one as Stream).pour(responses[i]?.response as Response)))
-    expect(streams.size).toBe(MOST_STREAMS)
+    expect(streams.size).toBe(MOST_STREAMS_OF_TOKEN)
     expect(responses.filter(({ hasEnded }) => hasEnded())).toHaveLength(20)
   })
 
@@ -224,6 +244,26 @@ describe('there is room', () => {
     expect((await open({ Authorization })).response.status).toBe(200)
   })
 })
+
+const ANN = { lastId: undefined, until: undefined, name: 'ann', address: '127.0.0.1' } as const
+
+/** Opens a stream; the refusal where there is no room. */
+async function openOne(
+  streams: EventStreams,
+  asked: Parameters<EventStreams['open']>[0],
+): Promise<Refusal | undefined> {
+  const opened = streams.open(asked)
+  if (!('pour' in opened)) return opened
+  await opened.pour(fakeResponse().response)
+  return undefined
+}
+
+async function streamingWithTokens() {
+  const clock = { now: () => performance.now(), wallTime: () => Date.now() }
+  const { open, ...rest } = await streaming({ clock, auth: signing(() => key()) })
+  const headersOf = (sub: string) => ({ Authorization: `Bearer ${tokenWith({ role: 'viewer', sub })}` })
+  return { ...rest, open, tokens: { ann: headersOf('ann'), bob: headersOf('bob') } }
+}
 
 const PAIR = rsaPair()
 const key = () => ({ key: PAIR.publicKey, alg: undefined })

@@ -3,17 +3,32 @@
 import type { Response } from 'express'
 import type { Change, Control, StatusView } from '../control/control.ts'
 import type { ContextState, SharedState } from '../model/shared-state.ts'
+import { networkOf } from './by-network.ts'
 import { type ChangeEvent, EVENT_STREAM } from './contract.ts'
 import { Refusal, retryAfter } from './problem.ts'
 
 /** Each is a connection of the few that the admin port has. */
 export const MOST_STREAMS = 64
+/** Of these for one token (the subject of a signed one), so that one token cannot take all. */
+export const MOST_STREAMS_OF_TOKEN = 32
+/** ... and for one client address, or one IPv6 network of 64 bits. */
+export const MOST_STREAMS_OF_ADDRESS = 48
 /** What may wait for a reader; one who is further behind is cut, and comes back to the newest. */
 const MOST_WAITING_BYTES = 256 * 1024
 const HEARTBEAT_MS = 15_000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
-type Stream = { readonly response: Response; isTold: boolean }
+/** Who holds a stream: the name of the token's bearer, and the client's address. */
+export type StreamHolder = { readonly name: string; readonly address: string }
+
+export type StreamOptions = StreamHolder & {
+  /** The newest event that the reader has; anything else that clients send counts as none. */
+  readonly lastId: string | undefined
+  /** When the token ends with which the stream was opened. Milliseconds since 1970. */
+  readonly until: number | undefined
+}
+
+type Stream = { readonly response: Response; readonly holder: StreamHolder; isTold: boolean }
 
 export class EventStreams {
   readonly #control: Control
@@ -32,21 +47,29 @@ export class EventStreams {
     return this.#streams.size
   }
 
-  /**
-   * Begins with how things are, unless the reader has seen that.
-   *
-   * @param lastId the newest event that the reader has; anything else that clients say counts as none
-   * @param until when the token that it was opened with ends
-   */
-  open({ lastId, until }: { lastId: string | undefined; until: number | undefined }) {
-    if (this.#streams.size >= MOST_STREAMS) {
-      return new Refusal('too-many-streams', `${MOST_STREAMS} are open; end one`, retryAfter(10))
-    }
+  /** Begins with the current state, unless the reader has seen it. */
+  open({ lastId, until, name, address }: StreamOptions) {
+    const holder = { name, address: networkOf(address) }
+    const excess = this.#excess(holder)
+    if (excess !== undefined) return new Refusal('too-many-streams', excess, retryAfter(10))
     const seen = /^\d{1,15}$/.test(lastId ?? '') ? Number(lastId) : -1
     return {
       headers: { 'Content-Type': EVENT_STREAM, 'X-Accel-Buffering': 'no' },
-      pour: (response: Response) => this.#pour(response, seen, until),
+      pour: (response: Response) => this.#pour(response, holder, seen, until),
     }
+  }
+
+  /** Which limit one more stream of this holder would exceed. */
+  #excess(holder: StreamHolder): string | undefined {
+    if (this.#streams.size >= MOST_STREAMS) return `${MOST_STREAMS} are open; end one`
+    let [ofToken, ofAddress] = [0, 0]
+    for (const { holder: other } of this.#streams) {
+      if (other.name === holder.name) ofToken++
+      if (other.address === holder.address) ofAddress++
+    }
+    if (ofToken >= MOST_STREAMS_OF_TOKEN) return `${MOST_STREAMS_OF_TOKEN} are open with this token; end one`
+    if (ofAddress >= MOST_STREAMS_OF_ADDRESS) return `${MOST_STREAMS_OF_ADDRESS} are open from this address; end one`
+    return undefined
   }
 
   close(): void {
@@ -55,12 +78,12 @@ export class EventStreams {
     for (const { response } of this.#streams) response.end()
   }
 
-  async #pour(response: Response, seen: number, until: number | undefined): Promise<void> {
+  async #pour(response: Response, holder: StreamHolder, seen: number, until: number | undefined): Promise<void> {
     // Whoever left meanwhile will not leave again.
     if (response.destroyed) return
     // Many may have been let in at once, when the keys they all waited for were there.
-    if (this.#streams.size >= MOST_STREAMS) return void response.end('retry: 10000\n\n')
-    const stream = { response, isTold: false }
+    if (this.#excess(holder) !== undefined) return void response.end('retry: 10000\n\n')
+    const stream = { response, holder, isTold: false }
     this.#streams.add(stream)
     this.#heartbeat ??= setInterval(() => this.#beat(), HEARTBEAT_MS).unref()
     const end = until === undefined ? undefined : setTimeout(() => response.end(), this.#until(until)).unref()

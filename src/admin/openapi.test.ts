@@ -15,7 +15,7 @@ import { fingerprintOf } from '../shadow/fingerprint.ts'
 import { FAULTY, PRICE, ROUTE, reportsOn } from '../shadow/reports.test-kit.ts'
 import { eventsOf, READY, TOKEN, testAdmin } from './admin.test-kit.ts'
 import { PROBLEMS, type ProblemCode } from './contract.ts'
-import { MOST_STREAMS } from './event-streams.ts'
+import { MOST_STREAMS_OF_TOKEN } from './event-streams.ts'
 import { openapi } from './openapi.ts'
 import type { Method } from './route.ts'
 import { API_ROUTES, OPEN_ROUTES } from './routes.ts'
@@ -206,8 +206,8 @@ describe('every refusal is one that the document has', () => {
       const { port } = await listening((await testAdmin()).app)
       const headers = { Authorization: `Bearer ${TOKEN}` }
       const url = `http://127.0.0.1:${port}/api/v1/events`
-      const open = await Promise.all(Array.from({ length: MOST_STREAMS }, () => fetch(url, { headers })))
-      expect(open.map(({ status }) => status)).toEqual(Array(MOST_STREAMS).fill(200))
+      const open = await Promise.all(Array.from({ length: MOST_STREAMS_OF_TOKEN }, () => fetch(url, { headers })))
+      expect(open.map(({ status }) => status)).toEqual(Array(MOST_STREAMS_OF_TOKEN).fill(200))
       return { response: await toldBy(await fetch(url, { headers })), method: 'get', path: '/events' }
     },
   }

@@ -258,6 +258,37 @@ describe('rules that are tried', () => {
     expect(answer.kind === 'mistakes' && answer.mistakes.map(({ path }) => path)).toEqual(['x', 'ignore[0]'])
   })
 
+  // The attack: 1,500 expressions in one body of 64 KiB were compiled in the thread that serves clients, for 1.6 s.
+  test('cost the thread that serves clients almost nothing, however many expressions they have', async () => {
+    const { createTrial } = await import('./trial.ts')
+    const trial = createTrial()
+    for (const [expressions, kind] of [
+      [1_500, 'mistakes'],
+      [100, 'tried'],
+    ] as const) {
+      const steps = Array.from({ length: expressions }, (_, i) => ({ regex: `((a|b){9}${i}){9}`, with: '' }))
+      const before = process.threadCpuUsage()
+      const answer = await trial({ normalise: [{ path: '$.name', steps }] }, [keptOf()])
+      const { user } = process.threadCpuUsage(before)
+      expect(answer.kind).toBe(kind)
+      expect(user / 1000).toBeLessThan(60)
+    }
+  })
+
+  test('are bounded in the number and in the total length of their expressions', async () => {
+    const reports = reportsOn({ examples: [keptOf()] })
+    const withSteps = (count: number, length: number) => ({
+      normalise: [{ path: '$.name', steps: Array(count).fill({ regex: 'a'.repeat(length), with: '' }) }],
+    })
+    const many = await reports.tryRules('catalog', withSteps(101, 1), undefined)
+    expect(many).toMatchObject({
+      mistakes: [{ path: 'normalise', message: expect.stringContaining('101 expressions') }],
+    })
+    const long = await reports.tryRules('catalog', withSteps(26, 200), undefined)
+    expect(long).toMatchObject({ mistakes: [{ message: expect.stringContaining('5200 characters') }] })
+    expect((await reports.tryRules('catalog', withSteps(25, 200), undefined)).kind).toBe('tried')
+  })
+
   test('are tried on the examples of the context, or of one route', async () => {
     const reports = reportsOn({ examples: [keptOf(), keptOf(PRICE, {}, 'GET /elsewhere')] })
     const all = await reports.tryRules('catalog', tolerance, undefined)

@@ -1,10 +1,11 @@
-// A trial of rules from outside: read, tried in a thread of its own, and given up in time.
+// A trial of rules from outside: bounded, then read and tried in a thread of its own, and given up in time. Nothing of it is
+// compiled in the gateway's thread.
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { RuleAnswer, RuleTrial } from '../model/comparison-views.ts'
+import type { RuleAnswer } from '../model/comparison-views.ts'
 import type { KeptExample } from '../model/shadow.ts'
-import { readRules } from './rules.ts'
-import type { TrialData } from './try-rules-worker.ts'
+import { excessOfExpressions } from './expression-limits.ts'
+import type { TrialData, TrialOutcome } from './try-rules-worker.ts'
 
 export type Trial = (written: unknown, examples: readonly KeptExample[]) => Promise<RuleAnswer>
 
@@ -15,8 +16,8 @@ const HEAP_MB = 256
 export function createTrial(limitMs: number = LIMIT_MS): Trial {
   let isBusy = false
   return async (written, examples) => {
-    const read = readRules(written)
-    if (!read.ok) return { kind: 'mistakes', mistakes: read.mistakes }
+    const excess = excessOfExpressions(written)
+    if (excess !== undefined) return { kind: 'mistakes', mistakes: [{ path: 'normalise', message: excess }] }
     if (isBusy) return { kind: 'given-up', why: 'other rules are being tried on this gateway: try again in a moment' }
     isBusy = true
     try {
@@ -39,7 +40,7 @@ async function runIn(worker: Worker, limitMs: number): Promise<RuleAnswer> {
     resolve({ kind: 'given-up', why: `${what}: try fewer rules, simpler expressions, or one route` })
   const limit = setTimeout(() => giveUp(`trying these rules took longer than ${limitMs / 1000} s`), limitMs)
   worker
-    .on('message', (trial: RuleTrial) => resolve({ kind: 'tried', trial }))
+    .on('message', (outcome: TrialOutcome) => resolve(outcome))
     .on('error', () => giveUp('trying these rules failed'))
     .on('exit', () => giveUp('trying these rules ended without a word'))
   try {

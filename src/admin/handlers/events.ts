@@ -2,6 +2,11 @@
 import type { Refusal } from '../problem.ts'
 import type { Call, Stream } from '../route.ts'
 
-export async function watch({ streams, actor, lastEventId }: Call<unknown>): Promise<Stream | Refusal> {
-  return streams.open({ lastId: lastEventId, until: actor.expiresAt })
+export async function watch({ streams, actor, order, lastEventId }: Call<unknown>): Promise<Stream | Refusal> {
+  return streams.open({
+    lastId: lastEventId,
+    until: actor.expiresAt,
+    name: actor.name,
+    address: order.address ?? 'unknown',
+  })
 }

@@ -1,0 +1,35 @@
+// How many expressions a trial may bring, and how long they may be in all. Counting them costs next to nothing; compiling 1,500
+// takes more than a second.
+
+const MOST_EXPRESSIONS = 100
+const MOST_CHARACTERS = 5_000
+
+/** What is too much about the expressions of these rules, or undefined. Looks at the shape only and compiles nothing. Pure. */
+export function excessOfExpressions(written: unknown): string | undefined {
+  const expressions = membersOf(written, 'normalise').flatMap(expressionsOf)
+  if (expressions.length > MOST_EXPRESSIONS) {
+    return `has ${expressions.length} expressions; a trial takes at most ${MOST_EXPRESSIONS}: try them in parts`
+  }
+  const characters = expressions.reduce((sum, expression) => sum + expression.length, 0)
+  if (characters > MOST_CHARACTERS) {
+    return `has expressions of ${characters} characters in all; a trial takes at most ${MOST_CHARACTERS}: try them in parts`
+  }
+  return undefined
+}
+
+function expressionsOf(rule: unknown): string[] {
+  return membersOf(rule, 'steps').flatMap((step) => {
+    const expression = propertyOf(step, 'regex')
+    return typeof expression === 'string' ? [expression] : []
+  })
+}
+
+function membersOf(value: unknown, key: string): readonly unknown[] {
+  const members = propertyOf(value, key)
+  return Array.isArray(members) ? members : []
+}
+
+function propertyOf(value: unknown, key: string): unknown {
+  const isObject = typeof value === 'object' && value !== null
+  return isObject && Object.hasOwn(value, key) ? (value as Readonly<Record<string, unknown>>)[key] : undefined
+}
