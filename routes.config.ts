@@ -34,6 +34,8 @@ export default defineRoutes({
       owner: 'team-orders',
       service: 'orders',
       flag: 'migrate-orders',
+      // An order that the monolith took in the place of the service would be missing when the service returns.
+      fallback: 'reads',
       routes: ['/api/orders', '/api/orders/*', { path: '/live/orders', upgrade: true }],
     },
   },

@@ -1,8 +1,9 @@
 // The same gateway as an Express middleware, for a monolith that wants to be strangled from inside. The application is
 // legacy: a request that is not sent away reaches it untouched. Forwarding is http-proxy-middleware's.
 import { randomBytes } from 'node:crypto'
-import http, { type IncomingMessage, type ServerResponse } from 'node:http'
+import http, { type ClientRequest, type IncomingMessage, type ServerResponse } from 'node:http'
 import https from 'node:https'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { createProxyMiddleware, type RequestHandler } from 'http-proxy-middleware'
 import type { Registry } from 'prom-client'
@@ -28,6 +29,7 @@ import { asObject, hopByHopOf, isLoop, requestHeaders, userFields } from './prox
 import { blamesTarget } from './proxy/health.ts'
 import { asUser, createIdentify, type Identify } from './proxy/identify.ts'
 import { matchRoute } from './proxy/match-route.ts'
+import { failureForClient, mayAskLegacy } from './proxy/may-repeat.ts'
 import { upstreamPath } from './proxy/path.ts'
 import { readHead } from './proxy/read-head.ts'
 import { Refusal } from './proxy/refusal.ts'
@@ -101,6 +103,8 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     if (!checked.ok) throw new ConfigError('routes', checked.mistakes)
     const idle = withoutEffect(checked.config)
     if (idle.length > 0) throw new ConfigError('routes', idle)
+    const { warnings } = checked
+    if (warnings.length > 0) events.configWarned({ file: 'routes', warnings: format(warnings).split('\n') })
     const compiled = compile(checked.config)
     const wide = identityTrustMistakes(checked.config)
     if (wide.length > 0) {
@@ -185,7 +189,9 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     if (decision.side === 'legacy') return stay()
     const live = upstreams.of(context.service)
     const address = upstreams.pick(live)
-    if (address === undefined) return stay()
+    if (address === undefined) {
+      return decision.fallback ? stay() : refuse(request, response, NOT_AVAILABLE)
+    }
     if (request.readableDidRead) {
       return next(new Error('strangler() must be mounted before any body parser: the body was read already'))
     }
@@ -239,21 +245,33 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     let failure: Failure | undefined
     let hasFallenBack = false
     const fail = (error: unknown) => {
-      failure = classifyError(error, response.headersSent)
+      const { timedOut, wasSent } = sending
+      failure = response.headersSent ? 'response-broken' : (timedOut ?? classifyError(error, wasSent))
       if (blamesTarget(failure)) upstreams.failed(live, address, true, failure)
+      const hasBody = head.body.kind !== 'none'
+      const hasBodyBegun = hasBody && request.readableDidRead
       if (response.headersSent) {
         request.socket.destroy()
-      } else if (decision.fallback && head.body.kind === 'none' && REPEATABLE.has(head.method)) {
+      } else if (decision.fallback && mayAskLegacy(failure, { method: head.method, hasBody, hasBodyBegun })) {
         hasFallenBack = true
         Object.assign(request, untouched)
         next()
       } else {
+        failure = failureForClient(failure, 'service', head.method)
         writeError(response, failure, identity.requestId, !request.complete)
         endAfterBody(request, response)
       }
     }
     const askedAt = clock.now()
-    const sending: Sent = { url: address.url, fail, cookie: asked.cookie, headAt: undefined, now: clock.now }
+    const sending: Sent = {
+      url: address.url,
+      fail,
+      cookie: asked.cookie,
+      headAt: undefined,
+      wasSent: false,
+      timedOut: undefined,
+      now: clock.now,
+    }
     sent.set(request, sending)
     response.once('close', () => {
       const { headAt } = sending
@@ -288,6 +306,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
   }
 }
 
+const NOT_AVAILABLE = new Refusal('unavailable', 'no address of the service is available')
 const NOT_READY = new Refusal('unavailable', 'the map is not compiled yet')
 
 /** Whether any route asks for a token; of a map that is not checked yet, and may be anything. */
@@ -331,9 +350,6 @@ function withoutEffect({ contexts, services }: ValidConfig): Mistake[] {
   return [...inRoutes, ...inServices]
 }
 
-/** The application answers instead only where asking twice changes nothing (docs/adr). */
-const REPEATABLE = new Set(['GET', 'HEAD', 'OPTIONS'])
-
 /** Requests on their way: where to, and what to do if that fails. */
 type Sent = {
   readonly url: string
@@ -342,6 +358,9 @@ type Sent = {
   readonly now: () => number
   /** When the service's response head came. */
   headAt: number | undefined
+  /** The connection to the service was open, so that some of the request may have arrived. */
+  wasSent: boolean
+  timedOut: 'connect-timeout' | 'response-timeout' | undefined
 }
 
 const sent = new WeakMap<IncomingMessage, Sent>()
@@ -369,6 +388,10 @@ function proxyTo(service: Upstream): RequestHandler {
       plugins: [
         (server) => {
           server.on('error', (error, request) => failed(request as IncomingMessage, error))
+          server.on('proxyReq', (outgoing, request) => {
+            const sending = sent.get(request as IncomingMessage)
+            if (sending !== undefined) followConnection(outgoing, sending, service.timeouts.connectMs)
+          })
           server.on('proxyRes', (answer, request) => {
             const sending = sent.get(request as IncomingMessage)
             if (sending !== undefined) sending.headAt = sending.now()
@@ -383,6 +406,28 @@ function proxyTo(service: Upstream): RequestHandler {
     proxies.set(service, proxy)
   }
   return proxy
+}
+
+/** Notes whether the connection opened, and which of its two waits timed out. The request has its socket by now. */
+function followConnection(outgoing: ClientRequest, sending: Sent, connectMs: number): void {
+  outgoing.once('timeout', () => {
+    sending.timedOut ??= sending.wasSent ? 'response-timeout' : 'connect-timeout'
+  })
+  const socket = outgoing.socket as Socket
+  if (outgoing.reusedSocket) {
+    sending.wasSent = true
+    return
+  }
+  const giveUp = () => {
+    sending.timedOut ??= 'connect-timeout'
+    outgoing.destroy()
+  }
+  const timer = connectMs > 0 ? setTimeout(giveUp, connectMs) : undefined
+  socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
+    sending.wasSent = true
+    clearTimeout(timer)
+  })
+  outgoing.once('close', () => clearTimeout(timer))
 }
 
 function agentFor(service: Upstream): http.Agent {

@@ -10,7 +10,7 @@ import { followConfig } from './config/follow.ts'
 import { identityTrustMistakes } from './config/identity-trust.ts'
 import { format } from './config/mistake.ts'
 import type { Options } from './config/options.ts'
-import type { ValidConfig } from './config/valid-config.ts'
+import type { Usable } from './config/validate.ts'
 import { type ControlPlane, createControlPlane } from './control-plane.ts'
 import { explainBy } from './explain.ts'
 import type { Clock, Random } from './model/ports.ts'
@@ -97,7 +97,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     throw error
   }
   upstreams.apply(snapshots.current)
-  announce(events, options.config, snapshots.current, followed.first.config)
+  announce(events, options.config, snapshots.current, followed.first)
   const { flags, control, store } = controlPlane
   await controlPlane.start()
 
@@ -198,7 +198,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       upstreams.apply(next)
       running.applyLimits(next.limits)
       snapshots.current = next
-      announce(events, options.config, next, edited.config)
+      announce(events, options.config, next, edited)
     } catch (error) {
       // The snapshot in use still routes.
       events.bug({ where: 'config', error })
@@ -249,9 +249,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
 }
 
-function announce(events: Events, file: string, snapshot: Snapshot, config: ValidConfig): void {
+function announce(events: Events, file: string, snapshot: Snapshot, { config, warnings }: Usable): void {
   const { edition, contexts, routes } = snapshot
   events.configApplied({ file, edition, contexts: contexts.size, routes: routes.length })
+  if (warnings.length > 0) events.configWarned({ file, warnings: warnings.map((warning) => format([warning])) })
   const mistakes = identityTrustMistakes(config)
   if (mistakes.length > 0) events.configDeprecated({ file, mistakes: mistakes.map((mistake) => format([mistake])) })
 }

@@ -4,7 +4,7 @@ import { at, type Mistake, type Report, show } from './mistake.ts'
 import { checkPublicKey, checkSecret, isPem } from './read-auth.ts'
 import { readPem } from './tls-files.ts'
 import type { ValidAuth, ValidConfig, ValidContext } from './valid-config.ts'
-import type { Validated } from './validate.ts'
+import type { Checked } from './validate.ts'
 
 /**
  * Reads the keys of a valid config.
@@ -16,7 +16,7 @@ export async function readAuthKeys(
   config: ValidConfig,
   folder: string,
   variable: (name: string) => string | undefined,
-): Promise<Validated> {
+): Promise<Checked> {
   const mistakes: Mistake[] = []
   const report = (mistake: Mistake) => void mistakes.push(mistake)
   // The routes of a context share one: its key is read once, and a mistake in it told once.

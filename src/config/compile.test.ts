@@ -36,7 +36,7 @@ test('a route knows its context, and the context its service', () => {
     name: 'catalog',
     owner: 'team-catalog',
     flag: 'migrate-catalog',
-    fallback: true,
+    fallback: 'reads',
   })
   expect(routes).toHaveLength(2)
   expect(routes).toContain(route)

@@ -137,8 +137,12 @@ export type ContextConfig = {
   readonly flag: string
   /** What it owns; at least one. */
   readonly routes: readonly (string | RouteConfig)[]
-  /** Whether legacy may answer when the service cannot and trying changed nothing. Default: true. */
-  readonly fallback?: boolean | undefined
+  /**
+   * Which requests legacy may answer when the service cannot and trying changed nothing: `reads` (GET, HEAD, OPTIONS),
+   * `all`, or none (`false`). A write that is not given to legacy gets 503. `true` is the former spelling of `reads`.
+   * Default: `reads`.
+   */
+  readonly fallback?: 'reads' | 'all' | boolean | undefined
   /** While its flags are out of date: the last ones hold, or legacy answers. Default: `hold`. */
   readonly whenStale?: 'hold' | 'legacy' | undefined
   /** Milliseconds from which on flags are out of date. Default: 60000. */

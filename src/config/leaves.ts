@@ -41,6 +41,11 @@ export const flag = z.boolean({ error: 'must be true or false, without quotes' }
 export const oneOf = <const Words extends readonly [string, ...string[]]>(words: Words) =>
   z.enum(words, { error: `must be one of ${words.map((word) => `"${word}"`).join(', ')}` })
 
+/** `true` is the former spelling of `reads`. */
+export const fallback = z.union([z.enum(['reads', 'all']), z.boolean()], {
+  error: 'must be "reads" (GET, HEAD and OPTIONS), "all" or false',
+})
+
 /** A text such as a team's name. */
 export const words = (most: number) =>
   matching(new RegExp(`^[^\\p{Cc}]{1,${most}}$`, 'u'), `must be a text of 1 to ${most} characters, on one line`)

@@ -31,7 +31,7 @@ export async function checkConfig(written: unknown, folder: string, variable = r
   if (!validated.ok) return validated
   const withTls = await readTlsFiles(validated.config, folder)
   const withKeys = await readAuthKeys(withTls.ok ? withTls.config : validated.config, folder, variable)
-  if (withTls.ok) return withKeys
+  if (withTls.ok) return withKeys.ok ? { ...withKeys, warnings: validated.warnings } : withKeys
   return withKeys.ok ? withTls : { ok: false, mistakes: [...withTls.mistakes, ...withKeys.mistakes] }
 }
 

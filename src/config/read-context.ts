@@ -1,9 +1,20 @@
 // A context as it is written, with its routes.
 import { z } from 'zod'
-import type { RewritePart, Timeouts } from '../model/route.ts'
+import type { FallbackPolicy, RewritePart, Timeouts } from '../model/route.ts'
 import type { ShadowPolicy } from '../model/shadow.ts'
 import { complete, readFields, readValue } from './fields.ts'
-import { bytes, flag, flagName, methods, middleware, milliseconds, oneOf, routeHost, words } from './leaves.ts'
+import {
+  bytes,
+  fallback,
+  flag,
+  flagName,
+  methods,
+  middleware,
+  milliseconds,
+  oneOf,
+  routeHost,
+  words,
+} from './leaves.ts'
 import { at, type Report, show } from './mistake.ts'
 import { type Pattern, paramNames, parsePattern, rewriteParts } from './pattern.ts'
 import { readAuth } from './read-auth.ts'
@@ -12,7 +23,7 @@ import { readTimeouts } from './read-upstream.ts'
 import type { ValidAuth, ValidContext, ValidRoute } from './valid-config.ts'
 
 /** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
-export function readContext(written: unknown, path: string, name: string, report: Report): ValidContext {
+export function readContext(written: unknown, path: string, name: string, report: Report, warn: Report): ValidContext {
   const { auth, shadow, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
   const common: Common = {
     auth: auth === undefined ? undefined : readAuth(auth, at(path, 'auth'), report),
@@ -21,7 +32,20 @@ export function readContext(written: unknown, path: string, name: string, report
   const routes = (fields.routes ?? []).map((route, index) => {
     return readRoute(route, at(at(path, 'routes'), index), common, report)
   })
-  return complete<ValidContext>({ ...fields, name, routes })
+  const policy = readFallback(fields.fallback, at(path, 'fallback'), warn)
+  return complete<ValidContext>({ ...fields, fallback: policy, name, routes })
+}
+
+function readFallback(
+  written: 'reads' | 'all' | boolean | undefined,
+  path: string,
+  warn: Report,
+): FallbackPolicy | undefined {
+  if (written !== true) return written
+  const message =
+    'now means "reads": a write that cannot reach the service gets 503 instead of going to legacy; write "reads", or "all" if legacy may take writes'
+  warn({ path, found: 'true', message })
+  return 'reads'
 }
 
 /** What a context says for all its routes. */
@@ -34,7 +58,7 @@ const CONTEXT = {
   routes: z
     .array(z.unknown(), { error: 'must be a list of routes such as ["GET /products/:id", "/api/catalog/*"]' })
     .nonempty({ error: 'must hold at least one route such as "/api/catalog/*"' }),
-  fallback: flag.default(true),
+  fallback: fallback.default('reads'),
   whenStale: oneOf(['hold', 'legacy']).default('hold'),
   staleAfterMs: milliseconds(1).default(60_000),
   rollback: oneOf(['allowed', 'forward-only']).default('allowed'),

@@ -4,10 +4,10 @@ import { resolve } from 'node:path'
 import type { TlsOptions, Upstream } from '../model/route.ts'
 import { at, type Mistake, type Report, show } from './mistake.ts'
 import type { ValidConfig } from './valid-config.ts'
-import type { Validated } from './validate.ts'
+import type { Checked } from './validate.ts'
 
 /** Reads the PEM files of a valid config; their paths are relative to `folder`. */
-export async function readTlsFiles(config: ValidConfig, folder: string): Promise<Validated> {
+export async function readTlsFiles(config: ValidConfig, folder: string): Promise<Checked> {
   const mistakes: Mistake[] = []
   const report = (mistake: Mistake) => void mistakes.push(mistake)
   const legacy = await withPem(config.legacy, 'legacy', folder, report)

@@ -1,6 +1,6 @@
 // The migration map after validation: every default filled in, nothing left to doubt. What compile takes.
 import type { AuthPolicy } from '../model/auth.ts'
-import type { Middleware, RewritePart, Timeouts, Upstream } from '../model/route.ts'
+import type { FallbackPolicy, Middleware, RewritePart, Timeouts, Upstream } from '../model/route.ts'
 import type { ShadowLimits, ShadowPolicy } from '../model/shadow.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
 import type { Pattern } from './pattern.ts'
@@ -25,7 +25,7 @@ export type ValidContext = {
   /** The name of a service that exists. */
   readonly service: string
   readonly flag: string
-  readonly fallback: boolean
+  readonly fallback: FallbackPolicy
   readonly whenStale: 'hold' | 'legacy'
   readonly staleAfterMs: number
   readonly rollback: 'allowed' | 'forward-only'

@@ -331,7 +331,11 @@ describe('a mistake says where it is, what was found and what to write', () => {
     ['a flag of dots', withContext({ flag: '..' }), ['contexts.catalog.flag: must not be "." or ".."']],
     ['no routes', withContext({ routes: [] }), ['contexts.catalog.routes: must hold at least one route']],
     ['one route without list', withContext({ routes: '/x' }), ['contexts.catalog.routes: must be a list of routes']],
-    ['fallback in words', withContext({ fallback: 'no' }), ['contexts.catalog.fallback: must be true or false']],
+    [
+      'fallback in words',
+      withContext({ fallback: 'no' }),
+      ['contexts.catalog.fallback: must be "reads" (GET, HEAD and OPTIONS), "all" or false'],
+    ],
     // Routes
     ['a route that is neither', withRoute(3), ['contexts.catalog.routes[0]: must be an object such as']],
     ['a route without path', withRoute({}), ['contexts.catalog.routes[0].path: is missing']],

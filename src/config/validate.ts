@@ -16,15 +16,28 @@ import {
 } from './read-settings.ts'
 import { readUpstream } from './read-upstream.ts'
 import type { ValidConfig } from './valid-config.ts'
+import { warnOfContexts } from './warnings.ts'
 
-export type Validated =
+/** A config that can be used, or the mistakes that prevent it. */
+export type Checked =
   | { readonly ok: true; readonly config: ValidConfig }
   | { readonly ok: false; readonly mistakes: readonly Mistake[] }
+
+/** As `Checked`, with warnings: the config can be used, and an operator should still read them. */
+export type Validated = Usable | { readonly ok: false; readonly mistakes: readonly Mistake[] }
+
+export type Usable = {
+  readonly ok: true
+  readonly config: ValidConfig
+  readonly warnings: readonly Mistake[]
+}
 
 /** Checks a written config and fills in its defaults. Reads no files: TLS files are still paths afterwards. */
 export function validate(written: unknown): Validated {
   const mistakes: Mistake[] = []
+  const warnings: Mistake[] = []
   const report = (mistake: Mistake) => void mistakes.push(mistake)
+  const warn = (warning: Mistake) => void warnings.push(warning)
   const top = readFields(written, '', TOP, report)
 
   const legacy = readUpstream(top.legacy, 'legacy', 'legacy', 'legacy', report)
@@ -33,7 +46,7 @@ export function validate(written: unknown): Validated {
     return [name, readUpstream(service, at('services', name), 'service', name, report)] as const
   })
   const contexts = readNamed(top.contexts, 'contexts', 'contexts', report).map(([name, context]) => {
-    return readContext(context, at('contexts', name), name, report)
+    return readContext(context, at('contexts', name), name, report, warn)
   })
   const matching = readMatching(top.matching, report)
   checkServices(
@@ -43,6 +56,7 @@ export function validate(written: unknown): Validated {
   )
   checkFlags(contexts, report)
   checkClaims(contexts, matching, report)
+  warnOfContexts(contexts, warn)
   const identity = readIdentity(top.identity, report)
   checkClaimHeaders(contexts, identity, report)
 
@@ -59,7 +73,7 @@ export function validate(written: unknown): Validated {
     shadowing: readShadowing(top.shadowing, report),
     matching,
   }
-  return mistakes.length === 0 ? { ok: true, config } : { ok: false, mistakes }
+  return mistakes.length === 0 ? { ok: true, config, warnings } : { ok: false, mistakes }
 }
 
 const TOP = {

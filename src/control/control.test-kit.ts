@@ -27,7 +27,7 @@ export function contextNamed(name: string, more: Partial<Context> = {}): Context
     owner: `team ${name}`,
     flag: `${name}-flag`,
     service: { name: `${name}-service` } as Context['service'],
-    fallback: true,
+    fallback: 'reads',
     whenStale: 'hold',
     staleAfterMs: 60_000,
     rollback: 'allowed',

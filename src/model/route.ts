@@ -64,6 +64,12 @@ export type Upstream = {
   readonly allowEncodedSlashes: boolean
 }
 
+/**
+ * Which requests legacy may answer when the service cannot: reads (GET, HEAD and OPTIONS), all, or none. A write that
+ * legacy takes is lost to the service, which has data of its own.
+ */
+export type FallbackPolicy = 'reads' | 'all' | false
+
 /** A bounded context: the unit of migration. It owns routes and moves as one. */
 export type Context = {
   readonly name: string
@@ -71,8 +77,7 @@ export type Context = {
   /** The Unleash flag whose gradual rollout is the canary percentage. */
   readonly flag: string
   readonly service: Upstream
-  /** Whether legacy may answer when the service cannot. */
-  readonly fallback: boolean
+  readonly fallback: FallbackPolicy
   /** What becomes of the context while its flags are out of date: the last ones hold, or legacy answers. */
   readonly whenStale: 'hold' | 'legacy'
   /** From what age on flags are out of date, in milliseconds. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { FlagAnswer, FlagContext, Identity } from '../model/decision.ts'
 import type { RequestHead } from '../model/request-head.ts'
-import type { Context, Route, Side } from '../model/route.ts'
+import type { Context, FallbackPolicy, Route, Side } from '../model/route.ts'
 import { decide, flagContext } from './decide.ts'
 
 const HEAD = { method: 'GET', host: 'shop.example', path: '/products' } as RequestHead
@@ -13,13 +13,14 @@ const IDENTITY: Identity = {
   requestId: 'id',
   isNew: false,
 }
-const CONTEXT = { name: 'catalog', flag: 'migrate-catalog', fallback: true, service: {} } as Context
+const CONTEXT = { name: 'catalog', flag: 'migrate-catalog', fallback: 'reads', service: {} } as unknown as Context
 
 type Case = {
   answer?: FlagAnswer
   isFullyOn?: boolean
   available?: boolean
-  fallback?: boolean
+  fallback?: FallbackPolicy
+  method?: string
   owned?: boolean
   isKilled?: boolean
   pin?: Side
@@ -32,7 +33,8 @@ function decided({
   answer = 'on',
   isFullyOn = false,
   available = true,
-  fallback = true,
+  fallback = 'reads',
+  method = 'GET',
   owned = true,
   isKilled = false,
   pin,
@@ -43,7 +45,7 @@ function decided({
   const context = owned ? { ...CONTEXT, fallback, whenStale } : undefined
   return decide({
     controls: { isKilled, pins: new Map(pin === undefined ? [] : [[CONTEXT.name, pin]]), shadows: new Map() },
-    head: HEAD,
+    head: { ...HEAD, method },
     route: { context } as Route,
     identity: { ...IDENTITY, kind },
     flags: { ask: () => answer, isFullyOn: () => isFullyOn, isOlderThan: () => isOld },
@@ -62,6 +64,25 @@ describe('the policy', () => {
     ['a flag that is on goes', { answer: 'on' }, 'service', 'flag-on', true],
     ['a service that is down is not asked', { available: false }, 'legacy', 'breaker-open', false],
     ['unless legacy may not answer for it', { available: false, fallback: false }, 'service', 'flag-on', false],
+    ['a write goes to a service that is down', { available: false, method: 'POST' }, 'service', 'flag-on', false],
+    ['a write never falls back by default', { method: 'DELETE' }, 'service', 'flag-on', false],
+    ['OPTIONS is a read', { available: false, method: 'OPTIONS' }, 'legacy', 'breaker-open', false],
+    ['HEAD is a read', { available: false, method: 'HEAD' }, 'legacy', 'breaker-open', false],
+    ['a write may fall back with fallback "all"', { fallback: 'all', method: 'POST' }, 'service', 'flag-on', true],
+    [
+      'and then goes to legacy while the service is down',
+      { fallback: 'all', method: 'POST', available: false },
+      'legacy',
+      'breaker-open',
+      false,
+    ],
+    [
+      'a pinned write goes to a service that is down',
+      { pin: 'service', method: 'PUT', available: false },
+      'service',
+      'pinned',
+      false,
+    ],
     ['the kill switch sends all to legacy', { isKilled: true, pin: 'service' }, 'legacy', 'killed', false],
     ['and says nothing of what no context owns', { isKilled: true, owned: false }, 'legacy', 'unowned', false],
     ['a pin to legacy beats the flag', { pin: 'legacy' }, 'legacy', 'pinned', false],

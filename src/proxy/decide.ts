@@ -6,6 +6,7 @@ import type { FlagReader, HealthReader } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Context, Route } from '../model/route.ts'
 import type { Controls } from '../model/snapshot.ts'
+import { isRead } from './may-repeat.ts'
 
 export type Question = {
   readonly controls: Controls
@@ -23,7 +24,7 @@ export function decide({ controls, head, route, identity, flags, health }: Quest
   if (controls.isKilled) return LEGACY.killed
   const pin = controls.pins.get(context.name)
   if (pin === 'legacy') return LEGACY.pinned
-  if (pin === 'service') return toService(context, health, PINNED)
+  if (pin === 'service') return toService(context, head.method, health, PINNED)
   if (context.whenStale === 'legacy' && flags.isOlderThan(context.staleAfterMs)) return LEGACY['flags-stale']
   if (identity.kind === 'none' && !flags.isFullyOn(context.flag)) return LEGACY['no-identity']
 
@@ -35,14 +36,15 @@ export function decide({ controls, head, route, identity, flags, health }: Quest
     case 'off':
       return LEGACY['flag-off']
     case 'on':
-      return toService(context, health, FLAG_ON)
+      return toService(context, head.method, health, FLAG_ON)
   }
 }
 
-/** To the service, unless none of its addresses is there and legacy may answer for it. */
-function toService(context: Context, health: HealthReader, because: Because): Decision {
-  if (!context.fallback) return because.withoutFallback
-  return health.isAvailable(context.service) ? because.withFallback : LEGACY['breaker-open']
+/** To the service, unless none of its addresses is available and legacy may answer this method instead. */
+function toService({ fallback, service }: Context, method: string, health: HealthReader, because: Because): Decision {
+  const mayFallBack = fallback === 'all' || (fallback === 'reads' && isRead(method))
+  if (!mayFallBack) return because.withoutFallback
+  return health.isAvailable(service) ? because.withFallback : LEGACY['breaker-open']
 }
 
 /**

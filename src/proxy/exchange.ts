@@ -8,7 +8,7 @@ import type { Waiter } from './connections.ts'
 import type { ForwardDependencies, Forwarding } from './forward.ts'
 import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
 import { blamesTarget } from './health.ts'
-import { mayAskLegacy, mayRetry, type Sent } from './may-repeat.ts'
+import { failureForClient, mayAskLegacy, mayRetry, type Sent } from './may-repeat.ts'
 import { Pace } from './pace.ts'
 import { upstreamPath } from './path.ts'
 import { RequestBody, RequestBodyError } from './request-body.ts'
@@ -318,7 +318,7 @@ export class Exchange implements ResponseHandler, Waiter {
       return
     }
     this.#release()
-    this.#fail(failure, cause)
+    this.#fail(failureForClient(failure, this.#side, this.#its.head.method), cause)
   }
 
   /** Legacy may answer, and may be asked for this path: an encoded slash that a service takes is not for everybody. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FAILURES, type Failure } from '../model/outcome.ts'
-import { mayAskLegacy, mayRetry, type Sent } from './may-repeat.ts'
+import { failureForClient, mayAskLegacy, mayRetry, type Sent } from './may-repeat.ts'
 
 const GET: Sent = { method: 'GET', hasBody: false, hasBodyBegun: false }
 const DELETE: Sent = { ...GET, method: 'DELETE' }
@@ -43,5 +43,23 @@ describe('a request that failed', () => {
       expect(mayRetry(failure, POST)).toBe(false)
       expect(mayAskLegacy(failure, POST)).toBe(false)
     }
+  })
+})
+
+describe('a write that has not reached the service', () => {
+  it.each<[Failure, Failure]>([
+    ['connect-refused', 'unavailable'],
+    ['connect-timeout', 'unavailable'],
+    ['unavailable', 'unavailable'],
+    ['overloaded', 'overloaded'],
+    ['connection-lost', 'connection-lost'],
+    ['response-timeout', 'response-timeout'],
+  ])('answers %s with %s', (failure, answered) => {
+    expect(failureForClient(failure, 'service', 'POST')).toBe(answered)
+  })
+
+  it('is told apart from a read, and from a write to legacy', () => {
+    expect(failureForClient('connect-refused', 'service', 'GET')).toBe('connect-refused')
+    expect(failureForClient('connect-refused', 'legacy', 'POST')).toBe('connect-refused')
   })
 })

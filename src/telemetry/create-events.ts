@@ -54,6 +54,7 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     configDeprecated(facts) {
       log.warn(facts, 'config applied, and the next version refuses it: correct the mistakes')
     },
+    configWarned: (facts) => log.warn(facts, 'config has warnings'),
     configRejected(facts) {
       metrics.configRejected()
       log.error(facts, 'config rejected: the last good one stays')

@@ -62,6 +62,8 @@ export type Events = {
   readonly configApplied: (facts: { file: string; edition: number; contexts: number; routes: number }) => void
   /** The config is in use, and a later version will refuse it for these mistakes. */
   readonly configDeprecated: (facts: { file: string; mistakes: readonly string[] }) => void
+  /** The config can be used, and an operator should still read this. */
+  readonly configWarned: (facts: { file: string; warnings: readonly string[] }) => void
   readonly configRejected: (facts: { file: string; mistakes: readonly string[] }) => void
   readonly flagsRead: (facts: { source: string; flags: number }) => void
   /** @param facts.isRefused waiting does not help: somebody must mend the token */

@@ -60,7 +60,7 @@ function inContext(name: string): Route {
       owner: 'team',
       flag: `migrate-${name}`,
       service,
-      fallback: true,
+      fallback: 'reads',
       whenStale: 'hold',
       staleAfterMs: 60_000,
       rollback: 'allowed',

@@ -115,6 +115,26 @@ describe('strangler check', () => {
     expect(stdout).toMatch(/routes\.config\.json is good: 1 context, 2 routes, 1 service\n$/)
   })
 
+  it('reports warnings about a good config and exits 0', async () => {
+    const contexts = {
+      old: { owner: 'team', service: 's', flag: 'old', routes: ['/old'], fallback: true },
+      forward: { owner: 'team', service: 's', flag: 'f', routes: ['/f'], fallback: 'all', rollback: 'forward-only' },
+    }
+    const map = { legacy: { url: 'http://127.0.0.1:1' }, services: { s: { url: 'http://127.0.0.1:2' } }, contexts }
+    const folder = await folderWith({ 'warned.json': JSON.stringify(map) })
+    const { code, stdout, stderr } = await runStrangler(['check', '--config', 'warned.json'], { cwd: folder })
+    expect(code).toBe(0)
+    expect(stdout).toBe('warned.json is good: 2 contexts, 2 routes, 1 service\n')
+    const [count, ...warnings] = stderr.trim().split('\n')
+    expect(count).toBe('2 warnings')
+    expect(warnings[0]).toMatch(/^contexts\.old\.fallback: now means "reads".*\(found true\)$/)
+    expect(warnings[1]).toMatch(/^contexts\.forward\.fallback: .*rollback: "forward-only".*\(found "all"\)$/)
+    const json = await runStrangler(['check', '--json', '--config', 'warned.json'], { cwd: folder })
+    const { ok, warnings: listed } = JSON.parse(json.stdout) as { ok: boolean; warnings: { path: string }[] }
+    expect(ok).toBe(true)
+    expect(listed.map(({ path }) => path)).toEqual(['contexts.old.fallback', 'contexts.forward.fallback'])
+  })
+
   it('lists every mistake of a bad one and exits 1', async () => {
     const folder = await folderWith({ 'bad.json': JSON.stringify(BAD_CONFIG) })
     const { code, stdout, stderr } = await runStrangler(['check', '--config', 'bad.json'], { cwd: folder })
@@ -149,6 +169,7 @@ describe('strangler check', () => {
       ok: true,
       file: 'routes.config.json',
       mistakes: [],
+      warnings: [],
     })
   })
 })

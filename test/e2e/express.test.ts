@@ -8,7 +8,7 @@ import request from 'supertest'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type EmbeddedRoutes, strangler } from '../../src/express.ts'
 import { flagFile } from '../kit/gateway.ts'
-import { freePort, startHttpOrigin, startNamedOrigin } from '../kit/origin.ts'
+import { freePort, startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 
 async function startApplication(routes: EmbeddedRoutes, percentages: Record<string, number>): Promise<Express> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-express-'))
@@ -88,14 +88,75 @@ describe('strangler() in an Express application', () => {
     expect(seen.headers).not.toHaveProperty('x-listed')
   })
 
-  it('lets the application answer a GET when the service is not there, and says 502 for a POST', async () => {
+  it('lets the application answer a GET when the service is not there, and answers a POST with 503 and Retry-After', async () => {
     const app = await startApplication(catalog(`http://127.0.0.1:${await freePort()}`), { 'migrate-catalog': 100 })
     const get = await request(app).get('/search/tea').set('cookie', 'sid=a')
     expect(get.body).toMatchObject({ side: 'application', url: '/search/tea' })
     expect(get.body.headers).not.toHaveProperty('via')
     const post = await request(app).post('/products').set('cookie', 'sid=a').send({ name: 'tea' })
+    expect(post.status).toBe(503)
+    expect(post.headers['retry-after']).toBe('1')
+    expect(post.body).toMatchObject({ title: 'The service is not available', status: 503 })
+  })
+
+  it('answers a write with 503 while the service is ejected, and never gives it to the application', async () => {
+    const routes = { ...catalog(`http://127.0.0.1:${await freePort()}`), ejection: { consecutiveFailures: 1 } }
+    const app = await startApplication(routes, { 'migrate-catalog': 100 })
+    await request(app).get('/products').set('cookie', 'sid=a')
+    const get = await request(app).get('/products').set('cookie', 'sid=a')
+    expect(get.body).toMatchObject({ side: 'application' })
+    const post = await request(app).post('/products').set('cookie', 'sid=a').send({ name: 'tea' })
+    expect(post.status).toBe(503)
+    expect(post.headers['retry-after']).toBe('1')
+  })
+
+  it('answers 503 with fallback false while the service is ejected, also for a GET', async () => {
+    const routes = catalog(`http://127.0.0.1:${await freePort()}`, { fallback: false })
+    const app = await startApplication({ ...routes, ejection: { consecutiveFailures: 1 } }, { 'migrate-catalog': 100 })
+    expect((await request(app).get('/products').set('cookie', 'sid=a')).status).toBe(502)
+    expect((await request(app).get('/products').set('cookie', 'sid=a')).status).toBe(503)
+  })
+
+  it('gives a write without a body to the application with fallback "all"', async () => {
+    const routes = catalog(`http://127.0.0.1:${await freePort()}`, { fallback: 'all' })
+    const app = await startApplication(routes, { 'migrate-catalog': 100 })
+    const answer = await request(app).delete('/products').set('cookie', 'sid=a')
+    expect(answer.body).toMatchObject({ side: 'application' })
+  })
+
+  it('answers 504 response-timeout when the service does not answer in time', async () => {
+    const service = await startHttpOrigin(() => {})
+    const routes = catalog(service.url, { fallback: 'all' })
+    const slow = { ...routes, services: { catalog: { url: service.url, timeouts: { headersMs: 200 } } } }
+    const app = await startApplication(slow, { 'migrate-catalog': 100 })
+    for (const body of [undefined, { name: 'tea' }]) {
+      const post = await request(app).post('/products').set('cookie', 'sid=a').send(body)
+      expect(post.status).toBe(504)
+    }
+    expect(service.requests()).toBe(2)
+    const metrics = (await request(app).get('/metrics')).text
+    expect(metrics).toContain('strangler_failures_total{context="catalog",side="service",failure="response-timeout"} 2')
+  })
+
+  it('answers a write with 503 after a connect timeout', async () => {
+    const service = await startRawOrigin(() => {})
+    const url = `https://127.0.0.1:${service.port}`
+    const slow = { ...catalog(url), services: { catalog: { url, timeouts: { connectMs: 200 } } } }
+    const app = await startApplication(slow, { 'migrate-catalog': 100 })
+    const post = await request(app).post('/products').set('cookie', 'sid=a').send({ name: 'tea' })
+    expect(post.status).toBe(503)
+    const get = await request(app).get('/products').set('cookie', 'sid=a')
+    expect(get.body).toMatchObject({ side: 'application' })
+    const metrics = (await request(app).get('/metrics')).text
+    expect(metrics).toContain('strangler_fallbacks_total{context="catalog",failure="connect-timeout"} 1')
+  })
+
+  it('answers 502 connection-lost when the service closes the connection after the request was sent', async () => {
+    const service = await startRawOrigin((socket) => socket.resetAndDestroy())
+    const app = await startApplication(catalog(service.url, { fallback: 'all' }), { 'migrate-catalog': 100 })
+    const post = await request(app).post('/products').set('cookie', 'sid=a')
     expect(post.status).toBe(502)
-    expect(post.body).toMatchObject({ title: 'The service is not reachable', status: 502 })
+    expect(post.body).toMatchObject({ title: 'The service closed the connection' })
   })
 
   it('gives the client an id and stays with it', async () => {

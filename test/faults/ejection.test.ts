@@ -97,7 +97,9 @@ describe('the only address of a service', () => {
       side: 'legacy',
       status: 200,
     })
-    expect((await ask({ port: gateway.port, path: '/products', method: 'POST', body: 'x' })).status).toBe(200)
+    const write = await ask({ port: gateway.port, path: '/products', method: 'POST', body: 'x' })
+    expect(write).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
+    expect(await gateway.accessLine(({ method }) => method === 'POST')).toMatchObject({ side: 'service' })
 
     isDead = false
     clock.advance(EJECTION.baseMs)

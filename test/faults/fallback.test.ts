@@ -27,7 +27,7 @@ const REFUSED = 'http://127.0.0.1:1'
 const startLosing = () => startRawOrigin((socket) => socket.resetAndDestroy())
 const startSilent = () => startRawOrigin(() => {})
 
-async function startShop(service: string, fallback = true) {
+async function startShop(service: string, fallback: 'reads' | 'all' | false = 'reads') {
   const legacy = await startEchoOrigin()
   const config = shop({ legacy: legacy.url, service: { url: service, timeouts: { headersMs: 200 } }, fallback })
   const gateway = await startGateway(config, TO_SERVICE)
@@ -35,8 +35,35 @@ async function startShop(service: string, fallback = true) {
 }
 
 describe('a service that cannot be reached', () => {
-  it('leaves the request to legacy, a POST with its whole body', async () => {
+  it('answers a write with 503 and Retry-After, and legacy never receives it', async () => {
     const { legacy, gateway, port } = await startShop(REFUSED)
+    for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
+      const answer = await ask({ port, path: '/products', method, ...(method === 'DELETE' ? {} : { body: 'x' }) })
+      expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
+    }
+    expect(await ask({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
+    expect(legacy.bodies).toEqual([''])
+    expect(await gateway.accessLine(({ method }) => method === 'POST')).toMatchObject({
+      status: 503,
+      side: 'service',
+      reason: 'flag-on',
+      failure: 'unavailable',
+    })
+    await expectCalm(gateway)
+  })
+
+  it('answers a write with 503 after a connect timeout', async () => {
+    const legacy = await startEchoOrigin()
+    const { port: tlsPort } = await startSilent()
+    const service = { url: `https://127.0.0.1:${tlsPort}`, timeouts: { connectMs: 300 } }
+    const { port } = await startGateway(shop({ legacy: legacy.url, service }), TO_SERVICE)
+    const answer = await ask({ port, path: '/products', method: 'POST', body: 'x' })
+    expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
+    expect(legacy.requests()).toBe(0)
+  })
+
+  it('leaves the request to legacy with fallback "all", a POST with its whole body', async () => {
+    const { legacy, gateway, port } = await startShop(REFUSED, 'all')
     expect(await ask({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
     const body = 'x'.repeat(300_000)
     expect(await ask({ port, path: '/products', method: 'POST', body })).toMatchObject({ status: 200, body: 'legacy' })
@@ -59,7 +86,7 @@ describe('a service that cannot be reached', () => {
   it('is said so where the context has no fallback', async () => {
     const { legacy, gateway, port } = await startShop(REFUSED, false)
     expect((await ask({ port, path: '/products' })).status).toBe(502)
-    expect((await ask({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(502)
+    expect((await ask({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(503)
     expect(legacy.requests()).toBe(0)
     const samples = (await gateway.metrics())
       .split('\n')

@@ -6,10 +6,10 @@ export type Shop = {
   readonly service: string | UpstreamConfig
   /** Whatever else is to stand in the config, or instead of what stands there. */
   readonly with?: Partial<RoutesConfig>
-  readonly fallback?: boolean
+  readonly fallback?: 'reads' | 'all' | boolean
 }
 
-export function shop({ legacy, service, fallback = true, with: more = {} }: Shop): RoutesConfig {
+export function shop({ legacy, service, fallback = 'reads', with: more = {} }: Shop): RoutesConfig {
   return {
     legacy: typeof legacy === 'string' ? { url: legacy } : legacy,
     services: { catalog: typeof service === 'string' ? { url: service } : service },

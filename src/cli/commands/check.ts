@@ -10,21 +10,23 @@ import { count } from '../print.ts'
 
 export const check: Command = {
   summary: 'checks a config and lists every mistake in it',
-  help: `strangler check: checks a config and lists every mistake in it
+  help: `strangler check: checks a config and lists every mistake in it, and warnings
 
 Usage: strangler check [--config FILE] [--json]
 
 ${describe(['config'])}
   --json                  the result as JSON
 
-Exits 0 if the config can be used, 1 if it cannot.
+Exits 0 if the config can be used, with warnings or without, and 1 if it cannot.
 `,
   run: async (args) => {
     const { values } = parse(args, { ...argumentsFor(['config']), json: { type: 'boolean' } }, 0)
     const { config: file } = readOptions(values)
     const loaded = refuseWideTrust(await loadConfig(file))
     if (values.json === true) {
-      const result = loaded.ok ? { ok: true, file, mistakes: [] } : { ok: false, file, mistakes: loaded.mistakes }
+      const result = loaded.ok
+        ? { ok: true, file, mistakes: [], warnings: loaded.warnings }
+        : { ok: false, file, mistakes: loaded.mistakes, warnings: [] }
       process.stdout.write(`${JSON.stringify(result, undefined, 2)}\n`)
     } else if (loaded.ok) {
       const { contexts, services } = loaded.config
@@ -32,6 +34,8 @@ Exits 0 if the config can be used, 1 if it cannot.
       process.stdout.write(
         `${file} is good: ${count(contexts.size, 'context')}, ${count(routes, 'route')}, ${count(services.size, 'service')}\n`,
       )
+      const { warnings } = loaded
+      if (warnings.length > 0) process.stderr.write(`${count(warnings.length, 'warning')}\n${format(warnings)}\n`)
     } else {
       const { mistakes } = loaded
       process.stderr.write(`${file}: ${count(mistakes.length, 'mistake')}\n${format(mistakes)}\n`)
