@@ -3,6 +3,7 @@
 import { type ApiResponse, parseApiResponse } from 'unleash-client/lib/feature.js'
 import { get } from 'unleash-client/lib/request.js'
 import { z } from 'zod'
+import { boundedAgent, UNCOMPRESSED } from './bounded-agent.ts'
 import type { Feature } from './evaluator.ts'
 
 export type RefetchOptions = {
@@ -85,7 +86,8 @@ async function fetchFrom(path: string, options: RefetchOptions, etag?: string): 
     connectionId: instanceId,
     interval: refreshMs,
     timeout: timeoutMs,
-    headers: { Authorization: token },
+    headers: { Authorization: token, ...UNCOMPRESSED },
+    httpOptions: { agent: boundedAgent },
     supportedSpecVersion: SUPPORTED_SPEC,
   })
   if (!answer.ok && answer.status !== 304) throw new NotServed(address, answer.status)

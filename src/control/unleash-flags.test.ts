@@ -105,6 +105,47 @@ describe('with Unleash well', () => {
   })
 })
 
+describe('with answers of Unleash that are too large', () => {
+  const MOST = 32 * 1024 * 1024
+  /** What the sockets of both ends hold besides. */
+  const ON_THE_WAY = 16 * 1024 * 1024
+
+  test('a poll reads 32 MiB of an endless list, reports it, and the last good flags stay', async () => {
+    const flags = make({ timeoutMs: LONG_MS })
+    await flags.start()
+    unleash.mode = 'endless'
+    await until(() => heard.of('flagsFailed').length > 0)
+    expect(flags.status().trouble).toContain(`Unleash answered with more than ${MOST} bytes`)
+    expect(flags.ask('orders', person)).toBe('on')
+    const { sent } = unleash
+    expect(sent).toBeGreaterThanOrEqual(MOST)
+    expect(sent).toBeLessThan(2 * (MOST + ON_THE_WAY))
+    unleash.mode = 'well'
+    unleash.features = [rollout('orders', 0)]
+    await until(() => flags.ask('orders', person) === 'off')
+  })
+
+  test('a flag that is asked for by its name is bounded in the same way', async () => {
+    const flags = make({ refreshMs: LONG_MS, timeoutMs: LONG_MS })
+    await flags.start()
+    unleash.mode = 'endless'
+    await flags.refresh(['orders'])
+    expect(String(flags.status().trouble)).toContain(`more than ${MOST} bytes`)
+    expect(flags.ask('orders', person)).toBe('on')
+  })
+
+  test('a compressed list, which could expand to any size, is not read', async () => {
+    const flags = make()
+    await flags.start()
+    unleash.features = [rollout('orders', 0)]
+    unleash.mode = 'compressed'
+    await until(() => heard.of('flagsFailed').length > 0)
+    expect(flags.status().trouble).toContain('with the coding gzip, though none was asked for')
+    expect(flags.ask('orders', person)).toBe('on')
+    expect(unleash.seen.at(-1)?.headers['accept-encoding']).toBe('identity')
+  })
+})
+
 describe('with Unleash in trouble', () => {
   test('down at start and nothing kept: start does not wait long, all is stale, and recovery is by itself', async () => {
     await unleash.close()

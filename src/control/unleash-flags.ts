@@ -4,6 +4,7 @@ import { type UnleashConfig, UnleashEvents } from 'unleash-client'
 import type { Clock, FlagKeep } from '../model/ports.ts'
 import type { Events } from '../telemetry/events.ts'
 import { withoutCredentials } from './admin-api.ts'
+import { boundedAgent, UNCOMPRESSED } from './bounded-agent.ts'
 import { Evaluator, type Feature } from './evaluator.ts'
 import { FlagBackup } from './flag-backup.ts'
 import { type FlagStatus, type Flags, flagEngine } from './flags.ts'
@@ -274,7 +275,8 @@ function configOf(options: UnleashFlagsOptions, storageProvider: FlagBackup): Un
     instanceId: options.instanceId,
     refreshInterval: options.refreshMs,
     timeout: Math.max(LEAST_TIMEOUT_MS, options.timeoutMs),
-    customHeaders: { Authorization: options.token },
+    customHeaders: { Authorization: options.token, ...UNCOMPRESSED },
+    httpOptions: { agent: boundedAgent },
     storageProvider,
   }
 }

@@ -2,6 +2,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 
 export type UnleashStub = {
   readonly url: string
@@ -10,7 +11,9 @@ export type UnleashStub = {
   /** What `/client/features/:name` says where it is newer than the list, as in the first second after a change. */
   newer: Record<string, object>
   /** How the next requests for features are answered. */
-  mode: 'well' | 'garbage' | 'nonsense' | 'silent' | number
+  mode: 'well' | 'garbage' | 'nonsense' | 'silent' | 'endless' | 'compressed' | number
+  /** Bytes of endless answers that went out so far. */
+  sent: number
   token: string
   /** What the answer to a request waits for, once it is decided. */
   before: (request: IncomingMessage) => Promise<unknown> | undefined
@@ -22,7 +25,9 @@ export type UnleashStub = {
   readonly reopen: () => Promise<void>
 }
 
-type Said = { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
+const SPACES = Buffer.alloc(1024 * 1024, ' ')
+
+type Said = { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string | Buffer }
 
 export async function startUnleashStub(features: object[]): Promise<UnleashStub> {
   let server: Server = createServer(answer)
@@ -36,6 +41,7 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     features,
     newer: {},
     mode: 'well',
+    sent: 0,
     token: 'secret-token',
     before: () => undefined,
     seen: [],
@@ -59,6 +65,7 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     stub.seen.push({ method: request.method!, path: request.url!, headers: request.headers, body })
     if (request.url === '/api/client/register' || request.url === '/api/client/metrics')
       return void response.writeHead(202).end()
+    if (stub.mode === 'endless' && request.url?.startsWith('/api/client/features')) return pourEndlessly(response)
     const said = whatIsSaid(request)
     if (request.url === '/api/client/features')
       response.on('close', () => {
@@ -67,6 +74,18 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
       })
     await stub.before(request)
     if (said !== 'nothing') response.writeHead(said.status, said.headers).end(said.body)
+  }
+
+  /** JSON that never ends, as fast as it is read. */
+  function pourEndlessly(response: ServerResponse): void {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    const more = () => {
+      while (!response.destroyed) {
+        stub.sent += SPACES.length
+        if (!response.write(SPACES)) return void response.once('drain', more)
+      }
+    }
+    more()
   }
 
   function whatIsSaid(request: IncomingMessage): Said | 'nothing' {
@@ -91,6 +110,10 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     const headers = { 'content-type': 'application/json', etag }
     if (stub.mode === 'garbage') return { status: 200, headers, body: '<html>a proxy says hello</html>' }
     if (stub.mode === 'nonsense') return { status: 200, headers, body: '{"version":2,"features":[null]}' }
-    return { status: 200, headers, body: JSON.stringify({ version: 2, features: stub.features, segments: [] }) }
+    const list = JSON.stringify({ version: 2, features: stub.features, segments: [] })
+    if (stub.mode === 'compressed') {
+      return { status: 200, headers: { ...headers, 'content-encoding': 'gzip' }, body: gzipSync(list) }
+    }
+    return { status: 200, headers, body: list }
   }
 }
