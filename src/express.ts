@@ -31,6 +31,7 @@ import { asUser, createIdentify, type Identify } from './proxy/identify.ts'
 import { matchRoute } from './proxy/match-route.ts'
 import { failureForClient, mayAskLegacy } from './proxy/may-repeat.ts'
 import { upstreamPath } from './proxy/path.ts'
+import { peerAddress } from './proxy/peer-address.ts'
 import { readHead } from './proxy/read-head.ts'
 import { Refusal } from './proxy/refusal.ts'
 import { endAfterBody, writeError } from './proxy/respond-error.ts'
@@ -208,7 +209,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
       finishedAt: clock.now(),
       failure: refusal.failure,
       requestId,
-      peerAddress: request.socket.remoteAddress ?? '',
+      peerAddress: peerAddress(request.socket),
       method: request.method,
       target: request.url,
       detail: refusal.detail,

@@ -3,6 +3,7 @@
 
 import type { Request, Response } from 'express'
 import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
+import { plainAddress } from '../model/plain-address.ts'
 import { ROLES, type Role } from '../model/shared-state.ts'
 import { JSON_LINES } from './contract.ts'
 import { type RememberedAnswers, readIdempotencyKey } from './idempotency.ts'
@@ -137,7 +138,7 @@ function readQuery(request: Request): { readonly value: unknown } | Refusal {
 
 /** The client's address, IPv4 as such. */
 export function addressOf({ socket }: Pick<Request, 'socket'>): string {
-  return (socket.remoteAddress ?? 'unknown').replace(/^::ffff:(?=\d+\.)/i, '')
+  return plainAddress(socket.remoteAddress ?? 'unknown')
 }
 
 const ON_RECORD: readonly number[] = [401, 403, 421, 429]

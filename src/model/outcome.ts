@@ -46,6 +46,12 @@ export const FAILURES = {
   // Ours.
   overloaded: { status: 503, blame: 'gateway', nothingSent: true, title: 'Too many requests are waiting' },
   unavailable: { status: 503, blame: 'target', nothingSent: true, title: 'The service is not available' },
+  'keys-unreachable': {
+    status: 503,
+    blame: 'gateway',
+    nothingSent: true,
+    title: 'Access tokens cannot be verified at the moment',
+  },
   loop: { status: 508, blame: 'gateway', nothingSent: true, title: 'The request came back to this gateway' },
   internal: { status: 500, blame: 'gateway', nothingSent: false, title: 'The gateway failed' },
 } as const satisfies Record<string, FailureFacts>

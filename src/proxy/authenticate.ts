@@ -52,7 +52,7 @@ export function createAuthenticate(clock: Clock, events: Pick<Events, 'keysRead'
 
   function judge(token: Token, policy: AuthPolicy, key: FoundKey, name: string): Verified | Refusal {
     // The token may be as good as any: that nobody can tell is not the client's doing.
-    if (key === 'unreachable') return new Refusal('unavailable', 'the issuer’s keys were never read')
+    if (key === 'unreachable') return new Refusal('keys-unreachable', 'the issuer’s keys were never read')
     if (key === 'unknown') return invalidToken('no key for this algorithm and kid')
     const now = clock.wallTime()
     const verified = verifyToken(token, policy, key, now)

@@ -22,7 +22,6 @@ export function classifyError(error: unknown, wasSent: boolean): Failure {
     if (code === 'EMFILE' || code === 'ENFILE') return 'overloaded'
     return code === 'ETIMEDOUT' ? 'connect-timeout' : 'connect-refused'
   }
-  if (code === 'ERR_UPSTREAM_UPGRADE_TIMEOUT') return 'response-timeout'
   if (error instanceof UnsafeFieldError) return 'internal'
   // Node refuses to write what it would not read, and its own parser reads the answers to upgrades.
   if (error instanceof ResponseError || MALFORMED.has(code) || code.startsWith('HPE_')) return 'response-malformed'

@@ -1,6 +1,5 @@
 // One request, top to bottom. docs/life-of-a-request.md tells the same story in the same words.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { Decision, Identity } from '../model/decision.ts'
 import type { Failure, Outcome } from '../model/outcome.ts'
 import type { FlagReader, Random, SnapshotSource } from '../model/ports.ts'
@@ -20,6 +19,7 @@ import type { Forwarding } from './forward.ts'
 import { isLoop } from './headers.ts'
 import { asUser, type Identify } from './identify.ts'
 import { matchRoute } from './match-route.ts'
+import { peerAddress } from './peer-address.ts'
 import { type RawHead, readHead } from './read-head.ts'
 import { Refusal } from './refusal.ts'
 import { endAfterBody, writeError } from './respond-error.ts'
@@ -130,24 +130,9 @@ export function rawHead(request: IncomingMessage): RawHead {
     majorVersion: request.httpVersionMajor,
     minorVersion: request.httpVersionMinor === 0 ? 0 : 1,
     rawHeaders: request.rawHeaders,
-    peerAddress: peerAddress(request),
+    peerAddress: peerAddress(request.socket),
     secure: 'encrypted' in request.socket,
   }
-}
-
-const PEER = Symbol('peer')
-
-/**
- * Who is at the other end of the connection, asked of the system once. An IPv4 client of a dual-stack listener shows as
- * `::ffff:192.0.2.1`; everybody writes it as `192.0.2.1`.
- */
-function peerAddress(request: IncomingMessage): string {
-  const socket: Socket & { [PEER]?: string } = request.socket
-  const known = socket[PEER]
-  if (known !== undefined) return known
-  const address = socket.remoteAddress ?? ''
-  socket[PEER] = address.startsWith('::ffff:') ? address.slice(7) : address
-  return socket[PEER]
 }
 
 /** `%2F` means one path to a proxy and another to a server that decodes it: only where the upstream asked for it. */
@@ -183,7 +168,7 @@ function refuse(
     finishedAt: plane.now(),
     failure: refusal.failure satisfies Failure,
     requestId,
-    peerAddress: peerAddress(request),
+    peerAddress: peerAddress(request.socket),
     method: request.method,
     target: request.url,
     detail: refusal.detail,

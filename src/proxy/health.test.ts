@@ -98,3 +98,23 @@ it('an address is judged only by failures that the target is to blame for', () =
   expect(blamesTarget('overloaded')).toBe(false)
   expect(blamesTarget('connection-lost')).toBe(true)
 })
+
+describe('a health check that passes', () => {
+  const POLICY = { consecutiveFailures: 1, baseMs: 1000, maxMs: 1000, maxPercent: 100 }
+
+  it('ends an ejection', () => {
+    const health = new AddressHealth()
+    expect(health.failed(true, true, true, POLICY, 0)).toBe(1000)
+    expect(health.checkPassed(1)).toBe(true)
+    expect(health.isAvailable(1)).toBe(true)
+    expect(health.checkPassed(2)).toBe(false)
+  })
+
+  it('does not bring back an address while the verdict of the checks is unhealthy', () => {
+    const health = new AddressHealth()
+    health.failed(true, true, true, POLICY, 0)
+    health.probed(false)
+    expect(health.checkPassed(1)).toBe(false)
+    expect(health.isAvailable(1)).toBe(false)
+  })
+})

@@ -18,10 +18,22 @@ export class AddressHealth {
     return !this.#isProbedUnhealthy && now >= this.#ejectedUntil
   }
 
-  /** The verdict of the active checks; a passing check ends an ejection, as in Envoy. */
+  /** The verdict of the active checks. */
   probed(isHealthy: boolean): void {
     this.#isProbedUnhealthy = !isHealthy
     if (isHealthy) this.#ejectedUntil = 0
+  }
+
+  /**
+   * One active check has passed. It ends an ejection, as in Envoy, unless the verdict of the checks is unhealthy: then
+   * several must pass in a row.
+   *
+   * @returns whether an ejection ended
+   */
+  checkPassed(now: number): boolean {
+    if (this.#isProbedUnhealthy || now >= this.#ejectedUntil) return false
+    this.#ejectedUntil = 0
+    return true
   }
 
   succeeded(): void {

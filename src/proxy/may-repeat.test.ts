@@ -34,7 +34,7 @@ describe('a request that failed', () => {
       expect(mayRetry(failure, GET)).toBe(false)
       expect(mayAskLegacy(failure, GET)).toBe(false)
     }
-    expect(blamed).toEqual(['overloaded', 'loop', 'internal'])
+    expect(blamed).toEqual(['overloaded', 'keys-unreachable', 'loop', 'internal'])
   })
 
   it('with a POST that may have arrived is repeated after no failure at all', () => {

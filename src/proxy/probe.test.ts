@@ -24,10 +24,11 @@ async function probe(script: readonly (number | 'hang' | 'reset')[], check: obje
   if (!validated.ok) throw new Error(JSON.stringify(validated.mistakes))
   const reports: { isHealthy: boolean; why: string; after: number }[] = []
   let told = () => {}
-  const { stop } = startProbe(compile(validated.config).legacy, url, (isHealthy, why) => {
+  const report = (isHealthy: boolean, why: string) => {
     reports.push({ isHealthy, why, after: asked.length })
     told()
-  })
+  }
+  const { stop } = startProbe(compile(validated.config).legacy, url, report, () => {})
   onTestFinished(() => {
     stop()
     server.closeAllConnections()
@@ -74,7 +75,8 @@ describe('the active health check', () => {
   it('does not exist where the upstream has none', () => {
     const validated = validate({ legacy: { url: 'http://127.0.0.1:1' } })
     if (!validated.ok) throw new Error('the config is not valid')
-    const { stop } = startProbe(compile(validated.config).legacy, 'http://127.0.0.1:1', () => expect.unreachable())
+    const never = () => expect.unreachable()
+    const { stop } = startProbe(compile(validated.config).legacy, 'http://127.0.0.1:1', never, never)
     stop()
   })
 })

@@ -8,8 +8,14 @@ export type Probe = { readonly stop: () => void }
  * Checks an address and reports each change of the verdict. An address counts as healthy until checks say otherwise.
  *
  * @param report called when the verdict changes, with why
+ * @param passed called after each check that passes, once a change of the verdict is reported
  */
-export function startProbe(upstream: Upstream, url: string, report: (isHealthy: boolean, why: string) => void): Probe {
+export function startProbe(
+  upstream: Upstream,
+  url: string,
+  report: (isHealthy: boolean, why: string) => void,
+  passed: () => void,
+): Probe {
   const check = upstream.health
   if (check === undefined) return { stop: () => {} }
 
@@ -20,6 +26,7 @@ export function startProbe(upstream: Upstream, url: string, report: (isHealthy: 
     const failure = await ask(url, check, upstream)
     if (isStopped) return
     if (verdict.add(failure === undefined)) report(verdict.isHealthy, failure ?? 'health check passed')
+    if (failure === undefined) passed()
     timer = setTimeout(run, check.intervalMs)
     timer.unref()
   }

@@ -7,6 +7,7 @@ import type { Failure } from '../model/outcome.ts'
 import type { Side } from '../model/route.ts'
 import type { Limits } from '../model/snapshot.ts'
 import { createHandleRequest, type Plane } from './handle-request.ts'
+import { peerAddress } from './peer-address.ts'
 import { rawError, writeError } from './respond-error.ts'
 import { startSweep } from './sweep.ts'
 import { endRefusal, isTurnedAway, markTurnedAway } from './turned-away.ts'
@@ -219,7 +220,7 @@ function turnAway(plane: Plane, socket: Socket, failure: Failure, detail: string
     finishedAt: now,
     failure,
     requestId,
-    peerAddress: socket.remoteAddress ?? '',
+    peerAddress: peerAddress(socket),
     method: undefined,
     target: undefined,
     detail,

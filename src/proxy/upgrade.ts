@@ -5,19 +5,21 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { createProxyServer, type ProxyServerOptions } from 'httpxy'
 import { FAILURES, type Failure, type Outcome } from '../model/outcome.ts'
-import type { Side, Upstream } from '../model/route.ts'
+import type { Side, Timeouts, Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { RequestFacts } from '../telemetry/events.ts'
 import { continueTrace } from '../telemetry/trace.ts'
 import type { Access } from './authenticate.ts'
-import { classifyError } from './classify-error.ts'
-import { decide } from './decide.ts'
+import { classifyError, UpstreamTimeout } from './classify-error.ts'
+import { decide, inTheEnd } from './decide.ts'
 import { type Plane, type Policy, rawHead, refuseEncodedSlash } from './handle-request.ts'
 import { asObject, hopByHopOf, isLoop, requestHeaders } from './headers.ts'
 import { blamesTarget } from './health.ts'
 import { asUser } from './identify.ts'
 import { matchRoute } from './match-route.ts'
+import { mayAskLegacy } from './may-repeat.ts'
 import { upstreamPath } from './path.ts'
+import { peerAddress } from './peer-address.ts'
 import { readHead } from './read-head.ts'
 import { Refusal } from './refusal.ts'
 import { rawError } from './respond-error.ts'
@@ -72,9 +74,9 @@ export function createUpgrades(plane: Plane) {
           refuse(settled, request, socket as Socket, arrivedAt)
           return
         }
-        const tunnel = new Tunnel(plane, settled, request, socket as Socket, arrivedAt, tunnels)
+        const tunnel = new Tunnel(plane, settled, request, socket as Socket, arrivedAt, tunnels, proxy)
         tunnelOf.set(request, tunnel)
-        tunnel.open(proxy, early)
+        tunnel.open(early)
       }
     },
 
@@ -97,7 +99,7 @@ export function createUpgrades(plane: Plane) {
       finishedAt: plane.now(),
       failure: refusal.failure,
       requestId,
-      peerAddress: socket.remoteAddress ?? '',
+      peerAddress: peerAddress(socket),
       method: request.method,
       target: request.url,
       detail: refusal.detail,
@@ -166,11 +168,17 @@ class Tunnel {
   readonly #socket: Socket
   readonly #arrivedAt: number
   readonly #tunnels: Set<Tunnel>
-  readonly #upstream: Upstream
+  readonly #proxy: ReturnType<typeof createProxyServer>
+  #side: Side
+  #upstream: Upstream
   #address: Address | undefined
   #outgoing: ClientRequest | undefined
   #upstreamSocket: Socket | undefined
   #isConnected = false
+  /** The upstream has answered the handshake, in whatever way: legacy is not asked any more. */
+  #hasAnswer = false
+  #attempts = 0
+  #fellBack: Failure | undefined
   #status = 0
   #headAt = 0
   #failure: Failure | undefined
@@ -183,6 +191,7 @@ class Tunnel {
     socket: Socket,
     arrivedAt: number,
     tunnels: Set<Tunnel>,
+    proxy: ReturnType<typeof createProxyServer>,
   ) {
     this.#plane = plane
     this.#snapshot = policy.snapshot
@@ -191,36 +200,51 @@ class Tunnel {
     this.#socket = socket
     this.#arrivedAt = arrivedAt
     this.#tunnels = tunnels
-    const { context } = policy.match.route
-    this.#upstream =
-      policy.decision.side === 'service' && context !== undefined ? context.service : this.#snapshot.legacy
+    this.#proxy = proxy
+    this.#side = policy.decision.side
+    this.#upstream = this.#upstreamOf(this.#side)
   }
 
   get side(): Side {
-    return this.#policy.decision.side
+    return this.#side
   }
 
   get context(): string | undefined {
     return this.#policy.match.route.context?.name
   }
 
-  open(proxy: ReturnType<typeof createProxyServer>, early: Buffer): void {
-    const { head, identity, match, decision } = this.#policy
-    const plane = this.#plane
-    const upstream = this.#upstream
-    const address = plane.upstreams.pick(plane.upstreams.of(upstream))
-    this.#address = address
+  /** @param early bytes that the client sent after the handshake, before its answer */
+  open(early: Buffer): void {
     this.#tunnels.add(this)
     this.#socket.once('close', () => this.#closed())
     this.#socket.on('error', () => {})
+    this.#socket.on('readable', this.#onReadable)
+    this.#ask(this.#side, early)
+  }
+
+  #upstreamOf(side: Side): Upstream {
+    const { context } = this.#policy.match.route
+    return side === 'service' && context !== undefined ? context.service : this.#snapshot.legacy
+  }
+
+  #ask(side: Side, early: Buffer): void {
+    const { head, identity, match } = this.#policy
+    const plane = this.#plane
+    const upstream = this.#upstreamOf(side)
+    const address = plane.upstreams.pick(plane.upstreams.of(upstream))
+    this.#side = side
+    this.#upstream = upstream
+    this.#address = address
+    this.#isConnected = false
     if (address === undefined) {
-      this.#fail('unavailable', undefined)
+      this.#recover('unavailable', undefined)
       return
     }
+    this.#attempts++
     const { traceparent } = continueTrace(head.fields.traceparent, plane.random)
     const added = { head, identity, snapshot: this.#snapshot, viaName: plane.viaName, traceparent }
     // httpxy reads these two, so they are edited before it sees the request and not in a hook that it may skip.
-    this.#request.url = upstreamPath(head, match, decision.side)
+    this.#request.url = upstreamPath(head, match, side)
     this.#request.headers = {
       ...asObject(requestHeaders(added, upstream, address.authority)),
       connection: 'Upgrade',
@@ -229,19 +253,26 @@ class Tunnel {
     const options: ProxyServerOptions = {
       target: address.url,
       agent: false as never,
-      upgradeTimeout: match.route.timeouts?.headersMs ?? upstream.timeouts.headersMs,
       // A copy: httpxy makes its request of this very object.
       ssl: { ...upstream.tls, servername: address.servername } as never,
       secure: upstream.tls?.rejectUnauthorized ?? true,
     }
-    this.#socket.on('readable', this.#onReadable)
-    void proxy.ws(this.#request as never, this.#socket as never, options as never, early)
+    keepOpen(this.#socket)
+    void this.#proxy.ws(this.#request as never, this.#socket as never, options as never, early)
   }
 
   /** The request to the upstream is made: listens to what becomes of it, before httpxy does. */
   watch(outgoing: ClientRequest): void {
     this.#outgoing = outgoing
+    const { connectMs, headersMs } = { ...this.#upstream.timeouts, ...definedOf(this.#policy.match.route.timeouts) }
+    let timer = this.#giveUpAfter(connectMs, 'connect-timeout', outgoing)
+    const onAnswer = () => {
+      clearTimeout(timer)
+      this.#hasAnswer = true
+      mayEnd(this.#socket)
+    }
     outgoing.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
+      onAnswer()
       this.#socket.off('readable', this.#onReadable)
       if (answer.headers.upgrade?.toLowerCase() === 'websocket') {
         this.#switched(answer, upstreamSocket)
@@ -250,26 +281,33 @@ class Tunnel {
         this.broke(new ResponseError('a switch to another protocol'))
       }
     })
-    outgoing.prependOnceListener('response', (answer) => this.#answered(answer))
-    const connectMs = this.#policy.match.route.timeouts?.connectMs ?? this.#upstream.timeouts.connectMs
-    const timer = setTimeout(() => outgoing.destroy(connectTimeout()), connectMs || FOREVER_MS)
+    outgoing.prependOnceListener('response', (answer) => {
+      onAnswer()
+      this.#answered(answer)
+    })
     outgoing.once('close', () => clearTimeout(timer))
     outgoing.once('socket', (socket) => {
       socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
         this.#isConnected = true
         clearTimeout(timer)
+        timer = this.#giveUpAfter(headersMs, 'response-timeout', outgoing)
       })
     })
+  }
+
+  #giveUpAfter(limitMs: number, failure: 'connect-timeout' | 'response-timeout', outgoing: ClientRequest) {
+    return setTimeout(() => outgoing.destroy(new UpstreamTimeout(failure)), limitMs || FOREVER_MS)
   }
 
   /** httpxy met an error: before the answer the client is told, behind it the connection shows it. */
   broke(error: unknown): void {
     if (this.#socket.destroyed && this.#status === 0) this.#failure ??= 'client-gone'
-    else if (this.#status === 0) this.#fail(classifyError(error, this.#isConnected), error)
+    else if (this.#status === 0) this.#recover(classifyError(error, this.#isConnected), error)
     else if (this.#status !== 101) this.#failure ??= 'response-broken'
   }
 
   end(): void {
+    mayEnd(this.#socket)
     this.#socket.end()
     this.#upstreamSocket?.end()
   }
@@ -337,16 +375,44 @@ class Tunnel {
     }
   }
 
-  #fail(failure: Failure, cause: unknown): void {
-    this.#failure = failure
-    this.#cause = cause
-    this.#status = FAILURES[failure].status
+  /** Asks legacy in the place of a service that gave no answer to the handshake; else tells the client. */
+  #recover(failure: Failure, cause: unknown): void {
+    this.#judge(failure)
+    if (!this.#mayFallBack(failure)) {
+      this.#fail(failure, cause)
+      return
+    }
+    this.#fellBack = failure
+    const askLegacy = () => {
+      if (!this.#socket.destroyed) this.#ask('legacy', NOTHING)
+    }
+    // httpxy ends the client's socket when its request fails. Until then the socket must stay protected.
+    const outgoing = this.#outgoing
+    if (outgoing === undefined || outgoing.closed) askLegacy()
+    else outgoing.once('close', askLegacy)
+  }
+
+  #mayFallBack(failure: Failure): boolean {
+    const { decision, head } = this.#policy
+    if (this.#side === 'legacy' || !decision.fallback || this.#hasAnswer || this.#fellBack !== undefined) return false
+    if (head.hasEncodedSlash && !this.#snapshot.legacy.allowEncodedSlashes) return false
+    return mayAskLegacy(failure, { method: head.method, hasBody: false, hasBodyBegun: false })
+  }
+
+  #judge(failure: Failure): void {
     // A service may well drop an upgrade that it does not want, and any client can ask for one: only its not being
     // there is held against it.
     if (this.#address !== undefined && blamesTarget(failure) && FAILURES[failure].nothingSent) {
       const { upstreams } = this.#plane
       upstreams.failed(upstreams.of(this.#upstream), this.#address, true, failure)
     }
+  }
+
+  #fail(failure: Failure, cause: unknown): void {
+    this.#failure = failure
+    this.#cause = cause
+    this.#status = FAILURES[failure].status
+    mayEnd(this.#socket)
     this.#socket.off('readable', this.#onReadable)
     dismiss(this.#socket)
     if (this.#socket.writable) this.#socket.end(rawError(failure, this.#policy.identity.requestId))
@@ -384,9 +450,9 @@ class Tunnel {
       upstreamTotalMs: upstreamMs,
       requestBytes: 0,
       responseBytes: 0,
-      attempts: 1,
+      attempts: Math.max(1, this.#attempts),
       retried: false,
-      fellBack: undefined,
+      fellBack: this.#fellBack,
     }
     return {
       arrivedAt: this.#arrivedAt,
@@ -394,7 +460,7 @@ class Tunnel {
       head,
       identity,
       route: match.route,
-      decision,
+      decision: inTheEnd(decision, outcome),
       outcome,
     }
   }
@@ -415,6 +481,22 @@ function dismiss(socket: Socket): void {
 /** The longest that a timer can run: a limit of 0 is none. */
 const FOREVER_MS = 2 ** 31 - 1
 
-function connectTimeout(): Error {
-  return Object.assign(new Error('no connection in time'), { code: 'UND_ERR_CONNECT_TIMEOUT' })
+const NOTHING = Buffer.alloc(0)
+
+/**
+ * httpxy ends the client's socket as soon as its request to the upstream fails. While legacy may still be asked, `end` of
+ * this one socket does nothing. `destroy` is left alone: Node calls it itself when the client leaves.
+ */
+function keepOpen(socket: Socket): void {
+  socket.end = () => socket
+}
+
+function mayEnd(socket: Socket): void {
+  // The own property hides the method of the prototype.
+  delete (socket as Partial<Socket>).end
+}
+
+/** A route's timeouts without those that it leaves to the upstream. */
+function definedOf(timeouts: Partial<Timeouts> | undefined): Partial<Timeouts> {
+  return Object.fromEntries(Object.entries(timeouts ?? {}).filter(([, ms]) => ms !== undefined))
 }

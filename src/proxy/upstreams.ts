@@ -173,13 +173,21 @@ export class Upstreams implements HealthReader {
       connections: new Connections(url, servernameOf(url, upstream), upstream, this.#now),
       health: new AddressHealth(),
     }))
-    const probes = addresses.map((address) =>
-      startProbe(upstream, address.url, (isHealthy, why) => {
-        address.health.probed(isHealthy)
-        if (isHealthy) this.#events.addressReturned({ upstream: upstream.name, address: address.url })
-        else this.#events.addressEjected({ upstream: upstream.name, address: address.url, why, forMs: 0 })
-      }),
-    )
+    const probes = addresses.map((address) => {
+      const returned = () => this.#events.addressReturned({ upstream: upstream.name, address: address.url })
+      return startProbe(
+        upstream,
+        address.url,
+        (isHealthy, why) => {
+          address.health.probed(isHealthy)
+          if (isHealthy) returned()
+          else this.#events.addressEjected({ upstream: upstream.name, address: address.url, why, forMs: 0 })
+        },
+        () => {
+          if (address.health.checkPassed(this.#now())) returned()
+        },
+      )
+    })
     return {
       upstream,
       addresses,

@@ -385,10 +385,23 @@ describe('an upgrade that the origin does not take', () => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startOver(origin.url, {
       services: { orders: { url: origin.url, timeouts: { headersMs: 300 } } },
+      legacy: { url: origin.url, timeouts: { headersMs: 300 } },
     })
     expect(await (await upgradeRaw(gateway)).closes()).toMatch(/^HTTP\/1\.1 504 /)
     expect(await gateway.accessLine(({ status }) => status === 504)).toMatchObject({ failure: 'response-timeout' })
     await until(() => origin.connections[0]?.isClosed === true, 1000)
+  })
+
+  it('because the connection is not accepted in time is 504 connect-timeout', async () => {
+    const origin = await startRawOrigin(() => {})
+    // TLS that is never answered.
+    const gateway = await startOver(`https://127.0.0.1:${origin.port}`, {
+      services: { orders: { url: `https://127.0.0.1:${origin.port}`, timeouts: { connectMs: 200 } } },
+      legacy: { url: `https://127.0.0.1:${origin.port}`, timeouts: { connectMs: 200 } },
+    })
+    expect(await (await upgradeRaw(gateway)).closes()).toMatch(/^HTTP\/1\.1 504 /)
+    expect(await gateway.accessLine(({ status }) => status === 504)).toMatchObject({ failure: 'connect-timeout' })
+    await untilQuiet(gateway)
   })
 
   it.each(['reset', 'end'] as const)(
@@ -405,6 +418,85 @@ describe('an upgrade that the origin does not take', () => {
       await untilQuiet(gateway)
     },
   )
+})
+
+describe('a WebSocket to a service that cannot answer', () => {
+  const ON = { percentages: { 'migrate-orders': 100 } }
+  const TIMEOUTS = { connectMs: 200, headersMs: 200 }
+
+  async function startFallingBack(service: string, fallback: 'reads' | false = 'reads') {
+    const legacy = await startEcho('legacy')
+    const { contexts } = configOf(legacy.url, service)
+    const gateway = await startGateway(
+      configOf(legacy.url, service, {
+        services: { orders: { url: service, timeouts: TIMEOUTS } },
+        contexts: { orders: { ...contexts!.orders!, fallback } },
+      }),
+      ON,
+    )
+    return { legacy, gateway }
+  }
+
+  it.each<[string, () => Promise<string>]>([
+    ['connect-refused', async () => `http://127.0.0.1:${await freePort()}`],
+    ['connect-timeout', async () => `https://127.0.0.1:${(await startRawOrigin(() => {})).port}`],
+    ['connection-lost', async () => (await startRawOrigin((socket) => socket.resetAndDestroy())).url],
+    ['response-timeout', async () => (await startRawOrigin(() => {})).url],
+  ])('falls back to legacy after %s, as a GET does', async (failure, startService) => {
+    const { legacy, gateway } = await startFallingBack(await startService())
+    const { client, messages } = open(gateway, '/live/7')
+    await until(() => messages.length === 1)
+    // Legacy gets the client's path: a rewrite is for the service only.
+    expect(messages[0]).toBe('hello from legacy at /live/7')
+    const large = 'x'.repeat(300_000)
+    client.send(large)
+    await until(() => messages.length === 2)
+    expect(messages[1]).toBe(large)
+    client.close()
+    await once(client, 'close')
+    expect(await gateway.accessLine(() => true)).toMatchObject({
+      status: 101,
+      side: 'legacy',
+      reason: 'fell-back',
+      fellBack: failure,
+      upstream: 'legacy',
+    })
+    expect(legacy.requests).toHaveLength(1)
+    await untilQuiet(gateway)
+  })
+
+  it('keeps the bytes that the client sent with its handshake', async () => {
+    const { gateway } = await startFallingBack(`http://127.0.0.1:${await freePort()}`)
+    // A masked text frame "hi".
+    const frame = '\x81\x82\x00\x00\x00\x00hi'
+    const client = await connectRaw(gateway.port)
+    onTestFinished(() => client.destroy())
+    client.send(Buffer.from(`GET /live/1 HTTP/1.1\r\nHost: shop\r\n${HANDSHAKE}\r\n${frame}`, 'latin1'))
+    await until(() => client.received().endsWith('\x81\x02hi'))
+  })
+
+  it('does not fall back with fallback false', async () => {
+    const { legacy, gateway } = await startFallingBack(`http://127.0.0.1:${await freePort()}`, false)
+    expect(await (await upgradeRaw(gateway)).closes()).toMatch(/^HTTP\/1\.1 502 /)
+    expect(legacy.requests).toHaveLength(0)
+  })
+
+  it('does not fall back once the service has answered', async () => {
+    const service = await startRawOrigin(
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n',
+    )
+    const { legacy, gateway } = await startFallingBack(service.url)
+    expect(await (await upgradeRaw(gateway)).closes()).toMatch(/^HTTP\/1\.1 502 /)
+    expect(legacy.requests).toHaveLength(0)
+    await untilQuiet(gateway)
+  })
+
+  it('answers the failure of legacy if legacy fails too', async () => {
+    const dead = `http://127.0.0.1:${await freePort()}`
+    const gateway = await startGateway(configOf(dead, dead), ON)
+    expect(await (await upgradeRaw(gateway)).closes()).toMatch(/^HTTP\/1\.1 502 /)
+    await untilQuiet(gateway)
+  })
 })
 
 describe('what is not a WebSocket handshake', () => {

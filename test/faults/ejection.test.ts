@@ -176,4 +176,28 @@ describe('active health checks', () => {
     one.state.health = 200
     await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 1)
   })
+  it('that pass end an ejection when no check fell into the outage', async () => {
+    let isDead = false
+    let checks = 0
+    const service = await startRawOrigin((socket, seen) => {
+      const isCheck = seen.toString('latin1').startsWith('GET /healthz')
+      if (isCheck) checks++
+      if (isDead && !isCheck) socket.resetAndDestroy()
+      else socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n')
+    })
+    const legacy = await startNamedOrigin('legacy')
+    const config = shop({
+      legacy: legacy.url,
+      service: { url: service.url, health: { ...HEALTH, intervalMs: 1000 } },
+      with: { ejection: { ...EJECTION, consecutiveFailures: 2 } },
+    })
+    const gateway = await startGateway(config, TO_SERVICE)
+    await until(() => checks === 1)
+    isDead = true
+    await statuses(gateway, 2)
+    expect(await isAvailable(gateway, 'catalog', service.url)).toBe(0)
+    isDead = false
+    await until(async () => (await isAvailable(gateway, 'catalog', service.url)) === 1)
+    expect(await gateway.metric('strangler_ejections_total{upstream="catalog"}')).toBe(1)
+  })
 })

@@ -298,6 +298,8 @@ describe('F16 an issuer that is down', () => {
       server.close()
     })
     expect(await ask(token)).toBe(503)
+    expect(await gateway.accessLine(({ status }) => status === 503)).toMatchObject({ failure: 'keys-unreachable' })
+    expect(await gateway.metric('strangler_refusals_total{failure="keys-unreachable"}')).toBe(2)
     clock.advance(6 * SECOND_MS)
     expect(await ask(token)).toBe(200)
     await expectCalm(gateway)
