@@ -6,7 +6,8 @@ missing=
 command -v haproxy >/dev/null || missing="$missing haproxy"
 command -v nginx >/dev/null || missing="$missing nginx-light"
 command -v curl >/dev/null || missing="$missing curl"
-command -v java >/dev/null || missing="$missing default-jre-headless"
+# javac, since a JRE cannot run a single source file.
+command -v javac >/dev/null || missing="$missing default-jdk-headless"
 [ -n "$missing" ] || exit 0
 apt-get update -qq
 # shellcheck disable=SC2086

@@ -49,9 +49,6 @@ describe('a head is refused', () => {
     ['chunks in HTTP/1.0', ['Transfer-Encoding', 'chunked'], { minorVersion: 0 }, 'bad-framing'],
     ['a bad target', [], { target: '/\\' }, 'bad-target'],
     ['an unknown expectation', ['Expect', 'x'], {}, 'expectation-unknown'],
-    ['h2c', ['Upgrade', 'h2c'], {}, 'bad-upgrade'],
-    ['h2c among others', ['Upgrade', 'websocket', 'upgrade', 'H2C'], {}, 'bad-upgrade'],
-    ['HTTP2-Settings', ['http2-SETTINGS', 'x'], {}, 'bad-upgrade'],
     ['Max-Forwards: x', ['Max-Forwards', 'x'], {}, 'bad-header'],
   ])('for %s', (_, headers, raw, failure) => {
     expect(verdict(headers, raw)).toBe(failure)
@@ -139,4 +136,13 @@ test('a trailer or a field is end to end unless the gateway reads it, sets it or
       isEndToEnd,
     ),
   ).not.toContain(true)
+})
+
+test.each<[string, readonly string[]]>([
+  ['h2c', ['Connection', 'Upgrade, HTTP2-Settings', 'Upgrade', 'h2c', 'HTTP2-Settings', 'AAMAAABk']],
+  ['h2c among others', ['Connection', 'upgrade', 'Upgrade', 'websocket', 'upgrade', 'H2C']],
+  ['HTTP2-Settings alone', ['http2-SETTINGS', 'x']],
+  ['TLS', ['Connection', 'upgrade', 'Upgrade', 'TLS/1.0']],
+])('an upgrade to %s is ignored: none of its fields goes on', (_, headers) => {
+  expect(accepted([...headers, 'Accept', '*/*']).endToEnd).toEqual(['Accept', '*/*'])
 })

@@ -50,8 +50,6 @@ export function readHead(
   if (sorted.expect !== undefined && sorted.expect.toLowerCase() !== '100-continue') {
     return new Refusal('expectation-unknown', 'Expect is not 100-continue')
   }
-  // RFC 9113 section 3.1 withdrew the upgrade to h2c; forwarding it lets a client tunnel past every check (B26).
-  if (sorted.asksForH2c) return new Refusal('bad-upgrade', 'upgrade to h2c')
 
   return {
     method: raw.method,
@@ -110,7 +108,8 @@ const FIELDS: readonly (readonly [string, Field])[] = [
   ['x-request-id', Field.requestId],
   ['traceparent', Field.traceparent],
   ['max-forwards', Field.maxForwards],
-  // Hop-by-hop (RFC 9110 section 7.6.1) and those that speak to the next hop only.
+  // Hop-by-hop (RFC 9110 section 7.6.1) and those that speak to the next hop only. `HTTP2-Settings` is half of an upgrade
+  // to h2c (RFC 9113 section 3.1 withdrew it): forwarded, it would let a client open a tunnel past every check (B26).
   ['keep-alive', Field.drop],
   ['proxy-connection', Field.drop],
   ['proxy-authorization', Field.drop],
@@ -171,7 +170,6 @@ class SortedFields implements NotedFields {
   contentLength = ''
   transferEncodings = 0
   transferEncoding = ''
-  asksForH2c = false
   cookie: string | undefined = undefined
   connection: string | undefined = undefined
   upgrade: string | undefined = undefined
@@ -211,7 +209,6 @@ class SortedFields implements NotedFields {
           this.endToEnd.push(name, value)
           break
         case Field.drop:
-          if (name.length === 14 && name.toLowerCase() === 'http2-settings') this.asksForH2c = true
           break
         case Field.host:
           this.hosts++
@@ -235,7 +232,6 @@ class SortedFields implements NotedFields {
           break
         case Field.upgrade:
           this.upgrade = joined(this.upgrade, value)
-          if (/\bh2c\b/i.test(value)) this.asksForH2c = true
           break
         case Field.expect:
           this.expect = joined(this.expect, value)

@@ -120,10 +120,6 @@ describe('fields for the next hop only', () => {
     expect(clientLines(head)).toEqual([])
   })
 
-  it('B23 HTTP2-Settings is half of an upgrade to h2c, and refused as one', async () => {
-    await expectRefused(target(), request('GET /', ['HTTP2-Settings: AAMAAABkAAQAAP__']))
-  })
-
   it('fields for the whole way stay as they are: bytes, order, spelling and repeats', async () => {
     const fields = [
       'accept: text/html, */*;q=0.8',

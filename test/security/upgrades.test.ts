@@ -174,16 +174,6 @@ describe('B25 an upgrade that is none: a plain answer, the connection closed, an
 
 describe('B26 other ways to leave HTTP/1.1', () => {
   it.each<[string, string, number[]]>([
-    [
-      'Upgrade: h2c',
-      request('GET /', ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__']),
-      [400],
-    ],
-    ['Upgrade: h2c without settings', request('GET /', ['Connection: Upgrade', 'Upgrade: h2c']), [400]],
-    ['Upgrade: H2C in other case', request('GET /', ['Connection: upgrade', 'upgrade: H2C']), [400]],
-    ['Upgrade: websocket, h2c', request('GET /', ['Connection: Upgrade', 'Upgrade: websocket, h2c']), [400]],
-    ['Upgrade: h2c where upgrades are taken', request('GET /live', ['Connection: Upgrade', 'Upgrade: h2c']), [400]],
-    ['HTTP2-Settings alone', request('GET /', ['HTTP2-Settings: AAMAAABkAAQAAP__']), [400]],
     ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00', [400]],
     ['PRI as a method', request('PRI /'), [400, 405]],
     ['CONNECT', 'CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n', [405]],
@@ -197,5 +187,68 @@ describe('B26 other ways to leave HTTP/1.1', () => {
     )
     expect(response.status).toBe(200)
     expect(heads).toHaveLength(1)
+  })
+})
+
+describe('B26 an upgrade that the gateway does not perform is ignored (RFC 9110 section 7.8)', () => {
+  const H2C = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__']
+
+  it.each<[string, string]>([
+    // The exact bytes of Java's HttpClient and of curl --http2.
+    [
+      'of Java',
+      'GET /x HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nHost: a\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\nUser-Agent: Java-http-client/17.0.15\r\n\r\n',
+    ],
+    [
+      'of Java with a body',
+      'POST /x HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nContent-Length: 5\r\nHost: a\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\nUpgrade: h2c\r\nUser-Agent: Java-http-client/17.0.15\r\n\r\nhello',
+    ],
+    [
+      'of curl',
+      'GET /x HTTP/1.1\r\nHost: a\r\nUser-Agent: curl/7.88.1\r\nAccept: */*\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n',
+    ],
+    ['without settings', request('GET /x', ['Connection: Upgrade', 'Upgrade: h2c'])],
+    ['in other case', request('GET /x', ['connection: upgrade', 'upgrade: H2C'])],
+    ['beside websocket', request('GET /x', ['Connection: Upgrade', 'Upgrade: websocket, h2c'])],
+    ['by HTTP2-Settings alone', request('GET /x', ['HTTP2-Settings: AAMAAABkAAQAAP__'])],
+    ['with chunks', request('POST /x', [...H2C, 'Transfer-Encoding: chunked'], '5\r\nhello\r\n0\r\n\r\n')],
+    ['with an expectation', request('POST /x', [...H2C, 'Expect: 100-continue', 'Content-Length: 5'], 'hello')],
+    ['to TLS', request('GET /x', ['Connection: Upgrade', 'Upgrade: TLS/1.2'])],
+  ])('%s', async (_, bytes) => {
+    const { response, heads } = await plain().attack(bytes)
+    expect(response.head).toMatch(/^HTTP\/1\.1 (?:200|100) /)
+    expect(heads.map(targetOf)).toEqual(['/x'])
+    const [head = ''] = heads
+    expect(head).not.toMatch(/\r\n(?:upgrade|http2-settings):/i)
+    expect(valuesOf(head, 'connection').join()).not.toMatch(/upgrade|settings/i)
+  })
+
+  it('its body reaches the origin whole', async () => {
+    const { gateway, origin } = plain()
+    const client = await connectRaw(gateway.port)
+    client.send(request('POST /body', [...H2C, 'Content-Length: 5'], 'hello'))
+    await client.closes()
+    expect(origin.connections.some(({ bytes }) => bytes.toString('latin1').endsWith('\r\n\r\nhello'))).toBe(true)
+  })
+
+  it('where WebSockets are taken it opens no tunnel, and the bytes behind it reach nobody', async () => {
+    const bytes = request('GET /live', [...H2C, 'Sec-WebSocket-Version: 13'])
+    const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
+    const { text, seen } = await upgrade(bytes + preface, (client) => client.closes())
+    expect(text).toMatch(/^HTTP\/1\.1 200 /)
+    expect(seen).not.toContain('PRI *')
+  })
+
+  it('an origin that switches to h2c all the same is answered 502, and no tunnel opens', async () => {
+    const target = await startTarget({
+      script: 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
+    })
+    const client = await connectRaw(target.gateway.port)
+    client.send(request('GET /x', H2C))
+    await client.receives('"status":502')
+    client.send('tunnelled')
+    client.destroy()
+    expect(target.origin.connections.map(({ bytes }) => bytes.toString('latin1')).join()).not.toContain('tunnelled')
+    expect(await target.gateway.metric('strangler_upgrades_total')).toBe(0)
   })
 })
