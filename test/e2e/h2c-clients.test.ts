@@ -82,6 +82,6 @@ for (const [front, start] of FRONTS) {
       run('curl', ['-sS', '--http2', '-w', ' %{http_code} %{http_version}', ...options, url])
     expect((await curl()).stdout).toBe('GET  200 1.1')
     expect((await curl('-d', 'hello')).stdout).toBe('POST hello 200 1.1')
-    expect((await curl('-T', JAVA_CLIENT, '-H', 'Expect: 100-continue')).stdout).toMatch(/^PUT [^]* 200 1\.1$/)
+    expect((await curl('-T', JAVA_CLIENT, '-H', 'Expect: 100-continue')).stdout).toMatch(/^PUT .* 200 1\.1$/s)
   })
 }
