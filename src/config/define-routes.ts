@@ -293,11 +293,15 @@ export type LimitsConfig = {
   /** Silence of a client in the middle of a body, or while it does not read its answer. Default: 60000. */
   readonly clientIdleMs?: number | undefined
   /**
-   * Bytes a second, on average, that a client must send of its body and read of its answer while it is the client who
-   * is waited for; 0 asks for none. Default: 240.
+   * The average rate, in bytes a second, at which a client must send its body and read its response while the gateway
+   * waits for the client; 0 disables the check. Default: 0.
    */
   readonly minimumRate?: number | undefined
-  /** How long a client may be slower than that, in milliseconds. Default: 5000. */
+  /**
+   * Forwarded requests of one client address whose body is still arriving; further ones wait for a place. Default: 64.
+   */
+  readonly uploadsPerClient?: number | undefined
+  /** How long a client may stay below `minimumRate`, in milliseconds. Default: 5000. */
   readonly rateGraceMs?: number | undefined
   /** How long an idle client connection is kept; above the load balancer's own (60 s is common). Default: 65000. */
   readonly keepAliveMs?: number | undefined

@@ -6,7 +6,7 @@ import { complete, readFields, readValue } from './fields.ts'
 import { count, flag, healthPath, milliseconds, oneOf, origin, serverName } from './leaves.ts'
 import { at, type Report, show } from './mistake.ts'
 
-const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 2000, headersMs: 30_000, idleMs: 60_000, queueMs: 1000 }
+const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 2000, headersMs: 60_000, idleMs: 60_000, queueMs: 1000 }
 
 /** The monolith or a service; incomplete where a mistake was reported. */
 export function readUpstream(written: unknown, path: string, side: Side, name: string, report: Report): Upstream {

@@ -26,9 +26,11 @@ export type Limits = {
   readonly headersMs: number
   /** Silence of a client in the middle of a body, or while it does not read its answer. */
   readonly clientIdleMs: number
-  /** Bytes a second, on average, that a client must send of its body and read of its answer; 0 asks for none. */
+  /** Bytes a second, on average, that a client must send of its body and read of its response; 0 disables the check. */
   readonly minimumRate: number
-  /** How long a client may be slower than that. */
+  /** Forwarded requests of one client address whose body is still arriving. */
+  readonly uploadsPerClient: number
+  /** How long a client may stay below `minimumRate`. */
   readonly rateGraceMs: number
   /** How long an idle client connection is kept. */
   readonly keepAliveMs: number

@@ -1,4 +1,5 @@
 // One HTTP/1.1 connection to an upstream: one request at a time goes out, its response is read and told.
+import { readSync } from 'node:fs'
 import net, { type Socket } from 'node:net'
 import tls from 'node:tls'
 import type { RequestBody } from './request-body.ts'
@@ -48,6 +49,9 @@ const READ_BYTES = 64 * 1024
 const KEEP_ALIVE_PROBE_MS = 60_000
 const LAST_CHUNK = '0\r\n'
 
+/** Reads of what has arrived before a write failed: more than the kernel keeps for one connection. */
+const MOST_LAST_READS = 128
+
 /** What would end a field and begin another: a bug of ours, since nothing that was read or configured can hold it. */
 export class UnsafeFieldError extends Error {}
 
@@ -62,7 +66,9 @@ export class Connection implements ResponseSink {
   #handler: ResponseHandler | undefined = undefined
   #request: UpstreamRequest | undefined = undefined
   #body: RequestBody | undefined = undefined
-  /** Some of the request has gone out; a head waits for its body. Until then nothing that comes is its answer. */
+  /** The head of a request with a body, until it goes out: with the first bytes of the body, if they are there. */
+  #unsentHead = ''
+  /** Some of the request has gone out. Until then nothing that comes is its answer. */
   #isWritten = false
   #isBodySent = true
   /** A request came to its end on it: what the other side closes now, it may have closed for its age. */
@@ -106,6 +112,13 @@ export class Connection implements ResponseSink {
     }
   }
 
+  /** Writes a head whose body has not come in the same turn: an origin may answer before it has the body. */
+  sendHeadNow(): void {
+    if (this.#unsentHead === '' || this.isDone) return
+    this.#isWritten = true
+    this.#socket.write(this.#takeHead(), 'latin1')
+  }
+
   pause(): void {
     this.#isPaused = true
     this.#socket.pause()
@@ -147,6 +160,11 @@ export class Connection implements ResponseSink {
     const buffer = () => this.#buffer as Buffer
     const onread = { buffer, callback } as unknown as net.OnReadOpts
     const socket = net.connect({ host, port, ...SOCKET, onread })
+    const destroy = socket._destroy
+    socket._destroy = (error, done) => {
+      if (error !== null) this.#readLast(socket, error)
+      destroy.call(socket, error, done)
+    }
     return socket.once('connect', () => this.#onConnect())
   }
 
@@ -181,17 +199,22 @@ export class Connection implements ResponseSink {
       return
     }
     this.#isBodySent = false
-    this.#isWritten = request.body.isHeldBack
-    // The head goes with the first bytes of the body: a body that is no body costs the upstream nothing. Only one that
-    // waits for the upstream's word would wait for ever.
-    if (request.body.isHeldBack) this.#socket.write(head, 'latin1')
-    this.#sendBody(request.body, request, request.body.isHeldBack ? '' : head)
+    this.#unsentHead = head
+    // Bytes of the body that have arrived with the head go out with it in one write; the head waits for no others.
+    if (request.body.isHeldBack) this.sendHeadNow()
+    else if (toSendHead.push(this) === 1) setImmediate(sendAllHeads)
+    this.#sendBody(request.body, request)
   }
 
-  #sendBody(body: RequestBody, request: UpstreamRequest, unsentHead: string): void {
+  #takeHead(): string {
+    const head = this.#unsentHead
+    this.#unsentHead = ''
+    return head
+  }
+
+  #sendBody(body: RequestBody, request: UpstreamRequest): void {
     const socket = this.#socket
     const { isChunked } = request
-    let head = unsentHead
     this.#body = body
     const onDrain = () => body.resume()
     socket.on('drain', onDrain)
@@ -199,12 +222,11 @@ export class Connection implements ResponseSink {
       .on('data', (chunk: Buffer) => {
         if (this.#body !== body) return
         this.#isWritten = true
-        const takesMore = writePiece(socket, head, chunk, isChunked)
-        head = ''
+        const takesMore = writePiece(socket, this.#takeHead(), chunk, isChunked)
         if (!takesMore) body.pause()
       })
       .once('end', () => {
-        if (this.#body === body) this.#endBody(request, head)
+        if (this.#body === body) this.#endBody(request)
       })
       .once('error', (error) => {
         if (this.#body === body) this.abort(error)
@@ -214,11 +236,12 @@ export class Connection implements ResponseSink {
     body.resume()
   }
 
-  #endBody({ isChunked, trailers }: UpstreamRequest, unsentHead: string): void {
+  #endBody({ isChunked, trailers }: UpstreamRequest): void {
     try {
       const last = isChunked ? `${LAST_CHUNK}${fieldLines(trailers?.().flat() ?? [])}\r\n` : ''
       this.#isWritten = true
-      if (unsentHead !== '' || last !== '') this.#socket.write(unsentHead + last, 'latin1')
+      const rest = this.#takeHead() + last
+      if (rest !== '') this.#socket.write(rest, 'latin1')
       this.#isBodySent = true
     } catch (error) {
       // A trailer that must not go out; thrown among the listeners of a stream it would end the process.
@@ -278,6 +301,22 @@ export class Connection implements ResponseSink {
     else this.#lost(new Error('the other side closed the connection'))
   }
 
+  /**
+   * Reads what has arrived before a write failed, while the socket is still open. An origin may answer and close before
+   * it has the whole body; the write of the next piece then fails, and its answer would be lost unread.
+   */
+  #readLast(socket: Socket, error: Error & { syscall?: string }): void {
+    const { fd = -1 } = (socket as Socket & { _handle?: { fd?: number } | null })._handle ?? {}
+    if (error.syscall !== 'write' || fd < 0) return
+    for (let i = 0; i < MOST_LAST_READS && this.#handler !== undefined; i++) {
+      const buffer = this.#buffer as Buffer
+      const length = readNow(fd, buffer)
+      if (length === undefined) return
+      if (length > 0) this.#onBytes(buffer, length)
+      else this.#onEndOfConnection()
+    }
+  }
+
   /** Not ended by us. */
   #lost(error: Error): void {
     const isStale = this.#hasServed && !this.#isWritten
@@ -291,7 +330,17 @@ export class Connection implements ResponseSink {
     this.#handler = undefined
     this.#request = undefined
     this.#body = undefined
+    this.#unsentHead = ''
     this.#isWritten = false
+  }
+}
+
+/** @returns the number of bytes, 0 at the end of the connection, or undefined where nothing can be read */
+function readNow(fd: number, buffer: Buffer): number | undefined {
+  try {
+    return readSync(fd, buffer)
+  } catch {
+    return undefined
   }
 }
 
@@ -305,6 +354,15 @@ function sendAll(): void {
   const due = toSend
   toSend = []
   for (const connection of due) connection.sendNow()
+}
+
+/** Heads whose body has not come yet: one look for all of them, behind what has arrived in this turn. */
+let toSendHead: Connection[] = []
+
+function sendAllHeads(): void {
+  const due = toSendHead
+  toSendHead = []
+  for (const connection of due) connection.sendHeadNow()
 }
 
 const SOCKET = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS }

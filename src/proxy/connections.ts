@@ -30,6 +30,10 @@ export class Connections {
   #queueHead = 0
   #waiting = 0
   #open = 0
+  #uploads = 0
+  #slowReaders = 0
+  /** Slow readers that were evicted and have not released their connection yet. */
+  #evicting = 0
   #isRetired = false
 
   /**
@@ -66,6 +70,45 @@ export class Connections {
     return this.#waiting
   }
 
+  /**
+   * Takes a place for a request whose body is still arriving. Such requests use at most half of the connections, so
+   * that slow clients leave the other half to complete requests.
+   *
+   * @returns false when all places are taken; the caller returns each place with `endUpload`
+   */
+  beginUpload(): boolean {
+    if (this.#uploads >= this.#half) return false
+    this.#uploads++
+    return true
+  }
+
+  endUpload(): void {
+    this.#uploads--
+  }
+
+  /** Counts a connection whose response its client does not read; the caller returns each with `endSlowReader`. */
+  beginSlowReader(): void {
+    this.#slowReaders++
+  }
+
+  endSlowReader(): void {
+    this.#slowReaders--
+  }
+
+  /**
+   * Whether a slow reader must give its connection to a request that waits for one: slow readers hold more than half of
+   * the connections. The caller then ends the slow reader, which releases the connection.
+   */
+  mustEvictSlowReader(): boolean {
+    if (this.#slowReaders <= this.#half || this.#waiting <= this.#evicting) return false
+    this.#evicting++
+    return true
+  }
+
+  get #half(): number {
+    return Math.max(1, Math.floor(this.#limit / 2))
+  }
+
   /** A connection at once, or `'queued'` (the waiter will be called), or `'full'`. */
   take(waiter: Waiter): Connection | 'queued' | 'full' {
     const idle = this.#fromIdle()
@@ -88,6 +131,7 @@ export class Connections {
 
   /** Gives a connection back: to the next in the queue, or to the idle ones. One that is done is made anew. */
   release(connection: Connection): void {
+    if (this.#evicting > 0) this.#evicting--
     const next = this.#nextWaiter()
     if (connection.isDone) {
       this.#open--

@@ -1,5 +1,6 @@
 // One request and its answer: asked, streamed back, and where that fails asked again, given to legacy, or told.
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { FAILURES, type Failure, type Outcome } from '../model/outcome.ts'
 import type { Side, Timeouts } from '../model/route.ts'
 import { classifyError, UpstreamTimeout } from './classify-error.ts'
@@ -16,6 +17,8 @@ import { endAfterBody, writeError } from './respond-error.ts'
 import { latin1, ResponseError } from './response-parser.ts'
 import { sharedFields } from './run-middleware.ts'
 import { spent } from './spent-buffers.ts'
+import { isTurnedAway, markTurnedAway } from './turned-away.ts'
+import type { Uploads } from './uploads.ts'
 import type { Address, LiveUpstream } from './upstreams.ts'
 
 /** What a client may wait at most after its answer, in milliseconds, while it is still sending. */
@@ -24,6 +27,8 @@ const LINGER_MS = 2000
 const SMALL_BODY_BYTES = 4096
 /** From here on a piece of a body is worth a system call of its own. */
 const LARGE_CHUNK_BYTES = 16 * 1024
+/** A client that takes nothing of its response for so long, in milliseconds, counts as a slow reader. */
+const SLOW_READER_MS = 250
 /** Informational responses per request; a server that never stops sending them is cut (F17). */
 const MOST_INFORMATIONAL = 32
 
@@ -35,11 +40,16 @@ export class Exchange implements ResponseHandler, Waiter {
   readonly #use: ForwardDependencies
   readonly #its: Forwarding
   readonly #all: Set<Exchange>
+  readonly #uploads: Uploads
   readonly #settle: (outcome: Outcome) => void
   readonly #body: RequestBody | undefined
   readonly #timeouts: Partial<Timeouts> | undefined
 
   isWaiting = false
+  /** It has neither a connection nor a place in the queue: its body is incomplete, and all places for uploads are taken. */
+  #isHeld = false
+  /** The address at which this exchange holds a place for uploads. */
+  #uploadsTo: Address | undefined = undefined
   #queueTimer: NodeJS.Timeout | undefined = undefined
   #side: Side
   #live: LiveUpstream | undefined = undefined
@@ -62,6 +72,9 @@ export class Exchange implements ResponseHandler, Waiter {
   #endAt = 0
   #responseBytes = 0
   #isBlocked = false
+  /** Since the client last took anything, in milliseconds; the sweep counts it. */
+  #blockedMs = 0
+  #isSlowReader = false
   /** Milliseconds that the upstream has been waited for in vain; the sweep keeps it. */
   #silentMs = 0
   #movedBytes = 0
@@ -69,16 +82,23 @@ export class Exchange implements ResponseHandler, Waiter {
   #sending: Pace | undefined = undefined
   #reading: Pace | undefined = undefined
 
-  constructor(use: ForwardDependencies, its: Forwarding, all: Set<Exchange>, settle: (outcome: Outcome) => void) {
+  constructor(
+    use: ForwardDependencies,
+    its: Forwarding,
+    all: Set<Exchange>,
+    uploads: Uploads,
+    settle: (outcome: Outcome) => void,
+  ) {
     this.#use = use
     this.#its = its
     this.#all = all
+    this.#uploads = uploads
     this.#settle = settle
     this.#side = its.decision.side
     this.#timeouts = its.match.route.timeouts
     const { body } = its.head
     const isEmpty = body.kind === 'none' || (body.kind === 'length' && body.bytes === 0)
-    this.#body = isEmpty ? undefined : new RequestBody(its.request, its.match.route.maxBodyBytes, its.tap)
+    this.#body = isEmpty ? undefined : new RequestBody(its.request, its.match.route.maxBodyBytes, this, its.tap)
   }
 
   /** The side that is asked now. */
@@ -99,7 +119,14 @@ export class Exchange implements ResponseHandler, Waiter {
       this.#fail('body-too-large', undefined)
       return
     }
-    this.#turnTo(this.#side)
+    // At the end of this turn of the parser, the gateway knows whether the body arrived together with its head.
+    if (this.#body === undefined) this.#turnTo(this.#side)
+    else startSoon(this)
+  }
+
+  startNow(): void {
+    // The bytes behind the head were not a valid body: the listener has answered the client already.
+    if (!this.#isOver && !isTurnedAway(this.#its.request.socket)) this.#turnTo(this.#side)
   }
 
   // ---- asking ----
@@ -119,28 +146,90 @@ export class Exchange implements ResponseHandler, Waiter {
       this.#recover('unavailable', undefined)
       return
     }
-    const taken = address.connections.take(this)
-    if (taken === 'full') {
-      this.#fail('overloaded', undefined)
-    } else if (taken === 'queued') {
-      const queueMs = this.#timeouts?.queueMs ?? (this.#live as LiveUpstream).upstream.timeouts.queueMs
-      if (queueMs > 0) this.#queueTimer = setTimeout(onQueueTimeout, queueMs, this)
-    } else {
-      this.#send(taken)
+    if (this.#isArriving && !this.#beginUpload(address)) this.#hold()
+    else this.#take(address)
+  }
+
+  #take({ connections }: Address): void {
+    const taken = connections.take(this)
+    if (taken === 'full') this.#fail('overloaded', undefined)
+    else if (taken === 'queued') this.#waitForQueueMs()
+    else this.#send(taken)
+  }
+
+  #waitForQueueMs(): void {
+    if (this.#queueTimer !== undefined) return
+    const queueMs = this.#timeouts?.queueMs ?? (this.#live as LiveUpstream).upstream.timeouts.queueMs
+    if (queueMs > 0) this.#queueTimer = setTimeout(onQueueTimeout, queueMs, this)
+  }
+
+  // ---- while its body is arriving ----
+
+  get #isArriving(): boolean {
+    return this.#body !== undefined && !this.#its.request.complete
+  }
+
+  /** @returns false when the address or the client has reached its limit of uploads */
+  #beginUpload(address: Address): boolean {
+    const { identity, snapshot } = this.#its
+    if (!address.connections.beginUpload()) return false
+    if (!this.#uploads.begin(identity.clientAddress, snapshot.limits.uploadsPerClient)) {
+      address.connections.endUpload()
+      return false
     }
+    this.#uploadsTo = address
+    return true
+  }
+
+  #endUpload(): void {
+    if (this.#uploadsTo === undefined) return
+    this.#uploadsTo.connections.endUpload()
+    this.#uploads.end(this.#its.identity.clientAddress)
+    this.#uploadsTo = undefined
+  }
+
+  /** All of the body has arrived. */
+  onRequestBodyEnd(): void {
+    this.#endUpload()
+  }
+
+  /** Waits for the rest of the body or for the end of another upload, at most `queueMs`. */
+  #hold(): void {
+    if (!this.#uploads.hold()) {
+      this.#fail('overloaded', undefined)
+      return
+    }
+    this.#isHeld = true
+    this.#waitForQueueMs()
+  }
+
+  #endHold(): void {
+    if (!this.#isHeld) return
+    this.#isHeld = false
+    this.#uploads.release()
+  }
+
+  /** Called a few times a second. */
+  #sweepHeld(): void {
+    const address = this.#address as Address
+    if (this.#isArriving && !this.#beginUpload(address)) return
+    this.#endHold()
+    this.#take(address)
   }
 
   onConnection(connection: Connection): void {
-    clearTimeout(this.#queueTimer)
     this.#send(connection)
   }
 
   onQueueTimeout(): void {
     this.#address?.connections.leave(this)
+    this.#endHold()
     this.#fail('overloaded', undefined)
   }
 
   #send(connection: Connection): void {
+    if (this.#queueTimer !== undefined) clearTimeout(this.#queueTimer)
+    this.#queueTimer = undefined
     this.#connection = connection
     this.#wasSent = false
     this.#silentMs = 0
@@ -203,7 +292,11 @@ export class Exchange implements ResponseHandler, Waiter {
       list.push('Set-Cookie', this.#use.anonymousIds.setCookie(identity.key, identity.secure))
     }
     if (match.route.middleware.length > 0) list.push(...sharedFields(response))
-    if (this.#use.isDraining()) list.push('Connection', 'close')
+    if (this.#isArriving) {
+      // An early response: the gateway drains the rest of the body and serves no further request (RFC 9112 section 9.3).
+      list.push('Connection', 'close')
+      closeAfterBody(this.#its.request.socket)
+    } else if (this.#use.isDraining()) list.push('Connection', 'close')
     try {
       response.writeHead(status, reason, list)
     } catch (error) {
@@ -377,6 +470,7 @@ export class Exchange implements ResponseHandler, Waiter {
   onDrain(): void {
     if (!this.#isBlocked) return
     this.#isBlocked = false
+    this.#endSlowReader()
     this.#connection?.resume()
   }
 
@@ -386,6 +480,9 @@ export class Exchange implements ResponseHandler, Waiter {
     this.#isOver = true
     this.#address?.connections.leave(this)
     clearTimeout(this.#queueTimer)
+    this.#endHold()
+    this.#endUpload()
+    this.#endSlowReader()
     if (!response.writableFinished && this.#failure === undefined) {
       this.#failure = 'client-gone'
       this.#connection?.abort(new RequestBodyError('client-gone'))
@@ -406,6 +503,7 @@ export class Exchange implements ResponseHandler, Waiter {
    * given up. A look instead of a timer for each request, which would cost every request two of them.
    */
   sweep(elapsedMs: number): void {
+    if (this.#isHeld) this.#sweepHeld()
     this.#sweepClient(elapsedMs)
     if (!this.#isOver && !this.#isAnswered && this.#failure === undefined) this.#sweepUpstream(elapsedMs)
   }
@@ -418,12 +516,35 @@ export class Exchange implements ResponseHandler, Waiter {
       const isTooSlow = this.#sending.isTooSlow(body.bytes, elapsedMs, limits)
       if (isTooSlow) body.destroy(new RequestBodyError('slow-request'))
     }
+    if (this.#isBlocked) this.#sweepSlowReader(elapsedMs)
     const { request, response } = this.#its
     if (this.#isBlocked || (this.#isAnswered && response.writableLength > 0)) {
       const read = this.#responseBytes - response.writableLength
       this.#reading ??= new Pace()
       if (this.#reading.isTooSlow(read, elapsedMs, limits)) request.socket.destroy()
     }
+  }
+
+  /** Slow readers may hold connections until other requests need them. The sweep meets the oldest exchange first. */
+  #sweepSlowReader(elapsedMs: number): void {
+    const connections = this.#address?.connections
+    if (connections === undefined || this.#connection === undefined) return
+    this.#blockedMs += elapsedMs
+    if (this.#blockedMs < SLOW_READER_MS) return
+    if (!this.#isSlowReader) {
+      this.#isSlowReader = true
+      connections.beginSlowReader()
+    }
+    if (!connections.mustEvictSlowReader()) return
+    this.#endSlowReader()
+    this.#its.request.socket.destroy()
+  }
+
+  #endSlowReader(): void {
+    this.#blockedMs = 0
+    if (!this.#isSlowReader) return
+    this.#isSlowReader = false
+    this.#address?.connections.endSlowReader()
   }
 
   #sweepUpstream(elapsedMs: number): void {
@@ -492,6 +613,8 @@ export class Exchange implements ResponseHandler, Waiter {
   }
 
   #release(): void {
+    this.#endUpload()
+    this.#endSlowReader()
     const connection = this.#connection
     if (connection === undefined) return
     this.#connection = undefined
@@ -539,6 +662,19 @@ function onQueueTimeout(exchange: Exchange): void {
   exchange.onQueueTimeout()
 }
 
+/** Requests with a body that begin at the end of this turn of the parser: one microtask for all of them. */
+let toStart: Exchange[] = []
+
+function startSoon(exchange: Exchange): void {
+  if (toStart.push(exchange) === 1) queueMicrotask(startAll)
+}
+
+function startAll(): void {
+  const due = toStart
+  toStart = []
+  for (const exchange of due) exchange.startNow()
+}
+
 /** Heads to be flushed at the end of this turn of the parser: one microtask for all of them. */
 let toFlush: Exchange[] = []
 
@@ -552,10 +688,20 @@ function flushAll(): void {
   for (const exchange of due) exchange.flush()
 }
 
-/** The answer is out and the client still sends: it may finish and keep its connection, but not for ever. */
+/**
+ * Makes Node's close of the connection behind an answer a slow one. Closed at once, while the client sends, the kernel
+ * would reset the connection, and the reset would overtake the answer.
+ */
+function closeAfterBody(socket: Socket): void {
+  markTurnedAway(socket, 'early-answer')
+  socket.destroySoon = () => socket.end()
+}
+
+/** The answer is out and the client still sends: what it sends is drained for a while, and then the connection goes. */
 function closeAfterLinger(request: IncomingMessage): void {
-  const timer = setTimeout(() => request.socket.destroy(), LINGER_MS)
+  const { socket } = request
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   timer.unref()
-  request.once('end', () => clearTimeout(timer))
+  request.once('end', () => socket.destroy())
   request.once('close', () => clearTimeout(timer))
 }

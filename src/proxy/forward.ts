@@ -9,6 +9,7 @@ import type { Tap } from '../model/shadow.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { AnonymousIds } from './anonymous-id.ts'
 import { Exchange } from './exchange.ts'
+import { Uploads } from './uploads.ts'
 import type { Upstreams } from './upstreams.ts'
 
 /** Everything the policy said about one request. */
@@ -36,12 +37,13 @@ export type ForwardDependencies = {
 
 export function createForward(dependencies: ForwardDependencies) {
   const exchanges = new Set<Exchange>()
+  const uploads = new Uploads()
   return {
     /** Requests under way. */
     exchanges: exchanges as ReadonlySet<Exchange>,
     forward: (forwarding: Forwarding): Promise<Outcome> =>
       new Promise((settle) => {
-        const exchange = new Exchange(dependencies, forwarding, exchanges, settle)
+        const exchange = new Exchange(dependencies, forwarding, exchanges, uploads, settle)
         exchanges.add(exchange)
         exchange.start()
       }),

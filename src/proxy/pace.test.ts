@@ -9,6 +9,7 @@ const LIMITS = {
   headersMs: 0,
   keepAliveMs: 0,
   connections: 0,
+  uploadsPerClient: 0,
   clientIdleMs: 60_000,
   minimumRate: 240,
   rateGraceMs: 5000,

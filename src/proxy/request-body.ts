@@ -22,6 +22,7 @@ export class RequestBodyError extends Error {
 export class RequestBody extends Readable {
   readonly #request: IncomingMessage
   readonly #maxBytes: number
+  readonly #owner: { readonly onRequestBodyEnd: () => void }
   readonly #tap: Tap | undefined
   #isAttached = false
   /** Bytes taken from the client. */
@@ -29,11 +30,15 @@ export class RequestBody extends Readable {
   /** The client expects a word before it sends, and the upstream has not given it yet. */
   isHeldBack = false
 
-  /** @param tap sees what is taken; it is never waited for */
-  constructor(request: IncomingMessage, maxBytes: number, tap?: Tap) {
+  /**
+   * @param owner is called when all of the body has arrived
+   * @param tap sees what is taken; it is never waited for
+   */
+  constructor(request: IncomingMessage, maxBytes: number, owner: { readonly onRequestBodyEnd: () => void }, tap?: Tap) {
     super({ highWaterMark: 64 * 1024 })
     this.#request = request
     this.#maxBytes = maxBytes
+    this.#owner = owner
     this.#tap = tap
   }
 
@@ -67,6 +72,7 @@ export class RequestBody extends Readable {
 
   #onEnd = (): void => {
     this.#tap?.onRequestEnd()
+    this.#owner.onRequestBodyEnd()
     this.push(null)
   }
 

@@ -4,10 +4,12 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** On the socket itself: asked for every request, and a property that is not there costs less than a WeakSet. */
-type Connection = Socket & { turnedAwayWith?: ServerResponse | 'bytes' }
+type Connection = Socket & { turnedAwayWith?: LastAnswer }
 
-/** @param answer the refusal that is being written, where it is a response and not raw bytes */
-export function markTurnedAway(socket: Socket, answer: ServerResponse | 'bytes'): void {
+/** The last answer on a connection: a refusal, as a response or as raw bytes, or an upstream's early answer. */
+type LastAnswer = ServerResponse | 'bytes' | 'early-answer'
+
+export function markTurnedAway(socket: Socket, answer: LastAnswer): void {
   ;(socket as Connection).turnedAwayWith = answer
 }
 
@@ -18,5 +20,7 @@ export function isTurnedAway(socket: Socket): boolean {
 /** The request that was refused will never end, so its answer waits for nothing more. */
 export function endRefusal(socket: Socket): void {
   const answer = (socket as Connection).turnedAwayWith
-  if (answer !== undefined && answer !== 'bytes') answer.end()
+  // An upstream's answer is not ended by us: it may not be whole.
+  if (answer === 'early-answer') socket.destroy()
+  else if (answer !== undefined && answer !== 'bytes') answer.end()
 }

@@ -98,7 +98,7 @@ describe('a request that expects 100-continue', () => {
     })
     client.send(expecting('/upload'))
     const text = await client.closes()
-    expect(text).toMatch(/^HTTP\/1\.1 413 Content Too Large\r\n.*\r\nConnection: close\r\n\r\nbig$/s)
+    expect(text).toMatch(/^HTTP\/1\.1 413 Content Too Large\r\n.*\r\nConnection: close\r\n.*\r\nbig$/s)
     expect(origin.connections[0]?.bytes.toString()).toMatch(/\r\n\r\n$/)
     for (let i = 0; i < 3; i++) {
       expect((await exchange(port, 'GET /next HTTP/1.1\r\nHost: a\r\n\r\n')).body).toBe('ok')
@@ -159,7 +159,7 @@ describe('a request that expects 100-continue', () => {
 })
 
 describe('an answer that does not wait for the end of the request', () => {
-  it('reaches the client at once, and the next request on its connection is clean', async () => {
+  it('reaches the client at once, and ends its connection: nothing behind the body is served', async () => {
     const origin = await startScriptedOrigin({
       '/upload': 'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno',
       '/next': OK,
@@ -170,9 +170,9 @@ describe('an answer that does not wait for the end of the request', () => {
     client.send('x'.repeat(50_000))
     await client.receives(/^HTTP\/1\.1 403 Forbidden\r\n.*\r\n\r\nno$/s)
     client.send('x'.repeat(50_000))
-    client.send('GET /next HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')
-    expect(await client.closes()).toMatch(/\r\n\r\nnoHTTP\/1\.1 200 OK\r\n.*\r\n\r\nok$/s)
-    expect(origin.heads().filter((head) => !head.startsWith('POST'))).toHaveLength(1)
+    client.send('GET /next HTTP/1.1\r\nHost: a\r\n\r\n')
+    expect(await client.closes()).toMatch(/\r\nConnection: close\r\n.*\r\n\r\nno$/s)
+    expect(origin.heads().filter((head) => !head.startsWith('POST'))).toHaveLength(0)
     await until(async () => (await metric('strangler_requests_in_flight')) === 0)
   })
 

@@ -79,7 +79,7 @@ describe('a few hundred slow clients at a time (F10)', () => {
     const origin = await startOrigin()
     const gateway = await startGatewayProcess({
       legacy: { url: origin.url, connections: 512 },
-      limits: LIMITS,
+      limits: { ...LIMITS, uploadsPerClient: 256 },
       drain: { noticeMs: 0, limitMs: 1000 },
     })
     const files = await gateway.openFiles()

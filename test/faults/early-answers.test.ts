@@ -1,0 +1,142 @@
+// An origin may answer before it has the body of a request (RFC 9112 section 9.3), and close behind its answer.
+import { Socket } from 'node:net'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
+import { expectCalm } from '../kit/calm.ts'
+import { startGateway } from '../kit/gateway.ts'
+import { startRawOrigin } from '../kit/origin.ts'
+import { connectRaw } from '../kit/raw.ts'
+import { until } from '../kit/until.ts'
+
+const UNAUTHORIZED = 'HTTP/1.1 401 Unauthorized\r\nContent-Length: 6\r\n\r\nlogin!'
+const HEAD = 'POST /upload HTTP/1.1\r\nHost: a\r\n'
+
+async function gatewayBefore(answer: (socket: Socket, seen: Buffer) => void) {
+  const origin = await startRawOrigin(answer)
+  const gateway = await startGateway({ legacy: { url: origin.url } })
+  const client = await connectRaw(gateway.port)
+  onTestFinished(client.destroy)
+  return { origin, gateway, client }
+}
+
+describe('the head of a request with a body', () => {
+  it('reaches the origin before any of the body has come', async () => {
+    const { origin, client } = await gatewayBefore(() => {})
+    client.send(`${HEAD}Content-Length: 5\r\n\r\n`)
+    await until(() => origin.heads().length === 1)
+    expect(origin.connections[0]?.bytes.toString()).toMatch(/\r\n\r\n$/)
+  })
+
+  it('goes out in one write with a body that came in the same packet', async () => {
+    const { client } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
+    for (const connection of ['new', 'kept']) {
+      const writes = vi.spyOn(Socket.prototype, '_writev')
+      client.send(`${HEAD}Content-Length: 5\r\n\r\n${connection}`.padEnd(HEAD.length + 26, '!'))
+      await until(() => client.received().split('login!').length === (connection === 'new' ? 2 : 3))
+      const texts = writes.mock.calls.map(([pieces]) => pieces.map(({ chunk }) => String(chunk)).join(''))
+      expect(texts.filter((text) => text.startsWith('POST /upload') && text.includes(connection))).toHaveLength(1)
+      writes.mockRestore()
+    }
+  })
+})
+
+describe('an answer that comes before the body', () => {
+  it('reaches the client at once', async () => {
+    const { client, gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
+    client.send(`${HEAD}Content-Length: 1000\r\n\r\n`)
+    const answer = await client.receives('login!')
+    expect(answer).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n/)
+    expect(answer).toMatch(/\r\nConnection: close\r\n/i)
+    await client.closes()
+    expect(await gateway.accessLine(({ path }) => path === '/upload')).toMatchObject({ status: 401 })
+    await expectCalm(gateway)
+  })
+
+  it('is whole for a client that goes on sending, though the origin has closed with a reset', async () => {
+    const { client } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED, () => socket.resetAndDestroy()))
+    const errors: Error[] = []
+    client.socket.on('error', (error) => errors.push(error))
+    client.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
+    const sending = setInterval(() => client.send(`400\r\n${'x'.repeat(1024)}\r\n`), 1)
+    const answer = await client.receives('login!').finally(() => clearInterval(sending))
+    expect(answer).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n/)
+    await client.closes()
+    // A reset can overtake the answer.
+    expect(errors).toEqual([])
+  })
+
+  it('is read before a write that fails, where both happen in one turn', async () => {
+    const origin = await startRawOrigin((socket) => void socket.write(UNAUTHORIZED, () => socket.resetAndDestroy()))
+    const gateway = await startGateway({ legacy: { url: origin.url } })
+    for (let i = 0; i < 200; i++) {
+      const client = await connectRaw(gateway.port)
+      client.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n400\r\n${'x'.repeat(1024)}\r\n`)
+      // Blocks the one thread that both run on: the reset and the next chunk wait for the same look at the sockets.
+      await until(() => origin.requests() === i + 1)
+      client.send(`400\r\n${'y'.repeat(1024)}\r\n`)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+      const answer = await client.receives(/login!|requestId/)
+      expect(answer).toMatch(/^HTTP\/1\.1 401 /)
+      client.destroy()
+    }
+  })
+
+  it('ends both connections: neither carries a request behind a body that was not sent', async () => {
+    const { client, origin } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
+    client.send(`${HEAD}Content-Length: 60\r\n\r\n`)
+    await client.receives('login!')
+    const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`
+    client.send(get('/smuggled').padEnd(60, 'x') + get('/behind'))
+    await client.closes()
+    expect(client.received().match(/HTTP\/1\.1 /g)).toHaveLength(1)
+    await until(() => origin.connections[0]?.isClosed === true)
+    expect(origin.heads()).toHaveLength(1)
+  })
+
+  it('leaves both connections open where the body was sent in full', async () => {
+    const { client, origin } = await gatewayBefore((socket, seen) => {
+      if (seen.toString().split('hello').length > 1) socket.write(UNAUTHORIZED)
+    })
+    for (let i = 1; i <= 2; i++) {
+      client.send(`${HEAD}Content-Length: 5\r\n\r\nhello`)
+      await until(() => client.received().split('login!').length === i + 1)
+    }
+    expect(origin.connections).toHaveLength(1)
+    expect(client.received()).not.toMatch(/\r\nConnection: close/i)
+  })
+
+  it('does not become whole by a malformed chunk behind it', async () => {
+    const { client, origin } = await gatewayBefore(
+      (socket) => void socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n'),
+    )
+    client.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`)
+    await client.receives('first')
+    client.send('zz\r\nhello\r\n')
+    expect(await client.closes()).not.toContain('0\r\n\r\n')
+    await until(() => origin.connections[0]?.isClosed === true)
+    expect(origin.connections[0]?.bytes.toString()).not.toContain('0\r\n\r\n')
+  })
+})
+
+describe('a malformed chunk', () => {
+  it.each([
+    ['a size that is not a number', 'zz\r\nhello\r\n'],
+    ['a negative size', '-1\r\n'],
+    ['a bare line feed', '5\nhello\n'],
+    ['a chunk longer than its size', '5\r\nhelloworld\r\n0\r\n\r\n'],
+  ])('of %s ends the connection to the origin and never the body', async (_, chunk) => {
+    const { client, origin } = await gatewayBefore(() => {})
+    client.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
+    await until(() => origin.heads().length === 1)
+    client.send(chunk)
+    expect(await client.closes()).toMatch(/^HTTP\/1\.1 400 /)
+    await until(() => origin.connections[0]?.isClosed === true)
+    expect(origin.connections[0]?.bytes.toString()).not.toContain('0\r\n\r\n')
+  })
+
+  it('in the packet of its head reaches no origin', async () => {
+    const { client, origin } = await gatewayBefore(() => {})
+    client.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n`)
+    expect(await client.closes()).toMatch(/^HTTP\/1\.1 400 /)
+    expect(origin.connections).toHaveLength(0)
+  })
+})
