@@ -139,7 +139,7 @@ export type FakeUnleash = {
   /** Gateways have never read it. */
   isStale: boolean
   /** What the next writes answer in the place of writing; undefined writes. */
-  answer: FlagWritten | Promise<FlagWritten> | undefined
+  answer: FlagWritten | Promise<FlagWritten | undefined> | undefined
   readonly written: { readonly flag: string; readonly percentage: number; readonly by: string }[]
   readonly writer: FlagWriter
   /** Flags of one gateway: they are what they were when they were last read. `isReachable` is for this gateway alone. */
@@ -161,12 +161,14 @@ export function fakeUnleash(
     written,
     writer: {
       read: async (flag) => ({ percentage: percentages[flag] ?? null }),
-      setPercentage: async (flag, percentage, { by }) => {
+      setPercentage: async (flag, percentage, { by, objection }) => {
         written.push({ flag, percentage, by })
         await null
         const answer = await unleash.answer
         if (answer !== undefined) return answer
         const before = percentages[flag] ?? null
+        const reason = await objection?.(before)
+        if (reason !== undefined) return { kind: 'refused', reason }
         percentages[flag] = percentage
         return { kind: 'written', before, after: percentage }
       },

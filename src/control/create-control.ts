@@ -18,7 +18,7 @@ import { followKillFile } from './kill-file.ts'
 import type { Counts } from './last-minute.ts'
 import { createOutside } from './outside.ts'
 import { createRecorder } from './recorder.ts'
-import { type Circumstances, type Command, type Turn, turn } from './verbs.ts'
+import { type Circumstances, type Command, contextOf, type Turn, turn } from './verbs.ts'
 import { createViews } from './views.ts'
 
 export type ControlOptions = {
@@ -216,11 +216,31 @@ export function createControl(options: ControlOptions): RunningControl {
       if (committed.ok) {
         tell(entry)
         applier.apply(next)
+        await auditDroppedZero({ before: state, next, command, context, order, unleash })
         return { kind: 'committed', generation: next.generation, taken }
       }
       state = committed.conflict
     }
     return { kind: 'unavailable', why: 'others change the shared state all the time: try again. Nothing was changed' }
+  }
+
+  /** The 0 of a rollback that Unleash does not have yet is not written over a later change of the context. */
+  async function auditDroppedZero(change: {
+    readonly before: SharedState
+    readonly next: SharedState
+    readonly command: Command
+    readonly context: Context | undefined
+    readonly order: Order
+    readonly unleash: Circumstances['unleash']
+  }): Promise<void> {
+    const { before, next, command, context, order, unleash } = change
+    if (context === undefined || unleash === undefined || unleash.percentage === 0) return
+    const pending = contextOf(before, context.name, 0).flip
+    const { flip } = contextOf(next, context.name, 0)
+    if (pending?.byRollback !== true || flip?.generation === pending.generation) return
+    const detail = `the pending write of 0 % to flag "${context.flag}" in Unleash is dropped: ${command.verb} by ${order.by} came after the rollback`
+    const rollback = { verb: 'rollback', context: context.name, isForced: false } as const
+    await audit(rollback, { by: pending.by, address: null, reason: pending.reason }, { result: 'failed', detail })
   }
 
   function stampOf({ by, reason }: Order): Circumstances['stamp'] {

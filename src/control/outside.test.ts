@@ -196,13 +196,12 @@ describe('the 0 of a rollback', () => {
     expect(unleash.written).toHaveLength(length)
   })
 
-  test('is still tried after freeze, after another pin and after unpin', async () => {
+  test('is still tried after a freeze and after another pin to legacy', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
     await gateways[0].control.freeze('catalog', bob)
     await gateways[0].control.thaw('catalog', bob)
     await gateways[0].control.pin('catalog', 'legacy', 60_000, bob)
-    await gateways[0].control.unpin('catalog', bob)
     await pass(8000)
     unleash.answer = undefined
     await pass(8000)
@@ -219,17 +218,13 @@ describe('the 0 of a rollback', () => {
     expect(new Set(writes().map(([flag]) => flag))).toEqual(new Set(['catalog-flag', 'orders-flag']))
   })
 
-  test('that is refused is not asked for again until the flag is another', async () => {
+  test('that is refused is not asked for again', async () => {
     unleash.answer = { kind: 'refused', reason: 'it has 2 strategies' }
     await rollback()
     await pass(7000)
     const { length } = unleash.written
     await pass(20_000)
     expect(unleash.written).toHaveLength(length)
-    change(20)
-    unleash.answer = undefined
-    await pass(8000)
-    expect(unleash.percentages['catalog-flag']).toBe(0)
   })
 
   test('that was written is another’s to change, and that goes on record', async () => {
@@ -241,7 +236,7 @@ describe('the 0 of a rollback', () => {
     expect((await log()).slice(1)).toEqual([['unleash', 'outside', 'catalog', 0, 15]])
   })
 
-  test('is no longer owed after a flip', async () => {
+  test('is no longer written after a flip', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
     unleash.answer = undefined
@@ -256,5 +251,104 @@ describe('the 0 of a rollback', () => {
     await rollback()
     await pass(30_000)
     expect(unleash.written.length).toBeLessThan(5)
+  })
+
+  /** What is on record of a dropped write. */
+  const dropped = async () =>
+    (await fleet.log())
+      .filter(({ detail }) => detail?.includes('pending write'))
+      .map(({ result, detail }) => [result, detail])
+
+  test.each<[string, () => Promise<unknown>, string]>([
+    ['an unpin', () => gateways[1].control.unpin('catalog', bob), 'unpin by bob'],
+    ['a pin to the service', () => gateways[1].control.pin('catalog', 'service', null, bob), 'pin by bob'],
+  ])('is dropped by %s, with an entry in the audit log', async (_, act, who) => {
+    unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
+    await rollback()
+    const acting = act()
+    await pass(6000)
+    await acting
+    unleash.answer = undefined
+    await pass(20_000)
+    expect(unleash.percentages['catalog-flag']).toBe(10)
+    expect(await dropped()).toEqual([
+      [
+        'failed',
+        `the pending write of 0 % to flag "catalog-flag" in Unleash is dropped: ${who} came after the rollback`,
+      ],
+    ])
+  })
+
+  test('is dropped by a flip, with an entry in the audit log', async () => {
+    unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
+    await rollback()
+    unleash.answer = undefined
+    const flipped = gateways[1].control.flip('catalog', 40, bob)
+    await pass(20_000)
+    expect((await flipped).kind).toBe('done')
+    expect(unleash.percentages['catalog-flag']).toBe(40)
+    expect(await dropped()).toMatchObject([['failed', expect.stringContaining('flip by bob came after the rollback')]])
+  })
+
+  test('is replaced by the 0 of a rollback by somebody else, with an entry in the audit log', async () => {
+    unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
+    await rollback()
+    await gateways[1].control.pin('catalog', 'legacy', 60_000, bob)
+    const again = gateways[1].control.rollback('catalog', false, bob)
+    await pass(6000)
+    await again
+    unleash.answer = undefined
+    await pass(12_000)
+    expect(unleash.percentages['catalog-flag']).toBe(0)
+    expect(await dropped()).toMatchObject([['failed', expect.stringContaining('rollback by bob came after')]])
+  })
+
+  test('is not written if the context is changed while the write is on its way', async () => {
+    let thaw = () => {}
+    unleash.answer = new Promise((resolve) => {
+      thaw = () => resolve(undefined)
+    })
+    await rollback()
+    const unpinned = gateways[1].control.unpin('catalog', bob)
+    await pass(500)
+    await unpinned
+    thaw()
+    unleash.answer = undefined
+    await pass(12_000)
+    expect(unleash.percentages['catalog-flag']).toBe(10)
+  })
+
+  test.each<[string, boolean]>([
+    ['a poll shows', true],
+    ['only the write itself finds', false],
+  ])('is dropped by a change in Unleash that %s, and the change goes on record', async (_, isPolling) => {
+    unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
+    await rollback()
+    change(40)
+    unleash.answer = isPolling ? unleash.answer : undefined
+    await pass(12_000, isPolling)
+    unleash.answer = undefined
+    await pass(12_000)
+    expect(unleash.percentages['catalog-flag']).toBe(40)
+    expect(gateways[0].controls().pins.get('catalog')).toBe('legacy')
+    expect((await log()).slice(1)).toEqual([['unleash', 'outside', 'catalog', 10, 40]])
+    expect(await dropped()).toEqual([
+      [
+        'done',
+        'flag "catalog-flag" was changed in Unleash itself; the pending write of 0 % for the rollback by anna is dropped',
+      ],
+    ])
+  })
+
+  test('is not written while the store cannot be read: others may have changed the context', async () => {
+    unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
+    await rollback()
+    fleet.memory.isReachable = false
+    unleash.answer = undefined
+    await pass(12_000)
+    expect(unleash.percentages['catalog-flag']).toBe(10)
+    fleet.memory.isReachable = true
+    await pass(12_000)
+    expect(unleash.percentages['catalog-flag']).toBe(0)
   })
 })

@@ -1,5 +1,5 @@
-// Where an Unleash is the authority: what was changed in it by others goes on record, and what a rollback could not
-// write into it is written when it can be.
+// Where an Unleash is the authority: what was changed in it by others goes on record, and the 0 of a rollback that could
+// not be written is written when Unleash can be reached, unless its context was changed meanwhile.
 import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import type { FlagWriter, FlagWritten } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
@@ -52,7 +52,7 @@ export function createOutside({ store, clock, events, flags, writer, contexts, s
     for (const context of contexts().values()) {
       const { flip } = contextOf(store.current(), context.name, store.wallTime())
       if (flip !== null && owesZero(context, flip)) await zeroAgain(context, flip)
-      else if (isSettled(context)) await putOnRecord(context).catch(() => {})
+      else if (isSettled(context)) await putOnRecord(context, flags.percentage(context.flag).percentage).catch(() => {})
     }
     isLooking = false
   }
@@ -98,19 +98,21 @@ export function createOutside({ store, clock, events, flags, writer, contexts, s
   }
 
   /** Every gateway sees it; the first commits, and for the others it is on record then. */
-  async function putOnRecord({ name, flag }: Context): Promise<void> {
+  async function putOnRecord({ name, flag }: Context, percentage: number | null): Promise<void> {
     const state = await store.read()
-    const { percentage } = flags.percentage(flag)
     const was = contextOf(state, name, store.wallTime())
-    const before = was.flip?.percentage ?? first.get(name) ?? null
-    if (percentage === before) return
+    const pending = was.flip !== null && isPendingZero(name, was.flip) ? was.flip : undefined
+    const before = pending === undefined ? (was.flip?.percentage ?? first.get(name) ?? null) : replacedFirst(pending)
+    if (pending === undefined && percentage === before) return
     const at = store.wallTime()
     const stamp = { by: WHO, reason: null, at }
     const generation = state.generation + 1
     const flip = percentage === null ? null : { ...stamp, flag, percentage, generation }
     const changed = { ...stamp, verb: 'outside' as const, generation }
     const next = withContext(state, name, { ...EMPTY_CONTEXT, ...was, flip, changed })
-    const detail = `flag "${flag}" was changed in Unleash itself`
+    const dropped =
+      pending === undefined ? '' : `; the pending write of 0 % for the rollback by ${pending.by} is dropped`
+    const detail = `flag "${flag}" was changed in Unleash itself${dropped}`
     const committed = await store.commit(next, {
       at,
       actor: WHO,
@@ -143,10 +145,13 @@ export function createOutside({ store, clock, events, flags, writer, contexts, s
   async function zeroAgain(context: Context, flip: Flip): Promise<void> {
     const { name, flag } = context
     const { percentage } = flags.percentage(flag)
-    if (percentage === 0 || writer === undefined) return
+    if (percentage === 0) return
+    if (!mayReplace(flip, percentage) && isReadSince(flip.at)) return putOnRecord(context, percentage).catch(() => {})
     const last = tried.get(name)
+    if (writer === undefined) return
     if (last !== undefined && (clock.now() - last.at < ZERO_EVERY_MS || last.refusedAt === percentage)) return
-    const written = await writeZero(context, flip)
+    const { written, changedTo } = await writeZero(context, flip, flip)
+    if (changedTo !== undefined) return putOnRecord(context, changedTo.percentage).catch(() => {})
     if (written.kind !== 'written' || written.before === 0) return
     const facts = { verb: 'rollback' as const, context: name, reason: flip.reason, before: written.before, after: 0 }
     const detail = `flag "${flag}" is at 0 in Unleash now`
@@ -156,21 +161,68 @@ export function createOutside({ store, clock, events, flags, writer, contexts, s
   }
 
   async function setToZero(context: Context, said: Omit<Stamp, 'at'>): Promise<string | undefined> {
-    const written = writer === undefined ? NO_WRITER : await writeZero(context, said)
+    const written = writer === undefined ? NO_WRITER : (await writeZero(context, said, undefined)).written
     if (written.kind === 'written') return undefined
     const again = written.kind === 'failed' ? ': it is tried again until it is written' : ''
     return `the pin holds it at legacy; its flag could not be set to 0 (${written.reason})${again}`
   }
 
-  async function writeZero({ name, flag }: Context, { by, reason }: Omit<Stamp, 'at'>): Promise<FlagWritten> {
+  /** @param pending the flip of an earlier rollback: its 0 is written only over what the rollback replaces */
+  async function writeZero(
+    context: Context,
+    { by, reason }: Omit<Stamp, 'at'>,
+    pending: Flip | undefined,
+  ): Promise<Attempt> {
+    const { name, flag } = context
     const { percentage } = flags.percentage(flag)
     const at = clock.now()
+    let changedTo: Attempt['changedTo']
+    let hasObjected = false
+    const objection = async (current: number | null) => {
+      const why =
+        (await objectionOfStore(name, pending !== undefined)) ?? (pending && objectionOfUnleash(pending, current))
+      hasObjected = why !== undefined
+      if (why === CHANGED_OUTSIDE) changedTo = { percentage: current }
+      return why
+    }
     tried.set(name, { at, refusedAt: undefined })
-    const written = await (writer as FlagWriter).setPercentage(flag, 0, { context: name, by, reason })
+    const written = await (writer as FlagWriter).setPercentage(flag, 0, { context: name, by, reason, objection })
     if (written.kind === 'written') void flags.refresh([flag])
-    if (written.kind === 'refused') tried.set(name, { at, refusedAt: percentage })
-    return written
+    if (written.kind === 'refused' && !hasObjected) tried.set(name, { at, refusedAt: percentage })
+    return { written, changedTo }
   }
+
+  /** While the store cannot be read, others may have changed the context: only the rollback's own first write goes on. */
+  async function objectionOfStore(name: string, isPending: boolean): Promise<string | undefined> {
+    const state = await store.read().catch(() => (isPending ? undefined : store.current()))
+    if (state === undefined) return 'the store cannot be read'
+    return contextOf(state, name, store.wallTime()).flip?.percentage === 0 ? undefined : 'the context was changed since'
+  }
+
+  function objectionOfUnleash(pending: Flip, percentage: number | null): string | undefined {
+    return percentage === 0 || mayReplace(pending, percentage) ? undefined : CHANGED_OUTSIDE
+  }
+
+  function isPendingZero(name: string, flip: Flip): boolean {
+    return flip.byRollback === true && zeroed.get(name) !== flip.generation
+  }
+}
+
+type Attempt = {
+  readonly written: FlagWritten
+  /** Set where the write was dropped, as the flag has another percentage than the rollback replaces. */
+  readonly changedTo: { readonly percentage: number | null } | undefined
+}
+
+const CHANGED_OUTSIDE = 'the flag was changed in Unleash since the rollback'
+
+/** A rollback of the previous version does not state what it replaces. */
+function mayReplace({ replaces }: Flip, percentage: number | null): boolean {
+  return replaces === undefined || replaces.includes(percentage)
+}
+
+function replacedFirst({ replaces }: Flip): number | null {
+  return replaces?.[0] ?? null
 }
 
 const NO_WRITER: FlagWritten = { kind: 'refused', reason: 'this gateway has no UNLEASH_ADMIN_TOKEN' }

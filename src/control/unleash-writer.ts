@@ -40,13 +40,16 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
     const refusal = refusalOf(percentage)
     if (refusal !== undefined) return refused(refusal)
     const shown = await show(flag)
-    if (shown.kind === 'shown') return move(flag, percentage, shown.flag)
-    if (shown.kind !== 'missing') return shown
+    if (shown.kind !== 'shown' && shown.kind !== 'missing') return shown
+    const objection = await order.objection?.(shown.kind === 'shown' ? percentageOf(shown.flag).percentage : null)
+    if (objection !== undefined) return refused(objection)
+    const isGuarded = order.objection !== undefined
+    if (shown.kind === 'shown') return move(flag, percentage, shown.flag, isGuarded)
     const trouble = await create(flag, order)
     if (trouble !== undefined) return trouble
     const made = await show(flag)
     if (made.kind !== 'shown') return made.kind === 'missing' ? failed(`flag "${flag}" was made and is gone`) : made
-    const written = await move(flag, percentage, made.flag)
+    const written = await move(flag, percentage, made.flag, isGuarded)
     return written.kind === 'written' ? { kind: 'written', before: null, after: written.after } : written
   }
 
@@ -81,7 +84,12 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
     return failed(why)
   }
 
-  async function move(flag: string, percentage: number, found: FlagInEnvironment): Promise<FlagWritten> {
+  async function move(
+    flag: string,
+    percentage: number,
+    found: FlagInEnvironment,
+    isGuarded: boolean,
+  ): Promise<FlagWritten> {
     const rollout = rolloutOf(found)
     if (rollout.kind === 'immovable')
       return refused(`flag "${flag}" in the environment "${environment}" ${rollout.why}`)
@@ -91,8 +99,11 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
       if (!added.ok) return unsure(added)
     } else if (rollout.percentage !== percentage) {
       // Only this one value is sent, so that nothing which was changed meanwhile is put back as we saw it.
-      const patch = [{ op: 'replace', path: '/parameters/rollout', value: String(percentage) }]
-      const id = found.strategies[rollout.index]?.id ?? ''
+      const path = '/parameters/rollout'
+      const { id = '', parameters } = found.strategies[rollout.index] ?? {}
+      // A guarded write fails if the rollout was changed after it was read (RFC 6902 section 4.6).
+      const test = isGuarded ? [{ op: 'test', path, value: parameters?.rollout }] : []
+      const patch = [...test, { op: 'replace', path, value: String(percentage) }]
       const patched = await api.ask('PATCH', `${environmentPathOf(flag)}/strategies/${encodeURIComponent(id)}`, patch)
       if (!patched.ok) return unsure(patched)
     }
@@ -133,7 +144,9 @@ type Shown =
 const flagInEnvironment = z.looseObject({
   name: z.string(),
   enabled: z.boolean(),
-  strategies: z.array(z.looseObject({ id: z.string() })),
+  strategies: z.array(
+    z.looseObject({ id: z.string(), parameters: z.looseObject({ rollout: z.unknown().optional() }).nullish() }),
+  ),
 })
 const shownFlag = z.looseObject({ environments: z.array(flagInEnvironment) })
 const projectEnvironments = z.looseObject({ environments: z.array(z.looseObject({ name: z.string() })) })

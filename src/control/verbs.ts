@@ -149,33 +149,43 @@ function pin(
   state: SharedState,
   was: ContextState,
   command: Extract<Command, { verb: 'pin' }>,
-  { stamp, context }: InContext,
+  circumstances: InContext,
 ): Turn {
   const { side, until } = command
+  const { stamp, context } = circumstances
   if (until !== null && !(Number.isFinite(until) && until > stamp.at))
     return refused('a pin must end later than now: say for how long, or that it has no end')
   const after: Pin = { ...stamp, side, until }
   const replaced = was.pin === null ? null : `it was ${pinned(was.pin)} ${endOf(was.pin)}: that pin is gone`
   const note = sentences(state.kill === null ? null : KILLED, replaced, side === 'legacy' ? goingBack(context) : null)
-  return changed(
-    state,
-    command,
-    stamp,
-    { ...was, pin: after },
-    { before: shown(was.pin), after: shown(after), until, note },
-  )
+  const next = {
+    ...was,
+    pin: after,
+    flip: side === 'service' ? withoutPendingZero(state, was, circumstances) : was.flip,
+  }
+  return changed(state, command, stamp, next, { before: shown(was.pin), after: shown(after), until, note })
+}
+
+/**
+ * The flip after a command that ends a rollback. A 0 that Unleash does not have yet is dropped, and the percentage of
+ * Unleash counts; a 0 that it has stays, and any change of it from here on is somebody's own.
+ */
+function withoutPendingZero(state: SharedState, { flip }: ContextState, circumstances: InContext): Flip | null {
+  const { stamp, context, unleash } = circumstances
+  if (flip?.byRollback !== true || unleash === undefined) return flip
+  const { byRollback: _, replaces: __, ...settled } = flip
+  const { percentage } = unleash
+  if (percentage === 0) return settled
+  return percentage === null ? null : { ...stamp, flag: context.flag, percentage, generation: state.generation + 1 }
 }
 
 function unpin(state: SharedState, was: ContextState, name: string, circumstances: InContext): Turn {
   if (was.pin === null) return { kind: 'unchanged', is: null, note: 'it was not pinned' }
   const command = { verb: 'unpin', context: name } as const
-  const { stamp, unleash } = circumstances
+  const { stamp } = circumstances
   const percentage = percentageNow(state, circumstances)
   const note = state.kill === null ? `its flag decides now${percentage === null ? '' : `, at ${percentage} %`}` : KILLED
-  // Whoever moves the flag from here on means it.
-  const isSettled = was.flip?.byRollback === true && unleash?.percentage === 0
-  const { byRollback: _, ...settled } = was.flip ?? {}
-  const next = { ...was, pin: null, flip: isSettled ? (settled as Flip) : was.flip }
+  const next = { ...was, pin: null, flip: withoutPendingZero(state, was, circumstances) }
   return changed(state, command, stamp, next, { before: shown(was.pin), after: null, note })
 }
 
@@ -202,12 +212,22 @@ function rollback(
   }
   const zero = { ...stamp, flag: context.flag, percentage: 0, generation: state.generation + 1 }
   const flip =
-    unleash !== undefined ? ({ ...zero, byRollback: true } as const) : flag.percentage === 0 ? zero : was.flip
+    unleash !== undefined
+      ? ({ ...zero, byRollback: true, replaces: replacedBy(was, unleash.percentage) } as const)
+      : flag.percentage === 0
+        ? zero
+        : was.flip
   const next: ContextState = { ...was, pin: { ...stamp, side: 'legacy', until: null }, flip }
   const flags = flag.flags ?? state.flags
   const before = { pin: shown(pin), percentage: percentageNow(state, circumstances) }
   const note = sentences(state.kill === null ? null : KILLED, flag.note)
   return changed({ ...state, flags }, command, stamp, next, { before, after, note })
+}
+
+/** What this gateway has read, and what is on record: either may be the newer one. */
+function replacedBy({ flip }: ContextState, percentage: number | null): (number | null)[] {
+  const onRecord = flip === null ? [] : [flip.percentage, ...(flip.replaces ?? [])]
+  return [...new Set([percentage, ...onRecord])]
 }
 
 type AtZero = {

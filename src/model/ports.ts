@@ -36,7 +36,17 @@ export type FlagPercentage = {
 }
 
 /** For what, by whom and why a flag is moved. */
-export type FlagOrder = { readonly context: string; readonly by: string; readonly reason: string | null }
+export type FlagOrder = {
+  readonly context: string
+  readonly by: string
+  readonly reason: string | null
+  /**
+   * Asked once the flag was read and before it is written: why it must not be written any more; undefined if it may be.
+   *
+   * @param percentage that the flag has now; null where it has no single one
+   */
+  readonly objection?: (percentage: number | null) => Promise<string | undefined>
+}
 
 export type FlagWritten =
   /** `before` is null where the flag was not there or had no one percentage; `after` is what is there now. */

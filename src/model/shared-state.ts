@@ -16,6 +16,8 @@ export type Flip = Stamp & {
   readonly generation: number
   /** It is the 0 of a rollback, which is in force by its pin: an Unleash may not have it yet. */
   readonly byRollback?: true
+  /** What the 0 of a rollback may be written over: any other percentage was set in Unleash since. */
+  readonly replaces?: readonly (number | null)[]
 }
 
 export type ContextState = {

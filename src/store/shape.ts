@@ -18,7 +18,13 @@ export const field = z.templateLiteral([z.enum(Object.keys(DIFFERENCE_KINDS) as 
 // this one writes back must not lose it.
 const stamp = z.looseObject({ by: z.string(), reason: z.string().nullable(), at: time })
 const pin = stamp.extend({ side, until: time.nullable() })
-const flip = stamp.extend({ flag: z.string(), percentage: z.number(), generation })
+const flip = stamp.extend({
+  flag: z.string(),
+  percentage: z.number(),
+  generation,
+  // Not there in what an older gateway has written.
+  replaces: z.array(z.number().nullable()).exactOptional(),
+})
 const changed = stamp.extend({ verb: z.enum(VERBS), generation })
 const shadow = stamp.extend({ percentage: z.int().min(0).max(100) })
 const differenceNote = stamp.extend({
