@@ -254,6 +254,11 @@ export const statusView = z.object({
     isConnected: z.boolean(),
     cutOffMs: z.number(),
     trouble: z.string().nullable(),
+    restored: z
+      .object({ at: time, detail: z.string() })
+      .nullable()
+      .optional()
+      .describe('What this gateway has put back, since it was started, after the store had lost it'),
   }),
   flags: z.object({
     source: z.enum(['file', 'unleash']),

@@ -10,6 +10,7 @@ export function statusLines(status: StatusView, url: string, now: number, on: Sc
     ['kill', killCell(status, now)],
     ...(status.localKill.length === 0 ? [] : [['kill file', localKillCell(status)] as const]),
     ['store', storeCell(status)],
+    ...restoredFact(status, now),
     ['flags', flagsCell(status)],
     ['fleet', fleetCell(status.fleet)],
   ]
@@ -36,6 +37,12 @@ function storeCell({ store }: StatusView): Cell {
   if (store.isConnected) return where
   const why = store.trouble === null ? '' : `: ${store.trouble}`
   return { text: `${where}, CUT OFF for ${showDuration(store.cutOffMs)}${why}`, tone: 'bad' }
+}
+
+/** What was put back after the store had lost it stays to be looked at until the gateway is started anew. */
+function restoredFact({ store: { restored } }: StatusView, now: number): [string, Cell][] {
+  if (restored === undefined || restored === null) return []
+  return [['restored', { text: `${showTime(restored.at, now)}: ${restored.detail}`, tone: 'warning' }]]
 }
 
 function flagsCell({ flags }: StatusView): Cell {

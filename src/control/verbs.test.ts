@@ -354,7 +354,8 @@ describe('kill and revive', () => {
   test('leave everything else as it is', () => {
     const state = upon(at10, pin('service'), simple('freeze'))
     const { next } = changed(changed(state, { verb: 'kill' }, noContext).next, { verb: 'revive' }, noContext)
-    expect(next).toEqual({ ...state, generation: state.generation + 2 })
+    const generation = state.generation + 2
+    expect(next).toEqual({ ...state, generation, killChange: { ...embedded.stamp, verb: 'revive', generation } })
     expect(next.contexts).toBe(state.contexts)
   })
 })

@@ -58,7 +58,7 @@ export function turn(state: SharedState, command: Command, circumstances: Circum
     case 'kill':
       return kill(state, circumstances.stamp)
     case 'revive':
-      return revive(state)
+      return revive(state, circumstances.stamp)
     default:
       return turnContext(state, command, circumstances)
   }
@@ -251,13 +251,15 @@ function atZero(flags: EmbeddedFlags | null, flag: string): AtZero {
 
 function kill(state: SharedState, stamp: Stamp): Turn {
   if (state.kill !== null) return { kind: 'unchanged', is: true, note: `the kill switch is on, by ${state.kill.by}` }
-  const next = { ...state, generation: state.generation + 1, kill: stamp }
+  const generation = state.generation + 1
+  const next = { ...state, generation, kill: stamp, killChange: { ...stamp, verb: 'kill' as const, generation } }
   return { kind: 'change', next, before: false, after: true, until: null, note: null }
 }
 
-function revive(state: SharedState): Turn {
+function revive(state: SharedState, stamp: Stamp): Turn {
   if (state.kill === null) return { kind: 'unchanged', is: false, note: 'the kill switch was not on' }
-  const next = { ...state, generation: state.generation + 1, kill: null }
+  const generation = state.generation + 1
+  const next = { ...state, generation, kill: null, killChange: { ...stamp, verb: 'revive' as const, generation } }
   return { kind: 'change', next, before: true, after: false, until: null, note: null }
 }
 

@@ -62,6 +62,8 @@ export type SharedState = {
   readonly generation: number
   /** The pin of everything to legacy; null while traffic flows as decided. */
   readonly kill: Stamp | null
+  /** The last `kill` or `revive`; not there before the first, and not changed by a gateway of the previous version. */
+  readonly killChange?: LastChange
   readonly contexts: Readonly<Record<string, ContextState>>
   /** Null where an Unleash is the authority, or before the first seed. */
   readonly flags: EmbeddedFlags | null

@@ -15,6 +15,8 @@ export type StoreStatus = {
   readonly cutOffMs: number
   /** Why not; undefined while it is. */
   readonly trouble: string | undefined
+  /** The last time, in this run, that this gateway put back what the store had lost: when (by its clock), and what. */
+  readonly restored?: { readonly at: number; readonly detail: string } | undefined
 }
 
 /**

@@ -8,6 +8,8 @@ export type Restored = {
   readonly found: number
   /** Entries of the audit log that were missing there. */
   readonly entries: number
+  /** Acknowledged changes that a later one has replaced in the state that is in force now, in words. */
+  readonly lost: readonly string[]
 }
 
 /** One function for each event; a listener that throws is told through `troubled`. */

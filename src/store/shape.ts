@@ -51,6 +51,7 @@ const embeddedFlags = z.looseObject({
 const sharedState: z.ZodType<SharedState> = z.looseObject({
   generation,
   kill: stamp.nullable(),
+  killChange: changed.exactOptional(),
   contexts: z.record(name, context),
   flags: embeddedFlags.nullable(),
 })

@@ -176,7 +176,8 @@ describe('a Redis that has lost something', () => {
       gateway: 'gateway-1',
     })
     expect(await store.keptFlags()).toEqual({ text: '{"version":2}', at: 7 })
-    expect(told.restored).toEqual([{ generation: 2, found: 0, entries: 3 }])
+    expect(told.restored).toEqual([{ generation: 2, found: 0, entries: 3, lost: [] }])
+    expect(store.status().restored?.detail).toMatch(/^Redis had come back empty; put back generation 2 and 3 entries/)
   })
 
   it('is given back everything when it was restarted empty, by whoever comes first, and each entry once', async () => {
@@ -208,7 +209,7 @@ describe('a Redis that has lost something', () => {
     await store.record(refusal('after the copy'))
     await redis.restart()
     await until(() => told.restored.length > 0)
-    expect(told.restored).toEqual([{ generation: 2, found: 1, entries: 2 }])
+    expect(told.restored).toEqual([{ generation: 2, found: 1, entries: 2, lost: [] }])
     expect(await store.read()).toEqual(second)
     const details = (await store.history({ limit: 10 })).records.map(({ detail, generation }) => detail ?? generation)
     expect(details).toEqual([expect.stringContaining('with generation 1'), 'after the copy', 2, 1])
@@ -308,17 +309,75 @@ describe('a Redis that has lost something', () => {
     ])
   })
 
-  it('has the same generation made twice: all take the one that Redis has, and it is told', async () => {
+  it('has the same generation made twice: one of the two is made anew, above both, and the other is reported', async () => {
     const redis = await startRedis()
     const { store, told } = await open({ url: redis.url })
     await change(store, EMPTY_STATE, 25)
     const other = flipped(EMPTY_STATE, 75, 'eve')
     await redis.cli('HSET', '{strangler}:state', 'text', JSON.stringify(other))
-    expect(await store.read()).toEqual(other)
-    expect(store.current()).toEqual(other)
-    expect(told.troubled.map(({ message }) => message)).toEqual([
-      expect.stringContaining('generation 1 was made twice'),
-    ])
+    const merged = await store.read()
+    expect(merged.generation).toBe(2)
+    expect([other.contexts.catalog, flipped(EMPTY_STATE, 25).contexts.catalog]).toContainEqual(merged.contexts.catalog)
+    expect(told.restored.map(({ lost }) => lost)).toEqual([[expect.stringMatching(/^flip of catalog by \w+ \(generation 1\)$/)]])
+  })
+})
+
+describe('a Redis that lost the newest writes in a fail-over, and took others', () => {
+  /** `ours` is cut off with what it has done since; others go on from what is left. */
+  async function failOver(since: (store: StateStore, first: SharedState) => Promise<SharedState>) {
+    const redis = await startRedis()
+    const network = await startNetwork(redis.port)
+    const { store: ours, told } = await open({ url: network.url, gateway: 'gateway-1' })
+    const first = await change(ours, EMPTY_STATE, 5)
+    await redis.cli('SAVE')
+    await since(ours, first)
+    network.cut()
+    await redis.restart()
+    const { store: theirs } = await open({ url: redis.url })
+    const last = await change(theirs, await change(theirs, first, 10), 20)
+    network.mend()
+    return { ours, theirs, told, last }
+  }
+
+  const kill = (state: SharedState, verb: 'kill' | 'revive'): SharedState => {
+    const [generation, stamp] = [state.generation + 1, { by: 'ada', reason: null, at: Date.now() }]
+    return { ...state, generation, kill: verb === 'kill' ? stamp : null, killChange: { ...stamp, verb, generation } }
+  }
+  const commit = async (store: StateStore, next: SharedState) => {
+    expect(await store.commit(next, entryOf(next))).toEqual({ ok: true })
+    return next
+  }
+
+  it('is given back an acknowledged kill, of a generation above all, and keeps what others have done', async () => {
+    const { ours, theirs, last } = await failOver((store, first) => commit(store, kill(first, 'kill')))
+    await until(() => theirs.current().kill !== null)
+    await until(() => ours.current().generation === 4)
+    expect(ours.current()).toEqual(theirs.current())
+    expect(theirs.current()).toMatchObject({ generation: 4, contexts: last.contexts, kill: { by: 'ada' } })
+    const { records } = await theirs.history({ limit: 10 })
+    expect(records.filter(({ verb }) => verb === 'restore')).toMatchObject([{ gateway: 'gateway-1' }])
+  })
+
+  it('is given back an acknowledged revive', async () => {
+    const { ours, theirs } = await failOver(async (store, first) =>
+      commit(store, kill(await commit(store, kill(first, 'kill')), 'revive')),
+    )
+    await until(() => ours.current().generation > 3)
+    expect(theirs.current().kill).toBeNull()
+    expect(ours.current()).toMatchObject({ kill: null, killChange: { verb: 'revive' } })
+  })
+
+  it('keeps the later change of the same context, and reports the one that it replaces', async () => {
+    const { ours, told, last } = await failOver((store, first) => commit(store, flipped(first, 77, 'ada')))
+    await until(() => told.restored.length > 0)
+    expect(told.restored[0]?.lost).toEqual(['flip of catalog by ada (generation 2)'])
+    await until(async () => (await ours.read()).generation === last.generation)
+    await until(async () => (await ours.history({ limit: 10 })).records.some(({ verb }) => verb === 'restore'))
+    const { records } = await ours.history({ limit: 10 })
+    expect(records.find(({ verb }) => verb === 'restore')?.detail).toContain(
+      'replaced by later changes, look at them: flip of catalog by ada (generation 2)',
+    )
+    expect(ours.status().restored?.detail).toContain('flip of catalog by ada (generation 2)')
   })
 })
 

@@ -51,7 +51,7 @@ export async function explain({ explain, input }: Call<ExplainAsked>): Promise<R
 function written({ store, flags, ...view }: StatusView): Said<typeof statusView> {
   return {
     ...view,
-    store: { ...store, trouble: store.trouble ?? null },
+    store: { ...store, trouble: store.trouble ?? null, restored: store.restored ?? null },
     flags: { ...flags, ageMs: flags.ageMs ?? null, trouble: flags.trouble ?? null },
   }
 }

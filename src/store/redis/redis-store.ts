@@ -10,16 +10,18 @@ import {
   type AuditRecord,
   EMPTY_STATE,
   type KeptFlags,
+  type LastChange,
   type Member,
   type Report,
   type SharedState,
 } from '../../model/shared-state.ts'
-import { type Committed, StoreUnavailable } from '../../model/state-store.ts'
+import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
-import { NO_EVENTS, type StoreEvents } from '../events.ts'
+import { NO_EVENTS, type Restored, type StoreEvents } from '../events.ts'
 import { KnownState } from '../known-state.ts'
 import { AUDIT_LIMIT, SILENT_MS } from '../limits.ts'
 import { listeners } from '../listeners.ts'
+import { lostEntries, mergeStates } from '../merge-states.ts'
 import { NotThat, parseEntry, parseReport, parseState, textOfEntry, textOfState } from '../shape.ts'
 import { array, texts, tuple } from './answers.ts'
 import { Asker, NoAnswer } from './asker.ts'
@@ -57,6 +59,8 @@ const DEADLINE_MARGIN_MS = 20
 /** A disk that hangs holds up no answer for longer. */
 const DISK_MS = 500
 const HISTORY_CHUNK = 200
+/** The times of a change and of its entry in the audit log differ by the time that it takes to write both. */
+const SAME_CHANGE_MS = 2000
 
 /**
  * A handle on the state that is kept in a Redis, a Redis watched by Sentinels, or a Redis Cluster.
@@ -88,6 +92,8 @@ export function redisStore({
   let asker: Asker | undefined
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
+  /** What was last put back into Redis, for the status. */
+  let restored: StoreStatus['restored']
   /** What was told last, so that it is not told every second. */
   let toldTrouble: string | undefined
 
@@ -112,7 +118,7 @@ export function redisStore({
     },
     keptFlags,
     wallTime: () => redisClock.wallTime(),
-    status: () => connected().status(),
+    status: () => ({ ...connected().status(), restored }),
     comparisons: redisComparisons({
       prefix,
       ask: async (script, names, args) => ask(script, args, undefined, names),
@@ -181,9 +187,10 @@ export function redisStore({
     )
     redisClock.measure(Number(seconds) * 1000 + Number(micros) / 1000, askedAt)
     memory.dropped = Math.max(memory.dropped, Number(dropped))
-    const isBehind = Number(there) < memory.generation
-    if (isBehind || Number(missing) > 0) await restore()
-    else if (text !== '') take(texts(text))
+    const theirs = text === '' && Number(there) === memory.generation ? known.current : understood(texts(text))
+    const merged = mergeStates(theirs, known.current)
+    if (merged !== theirs || Number(missing) > 0) await restore(merged, theirs)
+    else if (text !== '') accept(texts(text), theirs)
     connected().stateIs(undefined)
     toldTrouble = undefined
     memory.confirm(asked, array(newer))
@@ -191,24 +198,34 @@ export function redisStore({
     return known.current
   }
 
-  /** Puts back what was lost, as Redis allows it: whoever knows a higher generation wins. */
-  async function restore(): Promise<void> {
-    const { generation, flags } = memory
+  /** Puts back what Redis has lost. Where its state and ours have grown apart, they are merged entry by entry. */
+  async function restore(merged: SharedState, theirs: SharedState): Promise<void> {
+    const ours = known.current
+    const { flags } = memory
     const [found, added, , text] = tuple(
       await ask(RESTORE, [
         String(AUDIT_LIMIT),
-        String(generation),
-        memory.text,
+        String(merged.generation),
+        merged === ours ? memory.text : textOfState(merged),
         String(memory.dropped),
         String(SETTLE_MS),
         flags?.text ?? '',
         String(flags?.at ?? 0),
+        String(theirs.generation),
         ...memory.entries,
       ]),
     )
-    if (texts(text) !== '') take(texts(text))
-    const facts = { generation, found: Number(found), entries: Number(added) }
-    if (facts.found >= generation && facts.entries === 0) return
+    const isTaken = texts(text) === '' || take(texts(text))
+    const facts = {
+      generation: merged.generation,
+      found: Number(found),
+      entries: Number(added),
+      lost: [...lostEntries(ours, merged, () => true), ...lostEntries(theirs, merged, isForeign)],
+    }
+    // Another gateway has changed the state in between: it is merged by the next look.
+    if (!isTaken || facts.found !== theirs.generation) lookSoon()
+    if (facts.found >= merged.generation && facts.entries === 0) return
+    restored = { at: redisClock.wallTime(), detail: detailOf(facts) }
     events.restored(facts)
     // Not waited for: it may have to look first, and looking is what we are doing.
     record(restoreEntry(facts)).catch((error: unknown) =>
@@ -216,16 +233,16 @@ export function redisStore({
     )
   }
 
-  function restoreEntry({
-    generation,
-    found,
-    entries,
-  }: {
-    generation: number
-    found: number
-    entries: number
-  }): AuditEntry {
-    const what = found === 0 ? 'empty' : `with generation ${found}`
+  /** Whether a change is not the one that our own audit log has of its generation: it was made after Redis lost ours. */
+  function isForeign({ generation, by, at }: LastChange): boolean {
+    return memory.entries.some((member) => {
+      const entry = parseEntry(member.slice(POSITION_LENGTH + 1))
+      return entry.generation === generation && (entry.actor !== by || Math.abs(entry.at - at) > SAME_CHANGE_MS)
+    })
+  }
+
+  function restoreEntry(facts: Restored): AuditEntry {
+    const { generation, found, entries } = facts
     return {
       at: redisClock.wallTime(),
       actor: 'gateway',
@@ -237,23 +254,22 @@ export function redisStore({
       reason: null,
       until: null,
       result: 'done',
-      detail: `Redis had come back ${what}; put back generation ${generation} and ${entries} entries of the audit log`,
+      detail: detailOf(facts),
       generation: null,
       gateway,
     }
   }
 
-  /** Takes the state that Redis has. */
-  function take(text: string): SharedState {
+  /**
+   * Takes a state that Redis has.
+   *
+   * @returns false if it lacks an entry that is known here: then the two must be merged first
+   */
+  function take(text: string): boolean {
     const state = understood(text)
-    if (state.generation === memory.generation && text !== memory.text) {
-      // Somebody committed upon an older state that was put back before ours could be.
-      tell(new Error(`generation ${state.generation} was made twice; the one that Redis has is taken`))
-      memory.keepState(text, state)
-      known.replace(state)
-    }
+    if (mergeStates(state, known.current) !== state) return false
     accept(text, state)
-    return state
+    return true
   }
 
   function accept(text: string, state: SharedState): void {
@@ -292,11 +308,9 @@ export function redisStore({
 
   function onState([, member = '', text = '']: readonly string[]): void {
     const state = parseState(text)
-    // Older than what we know: Redis has lost something, or the message was late. The same: it may be another one.
-    if (state.generation < memory.generation || (state.generation === memory.generation && text !== memory.text)) {
-      lookSoon()
-      return
-    }
+    if (text === memory.text) return
+    // It lacks an entry that is known here: Redis has lost something, or the message was late.
+    if (mergeStates(state, known.current) !== state) return lookSoon()
     if (member !== '') memory.keepEntries([member])
     accept(text, state)
     void memory.write()
@@ -339,7 +353,10 @@ export function redisStore({
       accept(text, parseState(text))
       await atMost(DISK_MS, memory.write())
       return { ok: true }
-    } else if (verdict === 'conflict') return { ok: false, conflict: take(texts(there)) }
+    } else if (verdict === 'conflict') {
+      if (take(texts(there))) return { ok: false, conflict: known.current }
+      await look()
+    }
     return undefined
   }
 
@@ -432,6 +449,12 @@ export function redisStore({
     const [text, at] = tuple(await ask(KEPT_FLAGS, []))
     return text === '' ? undefined : { text: texts(text), at: Number(at) }
   }
+}
+
+function detailOf({ generation, found, entries, lost }: Restored): string {
+  const what = found === 0 ? 'empty' : `with generation ${found}`
+  const replaced = lost.length === 0 ? '' : `; replaced by later changes, look at them: ${lost.join(', ')}`
+  return `Redis had come back ${what}; put back generation ${generation} and ${entries} entries of the audit log${replaced}`
 }
 
 /** @throws {NotThat} */

@@ -93,10 +93,12 @@ return { 'done', member }
 `
 
 /**
- * Puts back what a gateway remembers: the state if it is newer, and each entry that is not there. Doing it twice, or two at
- * once, does the same. For a moment afterwards nobody commits: a gateway that remembers more may be on its way.
+ * Puts back what a gateway remembers: the state if it is newer and was merged with the one that is there, and each entry
+ * that is not there. Doing it twice, or two at once, does the same. For a moment afterwards nobody commits: a gateway that
+ * remembers more may be on its way.
  *
- * ARGV: audit limit, generation, text, dropped, milliseconds to settle, text of flags, their time, entries
+ * ARGV: audit limit, generation, text, dropped, milliseconds to settle, text of flags, their time, the generation that the
+ *   state was merged with, entries
  * → the generation that was found, how many entries were added, the generation that is there now, its text
  */
 export const RESTORE = `${BEGIN}
@@ -105,7 +107,7 @@ local limit = tonumber(ARGV[1])
 local oldest = redis.call('ZRANGE', AUDIT, 0, 0, 'WITHSCORES')
 local isFull = redis.call('ZCARD', AUDIT) >= limit
 local added = 0
-for i = 8, #ARGV do
+for i = 9, #ARGV do
   local position = tonumber(string.sub(ARGV[i], 1, 16))
   -- What the limit has taken away stays away.
   if not (isFull and position < tonumber(oldest[2])) then
@@ -115,7 +117,7 @@ end
 if tonumber(redis.call('GET', DROPPED) or '0') < tonumber(ARGV[4]) then redis.call('SET', DROPPED, ARGV[4]) end
 trim(limit)
 if ARGV[6] ~= '' and redis.call('EXISTS', FLAGS) == 0 then redis.call('HSET', FLAGS, 'text', ARGV[6], 'at', ARGV[7]) end
-if tonumber(ARGV[2]) > found then
+if tonumber(ARGV[2]) > found and tonumber(ARGV[8]) == found then
   redis.call('HSET', STATE, 'generation', ARGV[2], 'text', ARGV[3])
   redis.call('SET', SETTLING, '1', 'PX', ARGV[5])
   redis.call('PUBLISH', NEWS, 'state\\n' .. ARGV[2] .. '\\n\\n' .. ARGV[3])
