@@ -112,7 +112,11 @@ const flip = (from: SharedState, at = 1) => changed(from, { entry: 'catalog', is
 test('a kill outlives later changes of contexts by those who did not know of it', () => {
   const base = flip(EMPTY_STATE)
   const merged = mergeStates(killAt(base), flip(flip(flip(base))))
-  expect(merged).toMatchObject({ generation: 5, kill: { by: 'operator-1' }, contexts: { catalog: { changed: { generation: 4 } } } })
+  expect(merged).toMatchObject({
+    generation: 5,
+    kill: { by: 'operator-1' },
+    contexts: { catalog: { changed: { generation: 4 } } },
+  })
 })
 
 test('a revive outlives them too', () => {
@@ -121,7 +125,12 @@ test('a revive outlives them too', () => {
 })
 
 test.each([
-  ['a kill and a revive', killAt(killAt(EMPTY_STATE)), killAt(killAt(EMPTY_STATE), false), { kill: { by: 'operator-1' } }],
+  [
+    'a kill and a revive',
+    killAt(killAt(EMPTY_STATE)),
+    killAt(killAt(EMPTY_STATE), false),
+    { kill: { by: 'operator-1' } },
+  ],
   [
     'a pin to legacy and a flip',
     changed(EMPTY_STATE, { entry: 'catalog', isLegacy: true, at: 1 }),
@@ -143,7 +152,9 @@ test('a kill by a gateway of the previous version, which has no generation, coun
 test('the entries that one state has lost are listed', () => {
   const ours = killAt(changed(EMPTY_STATE, { entry: 'catalog', isLegacy: true, at: 1 }))
   const theirs = flip(flip(flip(EMPTY_STATE)))
-  expect(lostEntries(ours, mergeStates(ours, theirs), () => true)).toEqual(['pin of catalog by operator-1 (generation 1)'])
+  expect(lostEntries(ours, mergeStates(ours, theirs), () => true)).toEqual([
+    'pin of catalog by operator-1 (generation 1)',
+  ])
   expect(lostEntries(ours, EMPTY_STATE, () => true)).toHaveLength(2)
   expect(lostEntries(ours, EMPTY_STATE, () => false)).toEqual([])
 })

@@ -8,6 +8,7 @@ import { type ContextState, EMPTY_CONTEXT, type LastChange, type SharedState } f
  * @returns one of the two where it has every entry of the other; otherwise a new state, of a generation above both
  */
 export function mergeStates(one: SharedState, other: SharedState): SharedState {
+  if (one === other) return one
   const [newer, older] = isFirst(one, other) ? [one, other] : [other, one]
   const kill = isFirstKill(newer, older) ? newer : older
   const names = new Set([...Object.keys(newer.contexts), ...Object.keys(older.contexts)])
@@ -31,7 +32,11 @@ export function mergeStates(one: SharedState, other: SharedState): SharedState {
  *
  * @param isLoss whether the change was not followed by the one that the other state has
  */
-export function lostEntries(before: SharedState, after: SharedState, isLoss: (change: LastChange) => boolean): string[] {
+export function lostEntries(
+  before: SharedState,
+  after: SharedState,
+  isLoss: (change: LastChange) => boolean,
+): string[] {
   const lost: string[] = []
   const { killChange } = before
   if (killChange !== undefined && !sameText(killOf(before), killOf(after)) && isLoss(killChange))
@@ -97,9 +102,11 @@ function sameText(one: unknown, other: unknown): boolean {
 
 /** JSON whose keys are in order: the same content is the same text. */
 function textOf(value: unknown): string {
-  return JSON.stringify(value, (_, inner) =>
-    typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  ) ?? ''
+  return (
+    JSON.stringify(value, (_, inner) =>
+      typeof inner === 'object' && inner !== null && !Array.isArray(inner)
+        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+        : inner,
+    ) ?? ''
+  )
 }

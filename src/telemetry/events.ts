@@ -88,7 +88,13 @@ export type Events = {
   readonly storeCutOff: (facts: { location: string; why: string }) => void
   readonly storeReached: (facts: { location: string; afterMs: number }) => void
   /** The store came back without what was acknowledged, and got it from this gateway. */
-  readonly storeRestored: (facts: { location: string; generation: number; found: number; entries: number; lost: readonly string[] }) => void
+  readonly storeRestored: (facts: {
+    location: string
+    generation: number
+    found: number
+    entries: number
+    lost: readonly string[]
+  }) => void
   readonly storeTroubled: (facts: { location: string; error: unknown }) => void
   /** So many requests are to be copied to the other side and compared: `shadowEnded` follows for each. */
   readonly shadowOpened: (facts: { context: string; count: number }) => void

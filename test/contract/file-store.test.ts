@@ -186,7 +186,7 @@ describe('a state that cannot be read', () => {
     const { store: again, told } = await open(folder)
     expect(again.current()).toEqual({ ...EMPTY_STATE, generation: 2 })
     expect(told.troubled[0]?.message).toContain(
-      'all pins, flips and the kill switch are lost; what was changed up to generation 2 stands in audit.jsonl only',
+      'make these changes again: flip of catalog by ada (generation 1), flip of catalog by ada (generation 2)',
     )
   })
 
@@ -199,6 +199,65 @@ describe('a state that cannot be read', () => {
     const { store: again, told } = await open(folder)
     expect(again.current()).toEqual(state)
     expect(told.troubled[0]?.message).toContain('is gone')
+  })
+
+  it('that an older backup has replaced gets back what the audit log has: kill, pins and rollbacks', async () => {
+    const folder = await newFolder()
+    const { store } = await open(folder)
+    const first = await change(store)
+    await store.close()
+    const backup = await readFile(join(folder, 'state.json'))
+    const { store: second } = await open(folder)
+    const stamp = { by: 'ada', reason: 'canary', at: 1002 }
+    const killed = { ...first, generation: 2, kill: stamp }
+    await second.commit(killed, { ...entryOf(killed), verb: 'kill', context: null })
+    const pin = {
+      ...entryOf({ ...killed, generation: 3 }),
+      verb: 'pin',
+      after: { side: 'legacy', until: null },
+    } as const
+    await second.commit({ ...killed, generation: 3 }, pin)
+    const flip = { ...killed, generation: 4 }
+    await second.commit(flip, entryOf(flip))
+    await second.close()
+    for (const name of ['state.json', 'state.copy.json']) await writeFile(join(folder, name), backup)
+
+    const { store: again } = await open(folder)
+    expect(again.current()).toMatchObject({
+      generation: 4,
+      kill: { by: 'ada' },
+      killChange: { verb: 'kill', generation: 2 },
+      contexts: {
+        catalog: { pin: { side: 'legacy', by: 'ada', until: null }, changed: { verb: 'pin', generation: 3 } },
+      },
+    })
+    const lost = 'make these changes again: flip of catalog by ada (generation 4)'
+    expect((await all(again))[0]).toMatchObject({ verb: 'restore', detail: expect.stringContaining(lost) })
+    expect(again.status().restored?.detail).toContain(lost)
+    await again.close()
+    const { store: later } = await open(folder)
+    expect(later.current()).toEqual(again.current())
+    expect((await all(later)).filter(({ verb }) => verb === 'restore')).toHaveLength(1)
+  })
+
+  it('that an older backup has replaced under a gateway that runs gets back what the gateway knows', async () => {
+    const folder = await newFolder()
+    const { store } = await open(folder)
+    const first = await change(store)
+    const names = ['state.json', 'state.copy.json', 'audit.jsonl']
+    await until(async () => (await readdir(folder)).includes('state.copy.json'))
+    const backup = await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name))] as const))
+    const second = await change(store, first)
+    await store.record(refusal('so that the copy was written'))
+    await rm(folder, { recursive: true })
+    await mkdir(folder)
+    for (const [name, text] of backup) await writeFile(join(folder, name), text)
+    await until(async () => (await readdir(folder)).includes('lock'))
+    await until(() => store.status().restored !== undefined)
+    expect(await store.read()).toEqual(second)
+    await store.close()
+    const { store: again } = await open(folder)
+    expect(again.current()).toEqual(second)
   })
 
   it('for a reason that may pass is not written over', async () => {

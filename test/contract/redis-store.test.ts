@@ -318,7 +318,9 @@ describe('a Redis that has lost something', () => {
     const merged = await store.read()
     expect(merged.generation).toBe(2)
     expect([other.contexts.catalog, flipped(EMPTY_STATE, 25).contexts.catalog]).toContainEqual(merged.contexts.catalog)
-    expect(told.restored.map(({ lost }) => lost)).toEqual([[expect.stringMatching(/^flip of catalog by \w+ \(generation 1\)$/)]])
+    expect(told.restored.map(({ lost }) => lost)).toEqual([
+      [expect.stringMatching(/^flip of catalog by \w+ \(generation 1\)$/)],
+    ])
   })
 })
 

@@ -1,11 +1,12 @@
 // Shared state in a folder, for a gateway that is alone: what it is told survives it, however it ends.
 import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Clock } from '../../model/ports.ts'
 import type { KeptFlags, Member, Report, SharedState } from '../../model/shared-state.ts'
 import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
-import { NO_EVENTS, type StoreEvents } from '../events.ts'
+import { NO_EVENTS, type Restored, type StoreEvents } from '../events.ts'
 import { KnownState } from '../known-state.ts'
 import { SILENT_MS } from '../limits.ts'
 import { listeners } from '../listeners.ts'
@@ -58,6 +59,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     since: clock.now(),
   }
   let isTold = false
+  let restored: StoreStatus['restored']
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
 
@@ -119,10 +121,39 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
   }
 
   async function recover(): Promise<void> {
-    kept = await keptState.recover(audit)
+    const recovered = await keptState.recover(audit, known.current)
+    kept = recovered
     isEntryMissing = kept.entry !== undefined && !(await audit.has(kept.entry, kept.auditBytes))
     await writeMissingEntry()
     known.adopt(kept.state)
+    if (recovered.restored !== undefined) await report(recovered.restored)
+  }
+
+  /** The state was older than what is left of later changes: somebody must know. */
+  async function report(facts: Restored): Promise<void> {
+    const { generation, found, lost } = facts
+    const rest = lost.length === 0 ? '' : `; make these changes again: ${lost.join(', ')}`
+    const detail = `state.json had generation ${found}, and later changes are known: put back generation ${generation}${rest}`
+    const at = clock.wallTime()
+    restored = { at, detail }
+    events.restored(facts)
+    await audit.append(
+      textOfEntry({
+        at,
+        actor: 'gateway',
+        address: null,
+        verb: 'restore',
+        context: null,
+        before: { generation: found },
+        after: { generation },
+        reason: null,
+        until: null,
+        result: 'done',
+        detail,
+        generation: null,
+        gateway: hostname(),
+      }),
+    )
   }
 
   /** What another gateway has written is known here too. */
@@ -252,7 +283,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
 
   function status(): StoreStatus {
     const cutOffMs = trouble === undefined ? 0 : clock.now() - trouble.since
-    return { kind: 'file', location, isConnected: trouble === undefined, cutOffMs, trouble: trouble?.reason }
+    return { kind: 'file', location, isConnected: trouble === undefined, cutOffMs, trouble: trouble?.reason, restored }
   }
 
   async function close(): Promise<void> {

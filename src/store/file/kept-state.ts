@@ -3,8 +3,11 @@ import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { EMPTY_STATE, type SharedState } from '../../model/shared-state.ts'
+import type { Restored } from '../events.ts'
+import { mergeStates } from '../merge-states.ts'
 import { replaceFile, syncFolder, writeBeside } from '../replace-file.ts'
-import { parseEntry, parseState, textOfEntry } from '../shape.ts'
+import { type Replayed, replayAudit } from '../replay-audit.ts'
+import { parseEntry, parseState, textOfEntry, textOfState } from '../shape.ts'
 import type { AuditFile } from './audit-file.ts'
 import { LITTER_MS } from './litter.ts'
 
@@ -16,6 +19,12 @@ export type Kept = {
   /** How long the log was before it, in bytes. */
   readonly auditBytes: number
 }
+
+/** ... and what was put back into it, where it was older than what is left. */
+export type Recovered = Kept & { readonly restored?: Restored }
+
+/** The newest entries of the audit log that may be made again. */
+const MOST_REPLAYED = 1000
 
 const keptShape = z.object({ state: z.unknown(), entry: z.unknown(), auditBytes: z.number() })
 
@@ -40,19 +49,24 @@ export class KeptState {
   /**
    * What is there, or what can be made of what is left: never silently nothing. Whoever calls it has the folder.
    *
+   * @param known the state that this process knows: the folder may have been replaced by an older one under it
    * @throws what the file system says, where there may be a state that it does not show
    */
-  async recover(audit: AuditFile): Promise<Kept> {
+  async recover(audit: AuditFile, known: SharedState): Promise<Recovered> {
     await this.clearLitter()
     const unreadable = await this.read().catch((error: unknown) => {
       if (isOfFileSystem(error)) throw error
       return error instanceof Error ? error : new Error(String(error))
     })
-    if (unreadable !== undefined && !(unreadable instanceof Error)) return unreadable
+    if (unreadable !== undefined && !(unreadable instanceof Error))
+      return this.withLaterChanges(unreadable, audit, known)
     const lastLine = await audit.newest((text) => generationOf(text) > 0, Number.POSITIVE_INFINITY)
     const copy = await readKept(this.copy).catch(() => undefined)
-    if (unreadable === undefined && lastLine === undefined && copy === undefined) return NOTHING
-    return this.makeAnew(unreadable, copy, lastLine === undefined ? 0 : generationOf(lastLine))
+    if (unreadable === undefined && lastLine === undefined && copy === undefined && known.generation === 0)
+      return NOTHING
+    const lastGeneration = lastLine === undefined ? 0 : generationOf(lastLine)
+    const anew = await this.makeAnew(unreadable, copy, lastGeneration, audit)
+    return this.withLaterChanges(anew, audit, known)
   }
 
   /**
@@ -79,24 +93,38 @@ export class KeptState {
     await replaceFile(this.copy, keptText(JSON.stringify(kept.state), kept.entry, kept.auditBytes))
   }
 
-  private async makeAnew(unreadable: Error | undefined, copy: Kept | undefined, lastGeneration: number): Promise<Kept> {
+  private async makeAnew(
+    unreadable: Error | undefined,
+    copy: Kept | undefined,
+    lastGeneration: number,
+    audit: AuditFile,
+  ): Promise<Kept> {
     const aside = `${this.file}.unreadable-${Date.now()}`
     if (unreadable !== undefined) await rename(this.file, aside)
     const from = copy ?? NOTHING
+    const replayed = await replayedFrom(audit, from.state)
     const generation = Math.max(from.state.generation, lastGeneration)
     const what = unreadable === undefined ? 'is gone' : `cannot be read; it is kept as ${aside}`
     const instead =
-      copy === undefined
-        ? 'there is no copy: all pins, flips and the kill switch are lost'
-        : `generation ${copy.state.generation} is taken from state.copy.json`
-    const missing =
-      generation > from.state.generation
-        ? `; what was changed up to generation ${generation} stands in audit.jsonl only, do it again`
-        : ''
+      copy === undefined ? 'there is no copy' : `generation ${copy.state.generation} is taken from state.copy.json`
+    const missing = generation > from.state.generation ? `; ${putBackFromLog(replayed)}` : ''
     this.troubled(new Error(`${this.file} ${what}; ${instead}${missing}`, { cause: unreadable }))
-    const state = { ...from.state, generation }
+    const state = { ...replayed.state, generation }
     await replaceFile(this.file, keptText(JSON.stringify(state), undefined, 0))
     return { state, entry: undefined, auditBytes: 0 }
+  }
+
+  /** An older backup may have been put in the place of `state.json`, or of the folder under a gateway that runs. */
+  private async withLaterChanges(kept: Kept, audit: AuditFile, known: SharedState): Promise<Recovered> {
+    const copy = await readKept(this.copy).catch(() => undefined)
+    const others = copy === undefined ? known : mergeStates(copy.state, known)
+    const replayed = await replayedFrom(audit, mergeStates(kept.state, others))
+    const { state } = replayed
+    if (state === kept.state) return kept
+    const text = textOfState(state)
+    await replaceFile(this.file, keptText(text, undefined, 0))
+    const restored = { generation: state.generation, found: kept.state.generation, entries: 0, lost: replayed.lost }
+    return { state, entry: undefined, auditBytes: 0, restored }
   }
 
   private async clearLitter(): Promise<void> {
@@ -108,6 +136,17 @@ export class KeptState {
       if (Date.now() - mtimeMs > LITTER_MS) await rm(path, { force: true }).catch(() => {})
     }
   }
+}
+
+/** The later changes of the audit log, made again. */
+async function replayedFrom(audit: AuditFile, state: SharedState): Promise<Replayed> {
+  const { records } = await audit.page({ limit: MOST_REPLAYED })
+  return replayAudit(state, records.toReversed())
+}
+
+function putBackFromLog({ lost }: Replayed): string {
+  const rest = lost.length === 0 ? '' : `; make these changes again: ${lost.join(', ')}`
+  return `kill switch, pins, rollbacks and freezes are put back from audit.jsonl${rest}`
 }
 
 const NOTHING: Kept = { state: EMPTY_STATE, entry: undefined, auditBytes: 0 }

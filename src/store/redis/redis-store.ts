@@ -310,7 +310,10 @@ export function redisStore({
     const state = parseState(text)
     if (text === memory.text) return
     // It lacks an entry that is known here: Redis has lost something, or the message was late.
-    if (mergeStates(state, known.current) !== state) return lookSoon()
+    if (mergeStates(state, known.current) !== state) {
+      lookSoon()
+      return
+    }
     if (member !== '') memory.keepEntries([member])
     accept(text, state)
     void memory.write()
