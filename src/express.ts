@@ -173,7 +173,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const identity = access === undefined ? asked : asUser(asked, access)
     if (isGuarded) sayWhoAsks(request, identity, snapshot)
     const { context } = match.route
-    if (context === undefined || isLoop(head.fields.via, viaName)) return next()
+    if (context === undefined || isLoop(head.fields, viaName)) return next()
     const decision = decide({
       controls: snapshot.controls,
       head,

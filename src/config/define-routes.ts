@@ -85,6 +85,11 @@ export type UpstreamConfig = {
    * otherwise. Default: false.
    */
   readonly allowEncodedSlashes?: boolean | undefined
+  /**
+   * Whether the upstream is sent `Via`. An nginx with its default `gzip_proxied off` compresses no response to a request
+   * with `Via`. `false` sends `CDN-Loop` (RFC 8586) instead, by which the gateway still recognises a loop. Default: true.
+   */
+  readonly via?: boolean | undefined
 }
 
 /** An active health check: `GET path` on every address; an answer below 400 in time is a success. */

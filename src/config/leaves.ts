@@ -62,7 +62,7 @@ export const cookieName = matching(TOKEN, 'must be a cookie name such as "sid" (
 
 /** Fields that the transport or the gateway itself writes: none of them can say who the user is. */
 const NOT_IDENTITY =
-  /^(host|cookie|authorization|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive|via|forwarded|x-forwarded-.*|x-request-id|traceparent|tracestate)$/
+  /^(host|cookie|authorization|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive|via|cdn-loop|forwarded|x-forwarded-.*|x-request-id|traceparent|tracestate)$/
 
 export const userHeader = matching(TOKEN, 'must be a header name such as "x-user-id" (RFC 9110 section 5.1)')
   .transform((name) => name.toLowerCase())

@@ -25,6 +25,7 @@ export function readUpstream(written: unknown, path: string, side: Side, name: s
     tls: readTls(fields.tls, at(path, 'tls'), urls, report),
     health: readHealth(fields.health, at(path, 'health'), report),
     allowEncodedSlashes: fields.allowEncodedSlashes,
+    via: fields.via,
   })
 }
 
@@ -45,6 +46,7 @@ const UPSTREAM = {
   host: oneOf(['preserve', 'upstream']).optional(),
   tls: z.unknown(),
   allowEncodedSlashes: flag.default(false),
+  via: flag.default(true),
 } as const
 
 const TIMEOUTS = {

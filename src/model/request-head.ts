@@ -50,6 +50,8 @@ export type NotedFields = {
   forwardedProto: string | undefined
   forwarded: string | undefined
   via: string | undefined
+  /** CDN-Loop (RFC 8586). */
+  cdnLoop: string | undefined
   requestId: string | undefined
   traceparent: string | undefined
   maxForwards: string | undefined

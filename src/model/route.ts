@@ -62,6 +62,8 @@ export type Upstream = {
   readonly health: HealthCheck | undefined
   /** Let paths with an encoded slash or backslash through to this upstream (RFC 3986 section 2.2 sees them as data). */
   readonly allowEncodedSlashes: boolean
+  /** Whether this upstream is sent `Via`; where it is not, `CDN-Loop` (RFC 8586) carries the gateway's name instead. */
+  readonly via: boolean
 }
 
 /**

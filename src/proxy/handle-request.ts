@@ -70,8 +70,14 @@ export function createHandleRequest(plane: Plane) {
       answerOptions(request, response)
       return plane.events.requestAnswered({ arrivedAt, finishedAt: plane.now(), head, by: 'options', status: 200 })
     }
-    if (isLoop(head.fields.via, plane.viaName)) {
-      return refuse(plane, request, response, new Refusal('loop', 'our own name in Via'), arrivedAt)
+    if (isLoop(head.fields, plane.viaName)) {
+      return refuse(
+        plane,
+        request,
+        response,
+        new Refusal('loop', 'the name of this gateway in Via or CDN-Loop'),
+        arrivedAt,
+      )
     }
 
     let identity = plane.identify(head, snapshot)

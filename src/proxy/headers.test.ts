@@ -24,9 +24,21 @@ const IDENTITY: Identity = {
   isNew: false,
 }
 
-type Changes = { head?: Partial<RequestHead>; identity?: Partial<Identity>; trusted?: boolean; host?: Upstream['host'] }
+type Changes = {
+  head?: Partial<RequestHead>
+  identity?: Partial<Identity>
+  trusted?: boolean
+  host?: Upstream['host']
+  via?: boolean
+}
 
-function sent({ head, identity, trusted = false, host = 'preserve' }: Changes = {}): Record<string, string> {
+function sent({
+  head,
+  identity,
+  trusted = false,
+  host = 'preserve',
+  via = true,
+}: Changes = {}): Record<string, string> {
   const snapshot = { trustsProxy: () => trusted, identity: { user: { header: 'x-account' } } } as unknown as Snapshot
   const added: Added = {
     head: { ...HEAD, ...head },
@@ -35,7 +47,7 @@ function sent({ head, identity, trusted = false, host = 'preserve' }: Changes = 
     viaName: 'strangler-1',
     traceparent: 'tp',
   }
-  const list = requestHeaders(added, { host } as Upstream, '10.0.0.1:3001')
+  const list = requestHeaders(added, { host, via } as Upstream, '10.0.0.1:3001')
   return Object.fromEntries(Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]]))
 }
 
@@ -103,9 +115,41 @@ describe('what an upstream is sent', () => {
 })
 
 test('our own name in Via is a loop, another gateway’s is not', () => {
-  expect(isLoop('1.0 fred, 1.1 strangler-1', 'strangler-1')).toBe(true)
-  expect(isLoop('1.1 strangler-2', 'strangler-1')).toBe(false)
-  expect(isLoop(undefined, 'strangler-1')).toBe(false)
+  expect(isLoop({ via: '1.0 fred, 1.1 strangler-1', cdnLoop: undefined }, 'strangler-1')).toBe(true)
+  expect(isLoop({ via: '1.1 strangler-2', cdnLoop: undefined }, 'strangler-1')).toBe(false)
+  expect(isLoop({ via: undefined, cdnLoop: undefined }, 'strangler-1')).toBe(false)
+})
+
+describe('CDN-Loop (RFC 8586)', () => {
+  test.each<[boolean, string]>([
+    [true, 'strangler-1'],
+    [true, 'fred, strangler-1'],
+    [true, 'fred;abc=","; v=1 , Strangler-1 ; p="x"'],
+    [true, 'cdn.example:8080,,strangler-1;'],
+    // The quoted string never ends: what follows is read as plain text, so that the loop is found.
+    [true, 'fred;a="b, strangler-1'],
+    [false, 'strangler-2, strangler-11'],
+    [false, 'fred;via=strangler-1'],
+    [false, 'fred;a="x, strangler-1"'],
+    [false, 'fred;a="\\", strangler-1"'],
+    [false, ''],
+  ])('is a loop (%s) for %j', (expected, cdnLoop) => {
+    expect(isLoop({ via: undefined, cdnLoop }, 'strangler-1')).toBe(expected)
+  })
+
+  test('an upstream with `via: false` is sent CDN-Loop with the name of the gateway and no Via', () => {
+    const fields = { via: '1.1 fred', cdnLoop: 'fred;a=1' } as RequestHead['fields']
+    const headers = sent({ via: false, head: { fields } })
+    expect(headers).not.toHaveProperty('Via')
+    expect(headers).toMatchObject({ 'CDN-Loop': 'fred;a=1, strangler-1' })
+    expect(sent({ via: false })).toMatchObject({ 'CDN-Loop': 'strangler-1' })
+  })
+
+  test('an upstream that is sent Via is sent the CDN-Loop of the client unchanged', () => {
+    const fields = { cdnLoop: 'fred;a=1' } as RequestHead['fields']
+    expect(sent({ head: { fields } })).toMatchObject({ 'CDN-Loop': 'fred;a=1', Via: '1.1 strangler-1' })
+    expect(sent()).not.toHaveProperty('CDN-Loop')
+  })
 })
 
 describe('what a client is sent', () => {

@@ -1,6 +1,6 @@
 // Fields in both directions, as pure functions: what goes to an upstream and what comes back to the client.
 import type { Identity } from '../model/decision.ts'
-import type { HeaderList, RequestHead } from '../model/request-head.ts'
+import type { HeaderList, NotedFields, RequestHead } from '../model/request-head.ts'
 import type { Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { isEndToEnd } from './read-head.ts'
@@ -10,7 +10,7 @@ export type Added = {
   readonly head: RequestHead
   readonly identity: Identity
   readonly snapshot: Snapshot
-  /** The name this gateway signs `Via` with. */
+  /** This gateway's name in `Via` and `CDN-Loop`. */
   readonly viaName: string
   readonly traceparent: string
 }
@@ -32,7 +32,9 @@ export function requestHeaders(added: Added, upstream: Upstream, authority: stri
   if (forwardedHost !== '') list.push('X-Forwarded-Host', forwardedHost)
   list.push('X-Forwarded-Proto', proto)
   list.push('Forwarded', append(isPeerTrusted ? fields.forwarded : undefined, forwardedElement(head, proto)))
-  list.push('Via', append(fields.via, head.minorVersion === 1 ? `1.1 ${viaName}` : `1.0 ${viaName}`))
+  if (upstream.via) list.push('Via', append(fields.via, head.minorVersion === 1 ? `1.1 ${viaName}` : `1.0 ${viaName}`))
+  const cdnLoop = upstream.via ? fields.cdnLoop : append(fields.cdnLoop, viaName)
+  if (cdnLoop !== undefined) list.push('CDN-Loop', cdnLoop)
   list.push('X-Request-Id', identity.requestId)
   list.push('traceparent', added.traceparent)
   if (identity.kind === 'user') list.push(...userFields(identity, snapshot.identity.user?.header))
@@ -67,10 +69,28 @@ function forwardedElement(head: RequestHead, proto: string): string {
   return head.host === '' ? `for=${node};proto=${proto}` : `for=${node};host="${head.host}";proto=${proto}`
 }
 
-/** A gateway must not forward to itself (RFC 9110 section 7.6.3): our own name in Via means that it did. */
-export function isLoop(via: string | undefined, viaName: string): boolean {
-  return via?.includes(viaName) ?? false
+/**
+ * A gateway must not forward to itself (RFC 9110 section 7.6.3). Its own name in `Via`, or as a cdn-id in `CDN-Loop`
+ * (RFC 8586), shows that it did.
+ *
+ * @param viaName in lower case
+ */
+export function isLoop({ via, cdnLoop }: Pick<NotedFields, 'via' | 'cdnLoop'>, viaName: string): boolean {
+  if (via?.includes(viaName)) return true
+  return cdnLoop?.toLowerCase().includes(viaName) === true && cdnIds(cdnLoop).includes(viaName)
 }
+
+/**
+ * The cdn-ids of a `CDN-Loop` field in lower case, without their parameters (RFC 8586 section 2). A comma or a
+ * semicolon in a quoted parameter value separates nothing.
+ */
+function cdnIds(cdnLoop: string): string[] {
+  const unquoted = cdnLoop.toLowerCase().replace(QUOTED_STRING, '""')
+  return unquoted.split(',').map((info) => (info.split(';')[0] as string).trim())
+}
+
+/** RFC 9110 section 5.6.4. Without its closing quote it is malformed and is read as plain text. */
+const QUOTED_STRING = /"(?:[^"\\]|\\.)*"/g
 
 /** Which response fields end at the gateway, and the few it looks at. */
 const DROP = 1

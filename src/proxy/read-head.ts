@@ -88,6 +88,7 @@ const Field = {
   traceparent: 16,
   maxForwards: 17,
   shadow: 18,
+  cdnLoop: 19,
 } as const
 type Field = (typeof Field)[keyof typeof Field]
 
@@ -105,6 +106,8 @@ const FIELDS: readonly (readonly [string, Field])[] = [
   ['x-forwarded-proto', Field.forwardedProto],
   ['forwarded', Field.forwarded],
   ['via', Field.via],
+  // Noted, and so not among the fields that Connection can name: no client may remove it (RFC 8586 section 2).
+  ['cdn-loop', Field.cdnLoop],
   ['x-request-id', Field.requestId],
   ['traceparent', Field.traceparent],
   ['max-forwards', Field.maxForwards],
@@ -180,6 +183,7 @@ class SortedFields implements NotedFields {
   forwardedProto: string | undefined = undefined
   forwarded: string | undefined = undefined
   via: string | undefined = undefined
+  cdnLoop: string | undefined = undefined
   requestId: string | undefined = undefined
   traceparent: string | undefined = undefined
   maxForwards: string | undefined = undefined
@@ -253,6 +257,9 @@ class SortedFields implements NotedFields {
           break
         case Field.via:
           this.via = joined(this.via, value)
+          break
+        case Field.cdnLoop:
+          this.cdnLoop = joined(this.cdnLoop, value)
           break
         case Field.requestId:
           this.requestId = joined(this.requestId, value)

@@ -135,7 +135,7 @@ function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal |
     snapshot.identity.claimHeaders,
   )
   if (head instanceof Refusal) return head
-  if (isLoop(head.fields.via, plane.viaName)) return new Refusal('loop', 'our own name in Via')
+  if (isLoop(head.fields, plane.viaName)) return new Refusal('loop', 'the name of this gateway in Via or CDN-Loop')
   const sound = head
   const identity = plane.identify(head, snapshot)
   const match = matchRoute(head, snapshot)

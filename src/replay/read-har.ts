@@ -88,7 +88,16 @@ function withoutHops(fields: readonly string[]): string[] | undefined {
 
 const HOPS = [
   ...['host', 'connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'content-length'],
-  ...['expect', 'proxy-authorization', 'http2-settings', 'max-forwards', 'via', 'traceparent', 'tracestate'],
+  ...[
+    'expect',
+    'proxy-authorization',
+    'http2-settings',
+    'max-forwards',
+    'via',
+    'cdn-loop',
+    'traceparent',
+    'tracestate',
+  ],
 ]
 
 function objectAt(value: unknown): Readonly<Record<string, unknown>> | undefined {

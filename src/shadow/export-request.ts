@@ -89,5 +89,5 @@ function hostOf(url: string): string | undefined {
  */
 const NOT_SENT: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
-  ...['content-length', 'accept-encoding', 'via', 'traceparent', 'tracestate', 'x-request-id', 'x-shadow'],
+  ...['content-length', 'accept-encoding', 'via', 'cdn-loop', 'traceparent', 'tracestate', 'x-request-id', 'x-shadow'],
 ])

@@ -11,7 +11,14 @@ export function headOf(more: Partial<RequestHead> = {}): RequestHead {
     trailer: undefined,
   }
   const nobody = { forwardedFor: undefined, forwardedHost: undefined, forwardedProto: undefined, forwarded: undefined }
-  const none = { via: undefined, requestId: undefined, traceparent: undefined, maxForwards: undefined, user: undefined }
+  const none = {
+    via: undefined,
+    cdnLoop: undefined,
+    requestId: undefined,
+    traceparent: undefined,
+    maxForwards: undefined,
+    user: undefined,
+  }
   return {
     ...{ method: 'GET', path: '/products/1', query: '', hasEncodedSlash: false, host: 'shop.example' },
     ...{ headers: [], endToEnd: [], minorVersion: 1, peerAddress: '192.0.2.1', secure: false, body: { kind: 'none' } },
