@@ -91,6 +91,7 @@ describe('a good config', () => {
         tls: undefined,
         health: undefined,
         allowEncodedSlashes: false,
+        via: true,
       },
       services: new Map(),
       contexts: new Map(),
