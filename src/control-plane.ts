@@ -3,12 +3,11 @@ import { hostname } from 'node:os'
 import { ConfigError } from './config/config-error.ts'
 import type { Options, UnleashOptions } from './config/options.ts'
 import { watchFile } from './config/watch.ts'
-import { createControl, type RunningControl } from './control/create-control.ts'
+import { type ControlOptions, createControl, type RunningControl } from './control/create-control.ts'
 import { embeddedFlags } from './control/embedded-flags.ts'
 import { fileFlags } from './control/file-flags.ts'
 import type { Flags } from './control/flags.ts'
 import { followFlagsFile } from './control/flags-file.ts'
-import type { Counts } from './control/last-minute.ts'
 import { unleashFlags } from './control/unleash-flags.ts'
 import { environmentOf, unleashWriter } from './control/unleash-writer.ts'
 import type { Clock, FlagKeep, FlagWriter, Random } from './model/ports.ts'
@@ -31,7 +30,7 @@ export type ControlPlaneOptions = {
   readonly contexts: () => ReadonlyMap<string, Context>
   /** Makes the controls those of all new requests. */
   readonly publish: (controls: Controls, generation: number) => void
-  readonly traffic: { readonly inFlight: () => Counts; readonly sinceStart: () => Counts }
+  readonly traffic: ControlOptions['traffic']
   /** Where the admin surface is reached by others. */
   readonly address: () => string
 }

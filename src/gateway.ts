@@ -88,7 +88,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       publish: (controls, generation) => {
         snapshots.current = { ...snapshots.current, controls, generation }
       },
-      traffic: { inFlight: () => server?.inFlightBySide() ?? {}, sinceStart: telemetry.requestsBySide },
+      traffic: {
+        inFlight: () => server?.inFlightBySide() ?? {},
+        sinceStart: telemetry.requestsBySide,
+        serviceWrites: telemetry.serviceWrites,
+      },
       address: () => options.adminUrl ?? addressOf(options.adminHost, admin?.port ?? options.adminPort),
     })
   } catch (error) {

@@ -235,6 +235,10 @@ export const member = z.object({
   flags: z.object({ source: z.string(), stale: z.boolean(), ageMs: z.number().nullable() }),
   inFlight: z.record(z.string(), sides),
   lastMinute: z.record(z.string(), sides),
+  serviceWrites: z
+    .record(z.string(), z.object({ count: z.int(), isLowerBound: z.boolean() }))
+    .optional()
+    .describe('Writes that the service has answered since the context was last at 0 %; absent before version 0.2'),
   silentMs: z.number(),
   isConverged: z.boolean().describe('Whether it reports, has applied the generation and has the expected percentages'),
   lag: z.string().nullable().optional().describe('Why it has not converged; a gateway before 0.2.0 does not send it'),
@@ -430,6 +434,15 @@ export const done = z.object({
     ms: z.number(),
     laggards: z.array(z.object({ id: z.string(), address: z.string(), why: z.string() })),
     inFlight: z.int(),
+    serviceWrites: z
+      .object({
+        count: z.int(),
+        isLowerBound: z.boolean().describe('A gateway has restarted since, is silent, or does not count them'),
+      })
+      .optional()
+      .describe(
+        'For flip, rollback and kill: writes that the service has answered with 2xx or 3xx since the context was last at 0 %',
+      ),
   }),
 })
 export type Done = Said<typeof done>

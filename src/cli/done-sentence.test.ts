@@ -30,3 +30,27 @@ test.each<[Partial<Done>, string]>([
 ])('what operators say of a difference is told: %o', (done, sentence) => {
   expect(toldOf(done)).toBe(`catalog: ${sentence}, applied on 1 of 1 gateways in 3 ms`)
 })
+
+test.each<[Done['verb'], string | null, Done['convergence']['serviceWrites'], string]>([
+  [
+    'rollback',
+    'catalog',
+    { count: 12, isLowerBound: false },
+    'the service has answered 12 writes since the context was last at 0 %',
+  ],
+  [
+    'flip',
+    'catalog',
+    { count: 1, isLowerBound: true },
+    'the service has answered at least 1 write since the context was last at 0 %',
+  ],
+  [
+    'kill',
+    null,
+    { count: 12, isLowerBound: false },
+    'the services have answered 12 writes since each context was last at 0 %',
+  ],
+])('%s reports the writes that legacy may lack', (verb, context, serviceWrites, sentence) => {
+  const convergence = { applied: 1, of: 1, ms: 3, laggards: [], inFlight: 0, ...(serviceWrites && { serviceWrites }) }
+  expect(toldOf({ verb, context, convergence }).split('\n')[1]).toBe(`  ${sentence}`)
+})

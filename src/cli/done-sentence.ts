@@ -21,9 +21,20 @@ export function tellDone(done: Done, now: number, on: Screen): string {
       : [
           `  ${count(inFlight, 'request')} begun before ${inFlight === 1 ? 'is' : 'are'} still answered by the old side`,
         ]),
+    ...writesToService(done),
     ...(note === null ? [] : [paint(`  note: ${note}`, on)]),
     ...next(done),
   ].join('\n')
+}
+
+/** What legacy may lack: an operator who goes back must know. */
+function writesToService({ verb, context, convergence: { serviceWrites } }: Done): string[] {
+  if (serviceWrites === undefined) return []
+  const { isLowerBound } = serviceWrites
+  if (serviceWrites.count === 0 && (verb === 'flip' || !isLowerBound)) return []
+  const writes = `${isLowerBound ? 'at least ' : ''}${count(serviceWrites.count, 'write')}`
+  const [who, what] = context === null ? ['the services have', 'each context'] : ['the service has', 'the context']
+  return [`  ${who} answered ${writes} since ${what} was last at 0 %`]
 }
 
 function whatIsNow({ verb, before, after, until }: Done, now: number): string {

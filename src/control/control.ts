@@ -73,6 +73,11 @@ export type Convergence = {
   readonly laggards: readonly Laggard[]
   /** Requests that the old side was still answering when their gateway applied the change. */
   readonly inFlight: number
+  /**
+   * For `flip`, `rollback` and `kill`: writes that the service has answered since the context (with `kill`, each context)
+   * was last at 0 %. Legacy does not have them unless both sides share their data.
+   */
+  readonly serviceWrites?: { readonly count: number; readonly isLowerBound: boolean }
 }
 
 export type Laggard = {

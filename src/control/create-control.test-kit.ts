@@ -24,7 +24,10 @@ export type Gateway = {
   readonly stateDir: string
   /** What its requests meet. */
   readonly controls: () => Controls
-  readonly traffic: { inFlight: Record<string, { legacy: number; service: number }> }
+  readonly traffic: {
+    inFlight: Record<string, { legacy: number; service: number }>
+    serviceWrites: Record<string, number>
+  }
 }
 
 export type TestFleet = {
@@ -76,7 +79,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
     const heard = rememberedEvents()
     const flags = unleash === undefined ? ownFlags(store, heard.events) : unleash.follow()
     let controls = NO_CONTROLS
-    const traffic: Gateway['traffic'] = { inFlight: {} }
+    const traffic: Gateway['traffic'] = { inFlight: {}, serviceWrites: {} }
     const control = createControl({
       store,
       clock,
@@ -89,7 +92,11 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       publish: (published) => {
         controls = published
       },
-      traffic: { inFlight: () => traffic.inFlight, sinceStart: () => ({}) },
+      traffic: {
+        inFlight: () => traffic.inFlight,
+        sinceStart: () => ({}),
+        serviceWrites: () => traffic.serviceWrites,
+      },
       self: { id, version: '1', startedAt: clock.wallTime(), address: () => `http://${id}:8081` },
     })
     await before?.()

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { StoreUnavailable } from '../model/state-store.ts'
 import { NOON } from './control.test-kit.ts'
+import type { Result } from './control.ts'
 import { anna, bob, done, type Gateway, type TestFleet, testFleet, why } from './create-control.test-kit.ts'
 
 let fleet: TestFleet
@@ -50,7 +51,14 @@ describe('a change', () => {
       after: 25,
       generation: 2,
       until: null,
-      convergence: { applied: 3, of: 3, ms: 0, laggards: [], inFlight: 0 },
+      convergence: {
+        applied: 3,
+        of: 3,
+        ms: 0,
+        laggards: [],
+        inFlight: 0,
+        serviceWrites: { count: 0, isLowerBound: true },
+      },
       note: null,
     })
     expect(percentages()).toEqual([25, 25, 25])
@@ -643,5 +651,24 @@ describe('what is told', () => {
     await gateways[0].control.thaw('catalog', anna)
     await pass(1000)
     expect(await of()).toBe(3)
+  })
+})
+
+describe('the writes that the service has answered since 0 %', () => {
+  const writesOf = (result: Result) => (result.kind === 'done' ? result.convergence.serviceWrites : result)
+
+  test('are reported by flip, rollback and kill, summed over the fleet', async () => {
+    const fleet = await testFleet()
+    const gateways = [await fleet.start(), await fleet.start()] as const
+    const [{ control }] = gateways
+    // A gateway that started above 0 % cannot know what was before.
+    expect(writesOf(await control.flip('catalog', 0, anna))).toEqual({ count: 0, isLowerBound: true })
+    expect(writesOf(await control.flip('catalog', 50, anna))).toEqual({ count: 0, isLowerBound: false })
+    gateways[0].traffic.serviceWrites = { catalog: 5 }
+    gateways[1].traffic.serviceWrites = { catalog: 2, orders: 1 }
+    for (const { control: other } of gateways) other.join()
+    expect(writesOf(await control.rollback('catalog', false, anna))).toEqual({ count: 7, isLowerBound: false })
+    expect(writesOf(await control.kill(anna))).toEqual({ count: 8, isLowerBound: true })
+    expect(writesOf(await control.freeze('orders', anna))).toBeUndefined()
   })
 })

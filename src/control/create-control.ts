@@ -18,6 +18,7 @@ import { followKillFile } from './kill-file.ts'
 import type { Counts } from './last-minute.ts'
 import { createOutside } from './outside.ts'
 import { createRecorder } from './recorder.ts'
+import type { WriteCounts } from './service-writes.ts'
 import { type Circumstances, type Command, contextOf, type Turn, turn } from './verbs.ts'
 import { createViews } from './views.ts'
 
@@ -34,7 +35,12 @@ export type ControlOptions = {
   readonly contexts: () => ReadonlyMap<string, Context>
   /** Makes the controls those of all new requests. */
   readonly publish: (controls: Controls, generation: number) => void
-  readonly traffic: { readonly inFlight: () => Counts; readonly sinceStart: () => Counts }
+  readonly traffic: {
+    readonly inFlight: () => Counts
+    readonly sinceStart: () => Counts
+    /** Writes that the service has answered with 2xx or 3xx, by context, since the start. */
+    readonly serviceWrites: () => WriteCounts
+  }
   readonly self: {
     readonly id: string
     readonly version: string
@@ -256,7 +262,7 @@ export function createControl(options: ControlOptions): RunningControl {
   async function finish({ generation, taken }: Committed, command: Command, askedAt: number): Promise<Result> {
     const context = 'context' in command ? command.context : null
     const flip = command.verb === 'flip' ? { context: command.context, percentage: command.percentage } : undefined
-    const expected: Expected = { generation, flip, left: leftBy(command) }
+    const expected: Expected = { generation, flip, left: leftBy(command), writesOf: writesToReport(command) }
     const convergence = await fleet.converge(expected, askedAt)
     const changes =
       taken.kind === 'change' ? taken : { before: taken.is, after: taken.is, until: null, note: taken.note }
@@ -399,6 +405,12 @@ const NO_WRITER =
 const NOT_ZERO_YET =
   'the pin holds it at legacy; its flag is not at 0 yet, as Unleash does not answer: it is tried again until it is written'
 const REVIVED_HERE = 'the kill file of this gateway is gone'
+
+/** A flip and the two ways back to legacy: whose data legacy may lack. */
+function writesToReport(command: Command): string | null | undefined {
+  if (command.verb === 'kill') return null
+  return command.verb === 'flip' || command.verb === 'rollback' ? command.context : undefined
+}
 
 function notes(...said: readonly (string | null | undefined)[]): string | null {
   return said.filter(Boolean).join('; ') || null

@@ -4,6 +4,7 @@ import type { Side } from '../model/route.ts'
 import type { Member, Report } from '../model/shared-state.ts'
 import type { StateStore } from '../model/state-store.ts'
 import type { Convergence, Laggard } from './control.ts'
+import { writesOfFleet } from './service-writes.ts'
 
 export type Fleet = {
   readonly start: () => void
@@ -21,6 +22,8 @@ export type Expected = {
   readonly flip?: { readonly context: string; readonly percentage: number } | undefined
   /** The side that a context, or with null every context, has left: what it is still answering is counted. */
   readonly left?: { readonly context: string | null; readonly side: Side } | undefined
+  /** The context, or with null every context, whose writes to the service are summed. */
+  readonly writesOf?: string | null | undefined
 }
 
 export type FleetOptions = {
@@ -111,7 +114,10 @@ export function createFleet({ store, clock, report, limitMs = LIMIT_MS }: FleetO
     })
     const inFlight = members.reduce((sum, member) => sum + underWay(member, expected), 0)
     const ms = Math.round(clock.now() - askedAt)
-    return { applied: members.length - laggards.length, of: members.length, ms, laggards, inFlight }
+    const applied = members.length - laggards.length
+    const convergence = { applied, of: members.length, ms, laggards, inFlight }
+    if (expected.writesOf === undefined) return convergence
+    return { ...convergence, serviceWrites: writesOfFleet(members, expected.writesOf, isSilent) }
   }
 
   function unknown(error: unknown, askedAt: number): Convergence {

@@ -8,6 +8,7 @@ import { percentageAmong } from './embedded-writer.ts'
 import { type ExpectedPercentages, expectedPercentages, percentageLag } from './expected-percentages.ts'
 import { isSilent, lagOf, SILENT_MS, silence } from './fleet.ts'
 import { LastMinute } from './last-minute.ts'
+import { WritesSinceZero } from './service-writes.ts'
 import { contextOf } from './verbs.ts'
 
 export type Views = {
@@ -28,6 +29,7 @@ export function createViews(options: Options): Views {
   const { store, clock, flags, contexts, self, traffic, localKill, applied } = options
   const isEmbedded = options.useFlags !== undefined
   const minute = new LastMinute()
+  const writes = new WritesSinceZero()
   /** The others, as they last said, and when. */
   const lastHeard = new Map<string, { readonly member: Member; readonly at: number }>()
 
@@ -128,7 +130,10 @@ export function createViews(options: Options): Views {
 
   function report(): Report {
     const { stale, ageMs, source } = flags.status()
-    const { inFlight, sinceStart } = traffic
+    const { inFlight, sinceStart, serviceWrites } = traffic
+    const percentages = Object.fromEntries(
+      [...contexts()].map(([name, { flag }]) => [name, flags.percentage(flag).percentage]),
+    )
     return {
       id: self.id,
       version: self.version,
@@ -136,12 +141,17 @@ export function createViews(options: Options): Views {
       startedAt: self.startedAt,
       applied: applied(),
       localKill: localKill(),
-      percentages: Object.fromEntries(
-        [...contexts()].map(([name, { flag }]) => [name, flags.percentage(flag).percentage]),
-      ),
+      percentages,
       flags: { source, stale, ageMs: ageMs ?? null },
       inFlight: inFlight(),
       lastMinute: minute.add(sinceStart(), clock.now()),
+      serviceWrites: writes.observe(serviceWrites(), contexts().keys(), (name) => isAtZero(name, percentages[name])),
     }
+  }
+
+  /** Undefined while the percentage is not known. */
+  function isAtZero(context: string, percentage: number | null | undefined): boolean | undefined {
+    if (contextOf(store.current(), context, store.wallTime()).pin?.side === 'service') return false
+    return percentage === null || percentage === undefined ? undefined : percentage === 0
   }
 }

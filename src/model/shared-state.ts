@@ -161,7 +161,15 @@ export type Report = {
   readonly inFlight: Readonly<Record<string, Readonly<Record<Side, number>>>>
   /** Requests of the last minute by context and side. */
   readonly lastMinute: Readonly<Record<string, Readonly<Record<Side, number>>>>
+  /** Absent in the reports of gateways before version 0.2. */
+  readonly serviceWrites?: ServiceWrites
 }
+
+/**
+ * By context: the writes that the service has answered with 2xx or 3xx since the context was last at 0 %, on one gateway.
+ * `isLowerBound` if the gateway started after that.
+ */
+export type ServiceWrites = Readonly<Record<string, { readonly count: number; readonly isLowerBound: boolean }>>
 
 /** A gateway of the fleet. `silentMs` is since its last heartbeat, by the store's clock. */
 export type Member = Report & { readonly silentMs: number }

@@ -83,6 +83,10 @@ const report: z.ZodType<Report> = z.looseObject({
   flags: z.looseObject({ source: z.string(), stale: z.boolean(), ageMs: z.number().nullable() }),
   inFlight: z.record(name, z.record(side, z.number())),
   lastMinute: z.record(name, z.record(side, z.number())),
+  // Absent in the reports of older gateways.
+  serviceWrites: z
+    .record(name, z.looseObject({ count: z.int().nonnegative(), isLowerBound: z.boolean() }))
+    .exactOptional(),
 })
 
 const keptFlags: z.ZodType<KeptFlags> = z.looseObject({ text: z.string(), at: time })

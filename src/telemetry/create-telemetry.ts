@@ -28,6 +28,8 @@ export type Telemetry = {
   readonly log: Logger
   /** Requests so far, by context and side. */
   readonly requestsBySide: () => Record<string, Record<Side, number>>
+  /** Writes that the service has answered with 2xx or 3xx, by context. */
+  readonly serviceWrites: () => Record<string, number>
   /** After a log rotation (SIGHUP): opens the access log file anew. */
   readonly reopen: () => void
   /** For a process that is about to die: what is still waiting, written at once. */
@@ -53,6 +55,7 @@ export function createTelemetry({ accessLog, logLevel, pretty, clock, readings }
     registry: metrics.registry,
     log,
     requestsBySide: metrics.requestsBySide,
+    serviceWrites: metrics.serviceWrites,
     reopen: () => accessFile?.reopen(),
     flushSync() {
       accessFile?.flushSync()

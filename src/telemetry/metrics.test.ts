@@ -67,6 +67,19 @@ test('retries, fallbacks, refusals and missing flags are counted', async () => {
   expect(await value('strangler_flag_missing_total', { context: 'catalog' })).toBe(1)
 })
 
+test('writes that the service accepted are counted; reads, failures and writes to legacy are not', () => {
+  const request = (method: string, status: number, decision = {}) => {
+    const facts = requestFacts({ outcome: { status }, decision })
+    metrics.requestFinished({ ...facts, head: { ...facts.head, method } })
+  }
+  for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'PROPPATCH']) request(method, 201)
+  request('POST', 303)
+  for (const method of ['GET', 'HEAD', 'OPTIONS']) request(method, 200)
+  for (const status of [404, 503]) request('POST', status)
+  request('POST', 201, { side: 'legacy', reason: 'flag-off' })
+  expect(metrics.serviceWrites()).toEqual({ catalog: 6 })
+})
+
 test('upgrades are requests, and are open until they are closed', async () => {
   const facts = requestFacts({ outcome: { status: 101 } })
   metrics.upgradeOpened(facts)

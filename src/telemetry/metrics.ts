@@ -118,6 +118,10 @@ export function createMetrics({ readings, linesLost }: { readings: () => Reading
     requestsBySide(): Record<string, Record<Side, number>> {
       return Object.fromEntries([...tallies].map(([context, tally]) => [context, tally.bySide()]))
     },
+    /** Writes that the service has answered with 2xx or 3xx, by context. */
+    serviceWrites(): Record<string, number> {
+      return Object.fromEntries([...tallies].map(([context, tally]) => [context, tally.serviceWrites()]))
+    },
     configRejected: () => rare.reloads.inc({ result: 'rejected' }),
     addressEjected: (upstream: string) => rare.ejections.inc({ upstream }),
     bug: () => rare.bugs.inc(),

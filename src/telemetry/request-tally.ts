@@ -14,6 +14,9 @@ const STATUS_CLASSES = ['1xx', '2xx', '3xx', '4xx', '5xx', 'other'] as const
 const REASON_AT = positions(REASON_NAMES)
 export const FAILURE_AT: ReadonlyMap<string, number> = positions(FAILURE_NAMES)
 const METHOD_AT = positions(METHODS)
+const READS: readonly string[] = ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'CONNECT']
+const WRITES = METHODS.flatMap((method, index) => (READS.includes(method) ? [] : [index]))
+const ACCEPTED = [STATUS_CLASSES.indexOf('2xx'), STATUS_CLASSES.indexOf('3xx')]
 const OTHER_METHOD = METHODS.length - 1
 const OTHER_STATUS = STATUS_CLASSES.length - 1
 
@@ -59,6 +62,17 @@ export class RequestTally {
     const half = this.requests.length / 2
     const sum = (some: Float64Array) => some.reduce((total, count) => total + count, 0)
     return { legacy: sum(this.requests.subarray(0, half)), service: sum(this.requests.subarray(half)) }
+  }
+
+  /** Requests that may have changed something at the service, and that it answered with 2xx or 3xx. */
+  serviceWrites(): number {
+    let sum = 0
+    for (let reason = 0; reason < REASON_NAMES.length; reason++)
+      for (const method of WRITES)
+        for (const status of ACCEPTED)
+          sum +=
+            this.requests[((REASON_NAMES.length + reason) * METHODS.length + method) * STATUS_CLASSES.length + status]!
+    return sum
   }
 
   requestSamples(into: Sample[]): void {
