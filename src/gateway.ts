@@ -236,8 +236,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     events.drainStarted({ signal, noticeMs, limitMs })
     // The listener stays open until whoever balances the load has seen /readyz fail.
     await new Promise((resolve) => setTimeout(resolve, Math.min(noticeMs, limitMs)))
-    const left = await running.close(Math.max(0, limitMs - (clock.now() - startedAt)))
-    events.drainFinished({ inFlight: left, tookMs: Math.round(clock.now() - startedAt) })
+    const adminStreams = admin?.endStreams() ?? 0
+    const { left, eventStreams } = await running.close(Math.max(0, limitMs - (clock.now() - startedAt)))
+    events.drainFinished({ inFlight: left, eventStreams, adminStreams, tookMs: Math.round(clock.now() - startedAt) })
     await release()
   }
 

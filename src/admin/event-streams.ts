@@ -72,10 +72,16 @@ export class EventStreams {
     return undefined
   }
 
+  /** Ends all streams behind the last event; `retry` was sent at the beginning of each. @returns how many there were */
+  end(): number {
+    for (const { response } of this.#streams) response.end()
+    return this.#streams.size
+  }
+
   close(): void {
     this.#unwatch()
     clearInterval(this.#heartbeat)
-    for (const { response } of this.#streams) response.end()
+    this.end()
   }
 
   async #pour(response: Response, holder: StreamHolder, seen: number, until: number | undefined): Promise<void> {

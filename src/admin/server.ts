@@ -89,13 +89,18 @@ export type AdminOptions = AdminServices & {
   readonly api?: ApiServices
 }
 
-export type Admin = { readonly port: number; readonly close: () => Promise<void> }
+export type Admin = {
+  readonly port: number
+  /** Draining: ends the streams of changes, each behind an event. @returns how many there were */
+  readonly endStreams: () => number
+  readonly close: () => Promise<void>
+}
 
-export type AdminApp = { readonly app: Express; readonly close: () => void }
+export type AdminApp = { readonly app: Express; readonly endStreams: () => number; readonly close: () => void }
 
 /** Rejects if the port cannot be had; the error carries the `code`, such as `EADDRINUSE`. */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
-  const { app, close } = await adminApp(options)
+  const { app, endStreams, close } = await adminApp(options)
   const server = createServer(LIMITS, app)
   makeRoom(server, MOST_CONNECTIONS)
   server.setTimeout(SILENT_MS)
@@ -109,6 +114,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
   options.events.listening({ what: 'admin', address, port })
   return {
     port,
+    endStreams,
     close: () => {
       close()
       return closed(server)
@@ -137,7 +143,8 @@ export async function adminApp(options: AdminOptions): Promise<AdminApp> {
     api?.tools.streams.close()
     api?.turnedAway.close()
   }
-  return { app, close }
+  const endStreams = () => api?.tools.streams.end() ?? 0
+  return { app, endStreams, close }
 }
 
 async function createApi(services: ApiServices, events: Events): Promise<Api> {

@@ -6,6 +6,7 @@ import type { Side, Timeouts } from '../model/route.ts'
 import { classifyError, UpstreamTimeout } from './classify-error.ts'
 import { type Connection, type ResponseHandler, StaleConnection, type UpstreamRequest } from './connection.ts'
 import type { Waiter } from './connections.ts'
+import { type EventStream, eventStreamOf, RECONNECT_SOON } from './event-stream.ts'
 import type { ForwardDependencies, Forwarding } from './forward.ts'
 import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
 import { blamesTarget } from './health.ts'
@@ -60,6 +61,8 @@ export class Exchange implements ResponseHandler, Waiter {
   #hasHead = false
   #hasBody = false
   #isAnswered = false
+  /** Undefined for every answer but a stream of events. */
+  #events: EventStream | undefined = undefined
   #isOver = false
   #failure: Failure | undefined = undefined
   #cause: unknown = undefined
@@ -305,13 +308,16 @@ export class Exchange implements ResponseHandler, Waiter {
       return
     }
     this.#hasHead = true
+    if (head.method !== 'HEAD') this.#events = eventStreamOf(raw)
     this.#its.tap?.onHead(status, raw)
     // The head waits for the first bytes of the body, to go in one packet; if none are here yet, it goes alone.
     if (head.method !== 'HEAD') flushSoon(this)
   }
 
-  onBody(bytes: Buffer, start: number, end: number): boolean {
+  onBody(bytes: Buffer, start: number, received: number): boolean {
     const { response } = this.#its
+    const events = this.#events
+    const end = events === undefined ? received : events.take(bytes, start, received)
     const length = end - start
     const isFirst = !this.#hasBody
     this.#hasBody = true
@@ -324,6 +330,7 @@ export class Exchange implements ResponseHandler, Waiter {
           ? response.write(latin1(bytes, start, end), 'latin1')
           : response.write(Buffer.from(bytes.subarray(start, end)))
       if (!isTaken) this.#block()
+      if (events?.isEnding === true && events.isBetweenEvents) this.#finishEvents(events)
       return true
     }
     // Node keeps what is written until the end of the turn. A large piece goes at once, and where the system took all of
@@ -331,6 +338,7 @@ export class Exchange implements ResponseHandler, Waiter {
     response.cork()
     const isTaken = response.write(bytes.subarray(start, end))
     response.uncork()
+    if (events?.isEnding === true && events.isBetweenEvents) this.#finishEvents(events)
     if (response.writableLength === 0) return true
     spent(bytes.length)
     if (!isTaken) this.#block()
@@ -350,6 +358,32 @@ export class Exchange implements ResponseHandler, Waiter {
     // together with the empty string that end() appends, as a vector, at twice the price.
     if (!response.chunkedEncoding) response.socket?.uncork()
     response.end()
+  }
+
+  /**
+   * Draining: a stream of events would not end by itself. It ends behind the event that is under way; every other answer
+   * is left alone.
+   *
+   * @returns whether this call begins the end of such a stream
+   */
+  endEvents(): boolean {
+    const events = this.#events
+    if (events === undefined || events.isEnding || this.#isAnswered || this.#isOver) return false
+    events.isEnding = true
+    if (events.isBetweenEvents) this.#finishEvents(events)
+    return true
+  }
+
+  #finishEvents({ isCompressed }: EventStream): void {
+    const { response } = this.#its
+    this.#endAt = this.#use.now()
+    this.#isAnswered = true
+    this.#judge(undefined, response.statusCode)
+    // The upstream would go on sending.
+    this.#connection?.close()
+    this.#release()
+    this.#body?.destroy()
+    response.end(isCompressed ? undefined : RECONNECT_SOON)
   }
 
   onError(error: Error): void {

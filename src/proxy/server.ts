@@ -13,6 +13,14 @@ import { startSweep } from './sweep.ts'
 import { endRefusal, isTurnedAway, markTurnedAway } from './turned-away.ts'
 import { createUpgrades, type UnderWay } from './upgrade.ts'
 
+/** What was under way when the server closed. */
+export type Closed = {
+  /** Requests and tunnels that were cut at the limit. */
+  readonly left: number
+  /** Streams of events that were ended between two events. */
+  readonly eventStreams: number
+}
+
 export type ProxyServer = {
   readonly port: number
   /** Requests and tunnels under way. */
@@ -22,7 +30,7 @@ export type ProxyServer = {
   /** The limits of a new snapshot: those on heads and connections, which Node keeps. */
   readonly applyLimits: (limits: Limits) => void
   /** Closes the listener and idle connections, lets requests finish, and resolves when all have or the limit is up. */
-  readonly close: (limitMs: number) => Promise<number>
+  readonly close: (limitMs: number) => Promise<Closed>
 }
 
 /** How often request heads that do not come to an end are looked at; Node's default is 30 s. */
@@ -86,9 +94,15 @@ export async function startServer(plane: Plane, at: { host: string; port: number
     applyLimits,
     close: async (limitMs) => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      // Again and again: an answer whose head went out before the drain could not say that its connection ends.
-      const idle = setInterval(() => server.closeIdleConnections(), IDLE_MS)
-      server.closeIdleConnections()
+      let eventStreams = 0
+      // Again and again: an answer whose head went out before the drain could not say that its connection ends, and
+      // the head of a stream of events may still come.
+      const endWhatIsIdle = () => {
+        server.closeIdleConnections()
+        for (const exchange of plane.exchanges) if (exchange.endEvents()) eventStreams++
+      }
+      const idle = setInterval(endWhatIsIdle, IDLE_MS)
+      endWhatIsIdle()
       upgrades.close()
       await Promise.race([closed, sleep(limitMs, undefined, { ref: false })])
       clearInterval(idle)
@@ -98,7 +112,7 @@ export async function startServer(plane: Plane, at: { host: string; port: number
       // What was cut is still to be logged and counted.
       for (let waited = 0; waited < CUT_MS && plane.exchanges.size + upgrades.open() > 0; waited += 10) await sleep(10)
       stopSweep()
-      return left
+      return { left, eventStreams }
     },
   }
 }

@@ -118,7 +118,14 @@ export type Events = {
   /** The gateway has made a token for its admin API: the one time that it is shown. */
   readonly adminTokenMade: (facts: { file: string; token: string }) => void
   readonly drainStarted: (facts: { signal: string; noticeMs: number; limitMs: number }) => void
-  readonly drainFinished: (facts: { inFlight: number; tookMs: number }) => void
+  readonly drainFinished: (facts: {
+    /** Requests and tunnels that were cut at the limit. */
+    inFlight: number
+    /** Streams of events to clients, and of changes to operators, that were ended behind an event. */
+    eventStreams: number
+    adminStreams: number
+    tookMs: number
+  }) => void
   /** What should outlive the process could not be written. */
   readonly stateNotKept: (facts: { file: string; error: unknown }) => void
   /** Something that must not happen did; the request that met it was answered 500. */

@@ -1,5 +1,5 @@
 // A gateway that is told to stop loses nobody: it says so, finishes what it began, and goes.
-import { rename } from 'node:fs/promises'
+import { readFile, rename } from 'node:fs/promises'
 import http from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
@@ -110,6 +110,88 @@ describe('SIGTERM', () => {
     await closed
     expect(await gateway.exited).toEqual({ code: 0, signal: null })
     expect(performance.now() - startedAt).toBeLessThan(2000)
+  })
+
+  describe('with an open stream of events', () => {
+    /** Each request opens a stream, which stays open until its end is asked for. */
+    async function startStreams(headers: http.OutgoingHttpHeaders = {}) {
+      const streams: http.ServerResponse[] = []
+      const origin = await startHttpOrigin((request, response) => {
+        if (request.url === '/slow') return void setTimeout(() => response.end('slow'), ONE_SECOND)
+        response.writeHead(200, { 'Content-Type': 'text/event-stream', ...headers })
+        response.write('data: 1\n\n')
+        streams.push(response)
+      })
+      const config = { legacy: { url: origin.url }, drain: { noticeMs: 300, limitMs: 20_000 } }
+      return { gateway: await startGatewayProcess(config), streams }
+    }
+
+    async function openStream(port: number, version = '1.1') {
+      const client = await connectRaw(port)
+      client.send(`GET /events HTTP/${version}\r\nHost: a\r\n\r\n`)
+      await client.receives('data: 1\n\n')
+      return client
+    }
+
+    it.each(['1.1', '1.0'])(
+      'ends the stream of an HTTP/%s client after the notice, with a time to reconnect',
+      async (version) => {
+        const { gateway, streams } = await startStreams()
+        const client = await openStream(gateway.port, version)
+        const startedAt = performance.now()
+        gateway.signal('SIGTERM')
+        await until(async () => (await gateway.readyz()) === 503)
+        // During the notice the stream goes on.
+        streams[0]?.write('data: 2\n\n')
+        const text = await client.receives(/data: 2\n\n(.*)retry: 2000\n\n/s)
+        await client.closes()
+        if (version === '1.1') expect(text + (await client.receives('\r\n0\r\n\r\n'))).toContain('\r\n0\r\n\r\n')
+        expect(await gateway.exited).toEqual({ code: 0, signal: null })
+        expect(performance.now() - startedAt).toBeGreaterThan(290)
+        expect(performance.now() - startedAt).toBeLessThan(3000)
+        expect(gateway.log()).toMatch(/"inFlight":0,"eventStreams":1,/)
+        // The upstream is left, too.
+        await until(() => streams[0]?.destroyed === true)
+        expectNoCrash(gateway.log())
+      },
+    )
+
+    it('ends a stream behind the event that is under way, and not within it', async () => {
+      const { gateway, streams } = await startStreams()
+      const client = await openStream(gateway.port)
+      streams[0]?.write('data: ha')
+      await client.receives('data: ha')
+      gateway.signal('SIGTERM')
+      await until(() => gateway.log().includes('draining'))
+      await until(async () => (await ask({ port: gateway.port })).error === 'ECONNREFUSED')
+      streams[0]?.write('lf\n\ndata: never whole')
+      const text = await client.receives(/\r\n0\r\n\r\n$/)
+      expect(text).toMatch(/lf\n\n(?:\r\n\w+\r\n)?retry: 2000\n\n\r\n0\r\n\r\n$/)
+      expect(text).not.toContain('never')
+      expect(await gateway.exited).toEqual({ code: 0, signal: null })
+    })
+
+    it('ends a compressed stream without adding to it', async () => {
+      const { gateway } = await startStreams({ 'Content-Encoding': 'gzip' })
+      const client = await openStream(gateway.port)
+      gateway.signal('SIGTERM')
+      expect(await client.receives(/\r\n0\r\n\r\n$/)).not.toContain('retry')
+      expect(await gateway.exited).toEqual({ code: 0, signal: null })
+    })
+
+    it('ends the streams of changes of the admin port as well', async () => {
+      const { gateway } = await startStreams()
+      const token = (await readFile(`${gateway.folder}/state/admin-token`, 'utf8')).trim()
+      const watching = await connectRaw(gateway.adminPort)
+      const slow = ask({ port: gateway.port, path: '/slow' })
+      watching.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`)
+      await watching.receives('retry: 2000')
+      gateway.signal('SIGTERM')
+      await watching.receives(/\r\n0\r\n\r\n$/)
+      expect(await slow).toMatchObject({ status: 200, body: 'slow' })
+      expect(await gateway.exited).toEqual({ code: 0, signal: null })
+      expect(gateway.log()).toMatch(/"adminStreams":1,/)
+    })
   })
 
   it('cuts what is stuck at the limit, and exits 0', async () => {
