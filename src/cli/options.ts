@@ -42,10 +42,11 @@ export function describe(names: readonly Name[]): string {
 
 export function describeOptions(options: readonly OptionFacts[]): string {
   return options
-    .map(({ flag, variable, value, meaning, fallback }) => {
+    .map(({ flag, variable, isSecret, value, meaning, fallback }) => {
       const default_ = fallback === undefined ? '' : ` (default ${fallback})`
-      if (flag === undefined) return `  ${variable}\n${' '.repeat(26)}${meaning}${default_}`
-      return `  ${`${flag} ${value}`.padEnd(24)}${meaning}${default_}\n${' '.repeat(26)}${variable}`
+      const orFile = isSecret ? `, or ${variable}_FILE` : ''
+      if (flag === undefined) return `  ${variable}${orFile}\n${' '.repeat(26)}${meaning}${default_}`
+      return `  ${`${flag} ${value}`.padEnd(24)}${meaning}${default_}\n${' '.repeat(26)}${variable}${orFile}`
     })
     .join('\n')
 }

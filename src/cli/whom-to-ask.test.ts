@@ -35,6 +35,15 @@ describe('without being told', () => {
     expect(tokensOf(api)).toEqual(['Bearer found-token'])
   })
 
+  it('the token that a gateway here was started with is sent to it, and to no other machine', async () => {
+    const api = await startApi(STATUS)
+    const cwd = await folderOfAGateway()
+    const env = { STRANGLER_ADMIN_PORT: new URL(api.url).port, STRANGLER_ADMIN_TOKEN: 'started-with' }
+    expect((await strangler(['status'], { cwd, env })).code).toBe(0)
+    await strangler(['status', '--url', api.url.replace('127.0.0.1', '0.0.0.0')], { cwd, env })
+    expect(tokensOf(api)).toEqual(['Bearer started-with', undefined])
+  })
+
   it('a token that was found goes to no other machine', async () => {
     const api = await startApi(STATUS)
     const cwd = await folderOfAGateway()

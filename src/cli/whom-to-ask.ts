@@ -50,7 +50,11 @@ function resolveGateway(said: WhomOptions): Whom {
   const base = { url: checkedUrl, isNamed: url !== undefined }
   if (token !== undefined) return { ...base, token: checkToken(token), tokenFile: undefined }
   const tokenFile = join(environment.local.stateDir ?? OPTIONS.stateDir.fallback, 'admin-token')
-  return { ...base, token: isThisMachine(checkedUrl) ? readToken(tokenFile) : undefined, tokenFile }
+  if (!isThisMachine(checkedUrl)) return { ...base, token: undefined, tokenFile }
+  // A gateway that was started here with the same variables takes this token, and makes none of its own.
+  const { adminToken } = environment.local
+  if (adminToken !== undefined) return { ...base, token: checkToken(adminToken), tokenFile: undefined }
+  return { ...base, token: readToken(tokenFile), tokenFile }
 }
 
 type Named = { readonly url: string | undefined; readonly token: string | undefined; readonly name: string }

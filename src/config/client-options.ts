@@ -12,6 +12,7 @@ export const CLIENT_OPTIONS = {
   token: {
     flag: '--token',
     variable: 'STRANGLER_TOKEN',
+    isSecret: true,
     value: 'TOKEN',
     meaning: 'who asks; "ps" shows it to everybody on this machine: prefer the variable',
     fallback: '.strangler/admin-token, for a gateway here',

@@ -109,6 +109,7 @@ export const OPTIONS = {
   },
   adminToken: {
     variable: 'STRANGLER_ADMIN_TOKEN',
+    isSecret: true,
     value: 'TEXT',
     meaning: 'the token of the admin API; the same on every gateway of a fleet',
   },
@@ -165,6 +166,7 @@ export const OPTIONS = {
   },
   redisUrl: {
     variable: 'REDIS_URL',
+    isSecret: true,
     value: 'URL',
     meaning: 'where a fleet keeps what it shares: redis://, rediss://, redis+sentinel://, redis+cluster://',
   },
@@ -190,6 +192,7 @@ export const OPTIONS = {
   },
   cookieSecret: {
     variable: 'STRANGLER_COOKIE_SECRET',
+    isSecret: true,
     value: 'TEXT',
     meaning: 'signs the anonymous id; the same on every gateway',
   },
@@ -198,7 +201,7 @@ export const OPTIONS = {
     value: 'URL',
     meaning: 'the API of a real Unleash, instead of the embedded flags',
   },
-  unleashToken: { variable: 'UNLEASH_API_TOKEN', value: 'TOKEN', meaning: 'a backend token for it' },
+  unleashToken: { variable: 'UNLEASH_API_TOKEN', isSecret: true, value: 'TOKEN', meaning: 'a backend token for it' },
   unleashAppName: {
     variable: 'UNLEASH_APP_NAME',
     value: 'NAME',
@@ -212,6 +215,7 @@ export const OPTIONS = {
   },
   unleashAdminToken: {
     variable: 'UNLEASH_ADMIN_TOKEN',
+    isSecret: true,
     value: 'TOKEN',
     meaning: 'an admin token, to move flags there',
   },
@@ -228,6 +232,8 @@ export type OptionFacts = {
   /** On the command line; secrets have none, as every user of the machine can read it. */
   readonly flag?: string
   readonly variable: string
+  /** The variable with `_FILE` behind its name may name a file that holds the value instead. */
+  readonly isSecret?: boolean
   readonly value: string
   readonly meaning: string
   readonly fallback?: string
