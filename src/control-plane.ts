@@ -152,6 +152,7 @@ function createStore({ redis, stateDir }: ControlPlaneOptions['options'], use: S
       use.reached()
     },
     restored: (facts) => events.storeRestored({ location: store.status().location, ...facts }),
+    folderLost: (generation) => events.stateFolderLost({ folder: stateDir, generation }),
   }
   const store = redis === undefined ? fileStore({ folder: stateDir, clock, events: told }) : inRedis(redis)
   return store

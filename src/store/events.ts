@@ -21,6 +21,8 @@ export type StoreEvents = {
   /** It can be again, after so many milliseconds. */
   readonly reached: (cutOffMs: number) => void
   readonly restored: (facts: Restored) => void
+  /** The state folder holds nothing, though the store knows a gateway of this name, at this generation of the state. */
+  readonly folderLost?: (generation: number) => void
 }
 
 export const NO_EVENTS: StoreEvents = { troubled: () => {}, cutOff: () => {}, reached: () => {}, restored: () => {} }

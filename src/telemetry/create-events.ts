@@ -100,6 +100,11 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     storeCutOff: (facts) => log.warn(facts, 'store cannot be reached: the last state stays'),
     storeReached: (facts) => log.info(facts, 'store reached again'),
     storeRestored: (facts) => log.warn(facts, 'store had lost its state: it was put back'),
+    stateFolderLost: (facts) =>
+      log.warn(
+        facts,
+        'state folder is empty, though a gateway of this name has run before: keep the folder in a volume',
+      ),
     storeTroubled: ({ location, error }) => log.error({ location, err: error }, 'store has trouble'),
 
     shadowOpened: ({ context, count }) => metrics.shadow.opened(context, count),

@@ -95,6 +95,8 @@ export type Events = {
     entries: number
     lost: readonly string[]
   }) => void
+  /** A gateway of this name has run before, and this one has none of its files. */
+  readonly stateFolderLost: (facts: { folder: string; generation: number }) => void
   readonly storeTroubled: (facts: { location: string; error: unknown }) => void
   /** So many requests are to be copied to the other side and compared: `shadowEnded` follows for each. */
   readonly shadowOpened: (facts: { context: string; count: number }) => void

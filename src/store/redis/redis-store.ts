@@ -53,6 +53,8 @@ export type RedisStoreOptions = {
 const LOOK_MS = 1000
 /** After something was put back: all gateways connect again within it, and the newest state wins before anybody commits. */
 const SETTLE_MS = 1000
+/** Gateways report every second: one that has been silent for so long has stopped, or is cut off. */
+const GONE_MS = 3000
 const SETTLING_RETRY_MS = 50
 /** So much before it is given up here, Redis no longer carries it out: timers are early, and clocks are not exact. */
 const DEADLINE_MARGIN_MS = 20
@@ -133,6 +135,7 @@ export function redisStore({
     if (last !== undefined) known.adopt(last)
     connected()
     await look().catch(() => {})
+    if (last === undefined && stateDir !== undefined) await reportLostFolder().catch(() => {})
     keepLooking()
   }
 
@@ -433,6 +436,18 @@ export function redisStore({
       tell(new Error('an entry of the audit log cannot be understood', { cause: error }))
       return undefined
     }
+  }
+
+  /**
+   * A name is an id without its random end, which is new with each start. A gateway of the same name that still reports is
+   * another process of the same host, with a folder of its own.
+   */
+  async function reportLostFolder(): Promise<void> {
+    const { generation } = known.current
+    if (generation === 0) return
+    const nameOf = (id: string) => id.replace(/-[0-9a-f]{8}$/, '')
+    const isKnown = (await fleet()).some(({ id, silentMs }) => silentMs > GONE_MS && nameOf(id) === nameOf(gateway))
+    if (isKnown) events.folderLost?.(generation)
   }
 
   async function fleet(): Promise<Member[]> {
