@@ -392,6 +392,7 @@ function proxyTo(service: Upstream): RequestHandler {
           server.on('proxyReq', (outgoing, request) => {
             const sending = sent.get(request as IncomingMessage)
             if (sending !== undefined) followConnection(outgoing, sending, service.timeouts.connectMs)
+            setImmediate(flushHead, outgoing)
           })
           server.on('proxyRes', (answer, request) => {
             const sending = sent.get(request as IncomingMessage)
@@ -407,6 +408,11 @@ function proxyTo(service: Upstream): RequestHandler {
     proxies.set(service, proxy)
   }
   return proxy
+}
+
+/** Sends a head whose body has not arrived yet: a service may refuse an upload before it has the body. */
+function flushHead(outgoing: ClientRequest): void {
+  if (!outgoing.headersSent && !outgoing.destroyed) outgoing.flushHeaders()
 }
 
 /** Notes whether the connection opened, and which of its two waits timed out. The request has its socket by now. */

@@ -1,4 +1,5 @@
 // A Node monolith strangled from inside: what is not sent away reaches the application as if nothing stood in front.
+import { once } from 'node:events'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -9,6 +10,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { type EmbeddedRoutes, strangler } from '../../src/express.ts'
 import { flagFile } from '../kit/gateway.ts'
 import { freePort, startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
+import { connectRaw } from '../kit/raw.ts'
 
 async function startApplication(routes: EmbeddedRoutes, percentages: Record<string, number>): Promise<Express> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-express-'))
@@ -42,6 +44,21 @@ const catalog = (url: string, more: object = {}): EmbeddedRoutes => ({
 })
 
 describe('strangler() in an Express application', () => {
+  it('sends the head of a request before its body, and passes on a response that comes before the body', async () => {
+    const service = await startRawOrigin(
+      (socket) => void socket.write('HTTP/1.1 401 Unauthorized\r\nContent-Length: 6\r\n\r\nlogin!'),
+    )
+    const app = await startApplication(catalog(service.url), { 'migrate-catalog': 100 })
+    const server = app.listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    await once(server, 'listening')
+    const client = await connectRaw((server.address() as AddressInfo).port)
+    onTestFinished(client.destroy)
+    client.send('POST /products HTTP/1.1\r\nHost: a\r\nCookie: sid=a\r\nContent-Length: 1000\r\n\r\n')
+    expect(await client.receives('login!')).toMatch(/^HTTP\/1\.1 401 /)
+    expect(service.connections[0]?.bytes.toString()).toMatch(/\r\n\r\n$/)
+  })
+
   it('leaves a request that it does not send away untouched', async () => {
     const app = await startApplication(catalog('http://127.0.0.1:1'), { 'migrate-catalog': 0 })
     const answer = await request(app)

@@ -39,6 +39,36 @@ describe('the head of a request with a body', () => {
   })
 })
 
+describe('a request whose head was sent and whose body was not', () => {
+  it('is not repeated, neither at the service nor at legacy, when the service closes the connection', async () => {
+    const service = await startRawOrigin((socket) => void socket.end())
+    const legacy = await startRawOrigin((socket) => void socket.write(UNAUTHORIZED))
+    const gateway = await startGateway(
+      {
+        legacy: { url: legacy.url },
+        services: { uploads: { url: service.url } },
+        contexts: {
+          uploads: {
+            owner: 'team',
+            service: 'uploads',
+            flag: 'migrate-uploads',
+            fallback: true,
+            routes: ['/upload'],
+          },
+        },
+      },
+      { percentages: { 'migrate-uploads': 100 } },
+    )
+    const client = await connectRaw(gateway.port)
+    onTestFinished(client.destroy)
+    client.send(`${HEAD}Content-Length: 5\r\n\r\n`)
+    expect(await client.receives('requestId')).toMatch(/^HTTP\/1\.1 502 /)
+    expect(service.heads()).toHaveLength(1)
+    expect(legacy.heads()).toHaveLength(0)
+    await expectCalm(gateway)
+  })
+})
+
 describe('an answer that comes before the body', () => {
   it('reaches the client at once', async () => {
     const { client, gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
