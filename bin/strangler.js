@@ -3,8 +3,7 @@
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-
-const OLDEST = 24
+import { load, OLDEST, tooOld } from './load.js'
 
 // Node opens an inspector, which runs any code, when it receives SIGUSR1. Node's --disable-sigusr1 prevents this from the first
 // moment; where Node was started without it, this listener replaces Node's own.
@@ -12,15 +11,12 @@ process.on('SIGUSR1', () => {})
 
 if (Number(process.versions.node.split('.')[0]) >= OLDEST) {
   if (process.argv[2] === 'serve') (await import('./collector.js')).tuneCollector()
-  const { load } = await import('./load.js')
   const { main } = load('cli/main')
   await main(process.argv.slice(2))
 } else {
   const newer = installedNode()
   if (newer === undefined) {
-    console.error(
-      `strangler needs Node ${OLDEST} or newer and this is ${process.version}: install it from https://nodejs.org, or add it to your project with "npm install --save-dev node@${OLDEST}".`,
-    )
+    console.error(tooOld())
     process.exit(1)
   }
   runWith(newer)

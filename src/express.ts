@@ -14,6 +14,7 @@ import { identityTrustMistakes } from './config/identity-trust.ts'
 import { checkConfig } from './config/load.ts'
 import { format, type Mistake } from './config/mistake.ts'
 import type { ValidConfig } from './config/valid-config.ts'
+import { validate } from './config/validate.ts'
 import { createFlags } from './control-plane.ts'
 import type { Decision, Identity } from './model/decision.ts'
 import { FAILURES, type Failure, type Outcome } from './model/outcome.ts'
@@ -59,7 +60,7 @@ export type Strangler = ((
   response: ServerResponse,
   next: (error?: unknown) => void,
 ) => void) & {
-  /** Resolves once the map is compiled and the flags were looked for; rejects with what is wrong with the map. */
+  /** Resolves once the map is compiled and the flags were looked for; rejects with the mistakes that needed a file. */
   readonly ready: Promise<void>
   /** The metrics, to be mounted where the application has its own. */
   readonly registry: Registry
@@ -68,11 +69,20 @@ export type Strangler = ((
 
 /**
  * Express middleware that sends requests away by the migration map: `app.use(strangler(routes))`, before any body
- * parser. Requests that come before `ready` stay with the application.
+ * parser. Requests that come before `ready` stay with the application, and so do all requests if `ready` rejects;
+ * only routes that ask for a token are then refused with 503.
  *
- * @throws (through `ready` and to the first requests) ConfigError if the map has mistakes
+ * @throws {ConfigError} with every mistake of the map that can be found without reading a file
  */
 export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {}): Strangler {
+  const written = { ...routes, legacy: { url: 'http://127.0.0.1' } }
+  const validated = validate(written)
+  if (!validated.ok) throw new ConfigError('routes', validated.mistakes)
+  const ineffective = withoutEffect(validated.config)
+  if (ineffective.length > 0) throw new ConfigError('routes', ineffective)
+  // Its PEM files are not read yet: it says which routes ask for a token, and nothing is sent by it.
+  const unready = compile(validated.config)
+
   const { flags: file = 'flags.json', unleash, logLevel = 'warn', stateDir = tmpdir() } = options
   const random = systemRandom()
   const clock = systemClock
@@ -87,23 +97,21 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
   )
   const identify: Identify = createIdentify(anonymousIds, random)
   const authenticate = createAuthenticate(clock, events)
-  const isGuarded = asksForTokens(routes)
+  const isGuarded = unready.routes.some(({ auth }) => auth !== undefined)
   const viaName = `strangler-${random.hex(4)}`
   let snapshot: Snapshot | undefined
-  let trouble: unknown
 
   const ready = start()
   ready.catch((error: unknown) => {
-    trouble = error
+    const mistakes = error instanceof ConfigError ? error.mistakes.map((mistake) => format([mistake])) : [String(error)]
+    events.embeddingFailed({ mistakes })
   })
 
   return Object.assign(middleware, { ready, registry: telemetry.registry, close })
 
   async function start(): Promise<void> {
-    const checked = await checkConfig({ ...routes, legacy: { url: 'http://127.0.0.1' } }, process.cwd())
+    const checked = await checkConfig(written, process.cwd())
     if (!checked.ok) throw new ConfigError('routes', checked.mistakes)
-    const idle = withoutEffect(checked.config)
-    if (idle.length > 0) throw new ConfigError('routes', idle)
     const { warnings } = checked
     if (warnings.length > 0) events.configWarned({ file: 'routes', warnings: format(warnings).split('\n') })
     const compiled = compile(checked.config)
@@ -137,15 +145,19 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
   }
 
   function middleware(request: IncomingMessage, response: ServerResponse, next: (error?: unknown) => void): unknown {
-    if (snapshot === undefined) {
-      // Which routes ask for a token is not known yet: none of them is let through without.
-      return trouble === undefined && isGuarded ? refuse(request, response, NOT_READY) : next(trouble)
-    }
-    const { limits, identity: policy } = snapshot
+    if (snapshot === undefined && !isGuarded) return next()
+    const { limits, identity: policy } = snapshot ?? unready
     // `app.use('/path', …)` cuts the path; what was asked is in originalUrl.
     const asked = (request as { originalUrl?: string }).originalUrl ?? request.url
     const raw = { ...rawHead(request), target: asked ?? '' }
     const head = readHead(raw, limits, policy.user?.header, policy.claimHeaders)
+    if (snapshot === undefined) {
+      // A token cannot be verified yet, or ever: its routes are refused, and no client states who it is to the others.
+      if (head instanceof Refusal) return refuse(request, response, head)
+      if (matchRoute(head, unready).route.auth !== undefined) return refuse(request, response, NOT_READY)
+      removeClaims(request, unready)
+      return next()
+    }
     // What cannot be decided on stays the application's own affair, but where that would be a way around a token.
     if (head instanceof Refusal) return isGuarded ? refuse(request, response, head) : next()
     const arrived: Arrived = { request, response, next, head, match: matchRoute(head, snapshot), snapshot }
@@ -308,27 +320,23 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
 }
 
 const NOT_AVAILABLE = new Refusal('unavailable', 'no address of the service is available')
-const NOT_READY = new Refusal('unavailable', 'the map is not compiled yet')
-
-/** Whether any route asks for a token; of a map that is not checked yet, and may be anything. */
-function asksForTokens(written: EmbeddedRoutes | undefined): boolean {
-  return Object.values(written?.contexts ?? {}).some((context) => {
-    const routes = Array.isArray(context?.routes) ? context.routes : []
-    return [context, ...routes].some((one) => Boolean((one as { auth?: unknown } | null)?.auth))
-  })
-}
+const NOT_READY = new Refusal('unavailable', 'the map is not in use: no token can be verified')
 
 /**
  * The application is told who asks as a service would be: what a client says in these headers is taken away, in any
  * spelling that Node tells apart, and what was verified is put there.
  */
-function sayWhoAsks(request: IncomingMessage, identity: Identity, { identity: policy }: Snapshot): void {
+function sayWhoAsks(request: IncomingMessage, identity: Identity, snapshot: Snapshot): void {
+  removeClaims(request, snapshot)
+  if (identity.kind !== 'user') return
+  Object.assign(request.headers, asObject(userFields(identity, snapshot.identity.user?.header)))
+}
+
+function removeClaims(request: IncomingMessage, { identity: policy }: Snapshot): void {
   for (const name of Object.keys(request.headers)) {
     const dashed = name.replaceAll('_', '-')
     if (policy.claimHeaders?.has(dashed)) delete request.headers[name]
   }
-  if (identity.kind !== 'user') return
-  Object.assign(request.headers, asObject(userFields(identity, policy.user?.header)))
 }
 
 /** What a route can ask of the gateway at the edge and not of a middleware: said, rather than silently without effect. */

@@ -55,6 +55,11 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
       log.warn(facts, 'config applied, and the next version refuses it: correct the mistakes')
     },
     configWarned: (facts) => log.warn(facts, 'config has warnings'),
+    embeddingFailed: (facts) =>
+      log.error(
+        facts,
+        'strangler() is not in use and the application answers every request: correct the map and restart',
+      ),
     configRejected(facts) {
       metrics.configRejected()
       log.error(facts, 'config rejected: the last good one stays')

@@ -64,6 +64,8 @@ export type Events = {
   readonly configDeprecated: (facts: { file: string; mistakes: readonly string[] }) => void
   /** The config can be used, and an operator should still read this. */
   readonly configWarned: (facts: { file: string; warnings: readonly string[] }) => void
+  /** Inside Express: the map is not used, and the application answers every request. */
+  readonly embeddingFailed: (facts: { mistakes: readonly string[] }) => void
   readonly configRejected: (facts: { file: string; mistakes: readonly string[] }) => void
   readonly flagsRead: (facts: { source: string; flags: number }) => void
   /** @param facts.isRefused waiting does not help: somebody must mend the token */

@@ -1,4 +1,5 @@
 // A Node monolith strangled from inside: what is not sent away reaches the application as if nothing stood in front.
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
@@ -7,6 +8,7 @@ import { join } from 'node:path'
 import express, { type Express } from 'express'
 import request from 'supertest'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { ConfigError } from '../../src/config/config-error.ts'
 import { type EmbeddedRoutes, strangler } from '../../src/express.ts'
 import { flagFile } from '../kit/gateway.ts'
 import { freePort, startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
@@ -29,8 +31,8 @@ async function startApplication(routes: EmbeddedRoutes, percentages: Record<stri
   return app
 }
 
-const catalog = (url: string, more: object = {}): EmbeddedRoutes => ({
-  services: { catalog: { url } },
+const catalog = (url: string, more: object = {}, service: object = {}): EmbeddedRoutes => ({
+  services: { catalog: { url, ...service } },
   contexts: {
     catalog: {
       owner: 'team-catalog',
@@ -42,6 +44,17 @@ const catalog = (url: string, more: object = {}): EmbeddedRoutes => ({
   },
   identity: { session: { cookie: 'sid' } },
 })
+
+/** Where the mistakes are that `strangler()` throws. */
+function mistakesOf(routes: unknown): string[] {
+  try {
+    strangler(routes as EmbeddedRoutes, { logLevel: 'silent' })
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError)
+    return (error as ConfigError).mistakes.map(({ path }) => path)
+  }
+  return []
+}
 
 describe('strangler() in an Express application', () => {
   it('sends the head of a request before its body, and passes on a response that comes before the body', async () => {
@@ -203,15 +216,45 @@ describe('strangler() in an Express application', () => {
     expect(again).toEqual(['a=1; Path=/', 'b=2; Path=/'])
   })
 
-  it('says what is wrong with the map, and where', async () => {
-    const gate = strangler(
-      { contexts: { a: { owner: 'x', service: 'nowhere', flag: 'f', routes: ['/a'] } } },
-      { logLevel: 'silent' },
-    )
+  it('throws every mistake of the map at strangler(), before the application has a request', () => {
+    const context = { owner: 'x', service: 'nowhere', flag: 'f', routes: ['/a', 'b'] }
+    expect(mistakesOf({ contexts: { a: context }, trustedProxies: 'all' })).toEqual([
+      'trustedProxies',
+      'contexts.a.routes[1]',
+      'contexts.a.service',
+    ])
+    expect(mistakesOf(undefined)).toEqual([])
+    const timed = { path: '/a', timeouts: { headersMs: 1 } }
+    expect(
+      mistakesOf({ services: { nowhere: { url: 'http://a' } }, contexts: { a: { ...context, routes: [timed] } } }),
+    ).toEqual(['contexts.a.routes[0].timeouts'])
+  })
+
+  it('leaves the application untouched where a file of the map is missing, and logs one error', async () => {
+    const tls = { ca: './no-such-file.pem' }
+    const broken = catalog('https://127.0.0.1:1', {}, { tls })
+    const gate = strangler(broken, { logLevel: 'silent' })
     onTestFinished(() => gate.close())
-    await expect(gate.ready).rejects.toMatchObject({ mistakes: [{ path: 'contexts.a.service' }] })
-    const app = express().use(gate)
-    expect((await request(app).get('/a')).status).toBe(500)
+    await expect(gate.ready).rejects.toMatchObject({ mistakes: [{ path: 'services.catalog.tls.ca' }] })
+    const app = express()
+      .use(gate)
+      .use((incoming, response) => void response.json({ side: 'application', headers: incoming.headers }))
+    for (const path of ['/products', '/search/tea', '/elsewhere']) {
+      const answer = await request(app).get(path).set('X-User-Id', '7')
+      expect([answer.status, answer.body.side, answer.body.headers['x-user-id']]).toEqual([200, 'application', '7'])
+    }
+
+    // In a process of its own, for its standard error; nobody awaits `ready` there.
+    const module = new URL('../../src/express.ts', import.meta.url).href
+    const script = `const { strangler } = await import(${JSON.stringify(module)})
+      const gate = strangler(${JSON.stringify(broken)})
+      await gate.ready.catch(() => {})
+      await gate.close()`
+    const { stderr, status } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
+    expect(status).toBe(0)
+    const lines = stderr.trim().split('\n')
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toContain('services.catalog.tls.ca')
   })
 
   it('works where it is mounted on a path', async () => {
@@ -235,33 +278,20 @@ describe('strangler() in an Express application', () => {
 })
 
 describe('what a middleware cannot keep', () => {
-  it('is a mistake of the map, each named', async () => {
-    const gate = strangler(
-      {
-        services: { orders: { url: 'http://127.0.0.1:1', allowEncodedSlashes: true } },
-        contexts: {
-          orders: {
-            owner: 'x',
-            service: 'orders',
-            flag: 'f',
-            routes: [
-              { path: '/live', upgrade: true },
-              { path: '/slow', timeouts: { headersMs: 1000 }, maxBodyBytes: 10 },
-            ],
-          },
-        },
-      },
-      { logLevel: 'silent' },
-    )
-    onTestFinished(() => gate.close())
-    await expect(gate.ready).rejects.toMatchObject({
-      mistakes: [
-        { path: 'contexts.orders.routes[0].upgrade' },
-        { path: 'contexts.orders.routes[1].timeouts' },
-        { path: 'contexts.orders.routes[1].maxBodyBytes' },
-        { path: 'services.orders.allowEncodedSlashes' },
-      ],
-    })
+  it('is a mistake of the map, each named', () => {
+    const routes = [
+      { path: '/live', upgrade: true },
+      { path: '/slow', timeouts: { headersMs: 1000 }, maxBodyBytes: 10 },
+    ]
+    const services = { orders: { url: 'http://127.0.0.1:1', allowEncodedSlashes: true } }
+    expect(
+      mistakesOf({ services, contexts: { orders: { owner: 'x', service: 'orders', flag: 'f', routes } } }),
+    ).toEqual([
+      'contexts.orders.routes[0].upgrade',
+      'contexts.orders.routes[1].timeouts',
+      'contexts.orders.routes[1].maxBodyBytes',
+      'services.orders.allowEncodedSlashes',
+    ])
   })
 })
 

@@ -92,4 +92,24 @@ describe('strangler() where a context asks for a token', () => {
     const early = await startApplication(0, silent.url)
     expect((await supertest(early.app).get('/orders')).status).toBe(503)
   })
+
+  it('refuses only the routes that ask for a token while the public key cannot be read, and believes no header meanwhile', async () => {
+    const jwt = { issuer: ISSUER, audience: AUDIENCE, algorithms: ['RS256'], publicKey: './no-such-key.pem' } as const
+    const context = { owner: 'a', service: 'orders', flag: 'orders', auth: { jwt, claims: { tenant: 'X-Tenant' } } }
+    const gate = strangler(
+      {
+        services: { orders: { url: 'http://127.0.0.1:1' } },
+        contexts: { orders: { ...context, routes: ['/orders'] } },
+      },
+      { logLevel: 'silent' },
+    )
+    onTestFinished(() => gate.close())
+    await expect(gate.ready).rejects.toMatchObject({ mistakes: [{ path: 'contexts.orders.auth.jwt.publicKey' }] })
+    const app = express().use(gate)
+    app.use((request, response) => void response.json({ headers: request.headers }))
+    expect((await supertest(app).get('/orders').set('Authorization', BEARER)).status).toBe(503)
+    const elsewhere = await supertest(app).get('/elsewhere').set({ 'X-User-Id': 'admin', X_TENANT: 'admin' })
+    expect(elsewhere.status).toBe(200)
+    expect(JSON.stringify(elsewhere.body)).not.toContain('admin')
+  })
 })
