@@ -163,7 +163,10 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       host: options.adminHost,
       port: options.adminPort,
       allowedHosts: options.adminNames,
+      trustedProxies: options.adminTrustedProxies,
       registry: telemetry.registry,
+      metricsMaxAgeMs: options.metricsCacheMs,
+      metricsToken: options.metricsToken,
       readiness,
       events,
       api: {

@@ -9,10 +9,10 @@ import { makeRoom } from './make-room.ts'
 const ASKING = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** A server with room for three, whose requests wait until they are answered. */
-async function small() {
+async function small({ ofAddress = 3 } = {}) {
   const waiting: ServerResponse[] = []
   const server = createServer((_request, response) => void waiting.push(response))
-  makeRoom(server, 3)
+  makeRoom(server, { inAll: 3, ofAddress })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
@@ -102,5 +102,13 @@ describe('where there is no room', () => {
     for (let i = 0; i < 5; i++) await leave()
     await ask()
     expect(silent.isClosed()).toBe(false)
+  })
+
+  test('for one address, its own silent connection goes, and no more than its limit stay', async () => {
+    const { connect, ask } = await small({ ofAddress: 2 })
+    const [first, second] = [await connect(), await ask()]
+    const third = await connect()
+    await first.closes()
+    expect([second.isClosed(), third.isClosed()]).toEqual([false, false])
   })
 })

@@ -1,23 +1,37 @@
-// Connections are few, and whoever only holds one makes room for who comes: else 256 that say nothing keep the operator
-// out, and the probe that decides whether this gateway lives.
+// The admin port has few connections. A new client evicts the one that has been idle for the longest time: otherwise 256 silent
+// connections would keep out the operator, and the probe that decides whether this gateway lives.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { networkOf } from './by-network.ts'
 
-/** Ends the one that has been without a request for the longest time where there are more than `most`. */
-export function makeRoom(server: Server, most: number): void {
+export type ConnectionLimits = {
+  readonly inAll: number
+  /** From one address, or one IPv6 network of 64 bits. */
+  readonly ofAddress: number
+  /** Whether the limit of one address does not hold for this one, as many clients come from it: a trusted proxy. */
+  readonly isShared?: (address: string) => boolean
+}
+
+/** Evicts the longest-idle connection where a limit is exceeded; the new one itself, where every other has a request under way. */
+export function makeRoom(server: Server, { inAll, ofAddress, isShared = () => false }: ConnectionLimits): void {
   /** Requests under way on each connection. */
   const underWay = new Map<Socket, number>()
   /** Connections without one, in the order in which they came to be. */
   const idle = new Set<Socket>()
+  const networks = new Map<Socket, string>()
+  const sizes = new Map<string, number>()
 
   server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? 'unknown'
+    const network = networkOf(address)
+    const size = (sizes.get(network) ?? 0) + 1
     underWay.set(socket, 0)
     idle.add(socket)
-    socket.once('close', () => {
-      underWay.delete(socket)
-      idle.delete(socket)
-    })
-    if (underWay.size > most) end(idle.values().next().value)
+    networks.set(socket, network)
+    sizes.set(network, size)
+    socket.once('close', () => forget(socket))
+    if (size > ofAddress && !isShared(address)) evict(longestIdle(network))
+    else if (underWay.size > inAll) evict(longestIdle())
   })
 
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
@@ -25,12 +39,27 @@ export function makeRoom(server: Server, most: number): void {
     response.once('close', () => count(socket, -1))
   })
 
-  function end(socket: Socket | undefined): void {
+  function longestIdle(network?: string): Socket | undefined {
+    for (const socket of idle) if (network === undefined || networks.get(socket) === network) return socket
+    return undefined
+  }
+
+  function evict(socket: Socket | undefined): void {
     if (socket === undefined) return
-    // Gone from here on, whenever its close is told.
+    // Not counted from here on, though its close is announced later.
+    forget(socket)
+    socket.destroy()
+  }
+
+  function forget(socket: Socket): void {
+    const network = networks.get(socket)
+    if (network === undefined) return
     underWay.delete(socket)
     idle.delete(socket)
-    socket.destroy()
+    networks.delete(socket)
+    const size = (sizes.get(network) ?? 0) - 1
+    if (size > 0) sizes.set(network, size)
+    else sizes.delete(network)
   }
 
   function count(socket: Socket, more: 1 | -1): void {

@@ -1,6 +1,7 @@
 // One request of the API, from top to bottom: where it is from, who asks, what is asked, whether it was asked before; then
 // the handler, and the answer.
 
+import { isIP } from 'node:net'
 import type { Request, Response } from 'express'
 import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import { plainAddress } from '../model/plain-address.ts'
@@ -39,6 +40,7 @@ type Known = { actor: Actor | undefined }
 export async function serveApi(api: Api, route: ApiRoute, request: Request, response: Response): Promise<void> {
   const known: Known = { actor: undefined }
   const answer = await answerTo(api, route, request, known)
+  if (request.socket.destroyed) return
   if (answer instanceof Refusal) {
     noteRefusal(api.turnedAway, request, answer, known.actor)
     // What is left of a body is taken in and thrown away, but not for as long as somebody likes to send.
@@ -58,6 +60,8 @@ async function answerTo(api: Api, route: ApiRoute, request: Request, known: Know
   const actor = await api.signIn(addressOf(request), request.rawHeaders)
   if (actor instanceof Refusal) return actor
   known.actor = actor
+  // Nobody is there any more to read the answer. A change was asked for, and is made.
+  if (request.socket.destroyed && !isWrite(route)) return new Refusal('bad-request', 'the connection was closed')
   if (!mayAct(actor.role, route.role)) return lacksRole(actor, route)
   const said = hasBody(route) ? await readBody(request) : readQuery(request)
   if (said instanceof Refusal) return said
@@ -136,9 +140,13 @@ function readQuery(request: Request): { readonly value: unknown } | Refusal {
   return { value: Object.fromEntries(query) }
 }
 
-/** The client's address, IPv4 as such. */
-export function addressOf({ socket }: Pick<Request, 'socket'>): string {
-  return plainAddress(socket.remoteAddress ?? 'unknown')
+/**
+ * The client's address: behind a trusted proxy the one that the proxy names, else the peer's. Whatever a proxy names that is not an
+ * address is not used. IPv4 is written as IPv4.
+ */
+export function addressOf({ ip, socket }: Pick<Request, 'socket' | 'ip'>): string {
+  const address = ip !== undefined && isIP(ip) !== 0 ? ip : (socket.remoteAddress ?? BUILT_IN_ACTORS.unknown)
+  return plainAddress(address)
 }
 
 const ON_RECORD: readonly number[] = [401, 403, 421, 429]

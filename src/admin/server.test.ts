@@ -184,3 +184,16 @@ describe('on its own port', () => {
     socket.destroy()
   })
 })
+
+test('with a token for metrics, only a scrape that carries it is answered', async () => {
+  const token = 'm'.repeat(32)
+  const { app: guarded } = await adminApp({ ...options, metricsToken: token })
+  const ask = (field?: string) => {
+    const asked = request(guarded).get('/metrics')
+    return field === undefined ? asked : asked.set('Authorization', field)
+  }
+  await ask().expect(401).expect('WWW-Authenticate', 'Bearer')
+  await ask(`Bearer ${'n'.repeat(32)}`).expect(401)
+  await ask(`Bearer ${token}`).expect(200)
+  await request(guarded).get('/livez').expect(200)
+})

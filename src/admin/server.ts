@@ -2,8 +2,9 @@
 // proxied.
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import express, { type ErrorRequestHandler, type Express } from 'express'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import type { Registry } from 'prom-client'
+import proxyaddr from 'proxy-addr'
 import type { Control } from '../control/control.ts'
 import type { ComparisonViews } from '../model/comparison-views.ts'
 import type { Clock } from '../model/ports.ts'
@@ -13,12 +14,14 @@ import { API, type ExplainAsked, type Explained } from './contract.ts'
 import { EventStreams } from './event-streams.ts'
 import { hostGuard } from './host-guard.ts'
 import { RememberedAnswers } from './idempotency.ts'
+import { limitRequests, parseInPieces } from './limit-requests.ts'
 import { makeRoom } from './make-room.ts'
+import { createMetricsPage, type MetricsPage } from './metrics-page.ts'
 import { Refusal, sendRefusal } from './problem.ts'
 import { API_ROUTES, OPEN_ROUTES } from './routes.ts'
 import { securityHeaders } from './security-headers.ts'
 import { type Api, noteRefusal, serveApi } from './serve-api.ts'
-import { createSignIn, type SignIn } from './sign-in.ts'
+import { bearerToken, createSignIn, INVALID, type SignIn } from './sign-in.ts'
 import { TurnedAway } from './turned-away.ts'
 import { createVerifyJwt, type FindKey, type JwtPolicy } from './verify-jwt.ts'
 
@@ -53,7 +56,7 @@ export type Readiness = {
 }
 
 /** What the open routes use. */
-export type AdminServices = { readonly registry: Registry; readonly readiness: () => Readiness }
+export type AdminServices = { readonly metrics: MetricsPage; readonly readiness: () => Readiness }
 
 /** What the API uses. */
 export type ApiServices = {
@@ -78,7 +81,15 @@ export type AdminAuth = {
   readonly findKey: FindKey
 }
 
-export type AdminOptions = AdminServices & {
+export type AdminOptions = {
+  readonly registry: Registry
+  readonly readiness: () => Readiness
+  /** For how long the metrics are served again before they are collected anew; 0 collects them for each scrape. */
+  readonly metricsMaxAgeMs?: number
+  /** The token without which no metrics are served; undefined serves them to everybody. */
+  readonly metricsToken?: string | undefined
+  /** Addresses and ranges of proxies whose `X-Forwarded-For` names the client. */
+  readonly trustedProxies?: readonly string[]
   readonly host: string
   /** 0 takes any free port. */
   readonly port: number
@@ -101,8 +112,9 @@ export type AdminApp = { readonly app: Express; readonly endStreams: () => numbe
 /** Rejects if the port cannot be had; the error carries the `code`, such as `EADDRINUSE`. */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const { app, endStreams, close } = await adminApp(options)
-  const server = createServer(LIMITS, app)
-  makeRoom(server, MOST_CONNECTIONS)
+  const server = createServer(LIMITS, limitRequests(app, MOST_REQUESTS))
+  parseInPieces(server)
+  makeRoom(server, { ...MOST_CONNECTIONS, isShared: trustOf(options.trustedProxies) })
   server.setTimeout(SILENT_MS)
   try {
     await listening(server, options.host, options.port)
@@ -134,7 +146,12 @@ export async function adminApp(options: AdminOptions): Promise<AdminApp> {
   app.use(
     hostGuard([host, ...allowedHosts], (request, refusal) => api && noteRefusal(api.turnedAway, request, refusal)),
   )
-  for (const { path, handle } of OPEN_ROUTES) app.get(path, (_request, response) => handle(options, response))
+  const { registry, readiness, metricsMaxAgeMs = METRICS_MAX_AGE_MS, metricsToken, trustedProxies = [] } = options
+  app.set('trust proxy', trustedProxies)
+  if (metricsToken !== undefined) app.get('/metrics', metricsGuard(metricsToken))
+  const now = options.api?.clock.now ?? performance.now.bind(performance)
+  const services = { metrics: createMetricsPage(registry, metricsMaxAgeMs, now), readiness }
+  for (const { path, handle } of OPEN_ROUTES) app.get(path, (_request, response) => handle(services, response))
   if (api !== undefined) mountApi(app, api)
   refuseOtherMethods(app, api !== undefined)
   app.use((_request, response) => sendRefusal(response, new Refusal('not-found')))
@@ -171,6 +188,22 @@ async function createSignInFor(
   })
 }
 
+/** Lets scrapes through that carry the token for metrics. */
+function metricsGuard(token: string): RequestHandler {
+  const isToken = givenToken(token)
+  return async (request, response, next) => {
+    const given = bearerToken(request.rawHeaders)
+    if (given instanceof Refusal) return sendRefusal(response, given)
+    if (await isToken(given)) return next()
+    sendRefusal(response, new Refusal('invalid-token', 'the metrics have a token of their own', { headers: INVALID }))
+  }
+}
+
+function trustOf(trustedProxies: readonly string[] = []): (address: string) => boolean {
+  const trust = proxyaddr.compile([...trustedProxies])
+  return (address) => trust(address, 0)
+}
+
 function mountApi(app: Express, api: Api): void {
   for (const route of API_ROUTES)
     app[route.method](`${API}${route.path}`, (request, response) => serveApi(api, route, request, response))
@@ -199,7 +232,9 @@ const LIMITS = {
   requireHostHeader: true,
 } as const
 
-const MOST_CONNECTIONS = 256
+const MOST_CONNECTIONS = { inAll: 256, ofAddress: 96 } as const
+const MOST_REQUESTS = { ofConnection: 8, inAll: 512 } as const
+const METRICS_MAX_AGE_MS = 1_000
 
 /** A connection on which nothing moves: longer than a change takes that waits for an Unleash and for the whole fleet. */
 const SILENT_MS = 60_000

@@ -40,11 +40,11 @@ export function createSignIn({ isToken, verifyJwt, now }: SignInOptions): SignIn
 }
 
 const CHALLENGE = { 'WWW-Authenticate': 'Bearer' } as const
-const INVALID = { 'WWW-Authenticate': 'Bearer error="invalid_token"' } as const
+export const INVALID = { 'WWW-Authenticate': 'Bearer error="invalid_token"' } as const
 const WRONG = new Refusal('invalid-token', undefined, { why: 'the token is not the gateway’s', headers: INVALID })
 
 /** The one place for a token is the Authorization field, which may come once (RFC 9110 section 5.3). */
-function bearerToken(rawHeaders: readonly string[]): string | Refusal {
+export function bearerToken(rawHeaders: readonly string[]): string | Refusal {
   const fields = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'authorization')
   if (fields.length > 1)
     return new Refusal('unauthenticated', undefined, { why: 'two Authorization fields', headers: CHALLENGE })

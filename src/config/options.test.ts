@@ -41,6 +41,8 @@ describe('options', () => {
       adminHost: '127.0.0.1',
       adminPort: 8081,
       adminNames: [],
+      adminTrustedProxies: [],
+      metricsCacheMs: 1000,
       adminToken: undefined,
       adminJwt: undefined,
       requireReason: false,
@@ -73,6 +75,9 @@ describe('options', () => {
       STRANGLER_ADMIN_PORT: '2',
       STRANGLER_ADMIN_NAMES: 'gateway, Gateway.prod',
       STRANGLER_ADMIN_URL: 'http://10.0.0.7:8081',
+      STRANGLER_ADMIN_TRUSTED_PROXIES: '10.0.0.0/8, loopback',
+      STRANGLER_METRICS_TOKEN: 'm'.repeat(32),
+      STRANGLER_METRICS_CACHE_MS: '250',
       STRANGLER_ADMIN_TOKEN: 'a'.repeat(32),
       STRANGLER_ADMIN_JWT_ISSUER: 'https://login.example.com/',
       STRANGLER_ADMIN_JWT_AUDIENCE: 'strangler',
@@ -94,8 +99,9 @@ describe('options', () => {
       UNLEASH_PROJECT: 'shop',
       NO_COLOR: '1',
     }
-    // One more is another place for the same keys.
-    expect([...Object.keys(environment), 'STRANGLER_ADMIN_JWT_PUBLIC_KEY'].sort()).toEqual(
+    // Two more are other places for the same keys and the same token.
+    const others = ['STRANGLER_ADMIN_JWT_PUBLIC_KEY', 'STRANGLER_METRICS_TOKEN_FILE']
+    expect([...Object.keys(environment), ...others].sort()).toEqual(
       Object.values(OPTIONS)
         .map(({ variable }) => variable)
         .sort(),
@@ -107,6 +113,9 @@ describe('options', () => {
       adminHost: 'localhost',
       adminPort: 2,
       adminNames: ['gateway', 'gateway.prod'],
+      adminTrustedProxies: ['10.0.0.0/8', 'loopback'],
+      metricsToken: 'm'.repeat(32),
+      metricsCacheMs: 250,
       adminUrl: 'http://10.0.0.7:8081',
       adminToken: 'a'.repeat(32),
       adminJwt: {
@@ -208,6 +217,10 @@ describe('a mistake in an option names its source', () => {
     [{}, { ...UNLEASH, UNLEASH_PROJECT: ' ' }, 'UNLEASH_PROJECT: must not be empty'],
     [{}, { STRANGLER_ADMIN_TOKEN: 'x'.repeat(31) }, 'STRANGLER_ADMIN_TOKEN: must have at least 32 characters'],
     [{}, { STRANGLER_ADMIN_TOKEN: 'x y'.repeat(20) }, 'STRANGLER_ADMIN_TOKEN: must be one token'],
+    [{}, { STRANGLER_ADMIN_TRUSTED_PROXIES: '10.0.0.0/8,proxy' }, 'PROXIES: must be an IP address, a range'],
+    [{}, { STRANGLER_METRICS_CACHE_MS: '60001' }, 'STRANGLER_METRICS_CACHE_MS: must be milliseconds from 0 to 60000'],
+    [{}, { STRANGLER_METRICS_TOKEN: 'short' }, 'STRANGLER_METRICS_TOKEN: must have at least 32 characters'],
+    [{}, { STRANGLER_METRICS_TOKEN_FILE: '/nowhere' }, 'must be a file that can be read (ENOENT)'],
     [{}, { STRANGLER_REQUIRE_REASON: 'yes' }, 'STRANGLER_REQUIRE_REASON: must be on or off (found "yes")'],
     [{}, { STRANGLER_ADMIN_JWT_ISSUER: 'x' }, 'AUDIENCE: is missing, as STRANGLER_ADMIN_JWT_ISSUER is set'],
     [{}, { STRANGLER_ADMIN_JWT_ISSUER: 'x' }, 'ALGORITHMS: is missing, as STRANGLER_ADMIN_JWT_ISSUER is set'],

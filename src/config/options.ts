@@ -1,11 +1,19 @@
 // How a gateway is started: what the command line and the environment can say, checked and merged.
+import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
 import { type AdminJwtOptions, readAdminJwt } from './admin-jwt.ts'
+import { addressRange } from './leaves.ts'
 import { type Mistake, nearest, type Report, show } from './mistake.ts'
 
 /** What a gateway is started with. Paths are as they were written, relative to the working folder. */
 export type Options = {
+  /** Proxies in front of the admin port whose `X-Forwarded-For` is believed: addresses and ranges. */
+  readonly adminTrustedProxies: readonly string[]
+  /** Undefined where everybody who reaches the admin port may scrape. */
+  readonly metricsToken: string | undefined
+  /** For how long metrics are served again before they are collected anew. */
+  readonly metricsCacheMs: number
   /** The migration map. */
   readonly config: string
   readonly host: string
@@ -101,6 +109,28 @@ export const OPTIONS = {
     variable: 'STRANGLER_ADMIN_NAMES',
     value: 'NAMES',
     meaning: 'names it may be asked by, besides addresses and localhost; commas between them',
+  },
+  adminTrustedProxies: {
+    flag: '--admin-trusted-proxies',
+    variable: 'STRANGLER_ADMIN_TRUSTED_PROXIES',
+    value: 'RANGES',
+    meaning: 'proxies in front of the admin port that say who the client is; commas between them',
+  },
+  metricsToken: {
+    variable: 'STRANGLER_METRICS_TOKEN',
+    value: 'TEXT',
+    meaning: 'the token that a scrape of /metrics must carry; none by default',
+  },
+  metricsTokenFile: {
+    variable: 'STRANGLER_METRICS_TOKEN_FILE',
+    value: 'FILE',
+    meaning: 'the file that this token is in, instead; read at the start',
+  },
+  metricsCacheMs: {
+    variable: 'STRANGLER_METRICS_CACHE_MS',
+    value: 'MILLISECONDS',
+    meaning: 'how old the metrics of a scrape may be; 0 collects them for each',
+    fallback: '1000',
   },
   adminUrl: {
     variable: 'STRANGLER_ADMIN_URL',
@@ -260,6 +290,9 @@ export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOp
     adminHost: readHost(say('adminHost'), report),
     adminPort: readPort(say('adminPort'), report),
     adminNames: readNames(say('adminNames'), report),
+    adminTrustedProxies: readRanges(say('adminTrustedProxies'), report),
+    metricsToken: readMetricsToken(say('metricsToken'), say('metricsTokenFile'), report),
+    metricsCacheMs: readMilliseconds(say('metricsCacheMs'), report),
     adminUrl: readUrl(say('adminUrl'), report),
     adminToken: readAdminToken(say('adminToken'), report),
     adminJwt: readAdminJwt(say, report),
@@ -327,6 +360,37 @@ function readNames({ value, name }: Said, report: Report): string[] {
     })
   }
   return names
+}
+
+function readRanges({ value, name }: Said, report: Report): string[] {
+  const ranges = value === '' ? [] : value.split(',').map((range) => range.trim())
+  for (const range of ranges) {
+    const checked = addressRange.safeParse(range)
+    if (!checked.success) report({ path: name, found: show(range), message: checked.error.issues[0]?.message ?? '' })
+  }
+  return ranges
+}
+
+function readMetricsToken(token: Said, file: Said, report: Report): string | undefined {
+  if (token.isWritten && file.isWritten) {
+    const message = `and ${file.name} are two places for the same token; set one of them`
+    report({ path: token.name, found: '', message })
+  }
+  if (!file.isWritten) return readAdminToken(token, report)
+  const value = readText(file, report)
+  try {
+    return readAdminToken({ ...file, value: readFileSync(value, 'utf8').trim() }, report)
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'no reason given'
+    report({ path: file.name, found: show(value), message: `must be a file that can be read (${code})` })
+    return undefined
+  }
+}
+
+function readMilliseconds({ value, name }: Said, report: Report): number {
+  const ms = /^\d{1,6}$/.test(value) ? Number(value) : Number.NaN
+  if (!(ms <= 60_000)) report({ path: name, found: show(value), message: 'must be milliseconds from 0 to 60000' })
+  return ms
 }
 
 function readPort({ value, name }: Said, report: Report): number {

@@ -48,6 +48,8 @@ export async function startGateway(config: RoutesConfig, options: TestGatewayOpt
     stateDir: join(folder, 'state'),
     accessLog: logFile,
     logLevel: 'silent',
+    // Tests read a metric right after the event that it counts.
+    metricsCacheMs: 0,
     ...rest,
   })
   whenOver(async () => {

@@ -83,7 +83,8 @@ export async function startGatewayProcess(
   ]
   const child = spawn(command[0] as string, command.slice(1), {
     stdio: ['ignore', 'ignore', 'pipe', ...(channel ? ['ipc' as const] : [])],
-    env: { ...withoutOurs(process.env), ...env },
+    // Tests read a metric right after the event that it counts.
+    env: { ...withoutOurs(process.env), STRANGLER_METRICS_CACHE_MS: '0', ...env },
   })
   const { log, exited } = follow(child)
   whenOver(async () => {
