@@ -43,9 +43,11 @@ function parseOriginForm(target: string): Target | Refusal {
       pathEnd = i
       break
     }
-    if (!isPathByte(code)) return bad(`byte 0x${code.toString(16)} in the path`)
-    // "//", "/." and "%" are where a path can differ from its normal form, and ";" where servers disagree.
-    if (code === PERCENT || (previous === SLASH && (code === SLASH || code === DOT))) isNormal = false
+    const kind = code < 0x80 ? PATH_BYTES[code] : REFUSED
+    if (kind === REFUSED) return bad(`byte 0x${code.toString(16)} in the path`)
+    // An encodable character, "//", "/." and "%" are where a path can differ from its normal form.
+    if (kind === ENCODED || code === PERCENT || (previous === SLASH && (code === SLASH || code === DOT)))
+      isNormal = false
     previous = code
   }
   const query = pathEnd === target.length ? '' : target.slice(pathEnd)
@@ -57,17 +59,23 @@ function parseOriginForm(target: string): Target | Refusal {
   return isNormal ? { path, query, hasEncodedSlash: false } : normalise(path, query)
 }
 
-/** RFC 3986 section 3.3 `pchar`, `/` and `%`; raw `#`, `\`, spaces, controls, `{}|^"<>` and bytes >= 0x80 are not. */
-function isPathByte(code: number): boolean {
-  return code < 0x80 && PATH_BYTES[code] === 1
-}
+/** Raw `#`, `\`, spaces, controls and bytes >= 0x80. */
+const REFUSED = 0
+/** RFC 3986 section 3.3 `pchar`, `/` and `%`; `[` and `]` too, which browsers and most servers leave as they are. */
+const KEPT = 1
+/** Browsers and curl send these raw; an origin that reads RFC 3986 strictly answers 400 (Tomcat), so they are encoded. */
+const ENCODED = 2
 
 const PATH_BYTES = new Uint8Array(0x80)
 for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/%[]") {
-  PATH_BYTES[char.charCodeAt(0)] = 1
+  PATH_BYTES[char.charCodeAt(0)] = KEPT
 }
+for (const char of '"<>^`{|}') PATH_BYTES[char.charCodeAt(0)] = ENCODED
 
-/** RFC 3986 section 6.2.2: case of escapes, escapes of unreserved characters, dot segments; and runs of slashes. */
+/**
+ * RFC 3986 section 6.2.2: case of escapes, escapes of unreserved characters, dot segments; and runs of slashes. Raw
+ * characters and a `%` that begins no escape are encoded first, so every check sees the path that an upstream gets.
+ */
 function normalise(path: string, query: string): Target | Refusal {
   const decoded = normaliseEscapes(path)
   if (decoded instanceof Refusal) return decoded
@@ -96,14 +104,26 @@ function isDisguisedDots(segment: string): boolean {
 }
 
 function normaliseEscapes(path: string): string | Refusal {
-  if (!path.includes('%')) return path
-  if (/%(?![0-9A-Fa-f]{2})/.test(path)) return bad('a "%" that begins no escape')
-  if (/%(?:[01][0-9A-Fa-f]|7[Ff])/.test(path)) return bad('an escaped control character')
-  if (OVERLONG.test(path)) return bad('an overlong UTF-8 sequence')
-  return path.replace(/%[0-9A-Fa-f]{2}/g, (encoded) => {
-    const char = String.fromCharCode(Number.parseInt(encoded.slice(1), 16))
-    return /[A-Za-z0-9._~-]/.test(char) ? char : encoded.toUpperCase()
+  const encoded = path.replace(/["<>^`{|}]/g, encodeCharacter)
+  if (!encoded.includes('%')) return encoded
+  // IIS reads `%u002f` as a slash.
+  if (/%u[0-9A-Fa-f]{4}/i.test(encoded)) return bad('a "%u" escape')
+  if (/%(?:[01][0-9A-Fa-f]|7[Ff])/.test(encoded)) return bad('an escaped control character')
+  if (OVERLONG.test(encoded)) return bad('an overlong UTF-8 sequence')
+  const unescaped = encoded.replace(/%(?![0-9A-Fa-f]{2})/g, LONE_PERCENT).replace(/%[0-9A-Fa-f]{2}/g, (escape) => {
+    const char = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
+    return /[A-Za-z0-9._~-]/.test(char) ? char : escape.toUpperCase()
   })
+  // `%%32e` is `%2e` to a server that decodes what it can: an escape made of escapes.
+  if (/\x01[0-9A-Fa-f]{2}/.test(unescaped)) return bad('an escape in disguise')
+  return unescaped.replaceAll(LONE_PERCENT, '%25')
+}
+
+/** Stands for a `%` that begins no escape. No path has this control character. */
+const LONE_PERCENT = '\x01'
+
+function encodeCharacter(char: string): string {
+  return `%${char.charCodeAt(0).toString(16).toUpperCase()}`
 }
 
 /** RFC 3629 section 10: `%C0%AF` decodes to `/` in careless decoders. Latin-1 text such as `%E9t%E9` still passes. */

@@ -193,19 +193,12 @@ describe('bytes that do not belong in a target', () => {
       '/a\x7fb',
       '/a b',
       '/a\\b',
-      '/{a}',
-      '/a|b',
-      '/a^b',
-      '/a"b',
-      '/a<b>',
-      '/a`b',
       '/%C0%AF',
       '/%c0%ae%c0%ae/',
       '/%e0%80%af',
-      '/%',
-      '/%4',
-      '/%zz',
       '/%u002f',
+      '/%%32e%%32e/',
+      '/|/..;/a',
     ].map((path): [string, string] => [`B17 ${JSON.stringify(path)}`, path]),
   )('%s', async (_, path) => {
     await expectRefused(target(), request(`GET ${path}`))
@@ -213,6 +206,8 @@ describe('bytes that do not belong in a target', () => {
 
   it.each([
     ['/%7B%7D', '/%7B%7D'],
+    ['/{a}|b^c"d<e>`', '/%7Ba%7D%7Cb%5Ec%22d%3Ce%3E%60'],
+    ['/100%?q=100%', '/100%25?q=100%'],
     ['/%ef%bc%8f', '/%EF%BC%8F'],
     ['/a%20b', '/a%20b'],
     ['/%e9t%C3%A9', '/%E9t%C3%A9'],
@@ -380,11 +375,33 @@ const nastyPaths = fc
         '%3f',
         '%23',
       ],
+      ...['|', '{', '"', '%', 'adm%%69n'],
       ...['admin', 'Admin', 'adm%69n', 'public', 'a', '%c3%a9', '%00', '*', ':', '@', '~', '!', "'", '(', ',', '='],
     ),
     { minLength: 1, maxLength: 8 },
   )
   .map((parts) => `/${parts.join('')}`)
+
+describe('a character that browsers and curl send raw', () => {
+  it('is decided on as the origin gets it: as its escape', async () => {
+    const [legacy, service] = [await startRawOrigin(), await startRawOrigin()]
+    const gateway = await startGateway(
+      {
+        legacy: { url: legacy.url },
+        services: { tags: { url: service.url } },
+        contexts: { tags: { owner: 'team', service: 'tags', flag: 'tags', routes: ['/tags/a%7Cb', '/100%25/:id'] } },
+        identity: { anonymous: 'ip' },
+      },
+      { percentages: { tags: 100 } },
+    )
+    for (const path of ['/tags/a|b', '/tags/a%7cb', '/100%/{x}', '/100%25/%7bx%7d', '/tags/a^b']) {
+      expect((await exchange(gateway.port, request(`GET ${path}`))).status).toBe(200)
+    }
+    const [encoded, percent] = ['/tags/a%7Cb', '/100%25/%7Bx%7D']
+    expect(service.heads().map(targetOf)).toEqual([encoded, encoded, percent, percent])
+    expect(legacy.heads().map(targetOf)).toEqual(['/tags/a%5Eb'])
+  })
+})
 
 describe('a few hundred paths that nobody would think of', () => {
   const split = sharedByFile(startSplit)
