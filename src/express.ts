@@ -25,7 +25,7 @@ import { createAnonymousIds } from './proxy/anonymous-id.ts'
 import { type Access, createAuthenticate } from './proxy/authenticate.ts'
 import { classifyError } from './proxy/classify-error.ts'
 import { decide, inTheEnd } from './proxy/decide.ts'
-import { rawHead } from './proxy/handle-request.ts'
+import { rawHead, refuseEncodedSlash } from './proxy/handle-request.ts'
 import { asObject, hopByHopOf, isLoop, requestHeaders, userFields } from './proxy/headers.ts'
 import { blamesTarget } from './proxy/health.ts'
 import { asUser, createIdentify, type Identify } from './proxy/identify.ts'
@@ -200,6 +200,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
       return next()
     }
     if (decision.side === 'legacy') return stay()
+    if (refuseEncodedSlash(head, match, decision, snapshot) !== undefined) return stay()
     const live = upstreams.of(context.service)
     const address = upstreams.pick(live)
     if (address === undefined) {
@@ -214,7 +215,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
   function refuse(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
     const requestId = random.hex(16)
     const arrivedAt = clock.now()
-    writeError(response, refusal.failure, requestId, !request.complete, refusal.challenge)
+    writeError(response, refusal.failure, requestId, !request.complete, refusal.challenge, refusal.rule)
     endAfterBody(request, response)
     events.requestRefused({
       arrivedAt,
@@ -340,10 +341,10 @@ function removeClaims(request: IncomingMessage, { identity: policy }: Snapshot):
 }
 
 /** What a route can ask of the gateway at the edge and not of a middleware: said, rather than silently without effect. */
-function withoutEffect({ contexts, services }: ValidConfig): Mistake[] {
+function withoutEffect({ contexts }: ValidConfig): Mistake[] {
   const message =
     'has no effect inside an application: leave it out, or put the gateway in front with "strangler serve"'
-  const inRoutes = [...contexts].flatMap(([name, { routes }]) =>
+  return [...contexts].flatMap(([name, { routes }]) =>
     routes.flatMap(({ middleware, timeouts, maxBodyBytes, upgrade }, index) => {
       const set = { middleware: middleware.length > 0, timeouts, maxBodyBytes, upgrade }
       return Object.entries(set).flatMap(([key, value]) =>
@@ -353,10 +354,6 @@ function withoutEffect({ contexts, services }: ValidConfig): Mistake[] {
       )
     }),
   )
-  const inServices = [...services].flatMap(([name, { allowEncodedSlashes }]) =>
-    allowEncodedSlashes ? [{ path: `services.${name}.allowEncodedSlashes`, found: 'true', message }] : [],
-  )
-  return [...inRoutes, ...inServices]
 }
 
 /** Requests on their way: where to, and what to do if that fails. */

@@ -185,6 +185,8 @@ export type RouteConfig = {
   readonly maxBodyBytes?: number | undefined
   /** Whether protocol upgrades (WebSocket) are taken. Default: false. */
   readonly upgrade?: boolean | undefined
+  /** Whether paths with an encoded slash or backslash are taken, on both sides. Default: what each upstream says. */
+  readonly allowEncodedSlashes?: boolean | undefined
   /** Express middleware that runs before the decision, such as `helmet()`. Default: none. */
   readonly middleware?: Middleware | readonly Middleware[] | undefined
   /** Instead of the context's, whole; `false` asks for no token. Default: the context's. */

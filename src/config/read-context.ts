@@ -76,6 +76,7 @@ const ROUTE = {
   timeouts: z.unknown(),
   maxBodyBytes: bytes(0, Number.MAX_SAFE_INTEGER).optional(),
   upgrade: flag.default(false),
+  allowEncodedSlashes: flag.optional(),
   middleware: middleware.optional(),
   auth: z.unknown(),
   shadow: z.unknown(),
@@ -106,6 +107,7 @@ function readRoute(written: unknown, path: string, common: Common, report: Repor
     timeouts,
     maxBodyBytes: fields.maxBodyBytes === 0 ? Number.MAX_SAFE_INTEGER : fields.maxBodyBytes,
     upgrade: fields.upgrade,
+    allowEncodedSlashes: fields.allowEncodedSlashes,
     middleware: fields.middleware ?? [],
     auth: readOwnAuth(fields.auth, at(path, 'auth'), common.auth, report),
     shadow: readOwnShadow(fields.shadow, at(path, 'shadow'), common.shadow, report),
@@ -136,6 +138,7 @@ function readShortRoute(written: string, path: string, common: Common, report: R
     timeouts: undefined,
     maxBodyBytes: undefined,
     upgrade: false,
+    allowEncodedSlashes: undefined,
     middleware: [],
     ...common,
   })

@@ -42,6 +42,7 @@ export type ValidRoute = {
   readonly timeouts: Partial<Timeouts> | undefined
   readonly maxBodyBytes: number | undefined
   readonly upgrade: boolean
+  readonly allowEncodedSlashes: boolean | undefined
   readonly middleware: readonly Middleware[]
   /** The route's own, else its context's; undefined where none is asked for. */
   readonly auth: ValidAuth | undefined

@@ -26,6 +26,12 @@ export const FAILURES = {
     nothingSent: true,
     title: 'The length of the request body is ambiguous',
   },
+  'coding-unknown': {
+    status: 501,
+    blame: 'client',
+    nothingSent: true,
+    title: 'The transfer coding of the request is not supported',
+  },
   'bad-upgrade': { status: 400, blame: 'client', nothingSent: true, title: 'The protocol upgrade is not valid here' },
   unauthenticated: { status: 401, blame: 'client', nothingSent: true, title: 'A valid access token is required' },
   forbidden: { status: 403, blame: 'client', nothingSent: true, title: 'The access token does not allow this' },

@@ -107,6 +107,8 @@ export type Route = {
   readonly maxBodyBytes: number
   /** Whether the route takes protocol upgrades (WebSocket). */
   readonly upgrade: boolean
+  /** For both sides, instead of the upstream's own word; undefined leaves it to the upstream. */
+  readonly allowEncodedSlashes: boolean | undefined
   readonly middleware: readonly Middleware[]
   /** The token a request must carry; undefined asks for none. */
   readonly auth: AuthPolicy | undefined

@@ -1,5 +1,7 @@
 // The copy of a request for a side: what would have been sent there, had that side been chosen.
+
 import type { CopyFor } from '../model/shadow.ts'
+import { takesEncodedSlashes } from './encoded-slashes.ts'
 import type { Forwarding } from './forward.ts'
 import { requestHeaders } from './headers.ts'
 import { upstreamPath } from './path.ts'
@@ -13,6 +15,7 @@ export function copyFor(
   return (side) => {
     const upstream = side === 'legacy' ? snapshot.legacy : match.route.context?.service
     if (upstream === undefined || !upstreams.isAvailable(upstream)) return undefined
+    if (head.hasEncodedSlash && !takesEncodedSlashes(match.route, upstream)) return undefined
     const address = upstreams.pickForCopy(upstreams.of(upstream))
     if (address === undefined) return undefined
     const { user, claimHeaders } = snapshot.identity

@@ -6,6 +6,7 @@ import type { Side, Timeouts } from '../model/route.ts'
 import { classifyError, UpstreamTimeout } from './classify-error.ts'
 import { type Connection, type ResponseHandler, StaleConnection, type UpstreamRequest } from './connection.ts'
 import type { Waiter } from './connections.ts'
+import { takesEncodedSlashes } from './encoded-slashes.ts'
 import { type EventStream, eventStreamOf, RECONNECT_SOON } from './event-stream.ts'
 import type { ForwardDependencies, Forwarding } from './forward.ts'
 import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
@@ -450,9 +451,9 @@ export class Exchange implements ResponseHandler, Waiter {
 
   /** Legacy may answer, and may be asked for this path: an encoded slash that a service takes is not for everybody. */
   #mayFallBack(): boolean {
-    const { decision, head, snapshot } = this.#its
+    const { decision, head, match, snapshot } = this.#its
     if (this.#side === 'legacy' || !decision.fallback) return false
-    return !head.hasEncodedSlash || snapshot.legacy.allowEncodedSlashes
+    return !head.hasEncodedSlash || takesEncodedSlashes(match.route, snapshot.legacy)
   }
 
   #retryOn(other: Address | undefined, connection: Connection): void {

@@ -1,4 +1,5 @@
 // One request, top to bottom. docs/life-of-a-request.md tells the same story in the same words.
+
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Decision, Identity } from '../model/decision.ts'
 import type { Failure, Outcome } from '../model/outcome.ts'
@@ -14,6 +15,7 @@ import { answerOptions, isForUs } from './answer-options.ts'
 import type { Authenticate } from './authenticate.ts'
 import { copyFor } from './copy-for.ts'
 import { decide, inTheEnd } from './decide.ts'
+import { takesEncodedSlashes } from './encoded-slashes.ts'
 import type { Exchange } from './exchange.ts'
 import type { Forwarding } from './forward.ts'
 import { isLoop } from './headers.ts'
@@ -150,7 +152,8 @@ export function refuseEncodedSlash(
 ): Refusal | undefined {
   if (!head.hasEncodedSlash) return undefined
   const upstream = decision.side === 'service' ? match.route.context?.service : snapshot.legacy
-  return upstream?.allowEncodedSlashes ? undefined : new Refusal('bad-target', 'an encoded slash or backslash')
+  if (upstream !== undefined && takesEncodedSlashes(match.route, upstream)) return undefined
+  return new Refusal('bad-target', 'an encoded slash or backslash', undefined, 'encoded-slash')
 }
 
 /**
@@ -167,7 +170,7 @@ function refuse(
   sound?: RequestHead,
 ): void {
   const requestId = plane.random.hex(16)
-  writeError(response, refusal.failure, requestId, sound?.body.kind !== 'none', refusal.challenge)
+  writeError(response, refusal.failure, requestId, sound?.body.kind !== 'none', refusal.challenge, refusal.rule)
   endAfterBody(request, response)
   plane.events.requestRefused({
     arrivedAt,

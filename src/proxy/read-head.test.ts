@@ -50,6 +50,10 @@ describe('a head is refused', () => {
     ['a bad target', [], { target: '/\\' }, 'bad-target'],
     ['an unknown expectation', ['Expect', 'x'], {}, 'expectation-unknown'],
     ['Max-Forwards: x', ['Max-Forwards', 'x'], {}, 'bad-header'],
+    ['an unknown transfer coding', ['Transfer-Encoding', 'gzip'], {}, 'coding-unknown'],
+    ['an unknown transfer coding before chunked', ['Transfer-Encoding', 'gzip, chunked'], {}, 'coding-unknown'],
+    ['the withdrawn coding identity', ['Transfer-Encoding', 'identity'], {}, 'coding-unknown'],
+    ['an unknown coding after chunked', ['Transfer-Encoding', 'chunked, gzip'], {}, 'bad-framing'],
   ])('for %s', (_, headers, raw, failure) => {
     expect(verdict(headers, raw)).toBe(failure)
   })
@@ -61,20 +65,14 @@ describe('a head is refused', () => {
     },
   )
 
-  test.each([
-    '',
-    'xchunked',
-    'chunked, chunked',
-    'gzip, chunked',
-    'identity',
-    'chunked;a',
-    ' chunked',
-    'chunked\u00a0',
-  ])('for Transfer-Encoding %j', (coding) => {
-    expect(verdict(['Transfer-Encoding', coding])).toBe('bad-framing')
-  })
+  test.each(['', 'xchunked', 'chunked, chunked', 'chunked;a', ' chunked', 'chunked\u00a0'])(
+    'for Transfer-Encoding %j',
+    (coding) => {
+      expect(verdict(['Transfer-Encoding', coding])).toBe('bad-framing')
+    },
+  )
 
-  test.each(['', 'a,b', 'u@a', 'a/x', 'a b', 'a:99999', 'a:', 'a:x', '[::1', '[x]', '\u00e9', 'a\u0000'])(
+  test.each(['', 'a,b', 'u@a', 'a/x', 'a b', 'a:99999', ':', 'a::', 'a:x', '[::1', '[x]', '\u00e9', 'a\u0000'])(
     'for Host %j',
     (host) => {
       expect(verdict([], { rawHeaders: ['Host', host] })).toBe('bad-host')
@@ -145,4 +143,12 @@ test.each<[string, readonly string[]]>([
   ['TLS', ['Connection', 'upgrade', 'Upgrade', 'TLS/1.0']],
 ])('an upgrade to %s is ignored: none of its fields goes on', (_, headers) => {
   expect(accepted([...headers, 'Accept', '*/*']).endToEnd).toEqual(['Accept', '*/*'])
+})
+
+test.each([
+  ['a:', 'a'],
+  ['[::1]:', '[::1]'],
+  ['a:80', 'a:80'],
+])('Host: %s is %s', (host, expected) => {
+  expect(accepted([], { rawHeaders: ['Host', host] }).host).toBe(expected)
 })

@@ -16,7 +16,7 @@ export type RawHead = {
 }
 
 /**
- * Reads a request head, or refuses it (400, 405, 414, 417, 431).
+ * Reads a request head, or refuses it (400, 405, 414, 417, 431, 501).
  *
  * @param userHeader the identity header in lower case, or undefined where none is configured
  * @param claimHeaders headers in lower case that carry verified claims: no client says them
@@ -28,7 +28,7 @@ export function readHead(
   claimHeaders?: ReadonlySet<string>,
 ): RequestHead | Refusal {
   // The parser takes the line `GET / HTTP/2.0` too; HTTP/2 itself begins with another.
-  if (raw.majorVersion !== 1) return new Refusal('malformed', `HTTP version ${raw.majorVersion}`)
+  if (raw.majorVersion !== 1) return new Refusal('malformed', `HTTP version ${raw.majorVersion}`, undefined, 'protocol')
   if (raw.target.length > limits.targetBytes) return new Refusal('target-too-long', `${raw.target.length} bytes`)
   if (raw.rawHeaders.length / 2 > limits.headerCount) {
     return new Refusal('headers-too-large', `${raw.rawHeaders.length / 2} header lines`)
@@ -298,10 +298,11 @@ function readHost(fields: SortedFields, minorVersion: 0 | 1): string | Refusal {
   const port = HOST.exec(host)
   if (port === null) return new Refusal('bad-host', 'not a host name or address with an optional port')
   if (port[1] !== undefined && Number(port[1]) > 65535) return new Refusal('bad-host', 'port above 65535')
-  return host.toLowerCase()
+  // RFC 3986 section 6.2.3: an empty port is the default port.
+  return (host.endsWith(':') ? host.slice(0, -1) : host).toLowerCase()
 }
 
-const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?$/
+const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?$/
 
 /** RFC 9112 section 6.3, at its strictest: one length, or `chunked` and nothing else; never both, never twice. */
 function readFraming(fields: SortedFields, minorVersion: 0 | 1): BodyFraming | Refusal {
@@ -309,6 +310,9 @@ function readFraming(fields: SortedFields, minorVersion: 0 | 1): BodyFraming | R
     if (fields.contentLengths > 0) return new Refusal('bad-framing', 'Content-Length with Transfer-Encoding')
     if (minorVersion === 0) return new Refusal('bad-framing', 'Transfer-Encoding in HTTP/1.0')
     if (fields.transferEncodings > 1 || fields.transferEncoding.toLowerCase() !== 'chunked') {
+      if (fields.transferEncodings === 1 && hasUnknownCoding(fields.transferEncoding)) {
+        return new Refusal('coding-unknown', 'Transfer-Encoding has an unknown coding')
+      }
       return new Refusal('bad-framing', 'Transfer-Encoding is not exactly "chunked"')
     }
     return CHUNKED
@@ -319,6 +323,18 @@ function readFraming(fields: SortedFields, minorVersion: 0 | 1): BodyFraming | R
   }
   return { kind: 'length', bytes: Number(fields.contentLength) }
 }
+
+/**
+ * Whether a Transfer-Encoding is well formed and names a coding that the gateway does not know (RFC 9112 section 6.1:
+ * 501), such as `gzip, chunked`. What resembles `chunked`, or has it anywhere but once at the end, is an attack.
+ */
+export function hasUnknownCoding(value: string): boolean {
+  const codings = value.toLowerCase().split(/[ \t]*,[ \t]*/)
+  if (codings.at(-1) === 'chunked') codings.pop()
+  return codings.length > 0 && codings.every((coding) => CODING.test(coding) && !coding.includes('chunk'))
+}
+
+const CODING = /^[a-z0-9!#$%&'*+.^_`|~-]+$/
 
 const NO_BODY: BodyFraming = { kind: 'none' }
 const CHUNKED: BodyFraming = { kind: 'chunked' }

@@ -1,6 +1,7 @@
 // Failure to status and safe body: a problem document (RFC 9457) with the request id and nothing of the inside.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { FAILURES, type Failure } from '../model/outcome.ts'
+import { type RefusalRule, RULE_OF_FAILURE } from '../model/refusal-rules.ts'
 import { markTurnedAway } from './turned-away.ts'
 
 /** Seconds after which a client that was turned away by a full pool may come back. */
@@ -12,10 +13,17 @@ type ErrorResponse = { readonly status: number; readonly headers: string[]; read
  * What a failure looks like on the wire, for a client that may keep its connection or must leave it.
  *
  * @param challenge what the client is asked to bring, for 401 and 403
+ * @param rule the rule that the request breaks, where it is narrower than the failure
  */
-function errorResponse(failure: Failure, requestId: string, close: boolean, challenge?: string): ErrorResponse {
+function errorResponse(
+  failure: Failure,
+  requestId: string,
+  close: boolean,
+  challenge: string | undefined,
+  rule: RefusalRule | undefined = RULE_OF_FAILURE[failure],
+): ErrorResponse {
   const { status, title } = FAILURES[failure]
-  const body = `${JSON.stringify({ type: 'about:blank', title, status, requestId })}\n`
+  const body = `${JSON.stringify({ type: 'about:blank', title, status, rule, requestId })}\n`
   const headers = [
     'Content-Type',
     'application/problem+json',
@@ -43,8 +51,9 @@ export function writeError(
   requestId: string,
   close: boolean,
   challenge?: string,
+  rule?: RefusalRule,
 ): void {
-  const { status, headers, body } = errorResponse(failure, requestId, close, challenge)
+  const { status, headers, body } = errorResponse(failure, requestId, close, challenge, rule)
   if (close) markTurnedAway(response.req.socket, response)
   // What a route's middleware set before (CORS, security headers) stays.
   response.writeHead(status, STATUS_CODES[status] ?? '', headers)
@@ -81,8 +90,8 @@ function ignore(): void {
 }
 
 /** The same as raw bytes, for a socket that has no response object: a parse error, a refused upgrade. */
-export function rawError(failure: Failure, requestId: string, challenge?: string): string {
-  const { status, headers, body } = errorResponse(failure, requestId, true, challenge)
+export function rawError(failure: Failure, requestId: string, challenge?: string, rule?: RefusalRule): string {
+  const { status, headers, body } = errorResponse(failure, requestId, true, challenge, rule)
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
   return `${head}Date: ${new Date().toUTCString()}\r\n\r\n${body}`

@@ -4,10 +4,13 @@ import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Failure } from '../model/outcome.ts'
+import { RULE_OF_PARSE_ERROR } from '../model/refusal-rules.ts'
 import type { Side } from '../model/route.ts'
 import type { Limits } from '../model/snapshot.ts'
 import { createHandleRequest, type Plane } from './handle-request.ts'
 import { peerAddress } from './peer-address.ts'
+import { isOtherProtocol } from './protocol-name.ts'
+import { hasUnknownCoding } from './read-head.ts'
 import { rawError, writeError } from './respond-error.ts'
 import { startSweep } from './sweep.ts'
 import { endRefusal, isTurnedAway, markTurnedAway } from './turned-away.ts'
@@ -133,6 +136,8 @@ function guard(plane: Plane, handle: (request: IncomingMessage, response: Server
   return (request: IncomingMessage, response: ServerResponse): void => {
     // Pipelined behind a refused request; the answer to that one closes the connection.
     if (isTurnedAway(request.socket)) return
+    // readHead refuses every major version but 1.
+    if (isOtherProtocol(request)) request.httpVersionMajor = 0
     inTurn(request, response, () => serve(request, response))
   }
 
@@ -189,13 +194,23 @@ const PARSE_FAILURES: Readonly<Record<string, Failure>> = {
   ERR_HTTP_REQUEST_TIMEOUT: 'slow-request',
 }
 
+/** The parser refuses a Transfer-Encoding that does not end in `chunked`; RFC 9112 section 6.1 asks for 501 if it is unknown. */
+function failureOf({ code = '', rawPacket }: NodeJS.ErrnoException & { rawPacket?: Buffer }): Failure {
+  if (code === 'HPE_INVALID_TRANSFER_ENCODING') {
+    const [, coding] =
+      /\r\ntransfer-encoding:[ \t]*([^\r\n]*?)[ \t]*\r\n/i.exec(rawPacket?.toString('latin1') ?? '') ?? []
+    if (coding !== undefined && hasUnknownCoding(coding)) return 'coding-unknown'
+  }
+  return PARSE_FAILURES[code] ?? 'malformed'
+}
+
 /** Bytes that are not HTTP, or that took too long. Answers before it on the same connection are finished first. */
 function answerParseError(plane: Plane, error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
-  const failure = PARSE_FAILURES[error.code ?? ''] ?? 'malformed'
+  const failure = failureOf(error)
   const pending = pendingOn(socket)
   if (isTurnedAway(socket)) {
     endRefusal(socket)
@@ -239,6 +254,10 @@ function turnAway(plane: Plane, socket: Socket, failure: Failure, detail: string
     target: undefined,
     detail,
   })
-  if (socket.writable) socket.end(rawError(failure, requestId), () => socket.destroy())
+  if (socket.writable)
+    socket.end(
+      rawError(failure, requestId, undefined, failure === 'malformed' ? RULE_OF_PARSE_ERROR[detail ?? ''] : undefined),
+      () => socket.destroy(),
+    )
   else socket.destroy()
 }

@@ -206,7 +206,15 @@ describe('absolute-form', () => {
     ['http://a?y', '/?y'],
     ['http://a//x/../y', '/y'],
     ['http://b/', 'refused'],
-    ['http://a:80/', 'refused'],
+    ['http://a:80/', '/'],
+    ['http://a:/', '/'],
+    ['https://a:443/', '/'],
+    ['http://a:443/', 'refused'],
+    ['https://a:80/', 'refused'],
+    ['http://a:8080/', 'refused'],
+    ['http://a:080/', 'refused'],
+    ['http://a::80/', 'refused'],
+    ['http://:80/', 'refused'],
     ['http://u@a/', 'refused'],
     ['http://a\\@b/', 'refused'],
     ['http://a@b/', 'refused'],
@@ -215,6 +223,13 @@ describe('absolute-form', () => {
     ['http://a\x00/', 'refused'],
   ])('%s to the host a is %s', (target, expected) => {
     expect(parsed(target)).toBe(expected)
+  })
+
+  test('has the default port of its scheme or none: both are the same Host', () => {
+    expect(parsed('http://a/x', { host: 'a:80' })).toBe('/x')
+    expect(parsed('https://a/x', { host: 'a:443' })).toBe('/x')
+    expect(parsed('https://a/x', { host: 'a:80' })).toBe('refused')
+    expect(parsed('http://[::1]:80/x', { host: '[::1]' })).toBe('/x')
   })
 
   test('without a Host there is nothing its authority could be', () => {

@@ -1,5 +1,6 @@
 // The request target (RFC 9112 section 3.2): parsed once, brought to its normal form, or refused. The decision and
 // the upstream see the same path, so no path can mean one thing at the edge and another at an origin.
+import type { RefusalRule } from '../model/refusal-rules.ts'
 import { Refusal } from './refusal.ts'
 
 export type Target = { readonly path: string; readonly query: string; readonly hasEncodedSlash: boolean }
@@ -17,19 +18,28 @@ const DOT = 0x2e
 export function parseTarget(method: string, target: string, host: string): Target | Refusal {
   if (target.charCodeAt(0) === SLASH) return parseOriginForm(target)
   if (target === '*') {
-    return method === 'OPTIONS' ? { path: '*', query: '', hasEncodedSlash: false } : bad('"*" is for OPTIONS only')
+    return method === 'OPTIONS'
+      ? { path: '*', query: '', hasEncodedSlash: false }
+      : bad('target-form', '"*" is for OPTIONS only')
   }
   return parseAbsoluteForm(method, target, host)
 }
 
 /** RFC 9112 section 3.2.2: absolute-form must be accepted; we never connect to an authority that a client names. */
 function parseAbsoluteForm(method: string, target: string, host: string): Target | Refusal {
-  const match = /^https?:\/\/([^/?#]+)(.*)$/is.exec(target)
-  if (match === null) return bad('neither origin-form nor absolute-form')
-  const [, authority = '', rest = ''] = match
-  if (authority.toLowerCase() !== host) return bad('the authority of the absolute-form is not the Host')
+  const match = /^(https?):\/\/([^/?#]+)(.*)$/is.exec(target)
+  if (match === null) return bad('target-form', 'neither origin-form nor absolute-form')
+  const [, scheme = '', authority = '', rest = ''] = match
+  if (authority.toLowerCase() !== host && !isSameAuthority(scheme, authority, host))
+    return bad('target-form', 'the authority of the absolute-form is not the Host')
   if (rest === '' && method === 'OPTIONS') return { path: '*', query: '', hasEncodedSlash: false }
   return parseOriginForm(rest.charCodeAt(0) === SLASH ? rest : `/${rest}`)
+}
+
+/** RFC 9110 section 4.2.3: no port, an empty one and the default port of the scheme are the same. */
+function isSameAuthority(scheme: string, authority: string, host: string): boolean {
+  const port = scheme.toLowerCase() === 'https' ? /:(?:443)?$/ : /:(?:80)?$/
+  return host !== '' && authority.toLowerCase().replace(port, '') === host.replace(port, '')
 }
 
 /** The path of nearly every request is in its normal form already: one scan finds that out and copies nothing. */
@@ -44,7 +54,7 @@ function parseOriginForm(target: string): Target | Refusal {
       break
     }
     const kind = code < 0x80 ? PATH_BYTES[code] : REFUSED
-    if (kind === REFUSED) return bad(`byte 0x${code.toString(16)} in the path`)
+    if (kind === REFUSED) return bad('path-characters', `byte 0x${code.toString(16)} in the path`)
     // An encodable character, "//", "/." and "%" are where a path can differ from its normal form.
     if (kind === ENCODED || code === PERCENT || (previous === SLASH && (code === SLASH || code === DOT)))
       isNormal = false
@@ -53,7 +63,8 @@ function parseOriginForm(target: string): Target | Refusal {
   const query = pathEnd === target.length ? '' : target.slice(pathEnd)
   for (let i = pathEnd; i < target.length; i++) {
     const code = target.charCodeAt(i)
-    if (code <= 0x20 || code >= 0x7f || code === 0x23) return bad(`byte 0x${code.toString(16)} in the query`)
+    if (code <= 0x20 || code >= 0x7f || code === 0x23)
+      return bad('path-characters', `byte 0x${code.toString(16)} in the query`)
   }
   const path = pathEnd === target.length ? target : target.slice(0, pathEnd)
   return isNormal ? { path, query, hasEncodedSlash: false } : normalise(path, query)
@@ -86,7 +97,7 @@ function normalise(path: string, query: string): Target | Refusal {
     endsWithSlash = segment === '' || segment === '.' || segment === '..'
     if (segment === '' || segment === '.') continue
     if (segment === '..') segments.pop()
-    else if (isDisguisedDots(segment)) return bad('a dot segment in disguise')
+    else if (isDisguisedDots(segment)) return bad('dot-segments', 'a dot segment in disguise')
     else segments.push(segment)
   }
   const trailing = endsWithSlash && segments.length > 0 ? '/' : ''
@@ -107,20 +118,20 @@ function normaliseEscapes(path: string): string | Refusal {
   const encoded = path.replace(/["<>^`{|}]/g, encodeCharacter)
   if (!encoded.includes('%')) return encoded
   // IIS reads `%u002f` as a slash.
-  if (/%u[0-9A-Fa-f]{4}/i.test(encoded)) return bad('a "%u" escape')
-  if (/%(?:[01][0-9A-Fa-f]|7[Ff])/.test(encoded)) return bad('an escaped control character')
-  if (OVERLONG.test(encoded)) return bad('an overlong UTF-8 sequence')
-  const unescaped = encoded.replace(/%(?![0-9A-Fa-f]{2})/g, LONE_PERCENT).replace(/%[0-9A-Fa-f]{2}/g, (escape) => {
-    const char = String.fromCharCode(Number.parseInt(escape.slice(1), 16))
-    return /[A-Za-z0-9._~-]/.test(char) ? char : escape.toUpperCase()
+  if (/%u[0-9A-Fa-f]{4}/i.test(encoded)) return bad('path-escapes', 'a "%u" escape')
+  if (/%(?:[01][0-9A-Fa-f]|7[Ff])/.test(encoded)) return bad('path-escapes', 'an escaped control character')
+  if (OVERLONG.test(encoded)) return bad('path-escapes', 'an overlong UTF-8 sequence')
+  const unescaped = encoded.replace(/%(?![0-9A-Fa-f]{2})/g, LONE_PERCENT).replace(/%[0-9A-Fa-f]{2}/g, (encodedByte) => {
+    const char = String.fromCharCode(Number.parseInt(encodedByte.slice(1), 16))
+    return /[A-Za-z0-9._~-]/.test(char) ? char : encodedByte.toUpperCase()
   })
   // `%%32e` is `%2e` to a server that decodes what it can: an escape made of escapes.
-  if (/\x01[0-9A-Fa-f]{2}/.test(unescaped)) return bad('an escape in disguise')
+  if (/ [0-9A-Fa-f]{2}/.test(unescaped)) return bad('path-escapes', 'an escape in disguise')
   return unescaped.replaceAll(LONE_PERCENT, '%25')
 }
 
-/** Stands for a `%` that begins no escape. No path has this control character. */
-const LONE_PERCENT = '\x01'
+/** Stands for a `%` that begins no escape. No path has a space. */
+const LONE_PERCENT = ' '
 
 function encodeCharacter(char: string): string {
   return `%${char.charCodeAt(0).toString(16).toUpperCase()}`
@@ -129,6 +140,6 @@ function encodeCharacter(char: string): string {
 /** RFC 3629 section 10: `%C0%AF` decodes to `/` in careless decoders. Latin-1 text such as `%E9t%E9` still passes. */
 const OVERLONG = /%(?:C[01]%[89AB][0-9A-F]|E0%[89][0-9A-F]|F0%8[0-9A-F]|F8%8[0-7]|FC%8[0-3])/i
 
-function bad(detail: string): Refusal {
-  return new Refusal('bad-target', detail)
+function bad(rule: RefusalRule, detail: string): Refusal {
+  return new Refusal('bad-target', detail, undefined, rule)
 }

@@ -1,5 +1,6 @@
 // WebSocket over the same identify, match and decide. Only a 101 switches: httpxy relays any other answer as the
 // plain response it is and closes.
+
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
@@ -12,6 +13,7 @@ import { continueTrace } from '../telemetry/trace.ts'
 import type { Access } from './authenticate.ts'
 import { classifyError, UpstreamTimeout } from './classify-error.ts'
 import { decide, inTheEnd } from './decide.ts'
+import { takesEncodedSlashes } from './encoded-slashes.ts'
 import { type Plane, type Policy, rawHead, refuseEncodedSlash } from './handle-request.ts'
 import { asObject, hopByHopOf, isLoop, requestHeaders } from './headers.ts'
 import { blamesTarget } from './health.ts'
@@ -93,7 +95,7 @@ export function createUpgrades(plane: Plane) {
   function refuse(refusal: Refusal, request: IncomingMessage, socket: Socket, arrivedAt: number): void {
     const requestId = plane.random.hex(16)
     dismiss(socket)
-    socket.end(rawError(refusal.failure, requestId, refusal.challenge))
+    socket.end(rawError(refusal.failure, requestId, refusal.challenge, refusal.rule))
     plane.events.requestRefused({
       arrivedAt,
       finishedAt: plane.now(),
@@ -395,7 +397,7 @@ class Tunnel {
   #mayFallBack(failure: Failure): boolean {
     const { decision, head } = this.#policy
     if (this.#side === 'legacy' || !decision.fallback || this.#hasAnswer || this.#fellBack !== undefined) return false
-    if (head.hasEncodedSlash && !this.#snapshot.legacy.allowEncodedSlashes) return false
+    if (head.hasEncodedSlash && !takesEncodedSlashes(this.#policy.match.route, this.#snapshot.legacy)) return false
     return mayAskLegacy(failure, { method: head.method, hasBody: false, hasBodyBegun: false })
   }
 

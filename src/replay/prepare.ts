@@ -1,5 +1,6 @@
 // From a recorded request to the two requests that are sent: routed as the gateway routes, with the fields that the
 // proxy would have sent to either side. Pure but for the dice.
+
 import { isIP } from 'node:net'
 import { USER_ID_HEADER } from '../model/auth.ts'
 import type { Identity } from '../model/decision.ts'
@@ -9,6 +10,7 @@ import type { Context, Route, RouteMatch, Upstream } from '../model/route.ts'
 import type { CopyRequest, ShadowPolicy } from '../model/shadow.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { isForUs } from '../proxy/answer-options.ts'
+import { takesEncodedSlashes } from '../proxy/encoded-slashes.ts'
 import { requestHeaders } from '../proxy/headers.ts'
 import { matchRoute } from '../proxy/match-route.ts'
 import { upstreamPath } from '../proxy/path.ts'
@@ -62,7 +64,7 @@ export function prepare(recorded: Recorded, preparing: Preparing, turn = 0): Pre
   if (shadow === undefined) return 'not-shadowed'
   if (route.auth !== undefined && !route.auth.optional) return 'needs-token'
   const sides = [snapshot.legacy, context.service]
-  if (head.hasEncodedSlash && !sides.every((upstream) => upstream.allowEncodedSlashes)) return 'refused'
+  if (head.hasEncodedSlash && !sides.every((upstream) => takesEncodedSlashes(route, upstream))) return 'refused'
   const { traceparent } = continueTrace(undefined, random)
   const identity: Identity = {
     ...{ kind: 'none', key: '', isNew: false },

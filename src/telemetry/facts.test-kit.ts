@@ -75,6 +75,7 @@ const ROUTE: Route = {
   timeouts: undefined,
   maxBodyBytes: 0,
   upgrade: false,
+  allowEncodedSlashes: undefined,
   middleware: [],
   auth: undefined,
   shadow: undefined,

@@ -199,6 +199,20 @@ describe('lines and names that end in two ways', () => {
   })
 })
 
+describe('a transfer coding that the gateway does not know', () => {
+  it.each(['gzip', 'gzip, chunked', 'identity', 'foo', 'x-a, x-b, chunked'])('%s is answered 501', async (coding) => {
+    const bytes = request('POST /', [`Transfer-Encoding: ${coding}`], `0\r\n\r\n${SMUGGLED}`)
+    await expectRefused(target(), bytes, 501)
+  })
+
+  it.each(['chunked, gzip', 'xchunked', 'chunked, chunked', 'gzip, chunked, chunked', 'gzip;q=1, chunked'])(
+    '%s is no coding, and is answered 400',
+    async (coding) => {
+      await expectRefused(target(), request('POST /', [`Transfer-Encoding: ${coding}`], '0\r\n\r\n'), 400)
+    },
+  )
+})
+
 describe('a refused request with another behind it: after a refusal nobody knows where the next begins', () => {
   it.each<[string, string]>([
     ['two Hosts', 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n'],

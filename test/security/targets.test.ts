@@ -39,7 +39,6 @@ describe('a Host that two parties read in two ways', () => {
       'a/x',
       'a b',
       'a:99999',
-      'a:',
       'a:b',
       'a:80:80',
       ':80',
@@ -69,6 +68,17 @@ describe('a Host that two parties read in two ways', () => {
       expect(heads.flatMap((head) => valuesOf(head, 'host'))).toEqual([host.toLowerCase()])
     },
   )
+
+  it.each([
+    ['GET / HTTP/1.1\r\nHost: a:\r\n\r\n', 'a'],
+    ['GET http://a:80/ HTTP/1.1\r\nHost: a\r\n\r\n', 'a'],
+    ['GET http://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n', 'a:80'],
+  ])('%j: an empty or default port is the same host, and the origin gets the Host %s', async (bytes, host) => {
+    const { response, heads } = await target().attack(bytes)
+    expect(response.status).toBe(200)
+    expect(heads.flatMap((head) => valuesOf(head, 'host'))).toEqual([host])
+    expect(heads.map(targetOf)).toEqual(['/'])
+  })
 
   it('HTTP/1.0 may do without a Host: the origin gets its own', async () => {
     const { response, heads } = await target().attack('GET / HTTP/1.0\r\n\r\n')
