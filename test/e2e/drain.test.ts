@@ -148,7 +148,7 @@ describe('SIGTERM', () => {
         if (version === '1.1') expect(text + (await client.receives('\r\n0\r\n\r\n'))).toContain('\r\n0\r\n\r\n')
         expect(await gateway.exited).toEqual({ code: 0, signal: null })
         expect(performance.now() - startedAt).toBeGreaterThan(290)
-        expect(performance.now() - startedAt).toBeLessThan(3000)
+        expect(performance.now() - startedAt).toBeLessThan(10_000)
         expect(gateway.log()).toMatch(/"inFlight":0,"eventStreams":1,/)
         // The upstream is left, too.
         await until(() => streams[0]?.destroyed === true)
