@@ -24,7 +24,7 @@ import { createKeySets } from './proxy/jwks.ts'
 import { type ProxyServer, startServer } from './proxy/server.ts'
 import { sidesOf } from './proxy/sides-of.ts'
 import { Upstreams } from './proxy/upstreams.ts'
-import { systemClock, systemRandom } from './runtime.ts'
+import { openFilesLimit, systemClock, systemRandom } from './runtime.ts'
 import { createShadowing, type RunningShadow } from './shadow/create-shadowing.ts'
 import { createReports } from './shadow/reports.ts'
 import { allRulings } from './shadow/rulings.ts'
@@ -102,6 +102,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   }
   upstreams.apply(snapshots.current)
   announce(events, options.config, snapshots.current, followed.first)
+  const limit = openFilesLimit()
+  const needed = openFilesOf(snapshots.current)
+  if (limit !== undefined && limit < needed) events.openFilesLow({ limit, needed })
   const { flags, control, store } = controlPlane
   await controlPlane.start()
 
@@ -255,6 +258,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     upstreams.close()
     await telemetry.close()
   }
+}
+
+/** For logs, the store, health checks, the admin port and the runtime itself. */
+const OTHER_FILES = 100
+
+/** The open files that the connections of a map can need. */
+function openFilesOf({ limits, legacy, services }: Snapshot): number {
+  const upstreams = [legacy, ...services.values()]
+  const toUpstreams = upstreams.reduce((sum, { urls, connections }) => sum + urls.length * connections, 0)
+  return limits.connections + toUpstreams + OTHER_FILES
 }
 
 function announce(events: Events, file: string, snapshot: Snapshot, { config, warnings }: Usable): void {

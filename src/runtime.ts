@@ -1,5 +1,7 @@
 // The real clock and the real dice, behind the ports of model/ports.ts.
+
 import { randomFillSync } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import type { Clock, Random } from './model/ports.ts'
 
 export const systemClock: Clock = {
@@ -22,5 +24,18 @@ export function systemRandom(): Random {
       used += bytes
       return block.toString('hex', used - bytes, used)
     },
+  }
+}
+
+/**
+ * How many files and sockets the process may have open, from the operating system: the soft limit. Node raises it to the
+ * hard limit at its start. Undefined where it is unlimited or cannot be read, as on systems other than Linux.
+ */
+export function openFilesLimit(): number | undefined {
+  try {
+    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1]
+    return soft === undefined ? undefined : Number(soft)
+  } catch {
+    return undefined
   }
 }

@@ -118,6 +118,7 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
   server.setTimeout(SILENT_MS)
   try {
     await listening(server, options.host, options.port)
+    server.on('error', (error) => options.events.acceptFailed({ what: 'admin', error }))
   } catch (error) {
     close()
     throw error

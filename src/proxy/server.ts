@@ -1,6 +1,8 @@
 // Accepts: the listener, its limits, its sockets, and the one catch for bugs.
+import { closeSync, openSync } from 'node:fs'
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import { devNull } from 'node:os'
 import type { Duplex } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Failure } from '../model/outcome.ts'
@@ -90,6 +92,11 @@ export async function startServer(plane: Plane, at: { host: string; port: number
     })
   })
 
+  const acceptFailed = (error: unknown) => plane.events.acceptFailed({ what: 'gateway', error })
+  // Without a listener an accept that fails would end the process.
+  server.on('error', acceptFailed)
+  const stopWatchingFiles = watchFileDescriptors(acceptFailed)
+
   return {
     port: (server.address() as AddressInfo).port,
     inFlight: () => plane.exchanges.size + upgrades.open(),
@@ -115,9 +122,28 @@ export async function startServer(plane: Plane, at: { host: string; port: number
       // What was cut is still to be logged and counted.
       for (let waited = 0; waited < CUT_MS && plane.exchanges.size + upgrades.open() > 0; waited += 10) await sleep(10)
       stopSweep()
+      stopWatchingFiles()
       return { left, eventStreams }
     },
   }
+}
+
+const WATCH_FILES_MS = 1000
+
+/**
+ * libuv drops a connection that it cannot accept for want of a file descriptor, and does not report it. So one descriptor
+ * is opened and closed once a second.
+ */
+function watchFileDescriptors(onFailure: (error: unknown) => void): () => void {
+  const timer = setInterval(() => {
+    try {
+      closeSync(openSync(devNull, 'r'))
+    } catch (error) {
+      onFailure(error)
+    }
+  }, WATCH_FILES_MS)
+  timer.unref()
+  return () => clearInterval(timer)
 }
 
 function bySide(...groups: readonly Iterable<UnderWay>[]): Record<string, Record<Side, number>> {

@@ -13,6 +13,8 @@ export type Sinks = {
   readonly clock: Clock
 }
 
+/** Every connection meets it while it lasts. */
+const EXHAUSTION_LINE_EVERY_MS = 10_000
 /** A bug that every request meets is one line a second with a count, not a full disk. */
 const BUG_LINE_EVERY_MS = 1000
 
@@ -21,11 +23,13 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
   const flagTrouble = new Map<string, string>()
   const keyTrouble = new Set<string>()
   const dryRunTrouble = new Set<string>()
+  const exhaustion = { loggedAt: Number.NEGATIVE_INFINITY, unsaid: 0 }
   const bugLines = new Map<string, { at: number; unsaid: number }>()
 
   return {
     requestFinished(facts) {
       metrics.requestFinished(facts)
+      if (isOutOfFiles(facts.outcome.cause)) openFilesExhausted('connect')
       if (facts.decision.reason === 'flag-missing') flagMissing(facts.route.context)
       accessLog?.request(facts)
     },
@@ -148,6 +152,16 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     stateNotKept({ file, error }) {
       log.warn({ file, err: error }, 'state cannot be written: it will not outlive this process')
     },
+    openFilesLow(facts) {
+      log.warn(
+        facts,
+        `limit of open files is ${facts.limit}, and the connections of the map need ${facts.needed}: raise it (ulimit -n, LimitNOFILE=, docker run --ulimit nofile=), or lower limits.connections`,
+      )
+    },
+    acceptFailed({ what, error }) {
+      if (isOutOfFiles(error)) openFilesExhausted('accept')
+      else log.error({ what, err: error }, `${what} could not accept a connection; it keeps listening`)
+    },
     bug({ where, error }) {
       metrics.bug()
       const last = bugLines.get(where)
@@ -155,6 +169,18 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
       bugLines.set(where, { at: clock.now(), unsaid: 0 })
       log.error({ where, err: error, unsaid: last?.unsaid }, `bug in ${where}`)
     },
+  }
+
+  function openFilesExhausted(during: 'accept' | 'connect'): void {
+    metrics.openFilesExhausted(during)
+    const now = clock.now()
+    if (now - exhaustion.loggedAt < EXHAUSTION_LINE_EVERY_MS) return void exhaustion.unsaid++
+    log.error(
+      { during, unsaid: exhaustion.unsaid },
+      'no file descriptor is left: raise the limit of open files (ulimit -n), or lower limits.connections',
+    )
+    exhaustion.loggedAt = now
+    exhaustion.unsaid = 0
   }
 
   function flagMissing(context: Context | undefined): void {
@@ -165,4 +191,10 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     const { flag, name } = context
     log.warn({ flag, context: name }, `flag "${flag}" is not known to the flag authority: "${name}" stays with legacy`)
   }
+}
+
+/** EMFILE is the limit of the process, ENFILE that of the system. */
+function isOutOfFiles(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null | undefined)?.code
+  return code === 'EMFILE' || code === 'ENFILE'
 }

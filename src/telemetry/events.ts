@@ -132,6 +132,10 @@ export type Events = {
   }) => void
   /** What should outlive the process could not be written. */
   readonly stateNotKept: (facts: { file: string; error: unknown }) => void
+  /** The limit of open files is lower than the connections that the map allows need. */
+  readonly openFilesLow: (facts: { limit: number; needed: number }) => void
+  /** A listener failed to accept a connection; it keeps listening. */
+  readonly acceptFailed: (facts: { what: 'gateway' | 'admin'; error: unknown }) => void
   /** Something that must not happen did; the request that met it was answered 500. */
   readonly bug: (facts: { where: string; error: unknown }) => void
 }

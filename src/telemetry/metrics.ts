@@ -124,6 +124,7 @@ export function createMetrics({ readings, linesLost }: { readings: () => Reading
     },
     configRejected: () => rare.reloads.inc({ result: 'rejected' }),
     addressEjected: (upstream: string) => rare.ejections.inc({ upstream }),
+    openFilesExhausted: (during: 'accept' | 'connect') => rare.openFilesExhausted.inc({ during }),
     bug: () => rare.bugs.inc(),
     close: () => loop.disable(),
   }
@@ -194,6 +195,12 @@ function rareEvents(registry: Registry) {
       name: 'strangler_ejections_total',
       help: 'Times that an address of an upstream was taken out.',
       labelNames: ['upstream'],
+      registers,
+    }),
+    openFilesExhausted: new Counter({
+      name: 'strangler_open_files_exhausted_total',
+      help: 'Without a file descriptor: connections that could not be opened (connect), and seconds in which none could be accepted (accept).',
+      labelNames: ['during'],
       registers,
     }),
     bugs: new Counter({

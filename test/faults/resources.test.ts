@@ -1,4 +1,5 @@
 // The system refuses: no more files, no more disk, a way that leads back to ourselves (F20).
+import { execFileSync } from 'node:child_process'
 import net from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { adjustableClock, expectCalm } from '../kit/calm.ts'
@@ -42,9 +43,30 @@ describe('no more file descriptors', () => {
     await until(async () => (await starved()) !== undefined)
     expect(await starved()).toMatchObject({ failure: 'overloaded', status: 503 })
     expect(await gateway.metric('strangler_ejections_total{upstream="legacy"}')).toBe(0)
+    expect(gateway.log()).toMatch(/limit of open files is 64, and the connections of the map need 10356: raise it/)
+    expect(gateway.log().match(/no file descriptor is left/g)?.length).toBeGreaterThan(0)
+    expect(await gateway.metric('strangler_open_files_exhausted_total{during="connect"}')).toBeGreaterThan(0)
     expect(gateway.log()).not.toMatch(/[Uu]nhandled|uncaught/)
     gateway.signal('SIGTERM')
     expect(await gateway.exited).toEqual({ code: 0, signal: null })
+  })
+})
+
+describe('no file descriptor for a connection that a client opens', () => {
+  it('is counted and logged, the process lives on, and connections are accepted again', async () => {
+    const origin = await startNamedOrigin('legacy')
+    const gateway = await startGatewayProcess({ legacy: { url: origin.url } })
+    const limitTo = (soft: string) => execFileSync('prlimit', [`--pid=${gateway.pid}`, `--nofile=${soft}:`])
+    const before = execFileSync('prlimit', [`--pid=${gateway.pid}`, '--nofile', '--output=SOFT', '--noheadings'])
+    // Below the descriptors that are open already: not even the spare one of libuv is of use.
+    limitTo('5')
+    const client = net.connect(gateway.port, '127.0.0.1').on('error', () => {})
+    onTestFinished(() => void client.destroy())
+    await until(() => gateway.log().includes('no file descriptor is left'))
+    limitTo(before.toString().trim())
+    expect((await ask({ port: gateway.port })).status).toBe(200)
+    expect(await gateway.metric('strangler_open_files_exhausted_total{during="accept"}')).toBeGreaterThan(0)
+    expect(gateway.log().match(/no file descriptor is left/g)).toHaveLength(1)
   })
 })
 
