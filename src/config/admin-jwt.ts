@@ -63,7 +63,7 @@ function readAlgorithms({ value, name, isWritten }: Said, report: Report): Algor
 
 function readUri({ value, name }: Said, report: Report): AdminJwtOptions['key'] {
   const message = mistakeInKeySetAddress(value)
-  if (message !== undefined) report({ path: name, found: show(value), message })
+  if (message !== undefined) report({ path: name, found: value.includes('@') ? 'not shown' : show(value), message })
   return { kind: 'jwks', uri: value }
 }
 

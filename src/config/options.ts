@@ -487,7 +487,7 @@ function checkUnleashUrl({ value, name }: Said, report: Report): void {
   } else if (url.username !== '' || url.password !== '') {
     report({
       path: name,
-      found: show(value),
+      found: 'not shown',
       message: `must have no user and password; the token belongs in ${OPTIONS.unleashToken.variable}`,
     })
   }

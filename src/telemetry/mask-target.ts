@@ -3,20 +3,48 @@
 
 const MASK = '***'
 /** Clears nearly every query in one pass: nothing in it could begin a secret's name. */
-const SUSPICIOUS = /%|token|secret|passw|pwd|passphrase|cred|jwt|session|sig|auth|saml|key|code|pin|otp|sid|assertion/i
+const SUSPICIOUS =
+  /%|:\/\/|token|secret|pass|pw|cred|jwt|session|sig|auth|saml|key|code|pin|otp|sid|tan|ticket|assertion/i
 const SECRET_ANYWHERE =
   /token|secret|passw|pwd|passphrase|credential|jwt|session|signature|auth(?!ors?(?![a-z]))|saml|assertion|(?:api|access|private)key/i
 /** Short words hide in others (`keyword`, `zipcode`): only as a word of their own, in snake, kebab or camel case. */
-const SECRET_WORD = /(?:^|[^a-z])(?:key|code|sig|pin|otp|sid)(?![a-z])/i
-const SECRET_CAMEL = /[a-z](?:Key|Code|Sig|Pin|Otp|Sid)(?![a-z])/
+const SECRET_WORD = /(?:^|[^a-z])(?:key|code|sig|pin|otp|sid|pass|pw|passcode|tan|ticket)(?![a-z])/i
+const SECRET_CAMEL = /[a-z](?:Key|Code|Sig|Pin|Otp|Sid|Pass|Pw|Passcode|Tan|Ticket)(?![a-z])/
 const JWT = /(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?/g
 /** As long as a random token: longer than words, shorter than nothing worth hiding. */
 const TOKEN_LENGTH = 32
 
 /** The path and its query as the access log shows them; `query` begins with `?` or is empty. */
 export function maskTarget(path: string, query: string): string {
-  const shown = path.includes('eyJ') ? path.replace(JWT, MASK) : path
+  const shown = maskPath(path)
   return query === '' ? shown : shown + maskQuery(query)
+}
+
+/** JWTs, segments that look like random tokens, and path parameters with secret names (`;jsessionid=`). */
+function maskPath(path: string): string {
+  let shown = path.includes('eyJ') ? path.replace(JWT, MASK) : path
+  if (shown.includes(';') || shown.includes('%3B') || shown.includes('%3b'))
+    shown = shown.replace(PARAMETER, maskParameter)
+  return shown.length > TOKEN_LENGTH ? shown.replace(LONG_SEGMENT, maskSegment) : shown
+}
+
+const PARAMETER = /(;|%3B)([^=;/%]{1,64})=[^;/]*/gi
+const LONG_SEGMENT = /(?<=\/)[\w-]{32,}(?=[/;]|$)/g
+
+function maskParameter(whole: string, separator: string, name: string): string {
+  return isSecretName(name) ? `${separator}${name}=${MASK}` : whole
+}
+
+function maskSegment(segment: string): string {
+  return isRandomSegment(segment) ? MASK : segment
+}
+
+/** Not a slug, a UUID or a number: those are needed in the log. A file name with an extension is no such segment at all. */
+function isRandomSegment(segment: string): boolean {
+  if (/^\d+$/.test(segment)) return false
+  if (/^[\da-f]+$/i.test(segment)) return true
+  const isMixed = /\d/.test(segment) && /[a-z]/.test(segment) && /[A-Z]/.test(segment)
+  return isMixed && /[A-Za-z\d]{16}/.test(segment)
 }
 
 /** Values of secret names, and values that look like tokens whatever their name, become `***`. */
@@ -29,8 +57,20 @@ function maskPair(pair: string): string {
   const equals = pair.indexOf('=')
   if (equals === -1) return looksLikeToken(pair) ? MASK : pair
   const name = pair.slice(0, equals)
-  return isSecretName(name) || looksLikeToken(pair.slice(equals + 1)) ? `${name}=${MASK}` : pair
+  const value = pair.slice(equals + 1)
+  return isSecretName(name) || looksLikeToken(value) || holdsSecret(value) ? `${name}=${MASK}` : pair
 }
+
+/** A URL or a query inside a value, however often it is encoded: with a secret name, or with a user and a password. */
+function holdsSecret(value: string): boolean {
+  let plain = value
+  for (let i = 0; i < MOST_ENCODINGS && plain.includes('%'); i++) plain = decoded(plain)
+  if (!plain.includes('=') && !plain.includes('://')) return false
+  if (/:\/\/[^/?#@]*@/.test(plain)) return true
+  return plain.split(/[?&;#]/).some((part) => part.includes('=') && isSecretName(part.slice(0, part.indexOf('='))))
+}
+
+const MOST_ENCODINGS = 3
 
 function isSecretName(name: string): boolean {
   const plain = decoded(name)
