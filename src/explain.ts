@@ -12,7 +12,7 @@ import { type Identity, REASONS, type Reason } from './model/decision.ts'
 import { FAILURES, type Failure } from './model/outcome.ts'
 import type { HealthReader } from './model/ports.ts'
 import type { RequestHead } from './model/request-head.ts'
-import type { RouteMatch, Side } from './model/route.ts'
+import type { AnonymousPolicy, RouteMatch, Side } from './model/route.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { decide, flagContext } from './proxy/decide.ts'
 import { refuseEncodedSlash } from './proxy/handle-request.ts'
@@ -97,9 +97,9 @@ export function explainBy({ snapshot, flags, health }: Deciding, asked: Asked): 
   const request = `${asked.method} ${asked.target}`
   const head = headOf(asked, snapshot)
   if (head instanceof Refusal) return refused(request, head)
-  const identity = identityOf(asked, snapshot)
   const match = matchRoute(head, snapshot)
   const { route } = match
+  const identity = identityOf(asked, route.anonymous ?? snapshot.identity.anonymous)
   if (route.auth !== undefined && !route.auth.optional && asked.user === undefined) {
     const detail = `the route asks for a token of ${route.auth.issuer}; say --user ID for one whose sub is ID`
     return refused(request, new Refusal('unauthenticated', detail))
@@ -154,12 +154,12 @@ function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): R
   return readHead(raw, snapshot.limits, undefined)
 }
 
-function identityOf({ address, user, session, anonymous }: Asked, snapshot: Snapshot): Identity {
+function identityOf({ address, user, session, anonymous }: Asked, policy: AnonymousPolicy): Identity {
   const shared = { clientAddress: address, secure: false, requestId: '', isNew: false }
   if (user !== undefined) return { ...shared, kind: 'user', key: user, session }
   if (session !== undefined) return { ...shared, kind: 'session', key: session }
   if (anonymous !== undefined) return { ...shared, kind: 'anonymous', key: anonymous }
-  switch (snapshot.identity.anonymous) {
+  switch (policy) {
     case 'legacy':
       return { ...shared, kind: 'none', key: '' }
     case 'ip':

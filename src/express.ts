@@ -181,7 +181,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
   function admit(arrived: Arrived, access: Access): unknown {
     const { request, response, next, head, match, snapshot } = arrived
     if (access instanceof Refusal) return refuse(request, response, access)
-    const asked = identify(head, snapshot)
+    const asked = identify(head, snapshot, match.route)
     const identity = access === undefined ? asked : asUser(asked, access)
     if (isGuarded) sayWhoAsks(request, identity, snapshot)
     const { context } = match.route

@@ -154,6 +154,8 @@ export type ContextConfig = {
   readonly staleAfterMs?: number | undefined
   /** `forward-only` where legacy cannot read what the service has written: `rollback` then asks for force. Default: `allowed`. */
   readonly rollback?: 'allowed' | 'forward-only' | undefined
+  /** Instead of `identity.anonymous`: `ip` for clients that keep no cookies, such as git. Default: `identity.anonymous`. */
+  readonly anonymous?: 'cookie' | 'ip' | 'legacy' | undefined
   /** The token that requests to its routes must carry. Default: none is asked for. */
   readonly auth?: AuthConfig | undefined
   /** Which of its requests are copied to the other side, to compare the answers. Default: none, until operators say so. */
@@ -187,6 +189,8 @@ export type RouteConfig = {
   readonly upgrade?: boolean | undefined
   /** Whether paths with an encoded slash or backslash are taken, on both sides. Default: what each upstream says. */
   readonly allowEncodedSlashes?: boolean | undefined
+  /** Instead of `identity.anonymous`: `ip` for clients that keep no cookies, such as git. Default: the context's. */
+  readonly anonymous?: 'cookie' | 'ip' | 'legacy' | undefined
   /** Express middleware that runs before the decision, such as `helmet()`. Default: none. */
   readonly middleware?: Middleware | readonly Middleware[] | undefined
   /** Instead of the context's, whole; `false` asks for no token. Default: the context's. */

@@ -88,7 +88,7 @@ describe('the route that owns a request', () => {
     [['/*'], 'GET /', '/*'],
     [['/*'], 'GET /a/b/c', '/*'],
     [['/a/*'], 'GET /a', 'unowned'],
-    [['/a/*'], 'GET /a/', 'unowned'],
+    [['/a/*'], 'GET /a/', '/a/*'],
     [['/a/*'], 'GET /a/b', '/a/*'],
     [['/a/*'], 'GET /ab/c', 'unowned'],
     // The most specific path
@@ -337,4 +337,31 @@ test('whatever is valid JSON and a valid config compiles', () => {
       }
     }),
   )
+})
+
+describe('the path of a folder', () => {
+  const owners = (routes: readonly string[], path: string) => {
+    const found = router(routes as string[]).match('GET', 'a', path).route
+    return found.context === undefined ? 'nobody' : found.pattern
+  }
+
+  test.each<[readonly string[], string, string]>([
+    [['/socket.io/*'], '/socket.io/', '/socket.io/*'],
+    [['/socket.io/*'], '/socket.io', 'nobody'],
+    [['/socket.io/*', '/socket.io'], '/socket.io/', '/socket.io'],
+    [['/socket.io/*', '/*'], '/socket.io/', '/socket.io/*'],
+    [['/socket.io/*', '/*'], '/socket.io', '/*'],
+    [['/a/:id/*', '/a/:id'], '/a/1/', '/a/:id'],
+    [['/a/:id/*'], '/a/1/', '/a/:id/*'],
+    [['/a/:id/*'], '/a/', 'nobody'],
+    [['/a/:id'], '/a/', 'nobody'],
+    [['/:page', '/a/*'], '/a/', '/:page'],
+    [['/*'], '/', '/*'],
+  ])('of %j: %s belongs to %s', (routes, path, expected) => {
+    expect(owners(routes, path)).toBe(expected)
+  })
+
+  test('is rewritten with an empty rest', () => {
+    expect(router([{ path: '/a/*', rewrite: '/v2/*' }]).match('GET', 'a', '/a/').params['*']).toBe('')
+  })
 })

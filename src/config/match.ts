@@ -74,8 +74,27 @@ function compileMethods(claimed: readonly Claimed[], matching: Matching): Find {
   }
 }
 
-/** One tree. Of two routes with the same pattern the later stays. */
+/** One tree, and one of its wildcards alone where the trailing slash is ignored. */
 function compileTree(claimed: readonly Claimed[], matching: Matching): Find {
+  const find = compileRouter(claimed, matching)
+  const wildcards = claimed.filter(({ written }) => endsInWildcard(written.pattern.text))
+  if (matching.trailingSlash === 'strict' || wildcards.length === 0) return find
+  const findFolder = wildcards.length === claimed.length ? find : compileRouter(wildcards, matching)
+  return (method, comparable, path) => {
+    const found = find(method, comparable, path)
+    if (path.charCodeAt(path.length - 1) !== SLASH || path.length === 1) return found
+    // `/a/*` owns `/a/` too, unless a route without a wildcard owns it: `matchable` has taken the slash away.
+    if (found !== undefined && !endsInWildcard(found.route.pattern)) return found
+    return findFolder(method, `${comparable}/`, path) ?? found
+  }
+}
+
+function endsInWildcard(pattern: string): boolean {
+  return pattern.endsWith('/*')
+}
+
+/** Of two routes with the same pattern the later stays. */
+function compileRouter(claimed: readonly Claimed[], matching: Matching): Find {
   if (claimed.length === 0) return () => undefined
   const routes = new Map(claimed.map((claim) => [patternKey(claim.written.pattern, matching), claim]))
   // Slashes, case and percents are seen to by `matchable`, which leaves find-my-way its fastest way of matching.

@@ -1,6 +1,6 @@
 // A context as it is written, with its routes.
 import { z } from 'zod'
-import type { FallbackPolicy, RewritePart, Timeouts } from '../model/route.ts'
+import type { AnonymousPolicy, FallbackPolicy, RewritePart, Timeouts } from '../model/route.ts'
 import type { ShadowPolicy } from '../model/shadow.ts'
 import { complete, readFields, readValue } from './fields.ts'
 import {
@@ -24,8 +24,9 @@ import type { ValidAuth, ValidContext, ValidRoute } from './valid-config.ts'
 
 /** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
 export function readContext(written: unknown, path: string, name: string, report: Report, warn: Report): ValidContext {
-  const { auth, shadow, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
+  const { auth, shadow, anonymous, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
   const common: Common = {
+    anonymous,
     auth: auth === undefined ? undefined : readAuth(auth, at(path, 'auth'), report),
     shadow: shadow === undefined ? DEFAULT_SHADOW : readShadow(shadow, at(path, 'shadow'), DEFAULT_SHADOW, report),
   }
@@ -49,7 +50,11 @@ function readFallback(
 }
 
 /** What a context says for all its routes. */
-type Common = { readonly auth: ValidAuth | undefined; readonly shadow: ShadowPolicy }
+type Common = {
+  readonly anonymous: AnonymousPolicy | undefined
+  readonly auth: ValidAuth | undefined
+  readonly shadow: ShadowPolicy
+}
 
 const CONTEXT = {
   owner: words(200),
@@ -62,6 +67,7 @@ const CONTEXT = {
   whenStale: oneOf(['hold', 'legacy']).default('hold'),
   staleAfterMs: milliseconds(1).default(60_000),
   rollback: oneOf(['allowed', 'forward-only']).default('allowed'),
+  anonymous: oneOf(['cookie', 'ip', 'legacy']).optional(),
   auth: z.unknown(),
   shadow: z.unknown(),
 } as const
@@ -77,6 +83,7 @@ const ROUTE = {
   maxBodyBytes: bytes(0, Number.MAX_SAFE_INTEGER).optional(),
   upgrade: flag.default(false),
   allowEncodedSlashes: flag.optional(),
+  anonymous: oneOf(['cookie', 'ip', 'legacy']).optional(),
   middleware: middleware.optional(),
   auth: z.unknown(),
   shadow: z.unknown(),
@@ -108,6 +115,7 @@ function readRoute(written: unknown, path: string, common: Common, report: Repor
     maxBodyBytes: fields.maxBodyBytes === 0 ? Number.MAX_SAFE_INTEGER : fields.maxBodyBytes,
     upgrade: fields.upgrade,
     allowEncodedSlashes: fields.allowEncodedSlashes,
+    anonymous: fields.anonymous ?? common.anonymous,
     middleware: fields.middleware ?? [],
     auth: readOwnAuth(fields.auth, at(path, 'auth'), common.auth, report),
     shadow: readOwnShadow(fields.shadow, at(path, 'shadow'), common.shadow, report),

@@ -1,6 +1,6 @@
 // The migration map after validation: every default filled in, nothing left to doubt. What compile takes.
 import type { AuthPolicy } from '../model/auth.ts'
-import type { FallbackPolicy, Middleware, RewritePart, Timeouts, Upstream } from '../model/route.ts'
+import type { AnonymousPolicy, FallbackPolicy, Middleware, RewritePart, Timeouts, Upstream } from '../model/route.ts'
 import type { ShadowLimits, ShadowPolicy } from '../model/shadow.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../model/snapshot.ts'
 import type { Pattern } from './pattern.ts'
@@ -43,6 +43,8 @@ export type ValidRoute = {
   readonly maxBodyBytes: number | undefined
   readonly upgrade: boolean
   readonly allowEncodedSlashes: boolean | undefined
+  /** The route's own, else its context's; undefined leaves it to `identity`. */
+  readonly anonymous: AnonymousPolicy | undefined
   readonly middleware: readonly Middleware[]
   /** The route's own, else its context's; undefined where none is asked for. */
   readonly auth: ValidAuth | undefined
@@ -56,7 +58,7 @@ export type ValidAuth = Omit<AuthPolicy, 'id'> & { readonly path: string }
 export type ValidIdentity = {
   readonly user: { readonly header: string; readonly trust: readonly string[] } | undefined
   readonly session: { readonly cookie: string } | undefined
-  readonly anonymous: 'cookie' | 'ip' | 'legacy'
+  readonly anonymous: AnonymousPolicy
 }
 
 export type Matching = { readonly caseSensitive: boolean; readonly trailingSlash: 'ignore' | 'strict' }

@@ -16,7 +16,7 @@ import {
 } from './read-settings.ts'
 import { readUpstream } from './read-upstream.ts'
 import type { ValidConfig } from './valid-config.ts'
-import { warnOfContexts } from './warnings.ts'
+import { warnOfContexts, warnOfConversations } from './warnings.ts'
 
 /** A config that can be used, or the mistakes that prevent it. */
 export type Checked =
@@ -58,6 +58,7 @@ export function validate(written: unknown): Validated {
   checkClaims(contexts, matching, report)
   warnOfContexts(contexts, warn)
   const identity = readIdentity(top.identity, report)
+  warnOfConversations(contexts, identity, warn)
   checkClaimHeaders(contexts, identity, report)
 
   const config: ValidConfig = {

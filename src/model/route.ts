@@ -94,6 +94,9 @@ export type Context = {
  */
 export type Middleware = (request: never, response: never, next: (error?: unknown) => void) => unknown
 
+/** The identity of a client that has neither a user nor a session: a signed id by cookie, its address, or none (legacy). */
+export type AnonymousPolicy = 'cookie' | 'ip' | 'legacy'
+
 /** A compiled route. `context` is undefined for the one route that owns what no context claims. */
 export type Route = {
   /** The template, such as `/products/:id`: a metric label and a log word, never the path itself. */
@@ -109,6 +112,8 @@ export type Route = {
   readonly upgrade: boolean
   /** For both sides, instead of the upstream's own word; undefined leaves it to the upstream. */
   readonly allowEncodedSlashes: boolean | undefined
+  /** Instead of the map's `identity.anonymous`. */
+  readonly anonymous: AnonymousPolicy | undefined
   readonly middleware: readonly Middleware[]
   /** The token a request must carry; undefined asks for none. */
   readonly auth: AuthPolicy | undefined

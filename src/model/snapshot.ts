@@ -1,6 +1,6 @@
 // The immutable view of routes and upstreams that one request uses from its first line to its last.
 
-import type { Context, Route, RouteMatch, Side, Upstream } from './route.ts'
+import type { AnonymousPolicy, Context, Route, RouteMatch, Side, Upstream } from './route.ts'
 import type { ShadowLimits } from './shadow.ts'
 
 /** Where the key that keeps a person on one side comes from. */
@@ -8,7 +8,7 @@ export type IdentityPolicy = {
   readonly user: { readonly header: string; readonly trusts: (address: string) => boolean } | undefined
   readonly session: { readonly cookie: string } | undefined
   /** What becomes of a client with neither: an id by cookie, its address, or legacy. */
-  readonly anonymous: 'cookie' | 'ip' | 'legacy'
+  readonly anonymous: AnonymousPolicy
   /**
    * The headers, in lower case, that carry verified claims on any route: dropped from what every client sends.
    * Undefined where no route asks for a token.

@@ -82,9 +82,9 @@ export function createHandleRequest(plane: Plane) {
       )
     }
 
-    let identity = plane.identify(head, snapshot)
     const match = matchRoute(head, snapshot)
     const { route } = match
+    let identity = plane.identify(head, snapshot, route)
     const { trustsProxy } = snapshot
     if (route.middleware.length > 0 && !(await runMiddleware(route, request, response, trustsProxy))) {
       const { statusCode: status } = response

@@ -3,15 +3,17 @@ import { isIP } from 'node:net'
 import type { Identity } from '../model/decision.ts'
 import type { Random } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
+import type { Route } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { ANONYMOUS_COOKIE, type AnonymousIds } from './anonymous-id.ts'
 import type { Verified } from './verify-token.ts'
 
-export type Identify = (head: RequestHead, snapshot: Snapshot) => Identity
+/** @param route whose own `anonymous` takes the place of the map's */
+export type Identify = (head: RequestHead, snapshot: Snapshot, route?: Pick<Route, 'anonymous'>) => Identity
 
 /** The order is user, session, anonymous: the first that the client has (docs/adr, what stickiness hashes). */
 export function createIdentify(anonymousIds: AnonymousIds, random: Random): Identify {
-  return (head, snapshot) => {
+  return (head, snapshot, route) => {
     const { identity: policy, trustsProxy } = snapshot
     const { fields, peerAddress } = head
     const isPeerTrusted = trustsProxy(peerAddress)
@@ -35,7 +37,7 @@ export function createIdentify(anonymousIds: AnonymousIds, random: Random): Iden
     if (session !== undefined) {
       return { kind: 'session', key: session, session: undefined, clientAddress, secure, requestId, isNew: false }
     }
-    switch (policy.anonymous) {
+    switch (route?.anonymous ?? policy.anonymous) {
       case 'legacy':
         return { kind: 'none', key: '', session, clientAddress, secure, requestId, isNew: false }
       case 'ip':

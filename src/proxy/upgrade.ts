@@ -139,8 +139,8 @@ function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal |
   if (head instanceof Refusal) return head
   if (isLoop(head.fields, plane.viaName)) return new Refusal('loop', 'the name of this gateway in Via or CDN-Loop')
   const sound = head
-  const identity = plane.identify(head, snapshot)
   const match = matchRoute(head, snapshot)
+  const identity = plane.identify(head, snapshot, match.route)
   if (!match.route.upgrade || !asksForWebSocket(request)) return new Refusal('bad-upgrade', 'not a WebSocket route')
   const access = match.route.auth && plane.authenticate(head, match.route.auth)
   return access instanceof Promise ? access.then(proceed) : proceed(access)

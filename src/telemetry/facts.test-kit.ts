@@ -76,6 +76,7 @@ const ROUTE: Route = {
   maxBodyBytes: 0,
   upgrade: false,
   allowEncodedSlashes: undefined,
+  anonymous: undefined,
   middleware: [],
   auth: undefined,
   shadow: undefined,
