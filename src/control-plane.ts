@@ -17,13 +17,14 @@ import type { Controls } from './model/snapshot.ts'
 import type { Store } from './model/store.ts'
 import type { StoreEvents } from './store/events.ts'
 import { fileStore } from './store/file/file-store.ts'
+import { keptId } from './store/kept-id.ts'
 import { redisStore } from './store/redis/redis-store.ts'
 import { NotARedisUrl } from './store/redis/redis-url.ts'
 import type { Events } from './telemetry/events.ts'
 import { version } from './version.ts'
 
 export type ControlPlaneOptions = {
-  readonly options: Pick<Options, 'flags' | 'stateDir' | 'unleash' | 'redis'>
+  readonly options: Pick<Options, 'flags' | 'stateDir' | 'unleash' | 'redis' | 'name' | 'forgetAfterMs'>
   readonly clock: Clock
   readonly random: Random
   readonly events: Events
@@ -36,8 +37,10 @@ export type ControlPlaneOptions = {
 }
 
 export type ControlPlane = {
-  /** This gateway, unlike any other and new with each start. */
+  /** This gateway: as it was named, or an id that its state folder keeps. */
   readonly id: string
+  /** This process, new with each start. */
+  readonly instance: string
   readonly control: RunningControl
   readonly flags: Flags
   readonly store: Store
@@ -49,7 +52,9 @@ export type ControlPlane = {
 /** @throws {ConfigError} if the store's address is none */
 export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
   const { options, clock, random, events, contexts } = plane
-  const id = `${hostname()}-${random.hex(4)}`
+  const instance = `${hostname()}-${random.hex(4)}`
+  const location = options.stateDir
+  const id = options.name ?? keptId(options.stateDir, instance, (error) => events.storeTroubled({ location, error }))
   const store = createStore(options, { id, clock, events, reached: () => flags.again() })
   const flags = options.unleash === undefined ? embedded() : ofUnleash(options.unleash)
   const control = createControl({
@@ -63,11 +68,12 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     contexts,
     publish: plane.publish,
     traffic: plane.traffic,
-    self: { id, version: version(), startedAt: clock.wallTime(), address: plane.address },
+    self: { id, instance, version: version(), startedAt: clock.wallTime(), address: plane.address },
   })
 
   return {
     id,
+    instance,
     control,
     flags: flags.reader,
     store,
@@ -142,7 +148,7 @@ type StoreUse = {
 }
 
 /** Alone, a gateway keeps its state in its folder; a fleet meets in Redis. */
-function createStore({ redis, stateDir }: ControlPlaneOptions['options'], use: StoreUse): Store {
+function createStore({ redis, stateDir, forgetAfterMs }: ControlPlaneOptions['options'], use: StoreUse): Store {
   const { id, clock, events } = use
   const told: StoreEvents = {
     troubled: (error) => events.storeTroubled({ location: store.status().location, error }),
@@ -159,7 +165,7 @@ function createStore({ redis, stateDir }: ControlPlaneOptions['options'], use: S
 
   function inRedis({ url, prefix }: { readonly url: string; readonly prefix: string }): Store {
     try {
-      return redisStore({ url, prefix, stateDir, gateway: id, clock, events: told })
+      return redisStore({ url, prefix, stateDir, forgetAfterMs, gateway: id, clock, events: told })
     } catch (error) {
       if (!(error instanceof NotARedisUrl)) throw error
       throw new ConfigError('REDIS_URL', [{ path: 'REDIS_URL', found: '', message: error.message }])

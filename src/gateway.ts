@@ -120,7 +120,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   })
   const identify = createIdentify(anonymousIds, random)
   const shadowing = createShadowing({
-    writer: controlPlane.id,
+    writer: controlPlane.instance,
     store: store.comparisons,
     clock: { now: clock.now, wallTime: store.wallTime },
     dice: Math.random,

@@ -96,6 +96,7 @@ export function testControl(clock: Clock): TestControl {
     },
     kill: (order) => change('kill', null, order, (state, { stamp }) => ({ ...state, kill: stamp })),
     revive: (order) => change('revive', null, order, (state) => ({ ...state, kill: null })),
+    forget: (_id, order) => change('forget', null, order, (state) => state),
     freeze: (name, order) =>
       change('freeze', name, order, (state, { stamp }) => ofContext(state, name, { freeze: stamp })),
     shadow: (name, percentage, order) =>

@@ -29,6 +29,7 @@ export const PATHS = {
   export: '/differences/:fingerprint/export',
   killSwitch: '/kill-switch',
   fleet: '/fleet',
+  fleetMember: '/fleet/:id',
   audit: '/audit',
   explain: '/explain',
   events: '/events',
@@ -240,6 +241,8 @@ export const member = z.object({
     .optional()
     .describe('Writes that the service has answered since the context was last at 0 %; absent before version 0.2'),
   silentMs: z.number(),
+  instance: z.string().optional().describe('The process, new with each start'),
+  duplicateOf: z.string().optional().describe('The id that another running gateway has too'),
   isConverged: z.boolean().describe('Whether it reports, has applied the generation and has the expected percentages'),
   lag: z.string().nullable().optional().describe('Why it has not converged; a gateway before 0.2.0 does not send it'),
 })

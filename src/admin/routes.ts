@@ -247,6 +247,15 @@ export const API_ROUTES: readonly ApiRoute[] = [
     handle: view.showFleet,
   }),
   route({
+    method: 'delete',
+    path: PATHS.fleetMember,
+    role: 'operator',
+    summary: 'Forget: a gateway that is gone is not waited for any more',
+    input: contract.undoAsked,
+    answer: contract.done,
+    handle: change.forget,
+  }),
+  route({
     method: 'get',
     path: PATHS.audit,
     role: 'viewer',

@@ -57,6 +57,8 @@ function whatIsNow({ verb, before, after, until }: Done, now: number): string {
       return ruledOn(after)
     case 'resolve':
       return `${differenceIn(after)} is resolved`
+    case 'forget':
+      return `${String(before)} is forgotten: no change waits for it`
     case 'kill':
       return 'everything goes to legacy'
     case 'revive':

@@ -35,6 +35,10 @@ export type Options = {
   readonly stateDir: string
   /** Where a fleet keeps its shared state; undefined for a gateway that is alone and keeps it in `stateDir`. */
   readonly redis: RedisOptions | undefined
+  /** What the fleet calls this gateway; undefined for an id that the state folder keeps. */
+  readonly name: string | undefined
+  /** How long a silent gateway counts as one of the fleet, in milliseconds. */
+  readonly forgetAfterMs: number
   /** A file, or `-` for standard output. */
   readonly accessLog: string
   readonly logLevel: LogLevel
@@ -206,6 +210,19 @@ export const OPTIONS = {
     meaning: 'what its keys begin with: one for each fleet',
     fallback: 'strangler',
   },
+  name: {
+    flag: '--name',
+    variable: 'STRANGLER_NAME',
+    value: 'NAME',
+    meaning: 'what the fleet calls this gateway; an id that the state folder keeps unless told',
+  },
+  forgetAfter: {
+    flag: '--forget-after',
+    variable: 'STRANGLER_FORGET_AFTER',
+    value: 'DURATION',
+    meaning: 'how long a silent gateway counts as one of the fleet; the same on every gateway',
+    fallback: '15m',
+  },
   accessLog: {
     flag: '--access-log',
     variable: 'STRANGLER_ACCESS_LOG',
@@ -300,6 +317,8 @@ export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOp
     flags: flags.isWritten ? readText(flags, report) : join(dirname(config), 'flags.json'),
     stateDir: readText(say('stateDir'), report),
     redis: readRedis(say, report),
+    name: readName(say('name'), report),
+    forgetAfterMs: readForgetAfter(say('forgetAfter'), report),
     accessLog: readText(say('accessLog'), report),
     logLevel: readLogLevel(say('logLevel'), report),
     cookieSecret: readSecret(say('cookieSecret'), report),
@@ -413,6 +432,25 @@ function readLogLevel({ value, name }: Said, report: Report): LogLevel {
 function readSwitch({ value, name }: Said, report: Report): boolean {
   if (value !== 'on' && value !== 'off') report({ path: name, found: show(value), message: 'must be on or off' })
   return value === 'on'
+}
+
+function readName({ value, name, isWritten }: Said, report: Report): string | undefined {
+  if (!isWritten) return undefined
+  if (!/^[\w.:-]{1,64}$/.test(value))
+    report({ path: name, found: show(value), message: 'must be up to 64 letters, digits, and - _ . :' })
+  return value
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+const LEAST_FORGET_MS = 10_000
+const MOST_FORGET_MS = 7 * 86_400_000
+
+function readForgetAfter({ value, name }: Said, report: Report): number {
+  const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(value) ?? []
+  const ms = Number(amount) * (UNITS_MS[unit] ?? Number.NaN)
+  if (!(ms >= LEAST_FORGET_MS && ms <= MOST_FORGET_MS))
+    report({ path: name, found: show(value), message: 'must be a duration from 10s to 7d, such as 15m' })
+  return ms
 }
 
 function readSecret({ value, name, isWritten }: Said, report: Report, least = LEAST_SECRET): string | undefined {

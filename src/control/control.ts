@@ -161,6 +161,8 @@ export type Control = {
   /** Rejects with `StoreUnavailable`. */
   readonly history: (query: AuditQuery) => Promise<AuditPage>
   readonly fleet: () => Promise<FleetView>
+  /** A silent gateway is not waited for any more, and is no laggard; it is one of the fleet again when it reports. */
+  readonly forget: (id: string, order: Order) => Promise<Result>
   /** Told of every newer state, whoever made it. @returns what ends it */
   readonly watch: (listener: (change: Change) => void) => () => void
   /** Somebody was turned away: at the door, or for want of a role. Never rejects. */

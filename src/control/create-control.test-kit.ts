@@ -41,6 +41,7 @@ export type TestFleet = {
 
 type Starting = {
   id?: string
+  instance?: string
   isJoining?: boolean
   stateDir?: string
   /** What happens after it was made and before it starts. */
@@ -72,7 +73,10 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
     },
   }
 
-  async function startGateway(id: string, { isJoining = true, stateDir: folder, before }: Starting): Promise<Gateway> {
+  async function startGateway(
+    id: string,
+    { isJoining = true, stateDir: folder, before, instance = id }: Starting,
+  ): Promise<Gateway> {
     const stateDir = folder ?? (await mkdtemp(join(tmpdir(), 'control-')))
     const store = memoryStore({ memory, clock })
     await store.start()
@@ -97,7 +101,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
         sinceStart: () => ({}),
         serviceWrites: () => traffic.serviceWrites,
       },
-      self: { id, version: '1', startedAt: clock.wallTime(), address: () => `http://${id}:8081` },
+      self: { id, instance, version: '1', startedAt: clock.wallTime(), address: () => `http://${id}:8081` },
     })
     await before?.()
     await control.start()

@@ -521,6 +521,59 @@ describe('kill', () => {
   })
 })
 
+describe('the members of the fleet', () => {
+  test('that are silent can be forgotten, with an entry in the audit log; one that reports cannot', async () => {
+    const [first] = gateways
+    expect(why(await first.control.forget('gateway-3', anna))).toMatch(
+      /^refused: gateway "gateway-3" at .* reports: stop/,
+    )
+    expect(why(await first.control.forget('nobody', anna))).toMatch(/^refused: there is no gateway "nobody"; there are/)
+    await gateways[2].store.close()
+    vi.spyOn(gateways[2].store, 'beat').mockResolvedValue()
+    await pass(4000)
+    expect((await first.control.fleet()).members.find(({ id }) => id === 'gateway-3')).toMatchObject({
+      isConverged: false,
+      lag: expect.stringMatching(/^silent for \d s$/),
+    })
+    expect(done(await first.control.forget('gateway-3', anna))).toMatchObject({ verb: 'forget', before: 'gateway-3' })
+    expect((await first.control.fleet()).members.map(({ id }) => id)).toEqual(['gateway-1', 'gateway-2'])
+    expect((await fleet.log()).at(-1)).toMatchObject({
+      verb: 'forget',
+      actor: 'anna',
+      before: 'gateway-3',
+      result: 'done',
+    })
+  })
+
+  test('with one id, of a copied folder, are listed apart, and the later one is reported', async () => {
+    await pass(1000)
+    const copy = await fleet.start({ id: 'gateway-1', instance: 'copy' })
+    await pass(6000)
+    const { members } = await gateways[0].control.fleet()
+    expect(members.map(({ id, isConverged }) => [id, isConverged])).toContainEqual(['gateway-1~copy', false])
+    expect(members.map(({ id, isConverged }) => [id, isConverged])).toContainEqual(['gateway-1', true])
+    expect(members.find(({ duplicateOf }) => duplicateOf === 'gateway-1')?.lag).toMatch(
+      /^has the id of "gateway-1", which runs too: give this one a state folder of its own/,
+    )
+    expect(copy.heard.of('storeTroubled')).toHaveLength(1)
+  })
+
+  test('of one id that follow each other, as after a restart, are one member', async () => {
+    const late = await gateways[0].store.fleet()
+    await gateways[0].control.stop()
+    await fleet.start({ id: 'gateway-1', instance: 'after the restart' })
+    const { silentMs: _, ...report } = late.find(({ id }) => id === 'gateway-1') as (typeof late)[number]
+    await gateways[1].store.beat(report)
+    await pass(6000)
+    const { members } = await gateways[1].control.fleet()
+    expect(members.map(({ id, isConverged }) => [id, isConverged]).sort()).toEqual([
+      ['gateway-1', true],
+      ['gateway-2', true],
+      ['gateway-3', true],
+    ])
+  })
+})
+
 describe('with the store gone', () => {
   test('changes are not made, and it is said; the failure is on record when it is back', async () => {
     fleet.memory.isReachable = false

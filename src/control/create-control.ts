@@ -43,6 +43,8 @@ export type ControlOptions = {
   }
   readonly self: {
     readonly id: string
+    /** The process, new with each start. */
+    readonly instance: string
     readonly version: string
     readonly startedAt: number
     readonly address: () => string
@@ -102,6 +104,7 @@ export function createControl(options: ControlOptions): RunningControl {
     revive: (order) => revive(order),
     history: store.history,
     fleet: views.fleet,
+    forget,
     watch: (listener) => store.onChange((state) => listener({ generation: state.generation, state })),
     turnedAway: (facts) => recorder.turnedAway(facts),
   }
@@ -109,7 +112,10 @@ export function createControl(options: ControlOptions): RunningControl {
   async function start(): Promise<void> {
     isStarted = true
     stopWatching = store.onChange(applier.apply)
-    stopListening = store.onReport((said) => views.hear({ ...said, silentMs: 0 }))
+    stopListening = store.onReport((said) => {
+      views.noticeDuplicate(said)
+      views.hear({ ...said, silentMs: 0 })
+    })
     applier.apply(store.current())
     recorder.start()
     if (!isEmbedded) outside.start()
@@ -183,6 +189,28 @@ export function createControl(options: ControlOptions): RunningControl {
     }
     if (!wasKilledHere) return result
     return 'why' in result ? { ...result, why: `${REVIVED_HERE}; for the rest: ${result.why}` } : result
+  }
+
+  async function forget(id: string, order: Order): Promise<Result> {
+    const command = { verb: 'forget' } as const
+    const askedAt = clock.now()
+    try {
+      const members = await store.fleet()
+      const member = members.find((one) => one.id === id)
+      const known = members.map((one) => one.id).join(', ') || 'none'
+      if (member === undefined) return await refuse(command, order, `there is no gateway "${id}"; there are ${known}`)
+      if (!isSilent(member))
+        return await refuse(command, order, `gateway "${id}" at ${member.address} reports: stop it first`)
+      await store.leave(id)
+      const detail = `gateway "${id}", last at ${member.address}, is not waited for any more`
+      await audit(command, order, { before: id, detail })
+      const convergence = await fleet.converge({ generation: 0 }, askedAt)
+      const facts = { context: null, before: id, after: null, until: null, note: null }
+      return { kind: 'done', verb: 'forget', ...facts, generation: applier.applied(), convergence }
+    } catch (error) {
+      if (!(error instanceof StoreUnavailable)) throw error
+      return { kind: 'unavailable', why: `the store cannot be reached (${error.message}); nothing was changed` }
+    }
   }
 
   /** Other gateways have kill files of their own, which nobody but whoever is there can remove. */
@@ -322,7 +350,7 @@ export function createControl(options: ControlOptions): RunningControl {
     return { ...result, note: notes(result.note, trouble) }
   }
 
-  async function refuse(command: Command, order: Order, why: string): Promise<Result> {
+  async function refuse(command: { verb: Verb } | Command, order: Order, why: string): Promise<Result> {
     await audit(command, order, { result: 'refused', detail: why })
     return { kind: 'refused', why }
   }
@@ -370,7 +398,7 @@ export function createControl(options: ControlOptions): RunningControl {
     recorder.later(entry)
   }
 
-  async function audit(command: Command, order: Order, facts: Partial<AuditEntry>): Promise<void> {
+  async function audit(command: { verb: Verb } | Command, order: Order, facts: Partial<AuditEntry>): Promise<void> {
     const entry = entryOf(command, order, facts)
     tell(entry)
     await recorder.record(entry)

@@ -18,7 +18,12 @@ export type Views = {
   readonly report: () => Report
   /** Another gateway has said something: it is remembered for when it cannot be heard. */
   readonly hear: (member: Member) => void
+  /** A report with our own id that is not ours: the state folder was copied, or a name was given twice. */
+  readonly noticeDuplicate: (report: Report) => void
 }
+
+/** A report of the process that had this id before may come late. */
+const DUPLICATE_MS = 2500
 
 /** As long as a store remembers who fell silent. */
 const REMEMBERED_MS = 15 * 60_000
@@ -33,7 +38,11 @@ export function createViews(options: Options): Views {
   /** The others, as they last said, and when. */
   const lastHeard = new Map<string, { readonly member: Member; readonly at: number }>()
 
-  return { status, fleet, report, hear }
+  /** By process: when another one with our id was heard of first. */
+  const sameId = new Map<string, number>()
+  let isDuplicate = false
+
+  return { status, fleet, report, hear, noticeDuplicate }
 
   async function status(): Promise<StatusView> {
     const state = await store.read().catch(() => store.current())
@@ -59,10 +68,23 @@ export function createViews(options: Options): Views {
       members: members.map((member) => {
         const lag = isSilent(member)
           ? silence(member)
-          : (lagOf(member, { generation }) ?? percentageLag(member, percentages))
+          : (duplication(member) ?? lagOf(member, { generation }) ?? percentageLag(member, percentages))
         return { ...member, isConverged: lag === undefined, lag: lag ?? null }
       }),
     }
+  }
+
+  /** Of two processes with one id, the one that was started later takes another, so that both are listed. */
+  function noticeDuplicate({ id, instance, startedAt }: Report): void {
+    if (isDuplicate || id !== self.id || instance === undefined || instance === self.instance) return
+    const since = sameId.get(instance)
+    if (since === undefined) return void sameId.set(instance, clock.now())
+    if (clock.now() - since < DUPLICATE_MS) return
+    const isLater = startedAt === self.startedAt ? instance < self.instance : startedAt < self.startedAt
+    if (!isLater) return
+    isDuplicate = true
+    const error = new Error(`another gateway that runs has the id "${id}": ${OWN_ID}`)
+    options.events.storeTroubled({ location: store.status().location, error })
   }
 
   /** Embedded flags are part of the state, and so of its generation: each gateway that has applied it has them. */
@@ -135,7 +157,9 @@ export function createViews(options: Options): Views {
       [...contexts()].map(([name, { flag }]) => [name, flags.percentage(flag).percentage]),
     )
     return {
-      id: self.id,
+      id: isDuplicate ? `${self.id}~${self.instance}` : self.id,
+      instance: self.instance,
+      ...(isDuplicate ? { duplicateOf: self.id } : {}),
       version: self.version,
       address: self.address(),
       startedAt: self.startedAt,
@@ -154,4 +178,10 @@ export function createViews(options: Options): Views {
     if (contextOf(store.current(), context, store.wallTime()).pin?.side === 'service') return false
     return percentage === null || percentage === undefined ? undefined : percentage === 0
   }
+}
+
+const OWN_ID = 'give this one a state folder of its own without the file gateway-id, or a --name of its own'
+
+function duplication({ duplicateOf }: Member): string | undefined {
+  return duplicateOf === undefined ? undefined : `has the id of "${duplicateOf}", which runs too: ${OWN_ID}`
 }

@@ -92,6 +92,8 @@ export const VERBS = [
   'outside',
   /** Not an operator's: the store had come back empty or older, and a gateway put back what it remembered. */
   'restore',
+  /** A gateway that is gone is not waited for any more. */
+  'forget',
   /** Not a change: somebody was turned away at the admin API. */
   'sign-in',
 ] as const
@@ -144,8 +146,12 @@ export type AuditPage = {
 
 /** What a gateway says of itself with every heartbeat. */
 export type Report = {
-  /** Unlike any other, and new with each start. */
+  /** The same after a restart with the same state folder; of the previous version, new with each start. */
   readonly id: string
+  /** The process, new with each start; not there in a report of the previous version. */
+  readonly instance?: string
+  /** The id that another gateway has too, which runs: the folder was copied, or the name was given twice. */
+  readonly duplicateOf?: string
   readonly version: string
   /** Its admin surface, such as `http://10.0.0.7:8081`. */
   readonly address: string

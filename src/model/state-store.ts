@@ -54,9 +54,12 @@ export type StateStore = {
   readonly onChange: (listener: (state: SharedState) => void) => () => void
   /** Says that this gateway lives, and what it has applied. */
   readonly beat: (report: Report) => Promise<void>
-  /** This gateway leaves in an orderly way: nobody waits for it any more. */
+  /** A gateway leaves in an orderly way, or is forgotten as it does not come back: no gateway waits for it any more. */
   readonly leave: (id: string) => Promise<void>
-  /** All that have been heard of and have not left, those too that fell silent, for a quarter of an hour. */
+  /**
+   * All that have been heard of and have not left. A silent one stays for a quarter of an hour, or as the store was told;
+   * also if the store has lost its data since.
+   */
   readonly fleet: () => Promise<readonly Member[]>
   /** Called when a gateway has sent a report, as soon as it is known here. */
   readonly onReport: (listener: (report: Report) => void) => () => void

@@ -74,6 +74,9 @@ const auditEntry: z.ZodType<AuditEntry> = z.looseObject({
 
 const report: z.ZodType<Report> = z.looseObject({
   id: z.string().min(1),
+  // Not there in the report of an older gateway.
+  instance: z.string().exactOptional(),
+  duplicateOf: z.string().exactOptional(),
   version: z.string(),
   address: z.string(),
   startedAt: time,

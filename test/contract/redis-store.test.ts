@@ -1,6 +1,6 @@
 // What only Redis can do to a gateway: freeze, die, come back empty, come back older, lose a message.
 import { once } from 'node:events'
-import { stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -356,8 +356,9 @@ describe('a Redis that lost the newest writes in a fail-over, and took others', 
     await until(() => ours.current().generation === 4)
     expect(ours.current()).toEqual(theirs.current())
     expect(theirs.current()).toMatchObject({ generation: 4, contexts: last.contexts, kill: { by: 'ada' } })
-    const { records } = await theirs.history({ limit: 10 })
-    expect(records.filter(({ verb }) => verb === 'restore')).toMatchObject([{ gateway: 'gateway-1' }])
+    const restores = async () => (await theirs.history({ limit: 10 })).records.filter(({ verb }) => verb === 'restore')
+    await until(async () => (await restores()).length > 0)
+    expect(await restores()).toMatchObject([{ gateway: 'gateway-1' }])
   })
 
   it('is given back an acknowledged revive', async () => {
@@ -380,6 +381,61 @@ describe('a Redis that lost the newest writes in a fail-over, and took others', 
       'replaced by later changes, look at them: flip of catalog by ada (generation 2)',
     )
     expect(ours.status().restored?.detail).toContain('flip of catalog by ada (generation 2)')
+  })
+})
+
+describe('the members of a fleet whose Redis has lost its data', () => {
+  const member = (id: string) => ({ ...reportOf(id, 1), instance: `process of ${id}` })
+  const idsOf = async (store: StateStore) => (await store.fleet()).map(({ id }) => id).toSorted()
+
+  it('are listed as silent until they report, also by a gateway that was restarted', async () => {
+    const redis = await startRedis()
+    const stateDir = await newFolder()
+    const { store: ours } = await open({ url: redis.url, stateDir })
+    const { store: theirs } = await open({ url: redis.url })
+    await ours.beat(member('ours'))
+    await theirs.beat(member('theirs'))
+    await theirs.beat(reportOf('of the previous version'))
+    await until(async () =>
+      (await readFile(join(stateDir, 'last-state.json'), 'utf8').catch(() => '')).includes('theirs'),
+    )
+    await redis.flush()
+    await ours.beat(member('ours'))
+    expect(await idsOf(ours)).toEqual(['ours', 'theirs'])
+    await ours.close()
+    const { store: again } = await open({ url: redis.url, stateDir })
+    expect(await idsOf(again)).toEqual(['ours', 'theirs'])
+    expect((await again.fleet()).find(({ id }) => id === 'theirs')).toMatchObject({ instance: 'process of theirs' })
+    await theirs.beat({ ...member('theirs'), applied: 2 })
+    expect((await again.fleet()).find(({ id }) => id === 'theirs')).toMatchObject({ applied: 2 })
+  })
+
+  it('are not listed if they left or were forgotten, though a gateway did not hear of it, until they report', async () => {
+    const redis = await startRedis()
+    const network = await startNetwork(redis.port)
+    const [{ store: ours }, { store: behind }] = [await open({ url: redis.url }), await open({ url: network.url })]
+    await ours.beat(member('gone'))
+    await until(async () => (await idsOf(behind)).includes('gone'))
+    network.cut()
+    await ours.leave('gone')
+    network.mend()
+    await until(() => behind.status().isConnected)
+    expect(await idsOf(behind)).toEqual([])
+    await redis.flush()
+    expect(await idsOf(behind)).toEqual([])
+    expect(await idsOf(ours)).toEqual([])
+    await ours.beat(member('gone'))
+    expect(await idsOf(behind)).toEqual(['gone'])
+  })
+
+  it('are forgotten after the time that the store was given', async () => {
+    const redis = await startRedis()
+    const { store } = await open({ url: redis.url, forgetAfterMs: 500 })
+    await store.beat(member('gone'))
+    await redis.flush()
+    expect(await idsOf(store)).toEqual(['gone'])
+    await until(async () => (await idsOf(store)).length === 0)
+    expect(await redis.cli('HLEN', '{strangler}:fleet')).toBe('0')
   })
 })
 

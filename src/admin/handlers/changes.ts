@@ -28,6 +28,10 @@ export async function unpin({ control, id, order }: Call<ReasonAsked>): Changed 
   return told(await control.unpin(id, order), order)
 }
 
+export async function forget({ control, id, order }: Call<ReasonAsked>): Changed {
+  return told(await control.forget(id, order), order)
+}
+
 export async function freeze({ control, id, order }: Call<ReasonAsked>): Changed {
   return told(await control.freeze(id, order), order)
 }

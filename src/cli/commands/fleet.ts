@@ -1,32 +1,43 @@
 // `strangler fleet`: the gateways, and who has applied what.
 import { type FleetView, fleetView, type Member, PATHS } from '../../admin/contract.ts'
-import { ASKING, clientFor, printAnswer } from '../asking.ts'
+import { CHANGING, type ChangingValues, clientFor, printAnswer } from '../asking.ts'
+import { carryOut } from '../carry-out.ts'
 import type { Command } from '../command.ts'
 import { showDuration, showTime } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
-import { asking } from '../manual.ts'
+import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
+import { pathOf } from '../paths.ts'
 import { type Cell, type Screen, table } from '../print.ts'
 import { lagOf } from '../status-lines.ts'
+import { UsageError } from '../usage-error.ts'
 
 const summary = 'lists the gateways, and which have applied the last change'
 
 export const fleet: Command = {
   summary,
-  help: asking({
+  help: changing({
     summary,
-    usage: 'strangler fleet [options]',
-    examples: ['strangler fleet'],
+    usage: 'strangler fleet [forget GATEWAY] [options]',
+    examples: ['strangler fleet', 'strangler fleet forget edge-3 --reason "the host is gone"'],
     about: `
-A gateway that was heard of and fell silent is listed for a quarter of an hour. Exits 3 while not all
+A gateway that was heard of and fell silent is listed for a quarter of an hour, or as --forget-after of
+the gateways says, also if Redis has lost its data since. forget ends that at once; a gateway that
+reports is never forgotten. Exits 3 while not all
 have applied the last change and have the same percentages in force, so that a script can wait for them.`,
   }),
   run: async (args) => {
-    const { values } = parse(args, ASKING, 0)
+    const { values, positionals } = parse(args, CHANGING, 2)
+    if (positionals.length > 0) return forget(positionals, values)
     const { body, said } = await clientFor(values).get(PATHS.fleet, fleetView)
     printAnswer(values, said, (on) => fleetTable(body, Date.now(), on))
     return body.members.every(({ isConverged }) => isConverged) ? EXIT.done : EXIT.notConverged
   },
+}
+
+function forget([verb, id = '']: readonly string[], values: ChangingValues): Promise<number> {
+  if (verb !== 'forget' || id === '') throw new UsageError('say which gateway: strangler fleet forget edge-3')
+  return carryOut({ method: 'DELETE', path: pathOf(PATHS.fleetMember, id) }, values)
 }
 
 const HEADS = ['gateway', 'address', 'version', 'started', 'applied', 'flags', 'state']

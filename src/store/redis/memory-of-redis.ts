@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { KeptFlags, SharedState } from '../../model/shared-state.ts'
+import type { KeptFlags, Report, SharedState } from '../../model/shared-state.ts'
 import { replaceFile } from '../replace-file.ts'
-import { parseEntry, parseState } from '../shape.ts'
+import { parseEntry, parseReport, parseState } from '../shape.ts'
 
 /** The newest entries of the audit log that are remembered. */
 const MOST_ENTRIES = 1000
@@ -18,6 +18,8 @@ const copy = z.object({
   state: z.unknown(),
   dropped: z.number(),
   entries: z.array(z.string().regex(/^\d{16} /)),
+  // Not there in what an older gateway has written.
+  members: z.array(z.object({ report: z.unknown(), at: z.number() })).exactOptional(),
 })
 
 export class MemoryOfRedis {
@@ -30,6 +32,8 @@ export class MemoryOfRedis {
   entries: string[] = []
   /** Entries that were answered for since Redis was last looked at: there when it was, or it has lost them. */
   unconfirmed: string[] = []
+  /** By id: the gateways of the fleet, their last report, and when it came by the clock of Redis. */
+  readonly members = new Map<string, { readonly report: Report; readonly at: number }>()
   /** Up to here the log of Redis was read. */
   readUpTo = '0'
   private readonly file: string | undefined
@@ -47,6 +51,18 @@ export class MemoryOfRedis {
     this.text = text
     this.generation = state.generation
     this.digest = createHash('sha1').update(text).digest('hex')
+  }
+
+  /** A gateway of the previous version has another id after a restart, and is not remembered. */
+  keepMember(report: Report, at: number): void {
+    if (report.instance === undefined) return
+    const isNew = !this.members.has(report.id)
+    this.members.set(report.id, { report, at })
+    if (isNew) void this.write()
+  }
+
+  forgetMember(id: string): void {
+    if (this.members.delete(id)) void this.write()
   }
 
   /** Takes audit members in any order; those that are there already are known. */
@@ -83,10 +99,14 @@ export class MemoryOfRedis {
   async recall(): Promise<SharedState | undefined> {
     if (this.file === undefined) return undefined
     try {
-      const { state, dropped, entries } = copy.parse(JSON.parse(await readFile(this.file, 'utf8')))
+      const { state, dropped, entries, members = [] } = copy.parse(JSON.parse(await readFile(this.file, 'utf8')))
       this.keepEntries(entries)
       this.unconfirmed = this.entries.slice(-1)
       this.dropped = dropped
+      for (const { report, at } of members) {
+        const known = parseReport(JSON.stringify(report))
+        this.members.set(known.id, { report: known, at })
+      }
       if (state === null) return undefined
       const text = JSON.stringify(state)
       const parsed = parseState(text)
@@ -112,9 +132,13 @@ export class MemoryOfRedis {
     while (this.isDirty) {
       this.isDirty = false
       const entries = this.entries.map((member) => JSON.stringify(member)).join(',\n')
+      const members = JSON.stringify([...this.members.values()])
       const state = this.text === '' ? 'null' : this.text
       try {
-        await replaceFile(file, `{"state":${state},\n"dropped":${this.dropped},"entries":[${entries}]}\n`)
+        await replaceFile(
+          file,
+          `{"state":${state},\n"dropped":${this.dropped},"entries":[${entries}],\n"members":${members}}\n`,
+        )
       } catch (error) {
         this.troubled(new Error(`the last state cannot be kept in ${file}`, { cause: error }))
       }

@@ -43,6 +43,8 @@ export type RedisStoreOptions = {
   readonly gateway?: string
   readonly clock: Clock
   readonly events?: StoreEvents
+  /** After so long a silence a gateway is forgotten, in milliseconds; a quarter of an hour if not given. */
+  readonly forgetAfterMs?: number
   /** What any question may take, in milliseconds; 1500 if not given. */
   readonly limitMs?: number
   /** Beside what the URL says, such as an authority of one's own. */
@@ -61,6 +63,7 @@ const DEADLINE_MARGIN_MS = 20
 /** A disk that hangs holds up no answer for longer. */
 const DISK_MS = 500
 const HISTORY_CHUNK = 200
+const KEEP_MEMBERS_MS = 60_000
 /** The times of a change and of its entry in the audit log differ by the time that it takes to write both. */
 const SAME_CHANGE_MS = 2000
 
@@ -81,6 +84,7 @@ export function redisStore({
   gateway = hostname(),
   clock,
   events = NO_EVENTS,
+  forgetAfterMs = SILENT_MS,
   limitMs = 1500,
   tls,
 }: RedisStoreOptions): Store {
@@ -94,6 +98,7 @@ export function redisStore({
   let asker: Asker | undefined
   let timer: NodeJS.Timeout | undefined
   let isClosed = false
+  let keptAt = clock.now()
   /** What was last put back into Redis, for the status. */
   let restored: StoreStatus['restored']
   /** What was told last, so that it is not told every second. */
@@ -172,6 +177,11 @@ export function redisStore({
     if (isClosed) return
     timer = setTimeout(async () => {
       await Promise.all([look().catch(() => {}), link?.proveListening()])
+      // When members were last heard of is worth a write a minute.
+      if (clock.now() - keptAt > KEEP_MEMBERS_MS && memory.members.size > 0) {
+        keptAt = clock.now()
+        void memory.write()
+      }
       keepLooking()
     }, LOOK_MS)
     timer.unref()
@@ -302,11 +312,17 @@ export function redisStore({
   function onNews(message: string): void {
     const [kind, ...rest] = message.split('\n')
     try {
-      if (kind === 'report') reports.tell(parseReport(rest[0] ?? ''))
+      if (kind === 'report') onReport(parseReport(rest[0] ?? ''))
+      else if (kind === 'left') memory.forgetMember(rest[0] ?? '')
       else if (kind === 'state') onState(rest)
     } catch (error) {
       tell(new Error('a message of the fleet cannot be understood', { cause: error }))
     }
+  }
+
+  function onReport(report: Report): void {
+    memory.keepMember(report, redisClock.wallTime())
+    reports.tell(report)
   }
 
   function onState([, member = '', text = '']: readonly string[]): void {
@@ -450,8 +466,26 @@ export function redisStore({
     if (isKnown) events.folderLost?.(generation)
   }
 
+  /** Those that Redis has, and those that are known here and were not heard of since Redis lost them. */
   async function fleet(): Promise<Member[]> {
-    const answer = array(await ask(MEMBERS, [String(SILENT_MS)]))
+    const [found, left] = tuple(await ask(MEMBERS, [String(forgetAfterMs)]))
+    const members = membersIn(array(found))
+    for (const id of array(left)) memory.forgetMember(id)
+    const now = redisClock.wallTime()
+    for (const member of members) {
+      const { silentMs, ...report } = member
+      memory.keepMember(report, now - silentMs)
+    }
+    const reporting = new Set(members.map(({ id }) => id))
+    for (const [id, { report, at }] of memory.members) {
+      const silentMs = Math.max(0, Math.round(now - at))
+      if (silentMs > forgetAfterMs) memory.forgetMember(id)
+      else if (!reporting.has(id)) members.push({ ...report, silentMs })
+    }
+    return members
+  }
+
+  function membersIn(answer: readonly string[]): Member[] {
     const members: Member[] = []
     for (let index = 0; index + 1 < answer.length; index += 2) {
       try {

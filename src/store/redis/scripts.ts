@@ -7,8 +7,9 @@
 //   {prefix}:dropped   how many entries the limit has taken away
 //   {prefix}:fleet     hash: id → "milliseconds JSON", the last report and when it came
 //   {prefix}:flags     hash: `text` and `at`, flags of an Unleash
+//   {prefix}:left      hash: id → milliseconds, gateways that left or were forgotten
 //   {prefix}:settling  there for a moment after a restore
-//   {prefix}:news      the channel: "state␊generation␊audit member␊state as JSON" or "report␊JSON"
+//   {prefix}:news      the channel: "state␊generation␊audit member␊state as JSON", "report␊JSON" or "left␊id"
 //
 // and what comparison-scripts.ts lists.
 //
@@ -18,10 +19,10 @@ import { COMPARISON_READS } from './comparison-scripts.ts'
 
 /** The channel. */
 export const NEWS = 'news'
-export const KEYS = ['state', 'audit', 'dropped', 'fleet', 'flags', 'settling', NEWS] as const
+export const KEYS = ['state', 'audit', 'dropped', 'fleet', 'flags', 'settling', 'left', NEWS] as const
 
 const BEGIN = `
-local STATE, AUDIT, DROPPED, FLEET, FLAGS, SETTLING, NEWS = unpack(KEYS)
+local STATE, AUDIT, DROPPED, FLEET, FLAGS, SETTLING, LEFT, NEWS = unpack(KEYS)
 local time = redis.call('TIME')
 local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
@@ -140,6 +141,7 @@ return { redis.call('GET', DROPPED) or '0', page }
 /** ARGV: id, report */
 export const BEAT = `${BEGIN}
 redis.call('HSET', FLEET, ARGV[1], whole(nowMs) .. ' ' .. ARGV[2])
+redis.call('HDEL', LEFT, ARGV[1])
 redis.call('PUBLISH', NEWS, 'report\\n' .. ARGV[2])
 return 'done'
 `
@@ -147,10 +149,15 @@ return 'done'
 /** ARGV: id */
 export const LEAVE = `${BEGIN}
 redis.call('HDEL', FLEET, ARGV[1])
+redis.call('HSET', LEFT, ARGV[1], whole(nowMs))
+redis.call('PUBLISH', NEWS, 'left\\n' .. ARGV[1])
 return 'done'
 `
 
-/** ARGV: milliseconds after which who is silent is forgotten → milliseconds of silence, report, and so on */
+/**
+ * ARGV: milliseconds after which a silent gateway is forgotten
+ * → milliseconds of silence, report, and so on; ids of those that left or were forgotten
+ */
 export const MEMBERS = `${BEGIN}
 local all = redis.call('HGETALL', FLEET)
 local members = {}
@@ -164,7 +171,13 @@ for i = 1, #all, 2 do
     redis.call('HDEL', FLEET, all[i])
   end
 end
-return members
+local left = {}
+local tombstones = redis.call('HGETALL', LEFT)
+for i = 1, #tombstones, 2 do
+  if nowMs - tonumber(tombstones[i + 1]) <= tonumber(ARGV[1]) then table.insert(left, tombstones[i])
+  else redis.call('HDEL', LEFT, tombstones[i]) end
+end
+return { members, left }
 `
 
 /** ARGV: text, when it was good */
