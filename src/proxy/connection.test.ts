@@ -240,6 +240,14 @@ describe('a request whose body has not come yet', () => {
     return { origin, client, body, heard }
   }
 
+  const waitingWithoutResponse = async () => {
+    const origin = await startRawOrigin(() => {})
+    const { client, body } = bodyOf()
+    const heard = send(open(origin.port).connection, { method: 'POST', fields, body })
+    await until(() => seenBy(origin).includes('POST'))
+    return { origin, client, heard }
+  }
+
   it('is lost, not stale, when the other side closes behind its head, which it may have acted upon', async () => {
     const origin = await startRawOrigin(
       (socket, _, number) => void (number === 1 ? socket.write(OK) : socket.destroy()),
@@ -251,6 +259,16 @@ describe('a request whose body has not come yet', () => {
     await until(() => heard.isOver)
     expect(heard.heads).toEqual([])
     expect(heard.errors[0]).not.toBeInstanceOf(StaleConnection)
+  })
+
+  it('gets the response that arrived before a reset, though the next write of its body fails first', async () => {
+    const { origin, client, heard } = await waitingWithoutResponse()
+    socketOf(origin).write(OK)
+    socketOf(origin).resetAndDestroy()
+    // In the same turn: the write meets the reset before anything was read.
+    client.write('hel')
+    await until(() => heard.isOver)
+    expect(heard).toMatchObject({ heads: [{ status: 200 }], body: 'ok', errors: [] })
   })
 
   it('ends its connection when it is answered, and the rest of its body stays out', async () => {
