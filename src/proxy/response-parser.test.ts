@@ -607,3 +607,31 @@ describe('Node’s own parser', () => {
 
 /** What would change the framing of a message made at random. */
 const FRAMING = /^(?:content-length|transfer-encoding|connection|proxy-connection|upgrade|trailer)$/i
+
+describe('an empty line behind an interim response', () => {
+  const parse = (text: string, step: number) => {
+    const statuses: number[] = []
+    const parser = new ResponseParser({ onHead: (status) => void statuses.push(status), onBody: () => {} })
+    parser.expect(false)
+    const bytes = Buffer.from(text, 'latin1')
+    for (let at = 0; at < bytes.length; at += step) {
+      const piece = bytes.subarray(at, at + step)
+      parser.read(piece, piece.length)
+    }
+    return { statuses, isOver: parser.isOver }
+  }
+  const FINAL = 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'
+
+  it.each([1, 2, 3, 1000])('is accepted once, read in pieces of %i bytes', (step) => {
+    expect(parse(`HTTP/1.1 103 Early Hints\r\n\r\n\r\n${FINAL}`, step)).toEqual({ statuses: [103, 200], isOver: true })
+    expect(parse(`HTTP/1.1 103 Early Hints\r\n\r\n${FINAL}`, step)).toEqual({ statuses: [103, 200], isOver: true })
+  })
+
+  it.each(['\r\n\r\n', '\n', '\r\r\n'])('is refused in any other form: %j', (line) => {
+    expect(() => parse(`HTTP/1.1 103 Early Hints\r\n\r\n${line}${FINAL}`, 1000)).toThrow(/no status line/)
+  })
+
+  it('is refused without an interim response before it', () => {
+    expect(() => parse(`\r\n${FINAL}`, 1000)).toThrow(/no status line/)
+  })
+})

@@ -34,6 +34,8 @@ const AT = {
   chunkLf: 7,
   trailers: 8,
   over: 9,
+  afterInterim: 10,
+  afterInterimLf: 11,
 }
 
 export class ResponseParser {
@@ -88,6 +90,15 @@ export class ResponseParser {
         case AT.counted:
           at = this.#readCounted(bytes, at, length)
           if (this.#left === 0) this.#at = AT.over
+          break
+        case AT.afterInterim:
+          // Some servers send one empty line too many behind an interim response.
+          this.#at = bytes[at] === CR ? AT.afterInterimLf : AT.head
+          if (this.#at === AT.afterInterimLf) at++
+          break
+        case AT.afterInterimLf:
+          if (bytes[at++] !== LF) throw new ResponseError('no status line')
+          this.#at = AT.head
           break
         case AT.toTheEnd:
           this.#sink.onBody(bytes, at, length)
@@ -168,7 +179,10 @@ export class ResponseParser {
   }
 
   #enterBody(status: number, length: number, isChunked: boolean): void {
-    if (status < 200) return
+    if (status < 200) {
+      this.#at = AT.afterInterim
+      return
+    }
     if (this.#isHead || status === 204 || status === 304) {
       this.#at = AT.over
     } else if (isChunked) {
