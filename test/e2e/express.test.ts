@@ -283,14 +283,13 @@ describe('what a middleware cannot keep', () => {
       { path: '/live', upgrade: true },
       { path: '/slow', timeouts: { headersMs: 1000 }, maxBodyBytes: 10 },
     ]
-    const services = { orders: { url: 'http://127.0.0.1:1', allowEncodedSlashes: true } }
+    const services = { orders: { url: 'http://127.0.0.1:1' } }
     expect(
       mistakesOf({ services, contexts: { orders: { owner: 'x', service: 'orders', flag: 'f', routes } } }),
     ).toEqual([
       'contexts.orders.routes[0].upgrade',
       'contexts.orders.routes[1].timeouts',
       'contexts.orders.routes[1].maxBodyBytes',
-      'services.orders.allowEncodedSlashes',
     ])
   })
 })
@@ -310,4 +309,14 @@ describe('the metrics of an embedded gateway', () => {
       'strangler_requests_total{context="catalog",side="legacy",reason="fell-back",method="GET",status_class="2xx"} 1',
     )
   })
+})
+
+it('a path with an encoded slash stays with the application, unless its route allows it', async () => {
+  const service = await startNamedOrigin('service')
+  const routes = ['/products/:id', { path: '/npm/:package', allowEncodedSlashes: true }]
+  const app = await startApplication(catalog(service.url, { routes }), { 'migrate-catalog': 100 })
+  const sideOf = async (path: string) => (await request(app).get(path).set('cookie', 'sid=a')).body.side
+  expect(await sideOf('/products/a')).toBe('service')
+  expect(await sideOf('/products/a%2fb')).toBe('application')
+  expect(await sideOf('/npm/@a%2fb')).toBe('service')
 })
