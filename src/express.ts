@@ -29,6 +29,7 @@ import { rawHead, refuseEncodedSlash } from './proxy/handle-request.ts'
 import { asObject, hopByHopOf, isLoop, requestHeaders, userFields } from './proxy/headers.ts'
 import { blamesTarget } from './proxy/health.ts'
 import { asUser, createIdentify, type Identify } from './proxy/identify.ts'
+import { mapHeadersBack, type PublicView, publicView } from './proxy/map-back.ts'
 import { matchRoute } from './proxy/match-route.ts'
 import { failureForClient, mayAskLegacy } from './proxy/may-repeat.ts'
 import { upstreamPath } from './proxy/path.ts'
@@ -279,6 +280,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const askedAt = clock.now()
     const sending: Sent = {
       url: address.url,
+      view: publicView(head, identity, asked.snapshot, match.route, service),
       fail,
       cookie: asked.cookie,
       headAt: undefined,
@@ -361,6 +363,8 @@ type Sent = {
   readonly url: string
   readonly fail: (error: unknown) => void
   readonly cookie: string | undefined
+  /** By which the addresses in the service's response are mapped back. */
+  readonly view: PublicView
   readonly now: () => number
   /** When the service's response head came. */
   headAt: number | undefined
@@ -402,6 +406,7 @@ function proxyTo(service: Upstream): RequestHandler {
           server.on('proxyRes', (answer, request) => {
             const sending = sent.get(request as IncomingMessage)
             if (sending !== undefined) sending.headAt = sending.now()
+            if (sending !== undefined) mapHeadersBack(answer.headers, sending.view)
             if (sending?.cookie !== undefined) {
               answer.headers['set-cookie'] = [...(answer.headers['set-cookie'] ?? []), sending.cookie]
             }

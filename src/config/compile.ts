@@ -1,10 +1,11 @@
 // A valid config becomes what a request meets. Pure: no files, no clock, nothing kept from the last time.
 import { createHash } from 'node:crypto'
 import { type AuthPolicy, USER_ID_HEADER } from '../model/auth.ts'
-import type { Context, Route } from '../model/route.ts'
+import type { Context, Route, Unrewrite } from '../model/route.ts'
 import { NO_CONTROLS, type Snapshot } from '../model/snapshot.ts'
 import { type Claimed, compileMatch } from './match.ts'
 import { compileTrust } from './trust.ts'
+import { unrewriteOf } from './unrewrite.ts'
 import type { ValidAuth, ValidConfig, ValidIdentity, ValidRoute } from './valid-config.ts'
 
 /** The snapshot of a config before anybody has said anything of it. TLS must be PEM text by now. */
@@ -16,7 +17,12 @@ export function compile(valid: ValidConfig): Snapshot {
     // Validation has seen that the service exists.
     const context: Context = { ...written, service: services.get(written.service)! }
     contexts.set(context.name, context)
-    for (const route of routes) claimed.push({ written: route, route: compileRoute(route, context, limits.bodyBytes) })
+    const unrewrites = routes.map(unrewriteOf)
+    for (const [index, route] of routes.entries())
+      claimed.push({
+        written: route,
+        route: compileRoute(route, context, limits.bodyBytes, ownFirst(unrewrites, index)),
+      })
   }
   const routes = claimed.map(({ route }) => route)
   return {
@@ -38,11 +44,21 @@ export function compile(valid: ValidConfig): Snapshot {
   }
 }
 
-function compileRoute(written: ValidRoute, context: Context, bodyBytes: number): Route {
+function ownFirst(unrewrites: readonly (Unrewrite | undefined)[], own: number): Unrewrite[] {
+  return [unrewrites[own], ...unrewrites.toSpliced(own, 1)].filter((unrewrite) => unrewrite !== undefined)
+}
+
+function compileRoute(
+  written: ValidRoute,
+  context: Context,
+  bodyBytes: number,
+  unrewrites: readonly Unrewrite[],
+): Route {
   return {
     pattern: written.pattern.text,
     context,
     rewrite: written.rewrite,
+    unrewrites,
     timeouts: written.timeouts,
     maxBodyBytes: written.maxBodyBytes ?? bodyBytes,
     upgrade: written.upgrade,
@@ -66,6 +82,7 @@ function unownedRoute(bodyBytes: number): Route {
     pattern: 'unowned',
     context: undefined,
     rewrite: undefined,
+    unrewrites: [],
     timeouts: undefined,
     maxBodyBytes: bodyBytes,
     upgrade: true,

@@ -104,6 +104,8 @@ export type Route = {
   readonly context: Context | undefined
   /** Path template for the service, filled with the pattern's parameters; undefined keeps the path. */
   readonly rewrite: readonly RewritePart[] | undefined
+  /** Inverses of the rewrites of the context, the route's own first. Empty where nothing is rewritten or can be inverted. */
+  readonly unrewrites: readonly Unrewrite[]
   /** Overrides of the upstream's own timeouts. */
   readonly timeouts: Partial<Timeouts> | undefined
   /** Largest request body in bytes. */
@@ -123,6 +125,18 @@ export type Route = {
 
 /** A piece of a rewrite template: literal text, or the name of a parameter (`*` is the wildcard). */
 export type RewritePart = { readonly text: string } | { readonly param: string }
+
+/** The inverse of a rewrite: from a path of the service to the path that the client knows. */
+export type Unrewrite = {
+  /** Takes the parameters, called `names` in order, out of a path that the whole template fits. */
+  readonly expression: RegExp
+  readonly names: readonly string[]
+  /** The client's path, to be filled in. */
+  readonly parts: readonly RewritePart[]
+  /** The prefixes in which template and pattern differ, without a slash at the end. */
+  readonly from: string
+  readonly to: string
+}
 
 /** A route and the values of its parameters for one path, percent-encoded as they stood in the path. */
 export type RouteMatch = { readonly route: Route; readonly params: Readonly<Record<string, string | undefined>> }

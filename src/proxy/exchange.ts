@@ -11,6 +11,7 @@ import { type EventStream, eventStreamOf, RECONNECT_SOON } from './event-stream.
 import type { ForwardDependencies, Forwarding } from './forward.ts'
 import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
 import { blamesTarget } from './health.ts'
+import { mapFieldsBack, publicView } from './map-back.ts'
 import { failureForClient, mayAskLegacy, mayRetry, type Sent } from './may-repeat.ts'
 import { Pace } from './pace.ts'
 import { upstreamPath } from './path.ts'
@@ -284,7 +285,12 @@ export class Exchange implements ResponseHandler, Waiter {
       return
     }
     const mayHaveChunks = head.minorVersion === 1 && head.method !== 'HEAD'
-    const { list, hasRequestId } = responseHeaders(raw, status, mayHaveChunks)
+    const { list, hasRequestId, hasAddresses } = responseHeaders(raw, status, mayHaveChunks)
+    if (hasAddresses) {
+      const { upstream } = this.#live as LiveUpstream
+      // `raw` stays: the comparison sees the fields of both sides as their upstreams sent them.
+      mapFieldsBack(list, publicView(head, identity, this.#its.snapshot, match.route, upstream))
+    }
     if (status < 200) {
       this.#passInformational(status, list)
       return

@@ -98,14 +98,17 @@ const CONNECTION = 2
 const CONTENT_LENGTH = 3
 const REQUEST_ID = 4
 const TRAILER = 5
+const ADDRESS = 6
 
 const KEEP = 0
 
 const RESPONSE_FIELDS = new Map<string, number>([
   // Most of what comes by is kept; found as it is usually spelt, it needs no copy in lower case.
-  ...['Content-Type', 'Date', 'Server', 'ETag', 'Cache-Control', 'Set-Cookie', 'Vary', 'Last-Modified'].map(
+  ...['Content-Type', 'Date', 'Server', 'ETag', 'Cache-Control', 'Vary', 'Last-Modified'].map(
     (name) => [name, KEEP] as const,
   ),
+  ['Set-Cookie', ADDRESS],
+  ['Location', ADDRESS],
   ['Content-Length', CONTENT_LENGTH],
   ['Connection', CONNECTION],
   ['Keep-Alive', DROP],
@@ -114,6 +117,9 @@ const RESPONSE_FIELDS = new Map<string, number>([
   ['content-length', CONTENT_LENGTH],
   ['x-request-id', REQUEST_ID],
   ['trailer', TRAILER],
+  ['set-cookie', ADDRESS],
+  ['location', ADDRESS],
+  ['content-location', ADDRESS],
   ['keep-alive', DROP],
   ['proxy-connection', DROP],
   ['transfer-encoding', DROP],
@@ -128,6 +134,8 @@ export type ResponseHeaders = {
   readonly list: string[]
   /** The upstream names the request itself: its name stays. */
   readonly hasRequestId: boolean
+  /** A field is among them that can name an address or a path of the upstream. */
+  readonly hasAddresses: boolean
 }
 
 /**
@@ -139,6 +147,7 @@ export type ResponseHeaders = {
 export function responseHeaders(raw: readonly string[], status: number, mayHaveChunks: boolean): ResponseHeaders {
   const list: string[] = []
   let hasRequestId = false
+  let hasAddresses = false
   let hasTrailer = false
   let hasLength = false
   let connection: string | undefined
@@ -159,6 +168,7 @@ export function responseHeaders(raw: readonly string[], status: number, mayHaveC
     if (field === CONTENT_LENGTH && (status < 200 || status === 204)) continue
     if (field === CONTENT_LENGTH) hasLength = true
     if (field === REQUEST_ID) hasRequestId = true
+    if (field === ADDRESS) hasAddresses = true
     if (field === TRAILER) hasTrailer = true
     list.push(name, value)
   }
@@ -169,6 +179,7 @@ export function responseHeaders(raw: readonly string[], status: number, mayHaveC
   return {
     list: connection === undefined ? list : withoutListed(list, connection),
     hasRequestId,
+    hasAddresses,
   }
 }
 

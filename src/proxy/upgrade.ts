@@ -18,6 +18,7 @@ import { type Plane, type Policy, rawHead, refuseEncodedSlash } from './handle-r
 import { asObject, hopByHopOf, isLoop, requestHeaders } from './headers.ts'
 import { blamesTarget } from './health.ts'
 import { asUser } from './identify.ts'
+import { mapHeadersBack, publicView } from './map-back.ts'
 import { matchRoute } from './match-route.ts'
 import { mayAskLegacy } from './may-repeat.ts'
 import { upstreamPath } from './path.ts'
@@ -369,7 +370,8 @@ class Tunnel {
 
   /** What every answer carries: the request's name, and the id of a client that had none. */
   #sign(headers: IncomingMessage['headers']): void {
-    const { identity, match } = this.#policy
+    const { head, identity, match } = this.#policy
+    mapHeadersBack(headers, publicView(head, identity, this.#snapshot, match.route, this.#upstream))
     headers['x-request-id'] ??= identity.requestId
     if (identity.isNew && match.route.context !== undefined) {
       const cookie = this.#plane.anonymousIds.setCookie(identity.key, identity.secure)
