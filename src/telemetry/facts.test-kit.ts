@@ -72,7 +72,7 @@ const ROUTE: Route = {
   pattern: '/products/:id',
   context: undefined,
   rewrite: undefined,
-      unrewrites: [],
+  unrewrites: [],
   timeouts: undefined,
   maxBodyBytes: 0,
   upgrade: false,
