@@ -20,6 +20,7 @@ import { fileStore } from './store/file/file-store.ts'
 import { keptId } from './store/kept-id.ts'
 import { redisStore } from './store/redis/redis-store.ts'
 import { NotARedisUrl } from './store/redis/redis-url.ts'
+import { replaceFile } from './store/replace-file.ts'
 import type { Events } from './telemetry/events.ts'
 import { version } from './version.ts'
 
@@ -65,6 +66,7 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     useFlags: flags.use,
     writer: flags.writer,
     stateDir: options.stateDir,
+    replaceFile,
     contexts,
     publish: plane.publish,
     traffic: plane.traffic,

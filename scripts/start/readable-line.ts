@@ -17,18 +17,25 @@ function requestLine(entry: Entry): string {
 }
 
 function logLine({ level, time: _time, msg, ...facts }: Entry): string {
-  const told = Object.entries(facts).map(([key, value]) => ` ${key}=${shown(value)}`)
+  const all = Object.entries(facts)
+  const told = all.filter(([, value]) => !isList(value)).map(([key, value]) => ` ${key}=${shown(value)}`)
+  const listed = all.flatMap(([, value]) => (isList(value) ? value.map((text) => `\n  ${text}`) : []))
   const loud =
     level === undefined || level === 'info' || level === 30
       ? ''
       : `${String(LEVELS[Number(level)] ?? level).toUpperCase()} `
-  return `${loud}${msg ?? ''}${told.join('')}`
+  return `${loud}${msg ?? ''}${told.join('')}${listed.join('')}`
 }
 
 const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 40: 'warn', 50: 'error', 60: 'fatal' }
 
 function isRequest(entry: Entry): boolean {
   return typeof entry.method === 'string' && typeof entry.path === 'string' && typeof entry.status === 'number'
+}
+
+/** Mistakes and warnings of the map: each is a sentence, and gets a line of its own. */
+function isList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length > 0 && value.every((text) => typeof text === 'string')
 }
 
 function shown(value: unknown): string {

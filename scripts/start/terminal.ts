@@ -14,7 +14,8 @@ export class Terminal {
   }
 
   line(program: Program, line: string): void {
-    console.log(`${this.#paint(program.colour, program.name.padEnd(NAME_WIDTH))} │ ${readableLine(line)}`)
+    const name = this.#paint(program.colour, program.name.padEnd(NAME_WIDTH))
+    for (const text of readableLine(line).split('\n')) console.log(`${name} │ ${text}`)
   }
 
   whatIsWhere(all: readonly Program[]): void {

@@ -22,12 +22,15 @@ type Kept = { readonly text: string; readonly isNew: boolean }
 
 /**
  * The token in `folder`, which is made if there is none. Where the folder cannot be read or written, the last one known
- * goes on, and one that is made lasts as long as the process.
+ * goes on, and one that is made lasts as long as the process. A log never contains the token.
+ *
+ * @param showOnTerminal shows a token that no file holds; undefined where nobody watches a terminal
  */
 export async function keptToken(
   folder: string,
   events: Pick<Events, 'adminTokenMade' | 'stateNotKept'>,
   now: () => number,
+  showOnTerminal?: (sentence: string) => void,
 ): Promise<IsToken> {
   const file = join(folder, 'admin-token')
   let current: string | undefined
@@ -48,13 +51,14 @@ export async function keptToken(
     try {
       const { text, isNew } = await readOrMake(folder, file)
       if (text !== current) use(text)
-      if (isNew) events.adminTokenMade({ file, token: text })
+      if (isNew) events.adminTokenMade({ file, isKept: true })
     } catch (error) {
       if (current !== undefined) return
       const text = makeToken()
       use(text)
       events.stateNotKept({ file, error })
-      events.adminTokenMade({ file, token: text })
+      events.adminTokenMade({ file, isKept: false })
+      showOnTerminal?.(`the admin token of this process, which ${file} could not take: ${text}`)
     } finally {
       lookedAt = now()
       looking = undefined

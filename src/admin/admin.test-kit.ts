@@ -66,6 +66,7 @@ export function testControl(clock: Clock): TestControl {
         generation,
         kill,
         localKill: [],
+        killFileProblems: [],
         store: store.status(),
         flags: FLAGS,
         contexts: CONTEXTS.map(viewOf),

@@ -255,6 +255,10 @@ export const statusView = z.object({
   generation,
   kill: stamp.nullable(),
   localKill: z.array(z.string()).describe('The kill file of this gateway: contexts, or * for all'),
+  killFileProblems: z
+    .array(z.string())
+    .optional()
+    .describe('Why that file is not used as it is; a gateway before 0.2.0 does not send it'),
   store: z.object({
     kind: z.enum(['memory', 'file', 'redis']),
     location: z.string(),

@@ -181,7 +181,8 @@ async function createSignInFor(
   clock: Clock,
   events: Events,
 ): Promise<SignIn> {
-  const kept = token === undefined && jwt === undefined ? await keptToken(stateDir, events, clock.now) : undefined
+  const kept =
+    token === undefined && jwt === undefined ? await keptToken(stateDir, events, clock.now, terminal()) : undefined
   return createSignIn({
     isToken: token === undefined ? kept : givenToken(token),
     verifyJwt: jwt && createVerifyJwt(jwt, findKey, clock.wallTime),
@@ -203,6 +204,13 @@ function metricsGuard(token: string): RequestHandler {
 function trustOf(trustedProxies: readonly string[] = []): (address: string) => boolean {
   const trust = proxyaddr.compile([...trustedProxies])
   return (address) => trust(address, 0)
+}
+
+/** The log goes to stdout; a token must not reach it, and stderr is shown only where a person reads it. */
+function terminal(): ((sentence: string) => void) | undefined {
+  return process.stderr.isTTY && process.stdout.isTTY
+    ? (sentence) => void process.stderr.write(`strangler: ${sentence}\n`)
+    : undefined
 }
 
 function mountApi(app: Express, api: Api): void {

@@ -9,6 +9,7 @@ export function statusLines(status: StatusView, url: string, now: number, on: Sc
     ['gateway', `${url}, generation ${status.generation}`],
     ['kill', killCell(status, now)],
     ...(status.localKill.length === 0 ? [] : [['kill file', localKillCell(status)] as const]),
+    ...(status.killFileProblems ?? []).map((text) => ['kill file', { text, tone: 'bad' }] as const),
     ['store', storeCell(status)],
     ...restoredFact(status, now),
     ['flags', flagsCell(status)],

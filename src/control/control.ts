@@ -115,6 +115,8 @@ export type StatusView = {
   readonly kill: Stamp | null
   /** The kill file of the gateway that answers, if there is one: contexts, or `*` for all. */
   readonly localKill: readonly string[]
+  /** Why that file is not used as it is: refused, or with names that no context has. */
+  readonly killFileProblems: readonly string[]
   readonly store: StoreStatus
   readonly flags: FlagStatus
   readonly contexts: readonly ContextView[]

@@ -9,6 +9,7 @@ import type { AuditRecord } from '../model/shared-state.ts'
 import { type Controls, NO_CONTROLS } from '../model/snapshot.ts'
 import type { StateStore } from '../model/state-store.ts'
 import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
+import { replaceFile } from '../store/replace-file.ts'
 import { contextNamed, flagsAt, type HandClock, handClock } from './control.test-kit.ts'
 import type { Order, Result } from './control.ts'
 import { createControl, type RunningControl } from './create-control.ts'
@@ -92,6 +93,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       useFlags: unleash === undefined ? (flags as StoredFlags).use : undefined,
       writer: unleash?.writer,
       stateDir,
+      replaceFile,
       contexts: () => new Map(CONTEXTS.map((context) => [context.name, context])),
       publish: (published) => {
         controls = published

@@ -425,7 +425,9 @@ describe('kill', () => {
       before: false,
       after: true,
       convergence: { applied: 1, of: 1, inFlight: 5, laggards: [{ id: 'all others' }] },
-      note: expect.stringContaining('this gateway alone') as string,
+      note: expect.stringMatching(
+        /^everything goes to legacy on this gateway \(gateway-1\) only\. The other gateways are unchanged, .+kill\.all there, or send it SIGUSR2$/,
+      ) as string,
     })
     expect(kills()).toEqual([true, false, false])
     fleet.memory.isReachable = true
@@ -477,15 +479,39 @@ describe('kill', () => {
       actor: 'kill file',
       detail: 'on gateway-1 alone: catalog, catalgo; there is no context catalgo',
     })
+    expect((await gateways[0].control.status()).killFileProblems).toEqual([
+      expect.stringMatching(/^there is no context catalgo; there are .*catalog/),
+    ])
     await rm(join(gateways[0].stateDir, 'kill'))
     await pass(1000)
+    expect((await gateways[0].control.status()).killFileProblems).toEqual([])
     expect(pins()).toEqual([undefined, undefined, undefined])
     expect((await fleet.log()).at(-1)).toMatchObject({ verb: 'revive', actor: 'kill file' })
   })
 
+  test('by a file is revived with the reason of the operator in the audit log', async () => {
+    await writeFile(join(gateways[0].stateDir, 'kill'), 'catalog\n')
+    await pass(1000)
+    await gateways[0].control.revive({ ...anna, reason: 'the disk is replaced' })
+    await pass(1000)
+    expect((await fleet.log()).filter(({ verb }) => verb === 'revive')).toMatchObject([
+      { actor: anna.by, reason: 'the disk is replaced', result: 'done' },
+    ])
+  })
+
+  test('by an empty file does not happen, and status reports the file', async () => {
+    await writeFile(join(gateways[0].stateDir, 'kill'), '')
+    await pass(1000)
+    expect(kills()).toEqual([false, false, false])
+    expect(gateways[0].heard.of('killFileRefused')).toHaveLength(1)
+    expect((await gateways[0].control.status()).killFileProblems).toEqual([
+      expect.stringMatching(/kill is empty and is ignored/),
+    ])
+  })
+
   test('by a file that is there at the start is in force from the start, and told once', async () => {
     const { stateDir } = gateways[0]
-    await writeFile(join(stateDir, 'kill'), '')
+    await writeFile(join(stateDir, 'kill.all'), '')
     const another = await fleet.start({ stateDir })
     expect(another.controls().isKilled).toBe(true)
     expect(another.heard.of('changed')).toMatchObject([{ verb: 'kill', by: 'kill file' }])
@@ -494,7 +520,7 @@ describe('kill', () => {
   test('by a file that comes while it starts is told once', async () => {
     const stateDir = await mkdtemp(join(tmpdir(), 'control-'))
     const before = async () => {
-      await writeFile(join(stateDir, 'kill'), '')
+      await writeFile(join(stateDir, 'kill.all'), '')
       await pass(1000)
     }
     const another = await fleet.start({ stateDir, before })
@@ -503,9 +529,9 @@ describe('kill', () => {
   })
 
   test('is not revived where its file cannot be removed, and it is said why', async () => {
-    await mkdir(join(gateways[0].stateDir, 'kill', 'not-empty'), { recursive: true })
+    await mkdir(join(gateways[0].stateDir, 'kill.all', 'not-empty'), { recursive: true })
     await pass(1000)
-    expect(why(await gateways[0].control.revive(anna))).toMatch(/^refused: .*kill cannot be removed/)
+    expect(why(await gateways[0].control.revive(anna))).toMatch(/^refused: .*kill\.all cannot be removed/)
     expect(kills()).toEqual([true, false, false])
   })
 

@@ -32,6 +32,8 @@ export type ControlOptions = {
   /** Writes to the Unleash; undefined where flags are embedded, or without a token that may write. */
   readonly writer: FlagWriter | undefined
   readonly stateDir: string
+  /** Puts a file in place by rename. @throws what the file system says */
+  readonly replaceFile: (path: string, text: string) => Promise<void>
   readonly contexts: () => ReadonlyMap<string, Context>
   /** Makes the controls those of all new requests. */
   readonly publish: (controls: Controls, generation: number) => void
@@ -70,9 +72,19 @@ const ZERO_MS = 1000
 export function createControl(options: ControlOptions): RunningControl {
   const { store, clock, events, flags, writer, contexts, self } = options
   const isEmbedded = options.useFlags !== undefined
-  const killFile = followKillFile(options.stateDir, killFileChanged)
+  const killFile = followKillFile({
+    stateDir: options.stateDir,
+    replaceFile: options.replaceFile,
+    onChange: killFileChanged,
+    onProblem: killFileProblem,
+  })
   const applier = createApplier({ ...options, localKill: killFile.current, onApplied: () => fleet.tell() })
-  const views = createViews({ ...options, localKill: killFile.current, applied: applier.applied })
+  const views = createViews({
+    ...options,
+    localKill: killFile.current,
+    killFileProblems,
+    applied: applier.applied,
+  })
   const fleet = createFleet({ store, clock, report: views.report })
   const recorder = createRecorder(store, events, self.id)
   const outside = createOutside({ ...options, recorder })
@@ -119,7 +131,8 @@ export function createControl(options: ControlOptions): RunningControl {
     applier.apply(store.current())
     recorder.start()
     if (!isEmbedded) outside.start()
-    if (killFile.current().length > 0) killFileChanged(killFile.current(), BUILT_IN_ACTORS.killFile)
+    if (killFile.current().length > 0) killFileChanged(killFile.current(), BUILT_IN_ACTORS.killFile, null)
+    if (killFile.problem() !== undefined) killFileProblem(killFile.problem())
   }
 
   async function stop(): Promise<void> {
@@ -159,11 +172,13 @@ export function createControl(options: ControlOptions): RunningControl {
     // Nobody can be told but this gateway: better one than none.
     const before = store.current().kill !== null || killFile.current().includes(EVERYTHING)
     killFile.killHere(order.by)
-    const why = 'cannot be told while the store cannot be reached: kill it there, by its kill file or SIGUSR2'
+    const why = `not killed while the store is unreachable: create ${join(options.stateDir, 'kill.all')} there, or send SIGUSR2`
     const laggards = [{ id: 'all others', address: 'unknown', why }]
     const inFlight = Object.values(options.traffic.inFlight()).reduce((sum, { service }) => sum + service, 0)
     const convergence = { applied: 1, of: 1, ms: Math.round(clock.now() - askedAt), laggards, inFlight }
-    const note = `everything is legacy’s on this gateway alone; for the others: ${result.why}`
+    const note =
+      `everything goes to legacy on this gateway (${self.id}) only. The other gateways are unchanged, because ${result.why}. ` +
+      `Ask each of them with "strangler kill --url", create ${join(options.stateDir, 'kill.all')} there, or send it SIGUSR2`
     const generation = applier.applied()
     return {
       kind: 'done',
@@ -181,7 +196,7 @@ export function createControl(options: ControlOptions): RunningControl {
   async function revive(order: Order): Promise<Result> {
     const command = { verb: 'revive' } as const
     const wasKilledHere = killFile.current().length > 0
-    const trouble = await killFile.reviveHere(order.by)
+    const trouble = await killFile.reviveHere(order.by, order.reason)
     if (trouble !== undefined) return refuse(command, order, trouble)
     const result = await expectingTrouble(command, order, () => carryOut(command, undefined, order))
     if (result.kind === 'done') {
@@ -381,17 +396,33 @@ export function createControl(options: ControlOptions): RunningControl {
     return `. Without it, on each gateway by itself: write ${command.context} into the file ${join(options.stateDir, 'kill')} there`
   }
 
-  function killFileChanged(names: readonly string[], by: string): void {
+  /** Why the kill file is not used as it is, and which names in it no context has. */
+  function killFileProblems(): readonly string[] {
+    const unknown = unknownNames(killFile.current())
+    const known = [...contexts().keys()].join(', ') || 'none'
+    const mistake = unknown.length === 0 ? [] : [`there is no context ${unknown.join(', ')}; there are ${known}`]
+    return [killFile.problem() ?? [], mistake].flat()
+  }
+
+  function killFileProblem(problem: string | undefined): void {
+    events.killFileRefused({ problem })
+  }
+
+  function unknownNames(names: readonly string[]): readonly string[] {
+    return names.filter((name) => name !== EVERYTHING && !contexts().has(name))
+  }
+
+  function killFileChanged(names: readonly string[], by: string, reason: string | null): void {
     // Until then it is only remembered: what is there at the start is told then.
     if (!isStarted) return
     applier.apply(store.current())
     fleet.tell()
     const isKilled = names.length > 0
-    const unknown = names.filter((name) => name !== EVERYTHING && !contexts().has(name))
+    const unknown = unknownNames(names)
     const what = isKilled ? `: ${names.join(', ')}` : ''
     const mistake = unknown.length === 0 ? '' : `; there is no context ${unknown.join(', ')}`
     const detail = `on ${self.id} alone${what}${mistake}`
-    const order: Order = { by, address: null, reason: null }
+    const order: Order = { by, address: null, reason }
     const verb = isKilled ? 'kill' : 'revive'
     const entry = entryOf({ verb }, order, { before: !isKilled, after: isKilled, detail })
     tell(entry)

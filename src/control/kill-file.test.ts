@@ -1,8 +1,10 @@
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { until } from '../../test/kit/until.ts'
+import { replaceFile } from '../store/replace-file.ts'
 import { followKillFile, type KillFile } from './kill-file.ts'
 
 let folder: string
@@ -19,13 +21,23 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true })
 })
 
-type Heard = { readonly names: readonly string[]; readonly by: string }
+type Heard = { readonly names: readonly string[]; readonly by: string; readonly reason: string | null }
 
-function follow(stateDir = folder): { killFile: KillFile; heard: Heard[] } {
+function follow(stateDir = folder): { killFile: KillFile; heard: Heard[]; problems: (string | undefined)[] } {
   const heard: Heard[] = []
-  const killFile = followKillFile(stateDir, (names, by) => heard.push({ names, by }))
+  const problems: (string | undefined)[] = []
+  const killFile = followKillFile({
+    stateDir,
+    // As the real one, but it does not make the folder: some tests need a folder that is not there.
+    replaceFile: async (path, text) => {
+      await stat(stateDir)
+      await replaceFile(path, text)
+    },
+    onChange: (names, by, reason) => heard.push({ names, by, reason }),
+    onProblem: (problem) => problems.push(problem),
+  })
   onTestFinished(killFile.stop)
-  return { killFile, heard }
+  return { killFile, heard, problems }
 }
 
 /** Some looks at the file go by. */
@@ -43,20 +55,22 @@ test('without a file nothing is killed', () => {
 })
 
 test('a file that is there from the start counts from the start', async () => {
-  await writeFile(file, '')
+  await writeFile(file, 'catalog')
+  expect(follow().killFile.current()).toEqual(['catalog'])
+  await writeFile(`${file}.all`, '')
   expect(follow().killFile.current()).toEqual(['*'])
 })
 
-test('a file that appears empty kills everything, and one that goes revives', async () => {
+test('a file kill.all sends everything to legacy whatever it contains, and its removal revives', async () => {
   const { killFile, heard } = follow()
-  await writeFile(file, '')
+  await writeFile(`${file}.all`, '')
   look()
   expect(killFile.current()).toEqual(['*'])
-  await rm(file)
+  await rm(`${file}.all`)
   look()
   expect(heard).toEqual([
-    { names: ['*'], by: 'kill file' },
-    { names: [], by: 'kill file' },
+    { names: ['*'], by: 'kill file', reason: null },
+    { names: [], by: 'kill file', reason: null },
   ])
 })
 
@@ -65,17 +79,54 @@ test('a file names contexts, one a line, however its lines end', async () => {
   await writeFile(file, ' catalog\r\n\n orders \n')
   look()
   expect(killFile.current()).toEqual(['catalog', 'orders'])
-  await writeFile(file, '\n  \n')
+  await writeFile(file, '*\n')
   look()
   expect(killFile.current()).toEqual(['*'])
   expect(heard).toHaveLength(2)
 })
 
-test('one that is there and cannot be read was meant: everything is killed', async () => {
-  const { killFile } = follow()
-  await mkdir(file)
+test('an empty kill file is refused and reported: it kills nothing, and does not revive what an earlier one killed', async () => {
+  const { killFile, heard, problems } = follow()
+  await writeFile(file, '')
   look()
-  expect(killFile.current()).toEqual(['*'])
+  expect(killFile.current()).toEqual([])
+  expect(killFile.problem()).toMatch(/kill is empty and is ignored: .+kill\.all/)
+  await writeFile(file, 'catalog')
+  look()
+  await writeFile(file, '\n  \n')
+  look()
+  expect(killFile.current()).toEqual(['catalog'])
+  await rm(file)
+  look()
+  expect(heard.map(({ names }) => names)).toEqual([['catalog'], []])
+  expect(problems.map((problem) => problem !== undefined)).toEqual([true, false, true, false])
+})
+
+test('a FIFO named kill does not block the process, and kills nothing', () => {
+  execFileSync('mkfifo', [file])
+  const { killFile } = follow()
+  expect(killFile.current()).toEqual([])
+  expect(killFile.problem()).toMatch(/is a FIFO and is ignored/)
+})
+
+test('a link named kill is not followed: neither to a device nor to a file', async () => {
+  for (const target of ['/dev/zero', '/etc/hostname']) {
+    await symlink(target, file)
+    const { killFile } = follow()
+    expect(killFile.current()).toEqual([])
+    expect(killFile.problem()).toMatch(/is a link and is ignored/)
+    await rm(file)
+  }
+})
+
+test('a folder named kill and a kill file of more than 64 KiB are refused and reported', async () => {
+  await mkdir(file)
+  expect(follow().killFile.problem()).toMatch(/is a folder and is ignored/)
+  await rm(file, { recursive: true })
+  await writeFile(file, 'x\n'.repeat(40_000))
+  const { killFile } = follow()
+  expect(killFile.problem()).toMatch(/at most 65536 bytes/)
+  expect(killFile.current()).toEqual([])
 })
 
 test('killHere works at once, without a moment in which it does not, and outlives the process', async () => {
@@ -83,11 +134,13 @@ test('killHere works at once, without a moment in which it does not, and outlive
   killFile.killHere('anna')
   expect(killFile.current()).toEqual(['*'])
   look()
-  await until(async () => (await readdir(folder)).includes('kill'))
-  expect((await stat(file)).mode & 0o777).toBe(0o600)
+  await until(async () => (await readdir(folder)).includes('kill.all'))
+  expect((await stat(`${file}.all`)).mode & 0o777).toBe(0o600)
+  expect(await readFile(`${file}.all`, 'utf8')).toBe('killed by anna\n')
+  expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([])
   await written()
   look()
-  expect(heard).toEqual([{ names: ['*'], by: 'anna' }])
+  expect(heard).toEqual([{ names: ['*'], by: 'anna', reason: null }])
   expect(follow().killFile.current()).toEqual(['*'])
 })
 
@@ -98,7 +151,7 @@ test('killHere is about everything, also where a file names some', async () => {
   await written()
   look()
   expect(killFile.current()).toEqual(['*'])
-  expect(heard).toEqual([{ names: ['*'], by: 'signal' }])
+  expect(heard).toEqual([{ names: ['*'], by: 'signal', reason: null }])
 })
 
 test('killHere works where nothing can be written, and is taken back all the same', async () => {
@@ -112,8 +165,8 @@ test('killHere works where nothing can be written, and is taken back all the sam
   await written()
   look()
   expect(heard).toEqual([
-    { names: ['*'], by: 'signal' },
-    { names: [], by: 'bob' },
+    { names: ['*'], by: 'signal', reason: null },
+    { names: [], by: 'bob', reason: null },
   ])
 })
 
@@ -132,10 +185,10 @@ test('where nothing could be written, a file is still heard of', async () => {
 test('reviveHere takes the file away, and is in force when it says so', async () => {
   await writeFile(file, 'catalog')
   const { killFile, heard } = follow()
-  expect(await killFile.reviveHere('bob')).toBeUndefined()
+  expect(await killFile.reviveHere('bob', 'mended')).toBeUndefined()
   expect(killFile.current()).toEqual([])
   expect(await readdir(folder)).toEqual([])
-  expect(heard).toEqual([{ names: [], by: 'bob' }])
+  expect(heard).toEqual([{ names: [], by: 'bob', reason: 'mended' }])
 })
 
 test('reviveHere right after killHere leaves no file behind', async () => {
@@ -145,14 +198,14 @@ test('reviveHere right after killHere leaves no file behind', async () => {
   await written()
   look()
   expect(killFile.current()).toEqual([])
-  expect(await readdir(folder)).not.toContain('kill')
+  expect(await readdir(folder)).not.toContain('kill.all')
 })
 
 test('once the disk has taken it, removing the file by hand revives', async () => {
   const { killFile } = follow()
   killFile.killHere('anna')
-  await until(async () => (await readdir(folder)).includes('kill'))
-  await rm(file)
+  await until(async () => (await readdir(folder)).includes('kill.all'))
+  await rm(`${file}.all`)
   await until(() => {
     look()
     return killFile.current().length === 0
@@ -160,9 +213,9 @@ test('once the disk has taken it, removing the file by hand revives', async () =
 })
 
 test('a file that cannot be taken away is still in force, and it is said why', async () => {
-  await mkdir(join(file, 'not-empty'), { recursive: true })
+  await mkdir(join(`${file}.all`, 'not-empty'), { recursive: true })
   const { killFile } = follow()
-  expect(await killFile.reviveHere('bob')).toMatch(/kill cannot be removed \(.+\): remove it by hand/)
+  expect(await killFile.reviveHere('bob')).toMatch(/kill\.all cannot be removed \(.+\): remove it by hand/)
   expect(killFile.current()).toEqual(['*'])
 })
 
@@ -175,7 +228,7 @@ test('reviveHere without anything to revive is nothing', async () => {
 test('a stopped one looks no more', async () => {
   const { killFile, heard } = follow()
   killFile.stop()
-  await writeFile(file, '')
+  await writeFile(`${file}.all`, '')
   await written()
   look()
   expect(heard).toEqual([])

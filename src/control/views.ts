@@ -28,7 +28,11 @@ const DUPLICATE_MS = 2500
 /** As long as a store remembers who fell silent. */
 const REMEMBERED_MS = 15 * 60_000
 
-type Options = ControlOptions & { readonly localKill: () => readonly string[]; readonly applied: () => number }
+type Options = ControlOptions & {
+  readonly localKill: () => readonly string[]
+  readonly killFileProblems: () => readonly string[]
+  readonly applied: () => number
+}
 
 export function createViews(options: Options): Views {
   const { store, clock, flags, contexts, self, traffic, localKill, applied } = options
@@ -51,6 +55,7 @@ export function createViews(options: Options): Views {
       generation: state.generation,
       kill: state.kill,
       localKill: localKill(),
+      killFileProblems: options.killFileProblems(),
       store: store.status(),
       flags: flags.status(),
       contexts: [...contexts().values()].map((context) => viewOf(context, state, view.members)),

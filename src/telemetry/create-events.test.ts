@@ -86,3 +86,12 @@ test('no control character in an error reaches the log raw', () => {
   expect(raw[0]!.slice(0, -1)).not.toMatch(/\p{Cc}/u)
   lines()
 })
+
+test('the log says where the admin token is, and never contains a token', () => {
+  events.adminTokenMade({ file: '/state/admin-token', isKept: true })
+  events.adminTokenMade({ file: '/state/admin-token', isKept: false })
+  expect(lines()).toMatchObject([
+    { level: 'info', msg: 'made a token for the admin API; it is in /state/admin-token' },
+    { level: 'error', msg: expect.stringContaining('set STRANGLER_ADMIN_TOKEN') as string },
+  ])
+})

@@ -143,12 +143,21 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
     addressReturned: (facts) => log.info(facts, 'address back in use'),
 
     listening: (facts) => log.info(facts, `${facts.what} listens on ${facts.address}:${facts.port}`),
-    adminTokenMade({ file, token }) {
-      // In the sentence, as fields of that name are masked: this is the one time that it is shown.
-      log.info({ file }, `made a token for the admin API, shown this once: ${token}`)
+    adminTokenMade({ file, isKept }) {
+      // Without the token: logs are shipped, kept and read by more people than the state folder.
+      if (isKept) log.info({ file }, `made a token for the admin API; it is in ${file}`)
+      else
+        log.error(
+          { file },
+          `the token for the admin API could not be written to ${file}: make the folder writable, or set STRANGLER_ADMIN_TOKEN`,
+        )
     },
     drainStarted: (facts) => log.info(facts, 'draining'),
     drainFinished: (facts) => log.info(facts, 'drained'),
+    killFileRefused({ problem }) {
+      if (problem === undefined) log.info({}, 'kill file is valid or absent again')
+      else log.error({ problem }, 'kill file refused: what was in force stays')
+    },
     stateNotKept({ file, error }) {
       log.warn({ file, err: error }, 'state cannot be written: it will not outlive this process')
     },

@@ -116,11 +116,13 @@ export type Events = {
   readonly shadowNotDryRun: (facts: { context: string; origin: string; why: string }) => void
   /** What was compared could not be written; it is kept until it can. */
   readonly comparisonsNotKept: (facts: { error: unknown }) => void
+  /** The kill file is refused, and why; undefined when it is valid or absent again. */
+  readonly killFileRefused: (facts: { problem: string | undefined }) => void
   readonly addressEjected: (facts: { upstream: string; address: string; why: string; forMs: number }) => void
   readonly addressReturned: (facts: { upstream: string; address: string }) => void
   readonly listening: (facts: { what: 'gateway' | 'admin'; address: string; port: number }) => void
-  /** The gateway has made a token for its admin API: the one time that it is shown. */
-  readonly adminTokenMade: (facts: { file: string; token: string }) => void
+  /** The gateway has made a token for its admin API. `isKept`: it is in the file; otherwise only this process has it. */
+  readonly adminTokenMade: (facts: { file: string; isKept: boolean }) => void
   readonly drainStarted: (facts: { signal: string; noticeMs: number; limitMs: number }) => void
   readonly drainFinished: (facts: {
     /** Requests and tunnels that were cut at the limit. */

@@ -238,11 +238,12 @@ describe('everything to legacy, with Redis gone', () => {
     await fleet.underLoad(async () => {
       await redis.kill()
       await allConnected(false)
-      await writeFile(join(first.folder, 'state', 'kill'), '')
+      await writeFile(join(first.folder, 'state', 'kill.all'), '')
       second.signal('SIGUSR2')
       const { code, stdout } = await third.strangler('kill', '--reason', 'everything is on fire')
       expect(code, stdout).toBe(3)
-      expect(stdout).toContain('on this gateway alone')
+      expect(stdout).toContain('on this gateway (')
+      expect(stdout).toContain('The other gateways are unchanged')
       await until(async () => (await fleet.misled(0)).length === 0)
       await redis.restart()
       await allConnected(true)
@@ -260,7 +261,7 @@ describe('everything to legacy, with Redis gone', () => {
         `anna on ${third.id}: failed`,
       ]),
     )
-    await rm(join(first.folder, 'state', 'kill'))
+    await rm(join(first.folder, 'state', 'kill.all'))
     for (const gateway of [second, third]) expect((await gateway.strangler('revive')).code).toBe(0)
     await until(async () => (await fleet.misled(100)).length === 0)
   })

@@ -18,8 +18,8 @@ export const kill: Command = {
 The kill switch stands above every pin and every flag, frozen and forward-only contexts too, and stays
 on until strangler revive. For one context alone: strangler rollback.
 
-Where this cannot be asked, as the store is gone: the kill file in the state directory of each gateway
-does the same there.`,
+While the store is unreachable, only the gateway that is asked is killed. For each of the others, create
+the file kill.all in its state directory, or send it SIGUSR2.`,
   }),
   run: async (args) => {
     const { values } = parse(args, CHANGING, 0)

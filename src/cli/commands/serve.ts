@@ -24,7 +24,7 @@ reported and the last good one stays.
 Signals: SIGTERM drains (/readyz fails, then the listener closes, then what is in flight finishes) and
 exits 0; SIGINT does so without waiting for a load balancer; a second one of either exits at once;
 SIGHUP opens the access log anew, after it was rotated; SIGUSR2 sends everything to legacy on this
-gateway alone, as a file named "kill" in its state folder does, until that file is removed.
+gateway alone: it creates "kill.all" in its state folder, and removing that file ends it.
 `,
   run: async (args) => {
     const { values } = parse(args, argumentsFor(FLAGGED), 0)
