@@ -68,6 +68,8 @@ export type RunningControl = Control & {
 const MOST_TRIES = 20
 /** The pin of a rollback is in force: the answer waits no longer for its flag. */
 const ZERO_MS = 1000
+/** A disk that hangs delays the end of the process no longer than this. */
+const KILL_FILE_MS = 1000
 
 export function createControl(options: ControlOptions): RunningControl {
   const { store, clock, events, flags, writer, contexts, self } = options
@@ -138,7 +140,7 @@ export function createControl(options: ControlOptions): RunningControl {
   async function stop(): Promise<void> {
     stopWatching()
     stopListening()
-    killFile.stop()
+    await within(KILL_FILE_MS, killFile.stop(), undefined)
     outside.stop()
     applier.stop()
     await recorder.stop()

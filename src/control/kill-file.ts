@@ -16,7 +16,8 @@ export type KillFile = {
   readonly killHere: (by: string) => void
   /** Removes both files. @returns why it could not; undefined once it is in force */
   readonly reviveHere: (by: string, reason?: string | null) => Promise<string | undefined>
-  readonly stop: () => void
+  /** Stops looking. Resolves when a write that is under way has ended. Never rejects. */
+  readonly stop: () => Promise<void>
 }
 
 export type KillFileOptions = {
@@ -48,7 +49,12 @@ export function followKillFile({ stateDir, replaceFile, onChange, onProblem }: K
   const timer = setInterval(lookAgain, LOOK_EVERY_MS)
   timer.unref()
 
-  return { current: () => current, problem: () => problem, killHere, reviveHere, stop: () => clearInterval(timer) }
+  return { current: () => current, problem: () => problem, killHere, reviveHere, stop }
+
+  async function stop(): Promise<void> {
+    clearInterval(timer)
+    await writing
+  }
 
   function lookAgain(): void {
     const previousProblem = problem
