@@ -21,7 +21,7 @@ export function compile(valid: ValidConfig): Snapshot {
     for (const [index, route] of routes.entries())
       claimed.push({
         written: route,
-        route: compileRoute(route, context, limits.bodyBytes, ownFirst(unrewrites, index)),
+        route: compileRoute(route, context, limits.bodyBytes, unrewritesFor(routes, index, unrewrites)),
       })
   }
   const routes = claimed.map(({ route }) => route)
@@ -44,8 +44,15 @@ export function compile(valid: ValidConfig): Snapshot {
   }
 }
 
-function ownFirst(unrewrites: readonly (Unrewrite | undefined)[], own: number): Unrewrite[] {
-  return [unrewrites[own], ...unrewrites.toSpliced(own, 1)].filter((unrewrite) => unrewrite !== undefined)
+/** The route's own inverse first, then those of the context's routes that own paths on the same host. */
+function unrewritesFor(
+  routes: readonly ValidRoute[],
+  own: number,
+  unrewrites: readonly (Unrewrite | undefined)[],
+): Unrewrite[] {
+  const host = routes[own]?.host
+  const others = unrewrites.filter((_, i) => i !== own && (routes[i]?.host === undefined || routes[i].host === host))
+  return [unrewrites[own], ...others].filter((unrewrite) => unrewrite !== undefined)
 }
 
 function compileRoute(

@@ -57,6 +57,45 @@ describe('a reference that an upstream sends', () => {
     expect(mapReference('http://10.0.0.5:3001', viewOf({ authority: '' }))).toBe('/')
   })
 
+  test.each(['//evil.example', '/\\evil.example', '/\t/evil.example', '/\t\\/evil.example'])(
+    'does not become a reference to another host where the rest of its path is %j',
+    (rest) => {
+      const validated = validate({
+        legacy: { url: 'http://127.0.0.1' },
+        services: { s: { url: 'http://10.0.0.5:3001' } },
+        contexts: { s: { owner: 'o', service: 's', flag: 'f', routes: [{ path: '/*', rewrite: '/app/*' }] } },
+      })
+      if (!validated.ok) throw new Error('the map of the test is wrong')
+      const { routes, services } = compile(validated.config)
+      const view = viewOf({ upstream: services.get('s')!, unrewrites: routes[0]!.unrewrites })
+      expect(mapReference(`/app${rest}`, view)).toBe('/evil.example')
+      // Without a Host from the client, an absolute reference becomes a path.
+      expect(mapReference(`http://10.0.0.5:3001${rest}`, { ...view, authority: '' })).toBe('/evil.example')
+    },
+  )
+
+  test('is not mapped by the rewrite of a route of another host', () => {
+    const validated = validate({
+      legacy: { url: 'http://127.0.0.1' },
+      services: { s: { url: 'http://10.0.0.5:3001' } },
+      contexts: {
+        s: {
+          ...{ owner: 'o', service: 's', flag: 'f' },
+          routes: [
+            { path: '/*', rewrite: '/app/*', host: 'one.example' },
+            { path: '/two/*', rewrite: '/*', host: 'two.example' },
+            { path: '/any/*', rewrite: '/any-v2/*' },
+          ],
+        },
+      },
+    })
+    if (!validated.ok) throw new Error('the map of the test is wrong')
+    const { routes } = compile(validated.config)
+    const view = viewOf({ unrewrites: routes[0]!.unrewrites })
+    expect(mapReference('/login', view)).toBe('/login')
+    expect(mapReference('/any-v2/x', view)).toBe('/any/x')
+  })
+
   test('keeps its path where nothing is rewritten', () => {
     expect(mapReference('/v1/x', viewOf({ unrewrites: [] }))).toBe('/v1/x')
   })

@@ -65,7 +65,7 @@ export function mapReference(reference: string, view: PublicView): string {
     return reference.slice(0, reference.length - rest.length) + mapTarget(rest, view.unrewrites)
   }
   const target = mapTarget(rest, view.unrewrites)
-  if (view.authority === '') return target.startsWith('/') ? target : `/${target}`
+  if (view.authority === '') return withOneSlash(target.startsWith('/') ? target : `/${target}`)
   return `${scheme === undefined ? '' : `${view.scheme}:`}//${view.authority}${target}`
 }
 
@@ -101,6 +101,19 @@ function mapTarget(target: string, unrewrites: readonly Unrewrite[]): string {
 }
 
 function mapPath(path: string, unrewrites: readonly Unrewrite[]): string {
+  const mapped = unrewrite(path, unrewrites)
+  return mapped === path ? path : withOneSlash(mapped)
+}
+
+/**
+ * The rest behind a removed prefix may begin with slashes: `/app//evil.example` must not become `//evil.example`, which
+ * names another host (RFC 3986 section 4.2). Browsers also read a backslash as a slash there and remove tabs.
+ */
+function withOneSlash(path: string): string {
+  return path.replace(/^\/[\t/\\]+/, '/')
+}
+
+function unrewrite(path: string, unrewrites: readonly Unrewrite[]): string {
   for (const { expression, names, parts } of unrewrites) {
     const found = expression.exec(path)
     if (found === null) continue
