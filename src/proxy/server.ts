@@ -196,6 +196,7 @@ const MOST_PIPELINED = 100
  */
 function inTurn(request: IncomingMessage, response: ServerResponse, serve: () => void): void {
   const socket: Line = request.socket
+  if (socket.writableEnded) return
   const last = socket[LAST]
   socket[LAST] = response
   if (last === undefined || last.writableFinished) {
@@ -210,7 +211,8 @@ function inTurn(request: IncomingMessage, response: ServerResponse, serve: () =>
   }
   last.once('close', () => {
     socket[WAITING] = (socket[WAITING] ?? 1) - 1
-    if (!socket.destroyed && !isTurnedAway(socket)) serve()
+    // RFC 9112 section 9.6: behind a response that closes the connection nothing is processed. The client may send it again.
+    if (!socket.destroyed && !socket.writableEnded && !isTurnedAway(socket)) serve()
   })
 }
 

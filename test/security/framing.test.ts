@@ -344,6 +344,23 @@ describe('pipelines and bodies where none is expected', () => {
     expect(text.match(/ok/gi)?.filter((word) => word === 'ok')).toHaveLength(1)
   })
 
+  it.each<[string, string]>([
+    ['HTTP/1.0', 'GET /last HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n'],
+    ['an upgrade that is ignored', 'GET /last HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n'],
+  ])('a request behind a response that closes the connection is not forwarded: %s', async (_what, last) => {
+    const seen: string[] = []
+    const origin = await startHttpOrigin((incoming, response) => {
+      seen.push(incoming.url ?? '')
+      response.end('ok')
+    })
+    const gateway = await startGateway({ legacy: { url: origin.url } })
+    const client = await connectRaw(gateway.port)
+    client.send(last + request('GET /behind'))
+    expect(await client.closes()).toMatch(/\r\nconnection: close\r\n/i)
+    await exchange(gateway.port, request('GET /knock'))
+    expect(seen).toEqual(['/last', '/knock'])
+  })
+
   it('an HTTP/1.0 client is answered and its connection closed', async () => {
     const { response } = await target().attack('GET / HTTP/1.0\r\n\r\n')
     expect(response.status).toBe(200)
