@@ -107,12 +107,15 @@ function normalise(path: string, query: string): Target | Refusal {
 /** `%2F` and `%5C`, and the same (or a dot, or NUL) escaped twice: some server behind us would see a separator. */
 const ENCODED_SLASH = /%2F|%5C|%25(?:2[EF]|5C|00)/i
 
-/** `..;x` is `..` to Tomcat and Jetty; `..%2Fx` is `..` and `x` to whoever decodes before splitting. */
+/**
+ * `..;x` is `..` to Tomcat and Jetty, and so is `..%3Bx` behind a proxy that decodes it; `..%2Fx` is `..` and `x` to a server
+ * that decodes before it splits. A server that decodes twice reads `.%252E` as `..`.
+ */
 function isDisguisedDots(segment: string): boolean {
-  return (
-    /(?:^|%2F|%5C)\.{1,2}(?:;|%2F|%5C|$)/i.test(segment) || /(?:^|%2F|%5C|%252F|%255C)(?:%252E){1,2}/i.test(segment)
-  )
+  return DISGUISED_DOTS.test(segment) || /(?:^|%2F|%5C|%252F|%255C)%252E/i.test(segment)
 }
+
+const DISGUISED_DOTS = /(?:^|%2F|%5C|%252F|%255C)(?:\.|%252E){1,2}(?:;|%3B|%253B|%2F|%5C|%252F|%255C|$)/i
 
 function normaliseEscapes(path: string): string | Refusal {
   const encoded = path.replace(/["<>^`{|}]/g, encodeCharacter)
