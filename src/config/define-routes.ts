@@ -90,6 +90,11 @@ export type UpstreamConfig = {
    * with `Via`. `false` sends `CDN-Loop` (RFC 8586) instead, by which the gateway still recognises a loop. Default: true.
    */
   readonly via?: boolean | undefined
+  /**
+   * Whether a line of this upstream's response heads may end in LF without CR, as some old CGI programs send it. Such a
+   * response is answered with 502 otherwise. Chunks and trailers need CRLF either way. Default: false.
+   */
+  readonly bareLineFeeds?: boolean | undefined
 }
 
 /** An active health check: `GET path` on every address; an answer below 400 in time is a success. */

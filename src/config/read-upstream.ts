@@ -26,6 +26,7 @@ export function readUpstream(written: unknown, path: string, side: Side, name: s
     health: readHealth(fields.health, at(path, 'health'), report),
     allowEncodedSlashes: fields.allowEncodedSlashes,
     via: fields.via,
+    bareLineFeeds: fields.bareLineFeeds,
   })
 }
 
@@ -47,6 +48,7 @@ const UPSTREAM = {
   tls: z.unknown(),
   allowEncodedSlashes: flag.default(false),
   via: flag.default(true),
+  bareLineFeeds: flag.default(false),
 } as const
 
 const TIMEOUTS = {

@@ -92,6 +92,7 @@ describe('a good config', () => {
         health: undefined,
         allowEncodedSlashes: false,
         via: true,
+        bareLineFeeds: false,
       },
       services: new Map(),
       contexts: new Map(),
@@ -263,6 +264,11 @@ describe('a mistake says where it is, what was found and what to write', () => {
       'a quoted boolean',
       withLegacy({ ...LEGACY, reuse: 'false' }),
       ['legacy.reuse: must be true or false, without quotes (found "false")'],
+    ],
+    [
+      'bareLineFeeds that is not a boolean',
+      withLegacy({ ...LEGACY, bareLineFeeds: 'yes' }),
+      ['legacy.bareLineFeeds: must be true or false, without quotes (found "yes")'],
     ],
     [
       'another Host policy',

@@ -64,6 +64,8 @@ export type Upstream = {
   readonly allowEncodedSlashes: boolean
   /** Whether this upstream is sent `Via`; where it is not, `CDN-Loop` (RFC 8586) carries the gateway's name instead. */
   readonly via: boolean
+  /** Whether a line of its response heads may end in LF without CR (RFC 9112 section 2.2). */
+  readonly bareLineFeeds: boolean
 }
 
 /**

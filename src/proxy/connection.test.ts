@@ -68,7 +68,8 @@ const GET: UpstreamRequest = {
 }
 
 function destination(port: number, more: Partial<Destination> = {}): Destination {
-  return { isTls: false, host: '127.0.0.1', port, servername: '', tls: {}, session: undefined, ...more }
+  const plain = { isTls: false, servername: '', tls: {}, bareLineFeeds: false, session: undefined }
+  return { ...plain, host: '127.0.0.1', port, ...more }
 }
 
 type Open = { readonly connection: Connection; readonly idleClosed: Connection[] }

@@ -40,6 +40,8 @@ export type Destination = {
   /** The name that is asked for in TLS and that the certificate must have; `''` where the address is its own name. */
   readonly servername: string
   readonly tls: tls.SecureContextOptions & { readonly rejectUnauthorized?: boolean }
+  /** Whether a line of a response head may end in LF without CR. */
+  readonly bareLineFeeds: boolean
   /** The last TLS session, to be resumed; kept here by the connections. */
   session: Buffer | undefined
 }
@@ -60,7 +62,7 @@ export class StaleConnection extends Error {}
 
 export class Connection implements ResponseSink {
   readonly #socket: Socket
-  readonly #parser: ResponseParser = new ResponseParser(this)
+  readonly #parser: ResponseParser
   readonly #onIdleClose: (connection: Connection) => void
   #isConnected = false
   #handler: ResponseHandler | undefined = undefined
@@ -83,6 +85,7 @@ export class Connection implements ResponseSink {
   /** @param onIdleClose called when the connection ends while it carries nothing */
   constructor(to: Destination, onIdleClose: (connection: Connection) => void) {
     this.#onIdleClose = onIdleClose
+    this.#parser = new ResponseParser(this, to.bareLineFeeds)
     this.#socket = to.isTls ? this.#openTls(to) : this.#openPlain(to)
     this.#socket
       .on('end', () => this.#onEndOfConnection())

@@ -50,6 +50,7 @@ export class Connections {
       port: port === '' ? (isTls ? 443 : 80) : Number(port),
       servername,
       tls: { rejectUnauthorized, ...certificates },
+      bareLineFeeds: upstream.bareLineFeeds,
       session: undefined,
     }
     this.#now = now

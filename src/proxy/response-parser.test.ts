@@ -635,3 +635,82 @@ describe('an empty line behind an interim response', () => {
     expect(() => parse(`\r\n${FINAL}`, 1000)).toThrow(/no status line/)
   })
 })
+
+describe('a head with bare line feeds, where the upstream may send them', () => {
+  const parse = (text: string, step: number, takesBareLf = true) => {
+    const heads: unknown[] = []
+    let body = ''
+    const sink = {
+      onHead: (status: number, reason: string, fields: string[]) => void heads.push([status, reason, ...fields]),
+      onBody: (bytes: Buffer, start: number, end: number) => {
+        body += bytes.toString('latin1', start, end)
+      },
+    }
+    const parser = new ResponseParser(sink, takesBareLf)
+    parser.expect(false)
+    const bytes = Buffer.from(text, 'latin1')
+    let left = 0
+    for (let at = 0; at < bytes.length; at += step) {
+      const piece = bytes.subarray(at, at + step)
+      left += piece.length - (parser.isOver ? 0 : parser.read(piece, piece.length))
+    }
+    return { heads, body, isOver: parser.isOver, left }
+  }
+  const STEPS = [1, 2, 3, 5, 7, 1000]
+  const HEAD = [200, 'OK', 'X', 'a', 'Content-Length', '5']
+
+  it.each([
+    'HTTP/1.1 200 OK\nX: a\nContent-Length: 5\n\n',
+    'HTTP/1.1 200 OK\r\nX: a\nContent-Length: 5\r\n\n',
+    'HTTP/1.1 200 OK\nX: a\r\nContent-Length: 5\n\r\n',
+    'HTTP/1.1 200 OK\nX: a\nContent-Length: 5\r\n\r\n',
+    'HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 5\r\n\r\n',
+  ])('is read, cut anywhere: %j', (head) => {
+    for (const step of STEPS) {
+      expect(parse(`${head}\n\r\n\nHTTP`, step)).toEqual({ heads: [HEAD], body: '\n\r\n\nH', isOver: true, left: 3 })
+    }
+  })
+
+  it('is read however long it is, and from fields alone to no field at all', () => {
+    const value = 'v'.repeat(60_000)
+    const [long] = parse(`HTTP/1.1 200 OK\nX: ${value}\nContent-Length: 0\n\n`, 1000).heads
+    expect(long).toEqual([200, 'OK', 'X', value, 'Content-Length', '0'])
+    expect(parse('HTTP/1.1 204\n\n', 1)).toEqual({ heads: [[204, '']], body: '', isOver: true, left: 0 })
+    expect(() => parse(`HTTP/1.1 200 OK\nX: ${'v'.repeat(70_000)}`, 1000)).toThrow(/head without end/)
+  })
+
+  it('is read behind an interim response, with one empty line too many', () => {
+    const interim = 'HTTP/1.1 103 Early Hints\n\n'
+    const final = 'HTTP/1.1 200 OK\nContent-Length: 0\n\n'
+    const heads = [
+      [103, 'Early Hints'],
+      [200, 'OK', 'Content-Length', '0'],
+    ]
+    for (const step of STEPS) {
+      for (const line of ['', '\n', '\r\n']) expect(parse(interim + line + final, step).heads).toEqual(heads)
+    }
+    expect(() => parse(`${interim}\n\n${final}`, 1000)).toThrow(/no status line/)
+  })
+
+  it('has framing as strict as any other', () => {
+    const start = 'HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n'
+    expect(parse(`${start}1\r\na\r\n0\r\n\r\n`, 1)).toMatchObject({ body: 'a', isOver: true })
+    expect(() => parse(`${start}1\na\r\n0\r\n\r\n`, 1)).toThrow(/no chunk size/)
+    expect(() => parse(`${start}1\r\na\n0\r\n\r\n`, 1)).toThrow(/longer than its size/)
+    expect(() => parse(`${start}0\n\n`, 1)).toThrow(/no chunk size/)
+    expect(parse(`${start}0\r\n\n`, 1).isOver).toBe(false)
+    expect(parse(`${start}0\r\nX: a\n\n`, 1).isOver).toBe(false)
+    expect(() => parse('HTTP/1.1 200 OK\nContent-Length: 1\nContent-Length: 1\n\n', 1)).toThrow(/two lengths/)
+    expect(() => parse('HTTP/1.1 200 OK\nContent-Length: 1\nTransfer-Encoding: chunked\n\n', 1)).toThrow(/two framings/)
+    expect(() => parse('HTTP/1.1 200 OK\nX: a\n folded\n\n', 1)).toThrow(/without a colon/)
+    expect(() => parse('SSH-2.0-x\n', 1)).toThrow(/no status line/)
+    expect(parse('HTTP/1.1 200 OK\rContent-Length: 0\r\r', 1)).toMatchObject({ heads: [], isOver: false })
+  })
+
+  it('is not a head for any other upstream', () => {
+    for (const step of STEPS) {
+      const bare = () => parse('HTTP/1.1 200 OK\nContent-Length: 0\n\n', step, false)
+      expect(bare).toThrow(/a head with bare line feeds/)
+    }
+  })
+})

@@ -21,6 +21,9 @@ const USUAL_HEAD_BYTES = 2048
 const CR = 13
 const LF = 10
 const NONE: readonly string[] = []
+/** The end of a head whose lines end in CRLF or in LF. */
+const LENIENT_HEAD_END = /\r?\n\r?\n/g
+const LENIENT_LINE_END = /\r?\n/g
 
 /** Where in a message the next byte stands. A plain object of numbers: compared for every read. */
 const AT = {
@@ -40,6 +43,7 @@ const AT = {
 
 export class ResponseParser {
   readonly #sink: ResponseSink
+  readonly #takesBareLf: boolean
   #at = AT.over
   #isHead = false
   /** The beginning of a head, a chunk's size line or trailers, of which the rest is not here yet. */
@@ -53,8 +57,13 @@ export class ResponseParser {
   /** `[name, value, ...]`, once the message is over. */
   trailers: readonly string[] = NONE
 
-  constructor(sink: ResponseSink) {
+  /**
+   * @param takesBareLf whether a line of a head may end in LF without CR (RFC 9112 section 2.2). Chunks and trailers need
+   *   CRLF either way
+   */
+  constructor(sink: ResponseSink, takesBareLf = false) {
     this.#sink = sink
+    this.#takesBareLf = takesBareLf
   }
 
   /** @param isHead whether the response is to HEAD, and so has no body whatever its fields say */
@@ -94,7 +103,7 @@ export class ResponseParser {
         case AT.afterInterim:
           // Some servers send one empty line too many behind an interim response.
           this.#at = bytes[at] === CR ? AT.afterInterimLf : AT.head
-          if (this.#at === AT.afterInterimLf) at++
+          if (this.#at === AT.afterInterimLf || (this.#takesBareLf && bytes[at] === LF)) at++
           break
         case AT.afterInterimLf:
           if (bytes[at++] !== LF) throw new ResponseError('no status line')
@@ -116,6 +125,7 @@ export class ResponseParser {
   }
 
   #readHead(bytes: Buffer, from: number, length: number): number {
+    if (this.#takesBareLf) return this.#readLenientHead(bytes, from, length)
     const before = this.#pending.length
     let to = Math.min(length, from + USUAL_HEAD_BYTES)
     let text = this.#pending + latin1(bytes, from, to)
@@ -129,12 +139,32 @@ export class ResponseParser {
     if (end === -1) {
       // Whoever sends something else than HTTP need not be read to 64 KiB.
       if (!'HTTP/1.'.startsWith(text.slice(0, 7))) throw new ResponseError('no status line')
+      // A head of bare line feeds alone would have no end, and the request would wait for it until its timeout.
+      if (text.includes('\n\n', Math.max(0, before - 1))) throw new ResponseError('a head with bare line feeds')
       this.#pending = text
       return length
     }
     this.#pending = ''
     this.#takeHead(text, end + 2)
     return from + end + 4 - before
+  }
+
+  /** As `#readHead`, where LF alone may end a line too. */
+  #readLenientHead(bytes: Buffer, from: number, length: number): number {
+    const before = this.#pending.length
+    const text = this.#pending + latin1(bytes, from, length)
+    LENIENT_HEAD_END.lastIndex = Math.max(0, before - 3)
+    const end = LENIENT_HEAD_END.exec(text)
+    if (isTooLong(text, end === null ? -1 : end.index)) throw new ResponseError('a head without end')
+    if (end === null) {
+      if (!'HTTP/1.'.startsWith(text.slice(0, 7))) throw new ResponseError('no status line')
+      this.#pending = text
+      return length
+    }
+    this.#pending = ''
+    const lines = `${text.slice(0, end.index).replace(LENIENT_LINE_END, '\r\n')}\r\n`
+    this.#takeHead(lines, lines.length)
+    return from + end.index + end[0].length - before
   }
 
   /** @param end where the empty line begins */
