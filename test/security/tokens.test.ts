@@ -72,7 +72,7 @@ function expectRefused(response: RawResponse, heads: readonly string[], status: 
   expect(valuesOf(response.head, 'www-authenticate')).toEqual([challenge])
   expect(valuesOf(response.head, 'content-type')).toEqual(['application/problem+json'])
   const { type, title, requestId, ...rest } = JSON.parse(response.body)
-  expect({ type, ...rest }).toEqual({ type: 'about:blank', status })
+  expect({ type, ...rest }).toEqual({ type: 'about:blank', status, rule: status === 403 ? 'scope' : 'token' })
   expect(title).toMatch(/^(A valid access token is required|The access token does not allow this)$/)
   expect(requestId).toMatch(/^[0-9a-f]{32}$/)
 }
