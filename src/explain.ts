@@ -12,7 +12,7 @@ import { type Identity, REASONS, type Reason } from './model/decision.ts'
 import { FAILURES, type Failure } from './model/outcome.ts'
 import type { HealthReader } from './model/ports.ts'
 import type { RequestHead } from './model/request-head.ts'
-import type { AnonymousPolicy, RouteMatch, Side } from './model/route.ts'
+import type { AnonymousPolicy, FieldRules, RouteMatch, Side } from './model/route.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { decide, flagContext } from './proxy/decide.ts'
 import { refuseEncodedSlash } from './proxy/handle-request.ts'
@@ -64,7 +64,12 @@ export type Explained =
       readonly because: string
       readonly url: string
       readonly fallback: boolean
+      /** The header rules that apply, without their values, which may be secrets. Undefined where there are none. */
+      readonly headers: { readonly request: ChangedFields; readonly response: ChangedFields } | undefined
     }
+
+/** Names of header fields. */
+type ChangedFields = { readonly set: readonly string[]; readonly removed: readonly string[] }
 
 /**
  * Explains one request by the config and the flags as they are now. Health is a running gateway's knowledge, so every
@@ -126,7 +131,17 @@ export function explainBy({ snapshot, flags, health }: Deciding, asked: Asked): 
     because: REASONS[decision.reason],
     url: urlOf(head, match, decision.side, snapshot),
     fallback: decision.fallback,
+    headers: route.headers && {
+      request: changedFields(route.headers.request),
+      response: changedFields(route.headers.response),
+    },
   }
+}
+
+function changedFields(rules: FieldRules | undefined): ChangedFields {
+  const set = (rules?.set ?? []).filter((_, index) => index % 2 === 0)
+  const lower = new Set(set.map((name) => name.toLowerCase()))
+  return { set, removed: [...(rules?.names ?? [])].filter((name) => !lower.has(name)) }
 }
 
 function explainAuth({ issuer, optional }: AuthPolicy, user: string | undefined) {

@@ -19,14 +19,14 @@ import { createFlags } from './control-plane.ts'
 import type { Decision, Identity } from './model/decision.ts'
 import { FAILURES, type Failure, type Outcome } from './model/outcome.ts'
 import type { RequestHead } from './model/request-head.ts'
-import type { RouteMatch, Upstream } from './model/route.ts'
+import type { FieldRules, RouteMatch, Upstream } from './model/route.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { createAnonymousIds } from './proxy/anonymous-id.ts'
 import { type Access, createAuthenticate } from './proxy/authenticate.ts'
 import { classifyError } from './proxy/classify-error.ts'
 import { decide, inTheEnd } from './proxy/decide.ts'
 import { rawHead, refuseEncodedSlash } from './proxy/handle-request.ts'
-import { asObject, hopByHopOf, isLoop, requestHeaders, userFields } from './proxy/headers.ts'
+import { applyRulesToObject, asObject, hopByHopOf, isLoop, requestHeaders, userFields } from './proxy/headers.ts'
 import { blamesTarget } from './proxy/health.ts'
 import { asUser, createIdentify, type Identify } from './proxy/identify.ts'
 import { mapHeadersBack, type PublicView, publicView } from './proxy/map-back.ts'
@@ -251,7 +251,8 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const service = (match.route.context as { service: Upstream }).service
     const untouched = { url: request.url, headers: request.headers }
     const { traceparent, traceId } = continueTrace(head.fields.traceparent, random)
-    const added = { head, identity, snapshot: asked.snapshot, viaName, traceparent }
+    const rules = match.route.headers
+    const added = { head, identity, snapshot: asked.snapshot, rules, viaName, traceparent }
     const fields = asObject(requestHeaders(added, service, address.authority))
     if (head.body.kind === 'chunked') fields['transfer-encoding'] = 'chunked'
     request.headers = fields
@@ -281,6 +282,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const sending: Sent = {
       url: address.url,
       view: publicView(head, identity, asked.snapshot, match.route, service),
+      rules: rules?.response,
       fail,
       cookie: asked.cookie,
       headAt: undefined,
@@ -365,6 +367,7 @@ type Sent = {
   readonly cookie: string | undefined
   /** By which the addresses in the service's response are mapped back. */
   readonly view: PublicView
+  readonly rules: FieldRules | undefined
   readonly now: () => number
   /** When the service's response head came. */
   headAt: number | undefined
@@ -407,6 +410,7 @@ function proxyTo(service: Upstream): RequestHandler {
             const sending = sent.get(request as IncomingMessage)
             if (sending !== undefined) sending.headAt = sending.now()
             if (sending !== undefined) mapHeadersBack(answer.headers, sending.view)
+            if (sending?.rules !== undefined) applyRulesToObject(answer.headers, sending.rules)
             if (sending?.cookie !== undefined) {
               answer.headers['set-cookie'] = [...(answer.headers['set-cookie'] ?? []), sending.cookie]
             }

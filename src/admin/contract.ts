@@ -506,6 +506,8 @@ const flagTrace = z.object({
 })
 
 /** The same as `strangler explain --json` prints. */
+const changedFields = z.object({ set: z.array(z.string()), removed: z.array(z.string()) })
+
 export const explained = z.discriminatedUnion('kind', [
   z.object({
     kind: z.literal('refused'),
@@ -539,6 +541,10 @@ export const explained = z.discriminatedUnion('kind', [
     because: z.string(),
     url: z.string(),
     fallback: z.boolean(),
+    headers: z
+      .object({ request: changedFields, response: changedFields })
+      .optional()
+      .describe('Names of the header fields that the map sets and removes; missing where it has no rules'),
   }),
 ])
 export type Explained = Said<typeof explained>

@@ -27,10 +27,23 @@ export function explainedLines(explained: Explained, from: string): string {
     if (explained.hashWarning !== undefined) rows.push(['warning', explained.hashWarning])
     rows.push(['side', `${side} → ${url}`])
     rows.push(['reason', `${reason}: ${because}`])
+    const { headers } = explained
+    const changes =
+      headers === undefined ? [] : [...changed('request', headers.request), ...changed('response', headers.response)]
+    rows.push(...changes.map((text, index): [string, string] => [index === 0 ? 'headers' : '', text]))
     rows.push(['fallback', fallback ? 'legacy answers if the service cannot and no write can be doubled' : 'none'])
   }
   rows.push(['from', from])
   return [request, ...rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`)].map(plain).join('\n')
+}
+
+function changed(
+  message: 'request' | 'response',
+  fields: Readonly<Record<'set' | 'removed', readonly string[]>>,
+): string[] {
+  return Object.entries(fields).flatMap(([change, names]) =>
+    names.length === 0 ? [] : [`${message}: ${names.join(', ')} ${change}`],
+  )
 }
 
 function strategies(flag: NonNullable<Extract<Explained, { kind: 'decided' }>['flag']>): [string, string][] {

@@ -1,16 +1,24 @@
 // A valid config becomes what a request meets. Pure: no files, no clock, nothing kept from the last time.
 import { createHash } from 'node:crypto'
 import { type AuthPolicy, USER_ID_HEADER } from '../model/auth.ts'
-import type { Context, Route, Unrewrite } from '../model/route.ts'
+import type { Context, FieldRules, HeaderRules, Route, Unrewrite } from '../model/route.ts'
 import { NO_CONTROLS, type Snapshot } from '../model/snapshot.ts'
 import { type Claimed, compileMatch } from './match.ts'
 import { compileTrust } from './trust.ts'
 import { unrewriteOf } from './unrewrite.ts'
-import type { ValidAuth, ValidConfig, ValidIdentity, ValidRoute } from './valid-config.ts'
+import type {
+  HeaderRule,
+  ValidAuth,
+  ValidConfig,
+  ValidHeaders,
+  ValidIdentity,
+  ValidRoute,
+  ValidUnowned,
+} from './valid-config.ts'
 
 /** The snapshot of a config before anybody has said anything of it. TLS must be PEM text by now. */
 export function compile(valid: ValidConfig): Snapshot {
-  const { legacy, services, limits, retries, ejection, drain, shadowing } = valid
+  const { legacy, unowned, services, limits, retries, ejection, drain, shadowing } = valid
   const contexts = new Map<string, Context>()
   const claimed: Claimed[] = []
   for (const { routes, ...written } of valid.contexts.values()) {
@@ -33,7 +41,7 @@ export function compile(valid: ValidConfig): Snapshot {
     services,
     contexts,
     routes,
-    match: compileMatch(claimed, unownedRoute(limits.bodyBytes), valid.matching),
+    match: compileMatch(claimed, unownedRoute(unowned, limits.bodyBytes), valid.matching),
     trustsProxy: compileTrust(valid.trustedProxies),
     identity: compileIdentity(valid.identity, routes),
     limits,
@@ -72,9 +80,22 @@ function compileRoute(
     allowEncodedSlashes: written.allowEncodedSlashes,
     anonymous: written.anonymous,
     middleware: written.middleware,
+    headers: compileHeaders(written.headers),
     auth: written.auth && compileAuth(written.auth),
     shadow: written.shadow,
   }
+}
+
+function compileHeaders(written: ValidHeaders | undefined): HeaderRules | undefined {
+  const request = compileRules(written?.request)
+  const response = compileRules(written?.response)
+  return request === undefined && response === undefined ? undefined : { request, response }
+}
+
+function compileRules(rules: ReadonlyMap<string, HeaderRule> | undefined): FieldRules | undefined {
+  if (rules === undefined || rules.size === 0) return undefined
+  const set = [...rules.values()].flatMap(({ name, value }) => (value === undefined ? [] : [name, value]))
+  return { names: new Set(rules.keys()), set }
 }
 
 /** The id is a hash: the secret is part of what two policies may differ in, and the id may be seen. */
@@ -84,7 +105,7 @@ function compileAuth({ path: _path, ...policy }: ValidAuth): AuthPolicy {
 }
 
 /** What no context owns is the monolith's, and it is given everything it always had, WebSockets included. */
-function unownedRoute(bodyBytes: number): Route {
+function unownedRoute({ headers }: ValidUnowned, bodyBytes: number): Route {
   return {
     pattern: 'unowned',
     context: undefined,
@@ -96,6 +117,7 @@ function unownedRoute(bodyBytes: number): Route {
     allowEncodedSlashes: undefined,
     anonymous: undefined,
     middleware: [],
+    headers: compileHeaders(headers),
     auth: undefined,
     shadow: undefined,
   }

@@ -25,7 +25,7 @@ export function defineRoutes(config: RoutesConfig): RoutesConfig {
 /** The migration map: the monolith, the services extracted from it, and which context owns which routes. */
 export type RoutesConfig = {
   /** The monolith. It answers whatever no context owns, and every context whose flag is off. */
-  readonly legacy: UpstreamConfig
+  readonly legacy: LegacyConfig
   /** The extracted services by name. Default: none. */
   readonly services?: Readonly<Record<string, UpstreamConfig>> | undefined
   /** The bounded contexts by name: what moves, and behind which flag. Default: none. */
@@ -97,6 +97,26 @@ export type UpstreamConfig = {
   readonly bareLineFeeds?: boolean | undefined
 }
 
+/** The monolith's addresses, and what applies to the paths that no context owns. */
+export type LegacyConfig = UpstreamConfig & {
+  /** Header fields that are set and removed, for the paths that no context owns. Default: none. */
+  readonly headers?: HeadersConfig | undefined
+}
+
+/** Header fields that the gateway sets and removes, in requests to the upstream and in its responses. */
+export type HeadersConfig = {
+  readonly request?: HeaderRulesConfig | undefined
+  readonly response?: HeaderRulesConfig | undefined
+}
+
+/** A field has one rule at most. Names are compared without case. */
+export type HeaderRulesConfig = {
+  /** One line with this value replaces all lines of the field. */
+  readonly set?: Readonly<Record<string, string>> | undefined
+  /** All lines of these fields are removed. */
+  readonly remove?: readonly string[] | undefined
+}
+
 /** An active health check: `GET path` on every address; an answer below 400 in time is a success. */
 export type HealthConfig = {
   /** Such as `/healthz`; may have a query. */
@@ -161,6 +181,8 @@ export type ContextConfig = {
   readonly rollback?: 'allowed' | 'forward-only' | undefined
   /** Instead of `identity.anonymous`: `ip` for clients that keep no cookies, such as git. Default: `identity.anonymous`. */
   readonly anonymous?: 'cookie' | 'ip' | 'legacy' | undefined
+  /** Header fields that are set and removed, on both sides. Default: none. */
+  readonly headers?: HeadersConfig | undefined
   /** The token that requests to its routes must carry. Default: none is asked for. */
   readonly auth?: AuthConfig | undefined
   /** Which of its requests are copied to the other side, to compare the answers. Default: none, until operators say so. */
@@ -198,6 +220,8 @@ export type RouteConfig = {
   readonly anonymous?: 'cookie' | 'ip' | 'legacy' | undefined
   /** Express middleware that runs before the decision, such as `helmet()`. Default: none. */
   readonly middleware?: Middleware | readonly Middleware[] | undefined
+  /** Over the context's, field by field. Default: the context's. */
+  readonly headers?: HeadersConfig | undefined
   /** Instead of the context's, whole; `false` asks for no token. Default: the context's. */
   readonly auth?: AuthConfig | false | undefined
   /** Over the context's, key by key; `false` is never, whatever operators say. Default: the context's. */

@@ -56,9 +56,18 @@ export const flagName = matching(
   'must be an Unleash flag name: 1 to 100 letters, digits, "-", "_", "." or "~"',
 ).refine((name) => name !== '.' && name !== '..', { error: 'must not be "." or "..": Unleash does not take it' })
 
+const HEADER_VALUE = 'must be a text of printable ASCII characters on one line, without spaces at its ends'
+
 const TOKEN = /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$/
 
 export const cookieName = matching(TOKEN, 'must be a cookie name such as "sid" (RFC 6265 section 4.1.1)')
+
+export const headerName = matching(TOKEN, 'must be a header name such as "X-Api-Key" (RFC 9110 section 5.1)')
+
+/** RFC 9110 section 5.5, in ASCII. */
+export const headerValue = z.string({ error: HEADER_VALUE }).superRefine((value, context) => {
+  if (!/^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/.test(value)) context.addIssue(HEADER_VALUE)
+})
 
 /** Fields that the transport or the gateway itself writes: none of them can say who the user is. */
 const NOT_IDENTITY =

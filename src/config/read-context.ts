@@ -18,15 +18,17 @@ import {
 import { at, type Report, show } from './mistake.ts'
 import { type Pattern, paramNames, parsePattern, rewriteParts } from './pattern.ts'
 import { readAuth } from './read-auth.ts'
+import { mergeHeaders, readHeaders } from './read-headers.ts'
 import { DEFAULT_SHADOW, readShadow } from './read-shadow.ts'
 import { readTimeouts } from './read-upstream.ts'
-import type { ValidAuth, ValidContext, ValidRoute } from './valid-config.ts'
+import type { ValidAuth, ValidContext, ValidHeaders, ValidRoute } from './valid-config.ts'
 
 /** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
 export function readContext(written: unknown, path: string, name: string, report: Report, warn: Report): ValidContext {
-  const { auth, shadow, anonymous, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
+  const { auth, shadow, anonymous, headers, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
   const common: Common = {
     anonymous,
+    headers: readHeaders(headers, at(path, 'headers'), report),
     auth: auth === undefined ? undefined : readAuth(auth, at(path, 'auth'), report),
     shadow: shadow === undefined ? DEFAULT_SHADOW : readShadow(shadow, at(path, 'shadow'), DEFAULT_SHADOW, report),
   }
@@ -52,6 +54,7 @@ function readFallback(
 /** What a context says for all its routes. */
 type Common = {
   readonly anonymous: AnonymousPolicy | undefined
+  readonly headers: ValidHeaders | undefined
   readonly auth: ValidAuth | undefined
   readonly shadow: ShadowPolicy
 }
@@ -68,6 +71,7 @@ const CONTEXT = {
   staleAfterMs: milliseconds(1).default(60_000),
   rollback: oneOf(['allowed', 'forward-only']).default('allowed'),
   anonymous: oneOf(['cookie', 'ip', 'legacy']).optional(),
+  headers: z.unknown(),
   auth: z.unknown(),
   shadow: z.unknown(),
 } as const
@@ -85,6 +89,7 @@ const ROUTE = {
   allowEncodedSlashes: flag.optional(),
   anonymous: oneOf(['cookie', 'ip', 'legacy']).optional(),
   middleware: middleware.optional(),
+  headers: z.unknown(),
   auth: z.unknown(),
   shadow: z.unknown(),
 } as const
@@ -117,6 +122,7 @@ function readRoute(written: unknown, path: string, common: Common, report: Repor
     allowEncodedSlashes: fields.allowEncodedSlashes,
     anonymous: fields.anonymous ?? common.anonymous,
     middleware: fields.middleware ?? [],
+    headers: mergeHeaders(common.headers, readHeaders(fields.headers, at(path, 'headers'), report)),
     auth: readOwnAuth(fields.auth, at(path, 'auth'), common.auth, report),
     shadow: readOwnShadow(fields.shadow, at(path, 'shadow'), common.shadow, report),
   })

@@ -2,15 +2,23 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { HealthCheck, HostPolicy, Side, Timeouts, TlsOptions, Upstream } from '../model/route.ts'
-import { complete, readFields, readValue } from './fields.ts'
+import { complete, ownValue, readFields, readValue } from './fields.ts'
 import { count, flag, healthPath, milliseconds, oneOf, origin, serverName } from './leaves.ts'
 import { at, type Report, show } from './mistake.ts'
+import { readHeaders } from './read-headers.ts'
+import type { ValidUnowned } from './valid-config.ts'
 
 const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 2000, headersMs: 60_000, idleMs: 60_000, queueMs: 1000 }
 
 /** The monolith or a service; incomplete where a mistake was reported. */
 export function readUpstream(written: unknown, path: string, side: Side, name: string, report: Report): Upstream {
-  const fields = readFields(written, path, UPSTREAM, report, '{ url: "http://127.0.0.1:3001" }')
+  const fields = readFields(
+    written,
+    path,
+    side === 'legacy' ? LEGACY : UPSTREAM,
+    report,
+    '{ url: "http://127.0.0.1:3001" }',
+  )
   const urls = readUrls(fields, path, typeof written === 'object', report)
   return complete<Upstream>({
     name,
@@ -28,6 +36,11 @@ export function readUpstream(written: unknown, path: string, side: Side, name: s
     via: fields.via,
     bareLineFeeds: fields.bareLineFeeds,
   })
+}
+
+/** What `legacy` configures for the paths that no context owns. */
+export function readUnowned(written: unknown, path: string, report: Report): ValidUnowned {
+  return { headers: readHeaders(ownValue(written, 'headers'), at(path, 'headers'), report) }
 }
 
 /** The timeouts that are written; the rest is for the caller to fill. */
@@ -50,6 +63,9 @@ const UPSTREAM = {
   via: flag.default(true),
   bareLineFeeds: flag.default(false),
 } as const
+
+/** The rest of `legacy` is for the paths that no context owns. */
+const LEGACY = { ...UPSTREAM, headers: z.unknown() } as const
 
 const TIMEOUTS = {
   connectMs: milliseconds(0).optional(),

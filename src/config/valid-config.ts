@@ -7,6 +7,8 @@ import type { Pattern } from './pattern.ts'
 
 export type ValidConfig = {
   readonly legacy: Upstream
+  /** For the paths that no context owns. */
+  readonly unowned: ValidUnowned
   readonly services: ReadonlyMap<string, Upstream>
   readonly contexts: ReadonlyMap<string, ValidContext>
   readonly identity: ValidIdentity
@@ -18,6 +20,9 @@ export type ValidConfig = {
   readonly drain: DrainPolicy
   readonly matching: Matching
 }
+
+/** What `legacy` configures beside its upstream. */
+export type ValidUnowned = { readonly headers: ValidHeaders | undefined }
 
 export type ValidContext = {
   readonly name: string
@@ -46,11 +51,22 @@ export type ValidRoute = {
   /** The route's own, else its context's; undefined leaves it to `identity`. */
   readonly anonymous: AnonymousPolicy | undefined
   readonly middleware: readonly Middleware[]
+  /** The route's own rules over those of its context. */
+  readonly headers: ValidHeaders | undefined
   /** The route's own, else its context's; undefined where none is asked for. */
   readonly auth: ValidAuth | undefined
   /** The route's own keys over its context's; undefined where it is never shadowed. */
   readonly shadow: ShadowPolicy | undefined
 }
+
+/** Rules by field name in lower case. */
+export type ValidHeaders = {
+  readonly request: ReadonlyMap<string, HeaderRule>
+  readonly response: ReadonlyMap<string, HeaderRule>
+}
+
+/** Sets a field to one value, or removes it where the value is undefined. `path` is its place in the map. */
+export type HeaderRule = { readonly name: string; readonly value: string | undefined; readonly path: string }
 
 /** `path` is where it is written, for mistakes that show only when its key is read. */
 export type ValidAuth = Omit<AuthPolicy, 'id'> & { readonly path: string }

@@ -4,6 +4,7 @@ import { checkClaimHeaders, checkClaims, checkFlags, checkServices } from './cla
 import { readFields, readNamed } from './fields.ts'
 import { at, type Mistake } from './mistake.ts'
 import { readContext } from './read-context.ts'
+import { checkHeaderRules } from './read-headers.ts'
 import {
   readDrain,
   readEjection,
@@ -14,7 +15,7 @@ import {
   readShadowing,
   TRUST_LIST,
 } from './read-settings.ts'
-import { readUpstream } from './read-upstream.ts'
+import { readUnowned, readUpstream } from './read-upstream.ts'
 import type { ValidConfig } from './valid-config.ts'
 import { warnOfContexts, warnOfConversations } from './warnings.ts'
 
@@ -41,6 +42,7 @@ export function validate(written: unknown): Validated {
   const top = readFields(written, '', TOP, report)
 
   const legacy = readUpstream(top.legacy, 'legacy', 'legacy', 'legacy', report)
+  const unowned = readUnowned(top.legacy, 'legacy', report)
   const services = readNamed(top.services, 'services', 'services', report)
   const upstreams = services.map(([name, service]) => {
     return [name, readUpstream(service, at('services', name), 'service', name, report)] as const
@@ -60,9 +62,11 @@ export function validate(written: unknown): Validated {
   const identity = readIdentity(top.identity, report)
   warnOfConversations(contexts, identity, warn)
   checkClaimHeaders(contexts, identity, report)
+  checkHeaderRules(unowned.headers, contexts, identity, report)
 
   const config: ValidConfig = {
     legacy,
+    unowned,
     services: new Map(upstreams),
     contexts: new Map(contexts.map((context) => [context.name, context])),
     identity,

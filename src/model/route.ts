@@ -1,6 +1,7 @@
 // A route in its two lives: compiled (what a request meets) and the context it belongs to. What the operator writes
 // is in config/define-routes.ts.
 import type { AuthPolicy } from './auth.ts'
+import type { HeaderList } from './request-head.ts'
 import type { ShadowPolicy } from './shadow.ts'
 
 /** Where a request can be answered: the monolith, or the service that was extracted from it. */
@@ -99,6 +100,19 @@ export type Middleware = (request: never, response: never, next: (error?: unknow
 /** The identity of a client that has neither a user nor a session: a signed id by cookie, its address, or none (legacy). */
 export type AnonymousPolicy = 'cookie' | 'ip' | 'legacy'
 
+/** A change of header fields: all lines of the `names` are removed, then `set` is appended. */
+export type FieldRules = {
+  /** In lower case. */
+  readonly names: ReadonlySet<string>
+  readonly set: HeaderList
+}
+
+/** What the map sets and removes in requests to an upstream and in its responses; undefined where it changes nothing. */
+export type HeaderRules = {
+  readonly request: FieldRules | undefined
+  readonly response: FieldRules | undefined
+}
+
 /** A compiled route. `context` is undefined for the one route that owns what no context claims. */
 export type Route = {
   /** The template, such as `/products/:id`: a metric label and a log word, never the path itself. */
@@ -119,6 +133,8 @@ export type Route = {
   /** Instead of the map's `identity.anonymous`. */
   readonly anonymous: AnonymousPolicy | undefined
   readonly middleware: readonly Middleware[]
+  /** Undefined where the map has no header rules. */
+  readonly headers: HeaderRules | undefined
   /** The token a request must carry; undefined asks for none. */
   readonly auth: AuthPolicy | undefined
   /** How it is shadowed; undefined where there is no other side, or the config says never. */

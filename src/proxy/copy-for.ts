@@ -18,6 +18,7 @@ export function copyFor(
     if (head.hasEncodedSlash && !takesEncodedSlashes(match.route, upstream)) return undefined
     const address = upstreams.pickForCopy(upstreams.of(upstream))
     if (address === undefined) return undefined
+    const added = { head, identity, snapshot, rules: match.route.headers, viaName, traceparent }
     const { user, claimHeaders } = snapshot.identity
     return {
       origin: address.url,
@@ -25,7 +26,7 @@ export function copyFor(
       servername: address.servername,
       method: head.method,
       path: upstreamPath(head, match, side),
-      fields: requestHeaders({ head, identity, snapshot, viaName, traceparent }, upstream, address.authority),
+      fields: requestHeaders(added, upstream, address.authority),
       identityFields: [...(user === undefined ? [] : [user.header]), ...(claimHeaders ?? [])],
     }
   }

@@ -9,7 +9,7 @@ import type { Waiter } from './connections.ts'
 import { takesEncodedSlashes } from './encoded-slashes.ts'
 import { type EventStream, eventStreamOf, RECONNECT_SOON } from './event-stream.ts'
 import type { ForwardDependencies, Forwarding } from './forward.ts'
-import { type Added, requestHeaders, responseHeaders, trailers } from './headers.ts'
+import { type Added, applyRules, requestHeaders, responseHeaders, trailers } from './headers.ts'
 import { blamesTarget } from './health.ts'
 import { mapFieldsBack, publicView } from './map-back.ts'
 import { failureForClient, mayAskLegacy, mayRetry, type Sent } from './may-repeat.ts'
@@ -247,7 +247,14 @@ export class Exchange implements ResponseHandler, Waiter {
     const { head, identity, snapshot, match, request, traceparent } = this.#its
     const { upstream } = this.#live as LiveUpstream
     const body = this.#body
-    const added: Added = { head, identity, snapshot, viaName: this.#use.viaName, traceparent }
+    const added: Added = {
+      head,
+      identity,
+      snapshot,
+      rules: match.route.headers,
+      viaName: this.#use.viaName,
+      traceparent,
+    }
     const fields = requestHeaders(added, upstream, (this.#address as Address).authority)
     const isChunked = body !== undefined && head.body.kind === 'chunked'
     const hasTrailers = isChunked && head.fields.trailer !== undefined
@@ -285,18 +292,20 @@ export class Exchange implements ResponseHandler, Waiter {
       return
     }
     const mayHaveChunks = head.minorVersion === 1 && head.method !== 'HEAD'
-    const { list, hasRequestId, hasAddresses } = responseHeaders(raw, status, mayHaveChunks)
+    const { list: passed, hasRequestId, hasAddresses } = responseHeaders(raw, status, mayHaveChunks)
     if (hasAddresses) {
       const { upstream } = this.#live as LiveUpstream
       // `raw` stays: the comparison sees the fields of both sides as their upstreams sent them.
-      mapFieldsBack(list, publicView(head, identity, this.#its.snapshot, match.route, upstream))
+      mapFieldsBack(passed, publicView(head, identity, this.#its.snapshot, match.route, upstream))
     }
     if (status < 200) {
-      this.#passInformational(status, list)
+      this.#passInformational(status, passed)
       return
     }
     this.#headAt = this.#use.now()
     this.#silentMs = 0
+    const rules = match.route.headers?.response
+    const list = rules === undefined ? passed : applyRules(passed, rules)
     if (!hasRequestId) list.push('X-Request-Id', identity.requestId)
     if (identity.isNew && match.route.context !== undefined) {
       list.push('Set-Cookie', this.#use.anonymousIds.setCookie(identity.key, identity.secure))

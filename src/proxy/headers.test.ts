@@ -1,10 +1,11 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Identity } from '../model/decision.ts'
+import { mayChangeResponseField } from '../model/gateway-fields.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { type Added, isLoop, requestHeaders, responseHeaders, trailers, userFields } from './headers.ts'
+import { type Added, hopByHopOf, isLoop, requestHeaders, responseHeaders, trailers, userFields } from './headers.ts'
 
 const HEAD = {
   method: 'GET',
@@ -44,6 +45,7 @@ function sent({
     head: { ...HEAD, ...head },
     identity: { ...IDENTITY, ...identity },
     snapshot,
+    rules: undefined,
     viaName: 'strangler-1',
     traceparent: 'tp',
   }
@@ -228,4 +230,14 @@ describe('who asks', () => {
   ])('%s', (_, header, identity, expected) => {
     expect(userFields({ ...IDENTITY, kind: 'user', key: 'Jürgen', ...identity }, header)).toEqual(expected)
   })
+})
+
+test('header rules may change no response field that ends at the gateway', () => {
+  for (const name of hopByHopOf('Content-Length, X-Request-Id, Sec-WebSocket-Accept, transfer-encoding')) {
+    expect(mayChangeResponseField(name), name).toBe(false)
+  }
+  for (const name of ['Content-Length', 'TRANSFER-ENCODING', 'X-Request-Id']) {
+    expect(mayChangeResponseField(name), name).toBe(false)
+  }
+  expect(mayChangeResponseField('Set-Cookie')).toBe(true)
 })

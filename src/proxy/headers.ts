@@ -1,7 +1,8 @@
 // Fields in both directions, as pure functions: what goes to an upstream and what comes back to the client.
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Identity } from '../model/decision.ts'
 import type { HeaderList, NotedFields, RequestHead } from '../model/request-head.ts'
-import type { Upstream } from '../model/route.ts'
+import type { FieldRules, HeaderRules, Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { isEndToEnd } from './read-head.ts'
 
@@ -10,6 +11,8 @@ export type Added = {
   readonly head: RequestHead
   readonly identity: Identity
   readonly snapshot: Snapshot
+  /** The route's header rules. */
+  readonly rules: HeaderRules | undefined
   /** This gateway's name in `Via` and `CDN-Loop`. */
   readonly viaName: string
   readonly traceparent: string
@@ -20,10 +23,10 @@ export type Added = {
  * attempts. `Connection` and `Transfer-Encoding` are the sender's own (RFC 9112 sections 6.1 and 9.1).
  */
 export function requestHeaders(added: Added, upstream: Upstream, authority: string): string[] {
-  const { head, identity, snapshot, viaName } = added
+  const { head, identity, snapshot, rules, viaName } = added
   const { fields } = head
   const isPeerTrusted = snapshot.trustsProxy(head.peerAddress)
-  const list = head.endToEnd.slice()
+  const list = rules?.request === undefined ? head.endToEnd.slice() : applyRules(head.endToEnd, rules.request)
 
   const host = upstream.host === 'preserve' && head.host !== '' ? head.host : authority
   const proto = identity.secure ? 'https' : 'http'
@@ -56,6 +59,23 @@ export function userFields({ key, verified = [] }: Identity, userHeader: string 
   const [name, userId = key] = verified
   if (userHeader === undefined || userHeader === name?.toLowerCase()) return verified
   return [...verified, userHeader, userId]
+}
+
+/** The list with the rules applied; other lines keep their order, spelling and repeats. */
+export function applyRules(list: HeaderList, { names, set }: FieldRules): string[] {
+  const changed: string[] = []
+  for (let i = 0; i < list.length; i += 2) {
+    const name = list[i] as string
+    if (!names.has(name.toLowerCase())) changed.push(name, list[i + 1] as string)
+  }
+  changed.push(...set)
+  return changed
+}
+
+/** As `applyRules`, in place, for Node's object of fields with names in lower case. */
+export function applyRulesToObject(headers: IncomingHttpHeaders, { names, set }: FieldRules): void {
+  for (const name of names) delete headers[name]
+  Object.assign(headers, asObject(set))
 }
 
 function append(before: string | undefined, value: string): string {

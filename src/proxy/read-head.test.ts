@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { DROPPED_FIELDS, mayChangeRequestField, READ_FIELDS } from '../model/gateway-fields.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Limits } from '../model/snapshot.ts'
 import { isEndToEnd, type RawHead, readHead } from './read-head.ts'
@@ -134,6 +135,14 @@ test('a trailer or a field is end to end unless the gateway reads it, sets it or
       isEndToEnd,
     ),
   ).not.toContain(true)
+})
+
+test('header rules may change exactly the end-to-end fields and Cookie, and no handshake field of a WebSocket', () => {
+  const owned = [...READ_FIELDS, ...DROPPED_FIELDS, 'x-user-x', 'X-Forwarded-Port', 'X_Sum', 'x-original-url']
+  for (const name of [...owned, 'Authorization', 'X-Api-Key', 'Accept', 'tracestate']) {
+    expect(mayChangeRequestField(name), name).toBe(isEndToEnd(name) || name === 'cookie')
+  }
+  expect(mayChangeRequestField('Sec-WebSocket-Key')).toBe(false)
 })
 
 test.each<[string, readonly string[]]>([

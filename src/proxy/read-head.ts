@@ -1,5 +1,6 @@
 // From what the parser read to the plain value that the policy takes; what is ambiguous ends here.
 // One pass over the field list sorts each line: kept for the upstream, noted for ourselves, or dropped.
+import { DROPPED_FAMILIES, DROPPED_FIELDS, READ_FIELDS } from '../model/gateway-fields.ts'
 import type { BodyFraming, NotedFields, RequestHead } from '../model/request-head.ts'
 import type { Limits } from '../model/snapshot.ts'
 import { Refusal } from './refusal.ts'
@@ -92,53 +93,31 @@ const Field = {
 } as const
 type Field = (typeof Field)[keyof typeof Field]
 
-const FIELDS: readonly (readonly [string, Field])[] = [
-  ['host', Field.host],
-  ['content-length', Field.contentLength],
-  ['transfer-encoding', Field.transferEncoding],
-  ['cookie', Field.cookie],
-  ['connection', Field.connection],
-  ['upgrade', Field.upgrade],
-  ['expect', Field.expect],
-  ['trailer', Field.trailer],
-  ['x-forwarded-for', Field.forwardedFor],
-  ['x-forwarded-host', Field.forwardedHost],
-  ['x-forwarded-proto', Field.forwardedProto],
-  ['forwarded', Field.forwarded],
-  ['via', Field.via],
-  // Noted, and so not among the fields that Connection can name: no client may remove it (RFC 8586 section 2).
-  ['cdn-loop', Field.cdnLoop],
-  ['x-request-id', Field.requestId],
-  ['traceparent', Field.traceparent],
-  ['max-forwards', Field.maxForwards],
-  // Hop-by-hop (RFC 9110 section 7.6.1) and those that speak to the next hop only. `HTTP2-Settings` is half of an upgrade
-  // to h2c (RFC 9113 section 3.1 withdrew it): forwarded, it would let a client open a tunnel past every check (B26).
-  ['keep-alive', Field.drop],
-  ['proxy-connection', Field.drop],
-  ['proxy-authorization', Field.drop],
-  ['proxy-authenticate', Field.drop],
-  ['te', Field.drop],
-  ['http2-settings', Field.drop],
-  ['alt-svc', Field.drop],
-  // Names that frameworks believe: what a client says here would be taken for what the edge says.
-  ['x-forwarded', Field.drop],
-  ['x-real-ip', Field.drop],
-  ['x-client-ip', Field.drop],
-  ['x-cluster-client-ip', Field.drop],
-  ['true-client-ip', Field.drop],
-  ['x-rewrite-url', Field.drop],
-  ['x-http-method-override', Field.drop],
-  ['x-http-method', Field.drop],
-  ['x-method-override', Field.drop],
-  ['x-user', Field.drop],
-  ['x-user-id', Field.drop],
-  ['remote-user', Field.drop],
-  ['x-authenticated-user', Field.drop],
-  ['x-shadow', Field.shadow],
-]
+const READ: Readonly<Record<(typeof READ_FIELDS)[number], Field>> = {
+  host: Field.host,
+  'content-length': Field.contentLength,
+  'transfer-encoding': Field.transferEncoding,
+  cookie: Field.cookie,
+  connection: Field.connection,
+  upgrade: Field.upgrade,
+  expect: Field.expect,
+  trailer: Field.trailer,
+  'x-forwarded-for': Field.forwardedFor,
+  'x-forwarded-host': Field.forwardedHost,
+  'x-forwarded-proto': Field.forwardedProto,
+  forwarded: Field.forwarded,
+  via: Field.via,
+  'cdn-loop': Field.cdnLoop,
+  'x-request-id': Field.requestId,
+  traceparent: Field.traceparent,
+  'max-forwards': Field.maxForwards,
+  'x-shadow': Field.shadow,
+}
 
-/** Whole families of such names: what they end in is up to the framework, the login proxy or the mesh. */
-const BELIEVED = /^x-(?:forwarded|user|original|remote|auth-request|webauth|middleware|strangler|shadow)-/
+const FIELDS: readonly (readonly [string, Field])[] = [
+  ...READ_FIELDS.map((name) => [name, READ[name]] as const),
+  ...DROPPED_FIELDS.map((name) => [name, Field.drop] as const),
+]
 
 /** Looked up as spelt first: clients spell names in lower case or Like-This, and neither then needs a copy. */
 const BY_SPELLING = new Map<string, Field>()
@@ -157,7 +136,7 @@ function fieldOf(name: string): Field {
   // `X_User_Id` reaches CGI, WSGI and Rack as the same variable as `X-User-Id` (CVE-2025-64484): dropped, as nginx does.
   if (lower.includes('_')) return Field.drop
   const spelledOddly = lower === name ? undefined : BY_SPELLING.get(lower)
-  return spelledOddly ?? (BELIEVED.test(lower) ? Field.drop : Field.keep)
+  return spelledOddly ?? (DROPPED_FAMILIES.test(lower) ? Field.drop : Field.keep)
 }
 
 /** Whether a field is between client and origin alone: the gateway neither reads it, nor sets it, nor ends it. */

@@ -15,7 +15,7 @@ import { classifyError, UpstreamTimeout } from './classify-error.ts'
 import { decide, inTheEnd } from './decide.ts'
 import { takesEncodedSlashes } from './encoded-slashes.ts'
 import { type Plane, type Policy, rawHead, refuseEncodedSlash } from './handle-request.ts'
-import { asObject, hopByHopOf, isLoop, requestHeaders } from './headers.ts'
+import { applyRulesToObject, asObject, hopByHopOf, isLoop, requestHeaders } from './headers.ts'
 import { blamesTarget } from './health.ts'
 import { asUser } from './identify.ts'
 import { mapHeadersBack, publicView } from './map-back.ts'
@@ -245,7 +245,8 @@ class Tunnel {
     }
     this.#attempts++
     const { traceparent } = continueTrace(head.fields.traceparent, plane.random)
-    const added = { head, identity, snapshot: this.#snapshot, viaName: plane.viaName, traceparent }
+    const rules = match.route.headers
+    const added = { head, identity, snapshot: this.#snapshot, rules, viaName: plane.viaName, traceparent }
     // httpxy reads these two, so they are edited before it sees the request and not in a hook that it may skip.
     this.#request.url = upstreamPath(head, match, side)
     this.#request.headers = {
@@ -372,6 +373,8 @@ class Tunnel {
   #sign(headers: IncomingMessage['headers']): void {
     const { head, identity, match } = this.#policy
     mapHeadersBack(headers, publicView(head, identity, this.#snapshot, match.route, this.#upstream))
+    const rules = match.route.headers?.response
+    if (rules !== undefined) applyRulesToObject(headers, rules)
     headers['x-request-id'] ??= identity.requestId
     if (identity.isNew && match.route.context !== undefined) {
       const cookie = this.#plane.anonymousIds.setCookie(identity.key, identity.secure)

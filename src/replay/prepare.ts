@@ -73,7 +73,7 @@ export function prepare(recorded: Recorded, preparing: Preparing, turn = 0): Pre
   const identityFields = fieldsThatSayWho(head, snapshot)
   const requestTo = (upstream: Upstream): CopyRequest => {
     const url = upstream.urls[turn % upstream.urls.length]!
-    const added = { head, identity, snapshot, viaName: VIA, traceparent }
+    const added = { head, identity, snapshot, rules: route.headers, viaName: VIA, traceparent }
     return {
       origin: url,
       tls: upstream.tls,

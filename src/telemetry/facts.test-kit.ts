@@ -79,6 +79,7 @@ const ROUTE: Route = {
   allowEncodedSlashes: undefined,
   anonymous: undefined,
   middleware: [],
+  headers: undefined,
   auth: undefined,
   shadow: undefined,
 }
