@@ -10,6 +10,7 @@ import type { Flags } from './control/flags.ts'
 import { followFlagsFile } from './control/flags-file.ts'
 import { unleashFlags } from './control/unleash-flags.ts'
 import { environmentOf, unleashWriter } from './control/unleash-writer.ts'
+import type { FileRejection } from './model/file-rejection.ts'
 import type { Clock, FlagKeep, FlagWriter, Random } from './model/ports.ts'
 import type { Context } from './model/route.ts'
 import type { EmbeddedFlags } from './model/shared-state.ts'
@@ -30,6 +31,8 @@ export type ControlPlaneOptions = {
   readonly random: Random
   readonly events: Events
   readonly contexts: () => ReadonlyMap<string, Context>
+  /** The map on disk, if its content was rejected. */
+  readonly mapRejection: () => FileRejection | undefined
   /** Makes the controls those of all new requests. */
   readonly publish: (controls: Controls, generation: number) => void
   readonly traffic: ControlOptions['traffic']
@@ -45,6 +48,8 @@ export type ControlPlane = {
   readonly control: RunningControl
   readonly flags: Flags
   readonly store: Store
+  /** The map and the flags file on disk, where their content was rejected. */
+  readonly rejectedFiles: () => readonly FileRejection[]
   /** Resolves when requests may come, whether or not the store and the flags could be reached. Never rejects. */
   readonly start: () => Promise<void>
   readonly stop: () => Promise<void>
@@ -68,6 +73,7 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     stateDir: options.stateDir,
     replaceFile,
     contexts,
+    rejectedFiles,
     publish: plane.publish,
     traffic: plane.traffic,
     self: { id, instance, version: version(), startedAt: clock.wallTime(), address: plane.address },
@@ -79,6 +85,7 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     control,
     flags: flags.reader,
     store,
+    rejectedFiles,
     start: async () => {
       await store.start()
       await flags.start()
@@ -91,9 +98,19 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     },
   }
 
+  function rejectedFiles(): readonly FileRejection[] {
+    return [plane.mapRejection(), flags.reader.status().rejection].filter((rejection) => rejection !== undefined)
+  }
+
   /** They are part of the shared state; the file seeds them. */
   function embedded(): FlagSource {
-    const reader = embeddedFlags({ store, file: options.flags, events, fileTrouble: () => file.trouble() })
+    const reader = embeddedFlags({
+      store,
+      file: options.flags,
+      events,
+      fileTrouble: () => file.trouble(),
+      fileRejection: () => file.rejection(),
+    })
     const file = followFlagsFile({
       file: options.flags,
       store,

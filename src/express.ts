@@ -133,12 +133,13 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
 
   function readings() {
     const addresses = upstreams.readings()
-    const { ageMs, isRefused } = flags.status()
+    const { ageMs, isRefused, rejection } = flags.status()
     return {
       requestsInFlight: 0,
       flagAgeSeconds: ageMs && ageMs / 1000,
       isTokenRefused: isRefused,
       storeCutOffSeconds: 0,
+      rejectedFiles: rejection === undefined ? [] : [rejection.file],
       connections: addresses,
       addresses,
       shadow: undefined,

@@ -13,6 +13,7 @@ import type { Options } from './config/options.ts'
 import type { Usable } from './config/validate.ts'
 import { type ControlPlane, createControlPlane } from './control-plane.ts'
 import { explainBy } from './explain.ts'
+import type { FileRejection } from './model/file-rejection.ts'
 import type { Clock, Random } from './model/ports.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { createAnonymousIds } from './proxy/anonymous-id.ts'
@@ -67,6 +68,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let server: ProxyServer | undefined
   let admin: Admin | undefined
   let shadow: RunningShadow | undefined
+  let mapRejection: FileRejection | undefined
   let phase: Readiness['status'] = 'starting'
 
   const telemetry = createTelemetry({
@@ -85,6 +87,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       random,
       events,
       contexts: () => snapshots.current.contexts,
+      mapRejection: () => mapRejection,
       publish: (controls, generation) => {
         snapshots.current = { ...snapshots.current, controls, generation }
       },
@@ -159,6 +162,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       store: { kind, connected: isConnected, cutOffSeconds: Math.round(cutOffMs / 1000) },
       flags: { source, ageSeconds: ageMs === undefined ? null : Math.round(ageMs / 1000), stale, refused: isRefused },
       upstreams: upstreams.summary(),
+      rejectedFiles: controlPlane.rejectedFiles(),
     }
   }
   try {
@@ -199,7 +203,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const running = server
   followed.onEdit((edited) => {
     if (!edited.ok) {
-      events.configRejected({ file: options.config, mistakes: format(edited.mistakes).split('\n') })
+      const mistakes = format(edited.mistakes).split('\n')
+      rejectMap(mistakes[0] ?? '')
+      events.configRejected({ file: options.config, mistakes })
       return
     }
     try {
@@ -208,12 +214,19 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       upstreams.apply(next)
       running.applyLimits(next.limits)
       snapshots.current = next
+      mapRejection = undefined
       announce(events, options.config, next, edited)
     } catch (error) {
       // The snapshot in use still routes.
+      rejectMap('the gateway failed to apply it: see its log')
       events.bug({ where: 'config', error })
     }
   })
+
+  function rejectMap(mistake: string): void {
+    const since = mapRejection?.since ?? clock.wallTime()
+    mapRejection = { file: 'map', path: options.config, since, mistake }
+  }
 
   let stopping: Promise<void> | undefined
   return {
@@ -280,7 +293,7 @@ function announce(events: Events, file: string, snapshot: Snapshot, { config, wa
 
 function readings(
   upstreams: Upstreams,
-  { flags, store }: ControlPlane,
+  { flags, store, rejectedFiles }: ControlPlane,
   server: ProxyServer | undefined,
   shadow: RunningShadow | undefined,
 ) {
@@ -291,6 +304,7 @@ function readings(
     flagAgeSeconds: ageMs === undefined ? undefined : ageMs / 1000,
     isTokenRefused: isRefused,
     storeCutOffSeconds: store.status().cutOffMs / 1000,
+    rejectedFiles: rejectedFiles().map(({ file }) => file),
     connections: addresses,
     addresses,
     shadow: shadow?.readings(),

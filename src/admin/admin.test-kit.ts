@@ -67,6 +67,7 @@ export function testControl(clock: Clock): TestControl {
         kill,
         localKill: [],
         killFileProblems: [],
+        rejectedFiles: [],
         store: store.status(),
         flags: FLAGS,
         contexts: CONTEXTS.map(viewOf),
@@ -321,6 +322,7 @@ export const READY = {
   store: { kind: 'memory', connected: true, cutOffSeconds: 0 },
   flags: { source: 'flags.json', ageSeconds: 0, stale: false, refused: false },
   upstreams: [],
+  rejectedFiles: [],
 } as const
 
 /** Events that are kept, whatever they are called. */

@@ -251,6 +251,14 @@ export type Member = Said<typeof member>
 export const fleetView = z.object({ generation, members: z.array(member) })
 export type FleetView = Said<typeof fleetView>
 
+const fileRejection = z.object({
+  file: z.enum(['map', 'flags']),
+  path: z.string(),
+  since: time.describe('Since when the content on disk is not in force'),
+  mistake: z.string().describe('The first mistake in the content on disk'),
+})
+export type FileRejection = Said<typeof fileRejection>
+
 export const statusView = z.object({
   generation,
   kill: stamp.nullable(),
@@ -259,6 +267,10 @@ export const statusView = z.object({
     .array(z.string())
     .optional()
     .describe('Why that file is not used as it is; a gateway before 0.2.0 does not send it'),
+  rejectedFiles: z
+    .array(fileRejection)
+    .optional()
+    .describe('Files on disk that this gateway has rejected; a gateway before 0.2.0 does not send it'),
   store: z.object({
     kind: z.enum(['memory', 'file', 'redis']),
     location: z.string(),

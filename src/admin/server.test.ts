@@ -22,6 +22,7 @@ beforeEach(() => {
     store: { kind: 'file', connected: true, cutOffSeconds: 0 },
     flags: { source: 'flags.json', ageSeconds: 0.2, stale: false, refused: false },
     upstreams: [{ name: 'legacy', available: 1, addresses: 1 }],
+    rejectedFiles: [],
   }
   options = {
     host: '127.0.0.1',

@@ -7,6 +7,7 @@ import type { Registry } from 'prom-client'
 import proxyaddr from 'proxy-addr'
 import type { Control } from '../control/control.ts'
 import type { ComparisonViews } from '../model/comparison-views.ts'
+import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Events } from '../telemetry/events.ts'
 import { givenToken, keptToken } from './admin-token.ts'
@@ -53,6 +54,8 @@ export type Readiness = {
     readonly available: number
     readonly addresses: number
   }[]
+  /** Maps and flags files on disk whose content was rejected. */
+  readonly rejectedFiles: readonly FileRejection[]
 }
 
 /** What the open routes use. */

@@ -1,5 +1,5 @@
 // How things stand, for a person: what is unusual above, then one row for each context.
-import type { ContextView, FleetView, Member, StatusView } from '../admin/contract.ts'
+import type { ContextView, FileRejection, FleetView, Member, StatusView } from '../admin/contract.ts'
 import { showDuration, showEnd, showTime } from './durations.ts'
 import { type Cell, count, paint, type Screen, table } from './print.ts'
 
@@ -13,6 +13,7 @@ export function statusLines(status: StatusView, url: string, now: number, on: Sc
     ['store', storeCell(status)],
     ...restoredFact(status, now),
     ['flags', flagsCell(status)],
+    ...(status.rejectedFiles ?? []).map((rejection) => rejectionFact(rejection, now)),
     ['fleet', fleetCell(status.fleet)],
   ]
   const above = facts.map(([name, cell]) => `${name.padEnd(NAME_WIDTH)}${paint(cell, on)}`).join('\n')
@@ -46,13 +47,20 @@ function restoredFact({ store: { restored } }: StatusView, now: number): [string
   return [['restored', { text: `${showTime(restored.at, now)}: ${restored.detail}`, tone: 'warning' }]]
 }
 
-function flagsCell({ flags }: StatusView): Cell {
+function flagsCell({ flags, rejectedFiles = [] }: StatusView): Cell {
   const where = `${count(flags.flags, 'flag')} of ${flags.source === 'unleash' ? 'Unleash' : 'the file'} at ${flags.location}`
-  const why = flags.trouble === null ? '' : `: ${flags.trouble}`
+  // A rejected file has a line of its own.
+  const isRejected = rejectedFiles.some(({ file }) => file === 'flags')
+  const why = flags.trouble === null || isRejected ? '' : `: ${flags.trouble}`
   if (flags.stale) return { text: `STALE, as they were never read${why} (${where})`, tone: 'bad' }
   const age = flags.ageMs === null ? '' : `, ${showDuration(flags.ageMs)} old`
   if (flags.isRefused) return { text: `${where}${age}, and the token is REFUSED: mend it${why}`, tone: 'bad' }
   return why === '' ? `${where}${age}` : { text: `${where}${age}, and could not be read again${why}`, tone: 'warning' }
+}
+
+function rejectionFact({ file, path, since, mistake }: FileRejection, now: number): [string, Cell] {
+  const text = `${path} rejected since ${showTime(since, now)}: ${mistake}; the last good content stays in force`
+  return [file === 'map' ? 'map' : 'flags file', { text, tone: 'bad' }]
 }
 
 function fleetCell(fleet: FleetView): Cell {

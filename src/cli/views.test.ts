@@ -109,6 +109,23 @@ describe('status', () => {
       /^flags +STALE, as they were never read: no such file/m,
     ],
     [
+      'a map on disk that was rejected',
+      {
+        rejectedFiles: [
+          { file: 'map', path: 'routes.config.ts', since: AT, mistake: 'contexts.orders.flag: is empty' },
+        ],
+      },
+      /^map +routes\.config\.ts rejected since 2026-03-01 14:02: contexts\.orders\.flag: is empty; the last good content stays in force$/m,
+    ],
+    [
+      'a flags file on disk that was rejected, once',
+      {
+        rejectedFiles: [{ file: 'flags', path: 'flags.json', since: AT, mistake: 'is not JSON' }],
+        flags: { ...NOTHING.flags, trouble: 'flags.json: is not JSON' },
+      },
+      /^flags +2 flags of the file at flags\.json, 300 ms old\n(.*\n)?flags file +flags\.json rejected since 2026-03-01 14:02: is not JSON; the last/m,
+    ],
+    [
       'a token that Unleash refuses',
       { flags: { ...NOTHING.flags, source: 'unleash', ageMs: 65_000, trouble: '401', isRefused: true } },
       /^flags +2 flags of Unleash at .*, 1 min old, and the token is REFUSED: mend it: 401$/m,

@@ -2,6 +2,7 @@
 // says who, what and why, is on record, and answers when it has happened on every gateway.
 
 import type { Field } from '../model/comparison.ts'
+import type { FileRejection } from '../model/file-rejection.ts'
 import type { Side } from '../model/route.ts'
 import type {
   AuditPage,
@@ -117,6 +118,8 @@ export type StatusView = {
   readonly localKill: readonly string[]
   /** Why that file is not used as it is: refused, or with names that no context has. */
   readonly killFileProblems: readonly string[]
+  /** The map and the flags file of the gateway that answers, where their content on disk was rejected. */
+  readonly rejectedFiles: readonly FileRejection[]
   readonly store: StoreStatus
   readonly flags: FlagStatus
   readonly contexts: readonly ContextView[]

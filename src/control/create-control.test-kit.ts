@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import type { FileRejection } from '../model/file-rejection.ts'
 import type { FlagWriter, FlagWritten } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { AuditRecord } from '../model/shared-state.ts'
@@ -29,6 +30,7 @@ export type Gateway = {
     inFlight: Record<string, { legacy: number; service: number }>
     serviceWrites: Record<string, number>
   }
+  readonly rejectedFiles: FileRejection[]
 }
 
 export type TestFleet = {
@@ -85,6 +87,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
     const flags = unleash === undefined ? ownFlags(store, heard.events) : unleash.follow()
     let controls = NO_CONTROLS
     const traffic: Gateway['traffic'] = { inFlight: {}, serviceWrites: {} }
+    const rejectedFiles: FileRejection[] = []
     const control = createControl({
       store,
       clock,
@@ -95,6 +98,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       stateDir,
       replaceFile,
       contexts: () => new Map(CONTEXTS.map((context) => [context.name, context])),
+      rejectedFiles: () => rejectedFiles,
       publish: (published) => {
         controls = published
       },
@@ -113,12 +117,18 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       await store.close()
       await rm(stateDir, { recursive: true, force: true })
     })
-    return { control, store, flags, heard, stateDir, controls: () => controls, traffic }
+    return { control, store, flags, heard, stateDir, controls: () => controls, traffic, rejectedFiles }
   }
 }
 
 function ownFlags(store: StateStore, events: Parameters<typeof embeddedFlags>[0]['events']): StoredFlags {
-  return embeddedFlags({ store, file: 'flags.json', events, fileTrouble: () => undefined })
+  return embeddedFlags({
+    store,
+    file: 'flags.json',
+    events,
+    fileTrouble: () => undefined,
+    fileRejection: () => undefined,
+  })
 }
 
 async function seedFlags(memory: ReturnType<typeof sharedMemory>, clock: HandClock): Promise<void> {

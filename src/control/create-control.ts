@@ -2,6 +2,7 @@
 
 import { join } from 'node:path'
 import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
+import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock, FlagWriter } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { AuditEntry, EmbeddedFlags, SharedState, Verb } from '../model/shared-state.ts'
@@ -35,6 +36,8 @@ export type ControlOptions = {
   /** Puts a file in place by rename. @throws what the file system says */
   readonly replaceFile: (path: string, text: string) => Promise<void>
   readonly contexts: () => ReadonlyMap<string, Context>
+  /** The map and the flags file on disk, where their content was rejected. */
+  readonly rejectedFiles: () => readonly FileRejection[]
   /** Makes the controls those of all new requests. */
   readonly publish: (controls: Controls, generation: number) => void
   readonly traffic: {

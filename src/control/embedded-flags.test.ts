@@ -24,7 +24,13 @@ beforeEach(() => {
     trouble: undefined,
   })
   const store = { current: () => state, status }
-  flags = embeddedFlags({ store, file: 'flags.json', events: heard.events, fileTrouble: () => fileTrouble })
+  flags = embeddedFlags({
+    store,
+    file: 'flags.json',
+    events: heard.events,
+    fileTrouble: () => fileTrouble,
+    fileRejection: () => undefined,
+  })
 })
 
 const seven = { userId: '7' }

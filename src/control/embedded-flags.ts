@@ -1,4 +1,5 @@
 // The embedded flags: kept with the shared state, in Unleash's format, and answered by Unleash's own evaluation.
+import type { FileRejection } from '../model/file-rejection.ts'
 import type { EmbeddedFlags } from '../model/shared-state.ts'
 import type { StateStore } from '../model/state-store.ts'
 import type { Events } from '../telemetry/events.ts'
@@ -15,6 +16,8 @@ export type EmbeddedFlagsOptions = {
   readonly events: Events
   /** Why the file cannot be read, where it cannot. */
   readonly fileTrouble: () => string | undefined
+  /** The file on disk, if its content was rejected. */
+  readonly fileRejection: () => FileRejection | undefined
 }
 
 export type StoredFlags = Flags & {
@@ -22,7 +25,7 @@ export type StoredFlags = Flags & {
   readonly use: (flags: EmbeddedFlags | null) => void
 }
 
-export function embeddedFlags({ store, file, events, fileTrouble }: EmbeddedFlagsOptions): StoredFlags {
+export function embeddedFlags({ store, file, events, fileTrouble, fileRejection }: EmbeddedFlagsOptions): StoredFlags {
   const engine = flagEngine(events)
   let inUse: EmbeddedFlags | null = null
   let trouble: string | undefined
@@ -79,6 +82,7 @@ export function embeddedFlags({ store, file, events, fileTrouble }: EmbeddedFlag
       stale,
       trouble: trouble ?? fileTrouble(),
       isRefused: false,
+      rejection: fileRejection(),
     }
   }
 }

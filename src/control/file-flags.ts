@@ -1,10 +1,11 @@
 // The embedded flags: a file in Unleash's format, served to Unleash's own evaluation and followed as it is edited.
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Events } from '../telemetry/events.ts'
 import { Evaluator } from './evaluator.ts'
-import { parseFlagFile } from './flag-file.ts'
+import { isMissingFile, parseFlagFile, rejectionOf } from './flag-file.ts'
 import { FlagRepository } from './flag-repository.ts'
 import { type FlagStatus, type Flags, flagEngine } from './flags.ts'
 import { NO_SERVER } from './no-server.ts'
@@ -26,6 +27,7 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
   let lastText: string | undefined
   let flags = 0
   let trouble: { readonly message: string; readonly since: number } | undefined
+  let rejection: FileRejection | undefined
   let reading: Promise<void> | undefined
   let changedWhileReading = false
 
@@ -51,7 +53,16 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
   function status(): FlagStatus {
     const stale = engine.current() === undefined
     const ageMs = stale ? undefined : trouble === undefined ? 0 : clock.now() - trouble.since
-    return { source: 'file', location: file, flags, ageMs, stale, trouble: trouble?.message, isRefused: false }
+    return {
+      source: 'file',
+      location: file,
+      flags,
+      ageMs,
+      stale,
+      trouble: trouble?.message,
+      isRefused: false,
+      rejection,
+    }
   }
 
   function isOlderThan(ageMs: number): boolean {
@@ -92,22 +103,20 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
     lastText = text
     flags = flagSet.features.length
     trouble = undefined
+    rejection = undefined
     events.flagsRead({ source: file, flags })
   }
 
   function keepLastGood(error: unknown): void {
-    const told = isMissing(error)
+    const told = isMissingFile(error)
       ? new Error(`${file}: there is no such file; until it appears, legacy serves all`)
       : error
     trouble = { message: told instanceof Error ? told.message : String(told), since: trouble?.since ?? clock.now() }
+    rejection = rejectionOf(file, error, rejection?.since ?? clock.wallTime())
     report(told)
   }
 
   function report(error: unknown): void {
     events.flagsFailed({ source: file, error })
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

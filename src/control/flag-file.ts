@@ -2,6 +2,7 @@
 import type { ClientFeaturesResponse } from 'unleash-client'
 import { Operator } from 'unleash-client/lib/strategy/strategy.js'
 import { z } from 'zod'
+import type { FileRejection } from '../model/file-rejection.ts'
 import { wholePercentage } from './percentage.ts'
 
 /** Every mistake in the file, each naming its place. */
@@ -13,6 +14,22 @@ export class FlagFileError extends Error {
     this.name = 'FlagFileError'
     this.mistakes = mistakes
   }
+}
+
+/**
+ * @param error why the file is not in force
+ * @param since milliseconds since 1970
+ * @returns undefined if there is no file, or if its content is good and something else failed
+ */
+export function rejectionOf(path: string, error: unknown, since: number): FileRejection | undefined {
+  if (error instanceof FlagFileError) return { file: 'flags', path, since, mistake: error.mistakes[0] ?? '' }
+  // A file that cannot be read is not in force either: EACCES, EISDIR.
+  const isUnreadable = error instanceof Error && 'syscall' in error && !isMissingFile(error)
+  return isUnreadable ? { file: 'flags', path, since, mistake: error.message } : undefined
+}
+
+export function isMissingFile(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 /** The flags in the text. Keys that we do not know are let through: the format is Unleash's and grows. */

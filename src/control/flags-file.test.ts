@@ -248,6 +248,35 @@ describe('trouble', () => {
     expect(at()).toBe(10)
   })
 
+  test('a rejected file is reported with its first mistake and the time since when, until it is mended or gone', async () => {
+    const { flagsFile, changed } = follow()
+    await flagsFile.start()
+    expect(flagsFile.rejection()).toBeUndefined()
+    await write('{ "features": 7 }')
+    changed()
+    await until(() => flagsFile.rejection() !== undefined)
+    const first = flagsFile.rejection()
+    expect(first).toMatchObject({
+      file: 'flags',
+      path: file,
+      mistake: expect.stringMatching(/^features: write a list/),
+    })
+    clock.pass(60_000)
+    await write('{')
+    changed()
+    await until(() => flagsFile.rejection()?.mistake.startsWith('is not JSON') === true)
+    expect(flagsFile.rejection()?.since).toBe(first?.since)
+    await rm(file)
+    changed()
+    await until(() => flagsFile.rejection() === undefined)
+    await write('{')
+    changed()
+    await until(() => flagsFile.rejection() !== undefined)
+    await write(flagsAt({ 'orders-flag': 10 }))
+    changed()
+    await until(() => flagsFile.rejection() === undefined)
+  })
+
   test('an editor that empties the file first is none', async () => {
     await write(flagsAt({ 'orders-flag': 10 }), NOON - HOUR)
     const { flagsFile, heard, changed } = follow()

@@ -1,11 +1,12 @@
 // flags.json where the store keeps the flags: it seeds them, and an edit of it is a change made outside.
 import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock } from '../model/ports.ts'
 import { type AuditEntry, EMPTY_CONTEXT, type EmbeddedFlags, type SharedState } from '../model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../model/state-store.ts'
 import type { Events } from '../telemetry/events.ts'
-import { parseFlagFile } from './flag-file.ts'
+import { isMissingFile, parseFlagFile, rejectionOf } from './flag-file.ts'
 import { type Edit, seed } from './seed.ts'
 
 export type FlagsFileOptions = {
@@ -27,6 +28,8 @@ export type FlagsFile = {
   /** Takes the file over again: the store can be reached now. */
   readonly again: () => void
   readonly trouble: () => string | undefined
+  /** The file on disk, if its content was rejected and is not in force. */
+  readonly rejection: () => FileRejection | undefined
 }
 
 /** An editor that empties a file before it writes it is given this long to finish. */
@@ -38,6 +41,7 @@ export function followFlagsFile(options: FlagsFileOptions): FlagsFile {
   const { file, store, events, clock, watch } = options
   let watcher: { close: () => void } | undefined
   let trouble: string | undefined
+  let rejection: FileRejection | undefined
   let reading: Promise<void> | undefined
   let isChangedWhileReading = false
   let isInStore = false
@@ -45,7 +49,7 @@ export function followFlagsFile(options: FlagsFileOptions): FlagsFile {
   /** What was taken over, but is not in the audit log yet. */
   let unrecorded: AuditEntry[] = []
 
-  return { start, stop, again: () => void (isInStore || follow()), trouble: () => trouble }
+  return { start, stop, again: () => void (isInStore || follow()), trouble: () => trouble, rejection: () => rejection }
 
   async function start(): Promise<void> {
     watcher = watch(file, () => {
@@ -89,6 +93,7 @@ export function followFlagsFile(options: FlagsFileOptions): FlagsFile {
     await recordRest()
     isInStore = true
     trouble = undefined
+    rejection = undefined
     events.flagsRead({ source: file, flags: parsed.features.length })
   }
 
@@ -200,14 +205,11 @@ export function followFlagsFile(options: FlagsFileOptions): FlagsFile {
   }
 
   function failed(error: unknown): void {
-    const told = isMissing(error) ? new Error(`${file}: there is no such file`) : error
+    const told = isMissingFile(error) ? new Error(`${file}: there is no such file`) : error
     trouble = told instanceof Error ? told.message : String(told)
+    rejection = rejectionOf(file, error, rejection?.since ?? clock.wallTime())
     // The store has reported why: the log says it once.
     const reported = told instanceof StoreUnavailable ? new Error('the store does not take the flags') : told
     events.flagsFailed({ source: file, error: reported })
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

@@ -1,6 +1,7 @@
 // Flags: one engine, unleash-client's own evaluation, over two sources (file-flags.ts, unleash-flags.ts). A service
 // behind the gateway that asks Unleash with the same context gets the same answer.
 import type { FlagAnswer, FlagContext } from '../model/decision.ts'
+import type { FileRejection } from '../model/file-rejection.ts'
 import type { FlagPercentage, FlagReader } from '../model/ports.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { Evaluator } from './evaluator.ts'
@@ -36,6 +37,8 @@ export type FlagStatus = {
   readonly trouble: string | undefined
   /** The trouble is that Unleash does not accept the token: somebody must act, waiting does not help. */
   readonly isRefused: boolean
+  /** The flags file on disk, if its content was rejected. */
+  readonly rejection?: FileRejection | undefined
 }
 
 /** Answers from whatever flags a source last gave it. */

@@ -56,6 +56,7 @@ export function createViews(options: Options): Views {
       kill: state.kill,
       localKill: localKill(),
       killFileProblems: options.killFileProblems(),
+      rejectedFiles: options.rejectedFiles(),
       store: store.status(),
       flags: flags.status(),
       contexts: [...contexts().values()].map((context) => viewOf(context, state, view.members)),

@@ -46,6 +46,7 @@ export const quietReadings: Readings = {
   flagAgeSeconds: undefined,
   isTokenRefused: false,
   storeCutOffSeconds: 0,
+  rejectedFiles: [],
   connections: [],
   addresses: [],
   shadow: undefined,

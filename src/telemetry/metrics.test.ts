@@ -98,11 +98,14 @@ test('what is true only now is read when somebody asks', async () => {
     flagAgeSeconds: 1.5,
     isTokenRefused: true,
     storeCutOffSeconds: 4,
+    rejectedFiles: ['flags'],
     connections: [{ ...at, open: 5, inUse: 2, waiting: 1 }],
     addresses: [{ ...at, available: false }],
     shadow: undefined,
   }
   lost = 7
+  expect(await value('strangler_config_rejected', { file: 'flags' })).toBe(1)
+  expect(await value('strangler_config_rejected', { file: 'map' })).toBe(0)
   expect(await value('strangler_requests_in_flight')).toBe(3)
   expect(await value('strangler_flag_age_seconds')).toBe(1.5)
   expect(await value('strangler_connections', { state: 'in_use' })).toBe(2)

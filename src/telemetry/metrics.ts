@@ -17,6 +17,8 @@ export type Readings = {
   readonly isTokenRefused: boolean
   /** How long the store of the shared state has not been reached; 0 while it is. */
   readonly storeCutOffSeconds: number
+  /** Files whose content on disk was rejected. */
+  readonly rejectedFiles: readonly ('map' | 'flags')[]
   readonly connections: readonly ConnectionReading[]
   readonly addresses: readonly AddressReading[]
   /** Undefined where nothing is ever compared. */
@@ -282,6 +284,15 @@ function exposeReadings(registry: Registry, readings: () => Readings, linesLost:
     help: 'How long the store of the shared state has not been reached; 0 while it is.',
     type: 'gauge',
     collect: () => [sample({}, readings().storeCutOffSeconds)],
+  })
+  expose(registry, {
+    name: 'strangler_config_rejected',
+    help: '1 while the content of the file on disk is rejected and the last good content stays in force.',
+    type: 'gauge',
+    collect: () => {
+      const { rejectedFiles } = readings()
+      return (['map', 'flags'] as const).map((file) => sample({ file }, rejectedFiles.includes(file) ? 1 : 0))
+    },
   })
   expose(registry, {
     name: 'strangler_connections',

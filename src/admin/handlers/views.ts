@@ -47,8 +47,8 @@ export async function explain({ explain, input }: Call<ExplainAsked>): Promise<R
   return { body: await explain({ ...input, method: input.method.toUpperCase(), host: input.host.toLowerCase() }) }
 }
 
-/** JSON has no undefined: what is not there is null. */
-function written({ store, flags, ...view }: StatusView): Said<typeof statusView> {
+/** JSON has no undefined: absent values are null. A rejected flags file is in `rejectedFiles`. */
+function written({ store, flags: { rejection: _, ...flags }, ...view }: StatusView): Said<typeof statusView> {
   return {
     ...view,
     store: { ...store, trouble: store.trouble ?? null, restored: store.restored ?? null },
