@@ -208,6 +208,8 @@ describe('a mistake in an option names its source', () => {
     [{ flags: '' }, {}, '--flags: must not be empty'],
     [{ forgetAfter: '5s' }, {}, '--forget-after: must be a duration from 10s to 7d, such as 15m (found "5s")'],
     [{ name: 'a b' }, {}, '--name: must be up to 64 letters, digits, and - _ . : (found "a b")'],
+    [{ name: '..' }, {}, '--name: must begin with a letter or a digit (found "..")'],
+    [{ name: '-edge' }, {}, '--name: must begin with a letter or a digit (found "-edge")'],
     [{ stateDir: ' ' }, {}, '--state-dir: must not be empty'],
     [
       { logLevel: 'wran' },

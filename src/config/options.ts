@@ -438,6 +438,9 @@ function readName({ value, name, isWritten }: Said, report: Report): string | un
   if (!isWritten) return undefined
   if (!/^[\w.:-]{1,64}$/.test(value))
     report({ path: name, found: show(value), message: 'must be up to 64 letters, digits, and - _ . :' })
+  // `.` and `..` cannot be a segment of a path, so no command could remove such a gateway; `-x` reads as an option.
+  else if (!/^[A-Za-z0-9]/.test(value))
+    report({ path: name, found: show(value), message: 'must begin with a letter or a digit' })
   return value
 }
 
