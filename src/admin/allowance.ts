@@ -22,8 +22,4 @@ export class Allowance {
     this.#left--
     return 0
   }
-
-  giveBack(): void {
-    this.#left = Math.min(this.#most, this.#left + 1)
-  }
 }

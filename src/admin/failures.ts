@@ -1,5 +1,5 @@
-// How often somebody is told that they failed to sign in: for each network, and for all together. It keeps nobody
-// out: that is for those who look at tokens.
+// How often failed sign-ins are answered 401, for each network and for all together; further ones are answered 429. Valid tokens are
+// accepted all the same.
 import { Allowance } from './allowance.ts'
 import { ByNetwork } from './by-network.ts'
 

@@ -6,13 +6,13 @@ import type { Socket } from 'node:net'
 export type RequestLimits = {
   /** Requests of one connection that are not answered yet, the one under way included. */
   readonly ofConnection: number
-  /** The same of all connections. */
+  /** The same of all connections. Above it a connection can still have one request, so that others cannot keep its client out. */
   readonly inAll: number
 }
 
 /**
- * Handles the requests of a connection one after the other, ends a connection on which more wait than its limit, answers 503 where all
- * together exceed theirs, and drops the requests of closed connections unhandled. A request counts until the client has taken in its
+ * Handles the requests of a connection one after the other, ends a connection on which more wait than its limit, answers 503 to
+ * pipelined requests where all together exceed theirs, and drops the requests of closed connections unhandled. A request counts until the client has taken in its
  * response, so that a client that does not read is bounded too.
  */
 export function limitRequests(handle: RequestListener, { ofConnection, inAll }: RequestLimits): RequestListener {
@@ -25,7 +25,7 @@ export function limitRequests(handle: RequestListener, { ofConnection, inAll }: 
     const queue = waiting.get(socket) ?? open(socket)
     if (queue.length >= ofConnection) return void socket.destroy()
     total++
-    queue.push({ request, response, isRefused: total > inAll })
+    queue.push({ request, response, isRefused: total > inAll && queue.length > 0 })
     response.once('close', () => finished(socket))
     if (queue.length === 1) begin(queue)
   }

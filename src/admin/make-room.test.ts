@@ -9,10 +9,14 @@ import { makeRoom } from './make-room.ts'
 const ASKING = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** A server with room for three, whose requests wait until they are answered. */
-async function small({ ofAddress = 3 } = {}) {
+async function small({ ofAddress = 3, areUnidentified = false } = {}) {
   const waiting: ServerResponse[] = []
-  const server = createServer((_request, response) => void waiting.push(response))
-  makeRoom(server, { inAll: 3, ofAddress })
+  const unidentified = new Set<Socket>()
+  const server = createServer((request, response) => {
+    if (areUnidentified) unidentified.add(request.socket)
+    waiting.push(response)
+  })
+  makeRoom(server, { inAll: 3, ofAddress, unidentified })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {
@@ -49,6 +53,16 @@ async function small({ ofAddress = 3 } = {}) {
 }
 
 describe('where there is no room', () => {
+  test('and every caller waits to be identified, the one that has waited longest is evicted', async () => {
+    const { ask, waiting } = await small({ areUnidentified: true })
+    const [first, second, third] = [await ask(), await ask(), await ask()]
+    const fourth = await ask()
+    await first.closes()
+    waiting.at(-1)?.end('here you are')
+    expect(await fourth.receives('here you are')).toMatch(/^HTTP\/1.1 200 /)
+    expect([second.isClosed(), third.isClosed()]).toEqual([false, false])
+  })
+
   test('whoever has been silent for the longest time goes', async () => {
     const { connect, ask, waiting } = await small()
     const [first, second, third] = [await connect(), await connect(), await connect()]

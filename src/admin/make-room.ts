@@ -10,10 +10,18 @@ export type ConnectionLimits = {
   readonly ofAddress: number
   /** Whether the limit of one address does not hold for this one, as many clients come from it: a trusted proxy. */
   readonly isShared?: (address: string) => boolean
+  /** Connections whose request waits until the caller's token is checked, the longest-waiting first. */
+  readonly unidentified?: ReadonlySet<Socket>
 }
 
-/** Evicts the longest-idle connection where a limit is exceeded; the new one itself, where every other has a request under way. */
-export function makeRoom(server: Server, { inAll, ofAddress, isShared = () => false }: ConnectionLimits): void {
+/**
+ * Evicts the longest-idle connection where a limit is exceeded. Where every other has a request under way: the one whose caller has waited
+ * longest to be identified, so that callers with junk tokens keep nobody out; else the new one.
+ */
+export function makeRoom(
+  server: Server,
+  { inAll, ofAddress, isShared = () => false, unidentified = new Set() }: ConnectionLimits,
+): void {
   /** Requests under way on each connection. */
   const underWay = new Map<Socket, number>()
   /** Connections without one, in the order in which they came to be. */
@@ -30,8 +38,8 @@ export function makeRoom(server: Server, { inAll, ofAddress, isShared = () => fa
     networks.set(socket, network)
     sizes.set(network, size)
     socket.once('close', () => forget(socket))
-    if (size > ofAddress && !isShared(address)) evict(longestIdle(network))
-    else if (underWay.size > inAll) evict(longestIdle())
+    if (size > ofAddress && !isShared(address)) makeRoomFor(socket, network)
+    else if (underWay.size > inAll) makeRoomFor(socket)
   })
 
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
@@ -39,8 +47,14 @@ export function makeRoom(server: Server, { inAll, ofAddress, isShared = () => fa
     response.once('close', () => count(socket, -1))
   })
 
-  function longestIdle(network?: string): Socket | undefined {
-    for (const socket of idle) if (network === undefined || networks.get(socket) === network) return socket
+  function makeRoomFor(newcomer: Socket, network?: string): void {
+    const longestIdle = firstOf(idle, network)
+    evict(longestIdle === newcomer ? (firstOf(unidentified, network) ?? newcomer) : longestIdle)
+  }
+
+  function firstOf(sockets: ReadonlySet<Socket>, network?: string): Socket | undefined {
+    for (const socket of sockets)
+      if (networks.has(socket) && (network === undefined || networks.get(socket) === network)) return socket
     return undefined
   }
 

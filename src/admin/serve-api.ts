@@ -1,7 +1,7 @@
 // One request of the API, from top to bottom: where it is from, who asks, what is asked, whether it was asked before; then
 // the handler, and the answer.
 
-import { isIP } from 'node:net'
+import { isIP, type Socket } from 'node:net'
 import type { Request, Response } from 'express'
 import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import { plainAddress } from '../model/plain-address.ts'
@@ -29,6 +29,8 @@ import type { Actor } from './verify-jwt.ts'
 export type Api = {
   readonly tools: Tools
   readonly signIn: SignIn
+  /** Connections whose request waits for `signIn`, the longest-waiting first. */
+  readonly unidentified: Set<Socket>
   readonly turnedAway: TurnedAway
   readonly remembered: RememberedAnswers<Answer>
   readonly requireReason: boolean
@@ -57,7 +59,7 @@ export async function serveApi(api: Api, route: ApiRoute, request: Request, resp
 async function answerTo(api: Api, route: ApiRoute, request: Request, known: Known): Promise<Answer> {
   const foreign = isWrite(route) ? refuseForeignOrigin(request.headers) : undefined
   if (foreign !== undefined) return foreign
-  const actor = await api.signIn(addressOf(request), request.rawHeaders)
+  const actor = await identify(api, request)
   if (actor instanceof Refusal) return actor
   known.actor = actor
   // Nobody is there any more to read the answer. A change was asked for, and is made.
@@ -69,6 +71,16 @@ async function answerTo(api: Api, route: ApiRoute, request: Request, known: Know
   if (wish instanceof Refusal) return wish
   if (isChange(route)) return write(api, request, actor, wish)
   return wish.answer(circumstances(api, request, actor, wish))
+}
+
+async function identify({ signIn, unidentified }: Api, request: Request): Promise<Actor | Refusal> {
+  const { socket, rawHeaders } = request
+  unidentified.add(socket)
+  try {
+    return await signIn(addressOf(request), rawHeaders, () => socket.destroyed)
+  } finally {
+    unidentified.delete(socket)
+  }
 }
 
 async function write(api: Api, request: Request, actor: Actor, wish: Wish): Promise<Answer> {

@@ -1,7 +1,7 @@
 // The admin surface: health and metrics for machines, and the API for whoever has a token; on a port of its own and never
 // proxied.
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import type { Registry } from 'prom-client'
 import proxyaddr from 'proxy-addr'
@@ -110,14 +110,20 @@ export type Admin = {
   readonly close: () => Promise<void>
 }
 
-export type AdminApp = { readonly app: Express; readonly endStreams: () => number; readonly close: () => void }
+export type AdminApp = {
+  readonly app: Express
+  /** Connections whose caller is not identified yet, the longest-waiting first. */
+  readonly unidentified: ReadonlySet<Socket>
+  readonly endStreams: () => number
+  readonly close: () => void
+}
 
 /** Rejects if the port cannot be had; the error carries the `code`, such as `EADDRINUSE`. */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
-  const { app, endStreams, close } = await adminApp(options)
+  const { app, unidentified, endStreams, close } = await adminApp(options)
   const server = createServer(LIMITS, limitRequests(app, MOST_REQUESTS))
   parseInPieces(server)
-  makeRoom(server, { ...MOST_CONNECTIONS, isShared: trustOf(options.trustedProxies) })
+  makeRoom(server, { ...MOST_CONNECTIONS, isShared: trustOf(options.trustedProxies), unidentified })
   server.setTimeout(SILENT_MS)
   try {
     await listening(server, options.host, options.port)
@@ -165,7 +171,7 @@ export async function adminApp(options: AdminOptions): Promise<AdminApp> {
     api?.turnedAway.close()
   }
   const endStreams = () => api?.tools.streams.end() ?? 0
-  return { app, endStreams, close }
+  return { app, unidentified: api?.unidentified ?? new Set(), endStreams, close }
 }
 
 async function createApi(services: ApiServices, events: Events): Promise<Api> {
@@ -173,6 +179,7 @@ async function createApi(services: ApiServices, events: Events): Promise<Api> {
   return {
     tools: { control, explain, comparisons, streams: new EventStreams(control, clock.wallTime) },
     signIn: await createSignInFor(auth, clock, events),
+    unidentified: new Set(),
     turnedAway: new TurnedAway(control, clock.now),
     remembered: new RememberedAnswers(clock.now),
     requireReason,

@@ -1,5 +1,4 @@
-// Who asks: the bearer of a token, or nobody. The gateway's own token, and a signed one that was good before, are let in
-// however often others have failed.
+// Identifies the caller by its token. A valid token is accepted however often others have failed, also others of its network.
 
 import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import type { IsToken } from './admin-token.ts'
@@ -11,7 +10,12 @@ import type { Actor, VerifyJwt } from './verify-jwt.ts'
 /** As whom the bearer of the gateway's own token is on record. */
 export const TOKEN_BEARER: Actor = { name: BUILT_IN_ACTORS.adminToken, role: 'admin', expiresAt: undefined }
 
-export type SignIn = (address: string, rawHeaders: readonly string[]) => Promise<Actor | Refusal>
+/** @param isGone whether the caller has left: its token is not checked any more */
+export type SignIn = (
+  address: string,
+  rawHeaders: readonly string[],
+  isGone?: () => boolean,
+) => Promise<Actor | Refusal>
 
 export type SignInOptions = {
   /** Undefined where only signed tokens are taken. */
@@ -24,18 +28,18 @@ export function createSignIn({ isToken, verifyJwt, now }: SignInOptions): SignIn
   const failures = new Failures(now)
   const guesses = verifyJwt && new Guesses(verifyJwt, now)
 
-  return async (address, rawHeaders) => {
+  return async (address, rawHeaders, isGone) => {
     const token = bearerToken(rawHeaders)
-    const found = typeof token === 'string' ? await bearerOf(address, token) : token
+    const found = typeof token === 'string' ? await bearerOf(address, token, isGone) : token
     if (!(found instanceof Refusal) || found.status !== 401) return found
     const waitMs = failures.count(address)
     return waitMs > 0 ? tooMany(waitMs, found) : found
   }
 
   /** The gateway's own token cannot be guessed at any pace, and costs next to nothing to compare: no limit stands before it. */
-  async function bearerOf(address: string, token: string): Promise<Actor | Refusal> {
+  async function bearerOf(address: string, token: string, isGone?: () => boolean): Promise<Actor | Refusal> {
     if (await isToken?.(token)) return TOKEN_BEARER
-    return guesses === undefined ? WRONG : guesses.look(address, token)
+    return guesses === undefined ? WRONG : guesses.look(address, token, isGone)
   }
 }
 

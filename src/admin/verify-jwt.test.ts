@@ -99,8 +99,8 @@ describe('a signed token is its bearer', () => {
   })
 })
 
-// Each attack is a token that somebody might take. What is answered is the same for all but the expired, which only who
-// had a good one can know of.
+// Each attack is a token that a careless gateway accepts. The answer is the same for all but expired tokens: exp is checked first, so
+// that this answer tells nothing of the other checks.
 describe('is not let in, and not told why', () => {
   const unsigned = (alg: string) => `${base64url({ alg, typ: 'JWT' })}.${base64url(claims())}.`
   const head = (header: object, payload: object | string = claims()) => good({ header, payload })
@@ -125,7 +125,7 @@ describe('is not let in, and not told why', () => {
     ['another algorithm of the key', () => signed('PS256', RSA.privateKey, { payload: claims() }), /algorithm/],
     [
       'another algorithm than it says',
-      () => signed('RS512', RSA.privateKey, { header: { alg: 'RS256' } }),
+      () => signed('RS512', RSA.privateKey, { header: { alg: 'RS256' }, payload: claims() }),
       /signature/,
     ],
     ['EdDSA', () => edDsa(), /algorithm/],
@@ -251,6 +251,33 @@ describe('is not let in, and not told why', () => {
     ])
     const wrong = `${header}.${payload}.${der.toString('base64url')}`
     expect((await refusal(wrong, { pair, algorithms: [alg] })).code).toBe('invalid-token')
+  })
+})
+
+describe('a signature is not checked where the token itself shows that it is refused', () => {
+  const forged = (parts: Parts = {}) => good(parts, OTHER_RSA.privateKey)
+
+  test.each<[string, () => string]>([
+    ['its form', () => 'junk'],
+    ['its algorithm', () => forged({ header: { alg: 'ES256' } })],
+    ['its key', () => forged({ header: { alg: 'RS256', kid: 'other' } })],
+    ['its issuer', () => forged({ payload: claims({ iss: 'https://evil.example/' }) })],
+    ['its audience', () => forged({ payload: claims({ aud: 'bank' }) })],
+    ['its exp in the past', () => forged({ payload: claims({ exp: SECONDS - 31 }) })],
+    ['no exp', () => forged({ payload: without('exp') })],
+    ['its iat in the future', () => forged({ payload: claims({ iat: SECONDS + 60 }) })],
+  ])('%s', async (_, make) => {
+    const key = { key: createPublicKey(pemOf(RSA)), alg: undefined }
+    const verify = verifier({ findKey: (_uri, kid) => (kid === undefined ? key : 'unknown') })
+    let checks = 0
+    const takeTurn = async (check: () => unknown) => {
+      checks++
+      return check() as Refusal
+    }
+    expect(await verify(make(), takeTurn)).toMatchObject({ code: 'invalid-token' })
+    expect(checks).toBe(0)
+    expect(await verify(forged(), takeTurn)).toMatchObject({ code: 'invalid-token' })
+    expect(checks).toBe(1)
   })
 })
 

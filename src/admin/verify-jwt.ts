@@ -32,7 +32,11 @@ export type Actor = {
   readonly expiresAt: number | undefined
 }
 
-export type VerifyJwt = (token: string) => Promise<Actor | Refusal>
+/** Calls the check of a signature when it may cost its time; may refuse instead. */
+export type TakeTurn = (check: () => Actor | Refusal) => Promise<Actor | Refusal>
+
+/** Without `takeTurn` the signature is checked at once. */
+export type VerifyJwt = (token: string, takeTurn?: TakeTurn) => Promise<Actor | Refusal>
 
 const LONGEST_TOKEN = 8192
 const LONGEST_NAME = 200
@@ -42,21 +46,36 @@ const TOLERANCE_SECONDS = 30
 export function createVerifyJwt(policy: JwtPolicy, findKey: FindKey, wallTime: () => number): VerifyJwt {
   const own = policy.key.kind === 'jwks' ? undefined : { key: createPublicKey(policy.key.pem), alg: undefined }
 
-  return async (token) => {
+  return async (token, takeTurn = checkNow) => {
     const head = readHead(token)
     if (typeof head === 'string') return invalid(head)
-    // Before any key is looked for: garbage costs no fetch.
+    // Before any key is looked for, and any signature checked: junk costs no fetch and no check.
     if (!policy.algorithms.some((name) => name === head.alg)) return invalid('its algorithm is not one that is taken')
+    const mismatch = claimsMismatch(head.claims)
+    if (mismatch !== undefined) return mismatch
     const key = own ?? (policy.key.kind === 'jwks' ? await findKey(policy.key.uri, head.kid) : 'unknown')
     // The token may be as good as any: that nobody can tell is not its bearer's doing.
     if (key === 'unreachable') return new Refusal('keys-unreachable', undefined, retryAfter(5))
     if (key === 'unknown') return invalid('there is no key of its name')
-    return judge(token, key)
+    const algorithms = algorithmsFor(key, policy.algorithms)
+    if (!algorithms.some((name) => name === head.alg)) return invalid('its key is not for an algorithm that is taken')
+    return takeTurn(() => judge(token, key, algorithms))
   }
 
-  function judge(token: string, key: TokenKey): Actor | Refusal {
-    const algorithms = algorithmsFor(key, policy.algorithms)
-    if (algorithms.length === 0) return invalid('its key is not for an algorithm that is taken')
+  /** What the claims say already shows that the token is refused, whatever its signature. */
+  function claimsMismatch({ iss, aud, exp, iat }: Readonly<Record<string, unknown>>): Refusal | undefined {
+    const now = wallTime() / 1000
+    if (typeof exp !== 'number' || !Number.isFinite(exp)) return invalid('it has no exp')
+    // First of all: the answer names the time, which the caller can read in the token, and nothing of the other checks.
+    if (exp <= now - TOLERANCE_SECONDS) return invalid('it has expired', 'it has expired: get a new one')
+    if (iat !== undefined && !(typeof iat === 'number' && iat <= now + TOLERANCE_SECONDS))
+      return invalid('its iat is in the future')
+    if (iss !== policy.issuer) return invalid('its issuer is another')
+    const audiences: readonly unknown[] = Array.isArray(aud) ? aud : [aud]
+    return audiences.includes(policy.audience) ? undefined : invalid('its audience is another')
+  }
+
+  function judge(token: string, key: TokenKey, algorithms: Algorithm[]): Actor | Refusal {
     const now = wallTime() / 1000
     try {
       const claims = jwt.verify(token, key.key, {
@@ -66,19 +85,17 @@ export function createVerifyJwt(policy: JwtPolicy, findKey: FindKey, wallTime: (
         clockTolerance: TOLERANCE_SECONDS,
         clockTimestamp: now,
       })
-      return typeof claims === 'string' ? invalid('its payload is no object') : actorOf(claims, now)
+      return typeof claims === 'string' ? invalid('its payload is no object') : actorOf(claims)
     } catch (error) {
-      // The signature was good, so this tells nothing to who made the token up.
+      // It expired while it waited for its turn.
       if (error instanceof jwt.TokenExpiredError) return invalid('it has expired', 'it has expired: get a new one')
       return invalid(error instanceof jwt.JsonWebTokenError ? error.message : 'it cannot be read')
     }
   }
 
-  function actorOf(claims: jwt.JwtPayload, now: number): Actor | Refusal {
-    const { sub, exp, iat } = claims
-    // jsonwebtoken does without exp, and a token for ever is none.
-    if (typeof exp !== 'number' || !Number.isFinite(exp)) return invalid('it has no exp')
-    if (iat !== undefined && !(iat <= now + TOLERANCE_SECONDS)) return invalid('its iat is in the future')
+  function actorOf(claims: jwt.JwtPayload): Actor | Refusal {
+    // jsonwebtoken accepts a token without exp; `claimsMismatch` does not.
+    const { sub, exp = 0 } = claims
     if (typeof sub !== 'string' || !isName(sub)) return invalid('its sub is no name')
     const role = highestOf(Object.hasOwn(claims, policy.roleClaim) ? claims[policy.roleClaim] : undefined)
     if (role === undefined) {
@@ -89,26 +106,35 @@ export function createVerifyJwt(policy: JwtPolicy, findKey: FindKey, wallTime: (
   }
 }
 
+const checkNow: TakeTurn = async (check) => check()
+
 /** RFC 8725 section 3.11: access tokens, and those that do not say what they are for. */
 const TYPES: readonly unknown[] = ['jwt', 'application/jwt', 'at+jwt', 'application/at+jwt', undefined]
 
+type TokenHead = {
+  readonly alg: string
+  readonly kid: string | undefined
+  /** Not verified. */
+  readonly claims: Readonly<Record<string, unknown>>
+}
+
 /** What the token says of itself, or what is wrong with it. */
-function readHead(token: string): { readonly alg: string; readonly kid: string | undefined } | string {
+function readHead(token: string): TokenHead | string {
   if (token.length > LONGEST_TOKEN) return `it has ${token.length} characters`
-  const [header, claims, signature, ...more] = token.split('.').map(decoded)
-  if (header === undefined || claims === undefined || signature === undefined || more.length > 0) {
+  const [header, payload, signature, ...more] = token.split('.').map(decoded)
+  if (header === undefined || payload === undefined || signature === undefined || more.length > 0) {
     return 'it is no token that was made here, and none of an issuer'
   }
   const said = readObject(header)
-  if (said === undefined || readObject(claims) === undefined)
-    return 'its header or its payload is no object that all read alike'
+  const claims = readObject(payload)
+  if (said === undefined || claims === undefined) return 'its header or its payload is no object that all read alike'
   const { alg, kid, typ } = said
   if (typeof alg !== 'string') return 'it names no algorithm'
   // RFC 7515 section 4.1.11: what must be understood is not, here.
   if (Object.hasOwn(said, 'crit') || Object.hasOwn(said, 'b64')) return 'it has crit or b64'
   if (!TYPES.includes(typeof typ === 'string' ? typ.toLowerCase() : typ)) return 'it is of another type'
   if (kid !== undefined && (typeof kid !== 'string' || kid.length > LONGEST_NAME)) return 'its kid is no name'
-  return { alg, kid }
+  return { alg, kid, claims }
 }
 
 /**
