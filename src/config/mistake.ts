@@ -67,8 +67,13 @@ const LONGEST_SHOWN = 80
 
 function showText(text: string): string {
   if (text.includes('PRIVATE KEY')) return 'a private key, not shown'
-  const harmless = text.replace(/\/\/[^/?#]*@/g, '//***@')
+  const harmless = withoutQuerySecrets(text.replace(/\/\/[^/?#]*@/g, '//***@'))
   return shorten(escapeControls(JSON.stringify(harmless)))
+}
+
+/** An address may carry a token in its query. */
+function withoutQuerySecrets(text: string): string {
+  return text.includes('://') ? text.replace(/[?#].*$/s, '?…') : text
 }
 
 function shorten(text: string): string {

@@ -266,6 +266,19 @@ describe('a mistake in an option names its source', () => {
     }
     expect(mistakesOf({}, environment)).not.toContain('hunter2')
   })
+
+  test.each([
+    'unleash:hunter2@host',
+    'ftp://me:hunter2@unleash/api',
+    'me:hunter2@unleash',
+    'ws://unleash/api?token=hunter2',
+    'unleash/api?hunter2',
+    'ws://unleash/#hunter2',
+  ])('nor one in an address of Unleash that is refused: %s', (url) => {
+    const shown = mistakesOf({}, { ...UNLEASH, UNLEASH_URL: url })
+    expect(shown).toContain('UNLEASH_URL: must be')
+    expect(shown).not.toContain('hunter2')
+  })
 })
 
 describe('the environment', () => {

@@ -465,13 +465,18 @@ function readSecret({ value, name, isWritten }: Said, report: Report, least = LE
   return value
 }
 
+/** Whatever the text is: neither the part before an @ nor a query is shown, as a secret may be in it. */
+function showAddress(value: string): string {
+  return show(value.replace(/^.*@/s, '***@').replace(/[?#].*$/s, '?…'))
+}
+
 function readUrl({ value, name, isWritten }: Said, report: Report): string | undefined {
   if (!isWritten) return undefined
   const url = URL.parse(value)
   const isHttp =
     url !== null && ['http:', 'https:'].includes(url.protocol) && url.username === '' && url.password === ''
   if (!isHttp) {
-    report({ path: name, found: show(value), message: 'must be an address such as "http://10.0.0.7:8081"' })
+    report({ path: name, found: showAddress(value), message: 'must be an address such as "http://10.0.0.7:8081"' })
   }
   return value
 }
@@ -522,7 +527,7 @@ function checkUnleashUrl({ value, name }: Said, report: Report): void {
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     report({
       path: name,
-      found: show(value),
+      found: showAddress(value),
       message: 'must be the API’s address, such as "https://unleash.example.com/api"',
     })
   } else if (url.username !== '' || url.password !== '') {

@@ -75,11 +75,13 @@ export function adminApi({ url, token, timeoutMs }: { url: string; token: string
   }
 }
 
-/** For logs and pages: a URL may carry a password. */
+/** For logs and pages: a URL may carry a password, or a token in its query. */
 export function withoutCredentials(url: string): string {
   const parsed = new URL(url)
   parsed.username = ''
   parsed.password = ''
+  parsed.search = ''
+  parsed.hash = ''
   return parsed.href
 }
 

@@ -668,6 +668,8 @@ describe('kept for the fleet', () => {
 
 test('the address is shown without its password', () => {
   expect(make({ url: 'http://me:hidden@127.0.0.1:1/api/' }).status().location).toBe('http://127.0.0.1:1/api/')
+  const location = 'http://127.0.0.1:1/api/'
+  expect(make({ url: `${location}?token=hidden#hidden` }).status().location).toBe(location)
 })
 
 test('after stop the last flags still answer what is in flight', async () => {

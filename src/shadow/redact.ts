@@ -2,8 +2,9 @@
 // `<token>`), so that a person still sees what kind of value it was. Every expression is linear: bodies choose what
 // it runs on. It hides too much rather than too little, as an example that says less is still an example.
 import type { Difference, Masked, MaskedDifference } from '../model/comparison.ts'
+import { holdsSecret, isPersonalName, isSecretName, looksLikeToken } from '../model/masking.ts'
 import type { HeaderList } from '../model/request-head.ts'
-import { maskQuery, maskTarget } from '../telemetry/mask-target.ts'
+import { maskTarget } from '../telemetry/mask-target.ts'
 import { printable } from '../telemetry/printable.ts'
 import { namedSegment } from './path.ts'
 import { matchesPath, type PathPattern } from './path-pattern.ts'
@@ -44,9 +45,9 @@ export function maskSecrets(text: string): string {
 export function maskHeaders(headers: HeaderList, redaction: Redaction = DEFAULT_REDACTION): readonly Masked[] {
   return headers.map((text, i) => {
     if (i % 2 === 0) return masked(printable(maskSecrets(text)))
-    const name = headers[i - 1]!.toLowerCase()
+    const name = headers[i - 1]!
     if (isSecretHeader(name)) return masked('<secret>')
-    return masked(isHeaderShown(name, redaction) ? printable(maskSecrets(text)) : NOT_SHOWN)
+    return masked(isHeaderShown(name.toLowerCase(), redaction) ? printable(maskSecrets(text)) : NOT_SHOWN)
   })
 }
 
@@ -108,19 +109,7 @@ export function isSecretHeader(name: string): boolean {
 
 function isSecretSegment(segment: string): boolean {
   const name = segment.replace(/^\.@?|^\["|"\]$/g, '')
-  return isSecretHeader(name) || PERSONAL.test(name)
-}
-
-/** Names whose values look like any other number or word. */
-const PERSONAL = /^(?:cvv2?|cvc|ssn|iban|card_?number|e-?mail)$/i
-
-/** The access log's list of names is the list, so what is hidden there is hidden here. */
-function isSecretName(name: string): boolean {
-  return maskQuery(`?${encodeName(name)}=1`).endsWith('=***')
-}
-
-function encodeName(name: string): string {
-  return name.isWellFormed() ? encodeURIComponent(name) : ''
+  return isSecretHeader(name) || isPersonalName(name)
 }
 
 /** In this order: what has a beginning and an end, what is known by its name, then what is by its form. */
@@ -129,6 +118,7 @@ const STEPS: readonly ((text: string) => string)[] = [
     text.replace(/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,40}-----)?/g, '<private key>'),
   (text) => text.replace(/\b(Bearer|Basic|Digest|Negotiate|DPoP)(\s{1,8})[^\s"'<>,;]+/gi, '$1$2<credentials>'),
   maskNamed,
+  maskNested,
   maskAddresses,
   maskTokens,
   maskCards,
@@ -143,7 +133,7 @@ function maskNamed(text: string): string {
   let done = 0
   for (const { 0: whole, 1: name, index } of text.matchAll(NAME)) {
     // The value of a harmless name is looked through too: `https://a.example/?token=x` begins with one.
-    if (index < done || !(isSecretName(name!) || PERSONAL.test(name!))) continue
+    if (index < done || !(isSecretName(name!) || isPersonalName(name!))) continue
     VALUE.lastIndex = index + whole.length
     const [value] = VALUE.exec(text) ?? []
     const quote = value === undefined ? '' : /^\\*["']?/.exec(value)![0]
@@ -157,6 +147,17 @@ function maskNamed(text: string): string {
 const NAME = /([A-Za-z][\w.-]{0,63})\\{0,7}["']?\s{0,4}[=:]\s{0,4}/g
 /** In quotes, in the escaped quotes of JSON within JSON, or up to what ends a word. */
 const VALUE = /"(?:[^"\\]|\\.)*|'(?:[^'\\]|\\.)*|\\{1,7}"[^"]*|\\{1,7}'[^']*|[^\s"'&;,<>(){}[\]\\]+/sy
+
+/** `next=%2Fcb%3Ftoken%3Dx`: a parameter with a URL or a query inside it, encoded, that holds a secret. */
+function maskNested(text: string): string {
+  if (!text.includes('%')) return text
+  return text.replace(RUN, (run) => {
+    const from = run.indexOf('=') + 1
+    return from > 0 && run.includes('%', from) && holdsSecret(run.slice(from)) ? `${run.slice(0, from)}<secret>` : run
+  })
+}
+
+const RUN = /[^\s"'&;,<>(){}[\]\\]+/g
 
 /** Around each `@`, as far as an address or a URL's credentials can reach. In a query it is written `%40`. */
 function maskAddresses(text: string): string {
@@ -197,59 +198,11 @@ function maskTokens(text: string): string {
 }
 
 /**
- * Base64, base64url, hexadecimal, UUID, JWT. Words and paths of words have no digits among their letters, or have
- * their separators; what is left in doubt is hidden.
- */
-function looksLikeToken(run: string): boolean {
-  if (run.includes('eyJ')) return true
-  if (/^[\d.-]+$/.test(run)) return run.length >= 32
-  return (
-    run.split(/[/.=]/).some((part) => part.length >= 16 && looksRandom(part)) ||
-    (run.length >= 32 && looksRandom(run) && !isPath(run))
-  )
-}
-
-/** Digits and letters mixed, other than as a number behind a word; or cases mixed, other than `inCamelCase`. */
-function looksRandom(part: string): boolean {
-  if (/^[0-9a-f-]+$/i.test(part)) return /\d/.test(part)
-  // Letters again behind a digit, more than once: `3f9k2m`. `product-2024-edition` has them once.
-  return mixesCases(part) || changesOf(part) >= 4
-}
-
-function mixesCases(part: string): boolean {
-  const capitals = part.replace(/[^A-Z]/g, '').length
-  if (capitals === 0 || !/[a-z]/.test(part)) return false
-  return /\d/.test(part) || /[A-Z][a-z](?=[A-Z])/.test(part) || (part.length >= 8 && capitals / part.length >= 0.3)
-}
-
-/** How often a digit follows a letter, or a letter a digit. */
-function changesOf(part: string): number {
-  let changes = 0
-  for (let i = 1; i < part.length; i++)
-    if (isLetterAt(part, i) !== isLetterAt(part, i - 1) && !isOtherAt(part, i, i - 1)) changes++
-  return changes
-}
-
-function isLetterAt(text: string, i: number): boolean {
-  return text.charCodeAt(i) > 57
-}
-
-function isOtherAt(text: string, ...places: number[]): boolean {
-  return places.some((i) => !isWordCode(text.charCodeAt(i)))
-}
-
-/** `api/v1/products/1234`: words, or numbers, between slashes. */
-function isPath(run: string): boolean {
-  const isWord = (part: string) => changesOf(part) <= 1 && !mixesCases(part)
-  return run.includes('/') && run.split('/').every(isWord)
-}
-
-/**
  * Thirteen to nineteen digits, perhaps in groups, that pass the check of ISO/IEC 7812-1 (Luhn). A card may stand
- * behind another number, so each row of whole groups is tried.
+ * behind another number, so each row of whole groups is tried. The digits behind a decimal point are no card.
  */
 function maskCards(text: string): string {
-  return text.replace(/\d(?:[ -]?\d){12,}/g, (run) => (holdsCard(run.split(/[ -]/)) ? '<card>' : run))
+  return text.replace(/(?<!\d\.|\d)\d(?:[ -]?\d){12,}/g, (run) => (holdsCard(run.split(/[ -]/)) ? '<card>' : run))
 }
 
 function holdsCard(groups: readonly string[]): boolean {

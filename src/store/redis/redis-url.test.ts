@@ -71,6 +71,10 @@ describe('a Redis URL', () => {
     'redis://user:s3cr3t%@h',
     'redis://user:s3/cr3t@h',
     'redis+sentinel://user:s3cr3t@h/m?sentinelPassword=s3cr3t&x=s3cr3t',
+    'redis+sentinel:h/m?sentinelPassword=s3cr3t',
+    'redis://h/0?password=s3cr3t',
+    'redis://h/0#s3cr3t',
+    'https://h/0?token=s3cr3t',
   ])('is never shown with its password: %s', (url) => {
     const error = thrown(() => parseRedisUrl(url))
     expect(String(error)).not.toMatch(/s3|cr3t/)

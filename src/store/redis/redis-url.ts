@@ -130,8 +130,8 @@ function decoded(text: string, shown: string): string {
   }
 }
 
-/** Whatever it is: what stands before an @ is not for showing. */
+/** A text that is not a Redis URL: neither the part before an @ nor a query is shown, as a password may be in it. */
 function withoutAccess(url: string): string {
   const at = url.lastIndexOf('@')
-  return at < 0 ? url : `…${url.slice(at)}`
+  return (at < 0 ? url : `…${url.slice(at)}`).replace(/[?#].*$/s, '…')
 }

@@ -1,0 +1,127 @@
+// The decisions of masking: which names mean a secret, and which values look like a token. The access log, examples, exports and error
+// messages share them. Every expression is linear: clients choose what it runs on.
+
+const SECRET_ANYWHERE =
+  /token|secret|passw|pwd|passphrase|credential|jwt|session|signature|auth(?!ors?(?![a-z]))|saml|assertion|(?:api|access|private)key/i
+/** Short words hide in others (`keyword`, `zipcode`): only as a word of their own, in snake, kebab or camel case. */
+const SECRET_WORD = /(?:^|[^a-z])(?:key|code|sig|pin|otp|sid|pass|pw|passcode|tan|ticket)(?![a-z])/i
+const SECRET_CAMEL = /[a-z](?:Key|Code|Sig|Pin|Otp|Sid|Pass|Pw|Passcode|Tan|Ticket)(?![a-z])/
+
+/** Whether the name of a parameter, field or member means that its value is a secret; the name may be percent-encoded. */
+export function isSecretName(name: string): boolean {
+  const plain = decoded(name)
+  return SECRET_ANYWHERE.test(plain) || SECRET_WORD.test(plain) || SECRET_CAMEL.test(plain)
+}
+
+/** Personal data whose values look like any other number or word. */
+const PERSONAL = /^(?:cvv2?|cvc|ssn|iban|card_?number|e-?mail)$/i
+
+/** Whether the name means personal data that examples do not show. */
+export function isPersonalName(name: string): boolean {
+  return PERSONAL.test(name)
+}
+
+const MOST_ENCODINGS = 3
+
+/** Whether a value is or contains a URL or a query, however often encoded, with a secret name or with a user and a password. */
+export function holdsSecret(value: string): boolean {
+  let plain = value
+  for (let i = 0; i < MOST_ENCODINGS && plain.includes('%'); i++) plain = decoded(plain)
+  if (!plain.includes('=') && !plain.includes('://')) return false
+  if (/:\/\/[^/?#@]*@/.test(plain)) return true
+  return plain.split(/[?&;#]/).some((part) => part.includes('=') && isSecretName(part.slice(0, part.indexOf('='))))
+}
+
+/** As long as a random token: longer than words. A run in an example is suspected from a shorter length on. */
+export const TOKEN_LENGTH = 32
+const SUSPECT_LENGTH = 16
+
+/** Whether a path segment looks random. Slugs, UUIDs and numbers do not: the access log needs them. */
+export function isRandomSegment(segment: string): boolean {
+  if (segment.length < TOKEN_LENGTH || /^\d+$/.test(segment)) return false
+  if (/^[\da-f]+$/i.test(segment)) return true
+  const isMixed = /\d/.test(segment) && /[a-z]/.test(segment) && /[A-Z]/.test(segment)
+  return isMixed && /[A-Za-z\d]{16}/.test(segment)
+}
+
+/** Whether the value of a query holds a run of token characters, a digit among them, as long as a token. Numbers and paths do not. */
+export function holdsToken(value: string): boolean {
+  if (value.length < TOKEN_LENGTH) return false
+  for (const [run] of decoded(value).matchAll(TOKEN_RUN))
+    if (run.length >= TOKEN_LENGTH && /\d/.test(run) && !isNumber(run) && !isAttributePath(run)) return true
+  return false
+}
+
+/** Base64, base64url, hexadecimal, JWT. */
+const TOKEN_RUN = /[A-Za-z\d+\-./=_~]+/g
+
+/**
+ * Whether a run of characters in an example is hidden: base64, base64url, hexadecimal, UUID, JWT. Words and paths of words have no digits
+ * among their letters, or have their separators; what is left in doubt is hidden.
+ */
+export function looksLikeToken(run: string): boolean {
+  if (run.includes('eyJ')) return true
+  if (isNumber(run) || isAttributePath(run)) return false
+  return (
+    run.split(/[/.=]/).some((part) => part.length >= SUSPECT_LENGTH && looksRandom(part)) ||
+    (run.length >= TOKEN_LENGTH && looksRandom(run) && !isPath(run))
+  )
+}
+
+/** A decimal number or a short integer, perhaps with an exponent or a unit, and the name that it is the value of: `lat=52.5e-7`. */
+function isNumber(run: string): boolean {
+  return /^(?:[A-Za-z_]{1,15}=)?[-+]?(?:\d{1,19}\.\d{1,30}|\d{1,15})(?:[eE][-+]?\d{1,3}|[a-z]{1,3})?$/.test(run)
+}
+
+/** `sort=order.items.shippingAddressLine2`: words in camel or snake case, with dots. */
+function isAttributePath(run: string): boolean {
+  return /^(?:[A-Za-z_]{1,15}=)?[A-Za-z][a-z]{2,}\d{0,2}(?:(?:[._][A-Z]?|[A-Z])[a-z]{2,}\d{0,2}|\.\d{1,3})*$/.test(run)
+}
+
+/** Digits and letters mixed, other than as a number behind a word; or cases mixed, other than `inCamelCase`. */
+function looksRandom(part: string): boolean {
+  if (/^[\d.-]+$/.test(part)) return part.length >= TOKEN_LENGTH
+  if (isAttributePath(part)) return false
+  if (/^[0-9a-f-]+$/i.test(part)) return /\d/.test(part)
+  // Letters again behind a digit, more than once: `3f9k2m`. `product-2024-edition` has them once.
+  return mixesCases(part) || changesOf(part) >= 4
+}
+
+function mixesCases(part: string): boolean {
+  const capitals = part.replace(/[^A-Z]/g, '').length
+  if (capitals === 0 || !/[a-z]/.test(part)) return false
+  return /\d/.test(part) || /[A-Z][a-z](?=[A-Z])/.test(part) || (part.length >= 8 && capitals / part.length >= 0.3)
+}
+
+/** How often a digit follows a letter, or a letter a digit. */
+function changesOf(part: string): number {
+  let changes = 0
+  for (let i = 1; i < part.length; i++)
+    if (isLetterAt(part, i) !== isLetterAt(part, i - 1) && !isOtherAt(part, i, i - 1)) changes++
+  return changes
+}
+
+function isLetterAt(text: string, i: number): boolean {
+  return text.charCodeAt(i) > 57
+}
+
+function isOtherAt(text: string, ...places: number[]): boolean {
+  return places.some((i) => !/\w/.test(text[i] ?? ''))
+}
+
+/** `api/v1/products/1234`: words, or numbers, between slashes. */
+function isPath(run: string): boolean {
+  const isWord = (part: string) => changesOf(part) <= 1 && !mixesCases(part)
+  return run.includes('/') && run.split('/').every(isWord)
+}
+
+/** `to%6ben` is `token` to the application, so it is here. */
+function decoded(text: string): string {
+  if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    // One malformed escape must not hide what the others spell.
+    return text.replace(/%[0-7][\da-f]/gi, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16)))
+  }
+}
