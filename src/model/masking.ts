@@ -122,6 +122,6 @@ function decoded(text: string): string {
     return decodeURIComponent(text)
   } catch {
     // One malformed escape must not hide what the others spell.
-    return text.replace(/%[0-7][\da-f]/gi, (escape) => String.fromCharCode(Number.parseInt(escape.slice(1), 16)))
+    return text.replace(/%[0-7][\da-f]/gi, (code) => String.fromCharCode(Number.parseInt(code.slice(1), 16)))
   }
 }
