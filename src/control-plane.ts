@@ -22,6 +22,7 @@ import { keptId } from './store/kept-id.ts'
 import { redisStore } from './store/redis/redis-store.ts'
 import { NotARedisUrl } from './store/redis/redis-url.ts'
 import { replaceFile } from './store/replace-file.ts'
+import { followStateFolder, type StateFolder } from './store/state-folder.ts'
 import type { Events } from './telemetry/events.ts'
 import { version } from './version.ts'
 
@@ -50,6 +51,7 @@ export type ControlPlane = {
   readonly store: Store
   /** The map and the flags file on disk, where their content was rejected. */
   readonly rejectedFiles: () => readonly FileRejection[]
+  readonly stateFolder: StateFolder
   /** Resolves when requests may come, whether or not the store and the flags could be reached. Never rejects. */
   readonly start: () => Promise<void>
   readonly stop: () => Promise<void>
@@ -60,8 +62,14 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
   const { options, clock, random, events, contexts } = plane
   const instance = `${hostname()}-${random.hex(4)}`
   const location = options.stateDir
-  const id = options.name ?? keptId(options.stateDir, instance, (error) => events.storeTroubled({ location, error }))
-  const store = createStore(options, { id, clock, events, reached: () => flags.again() })
+  const stateFolder = followStateFolder({
+    folder: location,
+    clock,
+    onFailed: (error) => events.stateFolderFailed({ folder: location, error }),
+    onRecovered: (afterMs) => events.stateFolderRecovered({ folder: location, afterMs }),
+  })
+  const id = options.name ?? keptId(location, instance, idNotKept)
+  const store = createStore(options, { id, clock, events, stateFolder, reached: () => flags.again() })
   const flags = options.unleash === undefined ? embedded() : ofUnleash(options.unleash)
   const control = createControl({
     store,
@@ -71,7 +79,8 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     useFlags: flags.use,
     writer: flags.writer,
     stateDir: options.stateDir,
-    replaceFile,
+    replaceFile: (path, text) => stateFolder.writing(() => replaceFile(path, text)),
+    stateFolder: stateFolder.status,
     contexts,
     rejectedFiles,
     publish: plane.publish,
@@ -86,6 +95,7 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     flags: flags.reader,
     store,
     rejectedFiles,
+    stateFolder,
     start: async () => {
       await store.start()
       await flags.start()
@@ -95,11 +105,17 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
       await control.stop()
       await flags.stop()
       await store.close()
+      stateFolder.close()
     },
   }
 
   function rejectedFiles(): readonly FileRejection[] {
     return [plane.mapRejection(), flags.reader.status().rejection].filter((rejection) => rejection !== undefined)
+  }
+
+  function idNotKept(error: Error): void {
+    events.storeTroubled({ location, error })
+    stateFolder.failed(error)
   }
 
   /** They are part of the shared state; the file seeds them. */
@@ -134,7 +150,10 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
   }
 
   function ofUnleash(unleash: UnleashOptions): FlagSource {
-    const reader = createUnleashFlags(unleash, options.stateDir, events, clock, store)
+    const reader = createUnleashFlags(unleash, options.stateDir, events, clock, {
+      keep: store,
+      onBackupFailed: stateFolder.failed,
+    })
     const { url, adminToken, project, token } = unleash
     const environment = unleash.environment ?? environmentOf(token) ?? 'development'
     return {
@@ -163,6 +182,7 @@ type StoreUse = {
   readonly id: string
   readonly clock: Clock
   readonly events: Events
+  readonly stateFolder: StateFolder
   readonly reached: () => void
 }
 
@@ -177,6 +197,7 @@ function createStore({ redis, stateDir, forgetAfterMs }: ControlPlaneOptions['op
       use.reached()
     },
     restored: (facts) => events.storeRestored({ location: store.status().location, ...facts }),
+    writeFailed: use.stateFolder.failed,
     folderLost: (generation) => events.stateFolderLost({ folder: stateDir, generation }),
   }
   const store = redis === undefined ? fileStore({ folder: stateDir, clock, events: told }) : inRedis(redis)
@@ -216,7 +237,7 @@ function createUnleashFlags(
   stateDir: string,
   events: Events,
   clock: Clock,
-  keep?: FlagKeep,
+  more: { readonly keep?: FlagKeep; readonly onBackupFailed?: (error: unknown) => void } = {},
 ): Flags {
   return unleashFlags({
     ...unleash,
@@ -226,6 +247,6 @@ function createUnleashFlags(
     stateDir,
     events,
     clock,
-    ...(keep === undefined ? {} : { keep }),
+    ...more,
   })
 }

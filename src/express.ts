@@ -140,6 +140,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
       isTokenRefused: isRefused,
       storeCutOffSeconds: 0,
       rejectedFiles: rejection === undefined ? [] : [rejection.file],
+      isStateFolderWritable: undefined,
       connections: addresses,
       addresses,
       shadow: undefined,

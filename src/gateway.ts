@@ -108,10 +108,15 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const limit = openFilesLimit()
   const needed = openFilesOf(snapshots.current)
   if (limit !== undefined && limit < needed) events.openFilesLow({ limit, needed })
-  const { flags, control, store } = controlPlane
+  const { flags, control, store, stateFolder } = controlPlane
   await controlPlane.start()
 
-  const secret = options.cookieSecret ?? keptSecret(options.stateDir, events)
+  const secret =
+    options.cookieSecret ??
+    keptSecret(options.stateDir, (file, error) => {
+      events.stateNotKept({ file, error })
+      stateFolder.failed(error)
+    })
   const anonymousIds = createAnonymousIds(secret, random)
   const viaName = `strangler-${random.hex(4)}`
   const { forward, exchanges } = createForward({
@@ -153,6 +158,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const readiness = (): Readiness => {
     const { source, ageMs, stale, isRefused } = flags.status()
     const { kind, isConnected, cutOffMs } = store.status()
+    const { isWritable, code, since } = stateFolder.status()
     const { edition, generation, controls } = snapshots.current
     return {
       status: phase,
@@ -160,6 +166,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       generation,
       killed: controls.isKilled,
       store: { kind, connected: isConnected, cutOffSeconds: Math.round(cutOffMs / 1000) },
+      stateFolder: { writable: isWritable, code: code ?? null, since: since ?? null },
       flags: { source, ageSeconds: ageMs === undefined ? null : Math.round(ageMs / 1000), stale, refused: isRefused },
       upstreams: upstreams.summary(),
       rejectedFiles: controlPlane.rejectedFiles(),
@@ -293,7 +300,7 @@ function announce(events: Events, file: string, snapshot: Snapshot, { config, wa
 
 function readings(
   upstreams: Upstreams,
-  { flags, store, rejectedFiles }: ControlPlane,
+  { flags, store, stateFolder, rejectedFiles }: ControlPlane,
   server: ProxyServer | undefined,
   shadow: RunningShadow | undefined,
 ) {
@@ -305,6 +312,7 @@ function readings(
     isTokenRefused: isRefused,
     storeCutOffSeconds: store.status().cutOffMs / 1000,
     rejectedFiles: rejectedFiles().map(({ file }) => file),
+    isStateFolderWritable: stateFolder.status().isWritable,
     connections: addresses,
     addresses,
     shadow: shadow?.readings(),
@@ -323,7 +331,7 @@ function addressOf(host: string, port: number): string {
 }
 
 /** A restart must know the cookies of before; where the folder cannot be written they last as long as the process. */
-function keptSecret(stateDir: string, events: Events): string {
+function keptSecret(stateDir: string, onFailed: (file: string, error: unknown) => void): string {
   const file = join(stateDir, 'cookie-secret')
   try {
     return readFileSync(file, 'utf8')
@@ -335,7 +343,7 @@ function keptSecret(stateDir: string, events: Events): string {
     } catch (error) {
       // Another gateway with the same folder was quicker: both must use its secret.
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return readFileSync(file, 'utf8')
-      events.stateNotKept({ file, error })
+      onFailed(file, error)
     }
     return secret
   }

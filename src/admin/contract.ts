@@ -283,6 +283,15 @@ export const statusView = z.object({
       .optional()
       .describe('What this gateway has put back, since it was started, after the store had lost it'),
   }),
+  stateFolder: z
+    .object({
+      location: z.string(),
+      isWritable: z.boolean().describe('False from a write that the disk has refused until a later one succeeds'),
+      trouble: z.string().nullable().describe('The error of that write'),
+      since: time.nullable().describe('When it happened'),
+    })
+    .optional()
+    .describe('The state folder of this gateway; a gateway before 0.2.0 does not send it'),
   flags: z.object({
     source: z.enum(['file', 'unleash']),
     location: z.string(),

@@ -20,6 +20,7 @@ beforeEach(() => {
     generation: 7,
     killed: false,
     store: { kind: 'file', connected: true, cutOffSeconds: 0 },
+    stateFolder: { writable: true, code: null, since: null },
     flags: { source: 'flags.json', ageSeconds: 0.2, stale: false, refused: false },
     upstreams: [{ name: 'legacy', available: 1, addresses: 1 }],
     rejectedFiles: [],

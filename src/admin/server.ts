@@ -41,6 +41,14 @@ export type Readiness = {
     /** For how long it has not been reached: 0 while it is. */
     readonly cutOffSeconds: number
   }
+  readonly stateFolder: {
+    /** False from a write that the disk has refused until a later one succeeds. */
+    readonly writable: boolean
+    /** Of the error, such as `ENOSPC`; null while it is writable. */
+    readonly code: string | null
+    /** Milliseconds since 1970; null while it is writable. */
+    readonly since: number | null
+  }
   readonly flags: {
     readonly source: string
     /** Null while no flags were ever read. */

@@ -12,6 +12,7 @@ export function statusLines(status: StatusView, url: string, now: number, on: Sc
     ...(status.killFileProblems ?? []).map((text) => ['kill file', { text, tone: 'bad' }] as const),
     ['store', storeCell(status)],
     ...restoredFact(status, now),
+    ...stateFolderFacts(status, now),
     ['flags', flagsCell(status)],
     ...(status.rejectedFiles ?? []).map((rejection) => rejectionFact(rejection, now)),
     ['fleet', fleetCell(status.fleet)],
@@ -45,6 +46,15 @@ function storeCell({ store }: StatusView): Cell {
 function restoredFact({ store: { restored } }: StatusView, now: number): [string, Cell][] {
   if (restored === undefined || restored === null) return []
   return [['restored', { text: `${showTime(restored.at, now)}: ${restored.detail}`, tone: 'warning' }]]
+}
+
+/** Shown only where something has to be done about it. */
+function stateFolderFacts({ stateFolder }: StatusView, now: number): [string, Cell][] {
+  if (stateFolder === undefined || stateFolder.isWritable) return []
+  const { location, since: at, trouble } = stateFolder
+  const when = at === null ? '' : ` since ${showTime(at, now)}`
+  const text = `${location} cannot be written${when}: ${trouble}; free space there, or make it writable`
+  return [['folder', { text, tone: 'bad' }]]
 }
 
 function flagsCell({ flags, rejectedFiles = [] }: StatusView): Cell {

@@ -104,6 +104,18 @@ describe('status', () => {
       /^store +redis at redis:\/\/r, CUT OFF for 12 s: refused$/m,
     ],
     [
+      'a state folder that cannot be written',
+      {
+        stateFolder: {
+          location: '/srv/.strangler',
+          isWritable: false,
+          trouble: 'ENOSPC: no space left on device, write',
+          since: STAMP.at,
+        },
+      },
+      /^folder +\/srv\/.strangler cannot be written since .*14:02: ENOSPC: no space left on device, write; free space there/m,
+    ],
+    [
       'flags that were never read',
       { flags: { ...NOTHING.flags, stale: true, ageMs: null, trouble: 'no such file' } },
       /^flags +STALE, as they were never read: no such file/m,

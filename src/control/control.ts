@@ -16,6 +16,7 @@ import type {
   Stamp,
   Verb,
 } from '../model/shared-state.ts'
+import type { StateFolderStatus } from '../model/state-folder.ts'
 import type { StoreStatus } from '../model/state-store.ts'
 import type { FlagStatus } from './flags.ts'
 
@@ -121,6 +122,7 @@ export type StatusView = {
   /** The map and the flags file of the gateway that answers, where their content on disk was rejected. */
   readonly rejectedFiles: readonly FileRejection[]
   readonly store: StoreStatus
+  readonly stateFolder: StateFolderStatus
   readonly flags: FlagStatus
   readonly contexts: readonly ContextView[]
   readonly fleet: FleetView

@@ -97,6 +97,13 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       writer: unleash?.writer,
       stateDir,
       replaceFile,
+      stateFolder: () => ({
+        location: stateDir,
+        isWritable: true,
+        trouble: undefined,
+        code: undefined,
+        since: undefined,
+      }),
       contexts: () => new Map(CONTEXTS.map((context) => [context.name, context])),
       rejectedFiles: () => rejectedFiles,
       publish: (published) => {

@@ -7,6 +7,7 @@ import type { Clock, FlagWriter } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { AuditEntry, EmbeddedFlags, SharedState, Verb } from '../model/shared-state.ts'
 import type { Controls } from '../model/snapshot.ts'
+import type { StateFolderStatus } from '../model/state-folder.ts'
 import { type StateStore, StoreUnavailable } from '../model/state-store.ts'
 import type { Events } from '../telemetry/events.ts'
 import { createApplier } from './apply.ts'
@@ -33,6 +34,7 @@ export type ControlOptions = {
   /** Writes to the Unleash; undefined where flags are embedded, or without a token that may write. */
   readonly writer: FlagWriter | undefined
   readonly stateDir: string
+  readonly stateFolder: () => StateFolderStatus
   /** Puts a file in place by rename. @throws what the file system says */
   readonly replaceFile: (path: string, text: string) => Promise<void>
   readonly contexts: () => ReadonlyMap<string, Context>

@@ -21,6 +21,8 @@ export class FlagBackup {
     const flags = this.last as ClientFeaturesResponse
     await Promise.all([this.write(flags), this.keepAgain(flags)])
   })
+  /** The file lacks the last flags: the next poll writes it again. */
+  private isUnwritten = false
   private keptAt = Number.NEGATIVE_INFINITY
   /** When the second copy was confirmed, if it is the one in use; by the fleet's clock. */
   private takenFromKeepAt: number | undefined
@@ -62,7 +64,9 @@ export class FlagBackup {
       // Flags may name users: for the gateway's own eyes.
       await writeFile(unfinished, JSON.stringify(flags), { mode: 0o600, flush: true })
       await rename(unfinished, this.file)
+      this.isUnwritten = false
     } catch (error) {
+      this.isUnwritten = true
       await rm(unfinished, { force: true }).catch(() => {})
       this.onTrouble(new Error(`flags cannot be kept in ${this.file}: ${messageOf(error)}`, { cause: error }))
     }
@@ -107,7 +111,8 @@ export class FlagBackup {
   /** The age of the file is the age of the flags: Unleash has just said that they are still these. */
   confirm(epochMs: number): void {
     const at = new Date(epochMs)
-    utimes(this.file, at, at).catch(() => {})
+    if (this.isUnwritten) this.writing = this.writeLast([])
+    else utimes(this.file, at, at).catch(() => {})
     if (this.keep === undefined || this.last === undefined) return
     if (this.keep.wallTime() - this.keptAt >= KEEP_AGAIN_MS) void this.keepAgain(this.last)
   }

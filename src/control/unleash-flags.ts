@@ -23,6 +23,8 @@ export type UnleashFlagsOptions = {
   /** Of one request; less than a second counts as one. */
   readonly timeoutMs: number
   readonly stateDir: string
+  /** Called when the copy of the flags in the state folder cannot be written or read. */
+  readonly onBackupFailed?: (error: unknown) => void
   /** Where a second copy of the last good flags is, for a gateway whose disk has none. */
   readonly keep?: FlagKeep | undefined
   readonly events: Events
@@ -259,6 +261,7 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
   /** Not a trouble of the flags in use: they are in memory. */
   function backupFailed(error: unknown): void {
     events.flagsFailed({ source: backup.file, error })
+    options.onBackupFailed?.(error)
   }
 
   /** Unleash shows how often a flag was asked; that it cannot hear of it, for one, changes no answer. */

@@ -58,6 +58,7 @@ export function createViews(options: Options): Views {
       killFileProblems: options.killFileProblems(),
       rejectedFiles: options.rejectedFiles(),
       store: store.status(),
+      stateFolder: options.stateFolder(),
       flags: flags.status(),
       contexts: [...contexts().values()].map((context) => viewOf(context, state, view.members)),
       fleet: view,

@@ -23,6 +23,8 @@ export type StoreEvents = {
   readonly restored: (facts: Restored) => void
   /** The state folder holds nothing, though the store knows a gateway of this name, at this generation of the state. */
   readonly folderLost?: (generation: number) => void
+  /** A file of the state folder could not be written. */
+  readonly writeFailed?: (error: unknown) => void
 }
 
 export const NO_EVENTS: StoreEvents = { troubled: () => {}, cutOff: () => {}, reached: () => {}, restored: () => {} }

@@ -158,6 +158,13 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
       if (problem === undefined) log.info({}, 'kill file is valid or absent again')
       else log.error({ problem }, 'kill file refused: what was in force stays')
     },
+    stateFolderFailed({ folder, error }) {
+      log.error(
+        { folder, err: error },
+        `state folder ${folder} cannot be written: free space, or make it writable; the gateway keeps serving`,
+      )
+    },
+    stateFolderRecovered: (facts) => log.info(facts, 'state folder can be written again'),
     stateNotKept({ file, error }) {
       log.warn({ file, err: error }, 'state cannot be written: it will not outlive this process')
     },

@@ -132,6 +132,9 @@ export type Events = {
     adminStreams: number
     tookMs: number
   }) => void
+  /** The disk refuses writes of the state folder, or accepts them again. */
+  readonly stateFolderFailed: (facts: { folder: string; error: unknown }) => void
+  readonly stateFolderRecovered: (facts: { folder: string; afterMs: number }) => void
   /** What should outlive the process could not be written. */
   readonly stateNotKept: (facts: { file: string; error: unknown }) => void
   /** The limit of open files is lower than the connections that the map allows need. */

@@ -47,6 +47,7 @@ export const quietReadings: Readings = {
   isTokenRefused: false,
   storeCutOffSeconds: 0,
   rejectedFiles: [],
+  isStateFolderWritable: true,
   connections: [],
   addresses: [],
   shadow: undefined,

@@ -99,6 +99,7 @@ test('what is true only now is read when somebody asks', async () => {
     isTokenRefused: true,
     storeCutOffSeconds: 4,
     rejectedFiles: ['flags'],
+    isStateFolderWritable: false,
     connections: [{ ...at, open: 5, inUse: 2, waiting: 1 }],
     addresses: [{ ...at, available: false }],
     shadow: undefined,
@@ -107,6 +108,7 @@ test('what is true only now is read when somebody asks', async () => {
   expect(await value('strangler_config_rejected', { file: 'flags' })).toBe(1)
   expect(await value('strangler_config_rejected', { file: 'map' })).toBe(0)
   expect(await value('strangler_requests_in_flight')).toBe(3)
+  expect(await value('strangler_state_folder_writable')).toBe(0)
   expect(await value('strangler_flag_age_seconds')).toBe(1.5)
   expect(await value('strangler_connections', { state: 'in_use' })).toBe(2)
   expect(await value('strangler_address_available', at)).toBe(0)

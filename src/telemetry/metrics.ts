@@ -19,6 +19,8 @@ export type Readings = {
   readonly storeCutOffSeconds: number
   /** Files whose content on disk was rejected. */
   readonly rejectedFiles: readonly ('map' | 'flags')[]
+  /** Undefined where the gateway writes no state folder, as inside Express with a flags file. */
+  readonly isStateFolderWritable: boolean | undefined
   readonly connections: readonly ConnectionReading[]
   readonly addresses: readonly AddressReading[]
   /** Undefined where nothing is ever compared. */
@@ -292,6 +294,15 @@ function exposeReadings(registry: Registry, readings: () => Readings, linesLost:
     collect: () => {
       const { rejectedFiles } = readings()
       return (['map', 'flags'] as const).map((file) => sample({ file }, rejectedFiles.includes(file) ? 1 : 0))
+    },
+  })
+  expose(registry, {
+    name: 'strangler_state_folder_writable',
+    help: '1 while the disk accepts writes of the state folder, 0 from a failed write until one succeeds.',
+    type: 'gauge',
+    collect: () => {
+      const isWritable = readings().isStateFolderWritable
+      return isWritable === undefined ? [] : [sample({}, isWritable ? 1 : 0)]
     },
   })
   expose(registry, {

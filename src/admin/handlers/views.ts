@@ -48,10 +48,17 @@ export async function explain({ explain, input }: Call<ExplainAsked>): Promise<R
 }
 
 /** JSON has no undefined: absent values are null. A rejected flags file is in `rejectedFiles`. */
-function written({ store, flags: { rejection: _, ...flags }, ...view }: StatusView): Said<typeof statusView> {
+function written({
+  store,
+  stateFolder,
+  flags: { rejection: _, ...flags },
+  ...view
+}: StatusView): Said<typeof statusView> {
+  const { location, isWritable, trouble, since } = stateFolder
   return {
     ...view,
     store: { ...store, trouble: store.trouble ?? null, restored: store.restored ?? null },
+    stateFolder: { location, isWritable, trouble: trouble ?? null, since: since ?? null },
     flags: { ...flags, ageMs: flags.ageMs ?? null, trouble: flags.trouble ?? null },
   }
 }

@@ -17,6 +17,7 @@ export type FileComparisonsOptions = {
   readonly folder: string
   readonly clock: Clock
   readonly troubled: (error: Error) => void
+  readonly writeFailed?: ((error: unknown) => void) | undefined
   /** Rejects where the folder is not ours to write. */
   readonly own: () => Promise<unknown>
 }
@@ -29,7 +30,13 @@ export type FileComparisons = {
   readonly close: () => Promise<void>
 }
 
-export function fileComparisons({ folder, clock, troubled, own }: FileComparisonsOptions): FileComparisons {
+export function fileComparisons({
+  folder,
+  clock,
+  troubled,
+  writeFailed,
+  own,
+}: FileComparisonsOptions): FileComparisons {
   const once = tellOnce(troubled)
   const counts = new CountsFiles(join(folder, 'counts'), once)
   const examples = new ExampleFiles(join(folder, 'examples'), once)
@@ -114,6 +121,7 @@ export function fileComparisons({ folder, clock, troubled, own }: FileComparison
     try {
       return await doing()
     } catch (error) {
+      if (what === 'written') writeFailed?.(error)
       const why = error instanceof Error ? error.message : String(error)
       throw new StoreUnavailable(`${folder} cannot be ${what}: ${why}`, error)
     }

@@ -49,6 +49,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     folder: join(location, 'comparisons'),
     clock,
     troubled: events.troubled,
+    writeFailed: events.writeFailed,
     own: () => serially(own),
   })
   let lock: FolderLock | undefined
@@ -267,6 +268,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
   function unavailable(error: unknown): StoreUnavailable {
     if (error instanceof StoreUnavailable) return error
     const isTaken = error instanceof FolderTaken
+    events.writeFailed?.(error)
     const reason = isTaken ? error.message : `${location} cannot be written: ${messageOf(error)}`
     trouble = { reason, since: isTold ? (trouble?.since ?? clock.now()) : clock.now() }
     if (!isTold) events.cutOff(reason)

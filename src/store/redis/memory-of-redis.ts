@@ -4,12 +4,14 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import type { KeptFlags, Report, SharedState } from '../../model/shared-state.ts'
+import type { StoreEvents } from '../events.ts'
 import { replaceFile } from '../replace-file.ts'
 import { parseEntry, parseReport, parseState } from '../shape.ts'
 
 /** The newest entries of the audit log that are remembered. */
 const MOST_ENTRIES = 1000
 const FILE = 'last-state.json'
+const RETRY_MS = 1000
 
 /** Positions are the first characters of an audit member; the entry follows after a space. */
 export const POSITION_LENGTH = 16
@@ -37,13 +39,17 @@ export class MemoryOfRedis {
   /** Up to here the log of Redis was read. */
   readUpTo = '0'
   private readonly file: string | undefined
-  private readonly troubled: (error: Error) => void
+  private readonly events: Pick<StoreEvents, 'troubled' | 'writeFailed'>
   private writing: Promise<void> | undefined
   private isDirty = false
+  /** The last write failed: another follows. */
+  private hasFailed = false
+  private isClosed = false
+  private retry: NodeJS.Timeout | undefined
 
-  constructor(stateDir: string | undefined, troubled: (error: Error) => void) {
+  constructor(stateDir: string | undefined, events: Pick<StoreEvents, 'troubled' | 'writeFailed'>) {
     this.file = stateDir === undefined ? undefined : join(stateDir, FILE)
-    this.troubled = troubled
+    this.events = events
   }
 
   /** Takes the text of a state that is the one in Redis, or is to be. */
@@ -113,12 +119,13 @@ export class MemoryOfRedis {
       this.keepState(text, parsed)
       return parsed
     } catch (error) {
-      if (!isMissing(error)) this.troubled(new Error(`what was kept in ${this.file} cannot be read`, { cause: error }))
+      if (!isMissing(error))
+        this.events.troubled(new Error(`what was kept in ${this.file} cannot be read`, { cause: error }))
       return undefined
     }
   }
 
-  /** Resolves when what is remembered now is on the disk, or could not be written, which is told. */
+  /** Resolves when the memory is on the disk, or could not be written: this is reported, and tried again later. */
   async write(): Promise<void> {
     if (this.file === undefined) return
     this.isDirty = true
@@ -126,6 +133,13 @@ export class MemoryOfRedis {
       this.writing = undefined
     })
     await this.writing
+  }
+
+  /** Writes a last time. */
+  async close(): Promise<void> {
+    this.isClosed = true
+    clearTimeout(this.retry)
+    await this.write()
   }
 
   private async writeAll(file: string): Promise<void> {
@@ -139,10 +153,20 @@ export class MemoryOfRedis {
           file,
           `{"state":${state},\n"dropped":${this.dropped},"entries":[${entries}],\n"members":${members}}\n`,
         )
+        this.hasFailed = false
       } catch (error) {
-        this.troubled(new Error(`the last state cannot be kept in ${file}`, { cause: error }))
+        if (!this.hasFailed)
+          this.events.troubled(new Error(`the last state cannot be kept in ${file}`, { cause: error }))
+        this.hasFailed = true
+        this.events.writeFailed?.(error)
+        this.writeLater()
       }
     }
+  }
+
+  private writeLater(): void {
+    clearTimeout(this.retry)
+    if (!this.isClosed) this.retry = setTimeout(() => void this.write(), RETRY_MS).unref()
   }
 }
 

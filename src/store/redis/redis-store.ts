@@ -91,7 +91,7 @@ export function redisStore({
   const address = parseRedisUrl(url)
   const known = new KnownState(events.troubled)
   const reports = listeners<Report>(events.troubled)
-  const memory = new MemoryOfRedis(stateDir, events.troubled)
+  const memory = new MemoryOfRedis(stateDir, events)
   const redisClock = new RedisClock(clock)
   const look = oneAtATime(lookOnce)
   let link: Link | undefined
@@ -148,7 +148,7 @@ export function redisStore({
     isClosed = true
     clearTimeout(timer)
     link?.close()
-    await memory.write()
+    await memory.close()
   }
 
   /** The connections are made when they are first needed: a handle that is never started holds none. */
