@@ -119,6 +119,7 @@ export function testControl(clock: Clock): TestControl {
         noted(state, name, difference, { ...stamp, resolvedAt: stamp.at }),
       ),
     thaw: (name, order) => change('thaw', name, order, (state) => ofContext(state, name, { freeze: null })),
+    verifyHistory: store.verifyHistory,
     history: store.history,
     fleet: async () => fleet,
     watch: (listener) => store.onChange((state) => listener({ generation: state.generation, state })),

@@ -327,6 +327,13 @@ describe('the audit log', () => {
     expect(second.body.next).toBeNull()
   })
 
+  test('is verified by its hash chain', async () => {
+    const { ask } = await filled(5)
+    const { body } = await ask('get', '/audit/verification').expect(200)
+    const newest = await ask('get', '/audit?limit=1')
+    expect(body).toMatchObject({ verified: 5, unchained: 0, head: newest.body.records[0].hash, broken: null })
+  })
+
   test('is read for one context', async () => {
     const { ask } = await filled(5)
     const { body } = await ask('get', '/audit?context=orders')
@@ -379,7 +386,7 @@ describe('the audit log', () => {
   test('is 503 while the store is away', async () => {
     const { ask, control } = await filled(1)
     control.memory.isReachable = false
-    for (const path of ['/audit', '/audit?format=jsonl']) {
+    for (const path of ['/audit', '/audit?format=jsonl', '/audit/verification']) {
       const { body } = await ask('get', path).expect(503).expect('Retry-After', '5')
       expect(body.code).toBe('unavailable')
     }

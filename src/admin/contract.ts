@@ -5,7 +5,7 @@ import { DIFFERENCE_KINDS } from '../model/comparison.ts'
 import { EXPORT_FORMS } from '../model/comparison-views.ts'
 import { REASONS } from '../model/decision.ts'
 import { FAILURES } from '../model/outcome.ts'
-import { ROLES, VERBS } from '../model/shared-state.ts'
+import { CHAIN_FAULTS, ROLES, VERBS } from '../model/shared-state.ts'
 
 /** Where the API is, below the address of the admin port. */
 export const API = '/api/v1'
@@ -31,6 +31,7 @@ export const PATHS = {
   fleet: '/fleet',
   fleetMember: '/fleet/:id',
   audit: '/audit',
+  auditVerification: '/audit/verification',
   explain: '/explain',
   events: '/events',
   openapi: '/openapi.json',
@@ -490,6 +491,11 @@ export const auditRecord = z.object({
   detail: z.string().nullable(),
   generation: generation.nullable(),
   gateway: z.string(),
+  previous: z.string().nullable().exactOptional().describe('The hash of the entry before; null for the first one'),
+  hash: z
+    .string()
+    .exactOptional()
+    .describe('SHA-256 of "previous" and the content; absent in what a gateway of version 0.1 has written'),
 })
 export type AuditRecord = Said<typeof auditRecord>
 
@@ -500,6 +506,28 @@ export const auditPage = z.object({
   dropped: z.int().describe('How many older records the limit of the log took away'),
 })
 export type AuditPage = Said<typeof auditPage>
+
+/** The result of following the hash chain of the audit log. */
+export const auditVerification = z.object({
+  verified: z.int().describe('Entries whose hash and predecessor are right, up to the first fault'),
+  unchained: z
+    .int()
+    .describe('Entries without a hash, as gateways of version 0.1 write them: nothing is known of them'),
+  unchainedAfterStart: z.int().describe('Those of them that are newer than the first chained entry'),
+  branches: z
+    .int()
+    .describe('Entries that follow an earlier entry than the one before them, such as after Redis had lost entries'),
+  head: z.string().nullable().describe('The hash of the newest verified entry: keep it elsewhere'),
+  startsAfter: z
+    .string()
+    .nullable()
+    .describe('The hash that the first chained entry follows, where that entry is not in the log any more'),
+  broken: z
+    .object({ position: z.string(), at: time, fault: z.enum(CHAIN_FAULTS) })
+    .nullable()
+    .describe('The first entry with a fault'),
+})
+export type AuditVerification = Said<typeof auditVerification>
 
 const rollout = z.object({
   percent: z.number(),

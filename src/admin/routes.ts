@@ -3,7 +3,7 @@ import type { Response } from 'express'
 import { z } from 'zod'
 import * as contract from './contract.ts'
 import { PATHS } from './contract.ts'
-import { showAudit } from './handlers/audit.ts'
+import { showAudit, verifyAudit } from './handlers/audit.ts'
 import * as change from './handlers/changes.ts'
 import * as comparison from './handlers/comparisons.ts'
 import { watch } from './handlers/events.ts'
@@ -265,6 +265,16 @@ export const API_ROUTES: readonly ApiRoute[] = [
     streams: contract.JSON_LINES,
     item: contract.auditRecord,
     handle: showAudit,
+  }),
+  route({
+    method: 'get',
+    path: PATHS.auditVerification,
+    role: 'viewer',
+    summary:
+      'Follows the hash chain of the audit log, and names the first entry that was edited, or whose predecessor is missing',
+    input: contract.nothingAsked,
+    answer: contract.auditVerification,
+    handle: verifyAudit,
   }),
   route({
     method: 'get',

@@ -143,8 +143,8 @@ function lengthOf(cell: Cell): number {
 }
 
 /** `1 context`, `3 contexts`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`
+export function count(number: number, noun: string, plural = `${noun}s`): string {
+  return `${number} ${number === 1 ? noun : plural}`
 }
 
 function textOf(cell: Cell): string {

@@ -5,7 +5,15 @@ import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { until } from '../../test/kit/until.ts'
-import type { AuditRecord, ChangeEvent, ContextView, Explained, Member, StatusView } from '../admin/contract.ts'
+import type {
+  AuditRecord,
+  AuditVerification,
+  ChangeEvent,
+  ContextView,
+  Explained,
+  Member,
+  StatusView,
+} from '../admin/contract.ts'
 import { emptyFolder, NOTHING, problem, start, startApi, strangler } from './admin-api.test-kit.ts'
 
 const AT = Date.UTC(2026, 2, 1, 14, 2, 3)
@@ -211,6 +219,16 @@ function record(more: Partial<AuditRecord>): AuditRecord {
   }
 }
 
+const VERIFIED: AuditVerification = {
+  verified: 12,
+  unchained: 0,
+  unchainedAfterStart: 0,
+  branches: 0,
+  head: 'a'.repeat(64),
+  startsAfter: null,
+  broken: null,
+}
+
 const PRICE = { fingerprint: 'f1', route: 'GET /products', field: 'value $.price' }
 
 describe('history', () => {
@@ -285,6 +303,56 @@ describe('history', () => {
     expect(lines.map((line) => (JSON.parse(line) as AuditRecord).position)).toEqual(['3', '2', '1'])
     expect(stdout).not.toContain('\u009b')
     expect(api.asked.map(({ path }) => path)).toEqual(['/audit?limit=200', '/audit?limit=200&cursor=2'])
+  })
+
+  it('does not claim that the log cannot be edited', async () => {
+    const { stdout } = await strangler(['history', '--help'])
+    expect(stdout).not.toContain('cannot be edited')
+    expect(stdout).toContain('strangler history --verify')
+  })
+
+  it('--verify prints what was verified, with the head to keep elsewhere', async () => {
+    const api = await startApi({ json: VERIFIED })
+    const { code, stdout } = await strangler(['history', '--verify'], { api })
+    expect({ code, stdout }).toEqual({ code: 0, stdout: `12 entries verified, 0 unchained, head ${'a'.repeat(64)}\n` })
+    expect(api.asked[0]?.path).toBe('/audit/verification')
+  })
+
+  it('--verify of a log of the previous version exits 0 with a note', async () => {
+    const api = await startApi({ json: { ...VERIFIED, verified: 0, unchained: 3, head: null } })
+    const { code, stdout } = await strangler(['history', '--verify'], { api })
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^0 entries verified, 3 unchained, head -\nnote: unchained entries have no hash/)
+  })
+
+  it('--verify notes a trimmed log, late unchained entries and branches', async () => {
+    const api = await startApi({
+      json: { ...VERIFIED, unchained: 2, unchainedAfterStart: 1, branches: 1, startsAfter: 'b'.repeat(64) },
+    })
+    const { code, stdout } = await strangler(['history', '--verify'], { api })
+    expect(code).toBe(0)
+    expect(stdout).toContain('note: 1 of them newer than the chain')
+    expect(stdout).toContain(`note: the chain begins after ${'b'.repeat(64)}`)
+    expect(stdout).toContain('note: 1 branch: ')
+  })
+
+  it.each([
+    ['edited', 'was edited'],
+    ['missing', 'follows an entry that is not in the log'],
+    ['reordered', 'stands before the entry that it follows'],
+    ['repeated', 'is in the log twice'],
+  ])('--verify exits 1 and names the position of an entry that is %s', async (fault, words) => {
+    const api = await startApi({ json: { ...VERIFIED, broken: { position: '0000000000000077', at: AT, fault } } })
+    const { code, stdout } = await strangler(['history', '--verify'], { api })
+    expect(code).toBe(1)
+    expect(stdout).toContain(`the entry at position 0000000000000077 (2026-03-01 14:02:03) ${words}`)
+    expect((await strangler(['history', '--verify', '--json'], { api })).code).toBe(1)
+  })
+
+  it('--verify is about the whole log', async () => {
+    const { code, stderr } = await strangler(['history', 'catalog', '--verify'])
+    expect(code).toBe(2)
+    expect(stderr).toContain('--verify is about the whole log')
   })
 
   it('of a context that is not there is a mistake, and not an empty log', async () => {

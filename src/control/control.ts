@@ -7,6 +7,7 @@ import type { Side } from '../model/route.ts'
 import type {
   AuditPage,
   AuditQuery,
+  ChainReport,
   Flip,
   Member,
   Pin,
@@ -167,6 +168,8 @@ export type Control = {
   readonly resolve: (context: string, difference: NamedDifference, order: Order) => Promise<Result>
   /** Rejects with `StoreUnavailable`. */
   readonly history: (query: AuditQuery) => Promise<AuditPage>
+  /** Whether the audit log is what its hash chain says. */
+  readonly verifyHistory: () => Promise<ChainReport>
   readonly fleet: () => Promise<FleetView>
   /** A silent gateway is not waited for any more, and is no laggard; it is one of the fleet again when it reports. */
   readonly forget: (id: string, order: Order) => Promise<Result>

@@ -122,6 +122,7 @@ export function createControl(options: ControlOptions): RunningControl {
     kill: (order) => kill(order),
     revive: (order) => revive(order),
     history: store.history,
+    verifyHistory: store.verifyHistory,
     fleet: views.fleet,
     forget,
     watch: (listener) => store.onChange((state) => listener({ generation: state.generation, state })),

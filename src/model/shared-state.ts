@@ -125,6 +125,10 @@ export type AuditEntry = {
   readonly generation: number | null
   /** The gateway that did it. */
   readonly gateway: string
+  /** The hash of the entry before it; null for the first one. Absent in what a gateway of version 0.1 has written. */
+  readonly previous?: string | null
+  /** SHA-256, hexadecimal, of `previous` and the content. Absent where `previous` is. */
+  readonly hash?: string
 }
 
 /** An entry and where it stands: positions sort as the log does, oldest first, and are opaque otherwise. */
@@ -142,6 +146,40 @@ export type AuditPage = {
   readonly records: readonly AuditRecord[]
   readonly next: string | null
   readonly dropped: number
+}
+
+/** How an audit log can differ from the chain that its hashes form. */
+export const CHAIN_FAULTS = [
+  /** The content does not match the hash. */
+  'edited',
+  /** The entry that it follows is not in the log. */
+  'missing',
+  /** The entry that it follows is behind it. */
+  'reordered',
+  /** It is in the log twice. */
+  'repeated',
+] as const
+
+/** The result of verifying the hash chain of the audit log, up to the first fault. */
+export type ChainReport = {
+  /** Entries whose hash and predecessor are right. */
+  readonly verified: number
+  /** Entries without a hash, such as a gateway of version 0.1 writes: nothing is known of them. */
+  readonly unchained: number
+  /** Those of them that are newer than the first chained entry. */
+  readonly unchainedAfterStart: number
+  /** Entries that follow an earlier entry than the one before them, such as after Redis had lost entries. */
+  readonly branches: number
+  /** The hash of the newest verified entry; null if there is none. */
+  readonly head: string | null
+  /** The hash that the first chained entry follows: that entry is not in the log any more. Null if it is the first of all. */
+  readonly startsAfter: string | null
+  /** The first entry with a fault; null if there is none. */
+  readonly broken: {
+    readonly position: string
+    readonly at: number
+    readonly fault: (typeof CHAIN_FAULTS)[number]
+  } | null
 }
 
 /** What a gateway says of itself with every heartbeat. */

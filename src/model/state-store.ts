@@ -1,6 +1,15 @@
 // The seam between what should be true and where it is kept: memory, a folder, or Redis. One contract test
 // (test/contract/state-store.test.ts) says what each must do.
-import type { AuditEntry, AuditPage, AuditQuery, KeptFlags, Member, Report, SharedState } from './shared-state.ts'
+import type {
+  AuditEntry,
+  AuditPage,
+  AuditQuery,
+  ChainReport,
+  KeptFlags,
+  Member,
+  Report,
+  SharedState,
+} from './shared-state.ts'
 
 /** `conflict` carries the state that was there instead: nothing was written. */
 export type Committed = { readonly ok: true } | { readonly ok: false; readonly conflict: SharedState }
@@ -50,6 +59,8 @@ export type StateStore = {
   /** Adds to the audit log what changed nothing: refusals, failures. */
   readonly record: (entry: AuditEntry) => Promise<void>
   readonly history: (query: AuditQuery) => Promise<AuditPage>
+  /** Reads all of the audit log and verifies its hash chain. */
+  readonly verifyHistory: () => Promise<ChainReport>
   /** Called with each newer state, whoever made it; also repairs a lost message within two seconds. */
   readonly onChange: (listener: (state: SharedState) => void) => () => void
   /** Says that this gateway lives, and what it has applied. */

@@ -1,5 +1,6 @@
 // Two states that have grown apart, such as after a fail-over of Redis that lost the newest writes, become one. Pure.
 import { type ContextState, EMPTY_CONTEXT, type LastChange, type SharedState } from '../model/shared-state.ts'
+import { sortedJson } from './sorted-json.ts'
 
 /**
  * Merges two states entry by entry. An entry is the kill switch, or a context; the one of the higher generation is
@@ -63,7 +64,7 @@ function contextIn({ contexts }: SharedState, name: string): ContextState {
 
 function isFirst(one: SharedState, other: SharedState): boolean {
   if (one.generation !== other.generation) return one.generation > other.generation
-  return textOf(one) >= textOf(other)
+  return sortedJson(one) >= sortedJson(other)
 }
 
 /** At the same generation the one that keeps people with legacy is taken: it may be an emergency. */
@@ -71,7 +72,7 @@ function isFirstKill(one: SharedState, other: SharedState): boolean {
   const difference = killGeneration(one) - killGeneration(other)
   if (difference !== 0) return difference > 0
   if ((one.kill === null) !== (other.kill === null)) return one.kill !== null
-  return textOf(killOf(one)) >= textOf(killOf(other))
+  return sortedJson(killOf(one)) >= sortedJson(killOf(other))
 }
 
 function isFirstContext(one: ContextState, other: ContextState): boolean {
@@ -79,7 +80,7 @@ function isFirstContext(one: ContextState, other: ContextState): boolean {
   if (difference !== 0) return difference > 0
   const [isOneLegacy, isOtherLegacy] = [one, other].map(({ pin }) => pin?.side === 'legacy')
   if (isOneLegacy !== isOtherLegacy) return isOneLegacy === true
-  return textOf(one) >= textOf(other)
+  return sortedJson(one) >= sortedJson(other)
 }
 
 /**
@@ -97,16 +98,5 @@ function killOf({ kill, killChange }: SharedState): unknown {
 }
 
 function sameText(one: unknown, other: unknown): boolean {
-  return textOf(one) === textOf(other)
-}
-
-/** JSON whose keys are in order: the same content is the same text. */
-function textOf(value: unknown): string {
-  return (
-    JSON.stringify(value, (_, inner) =>
-      typeof inner === 'object' && inner !== null && !Array.isArray(inner)
-        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-        : inner,
-    ) ?? ''
-  )
+  return sortedJson(one) === sortedJson(other)
 }

@@ -70,6 +70,9 @@ const auditEntry: z.ZodType<AuditEntry> = z.looseObject({
   detail: z.string().nullable(),
   generation: generation.nullable(),
   gateway: z.string(),
+  // Absent in what a gateway of version 0.1 has written. They stay the last fields of the text.
+  previous: z.string().nullable().exactOptional(),
+  hash: z.string().exactOptional(),
 })
 
 const report: z.ZodType<Report> = z.looseObject({
@@ -126,8 +129,8 @@ export function textOfState(state: SharedState): string {
 export function textOfEntry(entry: AuditEntry): string {
   // An undefined would be left out and not be read again.
   const text = JSON.stringify({ ...entry, before: entry.before ?? null, after: entry.after ?? null })
-  parseEntry(text)
-  return text
+  // The order of the fields is that of the shape, as in an entry that was read: the same entry is the same text.
+  return JSON.stringify(parseEntry(text))
 }
 
 /** @param keys `any key`: the schema itself sees to a key that is `__proto__` */

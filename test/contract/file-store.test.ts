@@ -9,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 import { type AuditRecord, EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../../src/model/state-store.ts'
 import { systemClock } from '../../src/runtime.ts'
+import { unchainedText } from '../../src/store/audit-chain.ts'
 import type { StoreEvents } from '../../src/store/events.ts'
 import { fileStore } from '../../src/store/file/file-store.ts'
 import { whenOver } from '../kit/lifetime.ts'
@@ -52,6 +53,59 @@ describe('the folder', () => {
     await rename(join(folder, 'audit.jsonl'), join(folder, 'audit.1.jsonl'))
     await store.record(refusal('new'))
     expect((await store.history({ limit: 10 })).records.map(({ detail }) => detail)).toEqual(['new'])
+  })
+
+  it('goes on with the chain where the log was moved away, so that the two files follow each other', async () => {
+    const folder = await newFolder()
+    const { store } = await open(folder)
+    await store.record(refusal('old'))
+    const { head } = await store.verifyHistory()
+    await rename(join(folder, 'audit.jsonl'), join(folder, 'audit.1.jsonl'))
+    await store.record(refusal('new'))
+    expect(await store.verifyHistory()).toMatchObject({ verified: 1, startsAfter: head, broken: null })
+  })
+
+  it.each<[string, (lines: string[]) => string[], number, string]>([
+    ['an edited line', ([a = '', b = '', ...rest]) => [a, b.replace('no 1', 'no 9'), ...rest], 1, 'edited'],
+    ['a removed line', ([a = '', , ...rest]) => [a, ...rest], 1, 'missing'],
+    ['a line without its hash', ([a = '', b = '', ...rest]) => [a, unchainedText(b), ...rest], 1, 'missing'],
+    ['two lines in another order', ([a = '', b = '', c = '', ...rest]) => [a, c, b, ...rest], 1, 'reordered'],
+    ['a line that is there twice', ([a = '', b = '', ...rest]) => [a, b, b, ...rest], 2, 'repeated'],
+  ])('%s of the log is found', async (_, edit, verified, fault) => {
+    const folder = await newFolder()
+    const { store } = await open(folder)
+    for (let number = 0; number < 4; number++) await store.record(refusal(`no ${number}`))
+    const file = join(folder, 'audit.jsonl')
+    const lines = (await readFile(file, 'utf8')).trimEnd().split('\n')
+    await writeFile(file, `${edit(lines).join('\n')}\n`)
+    expect(await store.verifyHistory()).toMatchObject({ verified, broken: { fault } })
+  })
+
+  it('a log of the previous version is unchained, and the chain begins behind it', async () => {
+    const folder = await newFolder()
+    await writeFile(join(folder, 'audit.jsonl'), `${JSON.stringify(refusal('old'))}\n`.repeat(3))
+    const { store } = await open(folder)
+    expect(await store.verifyHistory()).toMatchObject({ verified: 0, unchained: 3, head: null, broken: null })
+    await store.record(refusal('new'))
+    expect(await store.verifyHistory()).toMatchObject({
+      verified: 1,
+      unchained: 3,
+      unchainedAfterStart: 0,
+      startsAfter: null,
+      broken: null,
+    })
+  })
+
+  it('an entry whose fields were given in any order is not written again by the next start', async () => {
+    const folder = await newFolder()
+    const { store } = await open(folder)
+    const next = flipped(EMPTY_STATE, 25)
+    const { actor, ...rest } = entryOf(next)
+    await store.commit(next, { ...rest, actor })
+    await store.close()
+    const { store: again } = await open(folder)
+    expect(await again.verifyHistory()).toMatchObject({ verified: 1, broken: null })
+    expect((await again.history({ limit: 10 })).records).toHaveLength(1)
   })
 
   it('has a log that is read from its end, whatever its length', async () => {

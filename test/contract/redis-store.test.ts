@@ -549,6 +549,64 @@ describe('what is kept in Redis', () => {
     expect(await shared().cli('ZCARD', `{${prefix}}:audit`)).toBe('10000')
   })
 
+  it.each<[string, (members: string[]) => [string[], string[]], number, string]>([
+    ['an edited entry', ([, b = '']) => [[b], [b.replace('no 1', 'no 9')]], 1, 'edited'],
+    ['a removed entry', ([, b = '']) => [[b], []], 1, 'missing'],
+    [
+      'two entries with exchanged positions',
+      ([, b = '', c = '']) => [
+        [b, c],
+        [b.slice(0, 16) + c.slice(16), c.slice(0, 16) + b.slice(16)],
+      ],
+      1,
+      'reordered',
+    ],
+  ])('is a hash chain, in which %s is found', async (_, edit, verified, fault) => {
+    const { store, prefix } = await openOwn()
+    for (let number = 0; number < 4; number++) await store.record(refusal(`no ${number}`))
+    const key = `{${prefix}}:audit`
+    // A look confirms the entries: a gateway puts back an unconfirmed one that is missing.
+    await store.read()
+    const [removed, added] = edit((await shared().cli('ZRANGE', key, '0', '-1')).split('\n'))
+    await shared().cli('ZREM', key, ...removed)
+    for (const member of added) await shared().cli('ZADD', key, member.slice(0, 16), member)
+    expect(await store.verifyHistory()).toMatchObject({ verified, broken: { fault } })
+  })
+
+  it('is a hash chain that goes on behind what the limit has taken away and what an older gateway has added', async () => {
+    const { store, prefix } = await openOwn()
+    const key = `{${prefix}}:audit`
+    for (let number = 0; number < 4; number++) await store.record(refusal(`no ${number}`))
+    const [first, second] = (await store.history({ limit: 10 })).records.map(({ hash }) => hash).reverse()
+    await store.read()
+    await shared().cli('ZREMRANGEBYRANK', key, '0', '1')
+    const position = String(Date.now() * 1000)
+    await shared().cli('ZADD', key, position, `${position} ${JSON.stringify(refusal('of 0.1.0'))}`)
+    await store.record(refusal('after'))
+    expect(first).not.toBe(second)
+    expect(await store.verifyHistory()).toMatchObject({
+      verified: 3,
+      unchained: 1,
+      unchainedAfterStart: 1,
+      branches: 0,
+      startsAfter: second,
+      broken: null,
+    })
+  })
+
+  it('is a hash chain with a branch where entries were put back among newer ones', async () => {
+    const { store, prefix } = await openOwn()
+    const key = `{${prefix}}:audit`
+    for (let number = 0; number < 3; number++) await store.record(refusal(`no ${number}`))
+    const members = (await shared().cli('ZRANGE', key, '0', '-1')).split('\n')
+    await store.close()
+    await shared().cli('ZREM', key, ...members.slice(1))
+    const { store: other } = await openOwn(prefix.replace('test-', ''))
+    await other.record(refusal('meanwhile'))
+    for (const member of members.slice(1)) await shared().cli('ZADD', key, member.slice(0, 16), member)
+    expect(await other.verifyHistory()).toMatchObject({ verified: 4, branches: 1, broken: null })
+  })
+
   it('is a log in order, though the clock of Redis was put back', async () => {
     const { store, prefix } = await openOwn()
     const ahead = String((Date.now() + 3_600_000) * 1000)

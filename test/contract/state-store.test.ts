@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { EMPTY_STATE, type Report, type SharedState } from '../../src/model/shared-state.ts'
 import type { StateStore } from '../../src/model/state-store.ts'
+import { chainHash } from '../../src/store/audit-chain.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'
@@ -35,7 +36,12 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect(store.current()).toEqual(next)
     expect(await store.read()).toEqual(next)
     expect((await store.history({ limit: 10 })).records).toEqual([
-      { ...entryOf(next), position: expect.any(String) as string },
+      {
+        ...entryOf(next),
+        position: expect.any(String) as string,
+        previous: null,
+        hash: chainHash(entryOf(next), null),
+      },
     ])
   })
 
@@ -153,6 +159,46 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     const rest = await theirs.history({ limit: 2, context: 'orders', before: orders.next ?? '' })
     expect(rest.records.map(({ detail }) => detail)).toEqual(['no 2'])
     expect(rest.next).toBeNull()
+  })
+
+  it('chains the entries of all handles, changes and refusals, also those that are made at once', async () => {
+    const place = await makePlace()
+    const [ours, theirs] = [await place.open(), await place.open()]
+    const next = flipped(EMPTY_STATE, 25)
+    await Promise.all([
+      ours.commit(next, entryOf(next, 'zoë „quoted" \\ ,"hash":')),
+      ...Array.from({ length: 20 }, (_, number) => [ours, theirs][number % 2]?.record(refusal(`no ${number}`))),
+    ])
+    const { records } = await theirs.history({ limit: 100 })
+    expect(records).toHaveLength(21)
+    for (const [index, record] of records.entries()) {
+      expect(record.previous).toBe(records[index + 1]?.hash ?? null)
+      expect(record.hash).toBe(chainHash(record, record.previous ?? null))
+    }
+    expect(await ours.verifyHistory()).toEqual({
+      verified: 21,
+      unchained: 0,
+      unchainedAfterStart: 0,
+      branches: 0,
+      head: records[0]?.hash,
+      startsAfter: null,
+      broken: null,
+    })
+  })
+
+  it('goes on with the chain after a restart', async () => {
+    const place = await makePlace()
+    const before = await place.open()
+    const next = flipped(EMPTY_STATE, 25)
+    await before.commit(next, entryOf(next))
+    const after = await place.restart()
+    await after.record(refusal('no'))
+    expect(await after.verifyHistory()).toMatchObject({ verified: 2, branches: 0, broken: null })
+  })
+
+  it('an empty log has no head and no fault', async () => {
+    const store = await (await makePlace()).open()
+    expect(await store.verifyHistory()).toMatchObject({ verified: 0, unchained: 0, head: null, broken: null })
   })
 
   it('gives records positions that sort as the log does', async () => {

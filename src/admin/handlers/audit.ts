@@ -5,7 +5,7 @@ import type { z } from 'zod'
 import type { Control } from '../../control/control.ts'
 import type { AuditPage, AuditQuery } from '../../model/shared-state.ts'
 import { StoreUnavailable } from '../../model/state-store.ts'
-import { type auditAsked, type auditPage, JSON_LINES, type Said } from '../contract.ts'
+import { type auditAsked, type auditPage, type auditVerification, JSON_LINES, type Said } from '../contract.ts'
 import { Refusal } from '../problem.ts'
 import type { Call, Reply, Stream } from '../route.ts'
 import { unlessUnavailable } from './unless-unavailable.ts'
@@ -20,6 +20,12 @@ export async function showAudit(call: Call<Asked>): Promise<Reply<Said<typeof au
     if (input.format === 'jsonl' || (input.format === undefined && wantsLines)) return exportAudit(call)
     return { body: await control.history({ context: input.context, before: input.cursor, limit: input.limit }) }
   })
+}
+
+export async function verifyAudit({
+  control,
+}: Call<unknown>): Promise<Reply<Said<typeof auditVerification>> | Refusal> {
+  return unlessUnavailable(async () => ({ body: await control.verifyHistory() }))
 }
 
 /** Everything there is, the newest first. The first page is read before anything is said, so that trouble has its status. */

@@ -1,7 +1,15 @@
 // `strangler history`: what was done, by whom and why.
-import { type AuditPage, type AuditRecord, auditPage, contextView, PATHS } from '../../admin/contract.ts'
+import {
+  type AuditPage,
+  type AuditRecord,
+  type AuditVerification,
+  auditPage,
+  auditVerification,
+  contextView,
+  PATHS,
+} from '../../admin/contract.ts'
 import { show } from '../../config/mistake.ts'
-import { ASKING, clientFor, printAnswer } from '../asking.ts'
+import { ASKING, type AskingValues, clientFor, printAnswer } from '../asking.ts'
 import type { Client } from '../client.ts'
 import type { Command } from '../command.ts'
 import { differenceIn, saidOf } from '../differences.ts'
@@ -20,22 +28,39 @@ export const history: Command = {
   summary,
   help: asking({
     summary,
-    usage: 'strangler history [CONTEXT] [--limit N] [options]',
+    usage: 'strangler history [CONTEXT] [--limit N] [options]\n       strangler history --verify [options]',
     examples: [
       'strangler history',
       'strangler history catalog --limit 5',
       'strangler history --all --json > audit.jsonl',
+      'strangler history --verify',
     ],
     about: `
 The audit log, what came last first: every change, every refusal, and what was changed outside, in flags.json
-or in Unleash. It cannot be edited. What its limit took away is counted and said.`,
+or in Unleash. What its limit took away is counted and said.
+
+The entries form a hash chain. --verify follows it through the whole log, prints the hash of the newest
+entry, and exits 1 at the first entry that was edited, that is out of order, or whose predecessor is missing.
+A program that can write to the store can compute a new chain: keep the printed hash in another place, and
+look for it in the log later (history --all --json).`,
     options: `  --limit N               how many, 1 to ${MOST} (default 20)
-  --all                   with --json: all there is, one record a line`,
+  --all                   with --json: all there is, one record a line
+  --verify                follow the hash chain of the whole log`,
   }),
   run: async (args) => {
-    const options = { ...ASKING, limit: { type: 'string' }, all: { type: 'boolean' } } as const
+    const options = {
+      ...ASKING,
+      limit: { type: 'string' },
+      all: { type: 'boolean' },
+      verify: { type: 'boolean' },
+    } as const
     const { values, positionals } = parse(args, options, 1)
     const [context] = positionals
+    if (values.verify === true) {
+      if (context !== undefined || values.limit !== undefined || values.all === true)
+        throw new UsageError('--verify is about the whole log: it takes no context, no --limit and no --all')
+      return verify(values)
+    }
     const limit = readLimit(values.limit, values.all === true)
     if (values.all === true && values.json !== true) throw new UsageError('--all is an export: say --json as well')
     const client = clientFor(values)
@@ -45,6 +70,43 @@ or in Unleash. It cannot be edited. What its limit took away is counted and said
     printAnswer(values, said, (on) => pageLines(body, Date.now(), on))
     return EXIT.done
   },
+}
+
+async function verify(values: AskingValues): Promise<number> {
+  const { body, said } = await clientFor(values).get(PATHS.auditVerification, auditVerification)
+  printAnswer(values, said, (on) => verificationLines(body, on))
+  return body.broken === null ? EXIT.done : EXIT.failed
+}
+
+const FAULTS: Readonly<Record<NonNullable<AuditVerification['broken']>['fault'], string>> = {
+  edited: 'was edited: its content does not match its hash',
+  missing: 'follows an entry that is not in the log: the entry before it was removed or replaced',
+  reordered: 'stands before the entry that it follows: entries were put in another order',
+  repeated: 'is in the log twice',
+}
+
+function verificationLines(report: AuditVerification, on: Screen): string {
+  const { verified, unchained, unchainedAfterStart, branches, head, startsAfter, broken } = report
+  const entries = `${count(verified, 'entry', 'entries')} verified, ${unchained} unchained`
+  const notes = [
+    ...(unchained === 0
+      ? []
+      : ['unchained entries have no hash, as gateways of version 0.1 write them: an edit of them cannot be found']),
+    ...(unchainedAfterStart === 0
+      ? []
+      : [`${unchainedAfterStart} of them newer than the chain: expected only while gateways of version 0.1 run`]),
+    ...(startsAfter === null ? [] : [`the chain begins after ${startsAfter}: entries before it are not in the log`]),
+    ...(branches === 0
+      ? []
+      : [
+          `${count(branches, 'branch', 'branches')}: expected only after gateways put back entries that Redis had lost`,
+        ]),
+  ].map((text) => paint({ text: `note: ${text}`, tone: 'faint' }, on))
+  if (broken === null) return [`${entries}, head ${head ?? '-'}`, ...notes].join('\n')
+  const fault = `the entry at position ${broken.position} (${showMoment(broken.at)}) ${FAULTS[broken.fault]}`
+  return [paint({ text: fault, tone: 'warning' }, on), `before it: ${entries}, head ${head ?? '-'}`, ...notes].join(
+    '\n',
+  )
 }
 
 function readLimit(text: string | undefined, isAll: boolean): number {

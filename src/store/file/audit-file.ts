@@ -2,6 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { AuditPage, AuditQuery, AuditRecord } from '../../model/shared-state.ts'
+import { chainedText, hashIn } from '../audit-chain.ts'
 import { syncFolder } from '../replace-file.ts'
 import { parseEntry } from '../shape.ts'
 
@@ -12,6 +13,8 @@ const POSITION_LENGTH = 16
 export class AuditFile {
   private readonly file: string
   private readonly troubled: (error: Error) => void
+  /** The hash of the last line that was added: a log that begins anew after a rotation goes on with the chain. */
+  private head: string | null = null
 
   constructor(file: string, troubled: (error: Error) => void) {
     this.file = file
@@ -33,10 +36,17 @@ export class AuditFile {
         throw error
       })
       await file.sync()
+      this.head = hashIn(entry) ?? this.head
     } finally {
       await file.close()
     }
     if (isNew) await syncFolder(dirname(this.file))
+  }
+
+  /** The text of an entry with its place behind the last chained line, for {@link append}. */
+  async chained(entry: string): Promise<string> {
+    const last = await this.newest((text) => hashIn(text) !== undefined, Number.POSITIVE_INFINITY)
+    return chainedText(entry, last === undefined ? this.head : (hashIn(last) ?? null))
   }
 
   /** How long it is, in bytes, without a line that a crash has torn. */

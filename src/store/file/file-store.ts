@@ -3,9 +3,10 @@ import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Clock } from '../../model/ports.ts'
-import type { KeptFlags, Member, Report, SharedState } from '../../model/shared-state.ts'
+import type { AuditPage, AuditQuery, KeptFlags, Member, Report, SharedState } from '../../model/shared-state.ts'
 import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
+import { unchainedText, verifyHistory } from '../audit-chain.ts'
 import { NO_EVENTS, type Restored, type StoreEvents } from '../events.ts'
 import { KnownState } from '../known-state.ts'
 import { SILENT_MS } from '../limits.ts'
@@ -79,10 +80,8 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
       const line = textOfEntry(entry)
       await serially(() => record(line))
     },
-    history: async (query) => {
-      await serially(() => (lock === undefined ? Promise.resolve() : writeMissingEntry())).catch(() => {})
-      return reading(() => audit.page(query))
-    },
+    history,
+    verifyHistory: () => verifyHistory(history),
     onChange: (listener) => known.onChange(listener),
     beat: async (report) => {
       const copy = parseReport(JSON.stringify(report))
@@ -98,6 +97,11 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     status,
     comparisons: comparisons.store,
     close,
+  }
+
+  async function history(query: AuditQuery): Promise<AuditPage> {
+    await serially(() => (lock === undefined ? Promise.resolve() : writeMissingEntry())).catch(() => {})
+    return reading(() => audit.page(query))
   }
 
   /** Has the folder, or says why not; the state is known either way, if it can be read. */
@@ -138,7 +142,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     const at = clock.wallTime()
     restored = { at, detail }
     events.restored(facts)
-    await audit.append(
+    await append(
       textOfEntry({
         at,
         actor: 'gateway',
@@ -166,14 +170,15 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
   async function commit(text: string, line: string, generation: number): Promise<Committed> {
     await own()
     if (known.current.generation !== generation - 1) {
-      const isOurs = (await reading(() => audit.newest((other) => other === line, REPEAT_ENTRIES))) !== undefined
+      const isOurs =
+        (await reading(() => audit.newest((other) => unchainedText(other) === line, REPEAT_ENTRIES))) !== undefined
       return isOurs ? { ok: true } : { ok: false, conflict: known.current }
     }
     const next = await attempt(async () => {
       await writeMissingEntry()
-      const auditBytes = await audit.wholeSize()
-      await keptState.write(text, line, auditBytes)
-      return { state: parseState(text), entry: line, auditBytes }
+      const [auditBytes, chained] = [await audit.wholeSize(), await audit.chained(line)]
+      await keptState.write(text, chained, auditBytes)
+      return { state: parseState(text), entry: chained, auditBytes }
     })
     kept = next
     isEntryMissing = true
@@ -188,8 +193,12 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     await own()
     await attempt(async () => {
       await writeMissingEntry()
-      await audit.append(line)
+      await append(line)
     })
+  }
+
+  async function append(line: string): Promise<void> {
+    await audit.append(await audit.chained(line))
   }
 
   /** The entry of the last change, where it stands in `state.json` only. */

@@ -13,6 +13,7 @@ import {
 } from '../../model/shared-state.ts'
 import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
+import { chainedText, hashIn, unchainedText, verifyHistory } from '../audit-chain.ts'
 import { NO_EVENTS, type StoreEvents } from '../events.ts'
 import { KnownState } from '../known-state.ts'
 import { AUDIT_LIMIT, SILENT_MS } from '../limits.ts'
@@ -88,10 +89,8 @@ export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS
       await reach()
       append(textOfEntry(entry))
     },
-    history: async (query) => {
-      await reach()
-      return page(memory, query)
-    },
+    history,
+    verifyHistory: () => verifyHistory(history),
     onChange: (listener) => known.onChange(listener),
     beat: async (report) => {
       await reach()
@@ -122,10 +121,15 @@ export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS
     close: async () => void memory.handles.delete(handle),
   }
 
+  async function history(query: AuditQuery): Promise<AuditPage> {
+    await reach()
+    return page(memory, query)
+  }
+
   function commit(next: SharedState, entry: AuditEntry): Committed {
     const [state, line] = [textOfState(next), textOfEntry(entry)]
     if (memory.generation !== next.generation - 1) {
-      const isOurs = memory.audit.some(({ text }) => text === line)
+      const isOurs = memory.audit.some(({ text }) => unchainedText(text) === line)
       return isOurs ? { ok: true } : { ok: false, conflict: parseState(memory.state) }
     }
     memory.state = state
@@ -136,7 +140,9 @@ export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS
   }
 
   function append(text: string): void {
-    memory.audit.push({ position: String(++memory.written).padStart(16, '0'), text })
+    const last = memory.audit.findLast((line) => hashIn(line.text) !== undefined)
+    const chained = chainedText(text, last === undefined ? null : (hashIn(last.text) ?? null))
+    memory.audit.push({ position: String(++memory.written).padStart(16, '0'), text: chained })
     if (memory.audit.length > AUDIT_LIMIT) {
       memory.audit.shift()
       memory.dropped++

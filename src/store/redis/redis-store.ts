@@ -17,6 +17,7 @@ import {
 } from '../../model/shared-state.ts'
 import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
+import { contentDigest, verifyHistory } from '../audit-chain.ts'
 import { NO_EVENTS, type Restored, type StoreEvents } from '../events.ts'
 import { KnownState } from '../known-state.ts'
 import { AUDIT_LIMIT, SILENT_MS } from '../limits.ts'
@@ -111,6 +112,7 @@ export function redisStore({
     commit,
     record,
     history,
+    verifyHistory: () => verifyHistory(history),
     onChange: (listener) => known.onChange(listener),
     beat: async (report) => {
       const text = JSON.stringify(report)
@@ -365,7 +367,7 @@ export function redisStore({
   ): Promise<Committed | undefined> {
     const answer = await ask(
       COMMIT,
-      [String(AUDIT_LIMIT), String(generation), text, line, await deadline(giveUpAt)],
+      [String(AUDIT_LIMIT), String(generation), text, line, digestOf(line), await deadline(giveUpAt)],
       giveUpAt,
     )
     const [verdict, first, there] = tuple(answer)
@@ -383,7 +385,8 @@ export function redisStore({
   }
 
   async function record(entry: AuditEntry): Promise<void> {
-    memory.keepOwn(await askInTime('the entry', RECORD, [String(AUDIT_LIMIT), textOfEntry(entry)]))
+    const line = textOfEntry(entry)
+    memory.keepOwn(await askInTime('the entry', RECORD, [String(AUDIT_LIMIT), line, digestOf(line)]))
     void memory.write()
   }
 
@@ -501,6 +504,11 @@ export function redisStore({
     const [text, at] = tuple(await ask(KEPT_FLAGS, []))
     return text === '' ? undefined : { text: texts(text), at: Number(at) }
   }
+}
+
+/** Of what will be read again, and not of the object that the caller may change. */
+function digestOf(line: string): string {
+  return contentDigest(parseEntry(line))
 }
 
 function detailOf({ generation, found, entries, lost }: Restored): string {

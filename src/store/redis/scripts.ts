@@ -15,6 +15,7 @@
 //
 // A sorted set and not a stream, since a stream takes nothing older than its newest entry: what gateways remember of a log
 // that was lost could not be put back among what was written since.
+import { CHAIN } from './chain-script.ts'
 import { COMPARISON_READS } from './comparison-scripts.ts'
 
 /** The channel. */
@@ -52,6 +53,9 @@ local function append(entry, limit)
 end
 `
 
+/** ... and appending with the hash chain. */
+const BEGIN_APPENDING = `${BEGIN}${CHAIN}`
+
 /**
  * What is there, for who knows a generation and its digest, and the log up to some entries.
  *
@@ -74,21 +78,21 @@ return { time[1], time[2], whole(there), text, redis.call('GET', DROPPED) or '0'
 /**
  * The compare-and-set. An entry that is there already was this very change, whose answer was lost.
  *
- * ARGV: audit limit, generation, text, entry, the last moment in milliseconds
+ * ARGV: audit limit, generation, text, entry, the digest of its content, the last moment in milliseconds
  * → 'done' and the audit member | 'late' | 'settling' | 'conflict', the generation that is there, its text
  */
-export const COMMIT = `${BEGIN}
-if nowMs > tonumber(ARGV[5]) then return { 'late' } end
+export const COMMIT = `${BEGIN_APPENDING}
+if nowMs > tonumber(ARGV[6]) then return { 'late' } end
 if redis.call('EXISTS', SETTLING) == 1 then return { 'settling' } end
 local there = generation()
 if there ~= tonumber(ARGV[2]) - 1 then
   for _, member in ipairs(redis.call('ZREVRANGE', AUDIT, 0, 99)) do
-    if string.sub(member, 18) == ARGV[4] then return { 'done', member } end
+    if isEntry(member, ARGV[4]) then return { 'done', member } end
   end
   return { 'conflict', whole(there), redis.call('HGET', STATE, 'text') or '' }
 end
 redis.call('HSET', STATE, 'generation', ARGV[2], 'text', ARGV[3])
-local member = append(ARGV[4], tonumber(ARGV[1]))
+local member = append(chained(ARGV[4], ARGV[5]), tonumber(ARGV[1]))
 redis.call('PUBLISH', NEWS, 'state\\n' .. ARGV[2] .. '\\n' .. member .. '\\n' .. ARGV[3])
 return { 'done', member }
 `
@@ -126,10 +130,10 @@ end
 return { whole(found), whole(added), whole(generation()), redis.call('HGET', STATE, 'text') or '' }
 `
 
-/** ARGV: audit limit, entry, the last moment in milliseconds → the audit member | 'late' */
-export const RECORD = `${BEGIN}
-if nowMs > tonumber(ARGV[3]) then return 'late' end
-return append(ARGV[2], tonumber(ARGV[1]))
+/** ARGV: audit limit, entry, the digest of its content, the last moment in milliseconds → the audit member | 'late' */
+export const RECORD = `${BEGIN_APPENDING}
+if nowMs > tonumber(ARGV[4]) then return 'late' end
+return append(chained(ARGV[2], ARGV[3]), tonumber(ARGV[1]))
 `
 
 /** ARGV: position to begin before, limit → dropped, entries, the newest first */
