@@ -65,6 +65,21 @@ describe('the folder', () => {
     expect(await store.verifyHistory()).toMatchObject({ verified: 1, startsAfter: head, broken: null })
   })
 
+  it('that is opened again after its log was moved away has a chain without a fault, and each entry once', async () => {
+    const folder = await newFolder()
+    const { store } = await open(folder)
+    await change(store)
+    await store.record(refusal('before'))
+    await rename(join(folder, 'audit.jsonl'), join(folder, 'audit.1.jsonl'))
+    await store.record(refusal('after'))
+    await store.close()
+    for (let start = 0; start < 2; start++) {
+      const { store: again } = await open(folder)
+      expect(await again.verifyHistory()).toMatchObject({ verified: 2, unchained: 0, branches: 0, broken: null })
+      await again.close()
+    }
+  })
+
   it.each<[string, (lines: string[]) => string[], number, string]>([
     ['an edited line', ([a = '', b = '', ...rest]) => [a, b.replace('no 1', 'no 9'), ...rest], 1, 'edited'],
     ['a removed line', ([a = '', , ...rest]) => [a, ...rest], 1, 'missing'],

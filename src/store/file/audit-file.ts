@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { AuditPage, AuditQuery, AuditRecord } from '../../model/shared-state.ts'
-import { chainedText, hashIn } from '../audit-chain.ts'
+import { chainedText, hashIn, unchainedText } from '../audit-chain.ts'
 import { syncFolder } from '../replace-file.ts'
 import { parseEntry } from '../shape.ts'
 
@@ -60,7 +60,7 @@ export class AuditFile {
     }
   }
 
-  /** Whether a line is there, at a byte or, where the file was exchanged, among the last. */
+  /** Whether a line is there, at a byte or, where the file was exchanged, among the last with any place in the chain. */
   async has(entry: string, at: number): Promise<boolean> {
     const file = await this.openToRead()
     if (file === undefined) return false
@@ -69,8 +69,9 @@ export class AuditFile {
       const there = Buffer.alloc(line.length)
       await file.read(there, 0, line.length, at)
       if (there.equals(line)) return true
+      const content = unchainedText(entry)
       for await (const { text, position } of linesBackwards(file, await wholeSizeOf(file))) {
-        if (text === entry) return true
+        if (unchainedText(text) === content) return true
         if (position < at) return false
       }
       return false

@@ -129,6 +129,9 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     const recovered = await keptState.recover(audit, known.current)
     kept = recovered
     isEntryMissing = kept.entry !== undefined && !(await audit.has(kept.entry, kept.auditBytes))
+    // Its place in the chain may be taken: the log was moved away, and others were written into the new one.
+    if (isEntryMissing && kept.entry !== undefined)
+      kept = { ...kept, entry: await audit.chained(unchainedText(kept.entry)) }
     await writeMissingEntry()
     known.adopt(kept.state)
     if (recovered.restored !== undefined) await report(recovered.restored)
