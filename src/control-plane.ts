@@ -37,6 +37,7 @@ export type ControlPlaneOptions = {
   /** Makes the controls those of all new requests. */
   readonly publish: (controls: Controls, generation: number) => void
   readonly traffic: ControlOptions['traffic']
+  readonly upstreams: ControlOptions['upstreams']
   /** Where the admin surface is reached by others. */
   readonly address: () => string
 }
@@ -85,6 +86,7 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     rejectedFiles,
     publish: plane.publish,
     traffic: plane.traffic,
+    upstreams: plane.upstreams,
     self: { id, instance, version: version(), startedAt: clock.wallTime(), address: plane.address },
   })
 

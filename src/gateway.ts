@@ -88,6 +88,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       events,
       contexts: () => snapshots.current.contexts,
       mapRejection: () => mapRejection,
+      upstreams: () => upstreams.outages(),
       publish: (controls, generation) => {
         snapshots.current = { ...snapshots.current, controls, generation }
       },

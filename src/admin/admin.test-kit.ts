@@ -68,6 +68,7 @@ export function testControl(clock: Clock): TestControl {
         localKill: [],
         killFileProblems: [],
         rejectedFiles: [],
+        legacy: { addresses: 1, available: 1, unavailable: [] },
         store: store.status(),
         stateFolder: {
           location: '/srv/.strangler',
@@ -146,6 +147,8 @@ export function testControl(clock: Clock): TestControl {
       generation: changed?.generation ?? 0,
       rollback: name === 'orders' ? 'forward-only' : 'allowed',
       lastMinute: { legacy: 3, service: 1 },
+      fallback: 'reads',
+      upstream: { addresses: 1, available: 1, unavailable: [] },
     }
   }
 

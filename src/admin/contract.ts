@@ -206,6 +206,20 @@ const pin = stamp.extend({ side, until: time.nullable().describe('null is withou
 const flip = stamp.extend({ flag: z.string(), percentage: z.number(), generation })
 const shadow = stamp.extend({ percentage: z.number().describe('Of a hundred eligible requests, how many are copied') })
 
+const upstreamView = z.object({
+  addresses: z.int(),
+  available: z.int(),
+  unavailable: z.array(
+    z.object({
+      address: z.string(),
+      why: z.string(),
+      since: time,
+      until: time.nullable().describe('When the ejection ends; null until the health check of the address passes'),
+    }),
+  ),
+})
+export type UpstreamView = Said<typeof upstreamView>
+
 export const contextView = z.object({
   name: z.string(),
   owner: z.string(),
@@ -221,6 +235,14 @@ export const contextView = z.object({
   generation: generation.describe('Of its last change, 0 before the first: its ETag'),
   rollback: z.enum(['allowed', 'forward-only']),
   lastMinute: sides.describe('Requests of the last minute on all gateways'),
+  fallback: z
+    .enum(['reads', 'all'])
+    .or(z.literal(false))
+    .optional()
+    .describe('Which requests legacy answers while no address of the service is available'),
+  upstream: upstreamView
+    .optional()
+    .describe('The addresses of its service, as this gateway sees them; a gateway before 0.2.0 does not send it'),
 })
 export type ContextView = Said<typeof contextView>
 
@@ -272,6 +294,9 @@ export const statusView = z.object({
     .array(fileRejection)
     .optional()
     .describe('Files on disk that this gateway has rejected; a gateway before 0.2.0 does not send it'),
+  legacy: upstreamView
+    .optional()
+    .describe('The addresses of legacy, as this gateway sees them; a gateway before 0.2.0 does not send it'),
   store: z.object({
     kind: z.enum(['memory', 'file', 'redis']),
     location: z.string(),

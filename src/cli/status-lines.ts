@@ -1,5 +1,5 @@
 // How things stand, for a person: what is unusual above, then one row for each context.
-import type { ContextView, FileRejection, FleetView, Member, StatusView } from '../admin/contract.ts'
+import type { ContextView, FileRejection, FleetView, Member, StatusView, UpstreamView } from '../admin/contract.ts'
 import { showDuration, showEnd, showTime } from './durations.ts'
 import { type Cell, count, paint, type Screen, table } from './print.ts'
 
@@ -15,6 +15,7 @@ export function statusLines(status: StatusView, url: string, now: number, on: Sc
     ...stateFolderFacts(status, now),
     ['flags', flagsCell(status)],
     ...(status.rejectedFiles ?? []).map((rejection) => rejectionFact(rejection, now)),
+    ...outageCells(status.legacy, now).map((cell): [string, Cell] => ['legacy', cell]),
     ['fleet', fleetCell(status.fleet)],
   ]
   const above = facts.map(([name, cell]) => `${name.padEnd(NAME_WIDTH)}${paint(cell, on)}`).join('\n')
@@ -101,6 +102,7 @@ function contextTable(contexts: readonly ContextView[], now: number, on: Screen)
   const unclear = contexts.filter(({ why }) => why !== null).map(({ name, why }) => `${name}: its flag ${why}`)
   return [
     table(HEADS.filter(isShown), rows, on, ['context', 'percent', 'serving']),
+    ...contexts.flatMap((context) => outageLines(context, now, on)),
     ...unclear.map((text) => paint({ text, tone: 'warning' }, on)),
   ].join('\n')
 }
@@ -111,13 +113,40 @@ function contextRow(context: ContextView, now: number): Cell[] {
     { text: name, tone: 'strong' },
     owner,
     percentage === null ? { text: '?', tone: 'warning' } : `${percentage} %`,
-    serving,
+    isUnavailable(context) ? { text: `${serving}: UNAVAILABLE`, tone: 'bad' } : serving,
     pin === null ? '-' : { text: `${pin.side} ${showEnd(pin.until, now)} by ${pin.by}`, tone: 'warning' },
     freeze === null ? '-' : { text: since(freeze, now), tone: 'warning' },
     shadow === null ? '-' : `${shadow.percentage} % by ${shadow.by}`,
     String(lastMinute.legacy),
     String(lastMinute.service),
   ]
+}
+
+function isUnavailable({ serving, upstream }: ContextView): boolean {
+  return serving !== 'legacy' && upstream?.available === 0
+}
+
+function outageLines(context: ContextView, now: number, on: Screen): string[] {
+  const { name, fallback, upstream } = context
+  const effect = isUnavailable(context)
+    ? [{ text: `no address of its service is available: ${effectOf(fallback)}`, tone: 'bad' } as const]
+    : []
+  return [...effect, ...outageCells(upstream, now)].map((cell) => paint({ ...cell, text: `${name}: ${cell.text}` }, on))
+}
+
+function effectOf(fallback: ContextView['fallback']): string {
+  if (fallback === 'all') return 'legacy answers reads and writes'
+  return fallback === 'reads' ? 'legacy answers reads, and writes get 503' : 'its requests get 503'
+}
+
+/** One for each address that gets no requests from the gateway that answers. */
+function outageCells(upstream: UpstreamView | undefined, now: number): { text: string; tone: 'bad' | 'warning' }[] {
+  if (upstream === undefined) return []
+  const tone = upstream.available === 0 ? 'bad' : 'warning'
+  return upstream.unavailable.map(({ address, why, since, until }) => {
+    const end = until === null ? 'until its health check passes' : showEnd(until, now)
+    return { text: `${address} is unavailable since ${showTime(since, now)} (${why}), ${end}`, tone }
+  })
 }
 
 function since({ by, at, reason }: { by: string; at: number; reason: string | null }, now: number): string {

@@ -3,7 +3,7 @@
 
 import type { Field } from '../model/comparison.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
-import type { Side } from '../model/route.ts'
+import type { FallbackPolicy, Side } from '../model/route.ts'
 import type {
   AuditPage,
   AuditQuery,
@@ -111,6 +111,23 @@ export type ContextView = {
   readonly rollback: 'allowed' | 'forward-only'
   /** Requests of the last minute on all gateways. */
   readonly lastMinute: Readonly<Record<Side, number>>
+  /** Which requests legacy answers while no address of the service is available. */
+  readonly fallback: FallbackPolicy
+  /** The addresses of its service, as the gateway that answers sees them. */
+  readonly upstream: UpstreamView | undefined
+}
+
+/** The addresses of an upstream. Times are in milliseconds since 1970. */
+export type UpstreamView = {
+  readonly addresses: number
+  readonly available: number
+  readonly unavailable: readonly {
+    readonly address: string
+    readonly why: string
+    readonly since: number
+    /** When the ejection ends; null until the health check of the address passes. */
+    readonly until: number | null
+  }[]
 }
 
 export type StatusView = {
@@ -122,6 +139,8 @@ export type StatusView = {
   readonly killFileProblems: readonly string[]
   /** The map and the flags file of the gateway that answers, where their content on disk was rejected. */
   readonly rejectedFiles: readonly FileRejection[]
+  /** The addresses of legacy, as the gateway that answers sees them. */
+  readonly legacy: UpstreamView | undefined
   readonly store: StoreStatus
   readonly stateFolder: StateFolderStatus
   readonly flags: FlagStatus

@@ -9,6 +9,7 @@ import type { Context } from '../model/route.ts'
 import type { AuditRecord } from '../model/shared-state.ts'
 import { type Controls, NO_CONTROLS } from '../model/snapshot.ts'
 import type { StateStore } from '../model/state-store.ts'
+import type { UpstreamReading } from '../model/upstream-reading.ts'
 import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
 import { replaceFile } from '../store/replace-file.ts'
 import { contextNamed, flagsAt, type HandClock, handClock } from './control.test-kit.ts'
@@ -31,6 +32,7 @@ export type Gateway = {
     serviceWrites: Record<string, number>
   }
   readonly rejectedFiles: FileRejection[]
+  readonly upstreams: UpstreamReading[]
 }
 
 export type TestFleet = {
@@ -88,6 +90,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
     let controls = NO_CONTROLS
     const traffic: Gateway['traffic'] = { inFlight: {}, serviceWrites: {} }
     const rejectedFiles: FileRejection[] = []
+    const upstreams: UpstreamReading[] = []
     const control = createControl({
       store,
       clock,
@@ -106,6 +109,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       }),
       contexts: () => new Map(CONTEXTS.map((context) => [context.name, context])),
       rejectedFiles: () => rejectedFiles,
+      upstreams: () => upstreams,
       publish: (published) => {
         controls = published
       },
@@ -124,7 +128,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       await store.close()
       await rm(stateDir, { recursive: true, force: true })
     })
-    return { control, store, flags, heard, stateDir, controls: () => controls, traffic, rejectedFiles }
+    return { control, store, flags, heard, stateDir, controls: () => controls, traffic, rejectedFiles, upstreams }
   }
 }
 

@@ -9,6 +9,7 @@ import type { AuditEntry, EmbeddedFlags, SharedState, Verb } from '../model/shar
 import type { Controls } from '../model/snapshot.ts'
 import type { StateFolderStatus } from '../model/state-folder.ts'
 import { type StateStore, StoreUnavailable } from '../model/state-store.ts'
+import type { UpstreamReading } from '../model/upstream-reading.ts'
 import type { Events } from '../telemetry/events.ts'
 import { createApplier } from './apply.ts'
 import { clashOf, lastChange, leftBy } from './clash.ts'
@@ -48,6 +49,8 @@ export type ControlOptions = {
     /** Writes that the service has answered with 2xx or 3xx, by context, since the start. */
     readonly serviceWrites: () => WriteCounts
   }
+  /** The upstreams of this gateway, with their unavailable addresses. */
+  readonly upstreams: () => readonly UpstreamReading[]
   readonly self: {
     readonly id: string
     /** The process, new with each start. */

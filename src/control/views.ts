@@ -1,7 +1,8 @@
 // What is told of how things stand: of each context, of this gateway, and of the fleet as far as it can be heard.
 import type { Context } from '../model/route.ts'
 import type { Member, Report, SharedState } from '../model/shared-state.ts'
-import type { ContextView, FleetView, StatusView } from './control.ts'
+import type { UpstreamReading } from '../model/upstream-reading.ts'
+import type { ContextView, FleetView, StatusView, UpstreamView } from './control.ts'
 import { EVERYTHING } from './controls.ts'
 import type { ControlOptions } from './create-control.ts'
 import { percentageAmong } from './embedded-writer.ts'
@@ -57,6 +58,7 @@ export function createViews(options: Options): Views {
       localKill: localKill(),
       killFileProblems: options.killFileProblems(),
       rejectedFiles: options.rejectedFiles(),
+      legacy: upstreamView(({ side }) => side === 'legacy'),
       store: store.status(),
       stateFolder: options.stateFolder(),
       flags: flags.status(),
@@ -147,6 +149,25 @@ export function createViews(options: Options): Views {
       generation: changed?.generation ?? 0,
       rollback,
       lastMinute,
+      fallback: context.fallback,
+      upstream: upstreamView((upstream) => upstream.side === 'service' && upstream.name === service.name),
+    }
+  }
+
+  function upstreamView(isMeant: (upstream: UpstreamReading) => boolean): UpstreamView | undefined {
+    const upstream = options.upstreams().find(isMeant)
+    if (upstream === undefined) return undefined
+    const now = store.wallTime()
+    const { addresses, unavailable } = upstream
+    return {
+      addresses,
+      available: addresses - unavailable.length,
+      unavailable: unavailable.map(({ address, why, forMs, endsInMs }) => ({
+        address,
+        why,
+        since: Math.round(now - forMs),
+        until: endsInMs === null ? null : Math.round(now + endsInMs),
+      })),
     }
   }
 

@@ -53,6 +53,18 @@ describe('the health of an address', () => {
     expect(health.isAvailable(0)).toBe(true)
   })
 
+  it('reports why and until when it is unavailable, and nothing while it is available', () => {
+    const health = new AddressHealth()
+    expect(health.outage(0)).toBeUndefined()
+    for (let i = 0; i < 3; i++) health.failed(NO_ANSWER, false, true, POLICY, 100, 'connect-refused')
+    expect(health.outage(300)).toEqual({ why: 'connect-refused', forMs: 200, endsInMs: 800 })
+    expect(health.outage(1100)).toBeUndefined()
+    health.probed(false, 'health check answered 500', 2000)
+    expect(health.outage(2500)).toEqual({ why: 'health check answered 500', forMs: 500, endsInMs: null })
+    health.probed(true, 'health check passed', 3000)
+    expect(health.outage(3000)).toBeUndefined()
+  })
+
   it('of a lone address ends only with no answers at all: a 500 is one', () => {
     const health = new AddressHealth()
     expect(fail(health, 20, 0, { gotNoResponse: ANSWERED_500, isAlone: true })).toEqual(Array(20).fill(0))

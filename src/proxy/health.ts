@@ -3,6 +3,7 @@ import type { Failure } from '../model/outcome.ts'
 import { FAILURES } from '../model/outcome.ts'
 import type { Side } from '../model/route.ts'
 import type { EjectionPolicy } from '../model/snapshot.ts'
+import type { AddressOutage } from '../model/upstream-reading.ts'
 
 /** The health of one address. Pure state: time comes in as an argument, in milliseconds. */
 export class AddressHealth {
@@ -13,14 +14,28 @@ export class AddressHealth {
   #timesEjected = 0
   #ejectedUntil = 0
   #isProbedUnhealthy = false
+  /** Why and when the address was last ejected, and when the checks last found it unhealthy. */
+  #ejectedWhy = ''
+  #ejectedAt = 0
+  #unhealthyWhy = ''
+  #unhealthyAt = 0
 
   isAvailable(now: number): boolean {
     return !this.#isProbedUnhealthy && now >= this.#ejectedUntil
   }
 
-  /** The verdict of the active checks. */
-  probed(isHealthy: boolean): void {
+  /** Why the address is unavailable, and until when; undefined while it is available. */
+  outage(now: number): Omit<AddressOutage, 'address'> | undefined {
+    if (this.#isProbedUnhealthy) return { why: this.#unhealthyWhy, forMs: now - this.#unhealthyAt, endsInMs: null }
+    if (now >= this.#ejectedUntil) return undefined
+    return { why: this.#ejectedWhy, forMs: now - this.#ejectedAt, endsInMs: this.#ejectedUntil - now }
+  }
+
+  /** The verdict of the active checks. @param why what the last check found */
+  probed(isHealthy: boolean, why = '', now = 0): void {
     this.#isProbedUnhealthy = !isHealthy
+    this.#unhealthyWhy = why
+    this.#unhealthyAt = now
     if (isHealthy) this.#ejectedUntil = 0
   }
 
@@ -48,9 +63,17 @@ export class AddressHealth {
    *
    * @param isAlone a lone address is taken out only for giving no answer at all: a 500 is an answer, and there is
    *   nobody else to ask
+   * @param why the failure, for `outage`
    * @returns how long the address is ejected for, or 0
    */
-  failed(gotNoResponse: boolean, isAlone: boolean, mayEject: boolean, policy: EjectionPolicy, now: number): number {
+  failed(
+    gotNoResponse: boolean,
+    isAlone: boolean,
+    mayEject: boolean,
+    policy: EjectionPolicy,
+    now: number,
+    why = '',
+  ): number {
     this.#errorsInRow++
     this.#failuresInRow = gotNoResponse ? this.#failuresInRow + 1 : 0
     const inRow = isAlone ? this.#failuresInRow : this.#errorsInRow
@@ -62,6 +85,8 @@ export class AddressHealth {
     this.#failuresInRow = 0
     const forMs = Math.min(policy.baseMs * this.#timesEjected, policy.maxMs)
     this.#ejectedUntil = now + forMs
+    this.#ejectedAt = now
+    this.#ejectedWhy = why
     return forMs
   }
 }

@@ -5,6 +5,7 @@ import type { Answerer } from '../model/outcome.ts'
 import type { HealthReader } from '../model/ports.ts'
 import type { Upstream } from '../model/route.ts'
 import type { EjectionPolicy, Snapshot } from '../model/snapshot.ts'
+import type { AddressOutage, UpstreamReading } from '../model/upstream-reading.ts'
 import type { Events } from '../telemetry/events.ts'
 import { Connections } from './connections.ts'
 import { AddressHealth, mayEject } from './health.ts'
@@ -128,7 +129,7 @@ export class Upstreams implements HealthReader {
     const { addresses, upstream } = live
     const ejected = addresses.filter((other) => other !== address && !other.health.isAvailable(this.#now())).length
     const may = mayEject(upstream.side, addresses.length, ejected, this.#ejection)
-    const forMs = address.health.failed(gotNoResponse, addresses.length === 1, may, this.#ejection, this.#now())
+    const forMs = address.health.failed(gotNoResponse, addresses.length === 1, may, this.#ejection, this.#now(), why)
     if (forMs > 0) this.#events.addressEjected({ upstream: upstream.name, address: address.url, why, forMs })
   }
 
@@ -139,6 +140,20 @@ export class Upstreams implements HealthReader {
       name: upstream.name,
       available: addresses.filter(({ health }) => health.isAvailable(now)).length,
       addresses: addresses.length,
+    }))
+  }
+
+  /** For the status: which addresses are unavailable, and why. */
+  outages(): UpstreamReading[] {
+    const now = this.#now()
+    return [...this.#byKey.values()].map(({ upstream: { name, side }, addresses }) => ({
+      name,
+      side,
+      addresses: addresses.length,
+      unavailable: addresses.flatMap(({ url, health }): AddressOutage[] => {
+        const outage = health.outage(now)
+        return outage === undefined ? [] : [{ address: url, ...outage }]
+      }),
     }))
   }
 
@@ -179,7 +194,7 @@ export class Upstreams implements HealthReader {
         upstream,
         address.url,
         (isHealthy, why) => {
-          address.health.probed(isHealthy)
+          address.health.probed(isHealthy, why, this.#now())
           if (isHealthy) returned()
           else this.#events.addressEjected({ upstream: upstream.name, address: address.url, why, forMs: 0 })
         },

@@ -2,8 +2,10 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { adjustableClock } from '../kit/calm.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
-import { startNamedOrigin } from '../kit/origin.ts'
+import { ask } from '../kit/load.ts'
+import { startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { runStrangler } from '../kit/process.ts'
 import { shop, TO_SERVICE } from '../kit/shop.ts'
 import { until } from '../kit/until.ts'
@@ -45,5 +47,32 @@ describe('a file on disk that was rejected', () => {
     await until(async () => (await metric()) === 0)
     expect((await gateway.readyz()).body.rejectedFiles).toEqual([])
     expect(await statusOf(gateway)).not.toContain('rejected')
+  })
+})
+
+describe('a service that refuses connections', () => {
+  it('is shown as unavailable, with the address, the failure and the end of the ejection, until it answers again', async () => {
+    const legacy = await startNamedOrigin('legacy')
+    const clock = adjustableClock()
+    let isDead = true
+    const service = await startRawOrigin((socket) =>
+      isDead ? void socket.resetAndDestroy() : void socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'),
+    )
+    const gateway = await startGateway(shop({ legacy: legacy.url, service: service.url }), { ...TO_SERVICE, clock })
+    const read = () => ask({ port: gateway.port, path: '/products' })
+    expect(await statusOf(gateway)).not.toContain('navailable')
+    for (let i = 0; i < 10; i++) await read()
+
+    const text = await statusOf(gateway)
+    expect(text).toMatch(/^catalog .* service: UNAVAILABLE /m)
+    expect(text).toMatch(/^catalog: no address of its service is available: legacy answers reads, and writes get 503$/m)
+    expect(text).toMatch(
+      /^catalog: http:\/\/127\.0\.0\.1:\d+ is unavailable since \d\d:\d\d \(connection-lost\), until \d\d:\d\d \(in \d+ s\)$/m,
+    )
+
+    isDead = false
+    clock.advance(30_000)
+    await read()
+    expect(await statusOf(gateway)).not.toContain('navailable')
   })
 })

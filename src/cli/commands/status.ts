@@ -17,10 +17,12 @@ export const status: Command = {
     examples: ['strangler status', 'strangler status --json'],
     about: `
 Above: the kill switch, whether the store can be reached, how old the flags are, a map or flags file
-on disk that this gateway has rejected, and whether all gateways have applied the last change. Below,
-of each context: its percentage; who answers now, all things considered; its pin and freeze, by whom
-and until when; how much of it operators have shadowed, where they have; the requests of the last
-minute by side, on all gateways. It exits 0 whatever it shows: a script looks at --json.`,
+on disk that this gateway has rejected, addresses of legacy that get no requests, and whether all
+gateways have applied the last change. Below, of each context: its percentage; who answers now, all
+things considered; its pin and freeze, by whom and until when; how much of it operators have shadowed,
+where they have; the requests of the last minute by side, on all gateways. Under the table: addresses of
+services that get no requests from this gateway, why and until when. "UNAVAILABLE" means that no address
+of the service is available. It exits 0 whatever it shows: a script looks at --json.`,
   }),
   run: async (args) => {
     const { values } = parse(args, ASKING, 0)
