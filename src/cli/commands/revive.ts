@@ -15,8 +15,8 @@ export const revive: Command = {
     usage: 'strangler revive [options]',
     examples: ['strangler revive --reason "the network is back"'],
     about: `
-Pins and percentages are as they were before. A kill file in the state directory of a gateway is not
-touched by it: remove it there.`,
+Pins and percentages are as they were before. The gateway that is asked also removes its own kill files,
+kill and kill.all. Each other gateway keeps its kill files: ask it with --url, or remove them there.`,
   }),
   run: async (args) => {
     const { values } = parse(args, CHANGING, 0)
