@@ -100,6 +100,8 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     stateFolder,
     start: async () => {
       await store.start()
+      const { openMode: mode } = stateFolder.status()
+      if (mode !== undefined) events.stateFolderOpen({ folder: location, mode })
       await flags.start()
       await control.start()
     },

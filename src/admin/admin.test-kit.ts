@@ -76,6 +76,7 @@ export function testControl(clock: Clock): TestControl {
           trouble: 'ENOSPC: no space left on device, write',
           code: 'ENOSPC',
           since: 1,
+          openMode: '0777',
         },
         flags: FLAGS,
         contexts: CONTEXTS.map(viewOf),

@@ -315,6 +315,11 @@ export const statusView = z.object({
       isWritable: z.boolean().describe('False from a write that the disk has refused until a later one succeeds'),
       trouble: z.string().nullable().describe('The error of that write'),
       since: time.nullable().describe('When it happened'),
+      openMode: z
+        .string()
+        .nullable()
+        .optional()
+        .describe('Its permissions in octal, if its group or others can write there; null otherwise'),
     })
     .optional()
     .describe('The state folder of this gateway; a gateway before 0.2.0 does not send it'),

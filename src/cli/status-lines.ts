@@ -51,11 +51,14 @@ function restoredFact({ store: { restored } }: StatusView, now: number): [string
 
 /** Shown only where something has to be done about it. */
 function stateFolderFacts({ stateFolder }: StatusView, now: number): [string, Cell][] {
-  if (stateFolder === undefined || stateFolder.isWritable) return []
-  const { location, since: at, trouble } = stateFolder
+  if (stateFolder === undefined) return []
+  const { location, isWritable, since: at, trouble, openMode = null } = stateFolder
+  const isOpen = `other users can write to ${location} (mode ${openMode}): run chmod 700 ${location} there`
+  const open: [string, Cell][] = openMode === null ? [] : [['folder', { text: isOpen, tone: 'warning' }]]
+  if (isWritable) return open
   const when = at === null ? '' : ` since ${showTime(at, now)}`
   const text = `${location} cannot be written${when}: ${trouble}; free space there, or make it writable`
-  return [['folder', { text, tone: 'bad' }]]
+  return [['folder', { text, tone: 'bad' }], ...open]
 }
 
 function flagsCell({ flags, rejectedFiles = [] }: StatusView): Cell {

@@ -124,6 +124,13 @@ describe('status', () => {
       /^folder +\/srv\/.strangler cannot be written since .*14:02: ENOSPC: no space left on device, write; free space there/m,
     ],
     [
+      'a state folder that others can write',
+      {
+        stateFolder: { location: '/srv/.strangler', isWritable: true, trouble: null, since: null, openMode: '0777' },
+      },
+      /^folder +other users can write to \/srv\/.strangler \(mode 0777\): run chmod 700 \/srv\/.strangler there$/m,
+    ],
+    [
       'flags that were never read',
       { flags: { ...NOTHING.flags, stale: true, ageMs: null, trouble: 'no such file' } },
       /^flags +STALE, as they were never read: no such file/m,

@@ -106,6 +106,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
         trouble: undefined,
         code: undefined,
         since: undefined,
+        openMode: undefined,
       }),
       contexts: () => new Map(CONTEXTS.map((context) => [context.name, context])),
       rejectedFiles: () => rejectedFiles,

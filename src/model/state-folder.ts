@@ -10,4 +10,6 @@ export type StateFolderStatus = {
   readonly code: string | undefined
   /** When it happened, in milliseconds since 1970. */
   readonly since: number | undefined
+  /** Its permissions in octal, such as `0777`, if its group or others can write there; undefined otherwise and on Windows. */
+  readonly openMode: string | undefined
 }

@@ -1,4 +1,5 @@
 // Whether the disk takes writes of the state folder: every part that writes there reports its failures here.
+import { statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../model/ports.ts'
@@ -90,12 +91,32 @@ export function followStateFolder({ folder, clock, onFailed, onRecovered }: Stat
   function status(): StateFolderStatus {
     const isWritable = failure === undefined
     const { error, since } = failure ?? {}
-    return { location: folder, isWritable, trouble: error?.message, code: error?.code, since }
+    return {
+      location: folder,
+      isWritable,
+      trouble: error?.message,
+      code: error?.code,
+      since,
+      openMode: openModeOf(folder),
+    }
   }
 
   function close(): void {
     isClosed = true
     clearTimeout(timer)
+  }
+}
+
+const WRITE_BY_OTHERS = 0o022
+
+/** A user who can write there can replace the admin token and the state, and send all traffic to legacy. */
+function openModeOf(folder: string): string | undefined {
+  if (process.platform === 'win32') return undefined
+  try {
+    const mode = statSync(folder).mode & 0o7777
+    return (mode & WRITE_BY_OTHERS) === 0 ? undefined : mode.toString(8).padStart(4, '0')
+  } catch {
+    return undefined
   }
 }
 

@@ -164,6 +164,11 @@ export function createEvents({ metrics, accessLog, log, clock }: Sinks): Events 
         `state folder ${folder} cannot be written: free space, or make it writable; the gateway keeps serving`,
       )
     },
+    stateFolderOpen: (facts) =>
+      log.warn(
+        facts,
+        `other users can write to the state folder ${facts.folder} (mode ${facts.mode}), and so change what the gateway does: run chmod 700 ${facts.folder}`,
+      ),
     stateFolderRecovered: (facts) => log.info(facts, 'state folder can be written again'),
     stateNotKept({ file, error }) {
       log.warn({ file, err: error }, 'state cannot be written: it will not outlive this process')

@@ -135,6 +135,8 @@ export type Events = {
   /** The disk refuses writes of the state folder, or accepts them again. */
   readonly stateFolderFailed: (facts: { folder: string; error: unknown }) => void
   readonly stateFolderRecovered: (facts: { folder: string; afterMs: number }) => void
+  /** The group of the state folder, or all users, can write there; its permissions in octal. */
+  readonly stateFolderOpen: (facts: { folder: string; mode: string }) => void
   /** What should outlive the process could not be written. */
   readonly stateNotKept: (facts: { file: string; error: unknown }) => void
   /** The limit of open files is lower than the connections that the map allows need. */

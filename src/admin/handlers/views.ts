@@ -54,11 +54,11 @@ function written({
   flags: { rejection: _, ...flags },
   ...view
 }: StatusView): Said<typeof statusView> {
-  const { location, isWritable, trouble, since } = stateFolder
+  const { location, isWritable, trouble, since, openMode } = stateFolder
   return {
     ...view,
     store: { ...store, trouble: store.trouble ?? null, restored: store.restored ?? null },
-    stateFolder: { location, isWritable, trouble: trouble ?? null, since: since ?? null },
+    stateFolder: { location, isWritable, trouble: trouble ?? null, since: since ?? null, openMode: openMode ?? null },
     flags: { ...flags, ageMs: flags.ageMs ?? null, trouble: flags.trouble ?? null },
   }
 }
