@@ -105,7 +105,7 @@ function compileAuth({ path: _path, ...policy }: ValidAuth): AuthPolicy {
 }
 
 /** What no context owns is the monolith's, and it is given everything it always had, WebSockets included. */
-function unownedRoute({ headers }: ValidUnowned, bodyBytes: number): Route {
+function unownedRoute({ headers, middleware }: ValidUnowned, bodyBytes: number): Route {
   return {
     pattern: 'unowned',
     context: undefined,
@@ -116,7 +116,7 @@ function unownedRoute({ headers }: ValidUnowned, bodyBytes: number): Route {
     upgrade: true,
     allowEncodedSlashes: undefined,
     anonymous: undefined,
-    middleware: [],
+    middleware,
     headers: compileHeaders(headers),
     auth: undefined,
     shadow: undefined,

@@ -101,6 +101,8 @@ export type UpstreamConfig = {
 export type LegacyConfig = UpstreamConfig & {
   /** Header fields that are set and removed, for the paths that no context owns. Default: none. */
   readonly headers?: HeadersConfig | undefined
+  /** Express middleware that runs for the paths that no context owns, but not for WebSockets. Default: none. */
+  readonly middleware?: Middleware | readonly Middleware[] | undefined
 }
 
 /** Header fields that the gateway sets and removes, in requests to the upstream and in its responses. */

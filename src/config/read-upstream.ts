@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { HealthCheck, HostPolicy, Side, Timeouts, TlsOptions, Upstream } from '../model/route.ts'
 import { complete, ownValue, readFields, readValue } from './fields.ts'
-import { count, flag, healthPath, milliseconds, oneOf, origin, serverName } from './leaves.ts'
+import { count, flag, healthPath, middleware, milliseconds, oneOf, origin, serverName } from './leaves.ts'
 import { at, type Report, show } from './mistake.ts'
 import { readHeaders } from './read-headers.ts'
 import type { ValidUnowned } from './valid-config.ts'
@@ -40,7 +40,12 @@ export function readUpstream(written: unknown, path: string, side: Side, name: s
 
 /** What `legacy` configures for the paths that no context owns. */
 export function readUnowned(written: unknown, path: string, report: Report): ValidUnowned {
-  return { headers: readHeaders(ownValue(written, 'headers'), at(path, 'headers'), report) }
+  // A mistake in it is reported with the upstream's own keys.
+  const functions = middleware.optional().safeParse(ownValue(written, 'middleware'))
+  return {
+    headers: readHeaders(ownValue(written, 'headers'), at(path, 'headers'), report),
+    middleware: functions.data ?? [],
+  }
 }
 
 /** The timeouts that are written; the rest is for the caller to fill. */
@@ -65,7 +70,7 @@ const UPSTREAM = {
 } as const
 
 /** The rest of `legacy` is for the paths that no context owns. */
-const LEGACY = { ...UPSTREAM, headers: z.unknown() } as const
+const LEGACY = { ...UPSTREAM, headers: z.unknown(), middleware: middleware.optional() } as const
 
 const TIMEOUTS = {
   connectMs: milliseconds(0).optional(),

@@ -22,7 +22,10 @@ export type ValidConfig = {
 }
 
 /** What `legacy` configures beside its upstream. */
-export type ValidUnowned = { readonly headers: ValidHeaders | undefined }
+export type ValidUnowned = {
+  readonly headers: ValidHeaders | undefined
+  readonly middleware: readonly Middleware[]
+}
 
 export type ValidContext = {
   readonly name: string

@@ -97,7 +97,7 @@ describe('a good config', () => {
       services: new Map(),
       contexts: new Map(),
       identity: { user: undefined, session: undefined, anonymous: 'cookie' },
-      unowned: { headers: undefined },
+      unowned: { headers: undefined, middleware: [] },
       trustedProxies: [],
       limits: {
         targetBytes: 8192,

@@ -15,6 +15,8 @@ export type RequestHead = {
   readonly query: string
   /** The path holds `%2F` or `%5C`: refused unless the side that serves the route allows it. */
   readonly hasEncodedSlash: boolean
+  /** Middleware changed the path: it goes upstream as it is, without the route's rewrite. Missing in all other requests. */
+  readonly isPathChanged?: true
   /** The Host field (RFC 9110 section 7.2) in lower case, with its port if it had one. */
   readonly host: string
   /** As they came, for the log and for middleware. */

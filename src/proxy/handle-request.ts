@@ -85,11 +85,15 @@ export function createHandleRequest(plane: Plane) {
     const match = matchRoute(head, snapshot)
     const { route } = match
     let identity = plane.identify(head, snapshot, route)
-    const { trustsProxy } = snapshot
-    if (route.middleware.length > 0 && !(await runMiddleware(route, request, response, trustsProxy))) {
-      const { statusCode: status } = response
-      const finishedAt = plane.now()
-      return plane.events.requestAnswered({ arrivedAt, finishedAt, head, by: 'middleware', status, identity, route })
+    let forwarded = head
+    if (route.middleware.length > 0) {
+      const left = await runMiddleware(route, request, response, head, snapshot)
+      if (left === undefined) {
+        const { statusCode: status } = response
+        const finishedAt = plane.now()
+        return plane.events.requestAnswered({ arrivedAt, finishedAt, head, by: 'middleware', status, identity, route })
+      }
+      forwarded = left
     }
     if (route.auth !== undefined) {
       const asked = plane.authenticate(head, route.auth)
@@ -109,12 +113,22 @@ export function createHandleRequest(plane: Plane) {
       flags: plane.flags,
       health: plane.upstreams,
     })
-    const slash = refuseEncodedSlash(head, match, decision, snapshot)
+    const slash = refuseEncodedSlash(forwarded, match, decision, snapshot)
     if (slash !== undefined) return refuse(plane, request, response, slash, arrivedAt)
 
     const { traceparent, traceId } = continueTrace(head.fields.traceparent, plane.random)
-    const tap = plane.shadowing.open({ head, route, decision, shares: snapshot.controls.shadows })
-    const forwarding = { request, response, head, identity, match, decision, snapshot, traceparent, tap }
+    const tap = plane.shadowing.open({ head: forwarded, route, decision, shares: snapshot.controls.shadows })
+    const forwarding = {
+      request,
+      response,
+      head: forwarded,
+      identity,
+      match,
+      decision,
+      snapshot,
+      traceparent,
+      tap,
+    }
     const outcome = await plane.forward(forwarding)
     plane.events.requestFinished({
       arrivedAt,

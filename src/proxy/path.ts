@@ -4,11 +4,11 @@ import type { RouteMatch, Side } from '../model/route.ts'
 
 /** Rewrites are the service's: legacy always sees the path that the client asked for. */
 export function upstreamPath(
-  head: Pick<RequestHead, 'path' | 'query'>,
+  head: Pick<RequestHead, 'path' | 'query' | 'isPathChanged'>,
   { route, params }: RouteMatch,
   side: Side,
 ): string {
-  if (side === 'legacy' || route.rewrite === undefined) return head.path + head.query
+  if (side === 'legacy' || route.rewrite === undefined || head.isPathChanged) return head.path + head.query
   let path = ''
   for (const part of route.rewrite) path += 'text' in part ? part.text : (params[part.param] ?? '')
   return path + head.query

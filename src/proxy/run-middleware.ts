@@ -1,25 +1,30 @@
 // A route's own Express middleware (helmet, cors, a rate limiter), run before the decision.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import express, { type Express, type RequestHandler } from 'express'
+import type { RequestHead } from '../model/request-head.ts'
 import type { Route } from '../model/route.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import { applyChanges } from './middleware-changes.ts'
 
 /**
  * Runs the route's middleware on Node's own request and response, inside an Express application so that `req.ip`,
- * `res.set` and the like are there.
+ * `res.set` and the like are there. `trustsProxy` decides which X-Forwarded-For makes `req.ip`: a rate limiter must not
+ * take all clients for the proxy.
  *
- * @param trustsProxy whose X-Forwarded-For makes `req.ip`: a rate limiter must not take all clients for the proxy
- * @returns whether the request goes on; false when a middleware answered it
- * @throws what a middleware threw or passed to `next`, or an Error if one read the body, which must stay unread
+ * @returns the head to forward, with the changes that middleware made; undefined where a middleware answered
+ * @throws what a middleware threw or passed to `next`, or an Error if the request cannot be forwarded as middleware left it
  */
 export async function runMiddleware(
   route: Route,
   request: IncomingMessage,
   response: ServerResponse,
-  trustsProxy: (address: string) => boolean,
-): Promise<boolean> {
+  head: RequestHead,
+  snapshot: Pick<Snapshot, 'trustsProxy' | 'limits' | 'identity'>,
+): Promise<RequestHead | undefined> {
+  const before = { url: request.url, headers: { ...request.headers } }
   const goesOn = await new Promise<boolean>((resolve, reject) => {
     response.once('close', () => resolve(false))
-    applicationOf(route, trustsProxy)(request as never, response as never, (error?: unknown) =>
+    applicationOf(route, snapshot.trustsProxy)(request as never, response as never, (error?: unknown) =>
       error ? reject(error) : resolve(true),
     )
   })
@@ -28,7 +33,13 @@ export async function runMiddleware(
       `route "${route.pattern}": a middleware read the request body, which then cannot be forwarded; remove the body parser`,
     )
   }
-  return goesOn && !response.writableEnded
+  if (!goesOn || response.writableEnded) return undefined
+  try {
+    return applyChanges(head, before, request, snapshot)
+  } catch (error) {
+    const { message } = error as Error
+    throw new Error(`route "${route.pattern}": a middleware left a request that is not valid: ${message}; correct it`)
+  }
 }
 
 /** Fields that middleware and upstream each have their own lines of; of any other field the upstream's replaces ours. */

@@ -12,7 +12,7 @@ import { exchange } from '../kit/raw.ts'
 const require = createRequire(import.meta.url)
 
 /** A gateway with middleware on one route; the packages are this repository's own. */
-async function startWith(middleware: string, answer?: string, more = '') {
+async function startWith(middleware: string, answer?: string, more = '', route = '', legacy = '') {
   const origin = await startRawOrigin(answer)
   const gateway = await startGateway(
     { legacy: { url: origin.url } },
@@ -24,12 +24,12 @@ async function startWith(middleware: string, answer?: string, more = '') {
         import { rateLimit } from ${JSON.stringify(require.resolve('express-rate-limit'))}
         import helmet from ${JSON.stringify(require.resolve('helmet'))}
         export default {
-          legacy: { url: ${JSON.stringify(origin.url)} },
+          legacy: { url: ${JSON.stringify(origin.url)}, ${legacy} },
           services: { shop: { url: ${JSON.stringify(origin.url)} } },
           contexts: {
             shop: {
               owner: 'team-shop', service: 'shop', flag: 'migrate-shop',
-              routes: [{ path: '/shop', middleware: ${middleware} }, '/other'],
+              routes: [{ path: '/shop', middleware: ${middleware}, ${route} }, '/other'],
             },
           },
           drain: { noticeMs: 0, limitMs: 5000 },
@@ -177,9 +177,11 @@ describe('any middleware', () => {
       pattern: '/shop',
       middleware: [require('express').json()],
     } as unknown as Parameters<typeof runMiddleware>[0]
+    const head = {} as Parameters<typeof runMiddleware>[3]
+    const snapshot = { trustsProxy: () => false } as unknown as Parameters<typeof runMiddleware>[4]
     let message = ''
     const server = http.createServer(async (request, response) => {
-      await runMiddleware(route, request, response, () => false).catch((error: Error) => {
+      await runMiddleware(route, request, response, head, snapshot).catch((error: Error) => {
         message = error.message
       })
       response.end()
@@ -191,5 +193,92 @@ describe('any middleware', () => {
     expect(message).toBe(
       'route "/shop": a middleware read the request body, which then cannot be forwarded; remove the body parser',
     )
+  })
+})
+
+describe('a request that middleware changes', () => {
+  /** The head that the service receives. */
+  async function sentBy(body: string, fields = '', path = '/shop', route = '', more = '') {
+    const { origin, ask, gateway } = await startWith(`(req, res, next) => { ${body}; next() }`, undefined, more, route)
+    const answer = await ask(path, fields)
+    const head = origin.heads().at(-1) ?? ''
+    return { answer, head, origin, gateway }
+  }
+
+  it('is forwarded with the fields that middleware set, changed and removed', async () => {
+    const { answer, head } = await sentBy(
+      `req.headers['x-new'] = 'n'; req.headers['x-a'] = ['1', '2']; delete req.headers['x-b']; req.headers.cookie = 'c=d'`,
+      'X-A: old\r\nX-B: 1\r\nX-b: 2\r\nX-C: 1\r\nX-C: 2\r\n',
+    )
+    expect(answer.status).toBe(200)
+    expect(line(head, 'x-new')).toEqual(['x-new: n'])
+    expect(line(head, 'x-a').map((text) => text.slice(5))).toEqual(['1', '2'])
+    expect(line(head, 'x-b')).toEqual([])
+    expect(line(head, 'x-c')).toEqual(['X-C: 1', 'X-C: 2'])
+    expect(line(head, 'cookie').map((text) => text.slice(8))).toEqual(['c=d'])
+  })
+
+  it('goes to the path that middleware left, without the rewrite of the route, and the log has the client’s path', async () => {
+    const { head, gateway } = await sentBy("req.url = '/left/here?x=1'", '', '/shop?a=1', "rewrite: '/v2/shop'")
+    expect(head).toMatch(/^GET \/left\/here\?x=1 HTTP\/1\.1\r\n/)
+    expect(await gateway.accessLine(() => true)).toMatchObject({ path: '/shop?a=1' })
+  })
+
+  it('keeps the rewrite of the route where middleware changed only the query', async () => {
+    const { head } = await sentBy("req.url = '/shop?x=1'", '', '/shop?a=1', "rewrite: '/v2/shop'")
+    expect(head).toMatch(/^GET \/v2\/shop\?x=1 HTTP\/1\.1\r\n/)
+  })
+
+  it('keeps a field that middleware set although the client lists it in Connection', async () => {
+    const { head } = await sentBy(
+      "req.headers['x-role'] = 'guest'",
+      'Connection: close, X-Role, X-Gone\r\nX-Gone: 1\r\n',
+    )
+    expect(line(head, 'x-role')).toEqual(['x-role: guest'])
+    expect(line(head, 'x-gone')).toEqual([])
+  })
+
+  it('keeps identity, framing and forwarding fields and the method, whatever middleware leaves', async () => {
+    const { answer, head } = await sentBy(
+      `Object.assign(req.headers, {
+        host: 'evil', 'content-length': '5', 'transfer-encoding': 'chunked', connection: 'x-kept', 'x-account': 'eve',
+        'x-user-id': 'eve', 'x-forwarded-for': '6.6.6.6', 'x-request-id': 'mine', x_user_id: 'eve', via: '1.1 x', te: 'trailers',
+      }); req.method = 'DELETE'`,
+      'X-Kept: 1\r\n',
+      '/shop',
+      '',
+      "identity: { user: { header: 'x-account', trust: ['10.0.0.2'] } }, trustedProxies: ['10.0.0.2'],",
+    )
+    expect(answer.status).toBe(200)
+    expect(head).toMatch(/^GET \/shop /)
+    expect(head).not.toMatch(/evil|eve|6\.6\.6\.6|mine|content-length|transfer-encoding|trailers|1\.1 x/i)
+    expect(line(head, 'x-kept')).toHaveLength(1)
+  })
+
+  it.each([
+    ['a line break in a value', "req.headers['x-bad'] = 'a\\r\\nX-Evil: 1'"],
+    ['a character beyond latin1 in a value', "req.headers['x-bad'] = '\\u010a'"],
+    ['an object as a value', "req.headers['x-bad'] = {}"],
+    ['a name that is not a token', "req.headers['x bad'] = 'a'"],
+    ['a line break in the query', "req.url = '/shop?a=\\r\\nX-Evil: 1'"],
+    ['a character beyond latin1 in the query', "req.url = '/shop?a=\\u010a'"],
+    ['a path that a client could not send', "req.url = '/shop/..%2f\\\\'"],
+    ['no path', 'req.url = undefined'],
+  ])('with %s is 500, and the service is not asked', async (_what, body) => {
+    const { answer, origin, gateway } = await sentBy(body)
+    expect(answer.status).toBe(500)
+    expect(origin.requests()).toBe(0)
+    expect(await gateway.metric('strangler_bugs_total')).toBe(1)
+  })
+})
+
+describe('middleware of legacy', () => {
+  it('runs for paths that no context owns, and for no other', async () => {
+    const legacy =
+      "middleware: (req, res, next) => { req.headers['x-legacy'] = '1'; res.set('X-By', 'legacy'); next() }"
+    const { origin, ask } = await startWith('[]', undefined, '', '', legacy)
+    expect(line((await ask('/elsewhere')).head, 'x-by')).toEqual(['X-By: legacy'])
+    expect(line(origin.heads().at(-1) ?? '', 'x-legacy')).toEqual(['x-legacy: 1'])
+    expect(line((await ask('/other')).head, 'x-by')).toEqual([])
   })
 })
