@@ -31,7 +31,7 @@ export function explainedLines(explained: Explained, from: string): string {
     const changes =
       headers === undefined ? [] : [...changed('request', headers.request), ...changed('response', headers.response)]
     rows.push(...changes.map((text, index): [string, string] => [index === 0 ? 'headers' : '', text]))
-    rows.push(['fallback', fallback ? 'legacy answers if the service cannot and no write can be doubled' : 'none'])
+    rows.push(['fallback', fallback ? 'legacy answers if the service cannot' : 'none'])
   }
   rows.push(['from', from])
   return [request, ...rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`)].map(plain).join('\n')

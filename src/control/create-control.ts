@@ -435,9 +435,13 @@ export function createControl(options: ControlOptions): RunningControl {
     const detail = `on ${self.id} alone${what}${mistake}`
     const order: Order = { by, address: null, reason }
     const verb = isKilled ? 'kill' : 'revive'
-    const entry = entryOf({ verb }, order, { before: !isKilled, after: isKilled, detail })
-    tell(entry)
-    recorder.later(entry)
+    const killed = names.filter((name) => !unknown.includes(name))
+    const contexts = isKilled && !names.includes(EVERYTHING) ? killed : [null]
+    for (const context of contexts) {
+      const entry = entryOf({ verb }, order, { context, before: !isKilled, after: isKilled, detail })
+      tell(entry)
+      recorder.later(entry)
+    }
   }
 
   async function audit(command: { verb: Verb } | Command, order: Order, facts: Partial<AuditEntry>): Promise<void> {

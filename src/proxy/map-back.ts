@@ -4,6 +4,7 @@ import type { Identity } from '../model/decision.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Route, Unrewrite, Upstream } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
+import { isHost } from './read-head.ts'
 
 /** How the client reached the gateway, and the upstream that answered it. */
 export type PublicView = {
@@ -22,12 +23,15 @@ export function publicView(
   route: Route,
   upstream: Upstream,
 ): PublicView {
-  const forwarded = snapshot.trustsProxy(head.peerAddress) ? head.fields.forwardedHost : undefined
+  const forwarded = snapshot.trustsProxy(head.peerAddress)
+    ? head.fields.forwardedHost?.split(',')[0]?.trim()
+    : undefined
   return {
     upstream,
     unrewrites: upstream.side === 'service' ? route.unrewrites : [],
     scheme: identity.secure ? 'https' : 'http',
-    authority: forwarded?.split(',')[0]?.trim() ?? head.host,
+    // A proxy that passes the client's own field on is trusted all the same: only a host ends up in a URL.
+    authority: forwarded !== undefined && isHost(forwarded) ? forwarded : head.host,
   }
 }
 

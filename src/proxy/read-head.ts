@@ -281,6 +281,11 @@ function readHost(fields: SortedFields, minorVersion: 0 | 1): string | Refusal {
   return (host.endsWith(':') ? host.slice(0, -1) : host).toLowerCase()
 }
 
+/** A host with an optional port, as a Host field has it (RFC 9110 section 7.2). */
+export function isHost(value: string): boolean {
+  return HOST.test(value)
+}
+
 const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?$/
 
 /** RFC 9112 section 6.3, at its strictest: one length, or `chunked` and nothing else; never both, never twice. */

@@ -7,7 +7,7 @@ import supertest from 'supertest'
 import { expect, it, onTestFinished } from 'vitest'
 import { strangler } from '../../src/express.ts'
 import { flagFile, startGateway } from '../kit/gateway.ts'
-import { startRawOrigin } from '../kit/origin.ts'
+import { startHttpOrigin, startRawOrigin } from '../kit/origin.ts'
 import { exchange } from '../kit/raw.ts'
 
 const UPGRADE =
@@ -53,4 +53,18 @@ it('so it is inside Express', async () => {
   const { headers } = await supertest(express().use(gate)).get('/a/1').set('Host', 'shop.example')
   expect(headers).toMatchObject({ location: 'http://shop.example/a/7?x=1', 'content-location': '/a/8' })
   expect(headers['set-cookie']).toContain('s=1; Path=/a')
+})
+
+it('a forwarded host that is not a host never ends up in a Location, though its proxy is trusted', async () => {
+  const origin = await startHttpOrigin((_, response) => {
+    response.writeHead(302, { location: `${origin.url}/login` }).end()
+  })
+  const gateway = await startGateway({ legacy: { url: origin.url, host: 'upstream' }, trustedProxies: ['127.0.0.1'] })
+  const locationFor = async (forwardedHost: string) => {
+    const head = `GET / HTTP/1.1\r\nHost: shop.example\r\nX-Forwarded-Host: ${forwardedHost}\r\n\r\n`
+    return /\r\nlocation: ([^\r]*)\r\n/i.exec((await exchange(gateway.port, head)).head)?.[1]
+  }
+  expect(await locationFor('www.shop.example')).toBe('http://www.shop.example/login')
+  for (const field of ['evil.example/x?', 'a"><b', 'a b', 'user@evil.example', ''])
+    expect(await locationFor(field)).toBe('http://shop.example/login')
 })
