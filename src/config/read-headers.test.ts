@@ -135,6 +135,13 @@ describe('header rules', () => {
     ])
   })
 
+  test('middleware of legacy is checked, and a service has none', () => {
+    const notFunctions = mistakesIn({ legacy: { ...LEGACY, middleware: [3] } })
+    expect(notFunctions).toEqual([expect.stringContaining('legacy.middleware: must be an Express middleware')])
+    const written = { legacy: LEGACY, services: { a: { url: 'http://127.0.0.1:1', middleware: () => {} } } }
+    expect(mistakesIn(written)).toEqual([expect.stringContaining('services.a.middleware: unknown key')])
+  })
+
   test('a service has no header rules of its own', () => {
     const written = { legacy: LEGACY, services: { a: { url: 'http://127.0.0.1:1', headers: {} } } }
     expect(mistakesIn(written)).toEqual([expect.stringContaining('services.a.headers: unknown key')])
