@@ -63,6 +63,7 @@ export function testControl(clock: Clock): TestControl {
     status: async () => {
       const { generation, kill } = store.current()
       return {
+        gateway: 'g1',
         generation,
         kill,
         localKill: [],
@@ -140,6 +141,7 @@ export function testControl(clock: Clock): TestControl {
       service: name,
       percentage: flip?.percentage ?? 0,
       why: null,
+      isForMatching: false,
       serving: pin?.side ?? 'legacy',
       pin,
       freeze,

@@ -227,6 +227,10 @@ export const contextView = z.object({
   service: z.string(),
   percentage: z.number().nullable().describe('Of its flag; null where no one number says it, and then why does'),
   why: z.string().nullable(),
+  isForMatching: z
+    .boolean()
+    .optional()
+    .describe('The percentage counts only people who match constraints, segments or strategies of the flag'),
   serving: z.enum(['legacy', 'service', 'split']).describe('What answers, all things considered'),
   pin: pin.nullable(),
   freeze: stamp.nullable(),
@@ -283,6 +287,10 @@ const fileRejection = z.object({
 export type FileRejection = Said<typeof fileRejection>
 
 export const statusView = z.object({
+  gateway: z
+    .string()
+    .optional()
+    .describe('The id of the gateway that answers; a gateway before 0.2.0 does not send it'),
   generation,
   kill: stamp.nullable(),
   localKill: z.array(z.string()).describe('The kill file of this gateway: contexts, or * for all'),

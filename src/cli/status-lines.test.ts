@@ -1,6 +1,6 @@
 // What `status` prints of addresses that get no requests, without a process for each case.
 import { describe, expect, it } from 'vitest'
-import type { ContextView, StatusView, UpstreamView } from '../admin/contract.ts'
+import type { ContextView, Member, StatusView, UpstreamView } from '../admin/contract.ts'
 import { NOTHING } from './admin-api.test-kit.ts'
 import { statusLines } from './status-lines.ts'
 
@@ -25,6 +25,21 @@ const CATALOG: ContextView = {
 }
 
 const OUTAGE = { address: 'http://10.0.0.1:3000', why: 'connect-refused', since: AT - 10_000, until: AT + 30_000 }
+
+const GATEWAY: Member = {
+  id: 'gw-1',
+  version: '0.2.0',
+  address: 'http://10.0.0.7:8081',
+  startedAt: AT,
+  applied: 7,
+  percentages: {},
+  flags: { source: 'file', stale: false, ageMs: 300 },
+  localKill: [],
+  inFlight: {},
+  lastMinute: {},
+  silentMs: 200,
+  isConverged: true,
+}
 
 function print(context: Partial<ContextView>, status: Partial<StatusView> = {}): string {
   return statusLines({ ...NOTHING, ...status, contexts: [{ ...CATALOG, ...context }] }, 'http://gw', AT, PLAIN)
@@ -62,6 +77,29 @@ describe('status', () => {
   it('shows no unavailable service in the column of a context that legacy serves', () => {
     const upstream = { addresses: 1, available: 0, unavailable: [OUTAGE] }
     expect(print({ serving: 'legacy', upstream })).not.toContain('UNAVAILABLE')
+  })
+
+  it('shows that a percentage counts only matching people, with the share of the last minute', () => {
+    expect(print({ isForMatching: true })).toMatch(
+      /^catalog +team-catalog +100 % of matching people \(25 % of the last minute\) {2}/m,
+    )
+    const quiet = print({ isForMatching: true, percentage: null, lastMinute: { legacy: 0, service: 0 } })
+    expect(quiet).toMatch(/^catalog +team-catalog +\? of matching people {2}/m)
+    expect(print({})).toMatch(/^catalog +team-catalog +100 % {2}/m)
+  })
+
+  it('shows the kill files of other gateways that report, by gateway', () => {
+    const members = [
+      { ...GATEWAY, id: 'gw-1', localKill: ['catalog'] },
+      { ...GATEWAY, id: 'gw-2', localKill: ['*'] },
+      { ...GATEWAY, id: 'gw-3', localKill: ['*'], silentMs: 60_000 },
+      { ...GATEWAY, id: 'gw-4' },
+    ]
+    const text = print({}, { gateway: 'gw-1', localKill: ['catalog'], fleet: { generation: 7, members } })
+    expect(text.match(/^kill file .*$/gm)).toEqual([
+      'kill file  sends catalog to legacy on this gateway; remove it there',
+      'kill file  sends everything to legacy on gw-2 (http://10.0.0.7:8081); remove it there',
+    ])
   })
 
   it('shows the unavailable addresses of legacy above', () => {

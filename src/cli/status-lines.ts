@@ -10,6 +10,7 @@ export function statusLines(status: StatusView, url: string, now: number, on: Sc
     ['kill', killCell(status, now)],
     ...(status.localKill.length === 0 ? [] : [['kill file', localKillCell(status)] as const]),
     ...(status.killFileProblems ?? []).map((text) => ['kill file', { text, tone: 'bad' }] as const),
+    ...otherKillFiles(status).map((cell): [string, Cell] => ['kill file', cell]),
     ['store', storeCell(status)],
     ...restoredFact(status, now),
     ...stateFolderFacts(status, now),
@@ -34,6 +35,16 @@ function killCell({ kill }: StatusView, now: number): Cell {
 function localKillCell({ localKill }: StatusView): Cell {
   const what = localKill.includes('*') ? 'everything' : localKill.join(', ')
   return { text: `sends ${what} to legacy on this gateway; remove it there`, tone: 'bad' }
+}
+
+/** Kill files of the other gateways, as far as these report. */
+function otherKillFiles({ gateway, fleet }: StatusView): Cell[] {
+  return fleet.members
+    .filter(({ id, localKill, silentMs }) => id !== gateway && localKill.length > 0 && silentMs < SILENT_MS)
+    .map(({ id, address, localKill }) => {
+      const what = localKill.includes('*') ? 'everything' : localKill.join(', ')
+      return { text: `sends ${what} to legacy on ${id} (${address}); remove it there`, tone: 'bad' }
+    })
 }
 
 function storeCell({ store }: StatusView): Cell {
@@ -111,11 +122,11 @@ function contextTable(contexts: readonly ContextView[], now: number, on: Screen)
 }
 
 function contextRow(context: ContextView, now: number): Cell[] {
-  const { name, owner, percentage, serving, pin, freeze, shadow, lastMinute } = context
+  const { name, owner, serving, pin, freeze, shadow, lastMinute } = context
   return [
     { text: name, tone: 'strong' },
     owner,
-    percentage === null ? { text: '?', tone: 'warning' } : `${percentage} %`,
+    percentCell(context),
     isUnavailable(context) ? { text: `${serving}: UNAVAILABLE`, tone: 'bad' } : serving,
     pin === null ? '-' : { text: `${pin.side} ${showEnd(pin.until, now)} by ${pin.by}`, tone: 'warning' },
     freeze === null ? '-' : { text: since(freeze, now), tone: 'warning' },
@@ -123,6 +134,15 @@ function contextRow(context: ContextView, now: number): Cell[] {
     String(lastMinute.legacy),
     String(lastMinute.service),
   ]
+}
+
+/** With constraints the percentage alone says little: the share of the last minute shows how many people match. */
+function percentCell({ percentage, isForMatching, lastMinute: { legacy, service } }: ContextView): Cell {
+  const number = percentage === null ? '?' : `${percentage} %`
+  if (!isForMatching) return percentage === null ? { text: number, tone: 'warning' } : number
+  const all = legacy + service
+  const share = all === 0 ? '' : ` (${Math.round((service / all) * 100)} % of the last minute)`
+  return { text: `${number} of matching people${share}`, tone: 'warning' }
 }
 
 function isUnavailable({ serving, upstream }: ContextView): boolean {

@@ -99,6 +99,8 @@ export type ContextView = {
   /** The percentage of its flag; null where no one number says it, and then `why` does. */
   readonly percentage: number | null
   readonly why: string | null
+  /** The percentage counts only people who match the flag's constraints, segments or strategies. */
+  readonly isForMatching: boolean
   /** What answers, all things considered: `split` is by percentage. */
   readonly serving: Side | 'split'
   readonly pin: Pin | null
@@ -131,6 +133,8 @@ export type UpstreamView = {
 }
 
 export type StatusView = {
+  /** The id of the gateway that answers. */
+  readonly gateway: string
   readonly generation: number
   readonly kill: Stamp | null
   /** The kill file of the gateway that answers, if there is one: contexts, or `*` for all. */

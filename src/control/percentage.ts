@@ -37,9 +37,10 @@ export function percentageOf(flag: unknown): FlagPercentage {
   const read = readFlag.safeParse(flag)
   if (read.success && !read.data.enabled) return { percentage: 0, why: 'is switched off' }
   const rollout = rolloutOf(flag)
-  if (rollout.kind === 'none') return { percentage: 100, why: 'has no strategy, and is on for everybody' }
-  if (rollout.kind === 'immovable') return { percentage: rollout.percentage, why: rollout.why }
-  return { percentage: rollout.percentage }
+  const audience = read.success && isForMatching(read.data) ? ({ isForMatching: true } as const) : {}
+  if (rollout.kind === 'none') return { percentage: 100, why: 'has no strategy, and is on for everybody', ...audience }
+  if (rollout.kind === 'immovable') return { percentage: rollout.percentage, why: rollout.why, ...audience }
+  return { percentage: rollout.percentage, ...audience }
 }
 
 /** Unleash itself writes percentages as text. Its buckets are whole, so 12.5 would silently be 12. */
@@ -83,9 +84,27 @@ const readStrategy = z.looseObject({
   variants: list(z.unknown()),
 })
 
-const readFlag = z.looseObject({ enabled: z.boolean(), strategies: list(readStrategy), variants: list(z.unknown()) })
+const readFlag = z.looseObject({
+  enabled: z.boolean(),
+  strategies: list(readStrategy),
+  variants: list(z.unknown()),
+  dependencies: list(z.unknown()),
+})
 
 type Strategy = z.infer<typeof readStrategy>
+
+/** Whether the percentage is one of the people that the flag matches, and not of all. */
+function isForMatching({ strategies, dependencies }: z.infer<typeof readFlag>): boolean {
+  const inUse = strategies.filter(({ disabled }) => !disabled)
+  return dependencies.length > 0 || inUse.length > 1 || inUse.some(leavesOut)
+}
+
+/** Stickiness to a field leaves out people without that field; `default` and `random` leave out nobody. */
+function leavesOut({ constraints, segments, parameters }: Strategy): boolean {
+  const { stickiness } = parameters as { stickiness?: unknown }
+  const isToField = typeof stickiness === 'string' && !['', 'default', 'random'].includes(stickiness)
+  return constraints.length > 0 || segments.length > 0 || isToField
+}
 
 function withoutStrategies(switchedOff: number): Rollout {
   if (switchedOff === 0) return { kind: 'none' }

@@ -1,4 +1,5 @@
 // What is told of how things stand: of each context, of this gateway, and of the fleet as far as it can be heard.
+import type { FlagPercentage } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { Member, Report, SharedState } from '../model/shared-state.ts'
 import type { UpstreamReading } from '../model/upstream-reading.ts'
@@ -53,6 +54,7 @@ export function createViews(options: Options): Views {
     const state = await store.read().catch(() => store.current())
     const view = await fleet()
     return {
+      gateway: report().id,
       generation: state.generation,
       kill: state.kill,
       localKill: localKill(),
@@ -141,7 +143,8 @@ export function createViews(options: Options): Views {
       service: service.name,
       percentage,
       why: said.why ?? null,
-      serving: isKilled ? 'legacy' : (pin?.side ?? byFlag(context, percentage)),
+      isForMatching: said.isForMatching ?? false,
+      serving: isKilled ? 'legacy' : (pin?.side ?? byFlag(context, said)),
       pin,
       freeze,
       flip,
@@ -171,11 +174,14 @@ export function createViews(options: Options): Views {
     }
   }
 
-  function byFlag({ flag, whenStale, staleAfterMs }: Context, percentage: number | null): ContextView['serving'] {
+  function byFlag(
+    { flag, whenStale, staleAfterMs }: Context,
+    { percentage, isForMatching }: FlagPercentage,
+  ): ContextView['serving'] {
     const answer = flags.ask(flag, {})
     const isOld = whenStale === 'legacy' && flags.isOlderThan(staleAfterMs)
     if (answer === 'missing' || answer === 'stale' || isOld || percentage === 0) return 'legacy'
-    return percentage === 100 ? 'service' : 'split'
+    return percentage === 100 && !isForMatching ? 'service' : 'split'
   }
 
   function report(): Report {

@@ -33,6 +33,8 @@ export type FlagPercentage = {
   readonly percentage: number | null
   /** Why there is none, or why it is not the one that the rollout has; it begins after the flag's name. */
   readonly why?: string
+  /** Constraints, segments, several strategies, stickiness or parent flags leave people out, also at 100 %. */
+  readonly isForMatching?: true
 }
 
 /** For what, by whom and why a flag is moved. */
