@@ -1,5 +1,6 @@
 // An origin may answer before it has the body of a request (RFC 9112 section 9.3), and close behind its answer.
-import { Socket } from 'node:net'
+import { once } from 'node:events'
+import { connect, Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
@@ -69,6 +70,33 @@ describe('a request whose head was sent and whose body was not', () => {
   })
 })
 
+describe('a request that leaves the queue with an incomplete body', () => {
+  it('gives its place for uploads to the next one', async () => {
+    const origin = await startRawOrigin(() => {})
+    const gateway = await startGateway({
+      legacy: { url: origin.url, connections: 1, timeouts: { queueMs: 60_000 } },
+    })
+    const open = async (bytes: string) => {
+      const client = await connectRaw(gateway.port)
+      onTestFinished(client.destroy)
+      client.send(bytes)
+      return client
+    }
+    const waiting = () =>
+      gateway.metric(`strangler_connections{upstream="legacy",address="${origin.url}",state="waiting"}`)
+    await open('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await until(() => origin.heads().length === 1)
+    const gone = await open(`${HEAD}Content-Length: 5\r\n\r\n`)
+    await until(async () => (await waiting()) === 1)
+    gone.destroy()
+    await until(async () => (await waiting()) === 0)
+    await open(`${HEAD}Content-Length: 6\r\n\r\n`)
+    await until(async () => (await waiting()) === 1)
+    origin.connections[0]?.socket.write(UNAUTHORIZED)
+    await until(() => origin.heads().length === 2)
+  })
+})
+
 describe('an answer that comes before the body', () => {
   it('reaches the client at once', async () => {
     const { client, gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
@@ -120,6 +148,47 @@ describe('an answer that comes before the body', () => {
     expect(client.received().match(/HTTP\/1\.1 /g)).toHaveLength(1)
     await until(() => origin.connections[0]?.isClosed === true)
     expect(origin.heads()).toHaveLength(1)
+  })
+
+  it('keeps every other request off the connection to the origin, on which the body is incomplete', async () => {
+    const { client, origin, gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
+    client.send(`${HEAD}Content-Length: 60\r\n\r\n`)
+    await client.receives('login!')
+    const other = await connectRaw(gateway.port)
+    onTestFinished(other.destroy)
+    other.send('GET /other HTTP/1.1\r\nHost: a\r\n\r\n')
+    await other.receives('login!')
+    expect(origin.connections.map(({ bytes }) => bytes.toString().includes('GET /other'))).toEqual([false, true])
+  })
+
+  it('is the last one on its connection: a request in the packet that ends the body is not even begun', async () => {
+    const { client, gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
+    client.send(`${HEAD}Content-Length: 5\r\n\r\n`)
+    await client.receives('login!')
+    client.send('helloGET /behind HTTP/1.1\r\nHost: a\r\n\r\n')
+    await client.closes()
+    const other = await connectRaw(gateway.port)
+    onTestFinished(other.destroy)
+    other.send('GET /after HTTP/1.1\r\nHost: a\r\n\r\n')
+    await gateway.accessLine(({ path }) => path === '/after')
+    expect((await gateway.accessLog()).map(({ path }) => path)).toEqual(['/upload', '/after'])
+  })
+
+  it('is not overtaken by a reset, though the client goes on sending behind the end of the connection', async () => {
+    const { gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
+    const client = connect({ port: gateway.port, host: '127.0.0.1', allowHalfOpen: true })
+    onTestFinished(() => void client.destroy())
+    const errors: Error[] = []
+    client.on('error', (error) => errors.push(error))
+    client.write(`${HEAD}Content-Length: 1000000\r\n\r\n`)
+    let received = ''
+    client.on('data', (bytes) => {
+      received += bytes
+    })
+    await once(client, 'end')
+    expect(received).toMatch(/login!$/)
+    for (let i = 0; i < 10; i++) await new Promise((resolve) => client.write('x'.repeat(1024), resolve))
+    expect(errors).toEqual([])
   })
 
   it('leaves both connections open where the body was sent in full', async () => {
