@@ -70,7 +70,8 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     onRecovered: (afterMs) => events.stateFolderRecovered({ folder: location, afterMs }),
   })
   const id = options.name ?? keptId(location, instance, idNotKept)
-  const store = createStore(options, { id, clock, events, stateFolder, reached: () => flags.again() })
+  const isNamed = options.name !== undefined
+  const store = createStore(options, { id, isNamed, clock, events, stateFolder, reached: () => flags.again() })
   const flags = options.unleash === undefined ? embedded() : ofUnleash(options.unleash)
   const control = createControl({
     store,
@@ -184,6 +185,7 @@ type FlagSource = {
 
 type StoreUse = {
   readonly id: string
+  readonly isNamed: boolean
   readonly clock: Clock
   readonly events: Events
   readonly stateFolder: StateFolder
@@ -192,7 +194,7 @@ type StoreUse = {
 
 /** Alone, a gateway keeps its state in its folder; a fleet meets in Redis. */
 function createStore({ redis, stateDir, forgetAfterMs }: ControlPlaneOptions['options'], use: StoreUse): Store {
-  const { id, clock, events } = use
+  const { id, isNamed, clock, events } = use
   const told: StoreEvents = {
     troubled: (error) => events.storeTroubled({ location: store.status().location, error }),
     cutOff: (why) => events.storeCutOff({ location: store.status().location, why }),
@@ -209,7 +211,7 @@ function createStore({ redis, stateDir, forgetAfterMs }: ControlPlaneOptions['op
 
   function inRedis({ url, prefix }: { readonly url: string; readonly prefix: string }): Store {
     try {
-      return redisStore({ url, prefix, stateDir, forgetAfterMs, gateway: id, clock, events: told })
+      return redisStore({ url, prefix, stateDir, forgetAfterMs, gateway: id, isNamed, clock, events: told })
     } catch (error) {
       if (!(error instanceof NotARedisUrl)) throw error
       throw new ConfigError('REDIS_URL', [{ path: 'REDIS_URL', found: '', message: error.message }])

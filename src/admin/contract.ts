@@ -316,6 +316,13 @@ export const statusView = z.object({
       .nullable()
       .optional()
       .describe('What this gateway has put back, since it was started, after the store had lost it'),
+    folderLost: z
+      .object({ at: time, generation })
+      .nullable()
+      .optional()
+      .describe(
+        'The state folder of this gateway was empty at its start, though the store had a record of the gateway',
+      ),
   }),
   stateFolder: z
     .object({

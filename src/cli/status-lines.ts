@@ -14,6 +14,7 @@ export function statusLines(status: StatusView, url: string, now: number, on: Sc
     ['store', storeCell(status)],
     ...restoredFact(status, now),
     ...stateFolderFacts(status, now),
+    ...folderFact(status, now),
     ['flags', flagsCell(status)],
     ...(status.rejectedFiles ?? []).map((rejection) => rejectionFact(rejection, now)),
     ...outageCells(status.legacy, now).map((cell): [string, Cell] => ['legacy', cell]),
@@ -70,6 +71,12 @@ function stateFolderFacts({ stateFolder }: StatusView, now: number): [string, Ce
   const when = at === null ? '' : ` since ${showTime(at, now)}`
   const text = `${location} cannot be written${when}: ${trouble}; free space there, or make it writable`
   return [['folder', { text, tone: 'bad' }], ...open]
+}
+
+function folderFact({ store: { folderLost } }: StatusView, now: number): [string, Cell][] {
+  if (folderLost === undefined || folderLost === null) return []
+  const text = `folder was EMPTY at the start, ${showTime(folderLost.at, now)}, though this gateway has run before: keep it in a volume`
+  return [['state', { text, tone: 'warning' }]]
 }
 
 function flagsCell({ flags, rejectedFiles = [] }: StatusView): Cell {

@@ -131,6 +131,11 @@ describe('status', () => {
       /^folder +other users can write to \/srv\/.strangler \(mode 0777\): run chmod 700 \/srv\/.strangler there$/m,
     ],
     [
+      'a state folder that was not kept',
+      { store: { ...NOTHING.store, folderLost: { at: AT, generation: 7 } } },
+      /^state +folder was EMPTY at the start, .*14:02.*, though this gateway has run before: keep it in a volume$/m,
+    ],
+    [
       'flags that were never read',
       { flags: { ...NOTHING.flags, stale: true, ageMs: null, trouble: 'no such file' } },
       /^flags +STALE, as they were never read: no such file/m,

@@ -26,6 +26,8 @@ export type StoreStatus = {
   readonly trouble: string | undefined
   /** The last time, in this run, that this gateway put back what the store had lost: when (by its clock), and what. */
   readonly restored?: { readonly at: number; readonly detail: string } | undefined
+  /** The state folder was empty at the start (by this gateway's clock), though the gateway has run before: its generation then. */
+  readonly folderLost?: { readonly at: number; readonly generation: number } | undefined
 }
 
 /**

@@ -10,7 +10,7 @@ import { newFolder, started } from './places.ts'
 
 it('a gateway that starts with an empty folder reports the generation that Redis has, if one of its name is gone', async () => {
   const { url } = await startRedis()
-  const open = async (gateway: string, stateDir: string) => {
+  const open = async (gateway: string, stateDir: string, isNamed = false) => {
     const lost: number[] = []
     const events = {
       troubled: () => {},
@@ -19,7 +19,7 @@ it('a gateway that starts with an empty folder reports the generation that Redis
       restored: () => {},
       folderLost: (generation: number) => void lost.push(generation),
     }
-    const store = await started(redisStore({ url, stateDir, gateway, clock: systemClock, events }))
+    const store = await started(redisStore({ url, stateDir, gateway, isNamed, clock: systemClock, events }))
     return { store, lost }
   }
   const kept = await newFolder()
@@ -37,7 +37,22 @@ it('a gateway that starts with an empty folder reports the generation that Redis
     await other.store.close()
     return (member?.silentMs ?? 0) > 3000
   })
-  expect((await open('edge-1-33333333', await newFolder())).lost, 'the folder was not kept').toEqual([1])
+  const again = await open('edge-1-33333333', await newFolder())
+  expect(again.lost, 'the folder was not kept').toEqual([1])
+  expect(again.store.status().folderLost).toEqual({ at: expect.any(Number), generation: 1 })
   expect((await open('edge-1-44444444', kept)).lost, 'the folder was kept').toEqual([])
   expect((await open('edge-3-55555555', await newFolder())).lost, 'a new gateway').toEqual([])
+
+  // A name is known at once, after a crash and after a stop in good order, and never taken for another that begins alike.
+  const named = await open('shop-deadbeef', await newFolder(), true)
+  await named.store.beat(reportOf('shop-deadbeef'))
+  await named.store.close()
+  expect((await open('shop-0badcafe', await newFolder(), true)).lost, 'another name').toEqual([])
+  const restarted = await open('shop-deadbeef', await newFolder(), true)
+  expect(restarted.lost, 'the same name').toEqual([1])
+  await restarted.store.leave('shop-deadbeef')
+  await restarted.store.close()
+  const stopped = await open('shop-deadbeef', await newFolder(), true)
+  expect(stopped.lost, 'stopped in good order').toEqual([1])
+  expect(stopped.store.status().folderLost?.generation).toBe(1)
 }, 30_000)

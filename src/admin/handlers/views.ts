@@ -57,7 +57,12 @@ function written({
   const { location, isWritable, trouble, since, openMode } = stateFolder
   return {
     ...view,
-    store: { ...store, trouble: store.trouble ?? null, restored: store.restored ?? null },
+    store: {
+      ...store,
+      trouble: store.trouble ?? null,
+      restored: store.restored ?? null,
+      folderLost: store.folderLost ?? null,
+    },
     stateFolder: { location, isWritable, trouble: trouble ?? null, since: since ?? null, openMode: openMode ?? null },
     flags: { ...flags, ageMs: flags.ageMs ?? null, trouble: flags.trouble ?? null },
   }

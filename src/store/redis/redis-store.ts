@@ -42,6 +42,8 @@ export type RedisStoreOptions = {
   readonly stateDir?: string
   /** Who is named in the audit log when something was put back; the host's name if not given. */
   readonly gateway?: string
+  /** Whether an operator gave this gateway its name. Otherwise `gateway` is the host's name and a random end. */
+  readonly isNamed?: boolean
   readonly clock: Clock
   readonly events?: StoreEvents
   /** After so long a silence a gateway is forgotten, in milliseconds; a quarter of an hour if not given. */
@@ -83,6 +85,7 @@ export function redisStore({
   prefix = 'strangler',
   stateDir,
   gateway = hostname(),
+  isNamed = false,
   clock,
   events = NO_EVENTS,
   forgetAfterMs = SILENT_MS,
@@ -102,6 +105,7 @@ export function redisStore({
   let keptAt = clock.now()
   /** What was last put back into Redis, for the status. */
   let restored: StoreStatus['restored']
+  let folderLost: StoreStatus['folderLost']
   /** What was told last, so that it is not told every second. */
   let toldTrouble: string | undefined
 
@@ -127,7 +131,7 @@ export function redisStore({
     },
     keptFlags,
     wallTime: () => redisClock.wallTime(),
-    status: () => ({ ...connected().status(), restored }),
+    status: () => ({ ...connected().status(), restored, folderLost }),
     comparisons: redisComparisons({
       prefix,
       ask: async (script, names, args) => ask(script, args, undefined, names),
@@ -458,15 +462,19 @@ export function redisStore({
   }
 
   /**
-   * A name is an id without its random end, which is new with each start. A gateway of the same name that still reports is
-   * another process of the same host, with a folder of its own.
+   * A given name is enough to know a gateway by. Otherwise its id has a random end, which is new with a new folder, so the
+   * host's name is compared; a gateway of that name that still reports is another process of the same host.
    */
   async function reportLostFolder(): Promise<void> {
     const { generation } = known.current
     if (generation === 0) return
-    const nameOf = (id: string) => id.replace(/-[0-9a-f]{8}$/, '')
-    const isKnown = (await fleet()).some(({ id, silentMs }) => silentMs > GONE_MS && nameOf(id) === nameOf(gateway))
-    if (isKnown) events.folderLost?.(generation)
+    const [reports, left] = tuple(await ask(MEMBERS, [String(forgetAfterMs)]))
+    const gone = membersIn(array(reports)).filter(({ silentMs }) => isNamed || silentMs > GONE_MS)
+    const nameOf = (id: string) => (isNamed ? id : id.replace(/-[0-9a-f]{8}$/, ''))
+    const ids = [...gone.map(({ id }) => id), ...array(left)]
+    if (!ids.some((id) => nameOf(id) === nameOf(gateway))) return
+    folderLost = { at: redisClock.wallTime(), generation }
+    events.folderLost?.(generation)
   }
 
   /** Those that Redis has, and those that are known here and were not heard of since Redis lost them. */
