@@ -105,6 +105,8 @@ describe('a change', () => {
       detail: null,
       generation: 2,
       gateway: 'gateway-1',
+      previous: expect.stringMatching(/^[0-9a-f]{64}$/),
+      hash: expect.stringMatching(/^[0-9a-f]{64}$/),
     })
     const told = log.map(({ actor, verb, context, result, before, after, until, generation }) =>
       JSON.stringify([actor, verb, context, result, before, after, until, generation]),

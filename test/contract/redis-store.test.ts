@@ -7,7 +7,9 @@ import { describe, expect, it } from 'vitest'
 import { EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../../src/model/state-store.ts'
 import { systemClock } from '../../src/runtime.ts'
+import { chainedText, contentDigest } from '../../src/store/audit-chain.ts'
 import type { Restored, StoreEvents } from '../../src/store/events.ts'
+import { CHAIN } from '../../src/store/redis/chain-script.ts'
 import { type RedisStoreOptions, redisStore } from '../../src/store/redis/redis-store.ts'
 import { sharedByFile, whenOver } from '../kit/lifetime.ts'
 import { freePort } from '../kit/origin.ts'
@@ -605,6 +607,15 @@ describe('what is kept in Redis', () => {
     await other.record(refusal('meanwhile'))
     for (const member of members.slice(1)) await shared().cli('ZADD', key, member.slice(0, 16), member)
     expect(await other.verifyHistory()).toMatchObject({ verified: 4, branches: 1, broken: null })
+  })
+
+  it('takes an entry without a hash where the server has no bit library for scripts', async () => {
+    const entry = JSON.stringify(refusal('no'))
+    const script = (begin: string) => `${begin} local AUDIT = KEYS[1] ${CHAIN} return chained(ARGV[1], ARGV[2])`
+    const run = (begin: string) =>
+      shared().cli('EVAL', script(begin), '1', '{nothing}:audit', entry, contentDigest(refusal('no')))
+    expect(await run('')).toBe(chainedText(entry, null))
+    expect(await run('local bit')).toBe(entry)
   })
 
   it('is a log in order, though the clock of Redis was put back', async () => {

@@ -1,4 +1,4 @@
-// The audit log in a file: one line of JSON for each entry, written once and never changed.
+// The audit log in a file: one line of JSON for each entry. The gateway only appends.
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { AuditPage, AuditQuery, AuditRecord } from '../../model/shared-state.ts'
