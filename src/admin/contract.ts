@@ -362,6 +362,10 @@ export type KillSwitch = Said<typeof killSwitch>
 const share = z.object({ share: z.number(), lower: z.number(), upper: z.number() }).describe('With its 95 % interval')
 const reasons = z.record(z.string(), z.number())
 const windowed = { from: time, to: time }
+const dataSince = time
+  .nullable()
+  .optional()
+  .describe('When the first hour of the window with data begins; null without data, absent before version 0.2')
 
 const tally = z.object({
   accounting: z
@@ -389,7 +393,9 @@ const tally = z.object({
 export const parityView = z.object({
   ...windowed,
   target: z.number(),
-  contexts: z.array(tally.extend({ context: z.string(), routes: z.array(tally.extend({ route: z.string() })) })),
+  contexts: z.array(
+    tally.extend({ context: z.string(), dataSince, routes: z.array(tally.extend({ route: z.string() })) }),
+  ),
 })
 export type ParityView = Said<typeof parityView>
 
@@ -421,6 +427,7 @@ export type DifferenceRow = Said<typeof differenceRow>
 export const differencesView = z.object({
   ...windowed,
   context: z.string(),
+  dataSince,
   comparisons: z.int(),
   pairs: z.int(),
   fieldsLeftOut: z.int().describe('Times that a field was seen and left out, as there were too many'),

@@ -1,7 +1,7 @@
 // The table of differences for a person: two lines for each, what it is and an example of it. All of it was said by clients
 // and applications, so all of it goes through `paint`.
 import type { DifferenceRow, DifferencesView } from '../admin/contract.ts'
-import { showTime } from './durations.ts'
+import { showSince, showTime } from './durations.ts'
 import {
   type Cell,
   count,
@@ -24,7 +24,7 @@ export function differenceLines(view: DifferencesView, { now, hasNoise }: Shown,
   if (comparisons === 0) {
     return paint(`${context}: nothing was compared ${since}; strangler shadow ${context} 10 begins with it`, on)
   }
-  const of = `${counted(comparisons, 'comparison')} ${since}`
+  const of = `${counted(comparisons, 'comparison')} ${showSince(from, view.dataSince, now)}`
   if (differences.length === 0) return paint(`${context}: no differences in ${of}`, on)
   const shown = differences.filter(({ verdict }) => hasNoise || verdict !== 'noise')
   const folded = differences.length - shown.length

@@ -85,6 +85,11 @@ describe('diffs', () => {
       { comparisons: 0, differences: [] },
       'catalog: nothing was compared since 2026-02-28 14:02; strangler shadow catalog 10 begins with it',
     ],
+    [
+      'since when there is data, where the window begins earlier',
+      { differences: [], dataSince: AT - 3_600_000 },
+      'catalog: no differences in 1,000 comparisons since 2026-03-01 13:02',
+    ],
     ['that there are none', { differences: [] }, 'catalog: no differences in 1,000 comparisons since 2026-02-28 14:02'],
     ['that there is only noise', { differences: [STAMP] }, 'nothing but noise'],
     [

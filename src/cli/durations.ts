@@ -33,6 +33,17 @@ function two(large: number, unit: string, small: number, smallUnit: string): str
 }
 
 /** `14:32` today, `2026-11-22 14:32` on another day; in the time zone of whoever reads it. */
+/**
+ * Since when numbers are known: from the beginning of the window, or from the first hour with data in it.
+ *
+ * @param dataSince null without data; undefined where an older gateway does not send it
+ */
+export function showSince(from: number, dataSince: number | null | undefined, now: number): string {
+  if (dataSince === null) return `since ${showTime(from, now)}: no data`
+  if (dataSince === undefined || dataSince <= from) return `since ${showTime(from, now)}`
+  return `since ${showTime(dataSince, now)}`
+}
+
 export function showTime(at: number, now: number): string {
   const [date, clock] = [dateOf(at), clockOf(at)]
   return date === dateOf(now) ? clock : `${date} ${clock}`

@@ -1,6 +1,6 @@
 // Parity for a person: how alike the sides answer, how sure that is, and what became of the rest.
 import type { ParityView } from '../admin/contract.ts'
-import { showTime } from './durations.ts'
+import { showSince, showTime } from './durations.ts'
 import { type Cell, isTooWide, paint, type Screen, table, tableUnderNames } from './print.ts'
 import { grouped, percent, shareText } from './shares.ts'
 
@@ -18,9 +18,11 @@ export function parityLines(view: ParityView, context: string | undefined, now: 
       on,
     )
   }
-  const reasons = reasonsOf(context === undefined ? contexts : contexts.filter((one) => one.context === context))
+  const shown = context === undefined ? contexts : contexts.filter((one) => one.context === context)
+  const reasons = reasonsOf(shown)
+  const withData = showSince(from, earliest(shown.map(({ dataSince }) => dataSince)), now)
   return [
-    paint(`${context === undefined ? 'how alike the sides answer' : `${context}, by route`}, ${since}`, on),
+    paint(`${context === undefined ? 'how alike the sides answer' : `${context}, by route`}, ${withData}`, on),
     '',
     parityTable(what, target, rows, on),
     '',
@@ -29,6 +31,13 @@ export function parityLines(view: ParityView, context: string | undefined, now: 
     endingsTable(what, rows, on),
     ...(reasons === '' ? [] : ['', paint({ text: reasons, tone: 'faint' }, on)]),
   ].join('\n')
+}
+
+/** Undefined if a gateway does not send it; null if no context has data. */
+function earliest(times: readonly (number | null | undefined)[]): number | null | undefined {
+  if (times.includes(undefined)) return undefined
+  const known = times.filter((time) => typeof time === 'number')
+  return known.length === 0 ? null : Math.min(...known)
 }
 
 type Named = { readonly name: string; readonly tally: Omit<Tally, 'route'> }

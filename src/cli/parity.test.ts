@@ -47,6 +47,17 @@ const VIEW: ParityView = {
 }
 
 describe('parity', () => {
+  it.each([
+    ['the first hour with data', AT - 3_600_000, 'since 2026-03-01 13:02'],
+    ['the window, if it begins with data', VIEW.from, 'since 2026-02-28 14:02'],
+    ['the window, and that there is no data', null, 'since 2026-02-28 14:02: no data'],
+  ])('shows %s', async (_, dataSince, since) => {
+    const contexts = VIEW.contexts.map((one) => ({ ...one, dataSince: one.context === 'catalog' ? dataSince : null }))
+    const api = await startApi({ json: { ...VIEW, contexts } })
+    const { stdout } = await strangler(['parity'], { api })
+    expect(stdout.split('\n')[0]).toBe(`how alike the sides answer, ${since}`)
+  })
+
   it('is how alike the sides of each context answer, how much more is needed, and where the rest went', async () => {
     const api = await startApi({ json: VIEW })
     const { code, stdout } = await strangler(['parity'], { api })

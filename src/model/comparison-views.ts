@@ -22,6 +22,9 @@ import type { DifferenceNote } from './shared-state.ts'
  */
 export type Window = { readonly from: number; readonly to: number }
 
+/** When the first hour of the window with data begins, in milliseconds since 1970; null without data. */
+export type DataBegin = { readonly dataSince: number | null }
+
 /** What is said of a route; or of a context, as the sum of its routes, each judged by itself. */
 export type Tally = {
   readonly accounting: Accounting
@@ -48,7 +51,7 @@ export type ParityView = Window & {
   readonly target: number
   readonly contexts: readonly ContextParity[]
 }
-export type ContextParity = Tally & { readonly context: string; readonly routes: readonly RouteParity[] }
+export type ContextParity = Tally & DataBegin & { readonly context: string; readonly routes: readonly RouteParity[] }
 export type RouteParity = Tally & { readonly route: string }
 
 /** So many of so many, and the share with its interval; null of none. */
@@ -77,15 +80,16 @@ export type DifferenceRow = {
   readonly example: { readonly at: number; readonly legacy: Masked | null; readonly service: Masked | null } | null
 }
 
-export type DifferencesView = Window & {
-  readonly context: string
-  readonly comparisons: number
-  readonly pairs: number
-  /** Times that a field was seen and left out, as there were too many. */
-  readonly fieldsLeftOut: number
-  /** The real ones first, then what is inconclusive, then noise; what is resolved is last. */
-  readonly differences: readonly DifferenceRow[]
-}
+export type DifferencesView = Window &
+  DataBegin & {
+    readonly context: string
+    readonly comparisons: number
+    readonly pairs: number
+    /** Times that a field was seen and left out, as there were too many. */
+    readonly fieldsLeftOut: number
+    /** The real ones first, then what is inconclusive, then noise; what is resolved is last. */
+    readonly differences: readonly DifferenceRow[]
+  }
 
 export type DifferenceView = Window & {
   readonly difference: DifferenceRow

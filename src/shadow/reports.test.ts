@@ -21,6 +21,15 @@ import {
 const DAY = 24 * HOUR
 const PRICE_PRINT = fingerprintOf('catalog', ROUTE, PRICE)
 
+test('parity and differences contain the first hour of the window with data, or null without data', async () => {
+  const earlier = countsOf({ matched: 1 }, { start: THIS_HOUR - 2 * HOUR })
+  const reports = reportsOn({ counts: [FAULTY, earlier] })
+  const { contexts } = await reports.parity({ windowMs: DAY, target: 0.999 })
+  expect(contexts.map(({ dataSince }) => dataSince)).toEqual([THIS_HOUR - 2 * HOUR, null])
+  expect(await reports.differences('catalog', DAY)).toMatchObject({ dataSince: THIS_HOUR - 2 * HOUR })
+  expect(await reports.differences('orders', DAY)).toMatchObject({ dataSince: null })
+})
+
 describe('parity', () => {
   const asked = { windowMs: DAY, target: 0.999 }
 

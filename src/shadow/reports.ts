@@ -33,14 +33,16 @@ export function createReports(options: ReportsOptions): ComparisonViews {
   return {
     parity: async ({ windowMs, target }) => {
       const window = windowNow(windowMs)
-      const judged = await judge(await store.counts({ from: window.from }))
+      const counts = await store.counts({ from: window.from })
+      const judged = await judge(counts)
       const of = (name: string) => judged.filter(({ context }) => context === name)
       return {
         ...window,
         target,
         contexts: contexts().map((context) => {
           const routes = of(context).map((one) => ({ route: one.route, ...tallyOf([one], target) }))
-          return { context, ...tallyOf(of(context), target), routes }
+          const dataSince = beginOf(counts.filter((one) => one.context === context))
+          return { context, dataSince, ...tallyOf(of(context), target), routes }
         }),
       }
     },
@@ -57,6 +59,7 @@ export function createReports(options: ReportsOptions): ComparisonViews {
       return {
         ...window,
         context,
+        dataSince: beginOf(counts),
         comparisons: sum(({ counts }) => comparisonsIn(counts)),
         pairs: sum(({ counts }) => counts.pairs),
         fieldsLeftOut: sum(({ counts }) => counts.fieldsLeftOut),
@@ -170,4 +173,8 @@ function fieldsIn(examples: readonly KeptExample[]): Field[] {
     example.differences.map(({ kind, path }): Field => `${kind} ${path}`),
   )
   return [...new Set(fields)]
+}
+
+function beginOf(counts: readonly RouteCounts[]): number | null {
+  return counts.length === 0 ? null : Math.min(...counts.map(({ start }) => start))
 }
