@@ -125,7 +125,8 @@ export function testControl(clock: Clock): TestControl {
     verifyHistory: store.verifyHistory,
     history: store.history,
     fleet: async () => fleet,
-    watch: (listener) => store.onChange((state) => listener({ generation: state.generation, state })),
+    watch: (listener) =>
+      store.onChange((state) => listener({ generation: state.generation, state, localKill: [], killFileProblems: [] })),
     turnedAway: async (facts) => void control.away.push(facts),
   }
   return control

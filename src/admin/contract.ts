@@ -670,6 +670,11 @@ export const changeEvent = z.object({
     .extend({ context: z.string(), verb: z.enum(VERBS) })
     .nullable()
     .describe('The change of a context that made this generation; null where it was another, and in the first event'),
+  localKill: z
+    .array(z.string())
+    .optional()
+    .describe('The kill file of this gateway: contexts, or * for all; a gateway before 0.2.0 does not send it'),
+  killFileProblems: z.array(z.string()).optional().describe('Why that file is not used as it is'),
 })
 export type ChangeEvent = Said<typeof changeEvent>
 

@@ -2,7 +2,7 @@
 // missed some has missed nothing.
 import type { Response } from 'express'
 import type { Change, Control, StatusView } from '../control/control.ts'
-import type { ContextState, SharedState } from '../model/shared-state.ts'
+import type { ContextState } from '../model/shared-state.ts'
 import { networkOf } from './by-network.ts'
 import { type ChangeEvent, EVENT_STREAM } from './contract.ts'
 import { Refusal, retryAfter } from './problem.ts'
@@ -103,7 +103,8 @@ export class EventStreams {
     send(stream, ': changes, as they happen\nretry: 2000\n\n')
     const status = await this.#control.status()
     // What happened meanwhile was told already, and is newer.
-    if (!stream.isTold && status.generation !== seen) this.#tell(stream, eventOfStatus(status))
+    const isKilledHere = status.localKill.length > 0 || status.killFileProblems.length > 0
+    if (!stream.isTold && (status.generation !== seen || isKilledHere)) this.#tell(stream, eventOfStatus(status))
   }
 
   #until(until: number): number {
@@ -112,7 +113,7 @@ export class EventStreams {
 
   #tellAll(change: Change): void {
     if (this.#streams.size === 0) return
-    const event = eventOf(change.state)
+    const event = eventOf(change)
     for (const stream of this.#streams) this.#tell(stream, event)
   }
 
@@ -132,10 +133,17 @@ function send({ response }: Stream, text: string): void {
   if (!response.writableEnded && !response.destroyed) response.write(text)
 }
 
-function eventOf({ generation, kill, contexts }: SharedState): ChangeEvent {
+function eventOf({ state: { generation, kill, contexts }, localKill, killFileProblems }: Change): ChangeEvent {
   const known = Object.entries(contexts).map(([name, context]) => ({ name, ...context }))
   const last = known.find(({ changed }) => changed?.generation === generation)
-  return { generation, kill, contexts: known.map(asTold), changed: last === undefined ? null : changeOf(last) }
+  return {
+    generation,
+    kill,
+    contexts: known.map(asTold),
+    changed: last === undefined ? null : changeOf(last),
+    localKill: [...localKill],
+    killFileProblems: [...killFileProblems],
+  }
 }
 
 type Named = ContextState & { readonly name: string }
@@ -148,7 +156,7 @@ function changeOf({ name, changed }: Named): ChangeEvent['changed'] {
   return changed && { context: name, verb: changed.verb, by: changed.by, reason: changed.reason, at: changed.at }
 }
 
-function eventOfStatus({ generation, kill, contexts }: StatusView): ChangeEvent {
+function eventOfStatus({ generation, kill, contexts, localKill, killFileProblems }: StatusView): ChangeEvent {
   const known = contexts.filter((context) => context.generation > 0)
   return {
     generation,
@@ -157,5 +165,7 @@ function eventOfStatus({ generation, kill, contexts }: StatusView): ChangeEvent 
       return { name, pin, freeze, flip, shadow, generation }
     }),
     changed: null,
+    localKill: [...localKill],
+    killFileProblems: [...killFileProblems],
   }
 }

@@ -16,10 +16,13 @@ export function changesBetween(before: ChangeEvent, after: ChangeEvent): ChangeL
   const was = new Map(before.contexts.map((context) => [context.name, context]))
   const lines = [
     ...killChange(before, after),
+    ...killFileChange(before, after),
     ...after.contexts.flatMap((context) => contextChanges(was.get(context.name), context, after)),
   ]
   // Flags that were changed outside, or a change that was taken back before we heard of it.
-  return lines.length > 0 ? lines : [{ what: 'everything', became: `generation ${after.generation}`, stamp: undefined }]
+  return lines.length > 0 || before.generation === after.generation
+    ? lines
+    : [{ what: 'everything', became: `generation ${after.generation}`, stamp: undefined }]
 }
 
 function killChange(before: ChangeEvent, { kill }: ChangeEvent): ChangeLine[] {
@@ -29,9 +32,21 @@ function killChange(before: ChangeEvent, { kill }: ChangeEvent): ChangeLine[] {
     : [{ what: 'everything', became: 'KILLED: all goes to legacy', stamp: kill }]
 }
 
+/** Of the gateway that sends the events. */
+function killFileChange(before: ChangeEvent, after: ChangeEvent): ChangeLine[] {
+  const [was = [], is = []] = [before.localKill, after.localKill]
+  const known = new Set(before.killFileProblems)
+  const line = (became: string): ChangeLine => ({ what: 'kill file of this gateway', became, stamp: undefined })
+  const problems = (after.killFileProblems ?? []).filter((problem) => !known.has(problem)).map(line)
+  if (was.join('\n') === is.join('\n')) return problems
+  if (is.length === 0) return [line('has ended: pins and flags decide'), ...problems]
+  return [line(`sends ${is.includes('*') ? 'everything' : is.join(', ')} to legacy`), ...problems]
+}
+
 function contextChanges(was: Context | undefined, is: Context, { changed, generation }: ChangeEvent): ChangeLine[] {
-  if (was?.generation === is.generation) return []
-  const isLast = changed?.context === is.name && is.generation === generation
+  if (was?.generation === is.generation && was.pin?.at === is.pin?.at) return []
+  const isNew = was?.generation !== is.generation
+  const isLast = isNew && changed?.context === is.name && is.generation === generation
   const stamp = isLast ? changed : undefined
   if (isLast && changed.verb === 'rollback') {
     return [{ what: is.name, became: 'rolled back: everything to legacy', stamp }]

@@ -25,14 +25,15 @@ export async function* follow(
   isOver: AbortSignal,
   onLost: (why: string) => void,
 ): AsyncGenerator<Heard> {
-  let last: number | undefined
+  let last: string | undefined
   let pauseMs = FIRST_PAUSE_MS
   while (!isOver.aborted) {
     try {
       for await (const heard of onceFrom(client, isOver)) {
         pauseMs = FIRST_PAUSE_MS
-        if (heard.event.generation === last) continue
-        last = heard.event.generation
+        const key = keyOf(heard.event)
+        if (key === last) continue
+        last = key
         yield heard
       }
       if (!isOver.aborted) onLost('the gateway ended the stream')
@@ -45,6 +46,12 @@ export async function* follow(
     await wait(pauseMs, undefined, { signal: isOver }).catch(() => {})
     pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
   }
+}
+
+/** Kill files and the ends of pins change without a new generation. */
+function keyOf({ generation, contexts, localKill = [], killFileProblems = [] }: ChangeEvent): string {
+  const pins = contexts.flatMap(({ name, pin }) => (pin === null ? [] : [`${name} ${pin.at}`])).toSorted()
+  return JSON.stringify([generation, pins, localKill, killFileProblems])
 }
 
 async function* onceFrom(client: Client, isOver: AbortSignal): AsyncGenerator<Heard> {

@@ -14,7 +14,11 @@ export type Applier = {
   readonly stop: () => void
 }
 
-type Options = ControlOptions & { readonly localKill: () => readonly string[]; readonly onApplied: () => void }
+type Options = ControlOptions & {
+  readonly localKill: () => readonly string[]
+  readonly onApplied: () => void
+  readonly onPinEnd?: () => void
+}
 
 /** What an Unleash has just been told takes a moment to come out of it again. */
 const REFRESH_PAUSE_MS = 100
@@ -33,6 +37,7 @@ export function createApplier({
   publish,
   localKill,
   onApplied,
+  onPinEnd,
 }: Options): Applier {
   let applied = -1
   let published: SharedState | undefined
@@ -84,7 +89,10 @@ export function createApplier({
     const inMs = Math.min(Math.max(0, end - store.wallTime()) + 1, LOOK_AT_PINS_MS)
     pinEnds = setTimeout(() => {
       if (store.wallTime() < end) awaitEnd(end)
-      else if (published !== undefined) publishControls(published)
+      else if (published !== undefined) {
+        publishControls(published)
+        onPinEnd?.()
+      }
     }, inMs)
     pinEnds.unref()
   }

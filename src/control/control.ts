@@ -163,8 +163,15 @@ export type FleetView = {
  */
 export type MemberView = Member & { readonly isConverged: boolean; readonly lag: string | null }
 
-/** Something that was changed, for those who watch. */
-export type Change = { readonly generation: number; readonly state: SharedState }
+/** The shared state, without pins whose time is up, and the kill file of this gateway: sent when any of them changes. */
+export type Change = {
+  readonly generation: number
+  readonly state: SharedState
+  /** Contexts that the kill file of this gateway names, or `*` for all. */
+  readonly localKill: readonly string[]
+  /** Why that file is not used as it is. */
+  readonly killFileProblems: readonly string[]
+}
 
 /**
  * The verbs. None rejects for what can be expected; all that change something are audited, refusals and conflicts too.

@@ -20,6 +20,14 @@ export function controlsOf(state: SharedState, localKill: readonly string[], now
   return { isKilled: state.kill !== null || localKill.includes(EVERYTHING), pins, shadows }
 }
 
+/** The state as it is in force. @param now by the store's clock */
+export function withoutEndedPins(state: SharedState, now: number): SharedState {
+  const contexts = Object.entries(state.contexts).map(([name, context]) => {
+    return [name, { ...context, pin: contextOf(state, name, now).pin }] as const
+  })
+  return { ...state, contexts: Object.fromEntries(contexts) }
+}
+
 /** When the next pin comes to its end; undefined where none will. */
 export function nextEnd(state: SharedState, now: number): number | undefined {
   const ends = Object.keys(state.contexts).flatMap((name) => contextOf(state, name, now).pin?.until ?? [])

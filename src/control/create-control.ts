@@ -13,8 +13,8 @@ import type { UpstreamReading } from '../model/upstream-reading.ts'
 import type { Events } from '../telemetry/events.ts'
 import { createApplier } from './apply.ts'
 import { clashOf, lastChange, leftBy } from './clash.ts'
-import type { Control, Order, Result } from './control.ts'
-import { EVERYTHING } from './controls.ts'
+import type { Change, Control, Order, Result } from './control.ts'
+import { EVERYTHING, withoutEndedPins } from './controls.ts'
 import type { Flags } from './flags.ts'
 import { createFleet, type Expected, isSilent } from './fleet.ts'
 import { followKillFile } from './kill-file.ts'
@@ -88,7 +88,12 @@ export function createControl(options: ControlOptions): RunningControl {
     onChange: killFileChanged,
     onProblem: killFileProblem,
   })
-  const applier = createApplier({ ...options, localKill: killFile.current, onApplied: () => fleet.tell() })
+  const applier = createApplier({
+    ...options,
+    localKill: killFile.current,
+    onApplied: () => fleet.tell(),
+    onPinEnd: tellWatchers,
+  })
   const views = createViews({
     ...options,
     localKill: killFile.current,
@@ -101,6 +106,7 @@ export function createControl(options: ControlOptions): RunningControl {
   let stopWatching = () => {}
   let stopListening = () => {}
   let isStarted = false
+  const watchers = new Set<(change: Change) => void>()
 
   return {
     start,
@@ -128,7 +134,14 @@ export function createControl(options: ControlOptions): RunningControl {
     verifyHistory: store.verifyHistory,
     fleet: views.fleet,
     forget,
-    watch: (listener) => store.onChange((state) => listener({ generation: state.generation, state })),
+    watch: (listener) => {
+      const unwatch = store.onChange((state) => listener(changeOf(state)))
+      watchers.add(listener)
+      return () => {
+        unwatch()
+        watchers.delete(listener)
+      }
+    },
     turnedAway: (facts) => recorder.turnedAway(facts),
   }
 
@@ -417,6 +430,24 @@ export function createControl(options: ControlOptions): RunningControl {
 
   function killFileProblem(problem: string | undefined): void {
     events.killFileRefused({ problem })
+    if (isStarted) tellWatchers()
+  }
+
+  function changeOf(state: SharedState): Change {
+    const { generation } = state
+    const localKill = killFile.current()
+    return {
+      generation,
+      state: withoutEndedPins(state, store.wallTime()),
+      localKill,
+      killFileProblems: killFileProblems(),
+    }
+  }
+
+  /** What changes on this gateway alone, or by time, has no generation of its own. */
+  function tellWatchers(): void {
+    const change = changeOf(store.current())
+    for (const listener of watchers) listener(change)
   }
 
   function unknownNames(names: readonly string[]): readonly string[] {
@@ -428,6 +459,7 @@ export function createControl(options: ControlOptions): RunningControl {
     if (!isStarted) return
     applier.apply(store.current())
     fleet.tell()
+    tellWatchers()
     const isKilled = names.length > 0
     const unknown = unknownNames(names)
     const what = isKilled ? `: ${names.join(', ')}` : ''

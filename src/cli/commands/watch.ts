@@ -20,7 +20,9 @@ export const watch: Command = {
     examples: ['strangler watch', 'strangler watch --json'],
     about: `
 One line for each change, from any gateway of the fleet, until Ctrl-C. A lost connection is said and
-made anew, and what changed meanwhile is told then. With --json each line is an event of the API: the
+made anew, and what changed meanwhile is told then. The end of a pin and the kill file of the gateway
+that is asked are shown too; kill files of other gateways are in strangler status.
+With --json each line is an event of the API: the
 state as it is, and first of all as it was when it began.`,
   }),
   run: async (args) => {
@@ -32,7 +34,7 @@ state as it is, and first of all as it was when it began.`,
     let before: ChangeEvent | undefined
     for await (const { event, said } of follow(client, isOver, onLost)) {
       const text = values.json === true ? json(said) : tell(before, event, client.whom.url, on)
-      process.stdout.write(`${text}\n`)
+      if (text !== '') process.stdout.write(`${text}\n`)
       before = event
     }
     return EXIT.done
