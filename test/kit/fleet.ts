@@ -8,7 +8,7 @@ import type { AuditPage, AuditRecord, Done, FleetView, Problem } from '../../src
 import { whenOver } from './lifetime.ts'
 import { type Answer, ask, quantile } from './load.ts'
 import { type HttpOrigin, startNamedOrigin } from './origin.ts'
-import { type CommandResult, type GatewayProcess, runStrangler, startGatewayProcess } from './process.ts'
+import { type CommandResult, type GatewayProcess, runStrangler, STRANGLER, startGatewayProcess } from './process.ts'
 import { shop } from './shop.ts'
 import { AUDIENCE, ecPair, goodClaims, ISSUER, pemOf, signed } from './tokens.ts'
 import { until } from './until.ts'
@@ -26,6 +26,8 @@ export type FleetOptions = {
   readonly percentage?: number
   /** Variables of one gateway, beside those of all. */
   readonly env?: (index: number) => Readonly<Record<string, string>>
+  /** The command that starts a gateway, where it is not this checkout's. */
+  readonly command?: (index: number) => string
 }
 
 export type Unleash = { readonly apiUrl: string; readonly clientToken: string; readonly adminToken: string }
@@ -56,8 +58,12 @@ export type Fleet = {
   readonly service: HttpOrigin
   /** Runs the command line against the first gateway, as anna. */
   readonly strangler: (...args: readonly string[]) => Promise<CommandResult>
-  /** One more of the same, in a folder of its own or with the state of one that is gone. */
-  readonly join: (options?: { readonly stateOf?: FleetGateway }) => Promise<FleetGateway>
+  /**
+   * Starts one more gateway, in a folder of its own or with the state of one that has ended.
+   *
+   * @param options.command as in `FleetOptions`
+   */
+  readonly join: (options?: { readonly stateOf?: FleetGateway; readonly command?: string }) => Promise<FleetGateway>
   /** Flips over the first gateway, and fails if it was not done and is not in force everywhere. */
   readonly flip: (percentage: number) => Promise<Done>
   /** The audit log as the first gateway shows it, the newest first. */
@@ -117,10 +123,15 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   })
   const gateways: FleetGateway[] = []
 
-  async function start(index: number, stateOf?: FleetGateway): Promise<FleetGateway> {
+  async function start(
+    index: number,
+    stateOf?: FleetGateway,
+    command = options.command?.(index) ?? STRANGLER,
+  ): Promise<FleetGateway> {
     const where = typeof redis === 'function' ? redis(index) : redis
     const process = await startGatewayProcess(config, {
       percentages: { [FLAG]: percentage, 'migrate-orders': 0 },
+      strangler: command,
       args: stateOf === undefined ? [] : ['--state-dir', join(stateOf.folder, 'state')],
       env: {
         STRANGLER_ADMIN_JWT_ISSUER: ISSUER,
@@ -157,7 +168,8 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
       url,
       id: id as string,
       api,
-      strangler: (...args) => runStrangler(args, { env: { STRANGLER_URL: url, STRANGLER_TOKEN: tokenOf('anna') } }),
+      strangler: (...args) =>
+        runStrangler(args, { env: { STRANGLER_URL: url, STRANGLER_TOKEN: tokenOf('anna') }, command }),
       sideOf: async (person) => sideIn(await visit(process.port, person)),
     }
   }
@@ -182,7 +194,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     legacy,
     service,
     strangler: first.strangler,
-    join: ({ stateOf } = {}) => start(gateways.length, stateOf),
+    join: ({ stateOf, command } = {}) => start(gateways.length, stateOf, command),
     flip: async (to) => {
       const { status, body } = await first.api('PUT', `/contexts/catalog/flag`, { body: { percentage: to } })
       if (status !== 200 || !body.converged) throw new Error(`flip to ${to}: ${status} ${JSON.stringify(body)}`)
