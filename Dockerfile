@@ -12,6 +12,9 @@ COPY routes.config.ts flags.json LICENSE NOTICE ./
 RUN ln -s /app/bin/strangler.js /usr/local/bin/strangler
 ENV STRANGLER_CONFIG=/app/routes.config.ts STRANGLER_STATE_DIR=/app/.strangler \
     STRANGLER_HOST=0.0.0.0 STRANGLER_ADMIN_HOST=0.0.0.0
+# A look-up of a name that the network does not know yet takes seconds, and occupies a thread. With Node's default of four
+# threads the look-ups of three missing services delay the one of Redis for minutes.
+ENV UV_THREADPOOL_SIZE=16
 # The only folder the gateway writes to: a volume mounted here is given the same owner.
 RUN install -d -o node -g node .strangler
 USER node

@@ -8,6 +8,7 @@ command -v nginx >/dev/null || missing="$missing nginx-light"
 command -v curl >/dev/null || missing="$missing curl"
 # javac, since a JRE cannot run a single source file.
 command -v javac >/dev/null || missing="$missing default-jdk-headless"
+command -v docker-compose >/dev/null || missing="$missing docker-compose"
 [ -n "$missing" ] || exit 0
 apt-get update -qq
 # shellcheck disable=SC2086
