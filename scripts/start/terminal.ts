@@ -22,7 +22,7 @@ export class Terminal {
     const lines = [...all].reverse().map(({ name, colour, url, about }) => {
       return `  ${this.#paint(colour, name.padEnd(NAME_WIDTH))} ${url}  ${about}`
     })
-    const next = 'Move a context: npx strangler flip catalog 10. Ctrl-C stops everything.'
+    const next = 'Move a context: npx --no strangler flip catalog 10. Ctrl-C stops everything.'
     console.log(`\n${this.#paint(BOLD, 'The shop is open.')}\n${lines.join('\n')}\n${next}\n`)
   }
 

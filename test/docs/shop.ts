@@ -60,7 +60,7 @@ export async function startDemoShop(): Promise<DemoShop> {
   return {
     folder,
     run: async (script) => {
-      let ours = script.replaceAll('npx strangler', `"${process.execPath}" "${STRANGLER}"`)
+      let ours = script.replaceAll('npx --no strangler', `"${process.execPath}" "${STRANGLER}"`)
       // Shorter than a minute, and quicker.
       const traffic = `"${process.execPath}" "${join(ROOT, 'scripts/demo-traffic.ts')}" --seconds 15 --rate 100`
       ours = ours.replaceAll('npm run demo:traffic', `${traffic} --url http://127.0.0.1:8080`)
