@@ -15,7 +15,7 @@ import { API, type ExplainAsked, type Explained } from './contract.ts'
 import { EventStreams } from './event-streams.ts'
 import { hostGuard } from './host-guard.ts'
 import { RememberedAnswers } from './idempotency.ts'
-import { limitRequests, parseInPieces } from './limit-requests.ts'
+import { limitRequests } from './limit-requests.ts'
 import { makeRoom } from './make-room.ts'
 import { createMetricsPage, type MetricsPage } from './metrics-page.ts'
 import { Refusal, sendRefusal } from './problem.ts'
@@ -129,8 +129,8 @@ export type AdminApp = {
 /** Rejects if the port cannot be had; the error carries the `code`, such as `EADDRINUSE`. */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
   const { app, unidentified, endStreams, close } = await adminApp(options)
-  const server = createServer(LIMITS, limitRequests(app, MOST_REQUESTS))
-  parseInPieces(server)
+  const server = createServer(LIMITS)
+  limitRequests(server, app, MOST_PIPELINED)
   makeRoom(server, { ...MOST_CONNECTIONS, isShared: trustOf(options.trustedProxies), unidentified })
   server.setTimeout(SILENT_MS)
   try {
@@ -260,7 +260,8 @@ const LIMITS = {
 } as const
 
 const MOST_CONNECTIONS = { inAll: 256, ofAddress: 96 } as const
-const MOST_REQUESTS = { ofConnection: 8, inAll: 512 } as const
+/** Requests of a connection that wait behind the one under way. */
+const MOST_PIPELINED = 7
 const METRICS_MAX_AGE_MS = 1_000
 
 /** A connection on which nothing moves: longer than a change takes that waits for an Unleash and for the whole fleet. */

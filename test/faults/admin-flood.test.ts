@@ -24,14 +24,14 @@ if (isMainThread) {
   const delays = monitorEventLoopDelay({ resolution: 10 })
   delays.enable()
   setInterval(() => {
-    const sample = { at: Date.now(), maxMs: delays.max / 1e6, p99Ms: delays.percentile(99) / 1e6, rss: process.memoryUsage.rss() }
+    const sample = { at: Date.now(), maxMs: delays.max / 1e6, rss: process.memoryUsage.rss() }
     delays.reset()
     appendFileSync(process.env.PROBE_FILE, JSON.stringify(sample) + '\\n')
   }, 250).unref()
 }
 `
 
-type ProbeSample = { readonly at: number; readonly maxMs: number; readonly p99Ms: number; readonly rss: number }
+type ProbeSample = { readonly at: number; readonly maxMs: number; readonly rss: number }
 
 it('1,000 admin connections that pipeline scrapes delay the event loop by 100 ms at most, and take 64 MiB at most', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-flood-'))
@@ -46,10 +46,9 @@ it('1,000 admin connections that pipeline scrapes delay the event loop by 100 ms
   })
   const samplesOf = async (from: number, to: number) => {
     const lines = (await readFile(file, 'utf8')).split('\n').slice(0, -1)
-    return lines.map((line) => JSON.parse(line) as ProbeSample).filter(({ at }) => at - 250 >= from && at <= to)
+    return lines.map((line) => JSON.parse(line) as ProbeSample).filter(({ at }) => at >= from && at <= to)
   }
-  const measured = async (isOver: () => boolean) => {
-    const from = Date.now()
+  const measured = async (isOver: () => boolean, from = Date.now()) => {
     // A measurement takes its time: there is no event to wait for.
     while (Date.now() - from < PHASE_MS || !isOver()) {
       await fetch(`http://127.0.0.1:${gateway.port}/products`).then((answer) => answer.text())
@@ -57,7 +56,7 @@ it('1,000 admin connections that pipeline scrapes delay the event loop by 100 ms
     }
     const samples = await samplesOf(from, Date.now())
     return {
-      delayMs: Math.max(...samples.map(({ p99Ms }) => p99Ms)),
+      delayMs: Math.max(...samples.map(({ maxMs }) => maxMs)),
       memory: Math.max(...samples.map(({ rss }) => rss)),
     }
   }
@@ -67,8 +66,10 @@ it('1,000 admin connections that pipeline scrapes delay the event loop by 100 ms
     await fetch(`http://127.0.0.1:${gateway.adminPort}/metrics`).then((answer) => answer.text())
   }
   const idle = await measured(() => true)
+  // The beginning counts: a thousand connections at once.
+  const from = Date.now()
   const flood = startFlood(gateway.adminPort)
-  const attacked = await measured(() => flood.opened() >= CONNECTIONS)
+  const attacked = await measured(() => flood.opened() >= CONNECTIONS, from)
   flood.stop()
 
   expect(attacked.delayMs).toBeLessThan(100 + idle.delayMs)

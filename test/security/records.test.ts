@@ -38,7 +38,7 @@ const process_ = sharedByFile(async () => {
       ...['serve', '--config', 'routes.config.json', '--port', '0', '--admin-port', '0', '--flags', 'flags.json'],
       ...['--state-dir', 'state', '--access-log', 'access.log', '--log-level', 'debug'],
     ],
-    { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] },
+    { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, STRANGLER_METRICS_CACHE_MS: '0' } },
   )
   let output = ''
   for (const stream of [child.stdout, child.stderr]) {
