@@ -8,11 +8,11 @@ import type { FlagTrace } from './control/flag-trace.ts'
 import type { Flags } from './control/flags.ts'
 import { createFlags } from './control-plane.ts'
 import type { AuthPolicy } from './model/auth.ts'
-import { type Identity, REASONS, type Reason } from './model/decision.ts'
+import { type Decision, type Identity, REASONS, type Reason } from './model/decision.ts'
 import { FAILURES, type Failure } from './model/outcome.ts'
 import type { HealthReader } from './model/ports.ts'
 import type { RequestHead } from './model/request-head.ts'
-import type { AnonymousPolicy, FieldRules, RouteMatch, Side } from './model/route.ts'
+import type { AnonymousPolicy, Context, FieldRules, RouteMatch, Side } from './model/route.ts'
 import type { Snapshot } from './model/snapshot.ts'
 import { decide, flagContext } from './proxy/decide.ts'
 import { refuseEncodedSlash } from './proxy/handle-request.ts'
@@ -64,6 +64,8 @@ export type Explained =
       readonly because: string
       readonly url: string
       readonly fallback: boolean
+      /** Why the service cannot answer now; undefined if it can, or if legacy is chosen. */
+      readonly serviceTrouble: string | undefined
       /** The header rules that apply, without their values, which may be secrets. Undefined where there are none. */
       readonly headers: { readonly request: ChangedFields; readonly response: ChangedFields } | undefined
     }
@@ -131,11 +133,17 @@ export function explainBy({ snapshot, flags, health }: Deciding, asked: Asked): 
     because: REASONS[decision.reason],
     url: urlOf(head, match, decision.side, snapshot),
     fallback: decision.fallback,
+    serviceTrouble: serviceTrouble(decision, context, health),
     headers: route.headers && {
       request: changedFields(route.headers.request),
       response: changedFields(route.headers.response),
     },
   }
+}
+
+function serviceTrouble({ side }: Decision, context: Context | undefined, health: HealthReader): string | undefined {
+  if (side !== 'service' || context === undefined || health.isAvailable(context.service)) return undefined
+  return `no address of "${context.service.name}" is available: this request is answered 503 until a health check passes`
 }
 
 function changedFields(rules: FieldRules | undefined): ChangedFields {

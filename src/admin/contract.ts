@@ -642,6 +642,7 @@ export const explained = z.discriminatedUnion('kind', [
     because: z.string(),
     url: z.string(),
     fallback: z.boolean(),
+    serviceTrouble: z.string().optional().describe('Why the chosen service cannot answer now; missing where it can'),
     headers: z
       .object({ request: changedFields, response: changedFields })
       .optional()

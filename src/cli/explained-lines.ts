@@ -27,6 +27,7 @@ export function explainedLines(explained: Explained, from: string): string {
     if (explained.hashWarning !== undefined) rows.push(['warning', explained.hashWarning])
     rows.push(['side', `${side} → ${url}`])
     rows.push(['reason', `${reason}: ${because}`])
+    if (explained.serviceTrouble !== undefined) rows.push(['warning', explained.serviceTrouble])
     const { headers } = explained
     const changes =
       headers === undefined ? [] : [...changed('request', headers.request), ...changed('response', headers.response)]

@@ -1,11 +1,11 @@
-import type { Mistake } from './mistake.ts'
+import { format, type Mistake } from './mistake.ts'
 
-/** The config cannot be used; every mistake in it is listed. */
+/** The config cannot be used. The message has the mistakes, one per line. */
 export class ConfigError extends Error {
   readonly mistakes: readonly Mistake[]
 
   constructor(file: string, mistakes: readonly Mistake[]) {
-    super(`${file}: ${mistakes.length} mistake${mistakes.length === 1 ? '' : 's'}`)
+    super(`${file}: ${mistakes.length} mistake${mistakes.length === 1 ? '' : 's'}\n${format(mistakes)}`)
     this.mistakes = mistakes
   }
 }

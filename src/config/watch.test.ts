@@ -105,6 +105,29 @@ test('the same content written again is no change', async () => {
   expect(changes).toBe(1)
 })
 
+test.each<[string, () => Promise<void>]>([
+  ['deleted', () => unlink(file)],
+  [
+    'replaced by a folder',
+    async () => {
+      await unlink(file)
+      await mkdir(file)
+    },
+  ],
+])('a file that is %s is reported once, and again when the same content returns', async (_, takeAway) => {
+  await writeFile(file, 'one')
+  start()
+  const gone = heard.promise
+  await takeAway()
+  await gone
+  expect(changes).toBe(1)
+  const back = heard.promise
+  await rm(file, { recursive: true, force: true })
+  await writeFile(file, 'one')
+  await back
+  expect(changes).toBe(2)
+})
+
 test('a file that is not there yet is noticed when it comes', async () => {
   start()
   const change = heard.promise

@@ -9,13 +9,15 @@ export type Watch = {
 }
 
 /**
- * Calls `onChange` within about a quarter of a second after the file's content became another. A file that is gone for
- * a while is no change; one that comes back the same is none either. What the file holds now is read before this
- * returns: start the watch, then load the file, and no edit between the two is lost.
+ * Calls `onChange` within about a quarter of a second after the content of the file has changed, and once when the file has been
+ * missing or unreadable for two seconds: an editor or a deployment that replaces the file takes less. A file that returns sooner
+ * with the same content is not a change. The content is read before this function returns: start the watch, then load the file,
+ * and no edit between the two is lost.
  */
 export function watchFile(file: string, onChange: () => void): Watch {
   let content = hashNow(file)
   let seen: Sight | undefined
+  let missedLooks = 0
   let isOpen = true
   let timer = arm()
 
@@ -38,7 +40,10 @@ export function watchFile(file: string, onChange: () => void): Watch {
     if (!isOpen) return
     timer = arm()
     seen = sight && { ...sight, readAs: found === undefined ? seen?.readAs : sight.mark }
-    if (found === undefined || found === content) return
+    const isMissed = sight === undefined || (isNews && found === undefined)
+    missedLooks = isMissed ? missedLooks + 1 : 0
+    const isGone = missedLooks >= GONE_LOOKS && content !== undefined
+    if (!isGone && (found === undefined || found === content)) return
     content = found
     onChange()
   }
@@ -50,6 +55,8 @@ export function watchFile(file: string, onChange: () => void): Watch {
  * A change is taken up at the second look that finds the file the same, so that a half-written one is not.
  */
 const LOOK_EVERY_MS = 80
+/** Two seconds. */
+const GONE_LOOKS = 25
 
 /** A file changed this recently is read at every look: its times may be too coarse to tell one edit from the next. */
 const YOUNG_MS = 3000

@@ -28,7 +28,7 @@ it('goes as it is told', async () => {
   })
   await redis.restart()
   await fleet.until(({ store }) => store.connected)
-  await until(async () => (await fleet.run('strangler fleet || true')).split('\n').length > 4)
+  await until(async () => (await fleet.run('strangler fleet || true')).split('converged').length === 4)
 
   await fleet.runs('A gateway lags')
   // What was done without Redis goes on record within seconds of its being back, and so does what it had lost.

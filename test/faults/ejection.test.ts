@@ -90,7 +90,14 @@ describe('the only address of a service', () => {
       isDead ? void socket.resetAndDestroy() : void socket.write('HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n'),
     )
     const config = shop({ legacy: legacy.url, service: service.url, with: { ejection: EJECTION } })
-    const gateway = await startGateway(config, { ...TO_SERVICE, clock })
+    const adminToken = 'explain-'.repeat(5)
+    const gateway = await startGateway(config, { ...TO_SERVICE, clock, adminToken })
+    const explained = async (method: string) => {
+      const url = `http://127.0.0.1:${gateway.adminPort}/api/v1/explain?method=${method}&target=/products&host=localhost&address=127.0.0.1`
+      const answer = await fetch(url, { headers: { authorization: `Bearer ${adminToken}` } })
+      return (await answer.json()) as Record<string, unknown>
+    }
+    expect((await explained('POST')).serviceTrouble).toBeUndefined()
     expect(await statuses(gateway, 30)).toEqual(Array(30).fill(200))
     expect(service.requests()).toBeLessThanOrEqual(EJECTION.consecutiveFailures + 1)
     expect(await gateway.accessLine(({ reason }) => reason === 'breaker-open')).toMatchObject({
@@ -100,6 +107,8 @@ describe('the only address of a service', () => {
     const write = await ask({ port: gateway.port, path: '/products', method: 'POST', body: 'x' })
     expect(write).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
     expect(await gateway.accessLine(({ method }) => method === 'POST')).toMatchObject({ side: 'service' })
+    expect(await explained('GET')).toMatchObject({ side: 'legacy', reason: 'breaker-open' })
+    expect((await explained('POST')).serviceTrouble).toMatch(/no address of "catalog" is available/)
 
     isDead = false
     clock.advance(EJECTION.baseMs)

@@ -283,9 +283,8 @@ describe('a gateway killed in the middle of a flip', () => {
         third.signal('SIGKILL')
         const { code, stderr } = await asked
         expect(code, stderr).toBe(5)
-        expect(stderr).toMatch(
-          /that this is its admin port; whether anything was changed is not known: strangler history/,
-        )
+        // The command tries a second time, and meets a connection that is cut or an address where nobody listens.
+        expect(stderr).toMatch(/whether anything was changed is not known: strangler history/)
         second.signal('SIGCONT')
         await until(async () => (await fleet.misled(100, [second])).length === 0)
         expect(await fleet.misled(100, [first, second])).toEqual([])

@@ -1,6 +1,5 @@
 // `strangler explain`: why a request would go where it goes, as a running gateway says, or the config and the flags.
 import { type Explained, explained, PATHS } from '../../admin/contract.ts'
-import { format } from '../../config/mistake.ts'
 import type { OPTIONS } from '../../config/options.ts'
 import { ASKING, ASKING_HELP, type AskingValues, printAnswer } from '../asking.ts'
 import { createClient } from '../client.ts'
@@ -149,7 +148,7 @@ async function readHere(
     return { explained, said: explained, from, isChosen }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    process.stderr.write(`strangler explain: ${error.message}\n${format(error.mistakes)}\n`)
+    process.stderr.write(`strangler explain: ${error.message}\n`)
     return undefined
   }
 }

@@ -1,7 +1,7 @@
 // `strangler replay`: recorded requests, asked of both sides and compared, before the first real one is shadowed.
 import { constants } from 'node:os'
 import { ConfigError } from '../../config/config-error.ts'
-import { format, show } from '../../config/mistake.ts'
+import { show } from '../../config/mistake.ts'
 import type { Asked, Format, Replay, ReplayEnded } from '../../replay.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -60,7 +60,7 @@ every command; 5 if a side does not answer, 130 or 143 if it was stopped: ask th
       tellBeginning(replay, asked)
       return tellEnd(await follow(replay), asked, values.json === true)
     } catch (error) {
-      if (error instanceof ConfigError) throw new Trouble(EXIT.failed, `${error.message}\n${format(error.mistakes)}`)
+      if (error instanceof ConfigError) throw new Trouble(EXIT.failed, error.message)
       if (error instanceof Misasked) throw new UsageError(error.message)
       if (error instanceof Unusable) throw new Trouble(EXIT.failed, error.message)
       throw error

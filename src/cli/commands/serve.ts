@@ -1,6 +1,5 @@
 // `strangler serve`: runs a gateway until it is told to stop.
 import { ConfigError } from '../../config/config-error.ts'
-import { format } from '../../config/mistake.ts'
 import type { Options } from '../../config/options.ts'
 import { type Gateway, startGateway } from '../../gateway.ts'
 import type { Command } from '../command.ts'
@@ -70,7 +69,7 @@ function stopped(gateway: Gateway): Promise<number> {
 
 /** What kept the gateway from starting, in one sentence that says what to do. */
 function explainStart(error: unknown, { host, port, adminHost, adminPort }: Options): string {
-  if (error instanceof ConfigError) return `${error.message}\n${format(error.mistakes)}`
+  if (error instanceof ConfigError) return error.message
   const { code, port: failed, address, hostname } = error as ListenError
   // Where the ports tell nothing, the hosts do; the admin surface is the first to listen.
   const isAdmin =
