@@ -6,50 +6,36 @@ import { describe, expect, it } from 'vitest'
 const ROOT = resolve(import.meta.dirname, '..')
 const SRC = join(ROOT, 'src')
 
-/** Each room and the rooms, or single files, that it may import beside itself. */
+/** Each module and the modules, or single files, that it may import beside itself. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   model: [],
-  // The rules of comparing are part of the map: what reads them is asked for its mistakes, for `check` to list.
-  config: ['model', 'shadow/rules.ts'],
   telemetry: ['model'],
-  proxy: ['model', 'telemetry'],
+  store: ['model'],
+  auth: ['model', 'telemetry', 'proxy/policy/refusal.ts'],
+  // The rules of comparing are part of the map: their parser reports mistakes, which `check` lists.
+  config: ['model', 'shadow/compare/rules.ts'],
+  proxy: ['model', 'auth', 'telemetry'],
   shadow: ['model', 'telemetry'],
   control: ['model', 'telemetry'],
   admin: ['model', 'telemetry', 'control/control.ts'],
-  store: ['model'],
-  // It routes as the proxy does and compares as the shadow does; what it keeps, it keeps as the store does.
+  // It routes as the proxy does, compares as the shadow does and writes files as the store does.
   replay: ['model', 'proxy', 'shadow', 'telemetry', 'store/replace-file.ts'],
-  // The command line starts and checks a gateway, or asks one over HTTP; it never reaches into the planes.
-  cli: ['config', 'admin/contract.ts', 'gateway.ts', 'explain.ts', 'replay.ts', 'version.ts'],
-  // Composition roots: the edge gateway and its control plane, the gateway that only explains, the one that replays
-  // what was recorded, and the one inside an Express application.
-  'gateway.ts': [
-    'admin',
-    'config',
-    'model',
-    'proxy',
-    'shadow',
-    'telemetry',
-    'control-plane.ts',
-    'explain.ts',
-    'runtime.ts',
-  ],
-  'control-plane.ts': ['config', 'control', 'model', 'store', 'telemetry', 'version.ts'],
-  'explain.ts': ['config', 'control', 'model', 'proxy', 'telemetry', 'control-plane.ts', 'runtime.ts'],
-  'replay.ts': ['config', 'model', 'replay', 'shadow', 'store/replace-file.ts', 'runtime.ts'],
-  'express.ts': ['config', 'control', 'model', 'proxy', 'telemetry', 'control-plane.ts', 'runtime.ts'],
+  // The command line starts and checks a gateway, or calls one over HTTP.
+  cli: ['config', 'admin/contract/contract.ts', 'entry'],
+  // Composition roots: the gateway, its control plane, the gateway that only explains, the one that replays a recording, and
+  // the one inside an Express application.
+  entry: ['admin', 'auth', 'config', 'control', 'model', 'proxy', 'replay', 'shadow', 'store', 'telemetry'],
+  'express.ts': ['auth', 'config', 'control', 'model', 'proxy', 'telemetry', 'entry'],
   'index.ts': ['config', 'model'],
-  'runtime.ts': ['model'],
-  'version.ts': [],
 }
 
-/** Packages that only these rooms may use: each has one job in one place. */
+/** Packages that only these modules may use: each has one job in one place. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   undici: ['proxy', 'shadow'],
   httpxy: ['proxy'],
   'http-proxy-middleware': ['express.ts'],
-  jsonwebtoken: ['proxy', 'admin'],
-  'jwks-rsa': ['proxy'],
+  jsonwebtoken: ['auth', 'admin'],
+  'jwks-rsa': ['auth'],
   'unleash-client': ['control'],
   'find-my-way': ['config'],
   zod: ['config', 'control', 'store', 'admin'],
@@ -71,30 +57,30 @@ const STATEMENT =
 const imports: Import[] = sources(SRC).flatMap((file) =>
   [...readFileSync(file, 'utf8').matchAll(STATEMENT)].map(([, named, bare, late]) => ({
     file: relative(ROOT, file),
-    from: roomOf(file),
+    from: moduleOf(file),
     what: named ?? bare ?? late ?? '',
   })),
 )
 
-describe('the house', () => {
-  it('was read: there are imports in every room', () => {
-    for (const room of Object.keys(MAY_IMPORT)) {
-      if (room === 'model') continue
-      expect(imports.filter(({ from }) => from === room).length, room).toBeGreaterThan(0)
+describe('the architecture', () => {
+  it('is read from the sources: every module has imports', () => {
+    for (const module of Object.keys(MAY_IMPORT)) {
+      if (module === 'model') continue
+      expect(imports.filter(({ from }) => from === module).length, module).toBeGreaterThan(0)
     }
     expect(imports.length).toBeGreaterThan(200)
   })
 
-  it('has no room that the table does not know', () => {
-    expect([...new Set(sources(SRC).map(roomOf))].filter((room) => !(room in MAY_IMPORT))).toEqual([])
+  it('has no module that is missing in the table', () => {
+    expect([...new Set(sources(SRC).map(moduleOf))].filter((room) => !(room in MAY_IMPORT))).toEqual([])
   })
 
-  it('lets each room import only what the table allows', () => {
+  it('lets each module import only what the table allows', () => {
     const wrong = imports.flatMap(({ file, from, what }) => {
       if (!what.startsWith('.')) return []
       const target = resolve(ROOT, dirname(file), what)
       const allowed = [from, ...(MAY_IMPORT[from] ?? [])]
-      return allowed.includes(roomOf(target)) || allowed.includes(relative(SRC, target))
+      return allowed.includes(moduleOf(target)) || allowed.includes(relative(SRC, target))
         ? []
         : [`${file} imports ${what}`]
     })
@@ -116,7 +102,7 @@ describe('the house', () => {
 
   it('reads the environment in one file', () => {
     const readers = sources(SRC).filter((file) => /process\.env\b/.test(readFileSync(file, 'utf8')))
-    expect(readers.map((file) => relative(SRC, file))).toEqual(['config/env.ts'])
+    expect(readers.map((file) => relative(SRC, file))).toEqual(['config/options/env.ts'])
   })
 
   it('never edits the path of a request that was begun, which skips every check of it', () => {
@@ -143,6 +129,6 @@ function sources(folder: string): string[] {
 }
 
 /** `proxy` for src/proxy/x.ts, `gateway.ts` for a file that stands by itself. */
-function roomOf(file: string): string {
+function moduleOf(file: string): string {
   return relative(SRC, file).split('/')[0] as string
 }

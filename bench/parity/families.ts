@@ -1,5 +1,5 @@
 // Two services with the same pages: one answers with JSON, the other with HTML.
-import type { Answer } from '../../src/shadow/compare-answers.ts'
+import type { Answer } from '../../src/shadow/compare/compare-answers.ts'
 import { renderHtml } from './render-html.ts'
 import { renderJson } from './render-json.ts'
 import type { Page } from './shop.ts'

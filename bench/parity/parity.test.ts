@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { compareAnswers } from '../../src/shadow/compare-answers.ts'
+import { compareAnswers } from '../../src/shadow/compare/compare-answers.ts'
 import { answerIn, FAMILY_NAMES } from './families.ts'
 import { faultsIn, isOf } from './faults.ts'
 import { figuresOf } from './figures.ts'

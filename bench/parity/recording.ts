@@ -1,7 +1,7 @@
 // One seed’s recording of one service: what each side answered to each request, and how the answers compare. Each
 // request can be had by itself, so nothing is kept and a run may be as long as it likes.
 import type { Comparison } from '../../src/model/comparison.ts'
-import { type Answer, compareAnswers } from '../../src/shadow/compare-answers.ts'
+import { type Answer, compareAnswers } from '../../src/shadow/compare/compare-answers.ts'
 import { answerIn, FAMILY_NAMES, type FamilyName, OTHER } from './families.ts'
 import { FAULTS, type Fault } from './faults.ts'
 import { withNoise } from './noise.ts'

@@ -14,12 +14,12 @@ import {
   type Stamp,
   type Verb,
 } from '../model/shared-state.ts'
-import { FAULTY, keptOf, reportsOn } from '../shadow/reports.test-kit.ts'
+import { FAULTY, keptOf, reportsOn } from '../shadow/report/reports.test-kit.ts'
 import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'
-import type { Explained } from './contract.ts'
-import { type AdminOptions, type ApiServices, adminApp, startAdmin } from './server.ts'
-import type { TurnedAwayFacts } from './turned-away.ts'
+import type { TurnedAwayFacts } from './access/turned-away.ts'
+import type { Explained } from './contract/contract.ts'
+import { type AdminOptions, type ApiServices, adminApp, startAdmin } from './http/server.ts'
 
 export const TOKEN = 'a-token-that-is-long-enough-for-anybody'
 export const NOON = Date.UTC(2026, 0, 1, 12)

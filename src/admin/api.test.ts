@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Result } from '../control/control.ts'
 import { NOON, type TestAdmin, TOKEN, testAdmin } from './admin.test-kit.ts'
-import { RememberedAnswers } from './idempotency.ts'
+import { RememberedAnswers } from './http/idempotency.ts'
 
 const LAGGARD = { id: 'g2', address: 'http://10.0.0.2:8081', why: 'silent for 12 s' }
 

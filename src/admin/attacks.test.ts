@@ -10,7 +10,7 @@ import { type GatewayProcess, startGatewayProcess } from '../../test/kit/process
 import { connectRaw, exchange } from '../../test/kit/raw.ts'
 import { shop } from '../../test/kit/shop.ts'
 import { until } from '../../test/kit/until.ts'
-import type { AuditPage, Done, Problem } from './contract.ts'
+import type { AuditPage, Done, Problem } from './contract/contract.ts'
 
 type Target = {
   readonly gateway: GatewayProcess

@@ -1,7 +1,6 @@
 // Parity, differences, rulings and trials over HTTP: over real reports of counts made by hand.
 import { describe, expect, test } from 'vitest'
 import { StoreUnavailable } from '../model/state-store.ts'
-import { fingerprintOf } from '../shadow/fingerprint.ts'
 import {
   countsOf,
   FAULTY,
@@ -13,7 +12,8 @@ import {
   reportsOn,
   seen,
   THIS_HOUR,
-} from '../shadow/reports.test-kit.ts'
+} from '../shadow/report/reports.test-kit.ts'
+import { fingerprintOf } from '../shadow/stats/fingerprint.ts'
 import { testAdmin } from './admin.test-kit.ts'
 
 const PRINT = fingerprintOf('catalog', ROUTE, PRICE)
@@ -184,7 +184,7 @@ test('a store that does not answer is no bug: it is said, and when to ask again'
 })
 
 test('operators alone say what a difference is', async () => {
-  const { API_ROUTES } = await import('./routes.ts')
+  const { API_ROUTES } = await import('./http/routes.ts')
   const roles = API_ROUTES.filter(({ path }) => /differences|parity|try-rule/.test(path)).map(
     ({ method, path, role }) => `${method} ${path} ${role}`,
   )

@@ -3,9 +3,9 @@ import request from 'supertest'
 import { describe, expect, test } from 'vitest'
 import { connectRaw, exchange } from '../../test/kit/raw.ts'
 import { servedAdmin, TOKEN, testAdmin } from './admin.test-kit.ts'
-import { MOST_BODY_BYTES } from './read-json.ts'
-import { isWrite } from './route.ts'
-import { API_ROUTES } from './routes.ts'
+import { MOST_BODY_BYTES } from './http/read-json.ts'
+import { isWrite } from './http/route.ts'
+import { API_ROUTES } from './http/routes.ts'
 
 const WRITES = API_ROUTES.filter(isWrite)
 const pathOf = (path: string) => path.replace(':id', 'catalog')

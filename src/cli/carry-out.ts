@@ -1,10 +1,10 @@
 // A change, from what was written to what became of it: said to the gateway, and told to a person.
-import { done } from '../admin/contract.ts'
-import { type ChangingValues, clientFor, printAnswer, readGeneration, readReason } from './asking.ts'
-import type { Change } from './client.ts'
-import { tellDone } from './done-sentence.ts'
+import { done } from '../admin/contract/contract.ts'
+import { type ChangingValues, clientFor, printAnswer, readGeneration, readReason } from './client/asking.ts'
+import type { Change } from './client/client.ts'
+import { withQuery } from './client/paths.ts'
 import { EXIT } from './exit-codes.ts'
-import { withQuery } from './paths.ts'
+import { tellDone } from './format/done-sentence.ts'
 
 export type Wish = Pick<Change, 'method' | 'path'> & {
   /** Beside the reason. */

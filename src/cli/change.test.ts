@@ -1,6 +1,6 @@
 // The verbs that change something: what they ask, what they say when it has happened, and when it has not.
 import { describe, expect, it } from 'vitest'
-import { doneWith, startApi, strangler } from './admin-api.test-kit.ts'
+import { doneWith, startApi, strangler } from './client/admin-api.test-kit.ts'
 
 const LAGGARDS = {
   converged: false,

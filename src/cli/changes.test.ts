@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { ChangeEvent } from '../admin/contract.ts'
+import type { ChangeEvent } from '../admin/contract/contract.ts'
 import { changesBetween } from './changes.ts'
 
 type Context = ChangeEvent['contexts'][number]

@@ -1,6 +1,6 @@
 // What has changed between two events, in words. Pure.
-import type { ChangeEvent } from '../admin/contract.ts'
-import { showEnd } from './durations.ts'
+import type { ChangeEvent } from '../admin/contract/contract.ts'
+import { showEnd } from './format/durations.ts'
 
 export type ChangeLine = {
   /** The context, or `everything`. */

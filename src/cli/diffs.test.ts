@@ -2,11 +2,17 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { DifferenceRow, DifferencesView, DifferenceView, RuleTrial, ShownExample } from '../admin/contract.ts'
-import { doneWith, emptyFolder, problem, startApi, strangler } from './admin-api.test-kit.ts'
-import { differenceLines } from './difference-lines.ts'
-import { exampleLines } from './example-lines.ts'
-import { trialLines } from './try-rule.ts'
+import type {
+  DifferenceRow,
+  DifferencesView,
+  DifferenceView,
+  RuleTrial,
+  ShownExample,
+} from '../admin/contract/contract.ts'
+import { doneWith, emptyFolder, problem, startApi, strangler } from './client/admin-api.test-kit.ts'
+import { trialLines } from './commands/try-rule.ts'
+import { differenceLines } from './format/difference-lines.ts'
+import { exampleLines } from './format/example-lines.ts'
 
 const AT = Date.UTC(2026, 2, 1, 14, 2)
 const PRINT = '1f2e3d4c5b'

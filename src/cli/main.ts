@@ -1,10 +1,10 @@
 // The command line: finds the command, and turns whatever goes wrong into one sentence and an exit code.
 
-import { version } from '../version.ts'
+import { version } from '../entry/version.ts'
+import { Trouble } from './client/trouble.ts'
 import type { Command } from './command.ts'
 import { describeExitCodes, EXIT } from './exit-codes.ts'
-import { json, plain } from './print.ts'
-import { Trouble } from './trouble.ts'
+import { json, plain } from './format/print.ts'
 import { UsageError } from './usage-error.ts'
 
 /** Each loads what it needs and no more: whoever asks a gateway at night does not wait for one to be loaded. */

@@ -1,8 +1,14 @@
 // The options that serve and explain share, from the command line and the environment.
 import type { ParseArgsOptionsConfig } from 'node:util'
-import { readEnv } from '../config/env.ts'
 import { format } from '../config/mistake.ts'
-import { mergeOptions, OPTIONS, type OptionFacts, type Options, type WrittenOptions } from '../config/options.ts'
+import { readEnv } from '../config/options/env.ts'
+import {
+  mergeOptions,
+  OPTIONS,
+  type OptionFacts,
+  type Options,
+  type WrittenOptions,
+} from '../config/options/options.ts'
 import { UsageError } from './usage-error.ts'
 
 type Name = keyof typeof OPTIONS

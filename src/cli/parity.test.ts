@@ -1,10 +1,10 @@
 // How alike the sides answer, as a person reads it, and as a gate of a script.
 import { describe, expect, it, test } from 'vitest'
-import type { ParityView } from '../admin/contract.ts'
-import { startApi, strangler } from './admin-api.test-kit.ts'
-import { parityLines } from './parity-lines.ts'
-import { percent, shareText } from './shares.ts'
-import { aroundDifferences, sideBySide } from './side-by-side.ts'
+import type { ParityView } from '../admin/contract/contract.ts'
+import { startApi, strangler } from './client/admin-api.test-kit.ts'
+import { parityLines } from './format/parity-lines.ts'
+import { percent, shareText } from './format/shares.ts'
+import { aroundDifferences, sideBySide } from './format/side-by-side.ts'
 
 const AT = Date.UTC(2026, 2, 1, 14, 2)
 const NONE = {

@@ -1,6 +1,6 @@
 // What `strangler replay` is asked with, before anything is read.
 import { expect, it } from 'vitest'
-import { FORMATS } from '../replay.ts'
+import { FORMATS } from '../entry/replay.ts'
 import { replay, shareOf } from './commands/replay.ts'
 
 it.each([

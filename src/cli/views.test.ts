@@ -13,8 +13,8 @@ import type {
   Explained,
   Member,
   StatusView,
-} from '../admin/contract.ts'
-import { emptyFolder, NOTHING, problem, start, startApi, strangler } from './admin-api.test-kit.ts'
+} from '../admin/contract/contract.ts'
+import { emptyFolder, NOTHING, problem, start, startApi, strangler } from './client/admin-api.test-kit.ts'
 
 const AT = Date.UTC(2026, 2, 1, 14, 2, 3)
 const STAMP = { by: 'ada', reason: 'prices are wrong', at: AT }

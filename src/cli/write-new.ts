@@ -1,8 +1,8 @@
 // A file that is written for somebody: never over another.
 import { writeFile } from 'node:fs/promises'
+import { Trouble } from './client/trouble.ts'
 import { EXIT } from './exit-codes.ts'
-import { plain } from './print.ts'
-import { Trouble } from './trouble.ts'
+import { plain } from './format/print.ts'
 
 export async function writeNew(path: string, text: string): Promise<void> {
   try {

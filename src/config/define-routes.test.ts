@@ -4,7 +4,7 @@ import rateLimit from 'express-rate-limit'
 import helmet from 'helmet'
 import { expect, test } from 'vitest'
 import { defineRoutes } from '../index.ts'
-import { validate } from './validate.ts'
+import { validate } from './schema/validate.ts'
 
 test('middleware of the ecosystem fits as it is', () => {
   const config = defineRoutes({

@@ -3,7 +3,7 @@ import type { Clock } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { EmbeddedFlags, SharedState, Stamp } from '../model/shared-state.ts'
 import { EMPTY_STATE } from '../model/shared-state.ts'
-import { rolloutAt } from './flag-rules.test-kit.ts'
+import { rolloutAt } from './flags/flag-rules.test-kit.ts'
 
 export const NOON = Date.UTC(2026, 0, 1, 12)
 

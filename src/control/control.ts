@@ -19,7 +19,7 @@ import type {
 } from '../model/shared-state.ts'
 import type { StateFolderStatus } from '../model/state-folder.ts'
 import type { StoreStatus } from '../model/state-store.ts'
-import type { FlagStatus } from './flags.ts'
+import type { FlagStatus } from './flags/flags.ts'
 
 /** Who asks for a change, and why. */
 export type Order = {

@@ -2,7 +2,7 @@
 import type { Side } from '../model/route.ts'
 import type { SharedState } from '../model/shared-state.ts'
 import type { Controls } from '../model/snapshot.ts'
-import { contextOf } from './verbs.ts'
+import { contextOf } from './commands/verbs.ts'
 
 /** All contexts, where a kill file names them. */
 export const EVERYTHING = '*'

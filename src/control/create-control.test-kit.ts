@@ -15,9 +15,9 @@ import { replaceFile } from '../store/replace-file.ts'
 import { contextNamed, flagsAt, type HandClock, handClock } from './control.test-kit.ts'
 import type { Order, Result } from './control.ts'
 import { createControl, type RunningControl } from './create-control.ts'
-import { embeddedFlags, type StoredFlags } from './embedded-flags.ts'
-import { engineOf, rememberedEvents } from './flags.test-kit.ts'
-import type { FlagStatus, Flags } from './flags.ts'
+import { embeddedFlags, type StoredFlags } from './flags/embedded/embedded-flags.ts'
+import { engineOf, rememberedEvents } from './flags/flags.test-kit.ts'
+import type { FlagStatus, Flags } from './flags/flags.ts'
 
 export type Gateway = {
   readonly control: RunningControl

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import type { Field } from '../model/comparison.ts'
 import type { DifferenceNote, SharedState, Stamp } from '../model/shared-state.ts'
+import { type Command, contextOf, type Turn, turn } from './commands/verbs.ts'
 import { contextNamed, deepFrozen, NOON, stampAt, stateWith } from './control.test-kit.ts'
 import type { NamedDifference, Ruling } from './control.ts'
 import { MOST_NOTES } from './shadowing.ts'
-import { type Command, contextOf, type Turn, turn } from './verbs.ts'
 
 const STAMP = stampAt(NOON, 'anna', 'a look')
 const LATER = stampAt(NOON + 60_000, 'bob')

@@ -1,9 +1,9 @@
 // What operators say of the shadow of a context: how much of it is copied, and which differences are real, are noise, or
 // were mended. It moves no traffic. Pure.
 import type { ContextState, DifferenceNote, Stamp } from '../model/shared-state.ts'
+import { refusalOf } from './commands/percentage.ts'
+import type { Turn } from './commands/verbs.ts'
 import type { NamedDifference, Ruling } from './control.ts'
-import { refusalOf } from './percentage.ts'
-import type { Turn } from './verbs.ts'
 
 /** What becomes of the context itself; or why nothing does. */
 export type Step =

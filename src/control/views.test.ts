@@ -1,8 +1,8 @@
 // What status contains beside the verbs: the upstreams, rejected files, and who is left out of a percentage.
 import { expect, test } from 'vitest'
 import { until } from '../../test/kit/until.ts'
+import { gradualRollout } from './commands/percentage.ts'
 import { testFleet } from './create-control.test-kit.ts'
-import { gradualRollout } from './percentage.ts'
 
 test('status has the unavailable addresses of a context and of legacy, by the clock of the fleet', async () => {
   const { start, clock } = await testFleet()

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { maskHeaders, maskRequestTarget, maskSecrets } from '../shadow/redact.ts'
+import { maskHeaders, maskRequestTarget, maskSecrets } from '../shadow/capture/redact.ts'
 import { maskTarget } from '../telemetry/mask-target.ts'
 import { holdsSecret, holdsToken, isSecretName, looksLikeToken } from './masking.ts'
 

@@ -1,6 +1,6 @@
 // Whether a run is good enough for whoever asked: for CI, which goes by an exit code.
 import type { Accounting } from '../model/comparison.ts'
-import { parityOf } from '../shadow/parity.ts'
+import { parityOf } from '../shadow/stats/parity.ts'
 
 export type Gate = {
   /** From 0 to below 1. */

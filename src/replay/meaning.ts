@@ -1,9 +1,9 @@
 // What the policies of routes say of comparing, read once and before anything is asked.
 import type { ShadowPolicy } from '../model/shadow.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { parsePathPattern } from '../shadow/path-pattern.ts'
-import { DEFAULT_REDACTION, type Redaction } from '../shadow/redact.ts'
-import { type CompiledRules, NO_RULES, readRules } from '../shadow/rules.ts'
+import { DEFAULT_REDACTION, type Redaction } from '../shadow/capture/redact.ts'
+import { parsePathPattern } from '../shadow/compare/path-pattern.ts'
+import { type CompiledRules, NO_RULES, readRules } from '../shadow/compare/rules.ts'
 
 export type Meaning = {
   /** What may differ. */

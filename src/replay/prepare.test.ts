@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { compile } from '../config/compile.ts'
-import { checkConfig } from '../config/load.ts'
+import { compile } from '../config/load/compile.ts'
+import { checkConfig } from '../config/load/load.ts'
 import type { Route } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { type Preparing, prepare } from './prepare.ts'

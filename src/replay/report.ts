@@ -1,8 +1,8 @@
 // What a run says in the end, as a value: the JSON report is this, and the Markdown one is made of it.
 import type { Accounting, Field, FieldVerdict, Parity } from '../model/comparison.ts'
 import { partsOf } from '../model/shadow.ts'
-import { parityOf } from '../shadow/parity.ts'
-import { maskSecrets } from '../shadow/redact.ts'
+import { maskSecrets } from '../shadow/capture/redact.ts'
+import { parityOf } from '../shadow/stats/parity.ts'
 import { type Gate, judge } from './gate.ts'
 import type { Format, Skipped } from './recording.ts'
 import { addUp, type Progress, type ReplayExample, type RouteSum, sumOf, type Unread } from './tally.ts'

@@ -7,10 +7,10 @@ import type { Route } from '../model/route.ts'
 import type { RouteCounts } from '../model/shadow.ts'
 import type { Events } from '../telemetry/events.ts'
 import { quietEvents } from '../telemetry/quiet-events.ts'
-import type { comparingThread, ThreadListener } from './comparing-thread.ts'
 import { createShadowing, type ShadowingOptions } from './create-shadowing.ts'
 import { copyOf, headOf, policyOf } from './heads.test-kit.ts'
-import type { Job, Report } from './messages.ts'
+import type { comparingThread, ThreadListener } from './worker/comparing-thread.ts'
+import type { Job, Report } from './worker/messages.ts'
 
 afterEach(() => void vi.useRealTimers())
 

@@ -16,13 +16,13 @@ import {
 } from '../model/shadow.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { ShadowReadings } from '../telemetry/shadow-metrics.ts'
-import { createBudget } from './budget.ts'
-import { Capture, type Captured } from './capture.ts'
-import { comparingThread } from './comparing-thread.ts'
-import { createCpuAllowance, shareBeside } from './cpu-allowance.ts'
-import { isEligible, isSafe } from './eligible.ts'
-import { createLedger } from './ledger.ts'
-import { type NoComparison, pack, type Report, routeKey } from './messages.ts'
+import { createBudget } from './capture/budget.ts'
+import { Capture, type Captured } from './capture/capture.ts'
+import { isEligible, isSafe } from './capture/eligible.ts'
+import { createLedger } from './stats/ledger.ts'
+import { comparingThread } from './worker/comparing-thread.ts'
+import { createCpuAllowance, shareBeside } from './worker/cpu-allowance.ts'
+import { type NoComparison, pack, type Report, routeKey } from './worker/messages.ts'
 
 export type ShadowingOptions = {
   /** This gateway, unlike any other and new with each start. */

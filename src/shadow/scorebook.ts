@@ -9,10 +9,10 @@ import {
   type ShadowOutcome,
   STRETCH_MS,
 } from '../model/shadow.ts'
-import { type Counter, createCounter, fieldsIn } from './count.ts'
-import { routeKey } from './messages.ts'
-import { DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow, verdictOf } from './noise.ts'
-import { account, addAccounts, parityOf } from './parity.ts'
+import { type Counter, createCounter, fieldsIn } from './stats/count.ts'
+import { DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow, verdictOf } from './stats/noise.ts'
+import { account, addAccounts, parityOf } from './stats/parity.ts'
+import { routeKey } from './worker/messages.ts'
 
 /** What a gate asks for unless it says otherwise. */
 export const DEFAULT_TARGET = 0.999

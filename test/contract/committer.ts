@@ -1,6 +1,6 @@
 // A process that changes the state in a folder as fast as it can, to be killed: prints each generation that it was
 // promised. Run as `node committer.ts <folder>`.
-import { systemClock } from '../../src/runtime.ts'
+import { systemClock } from '../../src/entry/runtime.ts'
 import { fileStore } from '../../src/store/file/file-store.ts'
 import { entryOf, flipped, refusal } from './changes.ts'
 

@@ -1,6 +1,6 @@
 // A process that saves counts and examples in a folder as fast as it can, to be killed: prints each number that it was
 // promised. Run as `node comparison-writer.ts <folder> <writer>`.
-import { systemClock } from '../../src/runtime.ts'
+import { systemClock } from '../../src/entry/runtime.ts'
 import { keptExample, matched } from '../../src/store/comparisons.test-kit.ts'
 import { fileStore } from '../../src/store/file/file-store.ts'
 

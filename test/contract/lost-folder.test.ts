@@ -1,7 +1,7 @@
 // A gateway whose state folder was not kept, as in a container without a volume, reports it when it starts again.
 import { expect, it } from 'vitest'
+import { systemClock } from '../../src/entry/runtime.ts'
 import { EMPTY_STATE } from '../../src/model/shared-state.ts'
-import { systemClock } from '../../src/runtime.ts'
 import { redisStore } from '../../src/store/redis/redis-store.ts'
 import { startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'

@@ -1,10 +1,10 @@
 // What Redis promises beside: that everything in it has an end, and what becomes of it while Redis is gone.
 import { describe, expect, it } from 'vitest'
+import { systemClock } from '../../src/entry/runtime.ts'
 import { COUNTS_KEPT_MS, EXAMPLES_KEPT_MS } from '../../src/model/comparison-store.ts'
 import { STRETCH_MS } from '../../src/model/shadow.ts'
 import { StoreUnavailable } from '../../src/model/state-store.ts'
 import type { Store } from '../../src/model/store.ts'
-import { systemClock } from '../../src/runtime.ts'
 import { keptExample, matched, stretch } from '../../src/store/comparisons.test-kit.ts'
 import { NO_EVENTS } from '../../src/store/events.ts'
 import { redisStore } from '../../src/store/redis/redis-store.ts'

@@ -5,9 +5,9 @@ import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { OPTIONS, type OptionFacts } from '../../src/config/options.ts'
-import { validate } from '../../src/config/validate.ts'
-import { parseFlagFile } from '../../src/control/flag-file.ts'
+import { OPTIONS, type OptionFacts } from '../../src/config/options/options.ts'
+import { validate } from '../../src/config/schema/validate.ts'
+import { parseFlagFile } from '../../src/control/flags/embedded/flag-file.ts'
 import { REASONS } from '../../src/model/decision.ts'
 import { FAILURES } from '../../src/model/outcome.ts'
 import { startGateway } from '../kit/gateway.ts'
@@ -104,7 +104,7 @@ describe('every document', () => {
 
 describe('the README', () => {
   it('leads to decide in one click, and tells what CI runs', () => {
-    expect(relativeLinks(read('README.md'))).toContain('src/proxy/decide.ts')
+    expect(relativeLinks(read('README.md'))).toContain('src/proxy/policy/decide.ts')
     expect(read('README.md')).toContain('npm ci && npm test')
     expect(read('.ci/run')).toContain('npm ci && npm test')
   })

@@ -2,7 +2,7 @@
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { AuditPage, AuditRecord, ContextView, Done } from '../../src/admin/contract.ts'
+import type { AuditPage, AuditRecord, ContextView, Done } from '../../src/admin/contract/contract.ts'
 import { astray, FLAG, type Fleet, failedOf, startFleet } from '../kit/fleet.ts'
 import { flagFile } from '../kit/gateway.ts'
 import { sharedByFile } from '../kit/lifetime.ts'

@@ -1,6 +1,6 @@
 // Who belongs to a fleet: also after Redis has lost its data, and after a gateway was started anew.
 import { expect, it } from 'vitest'
-import type { FleetView } from '../../src/admin/contract.ts'
+import type { FleetView } from '../../src/admin/contract/contract.ts'
 import { type FleetGateway, startFleet } from '../kit/fleet.ts'
 import { startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'

@@ -3,7 +3,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { Done, FleetView } from '../../src/admin/contract.ts'
+import type { Done, FleetView } from '../../src/admin/contract/contract.ts'
 import { astray, type FleetGateway, harmOf, startFleet } from '../kit/fleet.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { startRedis } from '../kit/redis.ts'

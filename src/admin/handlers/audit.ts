@@ -5,9 +5,9 @@ import type { z } from 'zod'
 import type { Control } from '../../control/control.ts'
 import type { AuditPage, AuditQuery } from '../../model/shared-state.ts'
 import { StoreUnavailable } from '../../model/state-store.ts'
-import { type auditAsked, type auditPage, type auditVerification, JSON_LINES, type Said } from '../contract.ts'
-import { Refusal } from '../problem.ts'
-import type { Call, Reply, Stream } from '../route.ts'
+import { type auditAsked, type auditPage, type auditVerification, JSON_LINES, type Said } from '../contract/contract.ts'
+import { Refusal } from '../http/problem.ts'
+import type { Call, Reply, Stream } from '../http/route.ts'
 import { unlessUnavailable } from './unless-unavailable.ts'
 
 const LINES_AT_ONCE = 200

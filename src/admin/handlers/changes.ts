@@ -9,10 +9,10 @@ import {
   type RollbackAsked,
   type Said,
   type ShadowAsked,
-} from '../contract.ts'
-import { etag } from '../if-match.ts'
-import { Refusal, retryAfter } from '../problem.ts'
-import type { Call, Reply } from '../route.ts'
+} from '../contract/contract.ts'
+import { etag } from '../http/if-match.ts'
+import { Refusal, retryAfter } from '../http/problem.ts'
+import type { Call, Reply } from '../http/route.ts'
 
 export type Changed = Promise<Reply<Said<typeof done>> | Refusal>
 

@@ -15,9 +15,9 @@ import {
   type tryRuleAsked,
   type windowAsked,
   windowMs,
-} from '../contract.ts'
-import { Refusal, retryAfter } from '../problem.ts'
-import type { Call, Reply } from '../route.ts'
+} from '../contract/contract.ts'
+import { Refusal, retryAfter } from '../http/problem.ts'
+import type { Call, Reply } from '../http/route.ts'
 import { type Changed, told } from './changes.ts'
 import { unlessUnavailable } from './unless-unavailable.ts'
 import { unknownContext } from './views.ts'

@@ -1,6 +1,6 @@
 // Changes as they happen.
-import type { Refusal } from '../problem.ts'
-import type { Call, Stream } from '../route.ts'
+import type { Refusal } from '../http/problem.ts'
+import type { Call, Stream } from '../http/route.ts'
 
 export async function watch({ streams, actor, order, lastEventId }: Call<unknown>): Promise<Stream | Refusal> {
   return streams.open({

@@ -1,7 +1,7 @@
 // What machines ask without a token: whether it lives, whether it should be sent traffic, and what it counts.
 import type { Response } from 'express'
 import { Registry } from 'prom-client'
-import type { AdminServices } from '../server.ts'
+import type { AdminServices } from '../http/server.ts'
 
 /** That it answers is the answer: the event loop runs. */
 export function sayAlive(_services: AdminServices, response: Response): void {

@@ -1,6 +1,6 @@
 // A store that does not answer is no bug: whoever asked is told to ask again.
 import { StoreUnavailable } from '../../model/state-store.ts'
-import { Refusal, retryAfter } from '../problem.ts'
+import { Refusal, retryAfter } from '../http/problem.ts'
 
 export async function unlessUnavailable<Answer>(work: () => Promise<Answer>): Promise<Answer | Refusal> {
   try {

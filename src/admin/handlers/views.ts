@@ -9,10 +9,10 @@ import type {
   killSwitch,
   Said,
   statusView,
-} from '../contract.ts'
-import { etag } from '../if-match.ts'
-import { Refusal } from '../problem.ts'
-import type { Call, Reply } from '../route.ts'
+} from '../contract/contract.ts'
+import { etag } from '../http/if-match.ts'
+import { Refusal } from '../http/problem.ts'
+import type { Call, Reply } from '../http/route.ts'
 
 export async function showStatus({ control }: Call<unknown>): Promise<Reply<Said<typeof statusView>>> {
   return { body: written(await control.status()) }

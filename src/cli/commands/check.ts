@@ -1,12 +1,13 @@
 // `strangler check`: says whether a config can be used, and everything that is wrong with it.
-import { identityTrustMistakes } from '../../config/identity-trust.ts'
-import { loadConfig } from '../../config/load.ts'
+
+import { loadConfig } from '../../config/load/load.ts'
 import { format } from '../../config/mistake.ts'
-import type { Validated } from '../../config/validate.ts'
+import { identityTrustMistakes } from '../../config/schema/identity-trust.ts'
+import type { Validated } from '../../config/schema/validate.ts'
 import type { Command } from '../command.ts'
+import { count } from '../format/print.ts'
 import { argumentsFor, describe, readOptions } from '../options.ts'
 import { parse } from '../parse.ts'
-import { count } from '../print.ts'
 
 export const check: Command = {
   summary: 'checks a config and lists every mistake in it',

@@ -1,17 +1,17 @@
 // `strangler explain`: why a request would go where it goes, as a running gateway says, or the config and the flags.
-import { type Explained, explained, PATHS } from '../../admin/contract.ts'
-import type { OPTIONS } from '../../config/options.ts'
-import { ASKING, ASKING_HELP, type AskingValues, printAnswer } from '../asking.ts'
-import { createClient } from '../client.ts'
+import { type Explained, explained, PATHS } from '../../admin/contract/contract.ts'
+import type { OPTIONS } from '../../config/options/options.ts'
+import { ASKING, ASKING_HELP, type AskingValues, printAnswer } from '../client/asking.ts'
+import { createClient } from '../client/client.ts'
+import { withQuery } from '../client/paths.ts'
+import { Trouble } from '../client/trouble.ts'
+import { whomToAsk } from '../client/whom-to-ask.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
-import { explainedLines } from '../explained-lines.ts'
+import { explainedLines } from '../format/explained-lines.ts'
 import { argumentsFor, describe, readOptions } from '../options.ts'
 import { parse } from '../parse.ts'
-import { withQuery } from '../paths.ts'
-import { Trouble } from '../trouble.ts'
 import { UsageError } from '../usage-error.ts'
-import { whomToAsk } from '../whom-to-ask.ts'
 
 /** Options of a gateway that is not running. */
 const OFFLINE = ['config', 'flags', 'stateDir'] as const satisfies readonly (keyof typeof OPTIONS)[]
@@ -140,7 +140,7 @@ async function readHere(
   isChosen: boolean,
 ): Promise<Found | undefined> {
   const [{ explainRequest }, { ConfigError }] = await Promise.all([
-    import('../../explain.ts'),
+    import('../../entry/explain.ts'),
     import('../../config/config-error.ts'),
   ])
   try {

@@ -1,11 +1,11 @@
 // `strangler flip`: moves the percentage of a context, and answers when it has happened.
-import { PATHS } from '../../admin/contract.ts'
-import { CHANGING, wordAt } from '../asking.ts'
+import { PATHS } from '../../admin/contract/contract.ts'
 import { carryOut } from '../carry-out.ts'
+import { CHANGING, wordAt } from '../client/asking.ts'
+import { pathOf } from '../client/paths.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { pathOf } from '../paths.ts'
 import { readPercentage } from '../percentage.ts'
 
 const summary = 'moves the percentage of a context'

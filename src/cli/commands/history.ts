@@ -7,18 +7,18 @@ import {
   auditVerification,
   contextView,
   PATHS,
-} from '../../admin/contract.ts'
+} from '../../admin/contract/contract.ts'
 import { show } from '../../config/mistake.ts'
-import { ASKING, type AskingValues, clientFor, printAnswer } from '../asking.ts'
-import type { Client } from '../client.ts'
+import { ASKING, type AskingValues, clientFor, printAnswer } from '../client/asking.ts'
+import type { Client } from '../client/client.ts'
+import { pathOf, withQuery } from '../client/paths.ts'
 import type { Command } from '../command.ts'
-import { differenceIn, saidOf } from '../differences.ts'
-import { showEnd, showMoment } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
+import { differenceIn, saidOf } from '../format/differences.ts'
+import { showEnd, showMoment } from '../format/durations.ts'
+import { type Cell, count, json, paint, type Screen, table } from '../format/print.ts'
 import { asking } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { pathOf, withQuery } from '../paths.ts'
-import { type Cell, count, json, paint, type Screen, table } from '../print.ts'
 import { UsageError } from '../usage-error.ts'
 
 const summary = 'shows what was done, by whom and why'

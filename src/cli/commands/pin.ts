@@ -1,13 +1,13 @@
 // `strangler pin`: sends all of a context to one side, for a while.
-import { PATHS } from '../../admin/contract.ts'
+import { PATHS } from '../../admin/contract/contract.ts'
 import { show } from '../../config/mistake.ts'
-import { CHANGING, wordAt } from '../asking.ts'
 import { carryOut } from '../carry-out.ts'
+import { CHANGING, wordAt } from '../client/asking.ts'
+import { pathOf } from '../client/paths.ts'
 import type { Command } from '../command.ts'
-import { readDuration } from '../durations.ts'
+import { readDuration } from '../format/durations.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { pathOf } from '../paths.ts'
 import { UsageError } from '../usage-error.ts'
 
 const summary = 'sends all of a context to one side, for a while'

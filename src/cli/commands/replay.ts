@@ -2,14 +2,14 @@
 import { constants } from 'node:os'
 import { ConfigError } from '../../config/config-error.ts'
 import { show } from '../../config/mistake.ts'
-import type { Asked, Format, Replay, ReplayEnded } from '../../replay.ts'
+import type { Asked, Format, Replay, ReplayEnded } from '../../entry/replay.ts'
+import { Trouble } from '../client/trouble.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
+import { count, json, plain } from '../format/print.ts'
+import { showProgress } from '../format/progress.ts'
 import { argumentsFor, describe, readOptions } from '../options.ts'
 import { parse } from '../parse.ts'
-import { count, json, plain } from '../print.ts'
-import { showProgress } from '../progress.ts'
-import { Trouble } from '../trouble.ts'
 import { UsageError } from '../usage-error.ts'
 
 const FORMATS = ['har', 'access-log', 'nginx'] as const satisfies readonly Format[]
@@ -54,7 +54,7 @@ every command; 5 if a side does not answer, 130 or 143 if it was stopped: ask th
   run: async (args) => {
     const { values, positionals } = parse(args, { ...argumentsFor(['config']), ...OPTIONS }, 1)
     const asked = readAsked(positionals[0], values)
-    const { startReplay, Unusable, Misasked } = await import('../../replay.ts')
+    const { startReplay, Unusable, Misasked } = await import('../../entry/replay.ts')
     try {
       const replay = await startReplay(asked)
       tellBeginning(replay, asked)

@@ -1,7 +1,7 @@
 // `strangler revive`: the end of kill.
-import { PATHS } from '../../admin/contract.ts'
-import { CHANGING } from '../asking.ts'
+import { PATHS } from '../../admin/contract/contract.ts'
 import { carryOut } from '../carry-out.ts'
+import { CHANGING } from '../client/asking.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'

@@ -1,7 +1,7 @@
 // `strangler serve`: runs a gateway until it is told to stop.
 import { ConfigError } from '../../config/config-error.ts'
-import type { Options } from '../../config/options.ts'
-import { type Gateway, startGateway } from '../../gateway.ts'
+import type { Options } from '../../config/options/options.ts'
+import { type Gateway, startGateway } from '../../entry/gateway.ts'
 import type { Command } from '../command.ts'
 import { argumentsFor, describe, FLAGGED, readOptions, UNFLAGGED } from '../options.ts'
 import { parse } from '../parse.ts'

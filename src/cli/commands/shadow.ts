@@ -1,14 +1,14 @@
 // `strangler shadow`: says how much of a context is copied to the other side, and answers when it is so.
-import { PATHS } from '../../admin/contract.ts'
-import { CHANGING, type ChangingValues, wordAt } from '../asking.ts'
+import { PATHS } from '../../admin/contract/contract.ts'
 import { carryOut, type Wish } from '../carry-out.ts'
+import { CHANGING, type ChangingValues, wordAt } from '../client/asking.ts'
+import { pathOf } from '../client/paths.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { pathOf } from '../paths.ts'
 import { readPercentage } from '../percentage.ts'
-import { tryRule } from '../try-rule.ts'
 import { UsageError } from '../usage-error.ts'
+import { tryRule } from './try-rule.ts'
 
 const summary = 'copies some of a context to the other side, to compare the answers'
 

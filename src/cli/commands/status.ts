@@ -1,11 +1,11 @@
 // `strangler status`: where everything stands.
-import { PATHS, statusView } from '../../admin/contract.ts'
-import { ASKING, clientFor, printAnswer } from '../asking.ts'
+import { PATHS, statusView } from '../../admin/contract/contract.ts'
+import { ASKING, clientFor, printAnswer } from '../client/asking.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
+import { statusLines } from '../format/status-lines.ts'
 import { asking } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { statusLines } from '../status-lines.ts'
 
 const summary = 'shows what answers each context, and what is unusual'
 

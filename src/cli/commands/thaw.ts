@@ -1,11 +1,11 @@
 // `strangler thaw`: a frozen context may be changed again.
-import { PATHS } from '../../admin/contract.ts'
-import { CHANGING, wordAt } from '../asking.ts'
+import { PATHS } from '../../admin/contract/contract.ts'
 import { carryOut } from '../carry-out.ts'
+import { CHANGING, wordAt } from '../client/asking.ts'
+import { pathOf } from '../client/paths.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { pathOf } from '../paths.ts'
 
 const summary = 'lets a frozen context be moved again'
 

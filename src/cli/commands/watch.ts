@@ -1,14 +1,14 @@
 // `strangler watch`: says what changes, as it happens.
-import type { ChangeEvent } from '../../admin/contract.ts'
-import { ASKING, clientFor, screenFor } from '../asking.ts'
+import type { ChangeEvent } from '../../admin/contract/contract.ts'
 import { type ChangeLine, changesBetween } from '../changes.ts'
+import { ASKING, clientFor, screenFor } from '../client/asking.ts'
+import { follow } from '../client/follow.ts'
 import type { Command } from '../command.ts'
-import { showMoment } from '../durations.ts'
 import { EXIT } from '../exit-codes.ts'
-import { follow } from '../follow.ts'
+import { showMoment } from '../format/durations.ts'
+import { json, paint, plain, type Screen } from '../format/print.ts'
 import { asking } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { json, paint, plain, type Screen } from '../print.ts'
 
 const summary = 'follows every change, whoever makes it'
 

@@ -1,0 +1,30 @@
+// How often failed sign-ins are answered 401, for each network and for all together; further ones are answered 429. Valid tokens are
+// accepted all the same.
+
+import { ByNetwork } from '../http/by-network.ts'
+import { Allowance } from './allowance.ts'
+
+/** Failures in a row from one network, and then one every six seconds. */
+const BURST = 10
+const REFILL_MS = 6_000
+/** The same for all of them together. */
+const BURST_OF_ALL = 200
+const REFILL_OF_ALL_MS = 100
+
+export class Failures {
+  readonly #now: () => number
+  readonly #each: ByNetwork<Allowance>
+  readonly #all: Allowance
+
+  constructor(now: () => number) {
+    this.#now = now
+    this.#each = new ByNetwork(() => new Allowance(BURST, REFILL_MS, now()))
+    this.#all = new Allowance(BURST_OF_ALL, REFILL_OF_ALL_MS, now())
+  }
+
+  /** One more. @returns how long to wait before the next one in milliseconds; 0 where this one may be told what it was */
+  count(address: string): number {
+    const now = this.#now()
+    return Math.max(this.#each.of(address).take(now), this.#all.take(now))
+  }
+}

@@ -1,0 +1,306 @@
+import type { Response } from 'express'
+import { afterEach, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { connectRaw } from '../../../test/kit/raw.ts'
+import { AUDIENCE, goodClaims, ISSUER, rsaPair, signed } from '../../../test/kit/tokens.ts'
+import { until } from '../../../test/kit/until.ts'
+import type { FindKey } from '../access/verify-jwt.ts'
+import { eventsOf, manualClock, servedAdmin, TOKEN, testControl } from '../admin.test-kit.ts'
+import { EventStreams, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, MOST_STREAMS_OF_TOKEN } from './event-streams.ts'
+import type { Refusal } from './problem.ts'
+import type { ApiServices } from './server.ts'
+
+type Told = { readonly id: string; readonly generation: number; readonly changed: unknown; readonly kill: unknown }
+
+/** The admin surface, and what opens streams of it. */
+async function streaming(more: Partial<ApiServices> = {}) {
+  const admin = await servedAdmin(more)
+  const open = async (headers: Record<string, string> = {}) => {
+    const gone = new AbortController()
+    onTestFinished(() => gone.abort())
+    const response = await fetch(`http://127.0.0.1:${admin.port}/api/v1/events`, {
+      headers: { Authorization: `Bearer ${TOKEN}`, ...headers },
+      signal: gone.signal,
+    })
+    const events = eventsOf(response.body as ReadableStream<Uint8Array>)
+    const next = async (): Promise<Told | 'over'> => {
+      const { done, value } = await events.next()
+      return done ? 'over' : { id: value.id, ...JSON.parse(value.text) }
+    }
+    return { response, next, leave: () => gone.abort() }
+  }
+  const flip = (percentage: number, reason: string | null = null) =>
+    admin.control.flip('catalog', percentage, { by: 'ann', address: null, reason })
+  return { ...admin, open, flip }
+}
+
+afterEach(() => void vi.useRealTimers())
+
+describe('a stream of changes', () => {
+  test('begins with how things are, and goes on with each change', async () => {
+    const { open, flip, control } = await streaming()
+    await flip(5)
+    const { response, next } = await open()
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
+    expect(response.headers.get('cache-control')).toBe('no-store')
+    expect(response.headers.get('x-accel-buffering')).toBe('no')
+    expect(await next()).toMatchObject({ id: '1', generation: 1, changed: null, contexts: [{ name: 'catalog' }] })
+    await flip(10, 'a try')
+    expect(await next()).toMatchObject({
+      id: '2',
+      generation: 2,
+      changed: { context: 'catalog', verb: 'flip', by: 'ann', reason: 'a try' },
+      contexts: [{ flip: { percentage: 10 } }],
+    })
+    await control.kill({ by: 'ann', address: null, reason: 'on fire' })
+    expect(await next()).toMatchObject({ id: '3', changed: null, kill: { by: 'ann' } })
+  })
+
+  test('says how much is shadowed, and that nobody has said so', async () => {
+    const { open, flip, control } = await streaming()
+    await flip(5)
+    const before = await open()
+    expect(await before.next()).toMatchObject({ contexts: [{ name: 'catalog', shadow: null }] })
+    await control.shadow('catalog', 10, { by: 'ann', address: null, reason: null })
+    const told = { changed: { verb: 'shadow' }, contexts: [{ shadow: { percentage: 10, by: 'ann' } }] }
+    expect(await before.next()).toMatchObject(told)
+    const after = await open()
+    expect(await after.next()).toMatchObject({ changed: null, contexts: told.contexts })
+  })
+
+  test.each([
+    ['nothing of what its reader has seen', '1', 2],
+    ['how things are where its reader is behind', '0', 1],
+    ['how things are where its reader is ahead: the store is another', '99', 1],
+    ['how things are where nobody can tell', '-1; drop', 1],
+  ])('tells %s', async (_, seen, first) => {
+    const { open, flip } = await streaming()
+    await flip(5)
+    const { next } = await open({ 'Last-Event-ID': seen })
+    const told = next()
+    await flip(10)
+    expect(await told).toMatchObject({ generation: first })
+  })
+
+  test('has no line ends but its own, whatever people say', async () => {
+    const { open, flip } = await streaming()
+    await flip(5, 'over\n\nevent: change\ndata: {}\r\r\u2028')
+    const { next } = await open()
+    expect(await next()).toMatchObject({
+      contexts: [{ flip: { reason: 'over\n\nevent: change\ndata: {}\r\r\u2028' } }],
+    })
+  })
+
+  test('has a heartbeat, so that whoever is between does not take it for dead', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { port } = await servedAdmin()
+    const client = await connectRaw(port)
+    client.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`)
+    await client.receives('event: change')
+    vi.advanceTimersByTime(14_999)
+    expect(client.received()).not.toContain('heartbeat')
+    vi.advanceTimersByTime(1)
+    await client.receives(': heartbeat\n\n')
+    client.destroy()
+  })
+
+  test('needs no timer once nobody reads', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    const { open } = await streaming()
+    const timers = vi.getTimerCount()
+    const { leave, next } = await open()
+    await next()
+    expect(vi.getTimerCount()).toBe(timers + 1)
+    leave()
+    await until(() => vi.getTimerCount() === timers)
+  })
+
+  test('ends, and is not cut, when the gateway stops', async () => {
+    const { open, stop } = await streaming()
+    const { next } = await open()
+    await next()
+    await stop()
+    expect(await next()).toBe('over')
+  })
+
+  test('ends with the token that it was opened with', async () => {
+    const clock = { now: () => performance.now(), wallTime: () => Date.now() }
+    const { open } = await streaming({ clock, auth: signing(() => key()) })
+    // It may be half a minute late, as the issuer's clock may be.
+    const claims = { role: 'viewer', exp: Date.now() / 1000 - 29.7 }
+    const { next, response } = await open({ Authorization: `Bearer ${tokenWith(claims)}` })
+    expect(response.status).toBe(200)
+    expect(await next()).toMatchObject({ generation: 0 })
+    expect(await next()).toBe('over')
+  })
+
+  // The attack: a reader that stops reading, for whom every change is kept.
+  test('is cut where its reader is too far behind', async () => {
+    const { port, flip, open } = await streaming()
+    const client = await connectRaw(port)
+    client.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`)
+    await client.receives('event: change')
+    client.socket.pause()
+    const { next } = await open()
+    await next()
+    // More than a socket's buffers hold.
+    for (let i = 0; i < 1500; i++) {
+      await flip(i % 100, '☃'.repeat(3_000))
+      await next()
+    }
+    client.socket.resume()
+    const text = await client.closes()
+    expect(text).not.toContain('id: 1500\n')
+    expect(text.endsWith('0\r\n\r\n')).toBe(false)
+  })
+
+  test.each([
+    [256 * 1024, true],
+    [256 * 1024 + 1, false],
+  ])('with %d bytes that wait for its reader goes on: %s', async (writableLength, goesOn) => {
+    const { response, sent, isCut } = fakeResponse({ writableLength })
+    const control = testControl(manualClock())
+    const streams = new EventStreams(control, () => 0)
+    await (streams.open(ANN) as Stream).pour(response)
+    expect(sent().length > 0).toBe(goesOn)
+    expect(isCut()).toBe(!goesOn)
+  })
+})
+
+test('what happens while a stream begins is not followed by what was before', async () => {
+  const control = testControl(manualClock())
+  const status = await control.status()
+  const asked = Promise.withResolvers<typeof status>()
+  const streams = new EventStreams({ ...control, status: () => asked.promise }, () => 0)
+  const { response, sent } = fakeResponse()
+  const begun = (streams.open(ANN) as Stream).pour(response)
+  await control.flip('catalog', 5, { by: 'ann', address: null, reason: null })
+  asked.resolve(status)
+  await begun
+  expect(sent().match(/^id: .*$/gm)).toEqual(['id: 1'])
+})
+
+describe('there is room', () => {
+  test(`for ${MOST_STREAMS_OF_TOKEN} of one token, and again when one is left; another token still gets one`, async () => {
+    const { open, tokens } = await streamingWithTokens()
+    const all = await Promise.all(Array.from({ length: MOST_STREAMS_OF_TOKEN }, () => open(tokens.ann)))
+    expect(all.map(({ response }) => response.status)).toEqual(Array(MOST_STREAMS_OF_TOKEN).fill(200))
+    const refused = await open(tokens.ann)
+    expect(refused.response.status).toBe(503)
+    expect(refused.response.headers.get('retry-after')).toBe('10')
+    expect(await refused.response.json()).toMatchObject({ code: 'too-many-streams' })
+    expect((await open(tokens.bob)).response.status).toBe(200)
+    all[0]?.leave()
+    await until(async () => (await open(tokens.ann)).response.status === 200)
+  })
+
+  test(`for ${MOST_STREAMS_OF_ADDRESS} of one address, whatever its tokens; another address still gets one`, async () => {
+    const streams = new EventStreams(testControl(manualClock()), () => 0)
+    const open = (name: string, address: string) => openOne(streams, { ...ANN, name, address })
+    for (let i = 0; i < MOST_STREAMS_OF_ADDRESS; i++) await open(`person ${i}`, `2001:db8::${i}`)
+    expect(streams.size).toBe(MOST_STREAMS_OF_ADDRESS)
+    expect(await open('one more', '2001:db8::ffff')).toMatchObject({ code: 'too-many-streams' })
+    await open('one more', '2001:db8:0:1::1')
+    expect(streams.size).toBe(MOST_STREAMS_OF_ADDRESS + 1)
+  })
+
+  test(`for ${MOST_STREAMS} in all`, async () => {
+    const streams = new EventStreams(testControl(manualClock()), () => 0)
+    const open = (i: number) => openOne(streams, { ...ANN, name: `person ${i}`, address: `10.0.0.${i}` })
+    for (let i = 0; i < MOST_STREAMS; i++) await open(i)
+    expect(streams.size).toBe(MOST_STREAMS)
+    expect(await open(MOST_STREAMS)).toMatchObject({ code: 'too-many-streams' })
+  })
+
+  // The attack: many ask while the keys are being read, and are let in at one moment.
+  test('and for no more who are let in at once', async () => {
+    const streams = new EventStreams(testControl(manualClock()), () => 0)
+    const asked = Array.from({ length: MOST_STREAMS_OF_TOKEN + 20 }, () => streams.open(ANN))
+    const responses = asked.map(() => fakeResponse())
+    await Promise.all(asked.map((one, i) => (one as Stream).pour(responses[i]?.response as Response)))
+    expect(streams.size).toBe(MOST_STREAMS_OF_TOKEN)
+    expect(responses.filter(({ hasEnded }) => hasEnded())).toHaveLength(20)
+  })
+
+  test('that is not taken up by those who left before they were let in', async () => {
+    const keys = Promise.withResolvers<Awaited<ReturnType<FindKey>>>()
+    const clock = { now: () => performance.now(), wallTime: () => Date.now() }
+    let asked = 0
+    const findKey = () => {
+      asked++
+      return keys.promise
+    }
+    const { open, port } = await streaming({ clock, auth: signing(findKey) })
+    const Authorization = `Bearer ${tokenWith({ role: 'viewer' })}`
+    const clients = await Promise.all(Array.from({ length: MOST_STREAMS }, () => connectRaw(port)))
+    for (const client of clients) {
+      client.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${Authorization}\r\n\r\n`)
+    }
+    await until(() => asked > 0)
+    for (const client of clients) client.destroy()
+    await Promise.all(clients.map((client) => client.closes()))
+    // What was asked before is heard before.
+    await fetch(`http://127.0.0.1:${port}/livez`)
+    keys.resolve(key())
+    expect((await open({ Authorization })).response.status).toBe(200)
+  })
+})
+
+const ANN = { lastId: undefined, until: undefined, name: 'ann', address: '127.0.0.1' } as const
+
+/** Opens a stream; the refusal where there is no room. */
+async function openOne(
+  streams: EventStreams,
+  asked: Parameters<EventStreams['open']>[0],
+): Promise<Refusal | undefined> {
+  const opened = streams.open(asked)
+  if (!('pour' in opened)) return opened
+  await opened.pour(fakeResponse().response)
+  return undefined
+}
+
+async function streamingWithTokens() {
+  const clock = { now: () => performance.now(), wallTime: () => Date.now() }
+  const { open, ...rest } = await streaming({ clock, auth: signing(() => key()) })
+  const headersOf = (sub: string) => ({ Authorization: `Bearer ${tokenWith({ role: 'viewer', sub })}` })
+  return { ...rest, open, tokens: { ann: headersOf('ann'), bob: headersOf('bob') } }
+}
+
+const PAIR = rsaPair()
+const key = () => ({ key: PAIR.publicKey, alg: undefined })
+
+function signing(findKey: FindKey): ApiServices['auth'] {
+  const jwks = { kind: 'jwks', uri: `${ISSUER}keys` } as const
+  const jwt = { issuer: ISSUER, audience: AUDIENCE, algorithms: ['RS256'], key: jwks, roleClaim: 'role' } as const
+  return { stateDir: '/nowhere', token: undefined, jwt, findKey }
+}
+
+function tokenWith(claims: Readonly<Record<string, unknown>>): string {
+  return signed('RS256', PAIR.privateKey, { payload: goodClaims(claims) })
+}
+
+type Stream = Exclude<ReturnType<EventStreams['open']>, Refusal>
+
+function fakeResponse({ writableLength = 0 } = {}) {
+  let [text, isCut, hasEnded] = ['', false, false]
+  const response = {
+    writableLength,
+    writableEnded: false,
+    destroyed: false,
+    once: () => {},
+    write: (more: string) => {
+      text += more
+    },
+    end: () => {
+      hasEnded = true
+    },
+    destroy: () => {
+      isCut = true
+    },
+  }
+  return {
+    response: response as unknown as Response,
+    sent: () => text,
+    isCut: () => isCut,
+    hasEnded: () => hasEnded,
+  }
+}

@@ -1,0 +1,58 @@
+// What tokens are verified with, where it is not in the map itself: PEM files and secrets of the environment.
+import type { KeySource } from '../../model/auth.ts'
+import { at, type Mistake, type Report, show } from '../mistake.ts'
+import { checkPublicKey, checkSecret, isPem } from '../schema/read-auth.ts'
+import type { ValidAuth, ValidConfig, ValidContext } from '../schema/valid-config.ts'
+import type { Checked } from '../schema/validate.ts'
+import { readPem } from './tls-files.ts'
+
+/**
+ * Reads the keys of a valid config.
+ *
+ * @param folder what the paths of PEM files are relative to
+ * @param variable reads an environment variable
+ */
+export async function readAuthKeys(
+  config: ValidConfig,
+  folder: string,
+  variable: (name: string) => string | undefined,
+): Promise<Checked> {
+  const mistakes: Mistake[] = []
+  const report = (mistake: Mistake) => void mistakes.push(mistake)
+  // The routes of a context share one: its key is read once, and a mistake in it told once.
+  const read = new Map<ValidAuth, ValidAuth>()
+  const contexts = new Map<string, ValidContext>()
+  for (const [name, context] of config.contexts) {
+    for (const { auth } of context.routes) {
+      if (auth !== undefined && !read.has(auth)) {
+        read.set(auth, { ...auth, key: await readKey(auth, folder, variable, report) })
+      }
+    }
+    const routes = context.routes.map((route) => ({ ...route, auth: route.auth && read.get(route.auth) }))
+    contexts.set(name, { ...context, routes })
+  }
+  return mistakes.length === 0 ? { ok: true, config: { ...config, contexts } } : { ok: false, mistakes }
+}
+
+async function readKey(
+  { key, algorithms, path }: ValidAuth,
+  folder: string,
+  variable: (name: string) => string | undefined,
+  report: Report,
+): Promise<KeySource> {
+  const jwt = at(path, 'jwt')
+  if (key.kind === 'public-key' && !isPem(key.pem)) {
+    const where = at(jwt, 'publicKey')
+    const pem = await readPem(key.pem, where, folder, report)
+    if (isPem(pem)) checkPublicKey(pem, algorithms, where, report)
+    return { kind: 'public-key', pem }
+  }
+  if (key.kind === 'secret') {
+    const where = at(jwt, 'secretFromEnv')
+    const secret = variable(key.variable)
+    if (secret !== undefined) checkSecret(secret, algorithms, where, report)
+    else report({ path: where, found: show(key.variable), message: 'names a variable that is not set; set it' })
+    return { ...key, secret: secret ?? '' }
+  }
+  return key
+}

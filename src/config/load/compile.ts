@@ -1,0 +1,141 @@
+// A valid config becomes what a request meets. Pure: no files, no clock, nothing kept from the last time.
+import { createHash } from 'node:crypto'
+import { type AuthPolicy, USER_ID_HEADER } from '../../model/auth.ts'
+import type { Context, FieldRules, HeaderRules, Route, Unrewrite } from '../../model/route.ts'
+import { NO_CONTROLS, type Snapshot } from '../../model/snapshot.ts'
+import type {
+  HeaderRule,
+  ValidAuth,
+  ValidConfig,
+  ValidHeaders,
+  ValidIdentity,
+  ValidRoute,
+  ValidUnowned,
+} from '../schema/valid-config.ts'
+import { type Claimed, compileMatch } from './match.ts'
+import { compileTrust } from './trust.ts'
+import { unrewriteOf } from './unrewrite.ts'
+
+/** The snapshot of a config before anybody has said anything of it. TLS must be PEM text by now. */
+export function compile(valid: ValidConfig): Snapshot {
+  const { legacy, unowned, services, limits, retries, ejection, drain, shadowing } = valid
+  const contexts = new Map<string, Context>()
+  const claimed: Claimed[] = []
+  for (const { routes, ...written } of valid.contexts.values()) {
+    // Validation has seen that the service exists.
+    const context: Context = { ...written, service: services.get(written.service)! }
+    contexts.set(context.name, context)
+    const unrewrites = routes.map(unrewriteOf)
+    for (const [index, route] of routes.entries())
+      claimed.push({
+        written: route,
+        route: compileRoute(route, context, limits.bodyBytes, unrewritesFor(routes, index, unrewrites)),
+      })
+  }
+  const routes = claimed.map(({ route }) => route)
+  return {
+    generation: 0,
+    edition: 1,
+    controls: NO_CONTROLS,
+    legacy,
+    services,
+    contexts,
+    routes,
+    match: compileMatch(claimed, unownedRoute(unowned, limits.bodyBytes), valid.matching),
+    trustsProxy: compileTrust(valid.trustedProxies),
+    identity: compileIdentity(valid.identity, routes),
+    limits,
+    retries,
+    ejection,
+    drain,
+    shadowing,
+  }
+}
+
+/** The route's own inverse first, then those of the context's routes that own paths on the same host. */
+function unrewritesFor(
+  routes: readonly ValidRoute[],
+  own: number,
+  unrewrites: readonly (Unrewrite | undefined)[],
+): Unrewrite[] {
+  const host = routes[own]?.host
+  const others = unrewrites.filter((_, i) => i !== own && (routes[i]?.host === undefined || routes[i].host === host))
+  return [unrewrites[own], ...others].filter((unrewrite) => unrewrite !== undefined)
+}
+
+function compileRoute(
+  written: ValidRoute,
+  context: Context,
+  bodyBytes: number,
+  unrewrites: readonly Unrewrite[],
+): Route {
+  return {
+    pattern: written.pattern.text,
+    context,
+    rewrite: written.rewrite,
+    unrewrites,
+    timeouts: written.timeouts,
+    maxBodyBytes: written.maxBodyBytes ?? bodyBytes,
+    upgrade: written.upgrade,
+    allowEncodedSlashes: written.allowEncodedSlashes,
+    anonymous: written.anonymous,
+    middleware: written.middleware,
+    headers: compileHeaders(written.headers),
+    auth: written.auth && compileAuth(written.auth),
+    shadow: written.shadow,
+  }
+}
+
+function compileHeaders(written: ValidHeaders | undefined): HeaderRules | undefined {
+  const request = compileRules(written?.request)
+  const response = compileRules(written?.response)
+  return request === undefined && response === undefined ? undefined : { request, response }
+}
+
+function compileRules(rules: ReadonlyMap<string, HeaderRule> | undefined): FieldRules | undefined {
+  if (rules === undefined || rules.size === 0) return undefined
+  const set = [...rules.values()].flatMap(({ name, value }) => (value === undefined ? [] : [name, value]))
+  return { names: new Set(rules.keys()), set }
+}
+
+/** The id is a hash: the secret is part of what two policies may differ in, and the id may be seen. */
+function compileAuth({ path: _path, ...policy }: ValidAuth): AuthPolicy {
+  const id = createHash('sha256').update(JSON.stringify(policy)).digest('base64url')
+  return { ...policy, id }
+}
+
+/** What no context owns is the monolith's, and it is given everything it always had, WebSockets included. */
+function unownedRoute({ headers, middleware }: ValidUnowned, bodyBytes: number): Route {
+  return {
+    pattern: 'unowned',
+    context: undefined,
+    rewrite: undefined,
+    unrewrites: [],
+    timeouts: undefined,
+    maxBodyBytes: bodyBytes,
+    upgrade: true,
+    allowEncodedSlashes: undefined,
+    anonymous: undefined,
+    middleware,
+    headers: compileHeaders(headers),
+    auth: undefined,
+    shadow: undefined,
+  }
+}
+
+function compileIdentity({ user, session, anonymous }: ValidIdentity, routes: readonly Route[]): Snapshot['identity'] {
+  return {
+    user: user === undefined ? undefined : { header: user.header, trusts: compileTrust(user.trust) },
+    session,
+    anonymous,
+    claimHeaders: claimHeaders(routes),
+  }
+}
+
+/** Of all routes: a header that one route's services believe must not come in by another. */
+function claimHeaders(routes: readonly Route[]): ReadonlySet<string> | undefined {
+  const policies = routes.flatMap(({ auth }) => auth ?? [])
+  if (policies.length === 0) return undefined
+  const headers = policies.flatMap(({ claims }) => claims.map(({ header }) => header))
+  return new Set([USER_ID_HEADER, ...headers].map((header) => header.toLowerCase()))
+}

@@ -1,0 +1,59 @@
+// TLS material that is written as the path of a file becomes PEM text.
+import { readFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import type { TlsOptions, Upstream } from '../../model/route.ts'
+import { at, type Mistake, type Report, show } from '../mistake.ts'
+import type { ValidConfig } from '../schema/valid-config.ts'
+import type { Checked } from '../schema/validate.ts'
+
+/** Reads the PEM files of a valid config; their paths are relative to `folder`. */
+export async function readTlsFiles(config: ValidConfig, folder: string): Promise<Checked> {
+  const mistakes: Mistake[] = []
+  const report = (mistake: Mistake) => void mistakes.push(mistake)
+  const legacy = await withPem(config.legacy, 'legacy', folder, report)
+  const services = new Map<string, Upstream>()
+  for (const [name, service] of config.services) {
+    services.set(name, await withPem(service, at('services', name), folder, report))
+  }
+  return mistakes.length === 0 ? { ok: true, config: { ...config, legacy, services } } : { ok: false, mistakes }
+}
+
+const MATERIAL = ['ca', 'cert', 'key'] as const
+
+async function withPem(upstream: Upstream, path: string, folder: string, report: Report): Promise<Upstream> {
+  if (upstream.tls === undefined) return upstream
+  const tls: { -readonly [Key in keyof TlsOptions]: TlsOptions[Key] } = { ...upstream.tls }
+  for (const key of MATERIAL) {
+    const written = tls[key]
+    if (written !== undefined) tls[key] = await readPem(written, at(at(path, 'tls'), key), folder, report)
+  }
+  return { ...upstream, tls }
+}
+
+/** PEM text as it is written, or out of the file that is named; what is written where a mistake was reported. */
+export async function readPem(written: string, path: string, folder: string, report: Report): Promise<string> {
+  if (written.includes('-----BEGIN ')) return written
+  const found = showPath(written)
+  try {
+    const text = await readFile(resolve(folder, written), 'utf8')
+    if (text.includes('-----BEGIN ')) return text
+    report({
+      path,
+      found,
+      message: 'is a file without PEM text ("-----BEGIN …"); convert it with openssl, or name another',
+    })
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? 'not a path'
+    report({
+      path,
+      found,
+      message: `cannot be read (${reason}); write PEM text, or a file's path relative to ${folder}`,
+    })
+  }
+  return written
+}
+
+/** Only what looks like a file's name is shown: anything else may be a key in another encoding. */
+function showPath(written: string): string {
+  return /^[^\n]{1,255}\.[a-z0-9]{1,8}$/i.test(written) ? show(written) : 'a text, not shown'
+}

@@ -1,0 +1,196 @@
+// Who may use a route, as it is written: the token, where its key comes from, and what of it is passed on.
+import { createPublicKey, type KeyObject } from 'node:crypto'
+import { z } from 'zod'
+import {
+  ALGORITHMS,
+  type Algorithm,
+  type AlgorithmFacts,
+  type ClaimHeader,
+  type KeySource,
+  LEAST_RSA_BITS,
+} from '../../model/auth.ts'
+import { at, type Report, show } from '../mistake.ts'
+import { complete, readFields } from './fields.ts'
+import { algorithm, audience, claimHeader, count, flag, issuer, jwksUri, scope, variableName } from './leaves.ts'
+import type { ValidAuth } from './valid-config.ts'
+
+/** What is written under `auth`; incomplete where a mistake was reported. */
+export function readAuth(written: unknown, path: string, report: Report): ValidAuth {
+  const { jwt, optional, claims } = readFields(written, path, AUTH, report, EXAMPLE)
+  const fields = readFields(jwt, at(path, 'jwt'), JWT, report, JWT_EXAMPLE)
+  const algorithms = fields.algorithms ?? []
+  const key = readKey(fields, at(path, 'jwt'), algorithms, report)
+  return complete<ValidAuth>({
+    path,
+    issuer: fields.issuer,
+    audience: fields.audience,
+    algorithms,
+    key,
+    clockToleranceSeconds: fields.clockToleranceSeconds,
+    requiredScopes: fields.requiredScopes,
+    optional,
+    claims: readClaims(claims, at(path, 'claims'), report),
+  })
+}
+
+const AUTH = { jwt: z.unknown(), optional: flag.default(false), claims: z.unknown() } as const
+
+const JWT = {
+  issuer,
+  audience,
+  algorithms: z
+    .array(algorithm, { error: 'must be a list of algorithms such as ["RS256"]' })
+    .nonempty({ error: 'must name the algorithm that your issuer signs with, such as ["RS256"]' })
+    .transform((list) => [...new Set(list)] as Algorithm[]),
+  jwksUri: jwksUri.optional(),
+  publicKey: z.string({ error: 'must be PEM text, or the path of a PEM file' }).optional(),
+  secretFromEnv: variableName.optional(),
+  clockToleranceSeconds: count(0, 300).default(5),
+  requiredScopes: z.array(scope, { error: 'must be a list of scopes such as ["orders:read"]' }).default([]),
+} as const
+
+const JWT_EXAMPLE =
+  '{ issuer: "https://login.example.com/", audience: "shop", algorithms: ["RS256"], jwksUri: "https://login.example.com/jwks.json" }'
+const EXAMPLE = `{ jwt: ${JWT_EXAMPLE} }`
+
+type WrittenKey = {
+  readonly jwksUri?: string
+  readonly publicKey?: string
+  readonly secretFromEnv?: string
+}
+
+function readKey(
+  written: WrittenKey,
+  path: string,
+  algorithms: readonly Algorithm[],
+  report: Report,
+): KeySource | undefined {
+  const sources = (['jwksUri', 'publicKey', 'secretFromEnv'] as const).filter((name) => written[name] !== undefined)
+  const [source] = sources
+  checkFamilies(algorithms, sources, at(path, 'algorithms'), report)
+  if (sources.length > 1) {
+    const message = `names more than one key (${sources.join(', ')}): which of them counts must not be in doubt; leave one`
+    report({ path, found: '', message })
+    return undefined
+  }
+  if (written.jwksUri !== undefined) return { kind: 'jwks', uri: written.jwksUri }
+  if (written.publicKey !== undefined) {
+    const pem = written.publicKey
+    if (isPem(pem)) checkPublicKey(pem, algorithms, at(path, 'publicKey'), report)
+    return { kind: 'public-key', pem }
+  }
+  if (written.secretFromEnv !== undefined) return { kind: 'secret', variable: written.secretFromEnv, secret: '' }
+  if (source === undefined) {
+    const message =
+      'names no key; write "jwksUri": "https://…", or "publicKey" (PEM text or a file), or "secretFromEnv" (the name of a variable)'
+    report({ path, found: '', message })
+  }
+  return undefined
+}
+
+/**
+ * A key serves one family of algorithms. Where a public key is also taken for an HMAC secret, everybody can sign (RFC
+ * 8725 section 2.1).
+ */
+function checkFamilies(
+  algorithms: readonly Algorithm[],
+  sources: readonly string[],
+  path: string,
+  report: Report,
+): void {
+  const families = new Set(algorithms.map((name) => ALGORITHMS[name].family))
+  const found = algorithms.join(', ')
+  const isMixed = families.has('HS') && families.size > 1
+  if (isMixed) {
+    const message =
+      'must not mix HS* with others: whoever knows the public key could then sign; write one family, such as ["RS256"]'
+    report({ path, found, message })
+    return
+  }
+  if (sources.length !== 1) return
+  const [source] = sources
+  if (families.has('HS') && source !== 'secretFromEnv') {
+    const message = `is HMAC, whose secret cannot be in "${source}"; write "secretFromEnv", or your public key’s algorithm such as ["RS256"]`
+    report({ path, found, message })
+  } else if (families.size > 0 && !families.has('HS') && source === 'secretFromEnv') {
+    const message = `needs a public key; write "jwksUri" or "publicKey", or ["HS256"] for a secret`
+    report({ path, found, message })
+  } else if (families.size > 1 && source === 'publicKey') {
+    const message = `names ${families.size} families for one key; write the one that this key signs with`
+    report({ path, found, message })
+  }
+}
+
+export function isPem(text: string): boolean {
+  return text.includes('-----BEGIN ')
+}
+
+/** Reports a key that is none, is not public, or does not fit its algorithms. */
+export function checkPublicKey(pem: string, algorithms: readonly Algorithm[], path: string, report: Report): void {
+  const message = troubleWith(pem, algorithms)
+  if (message !== undefined) report({ path, found: '', message })
+}
+
+function troubleWith(pem: string, algorithms: readonly Algorithm[]): string | undefined {
+  // Node would make a public key of it, and the secret would stay in the map.
+  if (pem.includes('PRIVATE KEY')) {
+    return 'is a private key, which only the issuer may have; write its public key ("openssl pkey -pubout")'
+  }
+  const key = publicKeyOf(pem)
+  if (key === undefined) return 'is no public key in PEM; write "-----BEGIN PUBLIC KEY----- …" or a certificate'
+  const type = key.asymmetricKeyType ?? 'unknown'
+  const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {}
+  if (modulusLength !== undefined && modulusLength < LEAST_RSA_BITS) {
+    return `has ${modulusLength} bits; RFC 7518 section 3.3 asks for ${LEAST_RSA_BITS} or more`
+  }
+  const wrong = algorithms.filter((name) => !fitsKey(ALGORITHMS[name], type, namedCurve))
+  if (wrong.length === 0) return undefined
+  const kind = namedCurve === undefined ? type : `${type} (${namedCurve})`
+  const fitting = Object.keys(ALGORITHMS).filter((name) => fitsKey(ALGORITHMS[name as Algorithm], type, namedCurve))
+  const instead = fitting.length === 0 ? 'no algorithm takes it' : `its algorithms: ${fitting.join(', ')}`
+  return `is of the type ${kind}, which ${wrong.join(', ')} cannot use; ${instead}`
+}
+
+function publicKeyOf(pem: string): KeyObject | undefined {
+  try {
+    return createPublicKey(pem)
+  } catch {
+    return undefined
+  }
+}
+
+function fitsKey({ keyTypes, curve }: AlgorithmFacts, type: string, namedCurve: string | undefined): boolean {
+  return keyTypes.includes(type) && (curve === undefined || curve === namedCurve)
+}
+
+/** Reports a secret that is shorter than the hash it is for (RFC 7518 section 3.2). */
+export function checkSecret(secret: string, algorithms: readonly Algorithm[], path: string, report: Report): void {
+  const least = Math.max(0, ...algorithms.map((name) => ALGORITHMS[name].hashBytes))
+  const bytes = Buffer.byteLength(secret)
+  if (bytes >= least) return
+  const message = `names a secret that is too short for ${algorithms.join(', ')}: it has at least ${least} bytes (RFC 7518 section 3.2); make one with "openssl rand -hex ${least}"`
+  report({ path, found: `${bytes} bytes, not shown`, message })
+}
+
+/** `{ email: 'X-User-Email' }` as a list. */
+function readClaims(written: unknown, path: string, report: Report): ClaimHeader[] {
+  if (written === undefined) return []
+  if (typeof written !== 'object' || written === null || Array.isArray(written)) {
+    const message = 'must be an object: the header for each claim, such as { email: "X-User-Email" }'
+    report({ path, found: show(written), message })
+    return []
+  }
+  const names = Object.keys(written)
+  const headers = readFields(written, path, Object.fromEntries(names.map((name) => [name, claimHeader])), report)
+  const taken = new Set<string>()
+  return names.flatMap((claim) => {
+    const header = headers[claim]
+    if (header === undefined) return []
+    if (taken.has(header.toLowerCase())) {
+      const message = 'is already the header of another claim; a header carries one claim'
+      report({ path: at(path, claim), found: show(header), message })
+    }
+    taken.add(header.toLowerCase())
+    return [{ claim, header }]
+  })
+}

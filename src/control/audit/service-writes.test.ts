@@ -1,0 +1,91 @@
+import { describe, expect, it } from 'vitest'
+import type { Member } from '../../model/shared-state.ts'
+import { WritesSinceZero, writesOfFleet } from './service-writes.ts'
+
+function startCount(isAtZero: boolean) {
+  const writes = new WritesSinceZero()
+  let at = isAtZero
+  let count = 0
+  const look = () => writes.observe({ orders: count }, ['orders'], () => at).orders
+  return {
+    look,
+    count: (more: number) => {
+      count += more
+      return look()
+    },
+    moveTo: (zero: boolean) => {
+      at = zero
+      return look()
+    },
+  }
+}
+
+describe('the writes that a service has answered since its context was last at 0 %', () => {
+  it('are counted from the moment at which the context leaves 0 %', () => {
+    const { look, count, moveTo } = startCount(true)
+    look()
+    moveTo(false)
+    expect(count(3)).toEqual({ count: 3, isLowerBound: false })
+  })
+
+  it('are still known when the context is back at 0 %, with those that were under way', () => {
+    const { look, count, moveTo } = startCount(true)
+    look()
+    moveTo(false)
+    count(3)
+    expect(moveTo(true)).toEqual({ count: 3, isLowerBound: false })
+    expect(count(1)).toEqual({ count: 4, isLowerBound: false })
+  })
+
+  it('begin again when the context leaves 0 % again', () => {
+    const { look, count, moveTo } = startCount(true)
+    look()
+    moveTo(false)
+    count(3)
+    moveTo(true)
+    expect(moveTo(false)).toEqual({ count: 0, isLowerBound: false })
+    expect(count(2)).toEqual({ count: 2, isLowerBound: false })
+  })
+
+  it('are a lower bound after a gateway started while the context was above 0 %', () => {
+    const { look, count, moveTo } = startCount(false)
+    look()
+    expect(count(2)).toEqual({ count: 2, isLowerBound: true })
+    moveTo(true)
+    expect(moveTo(false)).toEqual({ count: 0, isLowerBound: false })
+  })
+})
+
+describe('the writes of a fleet', () => {
+  const member = (serviceWrites?: Member['serviceWrites']) => ({ serviceWrites }) as Member
+  const orders = (count: number, isLowerBound = false) => member({ orders: { count, isLowerBound } })
+  const isCurrent = () => false
+
+  it.each<[string, Member[], string | null, boolean, { count: number; isLowerBound: boolean }]>([
+    ['are the sum of all gateways', [orders(2), orders(3)], 'orders', false, { count: 5, isLowerBound: false }],
+    [
+      'are a lower bound if one gateway has one',
+      [orders(2), orders(3, true)],
+      'orders',
+      false,
+      { count: 5, isLowerBound: true },
+    ],
+    [
+      'are a lower bound beside an old gateway',
+      [orders(2), member()],
+      'orders',
+      false,
+      { count: 2, isLowerBound: true },
+    ],
+    ['are a lower bound while a gateway is silent', [orders(2)], 'orders', true, { count: 2, isLowerBound: true }],
+    [
+      'of every context are the sum of all contexts',
+      [member({ orders: { count: 2, isLowerBound: false }, catalog: { count: 4, isLowerBound: false } })],
+      null,
+      false,
+      { count: 6, isLowerBound: false },
+    ],
+  ])('%s', (_, members, context, isOutdated, sum) => {
+    expect(writesOfFleet(members, context, isOutdated ? () => true : isCurrent)).toEqual(sum)
+  })
+})

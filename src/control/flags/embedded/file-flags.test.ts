@@ -1,0 +1,142 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { rememberedEvents, rollout, until } from '../flags.test-kit.ts'
+import type { Flags } from '../flags.ts'
+import { fileFlags } from './file-flags.ts'
+
+let folder: string
+let file: string
+let flags: Flags
+let changed: () => void
+let isWatching: boolean
+let now: number
+let heard: ReturnType<typeof rememberedEvents>
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'flags-'))
+  file = join(folder, 'flags.json')
+  now = 0
+  heard = rememberedEvents()
+  flags = fileFlags({
+    file,
+    events: heard.events,
+    clock: { now: () => now, wallTime: () => now },
+    watch: (_file, onChange) => {
+      changed = onChange
+      isWatching = true
+      return {
+        close: () => {
+          isWatching = false
+        },
+      }
+    },
+  })
+})
+
+afterEach(async () => {
+  await flags.stop()
+  await rm(folder, { recursive: true })
+})
+
+const write = (percent: number) =>
+  writeFile(file, JSON.stringify({ version: 2, features: [rollout('orders', percent)] }))
+const ask = () => flags.ask('orders', { userId: '7' })
+
+test('an edit is taken over as soon as it is noticed', async () => {
+  await write(0)
+  await flags.start()
+  expect(ask()).toBe('off')
+  await write(100)
+  changed()
+  await until(() => ask() === 'on')
+  expect(heard.of('flagsRead')).toEqual([
+    { source: file, flags: 1 },
+    { source: file, flags: 1 },
+  ])
+})
+
+test('a file that is not there yet is stale and said so, and is picked up when it appears', async () => {
+  await flags.start()
+  expect(ask()).toBe('stale')
+  expect(flags.status()).toMatchObject({ stale: true, ageMs: undefined, flags: 0 })
+  expect(String(heard.of('flagsFailed')[0]?.error)).toContain('there is no such file')
+  await write(100)
+  changed()
+  await until(() => ask() === 'on')
+  expect(flags.status()).toMatchObject({ stale: false, ageMs: 0, flags: 1, trouble: undefined })
+})
+
+test('a bad edit is reported and the last good flags stay, and age', async () => {
+  await write(100)
+  await flags.start()
+  await writeFile(file, '{"features": "none"}')
+  changed()
+  await until(() => heard.of('flagsFailed').length === 1)
+  now += 5000
+  expect(ask()).toBe('on')
+  expect(flags.status()).toMatchObject({ stale: false, ageMs: 5000 })
+  expect(flags.status().trouble).toContain('features: write a list')
+  await write(0)
+  changed()
+  await until(() => ask() === 'off')
+  expect(flags.status()).toMatchObject({ ageMs: 0, trouble: undefined })
+})
+
+test('mending a bad edit by undoing it ends the trouble', async () => {
+  await write(100)
+  await flags.start()
+  await writeFile(file, '{')
+  changed()
+  await until(() => flags.status().trouble !== undefined)
+  await write(100)
+  changed()
+  await until(() => flags.status().trouble === undefined)
+})
+
+test('an editor that empties the file before it writes it is no mistake', async () => {
+  await write(0)
+  await flags.start()
+  await writeFile(file, '')
+  changed()
+  await write(100)
+  await until(() => ask() === 'on')
+  expect(heard.of('flagsFailed')).toEqual([])
+})
+
+test('the last edit wins, however fast they come', async () => {
+  await write(0)
+  await flags.start()
+  for (const percent of [10, 20, 0, 100]) {
+    await write(percent)
+    changed()
+  }
+  await until(() => ask() === 'on')
+})
+
+test('a file that goes away leaves the last good flags', async () => {
+  await write(100)
+  await flags.start()
+  await rm(file)
+  changed()
+  await until(() => flags.status().trouble !== undefined)
+  expect(ask()).toBe('on')
+})
+
+test('a refresh reads the file, whether a change was noticed or not', async () => {
+  await write(0)
+  await flags.start()
+  await write(100)
+  await Promise.all([flags.refresh(), flags.refresh()])
+  expect(ask()).toBe('on')
+  expect(flags.percentage('orders')).toEqual({ percentage: 100 })
+  expect(flags.percentage('nowhere')).toEqual({ percentage: null, why: 'is not there' })
+})
+
+test('stopping ends the watch', async () => {
+  await write(100)
+  await flags.start()
+  await flags.stop()
+  expect(isWatching).toBe(false)
+})

@@ -1,0 +1,171 @@
+import { describe, expect, test } from 'vitest'
+import { EMPTY_CONTEXT, type EmbeddedFlags, type SharedState } from '../../../model/shared-state.ts'
+import { deepFrozen, flagsAt, NOON, stampAt, stateWith } from '../../control.test-kit.ts'
+import { percentageAmong, withPercentage } from './embedded-writer.ts'
+import { seed } from './seed.ts'
+
+const [EARLIER, LATER] = [NOON - 1000, NOON + 1000]
+
+/** A state whose flags were seeded from the file. */
+function seeded(file: EmbeddedFlags, before = stateWith({})): SharedState {
+  return { ...before, flags: seed(before, file, NOON).flags }
+}
+
+/** As a flip at noon leaves it. */
+function flipped(state: SharedState, flag: string, percentage: number): SharedState {
+  const moved = withPercentage(state.flags as EmbeddedFlags, flag, percentage)
+  if (moved.kind !== 'moved') throw new Error(moved.reason)
+  const flip = { ...stampAt(NOON), flag, percentage, generation: state.generation + 1 }
+  return stateWith({ flags: moved.flags, contexts: { orders: { ...EMPTY_CONTEXT, flip } } })
+}
+
+const at = (flags: EmbeddedFlags | null, flag = 'orders') => percentageAmong(flags as EmbeddedFlags, flag).percentage
+const file = flagsAt({ orders: 10, catalog: 20 })
+
+describe('the first time', () => {
+  test('the flags are those of the file', () => {
+    const { flags, edits } = seed(stateWith({}), file, NOON)
+    expect(flags.features).toEqual(file.features)
+    expect(edits).toEqual([
+      { flag: 'orders', before: null, after: 10, heldBy: null },
+      { flag: 'catalog', before: null, after: 20, heldBy: null },
+    ])
+  })
+
+  test('a flag that a flip made stays', () => {
+    const state = stateWith({ flags: flagsAt({ search: 5 }) })
+    expect(seed(state, file, NOON).flags.features.map(({ name }) => name)).toEqual(['search', 'orders', 'catalog'])
+  })
+})
+
+describe('afterwards', () => {
+  test('the same file is nothing: the flags are the same object', () => {
+    const state = deepFrozen(seeded(file))
+    const again = seed(state, structuredClone(file), LATER)
+    expect(again.flags).toBe(state.flags)
+    expect(again.edits).toEqual([])
+  })
+
+  test('the same file after a flip is nothing: a flip is no edit, and is not undone', () => {
+    const state = flipped(seeded(file), 'orders', 50)
+    for (const editedAt of [EARLIER, LATER]) {
+      const again = seed(state, file, editedAt)
+      expect(again.flags).toBe(state.flags)
+      expect(again.edits).toEqual([])
+    }
+  })
+
+  test('an edit is taken over, and no other flag', () => {
+    const { flags, edits } = seed(seeded(file), flagsAt({ orders: 30, catalog: 20 }), LATER)
+    expect(edits).toEqual([{ flag: 'orders', before: 10, after: 30, heldBy: null }])
+    expect([at(flags), at(flags, 'catalog')]).toEqual([30, 20])
+  })
+
+  test('an edit of one flag does not undo the flip of another', () => {
+    const state = flipped(seeded(file), 'orders', 50)
+    const { flags, edits } = seed(state, flagsAt({ orders: 10, catalog: 25 }), LATER)
+    expect(edits.map(({ flag }) => flag)).toEqual(['catalog'])
+    expect([at(flags), at(flags, 'catalog')]).toEqual([50, 25])
+  })
+
+  test('an edit that is newer than a flip wins', () => {
+    const state = flipped(seeded(file), 'orders', 50)
+    const { flags, edits } = seed(state, flagsAt({ orders: 30, catalog: 20 }), LATER)
+    expect(edits).toEqual([{ flag: 'orders', before: 50, after: 30, heldBy: null }])
+    expect(at(flags)).toBe(30)
+  })
+
+  test('a flip that is newer than an edit holds, and the conflict is told once', () => {
+    const edited = flagsAt({ orders: 30, catalog: 20 })
+    const state = flipped(seeded(file), 'orders', 50)
+    const { flags, edits } = seed(state, edited, EARLIER)
+    expect(edits).toEqual([{ flag: 'orders', before: 50, after: 30, heldBy: 'flip' }])
+    expect(at(flags)).toBe(50)
+    const next = { ...state, flags }
+    expect(seed(next, edited, EARLIER)).toEqual({ flags, edits: [] })
+  })
+
+  test('an edit of a flag whose context is frozen is not taken over, and told once', () => {
+    const edited = flagsAt({ orders: 30, catalog: 25 })
+    const state = seeded(file)
+    const isFrozen = (flag: string) => flag === 'orders'
+    const { flags, edits } = seed(state, edited, LATER, isFrozen)
+    expect(edits).toEqual([
+      { flag: 'orders', before: 10, after: 30, heldBy: 'freeze' },
+      { flag: 'catalog', before: 20, after: 25, heldBy: null },
+    ])
+    expect(at(flags)).toBe(10)
+    expect(seed({ ...state, flags }, edited, LATER, isFrozen)).toEqual({ flags, edits: [] })
+  })
+
+  test('an edit to what the flags are already is no change', () => {
+    const state = flipped(seeded(file), 'orders', 50)
+    const edited = { ...file, features: (state.flags as EmbeddedFlags).features }
+    const { flags, edits } = seed(state, edited, EARLIER)
+    expect(edits).toEqual([])
+    expect(at(flags)).toBe(50)
+    // But it is known: the way back from there is an edit.
+    expect(seed({ ...state, flags }, file, LATER).edits).toEqual([
+      { flag: 'orders', before: 50, after: 10, heldBy: null },
+    ])
+  })
+
+  test('a flag that is taken out of the file goes', () => {
+    const { flags, edits } = seed(seeded(file), flagsAt({ catalog: 20 }), LATER)
+    expect(edits).toEqual([{ flag: 'orders', before: 10, after: null, heldBy: null }])
+    expect(flags.features.map(({ name }) => name)).toEqual(['catalog'])
+    expect(seed(stateWith({ flags }), flagsAt({ catalog: 20 }), LATER).edits).toEqual([])
+  })
+
+  test('a flag that is taken out, but was flipped since, stays and is told', () => {
+    const state = flipped(seeded(file), 'orders', 50)
+    const { flags, edits } = seed(state, flagsAt({ catalog: 20 }), EARLIER)
+    expect(edits).toEqual([{ flag: 'orders', before: 50, after: null, heldBy: 'flip' }])
+    expect(at(flags)).toBe(50)
+    expect(seed({ ...state, flags }, flagsAt({ catalog: 20 }), LATER).edits).toEqual([])
+  })
+
+  test('a flag that comes back to the file is taken over again', () => {
+    const without = seeded(flagsAt({ catalog: 20 }), seeded(file))
+    expect(at(seed(without, file, LATER).flags)).toBe(10)
+  })
+
+  test('what else an edit says of a flag is taken over as well', () => {
+    const [orders, catalog] = file.features
+    const edited = { ...file, features: [{ ...orders, name: 'orders', description: 'moved' }, catalog as never] }
+    const { flags, edits } = seed(seeded(file), edited, LATER)
+    expect(edits).toEqual([{ flag: 'orders', before: 10, after: 10, heldBy: null }])
+    expect(flags.features[0]).toMatchObject({ description: 'moved' })
+  })
+})
+
+describe('segments', () => {
+  const segments = [{ id: 1, constraints: [] }]
+
+  test('are those of the file, and an edit of them alone is one', () => {
+    const state = seeded(file)
+    const { flags, edits } = seed(state, { ...file, segments }, LATER)
+    expect(flags).not.toBe(state.flags)
+    expect(flags.segments).toEqual(segments)
+    expect(edits).toEqual([])
+  })
+
+  test('stay where the file says the same of them, or the same of nothing', () => {
+    const state = seeded({ ...file, segments })
+    expect(seed(state, { ...file, segments: structuredClone(segments) }, LATER).flags).toBe(state.flags)
+    const none = seeded(file)
+    expect(seed(none, { ...file, segments: [] }, LATER).flags).toBe(none.flags)
+  })
+
+  test('that are taken out of the file are gone', () => {
+    expect(seed(seeded({ ...file, segments }), { ...file, segments: [] }, LATER).flags.segments).toEqual([])
+    expect(seed(seeded({ ...file, segments }), file, LATER).flags.segments).toBeUndefined()
+  })
+})
+
+test('no name of a flag is mistaken for another thing', () => {
+  const odd = flagsAt({ constructor: 10, toString: 20 })
+  const state = seeded(odd)
+  expect(state.flags?.features.map(({ name }) => name)).toEqual(['constructor', 'toString'])
+  expect(seed(state, odd, LATER).edits).toEqual([])
+})

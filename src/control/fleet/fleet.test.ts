@@ -1,0 +1,275 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import type { Report, SharedState } from '../../model/shared-state.ts'
+import { EMPTY_CONTEXT } from '../../model/shared-state.ts'
+import type { StateStore } from '../../model/state-store.ts'
+import { memoryStore, sharedMemory } from '../../store/memory/memory-store.ts'
+import { type HandClock, handClock, NOON, stampAt, stateWith } from '../control.test-kit.ts'
+import { createFleet, type Expected, type Fleet } from './fleet.ts'
+
+let clock: HandClock
+let memory: ReturnType<typeof sharedMemory>
+let store: StateStore
+let fleet: Fleet
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
+  clock = handClock()
+  memory = sharedMemory()
+  store = memoryStore({ memory, clock })
+  await store.start()
+  fleet = createFleet({ store, clock, report: () => reportOf('self', 5), limitMs: 5000 })
+})
+
+afterEach(async () => {
+  await fleet.stop()
+  vi.useRealTimers()
+})
+
+function reportOf(id: string, applied: number, more: Partial<Report> = {}): Report {
+  return {
+    id,
+    version: '1',
+    address: `http://${id}:8081`,
+    startedAt: NOON,
+    applied,
+    percentages: { catalog: 10 },
+    flags: { source: 'file', stale: false, ageMs: 0 },
+    localKill: [],
+    inFlight: { catalog: { legacy: 3, service: 4 }, orders: { legacy: 0, service: 2 } },
+    lastMinute: {},
+    ...more,
+  }
+}
+
+/** The clock goes on, timers and answers with it. */
+async function pass(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 100) {
+    clock.pass(100)
+    await vi.advanceTimersByTimeAsync(100)
+  }
+}
+
+/** Waits until it is known whether it waits. */
+const settled = () => vi.advanceTimersByTimeAsync(0)
+
+async function converging(expected: Expected) {
+  const convergence = fleet.converge(expected, clock.now())
+  let isDone = false
+  void convergence.then(() => {
+    isDone = true
+  })
+  await settled()
+  return { convergence, isDone: () => isDone }
+}
+
+test('a fleet that has applied it all is answered for at once', async () => {
+  await store.beat(reportOf('a', 5))
+  await store.beat(reportOf('b', 6))
+  clock.pass(40)
+  expect(await fleet.converge({ generation: 5 }, clock.now() - 40)).toEqual({
+    applied: 2,
+    of: 2,
+    ms: 40,
+    laggards: [],
+    inFlight: 0,
+  })
+})
+
+test('the last gateway’s word ends the wait', async () => {
+  await store.beat(reportOf('a', 5))
+  await store.beat(reportOf('b', 4))
+  const { convergence, isDone } = await converging({ generation: 5 })
+  await pass(300)
+  expect(isDone()).toBe(false)
+  await store.beat(reportOf('b', 5))
+  await settled()
+  expect(await convergence).toEqual({ applied: 2, of: 2, ms: 300, laggards: [], inFlight: 0 })
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('a laggard is named after the limit, with what it has and where it is', async () => {
+  await store.beat(reportOf('a', 5))
+  const { convergence, isDone } = await converging({ generation: 5 })
+  expect(await convergence).toMatchObject({ applied: 1 })
+  await store.beat(reportOf('b', 4))
+  const waiting = await converging({ generation: 5 })
+  for (let second = 0; second < 4; second++) {
+    await pass(1000)
+    await store.beat(reportOf('b', 4))
+  }
+  expect(waiting.isDone()).toBe(false)
+  await pass(1000)
+  expect(await waiting.convergence).toEqual({
+    applied: 1,
+    of: 2,
+    ms: 5000,
+    laggards: [{ id: 'b', address: 'http://b:8081', why: 'still at generation 4' }],
+    inFlight: 0,
+  })
+  expect(isDone()).toBe(true)
+})
+
+test('silent members are named and not waited for', async () => {
+  await store.beat(reportOf('b', 4))
+  clock.pass(12_000)
+  await store.beat(reportOf('a', 5))
+  expect(await fleet.converge({ generation: 5 }, clock.now())).toEqual({
+    applied: 1,
+    of: 2,
+    ms: 0,
+    laggards: [{ id: 'b', address: 'http://b:8081', why: 'silent for 12 s' }],
+    inFlight: 0,
+  })
+})
+
+test('a silent one that had it is no laggard', async () => {
+  await store.beat(reportOf('b', 5))
+  clock.pass(12_000)
+  expect(await fleet.converge({ generation: 5 }, clock.now())).toMatchObject({ applied: 1, of: 1, laggards: [] })
+})
+
+test('one that dies while it is waited for is silent before the limit', async () => {
+  await store.beat(reportOf('b', 4))
+  const { convergence } = await converging({ generation: 5 })
+  await pass(4200)
+  expect(await convergence).toMatchObject({ ms: 4000, laggards: [{ why: 'silent for 4 s' }] })
+})
+
+test('one that leaves while it is waited for is no laggard', async () => {
+  await store.beat(reportOf('a', 5))
+  await store.beat(reportOf('b', 4))
+  const { convergence } = await converging({ generation: 5 })
+  await store.leave('b')
+  await pass(1100)
+  expect(await convergence).toMatchObject({ applied: 1, of: 1, laggards: [] })
+})
+
+test('one whose word was lost on the way is found by asking', async () => {
+  await store.beat(reportOf('b', 4))
+  const { convergence } = await converging({ generation: 5 })
+  memory.members.set('b', { report: JSON.stringify(reportOf('b', 5)), at: clock.wallTime() })
+  await pass(1100)
+  expect(await convergence).toMatchObject({ applied: 1, of: 1, laggards: [] })
+})
+
+test('an older answer of the store does not undo what was heard', async () => {
+  const old = ['a', 'b'].map((id) => ({ ...reportOf(id, 4), silentMs: 0 }))
+  vi.spyOn(store, 'fleet').mockImplementation(async () => old)
+  const { convergence } = await converging({ generation: 5 })
+  await store.beat(reportOf('a', 5))
+  await pass(1000)
+  await store.beat(reportOf('b', 5))
+  expect(await convergence).toMatchObject({ ms: 1000, laggards: [] })
+})
+
+test('a store that does not answer leaves it unknown', async () => {
+  memory.isReachable = false
+  expect(await fleet.converge({ generation: 5 }, clock.now())).toEqual({
+    applied: 0,
+    of: 0,
+    ms: 0,
+    laggards: [
+      {
+        id: 'unknown',
+        address: 'unknown',
+        why: 'the store does not say who they are: the memory cannot be reached',
+      },
+    ],
+    inFlight: 0,
+  })
+})
+
+test('a store that goes away in the middle leaves those who have not been heard of', async () => {
+  await store.beat(reportOf('a', 5))
+  await store.beat(reportOf('b', 4))
+  const { convergence } = await converging({ generation: 5 })
+  memory.isReachable = false
+  await pass(5000)
+  expect(await convergence).toMatchObject({ applied: 1, of: 2, laggards: [{ id: 'b', why: 'still at generation 4' }] })
+})
+
+test('nobody listens any more once it is answered', async () => {
+  await store.beat(reportOf('a', 5))
+  const forget = vi.fn()
+  vi.spyOn(store, 'onReport').mockReturnValue(forget)
+  await fleet.converge({ generation: 5 }, clock.now())
+  expect(forget).toHaveBeenCalledOnce()
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+const flipTo = (percentage: number): Expected => ({ generation: 5, flip: { context: 'catalog', percentage } })
+
+test('a flip has happened where the flag is at its percentage', async () => {
+  await store.beat(reportOf('a', 5, { percentages: { catalog: 25 } }))
+  await store.beat(reportOf('b', 5))
+  await store.beat(reportOf('c', 5, { percentages: { catalog: null } }))
+  await store.beat(reportOf('d', 5, { percentages: {} }))
+  const { convergence } = await converging(flipTo(25))
+  await pass(5000)
+  expect((await convergence).laggards.map(({ id, why }) => [id, why])).toEqual([
+    ['b', 'still at 10 %'],
+    ['c', 'its flag has no one percentage'],
+  ])
+})
+
+test('a later change does not hide that the flip has not happened', async () => {
+  await store.beat(reportOf('b', 6))
+  await store.beat(reportOf('a', 6, { percentages: { catalog: 25 } }))
+  const { convergence } = await converging(flipTo(25))
+  await pass(5000)
+  expect((await convergence).laggards).toMatchObject([{ id: 'b', why: 'still at 10 %' }])
+})
+
+test('a context that was flipped again in between is not waited for', async () => {
+  const flip = { ...stampAt(NOON), flag: 'catalog-flag', percentage: 10, generation: 6 }
+  const flippedAgain: SharedState = stateWith({
+    generation: 6,
+    contexts: { catalog: { ...EMPTY_CONTEXT, flip } },
+  })
+  vi.spyOn(store, 'current').mockReturnValue(flippedAgain)
+  await store.beat(reportOf('b', 6))
+  expect(await fleet.converge(flipTo(25), clock.now())).toMatchObject({ applied: 1, laggards: [] })
+})
+
+test.each<[string, Expected['left'], number]>([
+  ['service', { context: 'catalog', side: 'service' }, 8],
+  ['legacy', { context: 'catalog', side: 'legacy' }, 6],
+  ['service of all contexts', { context: null, side: 'service' }, 12],
+  ['service of a context that nobody asks', { context: 'search', side: 'service' }, 0],
+])('what is still under way on the side that was left is counted: %s', async (_, left, inFlight) => {
+  await store.beat(reportOf('a', 5))
+  await store.beat(reportOf('b', 5))
+  expect((await fleet.converge({ generation: 5, left }, clock.now())).inFlight).toBe(inFlight)
+})
+
+test('this gateway is heard of from when it joins until it leaves, and every second', async () => {
+  const heard = vi.fn()
+  store.onReport(heard)
+  fleet.tell()
+  await settled()
+  expect(heard).not.toHaveBeenCalled()
+  fleet.start()
+  await settled()
+  expect(heard).toHaveBeenCalledTimes(1)
+  await pass(2000)
+  expect(heard).toHaveBeenCalledTimes(3)
+  fleet.tell()
+  await settled()
+  expect(heard).toHaveBeenCalledTimes(4)
+  await fleet.stop()
+  fleet.tell()
+  await pass(2000)
+  expect(heard).toHaveBeenCalledTimes(4)
+  expect(await store.fleet()).toEqual([])
+})
+
+test('a store that is away disturbs neither its beat nor its end', async () => {
+  memory.isReachable = false
+  fleet.start()
+  await pass(2000)
+  memory.isReachable = true
+  await pass(1000)
+  expect(await store.fleet()).toHaveLength(1)
+  memory.isReachable = false
+  await fleet.stop()
+})

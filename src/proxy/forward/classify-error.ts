@@ -1,0 +1,36 @@
+// What a library raised, in our words: mapped once, here, next to the libraries that raise it.
+import type { Failure } from '../../model/outcome.ts'
+import { UnsafeFieldError } from '../upstream/connection.ts'
+import { ResponseError } from '../upstream/response-parser.ts'
+import { RequestBodyError } from './request-body.ts'
+
+/** An upstream was waited for too long. */
+export class UpstreamTimeout extends Error {
+  readonly failure: Failure
+
+  constructor(failure: 'connect-timeout' | 'response-timeout' | 'response-broken') {
+    super(`upstream: ${failure}`)
+    this.failure = failure
+  }
+}
+
+/** @param wasSent whether the request had a connection, so that some of it may have reached the upstream */
+export function classifyError(error: unknown, wasSent: boolean): Failure {
+  if (error instanceof RequestBodyError || error instanceof UpstreamTimeout) return error.failure
+  const code = (error as { code?: string } | null)?.code ?? ''
+  if (!wasSent) {
+    if (code === 'EMFILE' || code === 'ENFILE') return 'overloaded'
+    return code === 'ETIMEDOUT' ? 'connect-timeout' : 'connect-refused'
+  }
+  if (error instanceof UnsafeFieldError) return 'internal'
+  // Node refuses to write what it would not read, and its own parser reads the answers to upgrades.
+  if (error instanceof ResponseError || MALFORMED.has(code) || code.startsWith('HPE_')) return 'response-malformed'
+  return 'connection-lost'
+}
+
+const MALFORMED = new Set([
+  'ERR_INVALID_CHAR',
+  'ERR_INVALID_HTTP_TOKEN',
+  'ERR_HTTP_INVALID_HEADER_VALUE',
+  'ERR_HTTP_INVALID_STATUS_CODE',
+])

@@ -1,0 +1,33 @@
+// The copy of a request for a side: what would have been sent there, had that side been chosen.
+
+import type { CopyFor } from '../../model/shadow.ts'
+import { takesEncodedSlashes } from '../policy/encoded-slashes.ts'
+import { upstreamPath } from '../policy/path.ts'
+import type { Upstreams } from '../upstream/upstreams.ts'
+import type { Forwarding } from './forward.ts'
+import { requestHeaders } from './headers.ts'
+
+/** A copy goes only to an address that may be asked now: what is ejected is left alone, by copies too. */
+export function copyFor(
+  { upstreams, viaName }: { readonly upstreams: Upstreams; readonly viaName: string },
+  { head, identity, snapshot, match, traceparent }: Omit<Forwarding, 'request' | 'response'>,
+): CopyFor {
+  return (side) => {
+    const upstream = side === 'legacy' ? snapshot.legacy : match.route.context?.service
+    if (upstream === undefined || !upstreams.isAvailable(upstream)) return undefined
+    if (head.hasEncodedSlash && !takesEncodedSlashes(match.route, upstream)) return undefined
+    const address = upstreams.pickForCopy(upstreams.of(upstream))
+    if (address === undefined) return undefined
+    const added = { head, identity, snapshot, rules: match.route.headers, viaName, traceparent }
+    const { user, claimHeaders } = snapshot.identity
+    return {
+      origin: address.url,
+      tls: upstream.tls,
+      servername: address.servername,
+      method: head.method,
+      path: upstreamPath(head, match, side),
+      fields: requestHeaders(added, upstream, address.authority),
+      identityFields: [...(user === undefined ? [] : [user.header]), ...(claimHeaders ?? [])],
+    }
+  }
+}

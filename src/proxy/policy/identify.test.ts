@@ -1,0 +1,141 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import type { NotedFields, RequestHead } from '../../model/request-head.ts'
+import type { IdentityPolicy, Snapshot } from '../../model/snapshot.ts'
+import { createAnonymousIds } from './anonymous-id.ts'
+import { asUser, clientOf, createIdentify, readCookie } from './identify.ts'
+
+const random = { hex: (bytes: number) => 'f'.repeat(bytes * 2) }
+const ids = createAnonymousIds('secret', random)
+const identify = createIdentify(ids, random)
+const PROXY = '10.0.0.1'
+const POLICY: IdentityPolicy = {
+  user: { header: 'x-account', trusts: (address) => address === PROXY },
+  session: { cookie: 'sid' },
+  anonymous: 'cookie',
+  claimHeaders: undefined,
+}
+
+function identified(fields: Partial<NotedFields>, { peer = PROXY, policy = POLICY, secure = false } = {}) {
+  const head = { fields, peerAddress: peer, secure } as unknown as RequestHead
+  const trustsProxy = (address: string) => address.startsWith('10.')
+  return identify(head, { identity: policy, trustsProxy } as unknown as Snapshot)
+}
+
+const OWN = ids.setCookie('0'.repeat(32), false).split(';')[0] as string
+
+describe('who asks', () => {
+  test.each<[string, Partial<NotedFields>, { peer?: string; policy?: IdentityPolicy }, string, string]>([
+    ['the user, from whom may say so', { user: '7', cookie: 'sid=1' }, {}, 'user', '7'],
+    ['not the user, from anybody else', { user: '7', cookie: 'sid=1' }, { peer: '10.9.9.9' }, 'session', '1'],
+    ['not a user without a name', { user: '', cookie: 'sid=1' }, {}, 'session', '1'],
+    ['the session before the anonymous id', { cookie: `${OWN}; sid=1` }, {}, 'session', '1'],
+    ['the anonymous id that we signed', { cookie: OWN }, {}, 'anonymous', '0'.repeat(32)],
+    ['a new one for one that we did not', { cookie: `${OWN}x` }, {}, 'anonymous', 'f'.repeat(32)],
+    ['a new one for nobody', {}, {}, 'anonymous', 'f'.repeat(32)],
+    ['an address, where asked for', {}, { policy: { ...POLICY, anonymous: 'ip' } }, 'address', PROXY],
+    ['nobody, where asked for', {}, { policy: { ...POLICY, anonymous: 'legacy' } }, 'none', ''],
+  ])('%s', (_, fields, by, kind, key) => {
+    expect(identified(fields, by)).toMatchObject({ kind, key, isNew: key.startsWith('f') })
+  })
+
+  test.each<[string, Partial<NotedFields>, string | undefined]>([
+    ['a session cookie', { user: '7', cookie: 'sid=1' }, '1'],
+    ['an anonymous id only', { user: '7', cookie: OWN }, undefined],
+    ['no cookie', { user: '7' }, undefined],
+  ])('a user with %s keeps the session beside the user id', (_, fields, session) => {
+    expect(identified(fields)).toMatchObject({ kind: 'user', key: '7', session })
+  })
+
+  test('a user named by a token keeps the session that the request had', () => {
+    const verified = { userId: '9', fields: [] } as unknown as Parameters<typeof asUser>[1]
+    expect(asUser(identified({ cookie: 'sid=1' }), verified)).toMatchObject({ kind: 'user', key: '9', session: '1' })
+    const user = identified({ user: '7', cookie: 'sid=1' })
+    expect(asUser(user, verified)).toMatchObject({ kind: 'user', key: '9', session: '1' })
+    expect(asUser(identified({ cookie: OWN }), verified).session).toBeUndefined()
+  })
+
+  test('is the same address from wherever the list was written', () => {
+    expect(identified({ forwardedFor: '6.6.6.6, 192.0.2.7, 10.0.0.9' }).clientAddress).toBe('192.0.2.7')
+    expect(identified({ forwardedFor: '192.0.2.7' }, { peer: '192.0.2.1' }).clientAddress).toBe('192.0.2.1')
+  })
+
+  test.each([
+    [{ forwardedProto: 'https' }, PROXY, false, true],
+    [{ forwardedProto: 'https, http' }, PROXY, false, true],
+    [{ forwardedProto: 'http' }, PROXY, true, false],
+    [{ forwardedProto: 'httpsx' }, PROXY, false, false],
+    [{ forwardedProto: 'https' }, '192.0.2.1', false, false],
+    [{ forwardedProto: 'http' }, '192.0.2.1', true, true],
+    [{}, PROXY, true, true],
+  ])('with %j from %s over TLS %s is secure: %s', (fields, peer, secure, expected) => {
+    expect(identified(fields, { peer, secure }).secure).toBe(expected)
+  })
+
+  test.each([
+    ['lb-1', PROXY, 'lb-1'],
+    ['Root=1-67891233-abcdef012345678912345678', PROXY, 'Root=1-67891233-abcdef012345678912345678'],
+    ['lb-1', '192.0.2.1', 'f'.repeat(32)],
+    ['a, b', PROXY, 'f'.repeat(32)],
+    ['a\u009b', PROXY, 'f'.repeat(32)],
+    ['x'.repeat(129), PROXY, 'f'.repeat(32)],
+  ])('with the request id %j from %s is called %s', (requestId, peer, expected) => {
+    expect(identified({ requestId }, { peer }).requestId).toBe(expected)
+  })
+})
+
+describe('the client in X-Forwarded-For', () => {
+  const trusts = (address: string) => address.startsWith('10.')
+  test.each([
+    ['192.0.2.7', '192.0.2.7'],
+    ['6.6.6.6, 192.0.2.7', '192.0.2.7'],
+    ['192.0.2.7, 10.1.1.1,10.2.2.2', '192.0.2.7'],
+    ['10.1.1.1', '10.1.1.1'],
+    ['192.0.2.7:4711', '192.0.2.7'],
+    ['[2001:db8::1]:80', '2001:db8::1'],
+    ['[2001:db8::1]', '2001:db8::1'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['unknown', '10.0.0.1'],
+    ['', '10.0.0.1'],
+    ['192.0.2.7, evil, 10.1.1.1', '10.1.1.1'],
+    ['192.0.2.7,', '10.0.0.1'],
+    ['1.2.3.4\u009b31m', '10.0.0.1'],
+    ['999.1.1.1', '10.0.0.1'],
+  ])('%j is %s', (list, expected) => {
+    expect(clientOf(list, '10.0.0.1', trusts)).toBe(expected)
+  })
+})
+
+describe('a cookie', () => {
+  test.each([
+    ['sid=1', '1'],
+    ['a=b; sid=1; c=d', '1'],
+    ['a=b;sid=1', '1'],
+    ['sid="1"', '1'],
+    ['sid=1; sid=2', '1'],
+    ['xsid=2; sid=1', '1'],
+    ['sidx=2; sid=1', '1'],
+    ['a=sid=2; sid=1', '1'],
+    ['a="; sid=1', '1'],
+    ['sid=a=b', 'a=b'],
+    ['sid=', undefined],
+    ['sid=""', undefined],
+    ['sid', undefined],
+    ['SID=1', undefined],
+    ['x-sid=1', undefined],
+    ['', undefined],
+  ])('named sid in %j is %j', (line, expected) => {
+    expect(readCookie(line, 'sid')).toBe(expected)
+  })
+
+  test('is found among any others', () => {
+    const name = fc.stringMatching(/^[a-z]{1,4}$/).filter((text) => text !== 'sid')
+    const pair = fc.tuple(name, fc.stringMatching(/^[\w=.-]{0,6}$/)).map(([key, value]) => `${key}=${value}`)
+    fc.assert(
+      fc.property(fc.array(pair), fc.array(pair), (before, after) => {
+        expect(readCookie([...before, 'sid=mine', ...after].join('; '), 'sid')).toBe('mine')
+        expect(readCookie([...before, ...after].join('; '), 'sid')).toBeUndefined()
+      }),
+    )
+  })
+})

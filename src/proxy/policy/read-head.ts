@@ -1,0 +1,344 @@
+// From what the parser read to the plain value that the policy takes; what is ambiguous ends here.
+// One pass over the field list sorts each line: kept for the upstream, noted for ourselves, or dropped.
+import { DROPPED_FAMILIES, DROPPED_FIELDS, READ_FIELDS } from '../../model/gateway-fields.ts'
+import type { BodyFraming, NotedFields, RequestHead } from '../../model/request-head.ts'
+import type { Limits } from '../../model/snapshot.ts'
+import { Refusal } from './refusal.ts'
+import { parseTarget } from './target.ts'
+
+export type RawHead = {
+  readonly method: string
+  readonly target: string
+  readonly majorVersion: number
+  readonly minorVersion: 0 | 1
+  readonly rawHeaders: readonly string[]
+  readonly peerAddress: string
+  readonly secure: boolean
+}
+
+/**
+ * Reads a request head, or refuses it (400, 405, 414, 417, 431, 501).
+ *
+ * @param userHeader the identity header in lower case, or undefined where none is configured
+ * @param claimHeaders headers in lower case that carry verified claims: no client says them
+ */
+export function readHead(
+  raw: RawHead,
+  limits: Limits,
+  userHeader: string | undefined,
+  claimHeaders?: ReadonlySet<string>,
+): RequestHead | Refusal {
+  // The parser takes the line `GET / HTTP/2.0` too; HTTP/2 itself begins with another.
+  if (raw.majorVersion !== 1) return new Refusal('malformed', `HTTP version ${raw.majorVersion}`, undefined, 'protocol')
+  if (raw.target.length > limits.targetBytes) return new Refusal('target-too-long', `${raw.target.length} bytes`)
+  if (raw.rawHeaders.length / 2 > limits.headerCount) {
+    return new Refusal('headers-too-large', `${raw.rawHeaders.length / 2} header lines`)
+  }
+  if (raw.method === 'TRACE' || raw.method === 'CONNECT') return new Refusal('method-refused', raw.method)
+
+  const sorted = new SortedFields()
+  const refusal = sorted.read(raw.rawHeaders, limits.headerBytes, userHeader, claimHeaders)
+  if (refusal !== undefined) return refusal
+
+  const host = readHost(sorted, raw.minorVersion)
+  if (host instanceof Refusal) return host
+  const body = readFraming(sorted, raw.minorVersion)
+  if (body instanceof Refusal) return body
+  const target = parseTarget(raw.method, raw.target, host)
+  if (target instanceof Refusal) return target
+  // RFC 9110 section 10.1.1: HTTP/1.0 has no interim responses, so what it expects is not heard.
+  if (raw.minorVersion === 0) sorted.expect = undefined
+  if (sorted.expect !== undefined && sorted.expect.toLowerCase() !== '100-continue') {
+    return new Refusal('expectation-unknown', 'Expect is not 100-continue')
+  }
+
+  return {
+    method: raw.method,
+    path: target.path,
+    query: target.query,
+    hasEncodedSlash: target.hasEncodedSlash,
+    host,
+    headers: raw.rawHeaders,
+    endToEnd: withoutListed(sorted.endToEnd, sorted.connection),
+    minorVersion: raw.minorVersion,
+    peerAddress: raw.peerAddress,
+    secure: raw.secure,
+    body,
+    fields: sorted,
+  }
+}
+
+/** What the pass over the list does with a field. */
+const Field = {
+  keep: 0,
+  drop: 1,
+  host: 2,
+  contentLength: 3,
+  transferEncoding: 4,
+  cookie: 5,
+  connection: 6,
+  upgrade: 7,
+  expect: 8,
+  trailer: 9,
+  forwardedFor: 10,
+  forwardedHost: 11,
+  forwardedProto: 12,
+  forwarded: 13,
+  via: 14,
+  requestId: 15,
+  traceparent: 16,
+  maxForwards: 17,
+  shadow: 18,
+  cdnLoop: 19,
+} as const
+type Field = (typeof Field)[keyof typeof Field]
+
+const READ: Readonly<Record<(typeof READ_FIELDS)[number], Field>> = {
+  host: Field.host,
+  'content-length': Field.contentLength,
+  'transfer-encoding': Field.transferEncoding,
+  cookie: Field.cookie,
+  connection: Field.connection,
+  upgrade: Field.upgrade,
+  expect: Field.expect,
+  trailer: Field.trailer,
+  'x-forwarded-for': Field.forwardedFor,
+  'x-forwarded-host': Field.forwardedHost,
+  'x-forwarded-proto': Field.forwardedProto,
+  forwarded: Field.forwarded,
+  via: Field.via,
+  'cdn-loop': Field.cdnLoop,
+  'x-request-id': Field.requestId,
+  traceparent: Field.traceparent,
+  'max-forwards': Field.maxForwards,
+  'x-shadow': Field.shadow,
+}
+
+const FIELDS: readonly (readonly [string, Field])[] = [
+  ...READ_FIELDS.map((name) => [name, READ[name]] as const),
+  ...DROPPED_FIELDS.map((name) => [name, Field.drop] as const),
+]
+
+/** Looked up as spelt first: clients spell names in lower case or Like-This, and neither then needs a copy. */
+const BY_SPELLING = new Map<string, Field>()
+for (const [name, field] of FIELDS) {
+  BY_SPELLING.set(name, field)
+  BY_SPELLING.set(
+    name.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => dash + letter.toUpperCase()),
+    field,
+  )
+}
+
+function fieldOf(name: string): Field {
+  const known = BY_SPELLING.get(name)
+  if (known !== undefined) return known
+  const lower = name.toLowerCase()
+  // `X_User_Id` reaches CGI, WSGI and Rack as the same variable as `X-User-Id` (CVE-2025-64484): dropped, as nginx does.
+  if (lower.includes('_')) return Field.drop
+  const spelledOddly = lower === name ? undefined : BY_SPELLING.get(lower)
+  return spelledOddly ?? (DROPPED_FAMILIES.test(lower) ? Field.drop : Field.keep)
+}
+
+/** Whether a field is between client and origin alone: the gateway neither reads it, nor sets it, nor ends it. */
+export function isEndToEnd(name: string): boolean {
+  return fieldOf(name) === Field.keep
+}
+
+class SortedFields implements NotedFields {
+  readonly endToEnd: string[] = []
+  hosts = 0
+  host = ''
+  contentLengths = 0
+  contentLength = ''
+  transferEncodings = 0
+  transferEncoding = ''
+  cookie: string | undefined = undefined
+  connection: string | undefined = undefined
+  upgrade: string | undefined = undefined
+  expect: string | undefined = undefined
+  trailer: string | undefined = undefined
+  forwardedFor: string | undefined = undefined
+  forwardedHost: string | undefined = undefined
+  forwardedProto: string | undefined = undefined
+  forwarded: string | undefined = undefined
+  via: string | undefined = undefined
+  cdnLoop: string | undefined = undefined
+  requestId: string | undefined = undefined
+  traceparent: string | undefined = undefined
+  maxForwards: string | undefined = undefined
+  user: string | undefined = undefined
+  saysShadow = false
+
+  read(
+    raw: readonly string[],
+    mostBytes: number,
+    userHeader: string | undefined,
+    claimHeaders: ReadonlySet<string> | undefined,
+  ): Refusal | undefined {
+    let users = 0
+    let bytes = 0
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = raw[i] as string
+      const value = raw[i + 1] as string
+      bytes += name.length + value.length + LINE_BYTES
+      if (userHeader !== undefined && name.length === userHeader.length && name.toLowerCase() === userHeader) {
+        // Two claims to be somebody are none.
+        this.user = ++users === 1 ? value : undefined
+        continue
+      }
+      switch (fieldOf(name)) {
+        case Field.keep:
+          if (claimHeaders?.has(name.toLowerCase())) break
+          this.endToEnd.push(name, value)
+          break
+        case Field.drop:
+          break
+        case Field.host:
+          this.hosts++
+          this.host = value
+          break
+        case Field.contentLength:
+          this.contentLengths++
+          this.contentLength = value
+          break
+        case Field.transferEncoding:
+          this.transferEncodings++
+          this.transferEncoding = value
+          break
+        case Field.cookie:
+          // Stays a line of its own for the upstream; joined for our own reading only.
+          this.endToEnd.push(name, value)
+          this.cookie = this.cookie === undefined ? value : `${this.cookie}; ${value}`
+          break
+        case Field.connection:
+          this.connection = joined(this.connection, value)
+          break
+        case Field.upgrade:
+          this.upgrade = joined(this.upgrade, value)
+          break
+        case Field.expect:
+          this.expect = joined(this.expect, value)
+          break
+        case Field.trailer:
+          this.trailer = joined(this.trailer, value)
+          break
+        case Field.forwardedFor:
+          this.forwardedFor = joined(this.forwardedFor, value)
+          break
+        case Field.forwardedHost:
+          this.forwardedHost = joined(this.forwardedHost, value)
+          break
+        case Field.forwardedProto:
+          this.forwardedProto = joined(this.forwardedProto, value)
+          break
+        case Field.forwarded:
+          this.forwarded = joined(this.forwarded, value)
+          break
+        case Field.via:
+          this.via = joined(this.via, value)
+          break
+        case Field.cdnLoop:
+          this.cdnLoop = joined(this.cdnLoop, value)
+          break
+        case Field.requestId:
+          this.requestId = joined(this.requestId, value)
+          break
+        case Field.traceparent:
+          this.traceparent = joined(this.traceparent, value)
+          break
+        case Field.maxForwards:
+          this.maxForwards = joined(this.maxForwards, value)
+          break
+        case Field.shadow:
+          this.saysShadow = true
+          break
+      }
+    }
+    if (bytes > mostBytes) return new Refusal('headers-too-large', `${bytes} bytes of headers`)
+    if (this.maxForwards !== undefined && !/^\d{1,9}$/.test(this.maxForwards)) {
+      return new Refusal('bad-header', 'Max-Forwards is not a number')
+    }
+    return undefined
+  }
+}
+
+/** The colon, the space behind it and the line's end. */
+const LINE_BYTES = 4
+
+function joined(before: string | undefined, value: string): string {
+  return before === undefined ? value : `${before}, ${value}`
+}
+
+/** RFC 9112 section 3.2: exactly one valid Host in HTTP/1.1; HTTP/1.0 may do without. */
+function readHost(fields: SortedFields, minorVersion: 0 | 1): string | Refusal {
+  if (fields.hosts === 0 && minorVersion === 0) return ''
+  if (fields.hosts !== 1) return new Refusal('bad-host', `${fields.hosts} Host lines`)
+  const host = fields.host
+  const port = HOST.exec(host)
+  if (port === null) return new Refusal('bad-host', 'not a host name or address with an optional port')
+  if (port[1] !== undefined && Number(port[1]) > 65535) return new Refusal('bad-host', 'port above 65535')
+  // RFC 3986 section 6.2.3: an empty port is the default port.
+  return (host.endsWith(':') ? host.slice(0, -1) : host).toLowerCase()
+}
+
+/** A host with an optional port, as a Host field has it (RFC 9110 section 7.2). */
+export function isHost(value: string): boolean {
+  return HOST.test(value)
+}
+
+const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?$/
+
+/** RFC 9112 section 6.3, at its strictest: one length, or `chunked` and nothing else; never both, never twice. */
+function readFraming(fields: SortedFields, minorVersion: 0 | 1): BodyFraming | Refusal {
+  if (fields.transferEncodings > 0) {
+    if (fields.contentLengths > 0) return new Refusal('bad-framing', 'Content-Length with Transfer-Encoding')
+    if (minorVersion === 0) return new Refusal('bad-framing', 'Transfer-Encoding in HTTP/1.0')
+    if (fields.transferEncodings > 1 || fields.transferEncoding.toLowerCase() !== 'chunked') {
+      if (fields.transferEncodings === 1 && hasUnknownCoding(fields.transferEncoding)) {
+        return new Refusal('coding-unknown', 'Transfer-Encoding has an unknown coding')
+      }
+      return new Refusal('bad-framing', 'Transfer-Encoding is not exactly "chunked"')
+    }
+    return CHUNKED
+  }
+  if (fields.contentLengths === 0) return NO_BODY
+  if (fields.contentLengths > 1 || !/^\d{1,15}$/.test(fields.contentLength)) {
+    return new Refusal('bad-framing', 'Content-Length is not one number')
+  }
+  return { kind: 'length', bytes: Number(fields.contentLength) }
+}
+
+/**
+ * Whether a Transfer-Encoding is well formed and names a coding that the gateway does not know (RFC 9112 section 6.1:
+ * 501), such as `gzip, chunked`. What resembles `chunked`, or has it anywhere but once at the end, is an attack.
+ */
+export function hasUnknownCoding(value: string): boolean {
+  const codings = value.toLowerCase().split(/[ \t]*,[ \t]*/)
+  if (codings.at(-1) === 'chunked') codings.pop()
+  return codings.length > 0 && codings.every((coding) => CODING.test(coding) && !coding.includes('chunk'))
+}
+
+const CODING = /^[a-z0-9!#$%&'*+.^_`|~-]+$/
+
+const NO_BODY: BodyFraming = { kind: 'none' }
+const CHUNKED: BodyFraming = { kind: 'chunked' }
+
+/**
+ * RFC 9110 section 7.6.1: fields listed in Connection end here. Done on the client's own fields, before ours are
+ * added, so that `Connection: X-Forwarded-For` cannot take away what the edge says (CVE-2022-31813).
+ */
+function withoutListed(fields: string[], connection: string | undefined): string[] {
+  if (connection === undefined || connection === 'keep-alive' || connection === 'close') return fields
+  const listed = new Set(
+    connection
+      .toLowerCase()
+      .split(',')
+      .map((token) => token.trim()),
+  )
+  const kept: string[] = []
+  for (let i = 0; i < fields.length; i += 2) {
+    const name = fields[i] as string
+    if (!listed.has(name.toLowerCase())) kept.push(name, fields[i + 1] as string)
+  }
+  return kept
+}

@@ -1,0 +1,509 @@
+// WebSocket over the same identify, match and decide. Only a 101 switches: httpxy relays any other answer as the
+// plain response it is and closes.
+
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { createProxyServer, type ProxyServerOptions } from 'httpxy'
+import { FAILURES, type Failure, type Outcome } from '../../model/outcome.ts'
+import type { Side, Timeouts, Upstream } from '../../model/route.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
+import type { RequestFacts } from '../../telemetry/events.ts'
+import { continueTrace } from '../../telemetry/trace.ts'
+import { peerAddress } from '../downstream/peer-address.ts'
+import { rawError } from '../downstream/respond-error.ts'
+import { classifyError, UpstreamTimeout } from '../forward/classify-error.ts'
+import { applyRulesToObject, asObject, hopByHopOf, isLoop, requestHeaders } from '../forward/headers.ts'
+import { mapHeadersBack, publicView } from '../forward/map-back.ts'
+import { mayAskLegacy } from '../forward/may-repeat.ts'
+import { type Plane, type Policy, rawHead, refuseEncodedSlash } from '../handle-request.ts'
+import type { Access } from '../policy/authenticate.ts'
+import { decide, inTheEnd } from '../policy/decide.ts'
+import { takesEncodedSlashes } from '../policy/encoded-slashes.ts'
+import { asUser } from '../policy/identify.ts'
+import { matchRoute } from '../policy/match-route.ts'
+import { upstreamPath } from '../policy/path.ts'
+import { readHead } from '../policy/read-head.ts'
+import { Refusal } from '../policy/refusal.ts'
+import { blamesTarget } from '../upstream/health.ts'
+import { ResponseError } from '../upstream/response-parser.ts'
+import type { Address } from '../upstream/upstreams.ts'
+
+/** A request or a tunnel that a side is answering; no context for what none claims. */
+export type UnderWay = { readonly context: string | undefined; readonly side: Side }
+
+export function createUpgrades(plane: Plane) {
+  const tunnels = new Set<Tunnel>()
+  // httpxy speaks by events of the one server for all tunnels; the request says whose an event is.
+  const tunnelOf = new WeakMap<object, Tunnel>()
+  const proxy = createProxyServer({ prependPath: false })
+  proxy.on('proxyReqWs', (outgoing, request) => tunnelOf.get(request)?.watch(outgoing))
+  proxy.on('error', (error, request) => void (request && tunnelOf.get(request)?.broke(error)))
+
+  return {
+    open: () => tunnels.size,
+    underWay: tunnels as Iterable<UnderWay>,
+
+    /** Whether a request with an Upgrade field is one that we switch; all others are plain requests without it. */
+    isUpgrade: (request: IncomingMessage): boolean => {
+      if (!asksForWebSocket(request)) return false
+      const { current } = plane.snapshots
+      const head = readHead(rawHead(request), current.limits, current.identity.user?.header)
+      // A body has no place in a tunnel: whoever takes the switch for refused would read it as the next request.
+      if (head instanceof Refusal || head.body.kind !== 'none') return false
+      return !isAnswering(request.socket) && matchRoute(head, current).route.upgrade
+    },
+
+    handle: (request: IncomingMessage, socket: Duplex, early: Buffer): void => {
+      const arrivedAt = plane.now()
+      // Node takes its own listener away from a socket that it hands over: a reset would end the process.
+      socket.on('error', () => socket.destroy())
+      const policy = applyPolicy(plane, request)
+      if (!(policy instanceof Promise)) {
+        proceed(policy)
+        return
+      }
+      policy.then(proceed).catch((error: unknown) => {
+        plane.events.bug({ where: 'upgrade', error })
+        socket.destroy()
+      })
+
+      function proceed(settled: Policy | Refusal): void {
+        if (socket.destroyed) {
+          refuse(new Refusal('client-gone', 'while its token’s key was fetched'), request, socket as Socket, arrivedAt)
+          return
+        }
+        if (settled instanceof Refusal) {
+          refuse(settled, request, socket as Socket, arrivedAt)
+          return
+        }
+        const tunnel = new Tunnel(plane, settled, request, socket as Socket, arrivedAt, tunnels, proxy)
+        tunnelOf.set(request, tunnel)
+        tunnel.open(early)
+      }
+    },
+
+    /** Draining: tells both ends that no more will come. */
+    close: () => {
+      for (const tunnel of tunnels) tunnel.end()
+    },
+
+    cut: () => {
+      for (const tunnel of tunnels) tunnel.cut()
+    },
+  }
+
+  function refuse(refusal: Refusal, request: IncomingMessage, socket: Socket, arrivedAt: number): void {
+    const requestId = plane.random.hex(16)
+    dismiss(socket)
+    socket.end(rawError(refusal.failure, requestId, refusal.challenge, refusal.rule))
+    plane.events.requestRefused({
+      arrivedAt,
+      finishedAt: plane.now(),
+      failure: refusal.failure,
+      requestId,
+      peerAddress: peerAddress(socket),
+      method: request.method,
+      target: request.url,
+      detail: refusal.detail,
+    })
+  }
+}
+
+/** A pipelined request before this one still has its answer to come; bytes of a tunnel would get before or into it. */
+function isAnswering(socket: Socket): boolean {
+  return Boolean((socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage)
+}
+
+/** RFC 6455 section 4.1: GET, HTTP/1.1, `Connection: Upgrade`, a 16-byte key, version 13. */
+function asksForWebSocket(request: IncomingMessage): boolean {
+  const { headers } = request
+  return (
+    request.method === 'GET' &&
+    request.httpVersion === '1.1' &&
+    headers.upgrade?.toLowerCase() === 'websocket' &&
+    /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(headers.connection ?? '') &&
+    headers['sec-websocket-version'] === '13' &&
+    /^[A-Za-z0-9+/]{22}==$/.test(headers['sec-websocket-key'] ?? '')
+  )
+}
+
+/** A promise only where a token's key must be fetched first. */
+function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal | Promise<Policy | Refusal> {
+  const snapshot = plane.snapshots.current
+  const head = readHead(
+    rawHead(request),
+    snapshot.limits,
+    snapshot.identity.user?.header,
+    snapshot.identity.claimHeaders,
+  )
+  if (head instanceof Refusal) return head
+  if (isLoop(head.fields, plane.viaName)) return new Refusal('loop', 'the name of this gateway in Via or CDN-Loop')
+  const sound = head
+  const match = matchRoute(head, snapshot)
+  const identity = plane.identify(head, snapshot, match.route)
+  if (!match.route.upgrade || !asksForWebSocket(request)) return new Refusal('bad-upgrade', 'not a WebSocket route')
+  const access = match.route.auth && plane.authenticate(head, match.route.auth)
+  return access instanceof Promise ? access.then(proceed) : proceed(access)
+
+  function proceed(settled: Access): Policy | Refusal {
+    if (settled instanceof Refusal) return settled
+    const asker = settled === undefined ? identity : asUser(identity, settled)
+    const decision = decide({
+      controls: snapshot.controls,
+      head: sound,
+      route: match.route,
+      identity: asker,
+      flags: plane.flags,
+      health: plane.upstreams,
+    })
+    const policy: Policy = { snapshot, head: sound, identity: asker, match, decision }
+    return refuseEncodedSlash(sound, match, decision, snapshot) ?? policy
+  }
+}
+
+/** One upgraded connection, from the request to the end of the last byte. */
+class Tunnel {
+  readonly #plane: Plane
+  readonly #snapshot: Snapshot
+  readonly #policy: Policy
+  readonly #request: IncomingMessage
+  readonly #socket: Socket
+  readonly #arrivedAt: number
+  readonly #tunnels: Set<Tunnel>
+  readonly #proxy: ReturnType<typeof createProxyServer>
+  #side: Side
+  #upstream: Upstream
+  #address: Address | undefined
+  #outgoing: ClientRequest | undefined
+  #upstreamSocket: Socket | undefined
+  #isConnected = false
+  /** The upstream has answered the handshake, in whatever way: legacy is not asked any more. */
+  #hasAnswer = false
+  #attempts = 0
+  #fellBack: Failure | undefined
+  #status = 0
+  #headAt = 0
+  #failure: Failure | undefined
+  #cause: unknown
+
+  constructor(
+    plane: Plane,
+    policy: Policy,
+    request: IncomingMessage,
+    socket: Socket,
+    arrivedAt: number,
+    tunnels: Set<Tunnel>,
+    proxy: ReturnType<typeof createProxyServer>,
+  ) {
+    this.#plane = plane
+    this.#snapshot = policy.snapshot
+    this.#policy = policy
+    this.#request = request
+    this.#socket = socket
+    this.#arrivedAt = arrivedAt
+    this.#tunnels = tunnels
+    this.#proxy = proxy
+    this.#side = policy.decision.side
+    this.#upstream = this.#upstreamOf(this.#side)
+  }
+
+  get side(): Side {
+    return this.#side
+  }
+
+  get context(): string | undefined {
+    return this.#policy.match.route.context?.name
+  }
+
+  /** @param early bytes that the client sent after the handshake, before its answer */
+  open(early: Buffer): void {
+    this.#tunnels.add(this)
+    this.#socket.once('close', () => this.#closed())
+    this.#socket.on('error', () => {})
+    this.#socket.on('readable', this.#onReadable)
+    this.#ask(this.#side, early)
+  }
+
+  #upstreamOf(side: Side): Upstream {
+    const { context } = this.#policy.match.route
+    return side === 'service' && context !== undefined ? context.service : this.#snapshot.legacy
+  }
+
+  #ask(side: Side, early: Buffer): void {
+    const { head, identity, match } = this.#policy
+    const plane = this.#plane
+    const upstream = this.#upstreamOf(side)
+    const address = plane.upstreams.pick(plane.upstreams.of(upstream))
+    this.#side = side
+    this.#upstream = upstream
+    this.#address = address
+    this.#isConnected = false
+    if (address === undefined) {
+      this.#recover('unavailable', undefined)
+      return
+    }
+    this.#attempts++
+    const { traceparent } = continueTrace(head.fields.traceparent, plane.random)
+    const rules = match.route.headers
+    const added = { head, identity, snapshot: this.#snapshot, rules, viaName: plane.viaName, traceparent }
+    // httpxy reads these two, so they are edited before it sees the request and not in a hook that it may skip.
+    this.#request.url = upstreamPath(head, match, side)
+    this.#request.headers = {
+      ...asObject(requestHeaders(added, upstream, address.authority)),
+      connection: 'Upgrade',
+      upgrade: 'websocket',
+    }
+    const options: ProxyServerOptions = {
+      target: address.url,
+      agent: false as never,
+      // A copy: httpxy makes its request of this very object.
+      ssl: { ...upstream.tls, servername: address.servername } as never,
+      secure: upstream.tls?.rejectUnauthorized ?? true,
+    }
+    keepOpen(this.#socket)
+    void this.#proxy.ws(this.#request as never, this.#socket as never, options as never, early)
+  }
+
+  /** The request to the upstream is made: listens to what becomes of it, before httpxy does. */
+  watch(outgoing: ClientRequest): void {
+    this.#outgoing = outgoing
+    const { connectMs, headersMs } = { ...this.#upstream.timeouts, ...definedOf(this.#policy.match.route.timeouts) }
+    let timer = this.#giveUpAfter(connectMs, 'connect-timeout', outgoing)
+    const onAnswer = () => {
+      clearTimeout(timer)
+      this.#hasAnswer = true
+      mayEnd(this.#socket)
+    }
+    outgoing.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
+      onAnswer()
+      this.#socket.off('readable', this.#onReadable)
+      if (answer.headers.upgrade?.toLowerCase() === 'websocket') {
+        this.#switched(answer, upstreamSocket)
+      } else {
+        upstreamSocket.destroy()
+        this.broke(new ResponseError('a switch to another protocol'))
+      }
+    })
+    outgoing.prependOnceListener('response', (answer) => {
+      onAnswer()
+      this.#answered(answer)
+    })
+    outgoing.once('close', () => clearTimeout(timer))
+    outgoing.once('socket', (socket) => {
+      socket.once('encrypted' in socket ? 'secureConnect' : 'connect', () => {
+        this.#isConnected = true
+        clearTimeout(timer)
+        timer = this.#giveUpAfter(headersMs, 'response-timeout', outgoing)
+      })
+    })
+  }
+
+  #giveUpAfter(limitMs: number, failure: 'connect-timeout' | 'response-timeout', outgoing: ClientRequest) {
+    return setTimeout(() => outgoing.destroy(new UpstreamTimeout(failure)), limitMs || FOREVER_MS)
+  }
+
+  /** httpxy met an error: before the answer the client is told, behind it the connection shows it. */
+  broke(error: unknown): void {
+    if (this.#socket.destroyed && this.#status === 0) this.#failure ??= 'client-gone'
+    else if (this.#status === 0) this.#recover(classifyError(error, this.#isConnected), error)
+    else if (this.#status !== 101) this.#failure ??= 'response-broken'
+  }
+
+  end(): void {
+    mayEnd(this.#socket)
+    this.#socket.end()
+    this.#upstreamSocket?.end()
+  }
+
+  cut(): void {
+    this.#socket.destroy()
+    this.#upstreamSocket?.destroy()
+  }
+
+  /** Nobody reads from a client whose upgrade is still to be answered, and who is not read from is not seen leaving. */
+  #onReadable = (): void => {
+    if (this.#socket.readableLength > 0) return
+    this.#socket.once('end', () => this.#socket.destroy())
+    this.#socket.read(0)
+  }
+
+  /** Any answer but 101: a plain response, passed on by httpxy, which takes the fields from here. */
+  #answered(answer: IncomingMessage): void {
+    this.#socket.off('readable', this.#onReadable)
+    dismiss(this.#socket)
+    if (answer.statusCode === 101) {
+      answer.destroy()
+      this.broke(new ResponseError('101 without Upgrade'))
+      return
+    }
+    this.#status = answer.statusCode ?? 502
+    this.#headAt = this.#plane.now()
+    answer.httpVersion = '1.1'
+    const { headers } = answer
+    for (const name of hopByHopOf(headers.connection)) delete headers[name]
+    this.#sign(headers)
+    // Without a length or chunks the end of the connection is the end of the body: a reset says that it is not whole.
+    answer.once('error', () => this.#socket.resetAndDestroy())
+  }
+
+  #switched(answer: IncomingMessage, upstreamSocket: Socket): void {
+    this.#status = 101
+    this.#headAt = this.#plane.now()
+    this.#upstreamSocket = upstreamSocket
+    this.#sign(answer.headers)
+    if (this.#address !== undefined) this.#plane.upstreams.succeeded(this.#address)
+    const idleMs = this.#policy.match.route.timeouts?.idleMs ?? 0
+    if (idleMs > 0) setImmediate(() => this.#socket.setTimeout(idleMs, () => this.cut()))
+    this.#takesAlong(upstreamSocket, this.#socket)
+    this.#takesAlong(this.#socket, upstreamSocket)
+    this.#plane.events.upgradeOpened(this.#facts())
+  }
+
+  /** Whichever side goes first takes the other with it, once that has been sent what was on its way. */
+  #takesAlong(first: Socket, second: Socket): void {
+    const leave = () => {
+      second.destroySoon()
+      second.setTimeout(this.#snapshot.limits.clientIdleMs, () => second.destroy())
+    }
+    first.once('end', leave).once('close', leave)
+  }
+
+  /** What every answer carries: the request's name, and the id of a client that had none. */
+  #sign(headers: IncomingMessage['headers']): void {
+    const { head, identity, match } = this.#policy
+    mapHeadersBack(headers, publicView(head, identity, this.#snapshot, match.route, this.#upstream))
+    const rules = match.route.headers?.response
+    if (rules !== undefined) applyRulesToObject(headers, rules)
+    headers['x-request-id'] ??= identity.requestId
+    if (identity.isNew && match.route.context !== undefined) {
+      const cookie = this.#plane.anonymousIds.setCookie(identity.key, identity.secure)
+      headers['set-cookie'] = [...(headers['set-cookie'] ?? []), cookie]
+    }
+  }
+
+  /** Asks legacy in the place of a service that gave no answer to the handshake; else tells the client. */
+  #recover(failure: Failure, cause: unknown): void {
+    this.#judge(failure)
+    if (!this.#mayFallBack(failure)) {
+      this.#fail(failure, cause)
+      return
+    }
+    this.#fellBack = failure
+    const askLegacy = () => {
+      if (!this.#socket.destroyed) this.#ask('legacy', NOTHING)
+    }
+    // httpxy ends the client's socket when its request fails. Until then the socket must stay protected.
+    const outgoing = this.#outgoing
+    if (outgoing === undefined || outgoing.closed) askLegacy()
+    else outgoing.once('close', askLegacy)
+  }
+
+  #mayFallBack(failure: Failure): boolean {
+    const { decision, head } = this.#policy
+    if (this.#side === 'legacy' || !decision.fallback || this.#hasAnswer || this.#fellBack !== undefined) return false
+    if (head.hasEncodedSlash && !takesEncodedSlashes(this.#policy.match.route, this.#snapshot.legacy)) return false
+    return mayAskLegacy(failure, { method: head.method, hasBody: false, hasBodyBegun: false })
+  }
+
+  #judge(failure: Failure): void {
+    // A service may well drop an upgrade that it does not want, and any client can ask for one: only its not being
+    // there is held against it.
+    if (this.#address !== undefined && blamesTarget(failure) && FAILURES[failure].nothingSent) {
+      const { upstreams } = this.#plane
+      upstreams.failed(upstreams.of(this.#upstream), this.#address, true, failure)
+    }
+  }
+
+  #fail(failure: Failure, cause: unknown): void {
+    this.#failure = failure
+    this.#cause = cause
+    this.#status = FAILURES[failure].status
+    mayEnd(this.#socket)
+    this.#socket.off('readable', this.#onReadable)
+    dismiss(this.#socket)
+    if (this.#socket.writable) this.#socket.end(rawError(failure, this.#policy.identity.requestId))
+    else this.#socket.destroy()
+  }
+
+  #closed(): void {
+    if (!this.#tunnels.delete(this)) return
+    this.#outgoing?.destroy()
+    if (this.#status === 0) {
+      this.#failure = 'client-gone'
+      this.#status = FAILURES['client-gone'].status
+    }
+    const facts = this.#facts()
+    if (this.#status === 101) {
+      this.#plane.events.upgradeClosed({
+        ...facts,
+        bytesIn: this.#socket.bytesRead,
+        bytesOut: this.#socket.bytesWritten,
+      })
+    } else {
+      this.#plane.events.requestFinished(facts)
+    }
+  }
+
+  #facts(): RequestFacts {
+    const { head, identity, match, decision } = this.#policy
+    const upstreamMs = this.#headAt > 0 ? this.#headAt - this.#arrivedAt : undefined
+    const outcome: Outcome = {
+      status: this.#status,
+      failure: this.#failure,
+      cause: this.#cause,
+      answeredBy: this.#headAt > 0 ? this.#address?.answerer : undefined,
+      upstreamMs,
+      upstreamTotalMs: upstreamMs,
+      requestBytes: 0,
+      responseBytes: 0,
+      attempts: Math.max(1, this.#attempts),
+      retried: false,
+      fellBack: this.#fellBack,
+    }
+    return {
+      arrivedAt: this.#arrivedAt,
+      finishedAt: this.#plane.now(),
+      head,
+      identity,
+      route: match.route,
+      decision: inTheEnd(decision, outcome),
+      outcome,
+    }
+  }
+}
+
+/** How long a client that was answered may take to close, in milliseconds. */
+const LINGER_MS = 2000
+
+/** The client is told no: what it still sends goes nowhere, and once it has its answer it is not waited for long. */
+function dismiss(socket: Socket): void {
+  socket.resume()
+  socket.once('finish', () => {
+    const timer = setTimeout(() => socket.destroy(), LINGER_MS)
+    socket.once('close', () => clearTimeout(timer))
+  })
+}
+
+/** The longest that a timer can run: a limit of 0 is none. */
+const FOREVER_MS = 2 ** 31 - 1
+
+const NOTHING = Buffer.alloc(0)
+
+/**
+ * httpxy ends the client's socket as soon as its request to the upstream fails. While legacy may still be asked, `end` of
+ * this one socket does nothing. `destroy` is left alone: Node calls it itself when the client leaves.
+ */
+function keepOpen(socket: Socket): void {
+  socket.end = () => socket
+}
+
+function mayEnd(socket: Socket): void {
+  // The own property hides the method of the prototype.
+  delete (socket as Partial<Socket>).end
+}
+
+/** A route's timeouts without those that it leaves to the upstream. */
+function definedOf(timeouts: Partial<Timeouts> | undefined): Partial<Timeouts> {
+  return Object.fromEntries(Object.entries(timeouts ?? {}).filter(([, ms]) => ms !== undefined))
+}

@@ -1,0 +1,237 @@
+// The connections to one address: reused last-in first-out, bounded, with a bounded queue in front.
+import type { Upstream } from '../../model/route.ts'
+import { Connection, type Destination } from './connection.ts'
+
+/** Who wants a connection. While it waits it stands in the queue; `isWaiting` false means it has left. */
+export type Waiter = {
+  isWaiting: boolean
+  readonly onConnection: (connection: Connection) => void
+}
+
+/** How long before the upstream would close an idle connection we stop using it, in milliseconds. */
+const KEEP_ALIVE_MARGIN_MS = 1000
+/** How often connections that have been idle too long are looked for, in milliseconds. */
+const SWEEP_MS = 1000
+/** Waiters who have left and are still in the queue, before it is worth a walk. */
+const MOST_STALE = 512
+
+/** Each connection carries one request at a time. */
+export class Connections {
+  readonly #to: Destination
+  readonly #now: () => number
+  readonly #limit: number
+  readonly #queueLimit: number
+  readonly #keepAliveMs: number
+  /** Last in, first out: what is not needed grows old at the bottom. */
+  readonly #idle: Connection[] = []
+  #sweep: NodeJS.Timeout | undefined = undefined
+  /** Those who wait, and among them some who have left and are passed over. */
+  #queue: Waiter[] = []
+  #queueHead = 0
+  #waiting = 0
+  #open = 0
+  #uploads = 0
+  #slowReaders = 0
+  /** Slow readers that were evicted and have not released their connection yet. */
+  #evicting = 0
+  #isRetired = false
+
+  /**
+   * @param servername what TLS is asked for, as `Address.servername` says
+   * @param now milliseconds that only grow
+   */
+  constructor(url: string, servername: string, upstream: Upstream, now: () => number) {
+    const { protocol, hostname, port } = new URL(url)
+    const isTls = protocol === 'https:'
+    const { rejectUnauthorized = true, ...certificates } = upstream.tls ?? {}
+    this.#to = {
+      isTls,
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: port === '' ? (isTls ? 443 : 80) : Number(port),
+      servername,
+      tls: { rejectUnauthorized, ...certificates },
+      bareLineFeeds: upstream.bareLineFeeds,
+      session: undefined,
+    }
+    this.#now = now
+    this.#limit = upstream.connections
+    this.#queueLimit = upstream.queue
+    this.#keepAliveMs = upstream.keepAliveMs
+  }
+
+  get inUse(): number {
+    return this.#open - this.#idle.length
+  }
+
+  get open(): number {
+    return this.#open
+  }
+
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /**
+   * Takes a place for a request whose body is still arriving. Such requests use at most half of the connections, so
+   * that slow clients leave the other half to complete requests.
+   *
+   * @returns false when all places are taken; the caller returns each place with `endUpload`
+   */
+  beginUpload(): boolean {
+    if (this.#uploads >= this.#half) return false
+    this.#uploads++
+    return true
+  }
+
+  endUpload(): void {
+    this.#uploads--
+  }
+
+  /** Counts a connection whose response its client does not read; the caller returns each with `endSlowReader`. */
+  beginSlowReader(): void {
+    this.#slowReaders++
+  }
+
+  endSlowReader(): void {
+    this.#slowReaders--
+  }
+
+  /**
+   * Whether a slow reader must give its connection to a request that waits for one: slow readers hold more than half of
+   * the connections. The caller then ends the slow reader, which releases the connection.
+   */
+  mustEvictSlowReader(): boolean {
+    if (this.#slowReaders <= this.#half || this.#waiting <= this.#evicting) return false
+    this.#evicting++
+    return true
+  }
+
+  get #half(): number {
+    return Math.max(1, Math.floor(this.#limit / 2))
+  }
+
+  /** A connection at once, or `'queued'` (the waiter will be called), or `'full'`. */
+  take(waiter: Waiter): Connection | 'queued' | 'full' {
+    const idle = this.#fromIdle()
+    if (idle !== undefined) return idle
+    if (this.#open < this.#limit) return this.#connect()
+    if (this.#waiting >= this.#queueLimit) return 'full'
+    waiter.isWaiting = true
+    this.#waiting++
+    this.#queue.push(waiter)
+    if (this.#queue.length > 2 * (this.#queueLimit + MOST_STALE)) this.#forgetThoseWhoLeft()
+    return 'queued'
+  }
+
+  /** The waiter waits no longer: its time is up, or its client has gone. */
+  leave(waiter: Waiter): void {
+    if (!waiter.isWaiting) return
+    waiter.isWaiting = false
+    this.#waiting--
+  }
+
+  /** Gives a connection back: to the next in the queue, or to the idle ones. One that is done is made anew. */
+  release(connection: Connection): void {
+    if (this.#evicting > 0) this.#evicting--
+    const next = this.#nextWaiter()
+    if (connection.isDone) {
+      this.#open--
+      next?.onConnection(this.#connect())
+    } else if (next !== undefined) {
+      next.onConnection(connection)
+    } else if (this.#isRetired) {
+      this.#close(connection)
+    } else {
+      this.#keep(connection)
+    }
+  }
+
+  /** A new connection in the place of one that failed: a retry must not meet another stale one. */
+  replace(connection: Connection): Connection {
+    this.#close(connection)
+    return this.#connect()
+  }
+
+  /** The configuration moved on: idle connections close now, the others when their request is done. */
+  retire(): void {
+    this.#isRetired = true
+    clearInterval(this.#sweep)
+    for (const connection of this.#idle.splice(0)) this.#close(connection)
+  }
+
+  #connect(): Connection {
+    this.#open++
+    return new Connection(this.#to, this.#onIdleClose)
+  }
+
+  #close(connection: Connection): void {
+    this.#open--
+    connection.close()
+  }
+
+  /** The one that was used last: it is the least likely to be closed by the other side at this moment. */
+  #fromIdle(): Connection | undefined {
+    const now = this.#now()
+    for (;;) {
+      const connection = this.#idle.pop()
+      if (connection === undefined || connection.idleUntil > now) return connection
+      this.#close(connection)
+    }
+  }
+
+  #keep(connection: Connection): void {
+    const { keepAliveHint } = connection
+    const hintMs = keepAliveHint === undefined ? this.#keepAliveMs : keepAliveHint * 1000 - KEEP_ALIVE_MARGIN_MS
+    if (hintMs <= 0) {
+      this.#close(connection)
+      return
+    }
+    connection.idleUntil = this.#now() + Math.min(hintMs, this.#keepAliveMs)
+    this.#idle.push(connection)
+    if (this.#sweep === undefined) {
+      this.#sweep = setInterval(() => this.#closeTheOld(), SWEEP_MS)
+      this.#sweep.unref()
+    }
+  }
+
+  #closeTheOld(): void {
+    const now = this.#now()
+    const old = this.#idle.filter(({ idleUntil }) => idleUntil <= now)
+    for (const connection of old) {
+      this.#idle.splice(this.#idle.indexOf(connection), 1)
+      this.#close(connection)
+    }
+    if (this.#idle.length > 0) return
+    clearInterval(this.#sweep)
+    this.#sweep = undefined
+  }
+
+  /** The other side closed it, as it may at any time. */
+  readonly #onIdleClose = (connection: Connection): void => {
+    const at = this.#idle.lastIndexOf(connection)
+    if (at === -1) return
+    this.#idle.splice(at, 1)
+    this.#open--
+  }
+
+  #forgetThoseWhoLeft(): void {
+    this.#queue = this.#queue.slice(this.#queueHead).filter(({ isWaiting }) => isWaiting)
+    this.#queueHead = 0
+  }
+
+  #nextWaiter(): Waiter | undefined {
+    while (this.#queueHead < this.#queue.length) {
+      const waiter = this.#queue[this.#queueHead++] as Waiter
+      if (this.#queueHead > 1024) {
+        this.#queue = this.#queue.slice(this.#queueHead)
+        this.#queueHead = 0
+      }
+      if (!waiter.isWaiting) continue
+      this.leave(waiter)
+      return waiter
+    }
+    this.#queue = []
+    this.#queueHead = 0
+    return undefined
+  }
+}

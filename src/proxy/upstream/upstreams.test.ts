@@ -1,0 +1,123 @@
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { compile } from '../../config/load/compile.ts'
+import { validate } from '../../config/schema/validate.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
+import { quietEvents } from '../../telemetry/quiet-events.ts'
+import type { Connection } from './connection.ts'
+import { type Address, Upstreams } from './upstreams.ts'
+
+const EJECTION = { consecutiveFailures: 1, baseMs: 1000, maxMs: 1000, maxPercent: 50 }
+
+function snapshotOf(config: object): Snapshot {
+  const validated = validate({ ejection: EJECTION, ...config })
+  if (!validated.ok) throw new Error(JSON.stringify(validated.mistakes))
+  return compile(validated.config)
+}
+
+const urls = (count: number, from = 1) => Array.from({ length: count }, (_, i) => `http://127.0.0.1:${from + i}`)
+
+function startUpstreams(config: object) {
+  let nowMs = 0
+  const ejected: string[] = []
+  const events = { ...quietEvents, addressEjected: ({ address }: { address: string }) => void ejected.push(address) }
+  const upstreams = new Upstreams({ now: () => nowMs, events })
+  onTestFinished(() => upstreams.close())
+  const snapshot = snapshotOf(config)
+  upstreams.apply(snapshot)
+  const pass = (ms: number) => {
+    nowMs += ms
+  }
+  return { upstreams, snapshot, ejected, pass }
+}
+
+function portOf(address: Address | undefined): number | undefined {
+  return address && Number(new URL(address.url).port)
+}
+
+describe('the address for the next request', () => {
+  it('is each in turn while all are as busy', () => {
+    const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(3) } })
+    const live = upstreams.of(snapshot.legacy)
+    const picked = Array.from({ length: 6 }, () => portOf(upstreams.pick(live)))
+    expect(picked).toEqual([1, 2, 3, 1, 2, 3])
+  })
+
+  it('is each in turn, whatever copies are sent in between; and so it is for copies', () => {
+    const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(2) } })
+    const live = upstreams.of(snapshot.legacy)
+    const picked = Array.from({ length: 4 }, () => [upstreams.pick(live), upstreams.pickForCopy(live)].map(portOf))
+    expect(picked.map(([client]) => client)).toEqual([1, 2, 1, 2])
+    expect(picked.map(([, copy]) => copy)).toEqual([1, 2, 1, 2])
+  })
+
+  it('is the one with the fewest requests', () => {
+    const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(3) } })
+    const live = upstreams.of(snapshot.legacy)
+    const nobody = { isWaiting: false, onConnection: () => {} }
+    for (const at of [0, 0, 1]) live.addresses[at]?.connections.take(nobody)
+    for (let i = 0; i < 4; i++) expect(portOf(upstreams.pick(live))).toBe(3)
+  })
+
+  it('is none that is out, and the one that came back as well', () => {
+    const { upstreams, snapshot, ejected, pass } = startUpstreams({ legacy: { urls: urls(3) } })
+    const live = upstreams.of(snapshot.legacy)
+    upstreams.failed(live, live.addresses[1] as Address, true, 'connection-lost')
+    expect(ejected).toEqual(['http://127.0.0.1:2'])
+    const picked = () => new Set(Array.from({ length: 12 }, () => portOf(upstreams.pick(live))))
+    expect(picked()).toEqual(new Set([1, 3]))
+    pass(1000)
+    expect(picked()).toEqual(new Set([1, 2, 3]))
+  })
+
+  it('is another than the one that has just failed, even where the others are out', () => {
+    const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(2) } })
+    const live = upstreams.of(snapshot.legacy)
+    const [one, two] = live.addresses as [Address, Address]
+    upstreams.failed(live, two, true, 'connection-lost')
+    for (let i = 0; i < 4; i++) expect(portOf(upstreams.pick(live, one))).toBe(2)
+  })
+
+  it('of a service with none available is nobody; legacy is asked all the same', () => {
+    const { upstreams, snapshot } = startUpstreams({
+      legacy: { url: urls(1)[0] },
+      services: { s: { url: urls(1, 9)[0] } },
+    })
+    const [legacy, service] = [upstreams.of(snapshot.legacy), upstreams.of(snapshot.services.get('s')!)]
+    for (const live of [legacy, service]) upstreams.failed(live, live.addresses[0] as Address, true, 'connection-lost')
+    expect(portOf(upstreams.pick(legacy))).toBe(1)
+    expect(upstreams.pick(service)).toBeUndefined()
+    expect(upstreams.isAvailable(service.upstream)).toBe(false)
+    expect(upstreams.summary()).toEqual([
+      { name: 'legacy', available: 1, addresses: 1 },
+      { name: 's', available: 0, addresses: 1 },
+    ])
+  })
+})
+
+describe('a new snapshot', () => {
+  it('keeps the health and connections of what stayed the same, and retires what is gone', () => {
+    const services = { kept: { urls: urls(2, 10) }, changed: { url: urls(1, 20)[0] } }
+    const { upstreams, snapshot } = startUpstreams({ legacy: { url: urls(1)[0] }, services })
+    const kept = upstreams.of(snapshot.services.get('kept')!)
+    const changed = upstreams.of(snapshot.services.get('changed')!)
+    upstreams.failed(kept, kept.addresses[0] as Address, true, 'connection-lost')
+    const client = changed.addresses[0]?.connections.take({ isWaiting: false, onConnection: () => {} })
+    const next = snapshotOf({
+      legacy: { url: urls(1)[0] },
+      services: { ...services, changed: { url: urls(1, 20)[0], queue: 1 } },
+    })
+    upstreams.apply(next)
+    expect(upstreams.of(next.services.get('kept')!)).toBe(kept)
+    expect(upstreams.summary()[1]).toEqual({ name: 'kept', available: 1, addresses: 2 })
+    expect(upstreams.of(next.services.get('changed')!)).not.toBe(changed)
+    // A request that began with the old snapshot still finds its upstream.
+    expect(upstreams.of(snapshot.services.get('changed')!)).toBe(changed)
+    changed.addresses[0]?.connections.release(client as never)
+    expect((client as Connection).isDone).toBe(true)
+  })
+
+  it('that was never applied is a bug, not a guess', () => {
+    const { upstreams } = startUpstreams({ legacy: { url: urls(1)[0] } })
+    expect(() => upstreams.of(snapshotOf({ legacy: { url: urls(1)[0] } }).legacy)).toThrow(/never applied/)
+  })
+})

@@ -1,0 +1,63 @@
+import { expect, test } from 'vitest'
+import type { Decision } from '../../model/decision.ts'
+import type { RequestHead } from '../../model/request-head.ts'
+import { headOf } from '../heads.test-kit.ts'
+import { isEligible } from './eligible.ts'
+
+const TO_LEGACY: Decision = { side: 'legacy', reason: 'flag-off', fallback: false }
+const TO_SERVICE: Decision = { side: 'service', reason: 'flag-on', fallback: true }
+const KILLED: Decision = { side: 'legacy', reason: 'killed', fallback: false }
+const BODY: Partial<RequestHead> = { body: { kind: 'length', bytes: 3 } }
+const CHUNKED: Partial<RequestHead> = { body: { kind: 'chunked' } }
+
+type Row = readonly [string, string, Partial<RequestHead>, Decision, 'never' | 'dry-run', boolean]
+
+const ROWS: readonly Row[] = [
+  ...['GET', 'HEAD', 'OPTIONS'].flatMap((method): Row[] => [
+    ['a safe method', method, {}, TO_LEGACY, 'never', true],
+    ['a safe method that the service answers', method, {}, TO_SERVICE, 'never', true],
+    ['a body on a method that has none', method, BODY, TO_LEGACY, 'dry-run', false],
+    [
+      'a body of no bytes, which is said all the same',
+      method,
+      { body: { kind: 'length', bytes: 0 } },
+      TO_LEGACY,
+      'never',
+      false,
+    ],
+    ['chunks on a method that has none', method, CHUNKED, TO_LEGACY, 'dry-run', false],
+    ['the kill switch', method, {}, KILLED, 'dry-run', false],
+  ]),
+  ...['POST', 'PUT', 'PATCH', 'DELETE'].flatMap((method): Row[] => [
+    ['a write', method, BODY, TO_LEGACY, 'never', false],
+    ['a write without a body', method, {}, TO_LEGACY, 'never', false],
+    ['a dry run', method, BODY, TO_LEGACY, 'dry-run', true],
+    ['a dry run in chunks', method, CHUNKED, TO_LEGACY, 'dry-run', true],
+    ['a dry run without a body', method, {}, TO_LEGACY, 'dry-run', true],
+    ['a dry run of legacy', method, BODY, TO_SERVICE, 'dry-run', false],
+    ['a dry run, killed', method, BODY, KILLED, 'dry-run', false],
+  ]),
+  // What it does nobody knows; TRACE says credentials to whoever asks.
+  ...['TRACE', 'CONNECT', 'PROPFIND', 'MKCOL', 'LOCK', 'QUERY', 'PURGE', 'get', 'Get', ''].map(
+    (method): Row => ['another method', method, {}, TO_LEGACY, 'dry-run', false],
+  ),
+  ['an upgrade', 'GET', { fields: { ...headOf().fields, upgrade: 'websocket' } }, TO_LEGACY, 'dry-run', false],
+  [
+    'what says that it is a copy',
+    'GET',
+    { fields: { ...headOf().fields, saysShadow: true } },
+    TO_LEGACY,
+    'never',
+    false,
+  ],
+  ['a write that says so', 'POST', { fields: { ...headOf().fields, saysShadow: true } }, TO_LEGACY, 'dry-run', false],
+  ['an encoded slash', 'GET', { hasEncodedSlash: true }, TO_LEGACY, 'never', false],
+  ['an encoded slash, written to', 'POST', { hasEncodedSlash: true }, TO_LEGACY, 'dry-run', false],
+  ['an HTTP/1.0 client', 'GET', { minorVersion: 0 }, TO_LEGACY, 'never', true],
+  ['legacy in place of a service that is out', 'GET', {}, { ...TO_LEGACY, reason: 'breaker-open' }, 'never', true],
+  ['a pin', 'GET', {}, { ...TO_SERVICE, reason: 'pinned' }, 'never', true],
+]
+
+test.each(ROWS)('%s: %s', (_, method, more, decision, writes, expected) => {
+  expect(isEligible(headOf({ method, ...more }), decision, writes)).toBe(expected)
+})

@@ -1,0 +1,52 @@
+// The fields of a copy: marked as one, of a span of its own, and with or without who asks. Pure.
+import type { HeaderList } from '../../model/request-head.ts'
+import type { CopyRequest, ShadowPolicy } from '../../model/shadow.ts'
+import { firstField } from '../compare/first-field.ts'
+import { isSecretHeader } from './redact.ts'
+
+/** On each copy, and on no other request: the gateway takes it from whatever clients send. */
+export const SHADOW_FIELD = 'X-Shadow'
+/** `1`: an answer is wanted, and nobody will see it. `dry-run`: and nothing may be changed by it. */
+export type ShadowMark = '1' | 'dry-run'
+/** What a service says to copies that it only acts upon as if: `dry-run`. */
+export const ACCEPTED_FIELD = 'X-Shadow-Accepted'
+
+/** @param spanId 16 lower-case hexadecimal digits: the copy is a child of the span that the request itself came with */
+export function copyFields(
+  { fields, identityFields }: Pick<CopyRequest, 'fields' | 'identityFields'>,
+  mark: ShadowMark,
+  identities: ShadowPolicy['identities'],
+  spanId: string,
+): string[] {
+  const copied: string[] = []
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    const name = fields[i]!
+    const value = fields[i + 1]!
+    const lower = name.toLowerCase()
+    if (lower === SHADOW_LOWER || FRAMING.has(lower)) continue
+    if (identities === 'strip' && (isCredential(lower) || identityFields.includes(lower))) continue
+    copied.push(name, lower === 'traceparent' ? childOf(value, spanId) : value)
+  }
+  copied.push(SHADOW_FIELD, mark)
+  return copied
+}
+
+/** Whether the service said that it only acted as if. */
+export function isAccepted(headers: HeaderList): boolean {
+  return firstField(headers, ACCEPTED_LOWER).trim().toLowerCase() === 'dry-run'
+}
+
+const SHADOW_LOWER = SHADOW_FIELD.toLowerCase()
+const ACCEPTED_LOWER = ACCEPTED_FIELD.toLowerCase()
+/** Whoever sends the copy frames its body. */
+const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'connection', 'expect', 'trailer'])
+
+/** `X-Api-Key` is as good as `Authorization`. */
+function isCredential(lower: string): boolean {
+  return lower !== 'idempotency-key' && isSecretHeader(lower)
+}
+
+/** https://www.w3.org/TR/trace-context/#traceparent-header: the same trace and flags, another parent. */
+function childOf(traceparent: string, spanId: string): string {
+  return traceparent.replace(/^([0-9a-f]{2}-[0-9a-f]{32}-)[0-9a-f]{16}/, `$1${spanId}`)
+}

@@ -1,0 +1,261 @@
+// Takes secrets out of examples before they leave the worker. What is hidden keeps its shape (`<email>`,
+// `<token>`), so that a person still sees what kind of value it was. Every expression is linear: bodies choose what
+// it runs on. It hides too much rather than too little, as an example that says less is still an example.
+import type { Difference, Masked, MaskedDifference } from '../../model/comparison.ts'
+import { holdsSecret, isPersonalName, isSecretName, looksLikeToken } from '../../model/masking.ts'
+import type { HeaderList } from '../../model/request-head.ts'
+import { maskTarget } from '../../telemetry/mask-target.ts'
+import { printable } from '../../telemetry/printable.ts'
+import { namedSegment } from '../compare/path.ts'
+import { matchesPath, type PathPattern } from '../compare/path-pattern.ts'
+import { splitPath } from '../compare/split-path.ts'
+
+export type Redaction = {
+  /** If given, only values at these places are shown, and even they without what looks like a secret. */
+  readonly showOnly: readonly PathPattern[] | undefined
+}
+
+export const DEFAULT_REDACTION: Redaction = { showOnly: undefined }
+
+export function redact(difference: Difference, redaction: Redaction = DEFAULT_REDACTION): MaskedDifference {
+  const { kind, times } = difference
+  const segments = splitPath(difference.path)
+  // Of a cookie only attributes are compared, and they are no secret whatever its name is.
+  const isSecret = segments[0] !== 'cookie' && segments.slice(1).some(isSecretSegment)
+  const isShown =
+    redaction.showOnly === undefined || redaction.showOnly.some((pattern) => matchesPath(pattern, segments))
+  const hide = (text: string | null): string | null => {
+    if (text === null) return null
+    if (isSecret) return '<secret>'
+    return isShown || SAYS_NOTHING.has(kind) ? maskSecrets(text) : NOT_SHOWN
+  }
+  const legacy = hide(difference.legacy)
+  const service = hide(difference.service)
+  const [shownLegacy, shownService] = shorten(legacy, service)
+  return { kind, path: difference.path, legacy: shownLegacy, service: shownService, times }
+}
+
+/** A text without credentials, e-mail addresses, card numbers and tokens. Doing it twice changes nothing. */
+export function maskSecrets(text: string): string {
+  if (text.length > LONGEST_READ) return `<text of ${text.length} characters>`
+  return STEPS.reduce((masked, step) => step(masked), text)
+}
+
+/** Fields of a request or an answer as an example shows them. */
+export function maskHeaders(headers: HeaderList, redaction: Redaction = DEFAULT_REDACTION): readonly Masked[] {
+  return headers.map((text, i) => {
+    if (i % 2 === 0) return masked(printable(maskSecrets(text)))
+    const name = headers[i - 1]!
+    if (isSecretHeader(name)) return masked('<secret>')
+    return masked(isHeaderShown(name.toLowerCase(), redaction) ? printable(maskSecrets(text)) : NOT_SHOWN)
+  })
+}
+
+/**
+ * A path and query as an example shows them: what the access log hides, and what bodies hide.
+ *
+ * @param pattern the route's: where only some values are shown, what a parameter stands for is none of them
+ */
+export function maskRequestTarget(
+  path: string,
+  query: string,
+  { showOnly }: Redaction = DEFAULT_REDACTION,
+  pattern = '/*',
+): Masked {
+  if (showOnly === undefined) return masked(printable(maskSecrets(maskTarget(path, query))))
+  const shown = withoutParameters(path, pattern)
+  const named = query
+    .slice(1)
+    .split('&')
+    .map((pair) => (pair.includes('=') ? `${pair.slice(0, pair.indexOf('='))}=${NOT_SHOWN}` : NOT_SHOWN))
+  return masked(printable(maskSecrets(query === '' ? shown : `${shown}?${named.join('&')}`)))
+}
+
+/** A route is labelled with its method and its pattern. */
+export function patternIn(label: string): string {
+  return label.slice(label.indexOf(' ') + 1)
+}
+
+/** As much of the path as the map says itself. */
+function withoutParameters(path: string, pattern: string): string {
+  const told = pattern.slice(pattern.indexOf('/')).split('/')
+  const rest = told.indexOf('*')
+  const segments = path.split('/').slice(0, rest === -1 ? undefined : rest + 1)
+  return segments.map((segment, i) => (segment === told[i] ? segment : NOT_SHOWN)).join('/')
+}
+
+const NOT_SHOWN = '<not shown>'
+
+/** What says only of what form a body is. */
+const FORM = /^(?:content-(?:type|length|encoding)|accept(?:-encoding)?|transfer-encoding|host|x-shadow)$/
+
+function isHeaderShown(name: string, { showOnly }: Redaction): boolean {
+  if (showOnly === undefined || FORM.test(name)) return true
+  return showOnly.some((pattern) => matchesPath(pattern, ['header', namedSegment(name)]))
+}
+
+/** Kinds whose values are made by comparing: a status, a length, once or twice. */
+const SAYS_NOTHING: ReadonlySet<string> = new Set(['status', 'length', 'repeated', 'malformed'])
+
+const SECRET_HEADERS: ReadonlySet<string> = new Set([
+  ...['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'www-authenticate', 'proxy-authenticate'],
+  ...['authentication-info', 'proxy-authentication-info', 'dpop', 'x-amz-security-token', 'x-forwarded-client-cert'],
+])
+
+/** Whether the field says who asks, or lets somebody in. */
+export function isSecretHeader(name: string): boolean {
+  return SECRET_HEADERS.has(name.toLowerCase()) || isSecretName(name)
+}
+
+function isSecretSegment(segment: string): boolean {
+  const name = segment.replace(/^\.@?|^\["|"\]$/g, '')
+  return isSecretHeader(name) || isPersonalName(name)
+}
+
+/** In this order: what has a beginning and an end, what is known by its name, then what is by its form. */
+const STEPS: readonly ((text: string) => string)[] = [
+  (text) =>
+    text.replace(/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,40}-----)?/g, '<private key>'),
+  (text) => text.replace(/\b(Bearer|Basic|Digest|Negotiate|DPoP)(\s{1,8})[^\s"'<>,;]+/gi, '$1$2<credentials>'),
+  maskNamed,
+  maskNested,
+  maskAddresses,
+  maskTokens,
+  maskCards,
+]
+
+/**
+ * `password=x`, `"token": "x"`, `secret: x`: the value goes, quoted or not. A quoted one goes to its closing quote,
+ * as a pass phrase has spaces.
+ */
+function maskNamed(text: string): string {
+  let out = ''
+  let done = 0
+  for (const { 0: whole, 1: name, index } of text.matchAll(NAME)) {
+    // The value of a harmless name is looked through too: `https://a.example/?token=x` begins with one.
+    if (index < done || !(isSecretName(name!) || isPersonalName(name!))) continue
+    VALUE.lastIndex = index + whole.length
+    const [value] = VALUE.exec(text) ?? []
+    const quote = value === undefined ? '' : /^\\*["']?/.exec(value)![0]
+    if (value === undefined || value === quote) continue
+    out += `${text.slice(done, index)}${whole}${quote}<secret>`
+    done = index + whole.length + value.length
+  }
+  return out + text.slice(done)
+}
+
+const NAME = /([A-Za-z][\w.-]{0,63})\\{0,7}["']?\s{0,4}[=:]\s{0,4}/g
+/** In quotes, in the escaped quotes of JSON within JSON, or up to what ends a word. */
+const VALUE = /"(?:[^"\\]|\\.)*|'(?:[^'\\]|\\.)*|\\{1,7}"[^"]*|\\{1,7}'[^']*|[^\s"'&;,<>(){}[\]\\]+/sy
+
+/** `next=%2Fcb%3Ftoken%3Dx`: a parameter with a URL or a query inside it, encoded, that holds a secret. */
+function maskNested(text: string): string {
+  if (!text.includes('%')) return text
+  return text.replace(RUN, (run) => {
+    const from = run.indexOf('=') + 1
+    return from > 0 && run.includes('%', from) && holdsSecret(run.slice(from)) ? `${run.slice(0, from)}<secret>` : run
+  })
+}
+
+const RUN = /[^\s"'&;,<>(){}[\]\\]+/g
+
+/** Around each `@`, as far as an address or a URL's credentials can reach. In a query it is written `%40`. */
+function maskAddresses(text: string): string {
+  let out = ''
+  let done = 0
+  for (const { 0: sign, index: at } of text.matchAll(/@|%40/g)) {
+    if (at < done) continue
+    // What is behind first: the way back is long only where it will be skipped next time.
+    let end = at + sign.length
+    while (end < text.length && isDomainCode(text.charCodeAt(end))) end++
+    if (end === at + sign.length) continue
+    let start = at
+    while (start > done && isAddressCode(text.charCodeAt(start - 1))) start--
+    if (start === at) continue
+    out += `${text.slice(done, start)}<email>`
+    done = end
+  }
+  return out + text.slice(done)
+}
+
+/** All but white space and what encloses: a colon too, since `user:word@host` goes as a whole. */
+function isAddressCode(code: number): boolean {
+  return code > 32 && !ENCLOSING.has(code)
+}
+
+const ENCLOSING: ReadonlySet<number> = new Set([...'"\'<>()[]{},;/\\&=?@'].map((character) => character.charCodeAt(0)))
+
+function isDomainCode(code: number): boolean {
+  return isWordCode(code) || code === 45 || code === 46 || code > 127
+}
+
+function isWordCode(code: number): boolean {
+  return (code >= 48 && code <= 57) || (code >= 65 && code <= 90) || (code >= 97 && code <= 122) || code === 95
+}
+
+function maskTokens(text: string): string {
+  return text.replace(/[\w+/=.~%-]{20,}/g, (run) => (looksLikeToken(run) ? '<token>' : run))
+}
+
+/**
+ * Thirteen to nineteen digits, perhaps in groups, that pass the check of ISO/IEC 7812-1 (Luhn). A card may stand
+ * behind another number, so each row of whole groups is tried. The digits behind a decimal point are no card.
+ */
+function maskCards(text: string): string {
+  return text.replace(/(?<!\d\.|\d)\d(?:[ -]?\d){12,}/g, (run) => (holdsCard(run.split(/[ -]/)) ? '<card>' : run))
+}
+
+function holdsCard(groups: readonly string[]): boolean {
+  return groups.some((_, from) => {
+    let digits = ''
+    for (let to = from; to < groups.length && digits.length <= LONGEST_CARD; to++) {
+      digits += groups[to]!
+      if (digits.length >= 13 && digits.length <= LONGEST_CARD && passesLuhn(digits)) return true
+    }
+    return false
+  })
+}
+
+const LONGEST_CARD = 19
+
+function passesLuhn(digits: string): boolean {
+  let sum = 0
+  for (let i = 0; i < digits.length; i++) {
+    const digit = digits.charCodeAt(digits.length - 1 - i) - 48
+    const doubled = i % 2 === 0 ? digit : digit * 2
+    sum += doubled > 9 ? doubled - 9 : doubled
+  }
+  return sum % 10 === 0
+}
+
+/**
+ * Cut only after masking, as half a token is no longer known as one; around the first place in which the two differ,
+ * as the beginning of two long texts is often the same.
+ */
+function shorten(legacy: string | null, service: string | null): [Masked | null, Masked | null] {
+  const from = legacy === null || service === null ? 0 : Math.max(0, firstDifference(legacy, service) - CONTEXT)
+  return [cut(legacy, from), cut(service, from)]
+}
+
+function cut(text: string | null, from: number): Masked | null {
+  if (text === null) return null
+  const start = text.length - from <= 0 ? Math.max(0, text.length - CONTEXT) : from
+  const part = text.slice(start, start + LONGEST_SHOWN)
+  return masked(
+    printable(`${start > 0 ? '…' : ''}${part}${start + LONGEST_SHOWN < text.length ? '…' : ''}`.toWellFormed()),
+  )
+}
+
+function firstDifference(one: string, other: string): number {
+  let i = 0
+  while (i < one.length && i < other.length && one[i] === other[i]) i++
+  return i
+}
+
+function masked(text: string): Masked {
+  return text as Masked
+}
+
+const LONGEST_READ = 64 * 1024
+const LONGEST_SHOWN = 300
+const CONTEXT = 40

@@ -1,0 +1,226 @@
+// Two answers to one request: status, then headers, then body by media type.
+import { createHash } from 'node:crypto'
+import type { Comparison, Uncomparable } from '../../model/comparison.ts'
+import type { HeaderList } from '../../model/request-head.ts'
+import { type CompareLimits, DEFAULT_LIMITS } from '../limits.ts'
+import { readForm } from './compare-form.ts'
+import { compareHeaders } from './compare-headers.ts'
+import { compareJson } from './compare-json.ts'
+import { compareMarkup } from './compare-markup.ts'
+import { compareText, readLines, type TextLines } from './compare-text.ts'
+import { decodeBody } from './decode-body.ts'
+import { createFindings, type Findings } from './findings.ts'
+import type { MarkupElement } from './markup.ts'
+import { familyOf, type MediaFamily } from './media-type.ts'
+import { BODY, type Path } from './path.ts'
+import { readHtml } from './read-html.ts'
+import { type JsonDocument, type JsonValue, readJson } from './read-json.ts'
+import { readXml } from './read-xml.ts'
+import { type CompiledRules, NO_RULES } from './rules.ts'
+
+export type Answer = {
+  readonly status: number
+  readonly headers: HeaderList
+  /** As it came: still coded, without its framing. */
+  readonly body: Uint8Array
+  /** More came than was kept. */
+  readonly isTruncated: boolean
+}
+
+/**
+ * Pure: the same answers and rules always give the same comparison.
+ *
+ * @param legacy and the first of two, where legacy was asked twice
+ * @param service and the second of those
+ */
+export function compareAnswers(
+  legacy: Answer,
+  service: Answer,
+  rules: CompiledRules = NO_RULES,
+  limits: CompareLimits = DEFAULT_LIMITS,
+): Comparison {
+  const findings = createFindings(rules, limits.maxDifferences)
+  const findingsSoFar = () => ({ kind: 'compared', ...findings.result() }) as const
+  // Each side goes by its own validators, so a 304 says nothing of what the other would have been.
+  if (isCurrentOnOneSide(legacy.status, service.status)) return { kind: 'uncomparable', reason: 'conditional' }
+  if (legacy.status !== service.status) {
+    if (!findings.areEquivalent(legacy.status, service.status)) {
+      findings.differ(['status'], 'status', `${legacy.status}`, `${service.status}`)
+      // All else of an error differs from all else of an answer, and would be reported beside its cause.
+      if (findings.result().differences.length > 0) return findingsSoFar()
+    } else findings.forgive()
+  }
+  compareHeaders(legacy.headers, service.headers, findings)
+  const reason = compareBodies(legacy, service, findings, limits)
+  // What was found in the head is true, whatever the body is.
+  const found = findingsSoFar()
+  return reason === undefined || found.differences.length > 0 ? found : { kind: 'uncomparable', reason }
+}
+
+function isCurrentOnOneSide(status: number, other: number): boolean {
+  return (status === 304 && other === 200) || (status === 200 && other === 304)
+}
+
+function compareBodies(legacy: Answer, service: Answer, findings: Findings, limits: CompareLimits) {
+  const type = field(legacy.headers, 'content-type')
+  const otherType = field(service.headers, 'content-type')
+  if (familyOf(type) === 'stream' || familyOf(otherType) === 'stream') return 'streaming'
+  if (legacy.status === 206 || service.status === 206) return 'partial'
+  if (legacy.isTruncated || service.isTruncated) return 'truncated'
+  const coding = field(legacy.headers, 'content-encoding')
+  const otherCoding = field(service.headers, 'content-encoding')
+  // Most answers end here: the same bytes, which nobody needs to read.
+  if (coding === otherCoding && type === otherType && equalBytes(legacy.body, service.body)) return undefined
+  const decoded = decodeBody(legacy.body, coding, limits)
+  if (decoded.kind === 'uncomparable') return decoded.reason
+  const other = decodeBody(service.body, otherCoding, limits)
+  if (other.kind === 'uncomparable') return other.reason
+  const bytes = decoded.kind === 'decoded' ? decoded.bytes : undefined
+  const otherBytes = other.kind === 'decoded' ? other.bytes : undefined
+  if (bytes === undefined || otherBytes === undefined) {
+    if (bytes !== otherBytes)
+      findings.differ([BODY], 'malformed', wellOrNot(bytes, coding), wellOrNot(otherBytes, otherCoding))
+    else compareBytes(legacy.body, service.body, findings)
+    return undefined
+  }
+  if (type === otherType && equalBytes(bytes, otherBytes)) return undefined
+  return compareDecoded({ bytes, type }, { bytes: otherBytes, type: otherType }, findings, limits)
+}
+
+type Body = { readonly bytes: Uint8Array; readonly type: string }
+
+function compareDecoded(
+  legacy: Body,
+  service: Body,
+  findings: Findings,
+  limits: CompareLimits,
+): Uncomparable | undefined {
+  const path: Path = [BODY]
+  if ((legacy.bytes.length === 0) !== (service.bytes.length === 0)) {
+    const isEmpty = legacy.bytes.length === 0
+    findings.differ(
+      path,
+      isEmpty ? 'extra' : 'missing',
+      isEmpty ? null : digest(legacy.bytes),
+      isEmpty ? digest(service.bytes) : null,
+    )
+    return undefined
+  }
+  const content = readContent(legacy, limits)
+  const other = readContent(service, limits)
+  if (content.kind === 'uncomparable') return content.reason
+  if (other.kind === 'uncomparable') return other.reason
+  if (content.kind === 'malformed' && other.kind === 'malformed') compareBytes(legacy.bytes, service.bytes, findings)
+  else if (content.kind === 'malformed' || other.kind === 'malformed') {
+    findings.differ(path, 'malformed', wellOrNot(content, legacy.type), wellOrNot(other, service.type))
+  } else if (content.kind === 'json' && other.kind === 'json')
+    compareJson(content.document, other.document, path, findings)
+  else if (content.kind === 'markup' && other.kind === 'markup') compareMarkup(content.root, other.root, path, findings)
+  else if (content.kind === 'text' && other.kind === 'text') compareText(content.lines, other.lines, path, findings)
+  else if (content.kind === 'bytes' && other.kind === 'bytes') compareBytes(legacy.bytes, service.bytes, findings)
+  else findings.differ(path, 'type', content.kind, other.kind)
+  return undefined
+}
+
+type Content =
+  | { readonly kind: 'json'; readonly document: JsonDocument }
+  | { readonly kind: 'markup'; readonly root: MarkupElement }
+  | { readonly kind: 'text'; readonly lines: TextLines }
+  | { readonly kind: 'bytes' }
+  | { readonly kind: 'malformed' }
+  | { readonly kind: 'uncomparable'; readonly reason: Uncomparable }
+
+function readContent({ bytes, type }: Body, limits: CompareLimits): Content {
+  const family = familyOf(type)
+  if (family === 'bytes' || family === 'stream') return { kind: 'bytes' }
+  const text = decodeText(bytes, type)
+  // Text that is none in its charset: for what has no type that only means that it is no text.
+  if (text === undefined) return family === 'unknown' ? { kind: 'bytes' } : { kind: 'malformed' }
+  return READERS[family](text, limits)
+}
+
+const READERS: Record<Exclude<MediaFamily, 'bytes' | 'stream'>, (text: string, limits: CompareLimits) => Content> = {
+  json: (text, limits) => {
+    const read = readJson(text, limits)
+    return read.kind === 'read' ? { kind: 'json', document: read.document } : notRead(read.kind)
+  },
+  'json-lines': readJsonLines,
+  html: (text, limits) => {
+    const read = readHtml(text, limits)
+    return read.kind === 'read' ? { kind: 'markup', root: read.root } : notRead(read.kind)
+  },
+  xml: (text, limits) => {
+    const read = readXml(text, limits)
+    return read.kind === 'read' ? { kind: 'markup', root: read.root } : notRead(read.kind)
+  },
+  form: (text, limits) => {
+    const document = readForm(text, limits)
+    return document === undefined ? notRead('too-complex') : { kind: 'json', document }
+  },
+  text: readText,
+  unknown: (text, limits) => (text.includes('\0') ? { kind: 'bytes' } : readText(text, limits)),
+}
+
+function readText(text: string, limits: CompareLimits): Content {
+  const lines = readLines(text, limits)
+  return lines === undefined ? notRead('too-complex') : { kind: 'text', lines }
+}
+
+/** As a list of its lines’ values; the limits are those of one document. */
+function readJsonLines(text: string, limits: CompareLimits): Content {
+  const lines = readLines(text, limits)
+  if (lines === undefined) return notRead('too-complex')
+  const values: JsonValue[] = []
+  const repeated = new Map<never, never>()
+  let all: JsonDocument['repeated'] = repeated
+  for (const line of lines) {
+    if (line.trim() === '') continue
+    const read = readJson(line, limits)
+    if (read.kind !== 'read') return notRead(read.kind)
+    values.push(read.document.root)
+    if (read.document.repeated.size > 0) all = new Map([...all, ...read.document.repeated])
+  }
+  return { kind: 'json', document: { root: values, repeated: all } }
+}
+
+function notRead(kind: 'malformed' | 'too-deep' | 'too-complex'): Content {
+  return kind === 'malformed' ? { kind } : { kind: 'uncomparable', reason: kind }
+}
+
+/** In the charset it says, UTF-8 if it says none; undefined where the bytes are not that. */
+function decodeText(bytes: Uint8Array, type: string): string | undefined {
+  const charset = /;\s?charset="?([\w:.-]{1,40})/i.exec(type)?.[1] ?? 'utf-8'
+  try {
+    return new TextDecoder(charset, { fatal: true }).decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** What nobody here can read: by length and digest. */
+function compareBytes(legacy: Uint8Array, service: Uint8Array, findings: Findings): void {
+  if (equalBytes(legacy, service)) return
+  findings.differ([BODY], legacy.length === service.length ? 'value' : 'length', digest(legacy), digest(service))
+}
+
+function digest(bytes: Uint8Array): string {
+  return `${bytes.length} bytes, sha256 ${createHash('sha256').update(bytes).digest('hex').slice(0, 12)}`
+}
+
+function wellOrNot(content: unknown, what: string): string {
+  const isMalformed = content === undefined || (content as Content).kind === 'malformed'
+  return isMalformed ? `not ${what}` : `${what}`
+}
+
+function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
+  return one.length === other.length && Buffer.compare(one, other) === 0
+}
+
+/** The field’s value, lines joined; `''` where there is none. */
+function field(headers: HeaderList, name: string): string {
+  const values: string[] = []
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    if (headers[i]!.toLowerCase() === name) values.push(headers[i + 1]!.trim())
+  }
+  return values.join(', ')
+}

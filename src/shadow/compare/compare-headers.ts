@@ -1,0 +1,162 @@
+// The fields of two answers. Compared is all but what says nothing of the answer itself; Set-Cookie by name and
+// attributes, since its value is another for everybody.
+import type { HeaderList } from '../../model/request-head.ts'
+import type { Findings } from './findings.ts'
+import { keySegment, namedSegment, type Path } from './path.ts'
+
+/**
+ * Not compared: what belongs to one connection (RFC 9110 section 7.6.1), to the moment, to who happened to answer, or
+ * what follows from the body, which is compared decoded.
+ */
+export const NOT_COMPARED: ReadonlySet<string> = new Set([
+  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
+  ...['age', 'date', 'server-timing', 'x-response-time', 'x-runtime', 'retry-after'],
+  ...['server', 'via', 'x-powered-by', 'x-served-by', 'x-aspnet-version', 'x-cache', 'x-cache-hits'],
+  ...['content-length', 'content-encoding', 'content-md5', 'content-digest', 'repr-digest', 'digest'],
+  ...[
+    'x-request-id',
+    'x-correlation-id',
+    'x-trace-id',
+    'x-amzn-trace-id',
+    'traceparent',
+    'tracestate',
+    'traceresponse',
+  ],
+  ...['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'ratelimit', 'ratelimit-policy'],
+  ...['alt-svc', 'nel', 'report-to', 'set-cookie'],
+  // Said to copies alone.
+  'x-shadow-accepted',
+])
+
+/** That one is there is compared; what it says is only of use to whoever said it, or is of the moment. */
+export const ONLY_PRESENCE: ReadonlySet<string> = new Set(['etag', 'last-modified', 'expires'])
+
+/** Lists whose order means nothing, with members whose case means nothing. */
+const SETS: ReadonlySet<string> = new Set([
+  ...['vary', 'allow', 'cache-control', 'access-control-allow-methods', 'access-control-allow-headers'],
+  ...['access-control-expose-headers', 'accept-ranges', 'accept-patch', 'accept-post', 'pragma'],
+])
+
+export function compareHeaders(legacy: HeaderList, service: HeaderList, findings: Findings): void {
+  const fields = read(legacy)
+  const others = read(service)
+  for (const name of new Set([...fields.keys(), ...others.keys()])) {
+    compareField(name, fields.get(name), others.get(name), findings)
+  }
+  compareCookies(cookies(legacy), cookies(service), findings)
+}
+
+function compareField(name: string, legacy: string | undefined, service: string | undefined, findings: Findings): void {
+  const path: Path = ['header', keySegment(name)]
+  if (legacy === undefined || service === undefined) {
+    findings.differ(path, legacy === undefined ? 'extra' : 'missing', legacy ?? null, service ?? null)
+  } else if (!ONLY_PRESENCE.has(name) && normal(name, legacy) !== normal(name, service)) {
+    findings.leaf(path, legacy, service)
+  }
+}
+
+/** Fields to be compared, by name in lower case; lines of one name are one list (RFC 9110 section 5.3). */
+function read(headers: HeaderList): Map<string, string> {
+  const fields = new Map<string, string>()
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    const name = headers[i]!.toLowerCase()
+    if (NOT_COMPARED.has(name)) continue
+    const value = headers[i + 1]!.trim()
+    const known = fields.get(name)
+    fields.set(name, known === undefined ? value : `${known}, ${value}`)
+  }
+  return fields
+}
+
+function normal(name: string, value: string): string {
+  if (SETS.has(name)) return [...new Set(parts(value.toLowerCase(), ','))].sort().join(', ')
+  return name === 'content-type' ? normalMediaType(value) : value
+}
+
+/** Of the parameters only the charset’s case means nothing for certain; a boundary’s means something. */
+function normalMediaType(value: string): string {
+  const [type = '', ...parameters] = parts(value, ';')
+  const normalised = parameters.map((parameter) =>
+    /^charset=/i.test(parameter) ? parameter.toLowerCase().replaceAll('"', '') : parameter,
+  )
+  return [type.toLowerCase(), ...normalised].join('; ')
+}
+
+function parts(value: string, separator: string): string[] {
+  return value.split(separator).map((part) => part.trim())
+}
+
+/** A cookie that a line sets: its attributes by name in lower case, of which some have no value. */
+type Cookie = { readonly isRemoved: boolean; readonly attributes: ReadonlyMap<string, string> }
+
+function compareCookies(
+  legacy: ReadonlyMap<string, Cookie>,
+  service: ReadonlyMap<string, Cookie>,
+  findings: Findings,
+): void {
+  for (const name of new Set([...legacy.keys(), ...service.keys()])) {
+    const cookie = legacy.get(name)
+    const other = service.get(name)
+    const path: Path = ['cookie', keySegment(name)]
+    if (cookie === undefined || other === undefined) {
+      findings.differ(path, cookie === undefined ? 'extra' : 'missing', cookie ? 'set' : null, other ? 'set' : null)
+    } else if (cookie.isRemoved !== other.isRemoved) {
+      // One side logs a person out where the other logs them in.
+      findings.leaf(path, cookie.isRemoved ? 'removed' : 'set', other.isRemoved ? 'removed' : 'set')
+    } else if (!cookie.isRemoved) compareAttributes(cookie.attributes, other.attributes, path, findings)
+  }
+}
+
+type Attributes = ReadonlyMap<string, string>
+
+function compareAttributes(legacy: Attributes, service: Attributes, path: Path, findings: Findings): void {
+  for (const name of new Set([...legacy.keys(), ...service.keys()])) {
+    const value = legacy.get(name)
+    const other = service.get(name)
+    path.push(namedSegment(name))
+    if (value === undefined || other === undefined) {
+      findings.differ(path, value === undefined ? 'extra' : 'missing', value ?? null, other ?? null)
+    } else if (name !== 'expires') findings.leaf(path, value, other)
+    path.pop()
+  }
+}
+
+/** By name; of two lines with one name the last counts, as for a browser where the rest is the same. */
+function cookies(headers: HeaderList): Map<string, Cookie> {
+  const found = new Map<string, Cookie>()
+  for (let i = 0; i + 1 < headers.length; i += 2) {
+    if (headers[i]!.toLowerCase() !== 'set-cookie') continue
+    const [pair = '', ...rest] = headers[i + 1]!.split(';')
+    const equals = pair.indexOf('=')
+    // RFC 6265 section 5.2: without a name there is no cookie.
+    if (equals < 1) continue
+    const attributes = new Map<string, string>()
+    for (const part of rest) {
+      const [name = '', ...value] = part.split('=')
+      const known = name.trim().toLowerCase()
+      if (ATTRIBUTES.has(known)) attributes.set(known, normalAttribute(known, value.join('=').trim()))
+    }
+    found.set(pair.slice(0, equals).trim(), { isRemoved: isRemoval(attributes), attributes })
+  }
+  return found
+}
+
+/** Others mean nothing to anybody; and names that a server can choose would be new paths. */
+const ATTRIBUTES: ReadonlySet<string> = new Set([
+  ...['domain', 'path', 'expires', 'max-age', 'secure', 'httponly', 'samesite', 'partitioned', 'priority'],
+])
+
+function normalAttribute(name: string, value: string): string {
+  if (name === 'domain') return value.toLowerCase().replace(/^\./, '')
+  return name === 'path' || name === 'expires' ? value : value.toLowerCase()
+}
+
+/** RFC 6265 section 3.1: a cookie is removed by an end in the past. Whoever means that says 1970, or no seconds. */
+function isRemoval(attributes: Attributes): boolean {
+  const maxAge = attributes.get('max-age')
+  if (maxAge !== undefined && /^-?\d+$/.test(maxAge)) return Number(maxAge) <= 0
+  const expires = attributes.get('expires')
+  return expires !== undefined && Date.parse(expires) < LONG_AGO
+}
+
+const LONG_AGO = Date.UTC(2010, 0, 1)

@@ -1,0 +1,299 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { DEFAULT_LIMITS } from '../limits.ts'
+import { compared, comparedJson, findingsFor, jsonTexts } from './compare.test-kit.ts'
+import { compareJson } from './compare-json.ts'
+import { type JsonDocument, readJson } from './read-json.ts'
+import { splitPath } from './split-path.ts'
+
+describe('kinds', () => {
+  test.each<[string, unknown, unknown, string[]]>([
+    ['a member that only legacy has', { a: 1, b: 2 }, { a: 1 }, ['missing $.b']],
+    ['one that only the service has', { a: 1 }, { a: 1, b: 2 }, ['extra $.b']],
+    ['null is not missing', { a: null }, {}, ['missing $.a']],
+    ['null is no value', { a: null }, { a: 1 }, ['null $.a']],
+    ['a text for a number', { a: 1 }, { a: '1' }, ['type $.a']],
+    ['an object for a list', { a: [] }, { a: {} }, ['type $.a']],
+    ['another value', { a: { b: [{ c: 1 }] } }, { a: { b: [{ c: 2 }] } }, ['value $.a.b[*].c']],
+    ['another truth', { a: true }, { a: false }, ['value $.a']],
+    ['a list that is longer', { a: [1, 2] }, { a: [1, 2, 3] }, ['length $.a']],
+    ['one left out at the front', { a: [1, 2, 3] }, { a: [2, 3] }, ['length $.a']],
+    ['another order', [1, 2, 3], [3, 2, 1], ['order $']],
+    [
+      'another order of objects that have other differences too',
+      [
+        { id: 1, t: 5 },
+        { id: 2, t: 5 },
+      ],
+      [
+        { id: 2, t: 6 },
+        { id: 1, t: 6 },
+      ],
+      ['order $', 'value $[*].t'],
+    ],
+    [
+      'a page that begins one later',
+      [{ n: 'a' }, { n: 'b' }, { n: 'c' }],
+      [{ n: 'b' }, { n: 'c' }, { n: 'd' }],
+      ['extra $[*]', 'missing $[*]'],
+    ],
+    ['a number in a list', [1, 2, 3], [1, 5, 3], ['value $[*]']],
+    ['nothing for everything', { a: 1 }, null, ['null $']],
+    [
+      'ids are found by name, and a wrong one is a value',
+      [{ id: 1 }, { id: 2 }, { id: 3 }],
+      [{ id: 1 }, { id: 9 }, { id: 3 }],
+      ['value $[*].id'],
+    ],
+    ['all ids of another type', [{ id: 1 }, { id: 2 }], [{ id: '1' }, { id: '2' }], ['type $[*].id']],
+  ])('%s', (_, legacy, service, expected) => {
+    expect(comparedJson(legacy, service)).toEqual(expected)
+  })
+
+  test('digits that JSON.parse would round', () => {
+    expect(compared('{"n":9007199254740993}', '{"n":9007199254740992}')).toEqual(['value $.n'])
+    expect(compared('[1, 10, 0.5]', '[1.0, 1e1, 5e-1]')).toEqual([])
+  })
+
+  test('a name said twice on one side', () => {
+    expect(compared('{"a":1,"a":2}', '{"a":2}')).toEqual(['repeated $.a'])
+    expect(compared('{"a":1,"a":2}', '{"a":3,"a":2}')).toEqual([])
+  })
+
+  test('one side is no JSON; two that are not are compared as bytes', () => {
+    expect(compared('{"a":1}', '{"a":1')).toEqual(['malformed $'])
+    expect(compared('{"a":1', '{"a":2')).toEqual(['value $'])
+  })
+
+  test('names that every object has, and halves of characters', () => {
+    expect(compared('{"__proto__":1,"toString":1}', '{"__proto__":2,"toString":2}')).toEqual([
+      'value $.__proto__',
+      'value $.toString',
+    ])
+    expect(compared('{"\\ud800":"\\udfff"}', '{"\\ud800":"\\udffe"}')).toEqual(['value $["\\ud800"]'])
+  })
+})
+
+describe('paths are general', () => {
+  test('a hundred thousand ids as keys are one field', () => {
+    const keys = Array.from({ length: 300 }, (_, i) => [
+      ...[`${i}`, `user-${i + 100}`, `${'0123456789abcdef'.repeat(2)}${i}`, `a${i}@example.com`, `/items/${i}`],
+    ]).flat()
+    const fields = new Set(keys.flatMap((key) => comparedJson({ [key]: 1 }, { [key]: 2 })))
+    expect([...fields]).toEqual(['value $.*'])
+  })
+
+  test('names stay names', () => {
+    const names = [
+      'price',
+      'address2',
+      'line_1',
+      'sha256',
+      'iso8601x'.slice(0, 3),
+      'createdAt',
+      'x-y',
+      '_links',
+      '@type',
+    ]
+    for (const name of names) expect(comparedJson({ [name]: 1 }, { [name]: 2 })).toEqual([`value $.${name}`])
+  })
+
+  test('an object of very many members is a dictionary', () => {
+    const words = Object.fromEntries(
+      Array.from({ length: 500 }, (_, i) => [
+        `w${'abcdefghij'[i % 10]}${'klmnopqrst'[Math.floor(i / 10) % 10]}${'uvwxyz'[Math.floor(i / 100)]}`,
+        1,
+      ]),
+    )
+    expect(comparedJson(words, {})).toEqual(['missing $.*'])
+  })
+})
+
+describe('rules', () => {
+  test.each<[string, unknown, unknown, unknown, string[]]>([
+    ['ignored', { at: 1, b: 1 }, { at: 2, b: 1 }, { ignore: ['$.at'] }, []],
+    ['ignored with all below', { m: { at: 1 } }, { m: { at: 2 } }, { ignore: ['$.m'] }, []],
+    ['ignored at any depth', [{ x: { at: 1 } }], [{ x: { at: 2 } }], { ignore: ['$..at'] }, []],
+    ['ignored for any key', { a: { at: 1 } }, { a: { at: 2 } }, { ignore: ['$.*.at'] }, []],
+    ['near enough', { p: 10.01 }, { p: 10.02 }, { tolerance: [{ path: '$.p', absolute: 0.01 }] }, []],
+    ['not near enough', { p: 10.01 }, { p: 10.03 }, { tolerance: [{ path: '$.p', absolute: 0.01 }] }, ['value $.p']],
+    ['near by share', { p: 1000 }, { p: 1009 }, { tolerance: [{ path: '$.p', relative: 0.01 }] }, []],
+    ['a set', { t: [1, 2, 2] }, { t: [2, 1, 2] }, { treatAsSet: ['$.t'] }, []],
+    ['a set with one other', { t: [1, 2] }, { t: [3, 1] }, { treatAsSet: ['$.t'] }, ['value $.t[*]']],
+    [
+      'keyed',
+      [
+        { k: 1, v: 1 },
+        { k: 2, v: 2 },
+      ],
+      [
+        { k: 2, v: 2 },
+        { k: 1, v: 3 },
+      ],
+      { keyed: [{ path: '$', by: 'k' }] },
+      ['value $[*].v'],
+    ],
+    ['keyed, one missing', [{ k: 1 }, { k: 2 }], [{ k: 2 }], { keyed: [{ path: '$', by: 'k' }] }, ['missing $[*]']],
+    ['sorted', [{ k: 'b' }, { k: 'a' }], [{ k: 'a' }, { k: 'b' }], { sortBy: [{ path: '$', by: 'k' }] }, []],
+    ['trim and case', { a: ' X ' }, { a: 'x' }, { normalise: [{ path: '$.a', steps: ['trim', 'case'] }] }, []],
+    [
+      'a date',
+      { a: '2024-05-01T02:00:00+02:00' },
+      { a: 1714521600 },
+      { normalise: [{ path: '$.a', steps: ['date'] }] },
+      [],
+    ],
+    [
+      'HTTP date',
+      { a: 'Wed, 01 May 2024 00:00:00 GMT' },
+      { a: '2024-05-01' },
+      { normalise: [{ path: '$.a', steps: ['date'] }] },
+      [],
+    ],
+    [
+      'another host',
+      { a: 'http://legacy:3001/x' },
+      { a: 'https://svc/x' },
+      { normalise: [{ path: '$.a', steps: ['strip-host'] }] },
+      [],
+    ],
+    [
+      'an expression',
+      { a: 'v1-abc' },
+      { a: 'v2-abc' },
+      { normalise: [{ path: '$.a', steps: [{ regex: '^v[0-9]+', with: 'v' }] }] },
+      [],
+    ],
+    [
+      'no date is not normalised',
+      { a: 'x1' },
+      { a: 'x2' },
+      { normalise: [{ path: '$.a', steps: ['date'] }] },
+      ['value $.a'],
+    ],
+  ])('%s', (_, legacy, service, rules, expected) => {
+    expect(comparedJson(legacy, service, rules)).toEqual(expected)
+  })
+})
+
+describe('whatever is compared', () => {
+  test('a value equals itself', () => {
+    fc.assert(
+      fc.property(jsonTexts, (text) => {
+        expect(compared(text, ` ${text} `)).toEqual([])
+      }),
+    )
+  })
+
+  test('the order of members means nothing', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 })), (object) => {
+        const turned = Object.fromEntries(Object.entries(object).reverse())
+        expect(comparedJson(object, turned)).toEqual([])
+      }),
+    )
+  })
+
+  test('what is not equal has a difference; each is at a place that is there; there are not too many', () => {
+    fc.assert(
+      fc.property(jsonTexts, jsonTexts, (legacy, service) => {
+        const one = documentOf(legacy)
+        const other = documentOf(service)
+        const findings = findingsFor()
+        compareJson(one, other, ['$'], findings)
+        const { differences } = findings.result()
+        const areEqual = JSON.stringify(sorted(JSON.parse(legacy))) === JSON.stringify(sorted(JSON.parse(service)))
+        expect(differences.length > 0).toBe(!areEqual)
+        expect(differences.length).toBeLessThanOrEqual(DEFAULT_LIMITS.maxDifferences)
+        for (const { kind, path } of differences) {
+          const inLegacy = isThere(one.root, splitPath(path).slice(1))
+          const inService = isThere(other.root, splitPath(path).slice(1))
+          expect(inLegacy || inService, path).toBe(true)
+          if (kind === 'missing') expect(inLegacy).toBe(true)
+          if (kind === 'extra') expect(inService).toBe(true)
+        }
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('both ways round: missing is extra, the rest stays', () => {
+    // Without lists: of two alignments that are as good, one is taken.
+    const { value: objects } = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.constantFrom(null, true, 0, 1, 'a', '1'),
+        fc.dictionary(fc.constantFrom('a', 'b', 'c', '17'), tie('value')),
+      ),
+    }))
+    fc.assert(
+      fc.property(objects, objects, (legacy, service) => {
+        const turned = comparedJson(service, legacy).map((line) =>
+          line.replace(/^(missing|extra) /, (word) => (word === 'missing ' ? 'extra ' : 'missing ')),
+        )
+        expect(turned.sort()).toEqual(comparedJson(legacy, service))
+      }),
+    )
+  })
+
+  test('differences are bounded, and that there were more is said', () => {
+    const object = (value: number) =>
+      Object.fromEntries(
+        Array.from({ length: 150 }, (_, i) => [
+          `n${'abcdefghijklmno'[i % 15]}${'pqrstuvwxy'[Math.floor(i / 15)]}`,
+          value,
+        ]),
+      )
+    expect(comparedJson(object(1), object(2))).toHaveLength(DEFAULT_LIMITS.maxDifferences)
+  })
+})
+
+describe('speed', () => {
+  test('a hundred kilobytes in a few milliseconds, and long lists that have nothing in common', () => {
+    const items = (shift: number) =>
+      Array.from({ length: 1000 }, (_, i) => ({
+        id: i + shift,
+        name: `item ${i}`,
+        price: i / 100,
+        tags: ['a', 'b'],
+        at: i * 7,
+      }))
+    const legacy = JSON.stringify({ items: items(0), x: 1 })
+    const service = JSON.stringify({ x: 1, items: items(0) })
+    compared(legacy, service)
+    const before = performance.now()
+    for (let i = 0; i < 10; i++) compared(legacy, service)
+    // A few each on a quiet machine; the bound is for a busy one.
+    expect((performance.now() - before) / 10).toBeLessThan(50)
+    const began = performance.now()
+    comparedJson(
+      Array.from({ length: 50_000 }, (_, i) => i),
+      Array.from({ length: 50_000 }, (_, i) => -i - 1),
+    )
+    expect(performance.now() - began).toBeLessThan(2000)
+  })
+})
+
+function documentOf(text: string): JsonDocument {
+  const read = readJson(text, DEFAULT_LIMITS)
+  if (read.kind !== 'read') throw new Error(read.kind)
+  return read.document
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted)
+  if (typeof value !== 'object' || value === null) return value
+  const members = Object.entries(value).map(([name, member]) => [name, sorted(member)] as const)
+  return { members: members.sort(([a], [b]) => (a < b ? -1 : 1)) }
+}
+
+/** Whether any place of the value has this general path. */
+function isThere(value: unknown, path: readonly string[]): boolean {
+  const [segment, ...rest] = path
+  if (segment === undefined) return true
+  if (Array.isArray(value)) return segment === '[*]' && value.some((member) => isThere(member, rest))
+  if (!(value instanceof Map) || segment === '[*]') return false
+  if (segment === '.*') return [...value.values()].some((member) => isThere(member, rest))
+  const name = segment.startsWith('.') ? segment.slice(1) : (JSON.parse(segment.slice(1, -1)) as string)
+  return value.has(name) && isThere(value.get(name), rest)
+}

@@ -1,0 +1,241 @@
+// JSON, compared by what it means: objects without order, lists in order or as the rules say, numbers by value.
+import type { DifferenceKind } from '../../model/comparison.ts'
+import { type Alignment, alignByKey, isAscending, matchByKey, matchMembers, type Pair, pairLeftOvers } from './align.ts'
+import { type Findings, type Leaf, leafText } from './findings.ts'
+import { createJsonHasher, isContainer, type JsonHasher } from './json-hash.ts'
+import { sameNumber } from './json-number.ts'
+import { ANY_KEY, DICTIONARY_SIZE, EACH, keySegment, type Path } from './path.ts'
+import type { JsonArray, JsonDocument, JsonObject, JsonValue } from './read-json.ts'
+import type { ListRule } from './rules.ts'
+
+/** Both documents were read within limits, so nesting is bounded and this may call itself. */
+export function compareJson(legacy: JsonDocument, service: JsonDocument, path: Path, findings: Findings): void {
+  compareValues(legacy.root, service.root, { path, findings, legacy, service, hashOf: createJsonHasher() })
+}
+
+/** Equal by value: what `compareJson` finds nothing in, rules aside. */
+export function equalJson(one: JsonValue, other: JsonValue): boolean {
+  if (one === other) return true
+  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
+  if (one instanceof Map) {
+    if (!(other instanceof Map) || one.size !== other.size) return false
+    for (const [name, member] of one) {
+      const counterpart = other.get(name)
+      if (counterpart === undefined || !equalJson(member, counterpart)) return false
+    }
+    return true
+  }
+  if (Array.isArray(one)) {
+    return Array.isArray(other) && one.length === other.length && one.every((member, i) => equalJson(member, other[i]!))
+  }
+  return !isContainer(one) && !isContainer(other) && sameNumber(one, other)
+}
+
+type Walk = {
+  readonly path: Path
+  readonly findings: Findings
+  readonly legacy: JsonDocument
+  readonly service: JsonDocument
+  readonly hashOf: JsonHasher
+}
+
+function compareValues(legacy: JsonValue, service: JsonValue, walk: Walk): void {
+  if (legacy === service) return
+  if (Array.isArray(legacy) && Array.isArray(service)) compareLists(legacy, service, walk)
+  else if (legacy instanceof Map && service instanceof Map) compareObjects(legacy, service, walk)
+  else if (!isContainer(legacy) && !isContainer(service)) walk.findings.leaf(walk.path, legacy, service)
+  else differ(walk, legacy === null || service === null ? 'null' : 'type', legacy, service)
+}
+
+function compareObjects(legacy: JsonObject, service: JsonObject, walk: Walk): void {
+  const { path, findings } = walk
+  const isDictionary = Math.max(legacy.size, service.size) > DICTIONARY_SIZE
+  const enter = (name: string): number => path.push(isDictionary ? ANY_KEY : keySegment(name))
+  for (const [name, member] of legacy) {
+    const counterpart = service.get(name)
+    if (member === counterpart) continue
+    enter(name)
+    if (counterpart === undefined) findings.differ(path, 'missing', jsonText(member), null)
+    else compareValues(member, counterpart, walk)
+    path.pop()
+  }
+  for (const [name, member] of service) {
+    if (legacy.has(name)) continue
+    enter(name)
+    findings.differ(path, 'extra', null, jsonText(member))
+    path.pop()
+  }
+  compareRepeated(legacy, service, walk, enter)
+}
+
+/** Which of two members a reader takes is up to the reader, so saying one twice is a difference by itself. */
+function compareRepeated(legacy: JsonObject, service: JsonObject, walk: Walk, enter: (name: string) => void): void {
+  const ofLegacy = walk.legacy.repeated.get(legacy)
+  const ofService = walk.service.repeated.get(service)
+  if (ofLegacy === undefined && ofService === undefined) return
+  for (const name of new Set([...(ofLegacy ?? []), ...(ofService ?? [])])) {
+    if (ofLegacy?.has(name) === ofService?.has(name)) continue
+    enter(name)
+    walk.findings.differ(
+      walk.path,
+      'repeated',
+      ofLegacy?.has(name) ? 'twice' : 'once',
+      ofService?.has(name) ? 'twice' : 'once',
+    )
+    walk.path.pop()
+  }
+}
+
+function compareLists(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+  if (equalJson(legacy, service)) return
+  const rule = walk.findings.listRule(walk.path)
+  if (rule !== undefined) compareByRule(legacy, service, rule, walk)
+  else compareInOrder(legacy, service, walk)
+}
+
+/**
+ * In order. Members that name themselves (an `id`) are found by that name, so that a list in another order is one
+ * difference and not one for each field; others are found by being equal, or else by where they stand.
+ */
+function compareInOrder(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+  const sameLength = legacy.length === service.length
+  if (!sameLength) walk.findings.differ(walk.path, 'length', `${legacy.length}`, `${service.length}`)
+  const byName = matchByName(legacy, service)
+  if (byName === undefined) {
+    compareNameless(legacy, service, walk)
+    return
+  }
+  if (!isAscending(byName.pairs)) differ(walk, 'order', legacy, service)
+  comparePairs(legacy, service, pairLeftOvers(byName), walk, sameLength)
+}
+
+function compareNameless(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+  const sameLength = legacy.length === service.length
+  const hashes = legacy.map(walk.hashOf)
+  const others = service.map(walk.hashOf)
+  if (sameLength && matchMembers(hashes, others).onlyLegacy.length === 0) {
+    differ(walk, 'order', legacy, service)
+    return
+  }
+  const aligned = pairLeftOvers(alignByKey(hashes, others))
+  const atSamePlace = hashes.filter((hash, i) => hash === others[i]).length
+  const agreeing = aligned.pairs.filter(([i, j]) => hashes[i] === others[j]).length
+  // With no more in common by moving than by standing still, they stand still: a list of numbers that changed.
+  const stays = sameLength && agreeing <= atSamePlace
+  comparePairs(legacy, service, stays ? inPlace(legacy.length) : aligned, walk, sameLength)
+}
+
+/** What is left over is explained by the length, where that differs. */
+function comparePairs(legacy: JsonArray, service: JsonArray, alignment: Alignment, walk: Walk, tellLeftOvers: boolean) {
+  const { path, findings } = walk
+  path.push(EACH)
+  for (const [i, j] of alignment.pairs) compareValues(legacy[i]!, service[j]!, walk)
+  if (tellLeftOvers) {
+    for (const i of alignment.onlyLegacy) findings.differ(path, 'missing', jsonText(legacy[i]!), null)
+    for (const j of alignment.onlyService) findings.differ(path, 'extra', null, jsonText(service[j]!))
+  }
+  path.pop()
+}
+
+function compareByRule(legacy: JsonArray, service: JsonArray, rule: ListRule, walk: Walk): void {
+  if (rule.kind === 'sorted') compareSorted(sortedBy(legacy, rule.by), sortedBy(service, rule.by), walk)
+  else if (rule.kind === 'keyed') compareKeyed(legacy, service, rule.by, walk)
+  else compareSets(legacy, service, walk)
+}
+
+function compareSorted(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+  if (equalJson(legacy, service)) walk.findings.forgive()
+  else compareInOrder(legacy, service, walk)
+}
+
+function compareKeyed(legacy: JsonArray, service: JsonArray, name: string, walk: Walk): void {
+  // Members without the key are told apart by their place.
+  const keys = (list: JsonArray) => list.map((member, i) => nameIn(member, name) ?? `#${i}`)
+  const matched = matchMembers(keys(legacy), keys(service))
+  if (!isAscending(matched.pairs)) walk.findings.forgive()
+  comparePairs(legacy, service, matched, walk, true)
+}
+
+/** Without keys, what has no equal on the other side is put together as it stands. */
+function compareSets(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+  const { pairs, onlyLegacy, onlyService } = matchMembers(legacy.map(walk.hashOf), service.map(walk.hashOf))
+  if (!isAscending(pairs)) walk.findings.forgive()
+  if (legacy.length !== service.length) {
+    walk.findings.differ(walk.path, 'length', `${legacy.length}`, `${service.length}`)
+  }
+  const put = onlyLegacy.slice(0, onlyService.length).map((i, index): Pair => [i, onlyService[index]!])
+  comparePairs(legacy, service, { pairs: [...pairs, ...put], onlyLegacy: [], onlyService: [] }, walk, false)
+}
+
+/** By the first of the usual names that all members have; undefined if none, or if few are found again. */
+function matchByName(legacy: JsonArray, service: JsonArray): Alignment | undefined {
+  for (const name of NAMES) {
+    const keys = legacy.map((member) => nameIn(member, name))
+    const others = service.map((member) => nameIn(member, name))
+    if (!isComplete(keys) || !isComplete(others)) continue
+    const matched = matchByKey(keys, others)
+    return matched !== undefined && matched.pairs.length * 2 >= Math.min(keys.length, others.length)
+      ? matched
+      : undefined
+  }
+  return undefined
+}
+
+const NAMES = ['id', '_id', 'uuid', 'key', 'sku', 'code', 'slug', 'name']
+
+function isComplete(keys: readonly (string | undefined)[]): keys is readonly string[] {
+  return keys.length > 0 && keys.every((key) => key !== undefined)
+}
+
+/** The member’s own name for itself, with its type: 1 and "1" are two. */
+function nameIn(member: JsonValue, name: string): string | undefined {
+  const value = member instanceof Map ? member.get(name) : undefined
+  if (value === undefined || value === null || isContainer(value)) return undefined
+  return `${typeof value === 'string' ? 's' : 'v'}${leafText(value as Leaf)}`
+}
+
+function sortedBy(list: JsonArray, name: string): JsonArray {
+  const keyed = list.map((member) => ({ member, key: nameIn(member, name) ?? '' }))
+  return keyed.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0)).map(({ member }) => member)
+}
+
+function inPlace(length: number): Alignment {
+  return { pairs: Array.from({ length }, (_, i) => [i, i] as const), onlyLegacy: [], onlyService: [] }
+}
+
+function differ({ path, findings }: Walk, kind: DifferenceKind, legacy: JsonValue, service: JsonValue): void {
+  findings.differ(path, kind, jsonText(legacy), jsonText(service))
+}
+
+/** The value as JSON writes it, cut where it gets long: it is for people. */
+export function jsonText(value: JsonValue): string {
+  if (!isContainer(value)) return leafText(value)
+  const written: string[] = []
+  writeJson(value, written, { left: LONGEST_TEXT })
+  return written.join('')
+}
+
+/** Stops between two values, never within one: half a secret would not be known as one. */
+function writeJson(value: JsonValue, written: string[], room: { left: number }): void {
+  const write = (text: string): void => {
+    written.push(text)
+    room.left -= text.length
+  }
+  if (typeof value === 'string') write(JSON.stringify(value))
+  else if (!isContainer(value)) write(leafText(value))
+  else {
+    const isObject = value instanceof Map
+    write(isObject ? '{' : '[')
+    let first = true
+    for (const [name, member] of isObject ? value : (value as JsonArray).entries()) {
+      if (room.left < 0) break
+      if (!first) write(',')
+      first = false
+      if (isObject) write(`${JSON.stringify(name)}:`)
+      writeJson(member, written, room)
+    }
+    write(isObject ? '}' : ']')
+  }
+}
+
+const LONGEST_TEXT = 2000

@@ -1,0 +1,69 @@
+// A place in an answer, in general terms: `$.items[*].price`. As a list of segments while walking, as text once found.
+import { quote } from '../../telemetry/printable.ts'
+
+/** `['$', '.items', '[*]', '.price']`: one list that grows and shrinks with the walk. */
+export type Path = string[]
+
+export const BODY = '$'
+export const EACH = '[*]'
+export const ANY_KEY = '.*'
+
+/** Beyond as many members an object is taken for a dictionary, and its keys for data. */
+export const DICTIONARY_SIZE = 200
+
+export function pathText(path: readonly string[]): string {
+  return path.join('')
+}
+
+/** The segment of a member; `.*` for a key that looks like data rather than like a name. */
+export function keySegment(key: string): string {
+  const known = segments.get(key)
+  if (known !== undefined) return known
+  const segment = isIdLike(key) ? ANY_KEY : namedSegment(key)
+  if (segments.size >= SEGMENTS_KEPT) segments.clear()
+  if (key.length <= LONGEST_NAME) segments.set(key, segment)
+  return segment
+}
+
+/** The segment of exactly this name; in quotes where it is not a plain word. */
+export function namedSegment(name: string): string {
+  return PLAIN_NAME.test(name) ? `.${name}` : `[${quote(name)}]`
+}
+
+/**
+ * Whether a key is an id, a date, an address or a token: then there are as many as there is data, and each path must
+ * stand for all of them. It is a guess; what it misses is bounded by the cap on fields.
+ */
+export function isIdLike(key: string): boolean {
+  if (key.length > LONGEST_NAME) return true
+  return ID_LIKE.some((looks) => looks.test(key)) || (key.length >= 16 && digitsIn(key) >= 3)
+}
+
+const LONGEST_NAME = 64
+const PLAIN_NAME = /^[A-Za-z_@#][\w@#:-]*$/
+
+/** Each is linear: keys are whatever a body says. */
+const ID_LIKE = [
+  // 2024-05-01, 404, 7f3a...
+  /^\d/,
+  // an e-mail address, a URL, a path
+  /.@|\//,
+  // user-17, SKU_0017
+  /[-_:.]\d\d+$/,
+  // order20241
+  /\d{4}/,
+  // a hexadecimal id
+  /^(?=[a-f-]*\d)[0-9a-f-]{8,}$/i,
+]
+
+function digitsIn(key: string): number {
+  let digits = 0
+  for (let i = 0; i < key.length; i++) {
+    const code = key.charCodeAt(i)
+    if (code >= 48 && code <= 57) digits++
+  }
+  return digits
+}
+
+const SEGMENTS_KEPT = 5000
+const segments = new Map<string, string>()

@@ -1,0 +1,173 @@
+// Reads JSON without losing anything that a comparison must see: all digits of a number, names said twice, and
+// members called `__proto__`. JSON.parse rounds 9007199254740993, takes the last of two members, and has no limits.
+
+import type { CompareLimits } from '../limits.ts'
+import { type JsonNumber, readNumber } from './json-number.ts'
+
+export type JsonValue = null | boolean | string | JsonNumber | JsonArray | JsonObject
+export type JsonArray = readonly JsonValue[]
+export type JsonObject = ReadonlyMap<string, JsonValue>
+
+export type JsonDocument = {
+  readonly root: JsonValue
+  /** The names that an object says more than once (RFC 8259 section 4); the last of them is its value. */
+  readonly repeated: ReadonlyMap<JsonObject, ReadonlySet<string>>
+}
+
+export type ReadJson =
+  | { readonly kind: 'read'; readonly document: JsonDocument }
+  | { readonly kind: 'malformed' }
+  | { readonly kind: 'too-deep' }
+  | { readonly kind: 'too-complex' }
+
+/** Takes exactly the texts that JSON.parse takes, within limits. It holds its own stack, so nesting cannot end ours. */
+export function readJson(text: string, limits: Pick<CompareLimits, 'maxDepth' | 'maxNodes'>): ReadJson {
+  const open: Container[] = []
+  const repeated = new Map<JsonObject, Set<string>>()
+  let nodes = 0
+  let at = skipSpace(text, 0)
+  for (;;) {
+    // A value begins here.
+    if (++nodes > limits.maxNodes) return { kind: 'too-complex' }
+    const code = text.charCodeAt(at)
+    let value: JsonValue
+    if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
+      if (open.length === limits.maxDepth) return { kind: 'too-deep' }
+      const container = code === OPEN_OBJECT ? openObject() : openArray()
+      at = skipSpace(text, at + 1)
+      if (text.charCodeAt(at) !== container.closes) {
+        open.push(container)
+        if (container.kind === 'object') {
+          at = readName(text, at, container, repeated)
+          if (at === -1) return MALFORMED
+        }
+        continue
+      }
+      at++
+      value = container.value
+    } else if (code === QUOTE) {
+      const end = endOfString(text, at)
+      const read = end === -1 ? undefined : readString(text, at, end)
+      if (read === undefined) return MALFORMED
+      value = read
+      at = end
+    } else if (code === MINUS || (code >= ZERO && code <= NINE)) {
+      NUMBER.lastIndex = at
+      const number = NUMBER.exec(text)?.[0]
+      if (number === undefined) return MALFORMED
+      value = readNumber(number)
+      at += number.length
+    } else if (text.startsWith('true', at)) {
+      value = true
+      at += 4
+    } else if (text.startsWith('false', at)) {
+      value = false
+      at += 5
+    } else if (text.startsWith('null', at)) {
+      value = null
+      at += 4
+    } else return MALFORMED
+
+    // It has ended; so may those that hold it.
+    for (;;) {
+      const holder = open.at(-1)
+      at = skipSpace(text, at)
+      if (holder === undefined) {
+        return at === text.length ? { kind: 'read', document: { root: value, repeated } } : MALFORMED
+      }
+      if (holder.kind === 'array') holder.value.push(value)
+      else holder.value.set(holder.name, value)
+      const next = text.charCodeAt(at)
+      at = skipSpace(text, at + 1)
+      if (next === COMMA) {
+        if (holder.kind === 'object') {
+          at = readName(text, at, holder, repeated)
+          if (at === -1) return MALFORMED
+        }
+        break
+      }
+      if (next !== holder.closes) return MALFORMED
+      value = holder.value
+      open.pop()
+    }
+  }
+}
+
+type Container = OpenArray | OpenObject
+type OpenArray = { readonly kind: 'array'; readonly closes: number; readonly value: JsonValue[] }
+type OpenObject = {
+  readonly kind: 'object'
+  readonly closes: number
+  readonly value: Map<string, JsonValue>
+  /** Of the member whose value is being read. */
+  name: string
+}
+
+const MALFORMED = { kind: 'malformed' } as const
+const QUOTE = 34
+const COMMA = 44
+const MINUS = 45
+const ZERO = 48
+const NINE = 57
+const COLON = 58
+const OPEN_ARRAY = 91
+const BACKSLASH = 92
+const CLOSE_ARRAY = 93
+const OPEN_OBJECT = 123
+const CLOSE_OBJECT = 125
+/** RFC 8259 section 6. */
+const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
+
+function openObject(): OpenObject {
+  return { kind: 'object', closes: CLOSE_OBJECT, value: new Map(), name: '' }
+}
+
+function openArray(): OpenArray {
+  return { kind: 'array', closes: CLOSE_ARRAY, value: [] }
+}
+
+/** Reads a member's name and its colon; where the value begins, or -1. */
+function readName(text: string, at: number, object: OpenObject, repeated: Map<JsonObject, Set<string>>): number {
+  const end = text.charCodeAt(at) === QUOTE ? endOfString(text, at) : -1
+  const name = end === -1 ? undefined : readString(text, at, end)
+  if (name === undefined) return -1
+  const colon = skipSpace(text, end)
+  if (text.charCodeAt(colon) !== COLON) return -1
+  object.name = name
+  if (object.value.has(name)) {
+    const names = repeated.get(object.value)
+    if (names === undefined) repeated.set(object.value, new Set([name]))
+    else names.add(name)
+  }
+  return skipSpace(text, colon + 1)
+}
+
+/** Behind the closing quote; -1 if there is none, or a control character before it. */
+function endOfString(text: string, start: number): number {
+  for (let i = start + 1; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === QUOTE) return i + 1
+    if (code === BACKSLASH) i++
+    else if (code < 32) return -1
+  }
+  return -1
+}
+
+function readString(text: string, start: number, end: number): string | undefined {
+  const inside = text.slice(start + 1, end - 1)
+  if (!inside.includes('\\')) return inside
+  try {
+    return JSON.parse(text.slice(start, end)) as string
+  } catch {
+    return undefined
+  }
+}
+
+function skipSpace(text: string, start: number): number {
+  let i = start
+  for (;;) {
+    const code = text.charCodeAt(i)
+    if (code !== 32 && code !== 10 && code !== 13 && code !== 9) return i
+    i++
+  }
+}

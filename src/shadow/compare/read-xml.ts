@@ -1,0 +1,48 @@
+// XML by parse-xml, which reads no DTD: an entity that one would declare is a mistake, not a bomb and not a file.
+import { parseXml, XmlElement, XmlError, type XmlNode, XmlText } from '@rgrove/parse-xml'
+import type { CompareLimits } from '../limits.ts'
+import { foldText, type MarkupElement, type MarkupNode, type ReadMarkup } from './markup.ts'
+
+export function readXml(text: string, limits: Pick<CompareLimits, 'maxDepth' | 'maxNodes'>): ReadMarkup {
+  // Each element and attribute has one of the two: a bound before anything is built.
+  if (countOf(text, '<', limits.maxNodes) + countOf(text, '=', limits.maxNodes) > 2 * limits.maxNodes) {
+    return { kind: 'too-complex' }
+  }
+  try {
+    const { root } = parseXml(text, { includeOffsets: false })
+    if (root === null) return { kind: 'malformed' }
+    const read = readElement(root, limits.maxDepth)
+    if (read === undefined) return { kind: 'too-deep' }
+    return { kind: 'read', root: { label: '', attributes: new Map(), children: [read] } }
+  } catch (error) {
+    if (error instanceof XmlError) return { kind: 'malformed' }
+    // The parser calls itself for each level. It holds nothing that would have to be put in order.
+    if (error instanceof RangeError) return { kind: 'too-deep' }
+    throw error
+  }
+}
+
+/** Undefined if it is nested deeper than that. */
+function readElement(element: XmlElement, levels: number): MarkupElement | undefined {
+  if (levels === 0) return undefined
+  const children: MarkupNode[] = []
+  const keepsSpace = element.attributes['xml:space'] === 'preserve'
+  for (const node of element.children as readonly XmlNode[]) {
+    if (node instanceof XmlText) {
+      const text = foldText(node.text, keepsSpace)
+      if (text !== '') children.push(text)
+    } else if (node instanceof XmlElement) {
+      const child = readElement(node, levels - 1)
+      if (child === undefined) return undefined
+      children.push(child)
+    }
+  }
+  return { label: element.name, attributes: new Map(Object.entries(element.attributes)), children }
+}
+
+/** Stops counting where it is too many anyway. */
+function countOf(text: string, character: string, most: number): number {
+  let count = 0
+  for (let at = text.indexOf(character); at !== -1 && count <= 2 * most; at = text.indexOf(character, at + 1)) count++
+  return count
+}

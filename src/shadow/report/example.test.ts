@@ -1,0 +1,229 @@
+import { gzipSync } from 'node:zlib'
+import { describe, expect, test } from 'vitest'
+import type { Difference } from '../../model/comparison.ts'
+import { answer } from '../compare/compare.test-kit.ts'
+import { type Answer, compareAnswers } from '../compare/compare-answers.ts'
+import { parsePathPattern } from '../compare/path-pattern.ts'
+import { exampleOf, type Seen } from './example.ts'
+
+/** Each looks like what it would be, and none is like another. */
+const SECRET = {
+  bearer: 'b3arer9f2Qk7ZtXw1Lm5',
+  apiKey: 'sk_live_4eC39HqLyjWDarjtT1',
+  cookie: 's%3Acookie7Kq2Zt9xWm4Lp8Vb1.sig',
+  password: 'correct horse battery',
+  jwt: 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm5hIn0.c2lnbmF0dXJl',
+  email: 'anna.secret@mail.example',
+  card: '4111 1111 1111 1111',
+  pathToken: 'Zx81Kq27Lm93Vb45Nc60Pd72',
+  reset: 'r3s3tT0k3nW1thD1g1ts',
+  hex: 'deadbeef0123456789abcdef00112233',
+} as const
+const ALL = Object.values(SECRET)
+
+function seen(legacy: Answer, service: Answer, more: Partial<Seen> = {}): Seen {
+  const comparison = compareAnswers(legacy, service)
+  const differences: readonly Difference[] = comparison.kind === 'compared' ? comparison.differences : []
+  return {
+    ...{
+      at: 1,
+      method: 'GET',
+      target: '/products/1',
+      pattern: '/products/:id',
+      fields: [],
+      answeredBy: 'legacy',
+      differences,
+    },
+    ...{ legacy, legacyMs: 1.23456, service, serviceMs: 2 },
+    ...more,
+  }
+}
+
+function expectNothingOf(secrets: readonly string[], shown: unknown): void {
+  const text = JSON.stringify(shown)
+  for (const secret of secrets) {
+    for (const form of [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')])
+      expect(text, form).not.toContain(form.replaceAll('"', '\\"'))
+  }
+}
+
+const json = (value: unknown, headers: readonly string[] = []) =>
+  answer(JSON.stringify(value), '', { headers: ['Content-Type', 'application/json', ...headers] })
+
+describe('nothing secret is left', () => {
+  test('of headers and cookies, of the request and of both answers', () => {
+    const fields = [
+      ...['Authorization', `Bearer ${SECRET.bearer}`, 'X-Api-Key', SECRET.apiKey, 'Cookie', `sid=${SECRET.cookie}`],
+      ...[
+        'Referer',
+        `https://shop.example/?token=${SECRET.reset}`,
+        'X-Note',
+        `ask ${SECRET.email}`,
+        'X-Any',
+        SECRET.jwt,
+      ],
+      ...['Proxy-Authorization', `Basic ${btoa(SECRET.password)}`, 'X-Trace', SECRET.hex],
+    ]
+    const said = [
+      'Set-Cookie',
+      `sid=${SECRET.cookie}; Path=/`,
+      'X-Auth-Token',
+      SECRET.apiKey,
+      'Location',
+      `/?code=${SECRET.reset}`,
+    ]
+    const example = exampleOf(seen(json({ a: 1 }, said), json({ a: 2 }, ['X-Contact', SECRET.email]), { fields }))
+    expectNothingOf(ALL, example)
+    expect(example.request.headers.filter((_, i) => i % 2 === 0)).toEqual(fields.filter((_, i) => i % 2 === 0))
+  })
+
+  test('of path and query', () => {
+    const target = `/reset/${SECRET.pathToken}?state=${SECRET.jwt}&token=${SECRET.reset}&e=${encodeURIComponent(SECRET.email)}&page=2`
+    const example = exampleOf(seen(json(1), json(2), { target }))
+    expectNothingOf(ALL, example)
+    expect(example.request.target).toContain('page=2')
+    expectNothingOf(
+      ALL,
+      exampleOf(seen(json(1), json(2), { target: `/a/${SECRET.jwt}/${SECRET.hex}/${SECRET.email}` })),
+    )
+  })
+
+  test('of JSON: values, keys, JSON within text, in both bodies and in the differences', () => {
+    const body = (n: number) => ({
+      price: n,
+      user: { email: SECRET.email, password: `${SECRET.password}${n}`, note: `card ${SECRET.card} ${n}` },
+      tokens: [SECRET.jwt, `${SECRET.apiKey}${n}`],
+      [SECRET.email]: n,
+      [SECRET.pathToken]: n,
+      [SECRET.hex]: { deep: n },
+      nested: JSON.stringify({ n, password: SECRET.password, again: JSON.stringify({ n, token: SECRET.reset }) }),
+      api_key: { id: n, value: `plain ${n}`, list: [`word${n}`] },
+    })
+    const example = exampleOf(seen(json(body(1)), json(body(2))))
+    expectNothingOf(ALL, example)
+    expect(example.differences.length).toBeGreaterThan(5)
+    // What is under a secret’s name is hidden, whatever it looks like.
+    expectNothingOf(['plain 1', 'word1'], example)
+    expect(example.legacy.body).toContain('"price":1')
+  })
+
+  test('of a body of another type: it is not kept, and what differs in it is masked', () => {
+    const text = (n: number) =>
+      `n=${n}\npassword: ${SECRET.password.replaceAll(' ', '-')}\n${SECRET.jwt}${n}\n${SECRET.email} ${n}`
+    for (const type of [
+      'text/plain',
+      'text/html',
+      'application/xml',
+      'application/x-www-form-urlencoded',
+      'image/png',
+      '',
+    ]) {
+      const example = exampleOf(seen(answer(text(1), type), answer(text(2), type)))
+      expectNothingOf([...ALL, 'correct-horse'], example)
+      expect([example.legacy.body, example.service.body]).toEqual([null, null])
+    }
+  })
+
+  test('of a page with a form', () => {
+    const page = (n: number) =>
+      `<html><body><input name="csrf_token" value="${SECRET.pathToken}${n}"><a href="/?token=${SECRET.reset}${n}">x${n}</a></body></html>`
+    expectNothingOf(ALL, exampleOf(seen(answer(page(1), 'text/html'), answer(page(2), 'text/html'))))
+  })
+})
+
+describe('a body is kept', () => {
+  test.each([
+    [
+      'of JSON, decoded',
+      gzipSync('{"a":1}'),
+      ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'],
+      '{"a":1}',
+    ],
+    ['not where it is no JSON after all', Buffer.from('{"a":'), ['Content-Type', 'application/json'], null],
+    [
+      'not where it cannot be decoded',
+      Buffer.from('{"a":1}'),
+      ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'],
+      null,
+    ],
+    [
+      'not where it grows too large',
+      gzipSync(JSON.stringify('x'.repeat(20_000))),
+      ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'],
+      null,
+    ],
+    [
+      'not of more than 16 KiB',
+      Buffer.from(JSON.stringify('x'.repeat(17_000))),
+      ['Content-Type', 'application/json'],
+      null,
+    ],
+  ])('%s', (_, bytes, headers, expected) => {
+    const one = answer(bytes, '', { headers })
+    expect(exampleOf(seen(one, one)).legacy.body).toBe(expected)
+  })
+
+  test('not of what was cut', () => {
+    const one = answer('{"a":1}', 'application/json', { isTruncated: true })
+    expect(exampleOf(seen(one, one)).legacy.body).toBeNull()
+  })
+
+  test('to a depth that is compared, and no deeper', () => {
+    const deep = answer('['.repeat(5000) + ']'.repeat(5000))
+    expect(exampleOf(seen(deep, deep)).legacy.body).toContain('<too deep>')
+  })
+})
+
+describe('showOnly', () => {
+  const showOnly = ['$.price', 'header.etag'].map((text) => {
+    const parsed = parsePathPattern(text)
+    if (!parsed.ok) throw new Error(parsed.message)
+    return parsed.pattern
+  })
+
+  test('shows values at its places alone, in bodies and differences', () => {
+    const body = (n: number) => ({
+      price: n,
+      name: `Anna Schmidt ${n}`,
+      address: { street: `Hauptstraße ${n}` },
+      list: [`secret word ${n}`],
+    })
+    const example = exampleOf(seen(json(body(11)), json(body(12))), { showOnly })
+    expectNothingOf(['Anna', 'Hauptstra', 'secret word'], example)
+    expect(example.legacy.body).toContain('"price":11')
+    expect(example.differences).toContainEqual({
+      kind: 'value',
+      path: '$.price',
+      legacy: '11',
+      service: '12',
+      times: 1,
+    })
+  })
+
+  test('and even there nothing that looks like a secret', () => {
+    const example = exampleOf(seen(json({ price: SECRET.jwt }), json({ price: SECRET.email })), { showOnly })
+    expectNothingOf(ALL, example)
+  })
+
+  test('shows no header and nothing of the target that it does not list, but what the map says itself', () => {
+    const target = '/customers/Anna%20Schmidt/orders?name=Anna+Schmidt&page=2&Anna'
+    const pattern = '/customers/:name/orders'
+    const fields = ['X-Customer', 'Anna Schmidt', 'Host', 'shop.example']
+    const answers = [json({}, ['X-Name', 'Anna Schmidt', 'ETag', '"v1"']), json({})] as const
+    const example = exampleOf(seen(...answers, { target, pattern, fields }), { showOnly })
+    expectNothingOf(['Anna'], example)
+    expect(example.request.target).toMatch(
+      '/customers/<not shown>/orders?name=<not shown>&page=<not shown>&<not shown>',
+    )
+    expect(example.request.headers).toEqual(['X-Customer', '<not shown>', 'Host', 'shop.example'])
+    expect(example.legacy.headers).toEqual([
+      ...['Content-Type', 'application/json', 'X-Name', '<not shown>', 'ETag', '"v1"'],
+    ])
+  })
+
+  test('of what a wildcard stands for there is nothing left', () => {
+    const more = { target: '/api/catalog/Anna/Schmidt', pattern: 'shop.example/api/catalog/*' }
+    const example = exampleOf(seen(json(1), json(1), more), { showOnly })
+    expect(example.request.target).toBe('/api/catalog/<not shown>')
+  })
+})

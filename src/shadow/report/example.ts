@@ -1,0 +1,90 @@
+// One request with both answers, as it may be kept: nothing secret leaves the worker. Pure.
+import type { Difference, Masked } from '../../model/comparison.ts'
+import type { Example, MaskedAnswer } from '../../model/shadow.ts'
+import { DEFAULT_REDACTION, maskHeaders, maskRequestTarget, type Redaction, redact } from '../capture/redact.ts'
+import type { Answer } from '../compare/compare-answers.ts'
+import { decodeBody } from '../compare/decode-body.ts'
+import { firstField } from '../compare/first-field.ts'
+import { familyOf } from '../compare/media-type.ts'
+import { BODY, EACH, namedSegment, pathText } from '../compare/path.ts'
+import { DEFAULT_LIMITS } from '../limits.ts'
+
+export type Seen = {
+  readonly at: number
+  readonly method: string
+  readonly target: string
+  /** Of the route. */
+  readonly pattern: string
+  /** Of the copy: what both sides were sent. */
+  readonly fields: readonly string[]
+  readonly answeredBy: Example['answeredBy']
+  readonly legacy: Answer
+  readonly legacyMs: number
+  readonly service: Answer
+  readonly serviceMs: number
+  readonly differences: readonly Difference[]
+}
+
+/** Decoded bytes of a body that is kept with an example: a page of a list, not an export. */
+const LONGEST_BODY = 16 * 1024
+
+export function exampleOf(seen: Seen, redaction: Redaction = DEFAULT_REDACTION): Example {
+  const { at, method, target, pattern, fields, answeredBy, legacy, service, differences } = seen
+  const query = target.indexOf('?')
+  const [path, rest] = query === -1 ? [target, ''] : [target.slice(0, query), target.slice(query)]
+  return {
+    at,
+    request: {
+      method,
+      target: maskRequestTarget(path, rest, redaction, pattern),
+      headers: maskHeaders(fields, redaction),
+    },
+    answeredBy,
+    legacy: maskAnswer(legacy, seen.legacyMs, redaction),
+    service: maskAnswer(service, seen.serviceMs, redaction),
+    differences: differences.map((difference) => redact(difference, redaction)),
+  }
+}
+
+function maskAnswer(answer: Answer, ms: number, redaction: Redaction): MaskedAnswer {
+  return {
+    status: answer.status,
+    headers: maskHeaders(answer.headers, redaction),
+    body: maskBody(answer, redaction),
+    ms: Math.round(ms * 1000) / 1000,
+  }
+}
+
+function maskBody({ headers, body, isTruncated }: Answer, redaction: Redaction): Masked | null {
+  if (isTruncated || body.length > LONGEST_BODY || familyOf(firstField(headers, 'content-type')) !== 'json') return null
+  const coding = firstField(headers, 'content-encoding')
+  const decoded = decodeBody(body, coding, { ...DEFAULT_LIMITS, maxDecodedBytes: LONGEST_BODY })
+  if (decoded.kind !== 'decoded') return null
+  try {
+    const value: unknown = JSON.parse(Buffer.from(decoded.bytes).toString('utf8'))
+    return JSON.stringify(maskValue(value, [BODY], redaction)) as Masked
+  } catch {
+    return null
+  }
+}
+
+/** Every value is hidden as `redact` would hide it in a difference at its place. Names are kept: they say where. */
+function maskValue(value: unknown, path: readonly string[], redaction: Redaction): unknown {
+  if (path.length > DEFAULT_LIMITS.maxDepth) return '<too deep>'
+  if (Array.isArray(value)) return value.map((item) => maskValue(item, [...path, EACH], redaction))
+  if (typeof value === 'object' && value !== null) {
+    const masked = Object.entries(value).map(([key, item]) => [
+      String(maskLeaf(key, [BODY], DEFAULT_REDACTION)),
+      maskValue(item, [...path, namedSegment(key)], redaction),
+    ])
+    return Object.fromEntries(masked)
+  }
+  return maskLeaf(value, path, redaction)
+}
+
+function maskLeaf(value: unknown, path: readonly string[], redaction: Redaction): unknown {
+  if (value === null || typeof value === 'boolean') return value
+  const text = String(value)
+  const { legacy } = redact({ kind: 'value', path: pathText(path), legacy: text, service: null, times: 1 }, redaction)
+  return legacy === text ? value : legacy
+}

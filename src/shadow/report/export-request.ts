@@ -1,0 +1,93 @@
+// A kept request as it can be sent again: what was masked becomes environment variables. Pure. All of it was said by
+// clients, and none of it is believed.
+import type { Field } from '../../model/comparison.ts'
+import type { AskedSides } from '../../model/comparison-views.ts'
+import type { Side } from '../../model/route.ts'
+import type { Example } from '../../model/shadow.ts'
+
+/** A difference, its newest example, and where each side is asked. */
+export type Exporting = {
+  readonly fingerprint: string
+  readonly context: string
+  readonly route: string
+  readonly field: Field
+  readonly example: Example
+  readonly sides: AskedSides
+}
+
+/** Literal text, or a variable in place of what was masked. */
+export type Piece = { readonly text: string } | { readonly variable: string }
+
+export type SentField = { readonly name: string; readonly value: readonly Piece[] }
+
+export type ExportRequest = {
+  readonly method: string
+  readonly targets: Readonly<Record<Side, readonly Piece[]>>
+  readonly headers: readonly SentField[]
+  readonly variables: readonly string[]
+}
+
+export function requestOf({ example, sides }: Pick<Exporting, 'example' | 'sides'>): ExportRequest {
+  const { method, headers } = example.request
+  const names = new Map<string, number>()
+  const kept = headers.flatMap((name, i): SentField[] => {
+    const value = headers[i + 1] ?? ''
+    if (i % 2 === 1 || !isSent(name, value, sides)) return []
+    return [{ name, value: MASKED.test(value) ? [{ variable: variableOf(name, names) }] : [{ text: value }] }]
+  })
+  const targets = { legacy: targetOf(sides.legacy.target), service: targetOf(sides.service.target) }
+  const all = [...targets.legacy, ...targets.service, ...kept.flatMap(({ value }) => value)]
+  const variables = new Set(all.flatMap((piece) => ('variable' in piece ? [piece.variable] : [])))
+  return { method, targets, headers: kept, variables: [...variables] }
+}
+
+/** What redacting puts in the place of a value. Whoever says such a thing themselves gets a variable for it. */
+const PLACEHOLDER = /<(?:secret|not shown|credentials|email|token|card|private key|text of \d+ characters)>/
+const MASKED = new RegExp(PLACEHOLDER)
+const MASKED_IN_TARGET = new RegExp(`${PLACEHOLDER.source}|\\*\\*\\*`, 'g')
+
+/** Always a path: `@evil.example/` behind an address would be another address. */
+function targetOf(target: string): Piece[] {
+  // A fragment is nobody's but a browser's, and clients cut it off.
+  const path = `${target.startsWith('/') ? '' : '/'}${target}`.replaceAll('#', '%23')
+  const pieces: Piece[] = []
+  let done = 0
+  let masked = 0
+  for (const { 0: placeholder, index } of path.matchAll(MASKED_IN_TARGET)) {
+    masked++
+    pieces.push({ text: path.slice(done, index) }, { variable: `MASKED_TARGET_${masked}` })
+    done = index + placeholder.length
+  }
+  return [...pieces, { text: path.slice(done) }].filter((piece) => !('text' in piece) || piece.text !== '')
+}
+
+/** Never the bare name: a client that sends a field `PATH`, or `HOME`, would be sent what stands there. */
+function variableOf(name: string, names: Map<string, number>): string {
+  const variable = `MASKED_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`
+  const before = names.get(variable) ?? 0
+  names.set(variable, before + 1)
+  return before === 0 ? variable : `${variable}_${before + 1}`
+}
+
+/** RFC 9110 section 5.6.2: so no name can be an option, or a file that curl would read (`-H @file`). */
+const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
+
+function isSent(name: string, value: string, sides: AskedSides): boolean {
+  const lower = name.toLowerCase()
+  if (!TOKEN.test(name) || NOT_SENT.has(lower)) return false
+  // One side's own name would be wrong for the other.
+  return lower !== 'host' || !Object.values(sides).some(({ url }) => hostOf(url) === value)
+}
+
+function hostOf(url: string): string | undefined {
+  return URL.canParse(url) ? new URL(url).host : undefined
+}
+
+/**
+ * What whoever sends it says by itself, and what the gateway said of this one request or hop. `X-Forwarded-*` stays: an
+ * answer may depend on it.
+ */
+const NOT_SENT: ReadonlySet<string> = new Set([
+  ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],
+  ...['content-length', 'accept-encoding', 'via', 'cdn-loop', 'traceparent', 'tracestate', 'x-request-id', 'x-shadow'],
+])

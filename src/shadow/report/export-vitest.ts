@@ -1,0 +1,87 @@
+// A difference as a test that fails while the sides differ: for vitest and supertest, in a file that stands alone. Pure.
+import { partsOf } from '../../model/shadow.ts'
+import { quote } from '../../telemetry/printable.ts'
+import { readerOf } from './export-reader.ts'
+import type { Exporting, ExportRequest, Piece } from './export-request.ts'
+
+export function vitestOf(exporting: Exporting, request: ExportRequest, remarks: readonly string[]): string {
+  const { sides, route, field, example } = exporting
+  const reader = readerOf(field, example)
+  const { path } = partsOf(field)
+  const side = (name: 'legacy' | 'service', variable: string) =>
+    `{ url: env.${variable} || ${literal(sides[name].url)}, target: ${wordOf(request.targets[name])} }`
+  const masked = request.variables.length > 0
+  return `${[...remarks, ...HOW, ...reader.remarks].map((line) => `// ${line}`).join('\n')}
+import { env } from 'node:process'
+import request from 'supertest'
+import { expect, test } from 'vitest'
+
+${masked ? `${GIVEN}\n\n` : ''}const LEGACY = ${side('legacy', 'LEGACY_URL')}
+const SERVICE = ${side('service', 'SERVICE_URL')}
+const HEADERS: Record<string, string> = {
+${headersOf(request)}}
+
+test(${literal(`${route}: both sides agree at ${path}`)}, async () => {
+  const legacy = await ask(LEGACY)
+  const service = await ask(SERVICE)
+  expect(found(service)).toEqual(found(legacy))
+})
+
+type Answer = { readonly status: number; readonly headers: Record<string, unknown>; readonly text: string }
+
+/** What the test is about, of one answer. */
+function found(answer: Answer): unknown {
+${reader.body}
+}
+${reader.helpers.map((helper) => `\n${helper}\n`).join('')}
+async function ask({ url, target }: { readonly url: string; readonly target: string }): Promise<Answer> {
+  const { status, headers, body } = await request(url.replace(/\\/$/, ''))
+    .${request.method.toLowerCase()}(target)
+    .set(HEADERS)
+    .redirects(0)
+    .buffer(true)
+    .parse((response, done) => {
+      let text = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk) => {
+        text += chunk
+      })
+      response.on('end', () => done(null, text))
+    })
+  return { status, headers, text: typeof body === 'string' ? body : '' }
+}
+`
+}
+
+const HOW = [
+  'Asks both sides, and fails while they differ. Keep it in a folder of its own, in a project that has vitest and supertest,',
+  'under a name that ends in .test.ts, and run it with: npx vitest run --root FOLDER',
+  'LEGACY_URL and SERVICE_URL say where, if it is not where the gateway asks.',
+]
+
+const GIVEN = `/** What was masked must be said by whoever runs this. */
+function given(variable: string): string {
+  const value = env[variable]
+  if (value === undefined) throw new Error(\`set \${variable}: what was recorded there was masked\`)
+  return value
+}`
+
+/** A field that came in several lines is one list (RFC 9110 section 5.3). */
+function headersOf({ headers }: ExportRequest): string {
+  const byName = Map.groupBy(headers, ({ name }) => name.toLowerCase())
+  const lines = [...byName].map(([name, all]) => {
+    const joint: Piece = { text: name === 'cookie' ? '; ' : ', ' }
+    return `  ${literal(name)}: ${wordOf(all.flatMap(({ value }, i) => (i === 0 ? value : [joint, ...value])))},\n`
+  })
+  return lines.join('')
+}
+
+function wordOf(pieces: readonly Piece[]): string {
+  const words = pieces.map((piece) => ('text' in piece ? literal(piece.text) : `given(${literal(piece.variable)})`))
+  return words.join(' + ') || "''"
+}
+
+/** JSON is JavaScript, and no character of it is one that a viewer acts upon. */
+function literal(text: string): string {
+  return quote(text)
+}

@@ -1,0 +1,95 @@
+import { describe, expect, test } from 'vitest'
+import type { Field, Rules } from '../../model/comparison.ts'
+import type { Example, MaskedAnswer } from '../../model/shadow.ts'
+import { readRules } from '../compare/rules.ts'
+import { exampleOf, keptOf, masked, PRICE, ROUTE } from './reports.test-kit.ts'
+import { tryRules } from './try-rules.ts'
+
+function tried(rules: Rules, field: Field, example: Partial<Example> = {}) {
+  const read = readRules(rules)
+  if (!read.ok) throw new Error(JSON.stringify(read.mistakes))
+  const { differences, appearing } = tryRules(read.rules, [keptOf(field, example)])
+  const [{ forgiven, remaining, untried } = { forgiven: 0, remaining: 0, untried: 0 }] = differences
+  return { is: forgiven ? 'forgiven' : remaining ? 'remaining' : untried ? 'untried' : 'lost', appearing }
+}
+
+function sides(legacy: Partial<MaskedAnswer>, service: Partial<MaskedAnswer>): Partial<Example> {
+  const base = exampleOf()
+  return { legacy: { ...base.legacy, ...legacy }, service: { ...base.service, ...service } }
+}
+
+const bodies = (legacy: string | null, service: string | null) =>
+  sides({ body: legacy === null ? null : masked(legacy) }, { body: service === null ? null : masked(service) })
+const headers = (name: string, legacy: string, service: string) =>
+  sides({ headers: [name, legacy].map(masked) }, { headers: [name, service].map(masked) })
+
+describe('a kept example, compared again under the rules', () => {
+  test.each<[string, Rules, Field, Partial<Example>, string]>([
+    ['a value that is ignored', { ignore: ['$.items'] }, PRICE, {}, 'forgiven'],
+    ['a value that is near enough', { tolerance: [{ path: '$..price', relative: 0.01 }] }, PRICE, {}, 'forgiven'],
+    ['a value that is not', { tolerance: [{ path: '$..price', relative: 0.0001 }] }, PRICE, {}, 'remaining'],
+    ['no rule', {}, PRICE, {}, 'remaining'],
+    ['a rule for another place', { ignore: ['$.other'] }, PRICE, {}, 'remaining'],
+    ['a field of the head', { ignore: ['header.x-a'] }, 'value header.x-a', headers('X-A', '1', '2'), 'forgiven'],
+    [
+      'a status that means the same',
+      { equivalentStatuses: [[200, 204]] },
+      'status status',
+      sides({}, { status: 204 }),
+      'forgiven',
+    ],
+    ['a status that does not', {}, 'status status', sides({}, { status: 204 }), 'remaining'],
+  ])('%s', (_what, rules, field, example, is) => {
+    expect(tried(rules, field, example).is).toBe(is)
+  })
+
+  test('that was masked alike on both sides says nothing of a rule', () => {
+    const secret = bodies('{"token":"<secret>"}', '{"token":"<secret>"}')
+    expect(tried({ ignore: ['$.token'] }, 'value $.token', secret).is).toBe('untried')
+    const cookie = headers('Set-Cookie', '<secret>', '<secret>')
+    expect(tried({ ignore: ['cookie.sid'] }, 'value cookie.sid.path', cookie).is).toBe('untried')
+  })
+
+  test('of which a body was not kept says nothing of the body, and all of the head', () => {
+    for (const example of [bodies(null, '{"a":1}'), bodies('{"a":1}', null), bodies(null, null)]) {
+      expect(tried({ ignore: ['$'] }, 'value $.a', example)).toEqual({ is: 'untried', appearing: [] })
+      expect(tried({}, 'value $.a', example)).toEqual({ is: 'untried', appearing: [] })
+      const head = { ...example, service: { ...exampleOf().service, ...example.service, status: 500 } }
+      expect(tried({}, 'status status', head).is).toBe('remaining')
+      expect(tried({ equivalentStatuses: [[200, 500]] }, 'status status', head).is).toBe('forgiven')
+    }
+  })
+
+  test('whose body came compressed is compared as it is kept', () => {
+    const gzip = (body: string) => ({
+      body: masked(body),
+      headers: ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'].map(masked),
+    })
+    const example = sides(gzip('{"a":1}'), gzip('{"a":2}'))
+    expect(tried({ ignore: ['$.a'] }, 'value $.a', example).is).toBe('forgiven')
+  })
+
+  test('shows what would differ in its place', () => {
+    const example = bodies('{"tags":["a","b"]}', '{"tags":["b","c"]}')
+    const { is, appearing } = tried({ treatAsSet: ['$.tags'] }, 'missing $.tags[*]', example)
+    expect(is).toBe('forgiven')
+    expect(appearing).toEqual([{ route: ROUTE, kind: 'value', path: '$.tags[*]', examples: 1 }])
+  })
+})
+
+test('examples are told by difference, and one request is one example of what appears', () => {
+  const read = readRules({ treatAsSet: ['$.tags'], ignore: ['$.items'] })
+  const example = bodies('{"items":[{"price":1}],"tags":["a","b"]}', '{"items":[{"price":2}],"tags":["b","c"]}')
+  const both = [
+    { kind: 'value', path: '$.items[*].price', legacy: null, service: null, times: 1 },
+    { kind: 'missing', path: '$.tags[*]', legacy: null, service: null, times: 2 },
+  ] as const
+  const kept = [keptOf(PRICE), keptOf('missing $.tags[*]')].map((one) => ({
+    ...one,
+    example: { ...one.example, ...example, differences: both },
+  }))
+  const { examples, differences, appearing } = tryRules(read.ok ? read.rules : expect.unreachable(), kept)
+  expect(examples).toBe(2)
+  expect(differences.map(({ path, forgiven }) => `${path} ${forgiven}`)).toEqual(['$.items[*].price 1', '$.tags[*] 1'])
+  expect(appearing.map(({ examples: in_ }) => in_)).toEqual([1])
+})

@@ -1,0 +1,165 @@
+import { describe, expect, test } from 'vitest'
+import { type Counts, NO_COUNTS } from '../../model/comparison.ts'
+import { type KeptExample, type RouteCounts, STRETCH_MS } from '../../model/shadow.ts'
+import { keptOf } from '../report/reports.test-kit.ts'
+import { createLedger } from './ledger.ts'
+
+const HOUR = STRETCH_MS
+const NOW = 500_000 * HOUR
+const PLACE = { context: 'catalog', route: 'GET /products' }
+const MATCH = { kind: 'compared', differences: [], more: false, forgiven: 0 } as const
+
+/** A store as the real ones are: what a writer says of a stretch takes the place of what it said before. */
+function start() {
+  const stored = new Map<number, Counts>()
+  const calls: (readonly RouteCounts[])[] = []
+  const examples: KeptExample[] = []
+  const fails = { counts: false, examples: false }
+  const ledger = createLedger('me', {
+    saveCounts: async (writer, counts) => {
+      expect(writer).toBe('me')
+      if (fails.counts) throw new Error('away')
+      calls.push(counts)
+      for (const said of counts) stored.set(said.start, said.counts)
+    },
+    saveExamples: async (more) => {
+      if (fails.examples) throw new Error('away')
+      examples.push(...more)
+    },
+  })
+  const matchHere = (times: number, at = NOW) => {
+    for (let i = 0; i < times; i++) ledger.counter({ ...PLACE, at }).compared(MATCH, at, new Set())
+  }
+  return {
+    ...{ ledger, stored, calls, examples, fails, matchHere },
+    say: (matched: number, start = NOW) => ledger.take([{ ...PLACE, start, counts: { ...NO_COUNTS, matched } }]),
+    matched: (start = NOW) => stored.get(start)?.matched,
+  }
+}
+
+test('what the thread says takes the place of what it said before, beside what is counted here', async () => {
+  const { ledger, say, matchHere, matched } = start()
+  say(3)
+  say(5)
+  matchHere(2)
+  await ledger.save()
+  expect(matched()).toBe(7)
+  say(6)
+  await ledger.save()
+  expect(matched()).toBe(8)
+})
+
+test('what a lost thread said stands, and the next one begins at nothing', async () => {
+  const { ledger, say, matched } = start()
+  say(5)
+  ledger.close()
+  expect(ledger.closed()).toMatchObject([{ ...PLACE, start: NOW, counts: { matched: 5 } }])
+  await ledger.save()
+  expect(matched()).toBe(5)
+  say(1)
+  await ledger.save()
+  expect(matched()).toBe(6)
+  // Twice in a row, with nothing said in between.
+  ledger.close()
+  ledger.close()
+  say(10)
+  await ledger.save()
+  expect(matched()).toBe(16)
+  expect(ledger.closed()).toMatchObject([{ counts: { matched: 6 } }])
+})
+
+describe('a store that fails', () => {
+  test('is told everything later, once', async () => {
+    const { ledger, say, matchHere, matched, fails, examples } = start()
+    fails.counts = true
+    say(5)
+    ledger.keep([keptOf()])
+    expect(await ledger.save()).toBeInstanceOf(Error)
+    say(6)
+    matchHere(1)
+    expect(await ledger.save()).toBeInstanceOf(Error)
+    expect(matched()).toBeUndefined()
+    fails.counts = false
+    expect(await ledger.save()).toBeUndefined()
+    expect(matched()).toBe(7)
+    expect(examples).toHaveLength(1)
+  })
+
+  test('with examples only: counts are said again, which counts them once', async () => {
+    const { ledger, say, matched, fails, examples } = start()
+    fails.examples = true
+    say(5)
+    ledger.keep([keptOf()])
+    expect(await ledger.save()).toBeInstanceOf(Error)
+    fails.examples = false
+    await ledger.save()
+    expect(matched()).toBe(5)
+    expect(examples).toHaveLength(1)
+  })
+
+  test('for long: only the newest examples wait', async () => {
+    const { ledger, fails, examples } = start()
+    fails.counts = fails.examples = true
+    for (let i = 0; i < 500; i++) {
+      ledger.keep([keptOf('value $.a', { at: i })])
+      if (i % 7 === 0) await ledger.save()
+    }
+    fails.counts = fails.examples = false
+    await ledger.save()
+    expect(examples.map(({ example }) => example.at)).toEqual(Array.from({ length: 200 }, (_, i) => 300 + i))
+  })
+})
+
+test('what has not changed is not said again', async () => {
+  const { ledger, say, calls } = start()
+  expect(await ledger.save()).toBeUndefined()
+  expect(calls).toEqual([])
+  say(1)
+  say(1, NOW + HOUR)
+  await ledger.save()
+  say(2, NOW + HOUR)
+  await ledger.save()
+  await ledger.save()
+  expect(calls.map((counts) => counts.map(({ start }) => start))).toEqual([[NOW, NOW + HOUR], [NOW + HOUR]])
+})
+
+describe('stretches', () => {
+  test('what is counted is counted in the hour that it was answered in', async () => {
+    const { ledger, matchHere, stored } = start()
+    matchHere(1, NOW)
+    matchHere(2, NOW + HOUR - 1)
+    matchHere(4, NOW + HOUR)
+    await ledger.save()
+    expect([...stored].map(([start, { matched }]) => [start, matched])).toEqual([
+      [NOW, 3],
+      [NOW + HOUR, 4],
+    ])
+  })
+
+  test('of a month, no more than a day are held', async () => {
+    const { ledger, say } = start()
+    for (let hour = 0; hour < 30 * 24; hour++) {
+      say(1, NOW + hour * HOUR)
+      await ledger.save()
+    }
+    ledger.close()
+    expect(ledger.closed()).toHaveLength(25)
+  })
+
+  test('a clock that was ahead and is right again costs nothing of what is counted', async () => {
+    const { ledger, say, matchHere, matched } = start()
+    const ahead = NOW + 72 * HOUR
+    say(5)
+    matchHere(1)
+    await ledger.save()
+    say(1, ahead)
+    await ledger.save()
+    say(6)
+    matchHere(1)
+    await ledger.save()
+    matchHere(1)
+    await ledger.save()
+    expect(matched()).toBe(9)
+    expect(matched(ahead)).toBe(1)
+  })
+})

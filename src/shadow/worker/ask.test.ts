@@ -1,0 +1,238 @@
+import { once } from 'node:events'
+import https from 'node:https'
+import net, { type AddressInfo, type Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { createAuthority } from '../../../test/kit/certificates.ts'
+import { until } from '../../../test/kit/until.ts'
+import type { CopyRequest } from '../../model/shadow.ts'
+import { createBudget } from '../capture/budget.ts'
+import { type Asked, type Asker, createAsker } from './ask.ts'
+
+const closing: (() => void)[] = []
+afterEach(() => {
+  for (const close of closing.splice(0)) close()
+})
+
+/** A server of raw bytes: `say` is given the socket with the request that came. */
+async function origin(say: (socket: Socket, request: string) => void): Promise<CopyRequest> {
+  const server = net.createServer((socket) => {
+    socket.on('error', () => {}).on('data', (bytes) => say(socket, bytes.toString('latin1')))
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  closing.push(() => server.close())
+  const { port } = server.address() as AddressInfo
+  return requestTo(`http://127.0.0.1:${port}`)
+}
+
+function requestTo(url: string): CopyRequest {
+  return {
+    origin: url,
+    tls: undefined,
+    servername: '',
+    method: 'GET',
+    path: '/products/1?a=b',
+    fields: ['Host', 'shop.example', 'X-Twice', 'a', 'X-Twice', 'b'],
+    identityFields: [],
+  }
+}
+
+const LIMITS = { maxBodyBytes: 1000, timeoutMs: 5000 }
+
+async function ask(
+  request: CopyRequest,
+  limits = LIMITS,
+  budget = createBudget(() => 1e9),
+  body?: Uint8Array,
+): Promise<Asked> {
+  const asker: Asker = createAsker(budget)
+  closing.push(() => void asker.close())
+  return asker.ask(request, request.fields, body, limits)
+}
+
+const OK = 'HTTP/1.1 200 OK\r\n'
+
+test('the request goes out as it is, and the answer comes back as it came', async () => {
+  let asked = ''
+  const request = await origin((socket, text) => {
+    asked = text
+    socket.write(`${OK}Content-Length: 5\r\nX-A: 1\r\nx-a: \xe4\r\n\r\nhello`, 'latin1')
+  })
+  const budget = createBudget(() => 1e9)
+  const { answer } = (await ask(request, LIMITS, budget)) as Extract<Asked, { kind: 'answered' }>
+  expect(asked).toContain('GET /products/1?a=b HTTP/1.1\r\n')
+  expect(asked.toLowerCase()).toContain('host: shop.example\r\n')
+  expect(asked).toContain('X-Twice: a\r\nX-Twice: b\r\n')
+  expect(answer).toMatchObject({ status: 200, isTruncated: false })
+  expect(answer.headers).toEqual(['Content-Length', '5', 'X-A', '1', 'x-a', 'ä'])
+  expect(Buffer.from(answer.body).toString()).toBe('hello')
+  expect(budget.held(), 'until it was compared').toBe(5)
+})
+
+describe('whatever the other side does, it ends', () => {
+  test.each<[string, (socket: Socket) => void, object]>([
+    ['nothing', () => {}, { kind: 'failed', reason: 'response-timeout' }],
+    ['a head and no more', (it) => it.write(`${OK}Content-Length: 5\r\n\r\n`), { reason: 'response-timeout' }],
+    ['a reset', (it) => it.resetAndDestroy(), { kind: 'failed', reason: 'connection-lost' }],
+    ['a close', (it) => it.end(), { kind: 'failed', reason: 'connection-lost' }],
+    ['garbage', (it) => it.write('SSH-2.0-OpenSSH\r\n\r\n'), { kind: 'failed', reason: 'response-malformed' }],
+    ['a garbage head', (it) => it.write(`${OK}a\0b: c\r\n\r\n`), { kind: 'failed', reason: 'response-malformed' }],
+    ['a head without end', (it) => flood(it, `${OK}x: `, 'y'.repeat(1000)), { reason: 'response-malformed' }],
+    ['half a body', (it) => it.end(`${OK}Content-Length: 5\r\n\r\nab`), { reason: 'response-broken' }],
+    ['a GiB, told', (it) => it.write(`${OK}Content-Length: 1073741824\r\n\r\na`), truncated()],
+    ['a GiB, untold', (it) => flood(it, `${OK}Connection: close\r\n\r\n`, 'x'.repeat(500)), truncated()],
+    ['a stream', (it) => it.write(`${OK}Content-Type: text/event-stream\r\n\r\ndata: 1\n\n`), truncated()],
+  ])('%s', async (_, say, expected) => {
+    const budget = createBudget(() => 1e9)
+    const request = await origin(say)
+    expect(await ask(request, { maxBodyBytes: 1000, timeoutMs: 300 }, budget)).toMatchObject(expected)
+    expect(budget.held()).toBe(0)
+  })
+
+  test('an answer to HEAD is whole, however long the one is that it speaks of', async () => {
+    const request = await origin((socket) => socket.write(`${OK}Content-Length: 5000\r\n\r\n`))
+    expect(await ask({ ...request, method: 'HEAD' })).toMatchObject({
+      kind: 'answered',
+      answer: { isTruncated: false },
+    })
+  })
+
+  test('a byte at a time', async () => {
+    const request = await origin((socket) => {
+      socket.write(`${OK}Content-Length: 500\r\n\r\n`)
+      const timer = setInterval(() => socket.write('x'), 20)
+      socket.on('close', () => clearInterval(timer))
+    })
+    const limits = { maxBodyBytes: 1000, timeoutMs: 300 }
+    expect(await ask(request, limits)).toEqual({ kind: 'failed', reason: 'response-timeout' })
+  })
+
+  test.each<[string, (socket: Socket) => void]>([
+    ['a reset', (it) => it.resetAndDestroy()],
+    ['a close', (it) => it.end()],
+    ['half a body', (it) => it.end(`${OK}Content-Length: 5\r\n\r\nab`)],
+    ['a 503', (it) => it.end('HTTP/1.1 503 No\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n')],
+    ['a 307', (it) => it.end('HTTP/1.1 307 There\r\nLocation: /there\r\nContent-Length: 0\r\n\r\n')],
+  ])('%s: it is asked once', async (_, say) => {
+    let requests = 0
+    const request = await origin((socket) => {
+      requests++
+      say(socket)
+    })
+    await ask(request)
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(requests).toBe(1)
+  })
+
+  test('nobody is there', async () => {
+    const server = net.createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, 'close')
+    expect(await ask(requestTo(`http://127.0.0.1:${port}`))).toEqual({ kind: 'failed', reason: 'connect-refused' })
+    expect(await ask(requestTo('http://nowhere.invalid'))).toEqual({ kind: 'failed', reason: 'connect-refused' })
+  })
+
+  test('nobody is there, again and again: the address is left alone for a while, and asked again', async () => {
+    let connections = 0
+    const server = net.createServer((socket) => {
+      connections++
+      socket.resetAndDestroy()
+    })
+    const nowhere = requestTo('http://nowhere.invalid')
+    const asker = createAsker(createBudget(() => 1e9))
+    closing.push(
+      () => void asker.close(),
+      () => server.close(),
+    )
+    const reasons: unknown[] = []
+    for (let i = 0; i < 7; i++) {
+      const asked = await asker.ask(nowhere, nowhere.fields, undefined, LIMITS)
+      reasons.push(asked.kind === 'failed' ? asked.reason : asked.kind)
+    }
+    expect(reasons).toEqual([...Array(5).fill('connect-refused'), 'unavailable', 'unavailable'])
+    // Another address is another.
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const there = requestTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    expect(await asker.ask(there, there.fields, undefined, LIMITS)).toMatchObject({ reason: 'connection-lost' })
+    expect(connections).toBe(1)
+    await until(async () => {
+      const asked = await asker.ask(nowhere, nowhere.fields, undefined, LIMITS)
+      return asked.kind === 'failed' && asked.reason === 'connect-refused'
+    })
+  })
+
+  test('there is no room for the answer', async () => {
+    const budget = createBudget(() => 600)
+    const request = await origin((it) => it.write(`${OK}Content-Length: 700\r\n\r\n${'x'.repeat(700)}`))
+    expect(await ask(request, LIMITS, budget)).toEqual({ kind: 'shed', reason: 'bytes' })
+    expect(budget.held()).toBe(0)
+  })
+
+  test('what cannot be sent is not', async () => {
+    const request = { ...requestTo('http://127.0.0.1:9'), path: '/a b\r\nX: y' }
+    expect(await ask(request)).toEqual({ kind: 'failed', reason: 'internal' })
+  })
+})
+
+describe('over TLS', () => {
+  async function secure(names: string) {
+    const authority = await createAuthority()
+    const asked: unknown[] = []
+    const server = https.createServer(await authority.sign(names), (request, response) => {
+      asked.push((request.socket as TLSSocket).servername)
+      response.end('ok')
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    closing.push(
+      () => void server.close(),
+      () => server.closeAllConnections(),
+    )
+    const { port } = server.address() as AddressInfo
+    return {
+      request: requestTo(`https://127.0.0.1:${port}`),
+      tls: { ca: authority.cert, rejectUnauthorized: true },
+      asked,
+    }
+  }
+
+  test('the name that is asked for is the address’s own, whatever the client says in Host', async () => {
+    const { request, tls, asked } = await secure('DNS:catalog.internal')
+    const copy = { ...request, tls, servername: 'catalog.internal' }
+    expect(await ask(copy)).toMatchObject({ kind: 'answered' })
+    expect(asked).toEqual(['catalog.internal'])
+    const another = await ask({ ...copy, servername: 'orders.internal' })
+    expect(another).toEqual({ kind: 'failed', reason: 'connect-refused' })
+  })
+
+  test('an address that is no name is held against the certificate itself', async () => {
+    const { request, tls, asked } = await secure('IP:127.0.0.1')
+    expect(await ask({ ...request, tls })).toMatchObject({ kind: 'answered' })
+    expect(asked).toEqual([false])
+  })
+
+  test('a certificate that nobody knows is not accepted, whatever the environment says', async () => {
+    vi.stubEnv('NODE_TLS_REJECT_UNAUTHORIZED', '0')
+    closing.push(() => void vi.unstubAllEnvs())
+    const { request, asked } = await secure('IP:127.0.0.1')
+    expect(await ask(request)).toEqual({ kind: 'failed', reason: 'connect-refused' })
+    expect(asked).toEqual([])
+  })
+})
+
+function truncated(): object {
+  return { kind: 'answered', answer: { status: 200, isTruncated: true } }
+}
+
+function flood(socket: Socket, head: string, more: string): void {
+  socket.write(head)
+  const pour = () => {
+    while (!socket.destroyed && socket.write(more));
+  }
+  socket.on('drain', pour)
+  pour()
+}

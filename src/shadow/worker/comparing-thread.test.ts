@@ -1,0 +1,212 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { until } from '../../../test/kit/until.ts'
+import { NO_COUNTS } from '../../model/comparison.ts'
+import type { RouteCounts } from '../../model/shadow.ts'
+import { type ComparingThread, comparingThread, type ThreadLimits } from './comparing-thread.ts'
+import type { Job, Report } from './messages.ts'
+
+const FILE = new URL('./misbehaving.test-kit.ts', import.meta.url)
+const LIMITS: ThreadLimits = { heapMb: 32, comparingMs: 300, silentMs: 60_000, watchMs: 20, restMs: 100 }
+const LEARNED: RouteCounts = { context: 'catalog', route: 'GET /', start: 0, counts: { ...NO_COUNTS, matched: 7 } }
+
+const begun: ComparingThread[] = []
+afterEach(async () => {
+  for (const thread of begun.splice(0)) await thread.stop()
+})
+
+function start(limits: Partial<ThreadLimits> = {}, file: string | URL = FILE) {
+  const ended: number[] = []
+  const lost: { jobs: string[]; why: string; at: number }[] = []
+  const told: { known: unknown[]; counts: unknown[]; rulings: unknown; anew: number; policy: unknown }[] = []
+  const thread = comparingThread(
+    {
+      onReport: (report: Report) => {
+        ended.push(...report.ended.map(({ id }) => id))
+        told.push(...report.notDryRun.map(({ why }) => JSON.parse(why)))
+      },
+      onLost: (jobs, why) =>
+        lost.push({ jobs: jobs.map(({ id, reason }) => `${id} ${reason}`), why, at: performance.now() }),
+      counts: async () => [LEARNED],
+    },
+    { ...LIMITS, ...limits },
+    file,
+  )
+  begun.push(thread)
+  let last = 0
+  /** @returns the job's id */
+  const send = (does: string, policy: object = {}) => {
+    const id = ++last
+    thread.send(job(id, does, thread.know(policy)))
+    return id
+  }
+  return { thread, ended, lost, told, send }
+}
+
+function job(id: number, context: string, policy: number): Job {
+  return {
+    ...{ id, context, policy, route: 'GET /', at: 0, answeredBy: 'legacy', target: '/', status: 200, headers: '' },
+    ...{ body: '', isTruncated: false, ms: 1, again: undefined, requestBody: undefined },
+    copy: { origin: '', tls: undefined, servername: '', method: 'GET', path: '/', fields: '', identityFields: '' },
+  }
+}
+
+describe('a thread that does not come to an end is lost with what it had', () => {
+  test('it compares for ever: the culprit was out of time, the others crashed', async () => {
+    const { thread, lost, send } = start()
+    for (const does of ['silent', 'spins', 'answers']) send(does)
+    await until(() => lost.length === 1)
+    expect(lost[0]).toMatchObject({
+      jobs: ['1 crashed', '2 out-of-time', '3 crashed'],
+      why: expect.stringContaining('300 ms'),
+    })
+    expect(thread.underWay()).toBe(0)
+  })
+
+  test.each([
+    ['throws', 'a bug'],
+    ['exits', 'it ended'],
+    ['exhausts', 'memory'],
+  ])('it %s', async (does, why) => {
+    const { lost, send } = start()
+    send(does)
+    send('silent')
+    await until(() => lost.length === 1)
+    expect(lost[0]).toMatchObject({ jobs: ['1 crashed', '2 crashed'], why: expect.stringContaining(why) })
+  })
+
+  test('it says nothing any more', async () => {
+    const { lost, send } = start({ silentMs: 400 })
+    send('silent')
+    await until(() => lost.length === 1)
+    expect(lost[0]).toMatchObject({ jobs: ['1 crashed'], why: 'it was silent for 400 ms' })
+  })
+
+  test('it cannot even be begun: nothing is thrown', async () => {
+    const { lost, send } = start({}, 'no path of a file')
+    send('answers')
+    await until(() => lost.length === 1)
+    expect(lost[0]?.jobs).toEqual(['1 crashed'])
+  })
+})
+
+test('a thread that had nothing to do for long is not taken for a silent one', async () => {
+  const { ended, lost, send } = start({ silentMs: 500 })
+  const first = send('answers')
+  await until(() => ended.includes(first))
+  const idleUntil = performance.now() + 700
+  await until(() => performance.now() > idleUntil)
+  const second = send('answers later')
+  await until(() => ended.includes(second) || lost.length > 0)
+  expect(lost).toEqual([])
+})
+
+test('this thread was held up: that is not held against the other one', async () => {
+  const { ended, lost, send } = start({ silentMs: 1200 })
+  const first = send('answers later')
+  await until(() => ended.includes(first))
+  // What it says meanwhile lies there unread, and comes after the look.
+  const second = send('answers later')
+  const busyUntil = performance.now() + 1700
+  await new Promise((resolve) => setTimeout(() => setImmediate(resolve), 50))
+  while (performance.now() < busyUntil);
+  await until(() => ended.includes(second) || lost.length > 0)
+  expect(lost).toEqual([])
+})
+
+describe('the next thread', () => {
+  test('begins after a rest; what came meanwhile waits for it, and does not make the rest longer', async () => {
+    const { thread, ended, lost, send } = start({ restMs: 400 })
+    send('throws')
+    await until(() => lost.length === 1)
+    const sent: number[] = []
+    // Without a pause of as long as the rest.
+    while (ended.length === 0 && performance.now() - (lost[0]?.at ?? 0) < 5000) {
+      sent.push(send('answers'))
+      await new Promise((resolve) => setTimeout(resolve, 15))
+    }
+    await until(() => thread.underWay() === 0)
+    expect(lost, 'one loss, told once').toHaveLength(1)
+    expect(ended).toEqual(sent)
+    expect(sent.length).toBeGreaterThan(5)
+  })
+
+  test('is told again what it must know', async () => {
+    const { thread, told, lost, send } = start()
+    const policy = { sample: 0.5 }
+    thread.rule({ 'catalog\nGET /': { 'value $.a': 'noise' } })
+    send('silent', policy)
+    send('throws', policy)
+    await until(() => lost.length === 1)
+    send('silent', policy)
+    await until(async () => {
+      send('tells', policy)
+      await new Promise((resolve) => setTimeout(resolve, 30))
+      return (told.at(-1)?.counts.length ?? 0) > 0
+    })
+    expect(told.at(-1)).toMatchObject({
+      policy,
+      counts: [LEARNED],
+      rulings: { 'catalog\nGET /': { 'value $.a': 'noise' } },
+    })
+    expect(told.at(-1)?.known, 'once').toHaveLength(1)
+  })
+
+  test('is not taken for the one before, whose last words are read when it is gone: its jobs are counted as lost', async () => {
+    const { ended, lost, send } = start({ silentMs: 600 })
+    const first = send('answers later')
+    // The turn ends with what was set for immediately: the look comes next, and then what the thread says meanwhile.
+    await new Promise((resolve) => setTimeout(() => setImmediate(resolve), 200))
+    const busyUntil = performance.now() + 700
+    while (performance.now() < busyUntil);
+    await until(() => lost.length === 1)
+    const second = send('answers')
+    await until(() => ended.includes(second))
+    expect(lost[0]?.jobs).toEqual([`${first} crashed`])
+    expect(ended).toEqual([second])
+  })
+})
+
+test('ten thousand edits of the config: the thread keeps no more than a thousand of them', async () => {
+  const { ended, told, thread, send } = start()
+  const last = { sample: 1 }
+  for (let i = 0; i < 10_000; i++) send('answers', { sample: i })
+  const asked = send('tells', last)
+  await until(() => ended.includes(asked))
+  expect(told[0]?.policy).toEqual(last)
+  expect(told[0]?.known.length).toBeLessThan(1100)
+  expect(told[0]?.anew).toBeGreaterThan(5)
+  expect(thread.underWay()).toBe(0)
+})
+
+describe('the end', () => {
+  test('finish waits for what is under way, and no longer than it may', async () => {
+    const { thread, ended, send } = start()
+    const id = send('answers later')
+    await thread.finish(5000)
+    expect(ended).toEqual([id])
+    send('silent')
+    const from = performance.now()
+    await thread.finish(200)
+    expect(performance.now() - from).toBeLessThan(2000)
+  })
+
+  test('finish with nothing under way, or before anything began, is at once', async () => {
+    const { thread } = start()
+    await thread.finish(60_000)
+  })
+
+  test('finish is over when the thread is lost', async () => {
+    const { thread, lost, send } = start()
+    send('throws')
+    await thread.finish(60_000)
+    expect(lost).toHaveLength(1)
+  })
+
+  test('stop ends it without a word of loss, whatever it does', async () => {
+    const { thread, lost, send } = start({ comparingMs: 60_000 })
+    send('spins')
+    await new Promise((resolve) => setTimeout(resolve, 200))
+    await thread.stop()
+    expect(lost).toEqual([])
+  })
+})

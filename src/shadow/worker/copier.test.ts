@@ -1,0 +1,142 @@
+import { describe, expect, test } from 'vitest'
+import type { CopyRequest, KeptExample, ShadowPolicy } from '../../model/shadow.ts'
+import { createBudget } from '../capture/budget.ts'
+import { NO_RULES } from '../compare/rules.ts'
+import { copyOf, policyOf } from '../heads.test-kit.ts'
+import { createScorebook } from '../scorebook.ts'
+import type { Asked } from './ask.ts'
+import { type CopierUse, createCopier } from './copier.ts'
+import type { Job } from './messages.ts'
+
+const JSON_TYPE = ['Content-Type', 'application/json']
+const NOW = 1_800_000_000_000
+
+function jobOf(more: Partial<Job> = {}): Job {
+  return {
+    ...{ id: 1, context: 'catalog', route: 'GET /products/:id', policy: 0, at: NOW, answeredBy: 'legacy' },
+    ...{ target: '/products/1', status: 200, headers: JSON_TYPE.join('\n'), body: '{"a":1}', isTruncated: false },
+    ...{ ms: 5, again: undefined, requestBody: undefined },
+    copy: { origin: '', tls: undefined, servername: '', method: 'GET', path: '/', fields: '', identityFields: '' },
+    ...more,
+  }
+}
+
+type Answers = (request: CopyRequest, fields: readonly string[]) => { headers?: string[]; body?: string } | Asked
+
+function start(answers: Answers, more: Partial<CopierUse> = {}) {
+  const budget = createBudget(() => 1e6)
+  const book = createScorebook()
+  const kept: KeptExample[] = []
+  const sent: { request: CopyRequest; fields: readonly string[]; body: string | undefined }[] = []
+  const agreement = new AbortController()
+  const withdrawn: string[] = []
+  const run = createCopier({
+    asker: {
+      ask: async (request, fields, body): Promise<Asked> => {
+        sent.push({ request, fields, body: body && Buffer.from(body).toString() })
+        const said = answers(request, fields)
+        if ('kind' in said) return said
+        const bytes = Buffer.from(said.body ?? '{"a":1}')
+        budget.take(bytes.length)
+        const answer = { status: 200, headers: said.headers ?? JSON_TYPE, body: bytes, isTruncated: false }
+        return { kind: 'answered', answer, ms: 7 }
+      },
+      close: async () => {},
+    },
+    ...{ budget, book },
+    dryRuns: { agreement: async () => agreement.signal, withdraw: ({ origin }) => void withdrawn.push(origin) },
+    whileComparing: (_, compare) => compare(),
+    isWanted: () => true,
+    keep: (example) => kept.push(example),
+    notDryRun: () => {},
+    ...more,
+  })
+  const work = (job: Job, policy: Partial<ShadowPolicy> = {}, again?: CopyRequest) =>
+    run({ job, policy: policyOf(policy), rules: NO_RULES, redaction: { showOnly: undefined }, copy: copyOf(), again })
+  return { work, budget, book, kept, sent, withdrawn }
+}
+
+describe('what the answers held is free', () => {
+  const again = copyOf({ origin: 'http://legacy' })
+  test.each<[string, Answers, Partial<CopierUse>, Partial<Job>]>([
+    ['they agree', () => ({}), {}, {}],
+    ['they differ', () => ({ body: '{"a":2}' }), {}, {}],
+    ['legacy was asked twice', ({ origin }) => (origin === again.origin ? { body: '{"a":3}' } : {}), {}, {}],
+    ['the copy failed', () => ({ kind: 'failed', reason: 'response-timeout' }), {}, {}],
+    ['it did not agree again', () => ({}), {}, { requestBody: 'a' }],
+    [
+      'comparing them is a bug',
+      () => ({}),
+      {
+        whileComparing: () => {
+          throw new Error('a bug')
+        },
+      },
+      {},
+    ],
+  ])('when %s', async (_, answers, use, job) => {
+    const { work, budget } = start(answers, use)
+    await work(jobOf(job), {}, job.requestBody === undefined ? again : undefined)
+    expect(budget.held()).toBe(0)
+  })
+})
+
+test('a bug in comparing is one comparison that crashed', async () => {
+  const throws = () => {
+    throw new Error('a bug')
+  }
+  const { work, book } = start(() => ({}), { whileComparing: throws })
+  expect(await work(jobOf())).toMatchObject({ id: 1, outcome: 'uncomparable', reason: 'crashed' })
+  expect(book.judge(NOW).counts).toMatchObject([{ counts: { uncomparable: { crashed: 1 } } }])
+})
+
+describe('a request that writes', () => {
+  const agrees = { headers: [...JSON_TYPE, 'X-Shadow-Accepted', 'dry-run'] }
+
+  test('is sent with its body and the mark, where the service has agreed and does so again', async () => {
+    const { work, sent } = start(() => agrees)
+    expect(await work(jobOf({ requestBody: 'a=1' }))).toMatchObject({ outcome: 'matched', copyMs: 7 })
+    expect(sent).toHaveLength(1)
+    expect(sent[0]?.body).toBe('a=1')
+    expect(sent[0]?.fields.slice(-2)).toEqual(['X-Shadow', 'dry-run'])
+  })
+
+  test('without a body is one that writes all the same', async () => {
+    const { work, sent } = start(() => agrees)
+    await work(jobOf({ requestBody: '' }))
+    expect(sent[0]).toMatchObject({ body: undefined, fields: expect.arrayContaining(['dry-run']) })
+  })
+
+  test('is not sent without an agreement', async () => {
+    const none = { agreement: async () => undefined, withdraw: () => {} }
+    const { work, sent } = start(() => agrees, { dryRuns: none })
+    expect(await work(jobOf({ requestBody: 'a' }))).toMatchObject({ outcome: 'failed', reason: 'not-dry-run' })
+    expect(sent).toEqual([])
+  })
+
+  test('ends the agreement where the answer does not repeat it, and is not compared', async () => {
+    const { work, withdrawn, book } = start(() => ({}))
+    expect(await work(jobOf({ requestBody: 'a' }))).toMatchObject({ outcome: 'failed', reason: 'not-dry-run' })
+    expect(withdrawn).toEqual([copyOf().origin])
+    expect(book.judge(NOW).counts).toMatchObject([{ counts: { matched: 0, failed: { 'not-dry-run': 1 } } }])
+  })
+})
+
+test('legacy is asked once more after the service', async () => {
+  const again = copyOf({ origin: 'http://legacy' })
+  const { work, sent, book } = start(() => ({}))
+  await work(jobOf(), {}, again)
+  expect(sent.map(({ request }) => request.origin)).toEqual([copyOf().origin, 'http://legacy'])
+  expect(book.judge(NOW).counts).toMatchObject([{ counts: { matched: 1, pairs: 1 } }])
+})
+
+test('a difference is read from legacy to the service, whoever answered the client', async () => {
+  for (const answeredBy of ['legacy', 'service'] as const) {
+    const { work, kept } = start(() => ({ body: '{"a":"copy"}' }))
+    await work(jobOf({ answeredBy, body: '{"a":"given"}' }))
+    const [{ example } = { example: undefined }] = kept
+    const [legacy, service] = answeredBy === 'legacy' ? ['given', 'copy'] : ['copy', 'given']
+    expect(example?.differences).toMatchObject([{ path: '$.a', legacy, service }])
+    expect([example?.legacy.ms, example?.service.ms]).toEqual(answeredBy === 'legacy' ? [5, 7] : [7, 5])
+  }
+})
