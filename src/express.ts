@@ -11,7 +11,7 @@ import { ConfigError } from './config/config-error.ts'
 import type { RoutesConfig } from './config/define-routes.ts'
 import { compile } from './config/load/compile.ts'
 import { checkConfig } from './config/load/load.ts'
-import { format, type Mistake } from './config/mistake.ts'
+import { formatMistakes, type Mistake } from './config/mistake.ts'
 import { identityTrustMistakes } from './config/schema/identity-trust.ts'
 import type { ValidConfig } from './config/schema/valid-config.ts'
 import { validate } from './config/schema/validate.ts'
@@ -27,19 +27,19 @@ import { endAfterBody, writeError } from './proxy/downstream/respond-error.ts'
 import { classifyError } from './proxy/forward/classify-error.ts'
 import {
   applyRulesToObject,
-  asObject,
   hopByHopOf,
   isLoop,
   requestHeaders,
+  toFieldObject,
   userFields,
 } from './proxy/forward/headers.ts'
 import { mapHeadersBack, type PublicView, publicView } from './proxy/forward/map-back.ts'
-import { failureForClient, mayAskLegacy } from './proxy/forward/may-repeat.ts'
+import { failureForClient, mayFallBack } from './proxy/forward/may-repeat.ts'
 import { rawHead, refuseEncodedSlash } from './proxy/handle-request.ts'
 import { createAnonymousIds } from './proxy/policy/anonymous-id.ts'
 import { type Access, createAuthenticate } from './proxy/policy/authenticate.ts'
-import { decide, inTheEnd } from './proxy/policy/decide.ts'
-import { asUser, createIdentify, type Identify } from './proxy/policy/identify.ts'
+import { decide, effectiveDecision } from './proxy/policy/decide.ts'
+import { createIdentify, type Identify, identityOfUser } from './proxy/policy/identify.ts'
 import { matchRoute } from './proxy/policy/match-route.ts'
 import { upstreamPath } from './proxy/policy/path.ts'
 import { readHead } from './proxy/policy/read-head.ts'
@@ -111,7 +111,8 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
 
   const ready = start()
   ready.catch((error: unknown) => {
-    const mistakes = error instanceof ConfigError ? error.mistakes.map((mistake) => format([mistake])) : [String(error)]
+    const mistakes =
+      error instanceof ConfigError ? error.mistakes.map((mistake) => formatMistakes([mistake])) : [String(error)]
     events.embeddingFailed({ mistakes })
   })
 
@@ -121,11 +122,11 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const checked = await checkConfig(written, process.cwd())
     if (!checked.ok) throw new ConfigError('routes', checked.mistakes)
     const { warnings } = checked
-    if (warnings.length > 0) events.configWarned({ file: 'routes', warnings: format(warnings).split('\n') })
+    if (warnings.length > 0) events.configWarned({ file: 'routes', warnings: formatMistakes(warnings).split('\n') })
     const compiled = compile(checked.config)
     const wide = identityTrustMistakes(checked.config)
     if (wide.length > 0) {
-      events.configDeprecated({ file: 'routes', mistakes: wide.map((mistake) => format([mistake])) })
+      events.configDeprecated({ file: 'routes', mistakes: wide.map((mistake) => formatMistakes([mistake])) })
     }
     upstreams.apply(compiled)
     await flags.start()
@@ -192,7 +193,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const { request, response, next, head, match, snapshot } = arrived
     if (access instanceof Refusal) return refuse(request, response, access)
     const asked = identify(head, snapshot, match.route)
-    const identity = access === undefined ? asked : asUser(asked, access)
+    const identity = access === undefined ? asked : identityOfUser(asked, access)
     if (isGuarded) sayWhoAsks(request, identity, snapshot)
     const { context } = match.route
     if (context === undefined || isLoop(head.fields, viaName)) return next()
@@ -262,7 +263,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
     const { traceparent, traceId } = continueTrace(head.fields.traceparent, random)
     const rules = match.route.headers
     const added = { head, identity, snapshot: asked.snapshot, rules, viaName, traceparent }
-    const fields = asObject(requestHeaders(added, service, address.authority))
+    const fields = toFieldObject(requestHeaders(added, service, address.authority))
     if (head.body.kind === 'chunked') fields['transfer-encoding'] = 'chunked'
     request.headers = fields
     request.url = upstreamPath(head, match, 'service')
@@ -277,7 +278,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
       const hasBodyBegun = hasBody && request.readableDidRead
       if (response.headersSent) {
         request.socket.destroy()
-      } else if (decision.fallback && mayAskLegacy(failure, { method: head.method, hasBody, hasBodyBegun })) {
+      } else if (decision.fallback && mayFallBack(failure, { method: head.method, hasBody, hasBodyBegun })) {
         hasFallenBack = true
         Object.assign(request, untouched)
         next()
@@ -315,7 +316,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
         responseBytes: 0,
         attempts: 1,
         retried: false,
-        fellBack: hasFallenBack ? failure : undefined,
+        fallbackCause: hasFallenBack ? failure : undefined,
       }
       events.requestFinished({
         arrivedAt: askedAt,
@@ -323,7 +324,7 @@ export function strangler(routes: EmbeddedRoutes, options: EmbeddedOptions = {})
         head,
         identity,
         route: match.route,
-        decision: inTheEnd(decision, outcome),
+        decision: effectiveDecision(decision, outcome),
         outcome,
         traceId,
       })
@@ -343,7 +344,7 @@ const NOT_READY = new Refusal('unavailable', 'the map is not in use: no token ca
 function sayWhoAsks(request: IncomingMessage, identity: Identity, snapshot: Snapshot): void {
   removeClaims(request, snapshot)
   if (identity.kind !== 'user') return
-  Object.assign(request.headers, asObject(userFields(identity, snapshot.identity.user?.header)))
+  Object.assign(request.headers, toFieldObject(userFields(identity, snapshot.identity.user?.header)))
 }
 
 function removeClaims(request: IncomingMessage, { identity: policy }: Snapshot): void {

@@ -1,5 +1,5 @@
 // Two services with the same pages: one answers with JSON, the other with HTML.
-import type { Answer } from '../../src/shadow/compare/compare-answers.ts'
+import type { ComparedResponse } from '../../src/shadow/compare/compare-answers.ts'
 import { renderHtml } from './render-html.ts'
 import { renderJson } from './render-json.ts'
 import type { Page } from './shop.ts'
@@ -15,7 +15,7 @@ const FAMILIES: Readonly<Record<FamilyName, { readonly type: string; readonly re
 }
 
 /** As bytes, as a server sends it. */
-export function answerIn(family: FamilyName, page: Page): Answer {
+export function answerIn(family: FamilyName, page: Page): ComparedResponse {
   const { type, render } = FAMILIES[family]
   const body = Buffer.from(render(page))
   const headers = ['Content-Type', type, 'Content-Length', `${body.length}`, 'Cache-Control', 'no-store']

@@ -1,7 +1,7 @@
 // One seed’s recording of one service: what each side answered to each request, and how the answers compare. Each
 // request can be had by itself, so nothing is kept and a run may be as long as it likes.
 import type { Comparison } from '../../src/model/comparison.ts'
-import { type Answer, compareAnswers } from '../../src/shadow/compare/compare-answers.ts'
+import { type ComparedResponse, compareAnswers } from '../../src/shadow/compare/compare-answers.ts'
 import { answerIn, FAMILY_NAMES, type FamilyName, OTHER } from './families.ts'
 import { FAULTS, type Fault } from './faults.ts'
 import { withNoise } from './noise.ts'
@@ -42,11 +42,11 @@ export function answersTo(family: FamilyName, seed: number, number: number) {
   const page = (who: number, at: number): Page => withNoise(right, chance(who), at)
   return {
     request,
-    legacy: (): Answer => answerIn(family, page(LEGACY, request.at)),
-    service: (): Answer => answerIn(family, page(SERVICE, copiedAt)),
-    legacyAgain: (): Answer => answerIn(family, page(LEGACY_AGAIN, againAt)),
+    legacy: (): ComparedResponse => answerIn(family, page(LEGACY, request.at)),
+    service: (): ComparedResponse => answerIn(family, page(SERVICE, copiedAt)),
+    legacyAgain: (): ComparedResponse => answerIn(family, page(LEGACY_AGAIN, againAt)),
     /** The service’s answer with the fault in it; undefined where this one has none. */
-    wrong: (fault: Fault): Answer | undefined => {
+    wrong: (fault: Fault): ComparedResponse | undefined => {
       const random = chance(FAULT, FAULTS.indexOf(fault))
       if (!fault.bites(request, random)) return undefined
       const spoilt = fault.spoil(page(SERVICE, copiedAt), request, random)

@@ -4,7 +4,7 @@ import type { Express } from 'express'
 import { Registry } from 'prom-client'
 import request from 'supertest'
 import { onTestFinished } from 'vitest'
-import type { ContextView, Control, NamedDifference, Order, Result } from '../control/control.ts'
+import type { ChangeRequest, ChangeResult, ContextView, Control, DifferenceKey } from '../control/control.ts'
 import type { Clock } from '../model/ports.ts'
 import {
   type AuditEntry,
@@ -39,10 +39,10 @@ export function manualClock(): ManualClock {
 
 export type TestControl = Control & {
   /** Every order that was carried out or tried. */
-  readonly orders: { readonly verb: Verb; readonly context: string | null; readonly order: Order }[]
+  readonly orders: { readonly verb: Verb; readonly context: string | null; readonly order: ChangeRequest }[]
   readonly away: TurnedAwayFacts[]
   /** What the next change answers, instead of being done. */
-  next: Result | Promise<Result> | undefined
+  next: ChangeResult | Promise<ChangeResult> | undefined
   readonly memory: ReturnType<typeof sharedMemory>
   readonly state: () => SharedState
 }
@@ -127,7 +127,7 @@ export function testControl(clock: Clock): TestControl {
     fleet: async () => fleet,
     watch: (listener) =>
       store.onChange((state) => listener({ generation: state.generation, state, localKill: [], killFileProblems: [] })),
-    turnedAway: async (facts) => void control.away.push(facts),
+    recordRefusedCaller: async (facts) => void control.away.push(facts),
   }
   return control
 
@@ -161,10 +161,10 @@ export function testControl(clock: Clock): TestControl {
   async function change(
     verb: Verb,
     context: string | null,
-    order: Order,
+    order: ChangeRequest,
     make: (state: SharedState, making: Making) => SharedState,
     until: number | null = null,
-  ): Promise<Result> {
+  ): Promise<ChangeResult> {
     control.orders.push({ verb, context, order })
     if (control.next !== undefined) {
       const { next } = control
@@ -218,7 +218,7 @@ function ofContext(state: SharedState, name: string, more: Partial<SharedState['
 function noted(
   state: SharedState,
   name: string,
-  { fingerprint, route, field }: NamedDifference,
+  { fingerprint, route, field }: DifferenceKey,
   said: Partial<DifferenceNote> & Stamp,
 ): SharedState {
   const { differences = {} } = (Object.hasOwn(state.contexts, name) ? state.contexts[name] : undefined) ?? {}
@@ -244,7 +244,13 @@ function member(clock: Clock) {
   }
 }
 
-function entryOf(verb: Verb, context: string | null, order: Order, generation: number, clock: Clock): AuditEntry {
+function entryOf(
+  verb: Verb,
+  context: string | null,
+  order: ChangeRequest,
+  generation: number,
+  clock: Clock,
+): AuditEntry {
   return {
     at: clock.wallTime(),
     actor: order.by,

@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import type { Result } from '../control/control.ts'
+import type { ChangeResult } from '../control/control.ts'
 import { NOON, type TestAdmin, TOKEN, testAdmin } from './admin.test-kit.ts'
 import { RememberedAnswers } from './http/idempotency.ts'
 
 const LAGGARD = { id: 'g2', address: 'http://10.0.0.2:8081', why: 'silent for 12 s' }
 
-function done(convergence: object): Result {
+function done(convergence: object): ChangeResult {
   return {
     kind: 'done',
     verb: 'flip',
@@ -159,7 +159,7 @@ describe('the verbs', () => {
 })
 
 describe('what became of a change', () => {
-  test.each<[string, Result, number, object]>([
+  test.each<[string, ChangeResult, number, object]>([
     ['done everywhere', done({}), 200, { converged: true }],
     [
       'done, with laggards',
@@ -263,7 +263,7 @@ describe('Idempotency-Key', () => {
 
   test('while it is under way, the second is told to wait', async () => {
     const admin = await testAdmin()
-    const { promise, resolve } = Promise.withResolvers<Result>()
+    const { promise, resolve } = Promise.withResolvers<ChangeResult>()
     admin.control.next = promise
     const first = flip(admin, 5).then((response) => response)
     await expect.poll(() => admin.control.orders.length).toBe(1)

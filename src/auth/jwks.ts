@@ -23,11 +23,11 @@ const MOST_BYTES = 256 * 1024
 const MOST_KEYS = 100
 
 /** `unknown`: no such key in the set. `unreachable`: no set was ever read. */
-export type FoundKey = TokenKey | 'unknown' | 'unreachable'
+export type KeyLookup = TokenKey | 'unknown' | 'unreachable'
 
 export type KeySets = {
   /** A key, at once but where the set must be read for it first. Never throws. */
-  readonly find: (uri: string, kid: string | undefined) => FoundKey | Promise<FoundKey>
+  readonly find: (uri: string, kid: string | undefined) => KeyLookup | Promise<KeyLookup>
 }
 
 export type KeySetOptions = { readonly now: () => number; readonly events: Pick<Events, 'keysRead' | 'keysFailed'> }
@@ -64,7 +64,7 @@ class KeySet {
     this.#client = new JwksClient({ jwksUri: uri, cache: false, rateLimit: false, fetcher: fetchSet })
   }
 
-  find(kid: string | undefined): FoundKey | Promise<FoundKey> {
+  find(kid: string | undefined): KeyLookup | Promise<KeyLookup> {
     const known = this.#keyOf(kid)
     const ageMs = this.#options.now() - this.#readAt
     if (known !== undefined && ageMs <= FRESH_MS) return known
@@ -74,7 +74,7 @@ class KeySet {
     return fetching.then(() => this.#answer(kid))
   }
 
-  #answer(kid: string | undefined): FoundKey {
+  #answer(kid: string | undefined): KeyLookup {
     return this.#keyOf(kid) ?? (this.#keys.size === 0 ? 'unreachable' : 'unknown')
   }
 

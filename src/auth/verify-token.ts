@@ -14,7 +14,7 @@ export type TokenKey = {
 }
 
 /** What a token that holds says of who asks. */
-export type Verified = {
+export type VerifiedToken = {
   /** The token's `sub`. */
   readonly userId: string
   /** What either side is told, as `[name, value, ...]`: `X-User-Id` first, then the claims that are passed on. */
@@ -42,7 +42,7 @@ export const invalidToken = (detail: string): Refusal => new Refusal('unauthenti
  *
  * @param now calendar milliseconds
  */
-export function verifyToken(token: Token, policy: AuthPolicy, key: TokenKey, now: number): Verified | Refusal {
+export function verifyToken(token: Token, policy: AuthPolicy, key: TokenKey, now: number): VerifiedToken | Refusal {
   try {
     jwt.verify(token.text, key.key, {
       algorithms: algorithmsFor(key, policy.algorithms),

@@ -1,14 +1,8 @@
 // The options that serve and explain share, from the command line and the environment.
 import type { ParseArgsOptionsConfig } from 'node:util'
-import { format } from '../config/mistake.ts'
+import { formatMistakes } from '../config/mistake.ts'
 import { readEnv } from '../config/options/env.ts'
-import {
-  mergeOptions,
-  OPTIONS,
-  type OptionFacts,
-  type Options,
-  type WrittenOptions,
-} from '../config/options/options.ts'
+import { mergeOptions, OPTIONS, type OptionFacts, type Options, type RawOptions } from '../config/options/options.ts'
 import { UsageError } from './usage-error.ts'
 
 type Name = keyof typeof OPTIONS
@@ -26,7 +20,7 @@ export function argumentsFor(names: readonly Name[]): ParseArgsOptionsConfig {
 
 /** @throws {UsageError} with every mistake in what was written */
 export function readOptions(values: Readonly<Record<string, unknown>>): Options {
-  const commandLine: WrittenOptions = Object.fromEntries(
+  const commandLine: RawOptions = Object.fromEntries(
     FLAGGED.flatMap((name) => {
       const value = values[flagOf(name)?.slice(2) ?? name]
       return typeof value === 'string' ? [[name, value]] : []
@@ -36,7 +30,7 @@ export function readOptions(values: Readonly<Record<string, unknown>>): Options 
   const merged = mergeOptions(commandLine, environment.written)
   if (!merged.ok || environment.mistakes.length > 0) {
     const mistakes = [...(merged.ok ? [] : merged.mistakes), ...environment.mistakes]
-    throw new UsageError(`${mistakes.length === 1 ? '' : '\n'}${format(mistakes)}`)
+    throw new UsageError(`${mistakes.length === 1 ? '' : '\n'}${formatMistakes(mistakes)}`)
   }
   return merged.options
 }

@@ -1,10 +1,10 @@
 // A percentage as it is written on the command line: `25` or `25%`.
-import { show } from '../config/mistake.ts'
+import { formatValue } from '../config/mistake.ts'
 import { UsageError } from './usage-error.ts'
 
 /** @throws {UsageError} unless it is whole, from 0 to 100 */
 export function readPercentage(text: string): number {
   const percentage = /^\d{1,3}%?$/.test(text) ? Number.parseInt(text, 10) : Number.NaN
   if (percentage <= 100) return percentage
-  throw new UsageError(`the percentage must be whole, from 0 to 100 (found ${show(text)})`)
+  throw new UsageError(`the percentage must be whole, from 0 to 100 (found ${formatValue(text)})`)
 }

@@ -1,11 +1,11 @@
-import { format, type Mistake } from './mistake.ts'
+import { formatMistakes, type Mistake } from './mistake.ts'
 
 /** The config cannot be used. The message has the mistakes, one per line. */
 export class ConfigError extends Error {
   readonly mistakes: readonly Mistake[]
 
   constructor(file: string, mistakes: readonly Mistake[]) {
-    super(`${file}: ${mistakes.length} mistake${mistakes.length === 1 ? '' : 's'}\n${format(mistakes)}`)
+    super(`${file}: ${mistakes.length} mistake${mistakes.length === 1 ? '' : 's'}\n${formatMistakes(mistakes)}`)
     this.mistakes = mistakes
   }
 }

@@ -10,23 +10,23 @@ export type Mistake = {
 }
 
 /** Collects a mistake; validation goes on, so that every mistake is reported at once. */
-export type Report = (mistake: Mistake) => void
+export type ReportMistake = (mistake: Mistake) => void
 
 /** The mistakes for a person to read, one a line. */
-export function format(mistakes: readonly Mistake[]): string {
+export function formatMistakes(mistakes: readonly Mistake[]): string {
   return mistakes.map(formatOne).join('\n')
 }
 
 /** `at('contexts', 'orders')` is `contexts.orders`; `at('routes', 2)` is `routes[2]`. */
-export function at(path: string, key: PropertyKey): string {
+export function joinPath(path: string, key: PropertyKey): string {
   if (typeof key === 'number') return `${path}[${key}]`
   const name = String(key)
-  if (!/^[\w$-]+$/.test(name)) return `${path}[${show(name)}]`
+  if (!/^[\w$-]+$/.test(name)) return `${path}[${formatValue(name)}]`
   return path === '' ? name : `${path}.${name}`
 }
 
 /** A value as a mistake shows it: short, on one line, without control characters, credentials or private keys. */
-export function show(value: unknown): string {
+export function formatValue(value: unknown): string {
   if (typeof value === 'string') return showText(value)
   if (Array.isArray(value)) return value.length === 1 ? 'a list of 1' : `a list of ${value.length}`
   if (value === null) return 'null'
@@ -52,7 +52,7 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
 }
 
 /** `did you mean "timeouts"?`, or the list of what is known. */
-export function suggest(name: string, known: readonly string[]): string {
+export function suggestName(name: string, known: readonly string[]): string {
   const meant = nearest(name, known)
   if (meant !== undefined) return `did you mean "${meant}"?`
   return known.length === 0 ? 'there are none' : `known here: ${known.join(', ')}`

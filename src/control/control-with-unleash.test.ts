@@ -220,7 +220,7 @@ describe('rollback', () => {
   })
 
   test('does not wait for a laggard before it writes the 0', async () => {
-    vi.spyOn(gateways[1].store, 'beat').mockImplementation(async () => {})
+    vi.spyOn(gateways[1].store, 'sendHeartbeat').mockImplementation(async () => {})
     const rolledBack = gateways[0].control.rollback('catalog', false, anna)
     await pass(200)
     expect(unleash.percentages['catalog-flag']).toBe(0)

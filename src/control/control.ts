@@ -8,8 +8,8 @@ import type {
   AuditPage,
   AuditQuery,
   ChainReport,
+  FleetMember,
   Flip,
-  Member,
   Pin,
   Role,
   ShadowSetting,
@@ -22,7 +22,7 @@ import type { StoreStatus } from '../model/state-store.ts'
 import type { FlagStatus } from './flags/flags.ts'
 
 /** Who asks for a change, and why. */
-export type Order = {
+export type ChangeRequest = {
   /** Who: a token's subject, or how else they came (`kill file`, `signal`). */
   readonly by: string
   /** From where: the client's address; null where it was not over the network. */
@@ -33,7 +33,7 @@ export type Order = {
 }
 
 /** Which difference of a context an operator means. */
-export type NamedDifference = {
+export type DifferenceKey = {
   /** By `fingerprintOf`, of the context and the two below. */
   readonly fingerprint: string
   readonly route: string
@@ -44,7 +44,7 @@ export type NamedDifference = {
 export type Ruling = 'real' | 'noise'
 
 /** What became of a change. */
-export type Result =
+export type ChangeResult =
   /** It is in force: `convergence` says where. `note` is what a person should know beside. */
   | {
       readonly kind: 'done'
@@ -161,10 +161,10 @@ export type FleetView = {
  * A gateway of the fleet. It has converged if it reports, has applied the generation, and has the expected percentages;
  * otherwise `lag` is the reason.
  */
-export type MemberView = Member & { readonly isConverged: boolean; readonly lag: string | null }
+export type MemberView = FleetMember & { readonly isConverged: boolean; readonly lag: string | null }
 
 /** The shared state, without pins whose time is up, and the kill file of this gateway: sent when any of them changes. */
-export type Change = {
+export type StateChange = {
   readonly generation: number
   readonly state: SharedState
   /** Contexts that the kill file of this gateway names, or `*` for all. */
@@ -180,33 +180,38 @@ export type Control = {
   readonly status: () => Promise<StatusView>
   readonly context: (name: string) => Promise<ContextView | undefined>
   /** @param percentage whole, 0 to 100 */
-  readonly flip: (context: string, percentage: number, order: Order) => Promise<Result>
+  readonly flip: (context: string, percentage: number, order: ChangeRequest) => Promise<ChangeResult>
   /** @param forMs how long; null is without end */
-  readonly pin: (context: string, side: Side, forMs: number | null, order: Order) => Promise<Result>
-  readonly unpin: (context: string, order: Order) => Promise<Result>
+  readonly pin: (context: string, side: Side, forMs: number | null, order: ChangeRequest) => Promise<ChangeResult>
+  readonly unpin: (context: string, order: ChangeRequest) => Promise<ChangeResult>
   /** Everything of the context to legacy, now. @param isForced although the config says `forward-only` */
-  readonly rollback: (context: string, isForced: boolean, order: Order) => Promise<Result>
-  readonly kill: (order: Order) => Promise<Result>
-  readonly revive: (order: Order) => Promise<Result>
-  readonly freeze: (context: string, order: Order) => Promise<Result>
-  readonly thaw: (context: string, order: Order) => Promise<Result>
+  readonly rollback: (context: string, isForced: boolean, order: ChangeRequest) => Promise<ChangeResult>
+  readonly kill: (order: ChangeRequest) => Promise<ChangeResult>
+  readonly revive: (order: ChangeRequest) => Promise<ChangeResult>
+  readonly freeze: (context: string, order: ChangeRequest) => Promise<ChangeResult>
+  readonly thaw: (context: string, order: ChangeRequest) => Promise<ChangeResult>
   /** How much is copied to the other side for comparison. @param percentage whole, 0 to 100; null is as configured */
-  readonly shadow: (context: string, percentage: number | null, order: Order) => Promise<Result>
+  readonly shadow: (context: string, percentage: number | null, order: ChangeRequest) => Promise<ChangeResult>
   /** That a difference is real, or is noise, whatever the numbers say. @param ruling null leaves it to them */
-  readonly rule: (context: string, difference: NamedDifference, ruling: Ruling | null, order: Order) => Promise<Result>
+  readonly rule: (
+    context: string,
+    difference: DifferenceKey,
+    ruling: Ruling | null,
+    order: ChangeRequest,
+  ) => Promise<ChangeResult>
   /** That a difference was mended, now: seen later it is open again. */
-  readonly resolve: (context: string, difference: NamedDifference, order: Order) => Promise<Result>
+  readonly resolve: (context: string, difference: DifferenceKey, order: ChangeRequest) => Promise<ChangeResult>
   /** Rejects with `StoreUnavailable`. */
   readonly history: (query: AuditQuery) => Promise<AuditPage>
   /** Whether the audit log is what its hash chain says. */
   readonly verifyHistory: () => Promise<ChainReport>
   readonly fleet: () => Promise<FleetView>
   /** A silent gateway is not waited for any more, and is no laggard; it is one of the fleet again when it reports. */
-  readonly forget: (id: string, order: Order) => Promise<Result>
+  readonly forget: (id: string, order: ChangeRequest) => Promise<ChangeResult>
   /** Told of every newer state, whoever made it. @returns what ends it */
-  readonly watch: (listener: (change: Change) => void) => () => void
+  readonly watch: (listener: (change: StateChange) => void) => () => void
   /** Somebody was turned away: at the door, or for want of a role. Never rejects. */
-  readonly turnedAway: (facts: {
+  readonly recordRefusedCaller: (facts: {
     readonly by: string
     readonly role: Role | null
     readonly address: string | null

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import type { FileRejection } from '../model/file-rejection.ts'
-import type { FlagWriter, FlagWritten } from '../model/ports.ts'
+import type { FlagWriteResult, FlagWriter } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { AuditRecord } from '../model/shared-state.ts'
 import { type Controls, NO_CONTROLS } from '../model/snapshot.ts'
@@ -13,7 +13,7 @@ import type { UpstreamReading } from '../model/upstream-reading.ts'
 import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
 import { replaceFile } from '../store/replace-file.ts'
 import { contextNamed, flagsAt, type HandClock, handClock } from './control.test-kit.ts'
-import type { Order, Result } from './control.ts'
+import type { ChangeRequest, ChangeResult } from './control.ts'
 import { createControl, type RunningControl } from './create-control.ts'
 import { embeddedFlags, type StoredFlags } from './flags/embedded/embedded-flags.ts'
 import { engineOf, rememberedEvents } from './flags/flags.test-kit.ts'
@@ -59,8 +59,8 @@ export const CONTEXTS: readonly Context[] = [
   contextNamed('billing', { rollback: 'forward-only' }),
 ]
 
-export const anna: Order = { by: 'anna', address: '192.0.2.1', reason: 'launch' }
-export const bob: Order = { by: 'bob', address: '192.0.2.2', reason: null }
+export const anna: ChangeRequest = { by: 'anna', address: '192.0.2.1', reason: 'launch' }
+export const bob: ChangeRequest = { by: 'bob', address: '192.0.2.2', reason: null }
 
 /** @param unleash the authority; flags are embedded without one, at 10 % each */
 export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
@@ -174,7 +174,7 @@ export type FakeUnleash = {
   /** Gateways have never read it. */
   isStale: boolean
   /** What the next writes answer in the place of writing; undefined writes. */
-  answer: FlagWritten | Promise<FlagWritten | undefined> | undefined
+  answer: FlagWriteResult | Promise<FlagWriteResult | undefined> | undefined
   readonly written: { readonly flag: string; readonly percentage: number; readonly by: string }[]
   readonly writer: FlagWriter
   /** Flags of one gateway: they are what they were when they were last read. `isReachable` is for this gateway alone. */
@@ -246,12 +246,12 @@ export function fakeUnleash(
 }
 
 /** What a person is told; fails for what is not done. */
-export function done(result: Result): Extract<Result, { kind: 'done' }> {
+export function done(result: ChangeResult): Extract<ChangeResult, { kind: 'done' }> {
   if (result.kind !== 'done') throw new Error(`${result.kind}: ${result.why}`)
   return result
 }
 
-export function why(result: Result): string {
+export function why(result: ChangeResult): string {
   if (result.kind === 'done') throw new Error('it was done')
   return `${result.kind}: ${result.why}`
 }

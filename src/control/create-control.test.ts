@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { StoreUnavailable } from '../model/state-store.ts'
 import { NOON } from './control.test-kit.ts'
-import type { Result } from './control.ts'
+import type { ChangeResult } from './control.ts'
 import { anna, bob, done, type Gateway, type TestFleet, testFleet, why } from './create-control.test-kit.ts'
 
 let fleet: TestFleet
@@ -66,7 +66,7 @@ describe('a change', () => {
   })
 
   test('names a gateway that has not heard of it', async () => {
-    const report = vi.spyOn(gateways[1].store, 'beat').mockImplementation(async () => {})
+    const report = vi.spyOn(gateways[1].store, 'sendHeartbeat').mockImplementation(async () => {})
     const result = done(await answered(gateways[0].control.pin('catalog', 'legacy', 60_000, anna)))
     expect(result.convergence).toMatchObject({
       applied: 2,
@@ -144,7 +144,7 @@ describe('a change', () => {
     const { control } = gateways[0]
     await control.kill(anna)
     const before = (await fleet.log()).length
-    vi.spyOn(gateways[1].store, 'beat').mockImplementation(async () => {})
+    vi.spyOn(gateways[1].store, 'sendHeartbeat').mockImplementation(async () => {})
     fleet.memory.members.set('gateway-2', {
       report: JSON.stringify({ ...(await gateways[1].store.fleet())[1], applied: 1 }),
       at: fleet.clock.wallTime(),
@@ -334,7 +334,7 @@ describe('rollback', () => {
   })
 
   test('that has happened, but not on all gateways, names those', async () => {
-    vi.spyOn(gateways[2].store, 'beat').mockImplementation(async () => {})
+    vi.spyOn(gateways[2].store, 'sendHeartbeat').mockImplementation(async () => {})
     const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
     expect(result.convergence.laggards.map(({ id }) => id)).toEqual(['gateway-3'])
   })
@@ -557,7 +557,7 @@ describe('the members of the fleet', () => {
     )
     expect(why(await first.control.forget('nobody', anna))).toMatch(/^refused: there is no gateway "nobody"; there are/)
     await gateways[2].store.close()
-    vi.spyOn(gateways[2].store, 'beat').mockResolvedValue()
+    vi.spyOn(gateways[2].store, 'sendHeartbeat').mockResolvedValue()
     await pass(4000)
     expect((await first.control.fleet()).members.find(({ id }) => id === 'gateway-3')).toMatchObject({
       isConverged: false,
@@ -591,7 +591,7 @@ describe('the members of the fleet', () => {
     await gateways[0].control.stop()
     await fleet.start({ id: 'gateway-1', instance: 'after the restart' })
     const { silentMs: _, ...report } = late.find(({ id }) => id === 'gateway-1') as (typeof late)[number]
-    await gateways[1].store.beat(report)
+    await gateways[1].store.sendHeartbeat(report)
     await pass(6000)
     const { members } = await gateways[1].control.fleet()
     expect(members.map(({ id, isConverged }) => [id, isConverged]).sort()).toEqual([
@@ -736,7 +736,7 @@ describe('what is told', () => {
 })
 
 describe('the writes that the service has answered since 0 %', () => {
-  const writesOf = (result: Result) => (result.kind === 'done' ? result.convergence.serviceWrites : result)
+  const writesOf = (result: ChangeResult) => (result.kind === 'done' ? result.convergence.serviceWrites : result)
 
   test('are reported by flip, rollback and kill, summed over the fleet', async () => {
     const fleet = await testFleet()

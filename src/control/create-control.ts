@@ -15,7 +15,7 @@ import { createRecorder } from './audit/recorder.ts'
 import type { WriteCounts } from './audit/service-writes.ts'
 import { clashOf, lastChange, leftBy } from './commands/clash.ts'
 import { type Circumstances, type Command, contextOf, type Turn, turn } from './commands/verbs.ts'
-import type { Change, Control, Order, Result } from './control.ts'
+import type { ChangeRequest, ChangeResult, Control, StateChange } from './control.ts'
 import { EVERYTHING, withoutEndedPins } from './controls.ts'
 import type { Flags } from './flags/flags.ts'
 import { createOutside } from './flags/unleash/outside.ts'
@@ -106,7 +106,7 @@ export function createControl(options: ControlOptions): RunningControl {
   let stopWatching = () => {}
   let stopListening = () => {}
   let isStarted = false
-  const watchers = new Set<(change: Change) => void>()
+  const watchers = new Set<(change: StateChange) => void>()
 
   return {
     start,
@@ -142,13 +142,13 @@ export function createControl(options: ControlOptions): RunningControl {
         watchers.delete(listener)
       }
     },
-    turnedAway: (facts) => recorder.turnedAway(facts),
+    recordRefusedCaller: (facts) => recorder.turnedAway(facts),
   }
 
   async function start(): Promise<void> {
     isStarted = true
     stopWatching = store.onChange(applier.apply)
-    stopListening = store.onReport((said) => {
+    stopListening = store.onHeartbeat((said) => {
       views.noticeDuplicate(said)
       views.hear({ ...said, silentMs: 0 })
     })
@@ -171,7 +171,10 @@ export function createControl(options: ControlOptions): RunningControl {
 
   // ---- the verbs ----
 
-  function inContext(command: Exclude<Command, { verb: 'kill' | 'revive' }>, order: Order): Promise<Result> {
+  function inContext(
+    command: Exclude<Command, { verb: 'kill' | 'revive' }>,
+    order: ChangeRequest,
+  ): Promise<ChangeResult> {
     const context = contexts().get(command.context)
     if (context === undefined) return unknownContext(command, order)
     return expectingTrouble(command, order, () => {
@@ -181,7 +184,7 @@ export function createControl(options: ControlOptions): RunningControl {
     })
   }
 
-  async function unknownContext(command: Command & { context: string }, order: Order): Promise<Result> {
+  async function unknownContext(command: Command & { context: string }, order: ChangeRequest): Promise<ChangeResult> {
     const known = [...contexts().keys()]
     const why = `there is no context "${command.context}"; there are ${known.join(', ') || 'none'}`
     const context = command.context.slice(0, LONGEST_NAME)
@@ -189,7 +192,7 @@ export function createControl(options: ControlOptions): RunningControl {
     return { kind: 'unknown-context', why, known }
   }
 
-  async function kill(order: Order): Promise<Result> {
+  async function kill(order: ChangeRequest): Promise<ChangeResult> {
     const askedAt = clock.now()
     const result = await expectingTrouble({ verb: 'kill' }, order, () => carryOut({ verb: 'kill' }, undefined, order))
     if (result.kind !== 'unavailable') return result
@@ -217,7 +220,7 @@ export function createControl(options: ControlOptions): RunningControl {
     }
   }
 
-  async function revive(order: Order): Promise<Result> {
+  async function revive(order: ChangeRequest): Promise<ChangeResult> {
     const command = { verb: 'revive' } as const
     const wasKilledHere = killFile.current().length > 0
     const trouble = await killFile.reviveHere(order.by, order.reason)
@@ -230,7 +233,7 @@ export function createControl(options: ControlOptions): RunningControl {
     return 'why' in result ? { ...result, why: `${REVIVED_HERE}; for the rest: ${result.why}` } : result
   }
 
-  async function forget(id: string, order: Order): Promise<Result> {
+  async function forget(id: string, order: ChangeRequest): Promise<ChangeResult> {
     const command = { verb: 'forget' } as const
     const askedAt = clock.now()
     try {
@@ -240,7 +243,7 @@ export function createControl(options: ControlOptions): RunningControl {
       if (member === undefined) return await refuse(command, order, `there is no gateway "${id}"; there are ${known}`)
       if (!isSilent(member))
         return await refuse(command, order, `gateway "${id}" at ${member.address} reports: stop it first`)
-      await store.leave(id)
+      await store.removeMember(id)
       const detail = `gateway "${id}", last at ${member.address}, is not waited for any more`
       await audit(command, order, { before: id, detail })
       const convergence = await fleet.converge({ generation: 0 }, askedAt)
@@ -261,7 +264,7 @@ export function createControl(options: ControlOptions): RunningControl {
     return `a kill file of its own still holds ${names}: remove it there, or ask it to revive`
   }
 
-  async function carryOut(command: Command, context: Context | undefined, order: Order): Promise<Result> {
+  async function carryOut(command: Command, context: Context | undefined, order: ChangeRequest): Promise<ChangeResult> {
     const askedAt = clock.now()
     const committed = await commit(command, context, order)
     return committed.kind === 'committed' ? finish(committed, command, askedAt) : committed
@@ -272,9 +275,9 @@ export function createControl(options: ControlOptions): RunningControl {
   async function commit(
     command: Command,
     context: Context | undefined,
-    order: Order,
+    order: ChangeRequest,
     unleash = inUnleash(context),
-  ): Promise<Committed | Result> {
+  ): Promise<Committed | ChangeResult> {
     let state = await store.read()
     const seen = lastChange(state, command)
     for (let tries = 0; tries < MOST_TRIES; tries++) {
@@ -303,7 +306,7 @@ export function createControl(options: ControlOptions): RunningControl {
     readonly next: SharedState
     readonly command: Command
     readonly context: Context | undefined
-    readonly order: Order
+    readonly order: ChangeRequest
     readonly unleash: Circumstances['unleash']
   }): Promise<void> {
     const { before, next, command, context, order, unleash } = change
@@ -316,7 +319,7 @@ export function createControl(options: ControlOptions): RunningControl {
     await audit(rollback, { by: pending.by, address: null, reason: pending.reason }, { result: 'failed', detail })
   }
 
-  function stampOf({ by, reason }: Order): Circumstances['stamp'] {
+  function stampOf({ by, reason }: ChangeRequest): Circumstances['stamp'] {
     return { by, reason, at: store.wallTime() }
   }
 
@@ -326,7 +329,7 @@ export function createControl(options: ControlOptions): RunningControl {
     return { percentage: context === undefined ? null : flags.percentage(context.flag).percentage }
   }
 
-  async function finish({ generation, taken }: Committed, command: Command, askedAt: number): Promise<Result> {
+  async function finish({ generation, taken }: Committed, command: Command, askedAt: number): Promise<ChangeResult> {
     const context = 'context' in command ? command.context : null
     const flip = command.verb === 'flip' ? { context: command.context, percentage: command.percentage } : undefined
     const expected: Expected = { generation, flip, left: leftBy(command), writesOf: writesToReport(command) }
@@ -341,8 +344,8 @@ export function createControl(options: ControlOptions): RunningControl {
   async function flipInUnleash(
     command: Extract<Command, { verb: 'flip' }>,
     context: Context,
-    order: Order,
-  ): Promise<Result> {
+    order: ChangeRequest,
+  ): Promise<ChangeResult> {
     const askedAt = clock.now()
     const { percentage } = command
     const { flag, name } = context
@@ -378,7 +381,7 @@ export function createControl(options: ControlOptions): RunningControl {
   }
 
   /** The pin first: it needs no Unleash, and is in force before anybody asks one. */
-  async function rollbackInUnleash(command: Command, context: Context, order: Order): Promise<Result> {
+  async function rollbackInUnleash(command: Command, context: Context, order: ChangeRequest): Promise<ChangeResult> {
     const askedAt = clock.now()
     const committed = await commit(command, context, order)
     if (committed.kind !== 'committed') return committed
@@ -389,18 +392,27 @@ export function createControl(options: ControlOptions): RunningControl {
     return { ...result, note: notes(result.note, trouble) }
   }
 
-  async function refuse(command: { verb: Verb } | Command, order: Order, why: string): Promise<Result> {
+  async function refuse(command: { verb: Verb } | Command, order: ChangeRequest, why: string): Promise<ChangeResult> {
     await audit(command, order, { result: 'refused', detail: why })
     return { kind: 'refused', why }
   }
 
-  async function conflict(clash: string, state: SharedState, command: Command, order: Order): Promise<Result> {
+  async function conflict(
+    clash: string,
+    state: SharedState,
+    command: Command,
+    order: ChangeRequest,
+  ): Promise<ChangeResult> {
     await audit(command, order, { result: 'conflict', detail: clash })
     return { kind: 'conflict', why: clash, generation: lastChange(state, command) }
   }
 
   /** What can be expected is a result: a store that does not answer. */
-  async function expectingTrouble(command: Command, order: Order, work: () => Promise<Result>): Promise<Result> {
+  async function expectingTrouble(
+    command: Command,
+    order: ChangeRequest,
+    work: () => Promise<ChangeResult>,
+  ): Promise<ChangeResult> {
     try {
       return await work()
     } catch (error) {
@@ -433,7 +445,7 @@ export function createControl(options: ControlOptions): RunningControl {
     if (isStarted) tellWatchers()
   }
 
-  function changeOf(state: SharedState): Change {
+  function changeOf(state: SharedState): StateChange {
     const { generation } = state
     const localKill = killFile.current()
     return {
@@ -465,7 +477,7 @@ export function createControl(options: ControlOptions): RunningControl {
     const what = isKilled ? `: ${names.join(', ')}` : ''
     const mistake = unknown.length === 0 ? '' : `; there is no context ${unknown.join(', ')}`
     const detail = `on ${self.id} alone${what}${mistake}`
-    const order: Order = { by, address: null, reason }
+    const order: ChangeRequest = { by, address: null, reason }
     const verb = isKilled ? 'kill' : 'revive'
     const killed = names.filter((name) => !unknown.includes(name))
     const contexts = isKilled && !names.includes(EVERYTHING) ? killed : [null]
@@ -476,7 +488,11 @@ export function createControl(options: ControlOptions): RunningControl {
     }
   }
 
-  async function audit(command: { verb: Verb } | Command, order: Order, facts: Partial<AuditEntry>): Promise<void> {
+  async function audit(
+    command: { verb: Verb } | Command,
+    order: ChangeRequest,
+    facts: Partial<AuditEntry>,
+  ): Promise<void> {
     const entry = entryOf(command, order, facts)
     tell(entry)
     await recorder.record(entry)
@@ -486,7 +502,7 @@ export function createControl(options: ControlOptions): RunningControl {
     events.changed({ verb, context, by, reason, result, before, after, detail })
   }
 
-  function entryOf(command: { verb: Verb } | Command, order: Order, facts: Partial<AuditEntry>): AuditEntry {
+  function entryOf(command: { verb: Verb } | Command, order: ChangeRequest, facts: Partial<AuditEntry>): AuditEntry {
     return {
       at: store.wallTime(),
       actor: order.by,

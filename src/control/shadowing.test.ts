@@ -3,22 +3,22 @@ import type { Field } from '../model/comparison.ts'
 import type { DifferenceNote, SharedState, Stamp } from '../model/shared-state.ts'
 import { type Command, contextOf, type Turn, turn } from './commands/verbs.ts'
 import { contextNamed, deepFrozen, NOON, stampAt, stateWith } from './control.test-kit.ts'
-import type { NamedDifference, Ruling } from './control.ts'
+import type { DifferenceKey, Ruling } from './control.ts'
 import { MOST_NOTES } from './shadowing.ts'
 
 const STAMP = stampAt(NOON, 'anna', 'a look')
 const LATER = stampAt(NOON + 60_000, 'bob')
-const PRICE: NamedDifference = { fingerprint: 'f1', route: 'GET /products', field: 'value $.price' }
-const STOCK: NamedDifference = { fingerprint: 'f2', route: 'GET /products', field: 'missing $.stock' }
+const PRICE: DifferenceKey = { fingerprint: 'f1', route: 'GET /products', field: 'value $.price' }
+const STOCK: DifferenceKey = { fingerprint: 'f2', route: 'GET /products', field: 'missing $.stock' }
 
 const shadow = (percentage: number | null): Command => ({ verb: 'shadow', context: 'catalog', percentage })
-const rule = (difference: NamedDifference, ruling: Ruling | null): Command => ({
+const rule = (difference: DifferenceKey, ruling: Ruling | null): Command => ({
   verb: 'rule',
   context: 'catalog',
   difference,
   ruling,
 })
-const resolve = (difference: NamedDifference): Command => ({ verb: 'resolve', context: 'catalog', difference })
+const resolve = (difference: DifferenceKey): Command => ({ verb: 'resolve', context: 'catalog', difference })
 
 function taken(state: SharedState, command: Command, stamp: Stamp = STAMP): Turn {
   return turn(deepFrozen(state), command, { stamp, context: contextNamed('catalog'), unleash: undefined })
@@ -144,7 +144,7 @@ describe('resolve', () => {
 })
 
 describe('notes', () => {
-  const many = Array.from({ length: MOST_NOTES }, (_, i): NamedDifference => {
+  const many = Array.from({ length: MOST_NOTES }, (_, i): DifferenceKey => {
     return { fingerprint: `n${i}`, route: 'GET /', field: `value $.n${i}` as Field }
   })
   const full = upon(NOBODY, ...many.map((difference) => [rule(difference, 'noise')] as const))

@@ -3,7 +3,7 @@
 import type { ContextState, DifferenceNote, Stamp } from '../model/shared-state.ts'
 import { refusalOf } from './commands/percentage.ts'
 import type { Turn } from './commands/verbs.ts'
-import type { NamedDifference, Ruling } from './control.ts'
+import type { DifferenceKey, Ruling } from './control.ts'
 
 /** What becomes of the context itself; or why nothing does. */
 export type Step =
@@ -34,7 +34,7 @@ export function shadow(was: ContextState, percentage: number | null, stamp: Stam
 }
 
 /** @param ruling null leaves it to the numbers */
-export function rule(was: ContextState, difference: NamedDifference, ruling: Ruling | null, stamp: Stamp): Step {
+export function rule(was: ContextState, difference: DifferenceKey, ruling: Ruling | null, stamp: Stamp): Step {
   if (!isKey(difference.fingerprint)) return NO_FINGERPRINT
   const note = was.differences?.[difference.fingerprint]
   const before = note?.ruling ?? null
@@ -45,7 +45,7 @@ export function rule(was: ContextState, difference: NamedDifference, ruling: Rul
 }
 
 /** Each time anew: what was seen again after it was mended may be mended again. */
-export function resolve(was: ContextState, difference: NamedDifference, stamp: Stamp): Step {
+export function resolve(was: ContextState, difference: DifferenceKey, stamp: Stamp): Step {
   if (!isKey(difference.fingerprint)) return NO_FINGERPRINT
   const note = was.differences?.[difference.fingerprint]
   const before = { ...difference, resolvedAt: note?.resolvedAt ?? null }
@@ -60,7 +60,7 @@ type Said = Pick<DifferenceNote, 'ruling' | 'resolvedAt'>
 /** One that says nothing any more is no note. */
 function withNote(
   was: ContextState,
-  { fingerprint, route, field }: NamedDifference,
+  { fingerprint, route, field }: DifferenceKey,
   said: Said,
   stamp: Stamp,
 ): { readonly kind: 'step'; readonly next: ContextState } | Extract<Turn, { kind: 'refused' }> {

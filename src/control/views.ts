@@ -1,7 +1,7 @@
 // What is told of how things stand: of each context, of this gateway, and of the fleet as far as it can be heard.
 import type { FlagPercentage } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
-import type { Member, Report, SharedState } from '../model/shared-state.ts'
+import type { FleetMember, Heartbeat, SharedState } from '../model/shared-state.ts'
 import type { UpstreamReading } from '../model/upstream-reading.ts'
 import { WritesSinceZero } from './audit/service-writes.ts'
 import { contextOf } from './commands/verbs.ts'
@@ -17,11 +17,11 @@ export type Views = {
   readonly status: () => Promise<StatusView>
   readonly fleet: () => Promise<FleetView>
   /** What this gateway would say of itself now. */
-  readonly report: () => Report
+  readonly report: () => Heartbeat
   /** Another gateway has said something: it is remembered for when it cannot be heard. */
-  readonly hear: (member: Member) => void
+  readonly hear: (member: FleetMember) => void
   /** A report with our own id that is not ours: the state folder was copied, or a name was given twice. */
-  readonly noticeDuplicate: (report: Report) => void
+  readonly noticeDuplicate: (report: Heartbeat) => void
 }
 
 /** A report of the process that had this id before may come late. */
@@ -42,7 +42,7 @@ export function createViews(options: Options): Views {
   const minute = new LastMinute()
   const writes = new WritesSinceZero()
   /** The others, as they last said, and when. */
-  const lastHeard = new Map<string, { readonly member: Member; readonly at: number }>()
+  const lastHeard = new Map<string, { readonly member: FleetMember; readonly at: number }>()
 
   /** By process: when another one with our id was heard of first. */
   const sameId = new Map<string, number>()
@@ -86,7 +86,7 @@ export function createViews(options: Options): Views {
   }
 
   /** Of two processes with one id, the one that was started later takes another, so that both are listed. */
-  function noticeDuplicate({ id, instance, startedAt }: Report): void {
+  function noticeDuplicate({ id, instance, startedAt }: Heartbeat): void {
     if (isDuplicate || id !== self.id || instance === undefined || instance === self.instance) return
     const since = sameId.get(instance)
     if (since === undefined) return void sameId.set(instance, clock.now())
@@ -99,31 +99,31 @@ export function createViews(options: Options): Views {
   }
 
   /** Embedded flags are part of the state, and so of its generation: each gateway that has applied it has them. */
-  function percentagesInForce(state: SharedState, members: readonly Member[]): ExpectedPercentages {
+  function percentagesInForce(state: SharedState, members: readonly FleetMember[]): ExpectedPercentages {
     return isEmbedded ? new Map() : expectedPercentages(state, members, store.wallTime())
   }
 
-  function remembered(members: readonly Member[]): readonly Member[] {
+  function remembered(members: readonly FleetMember[]): readonly FleetMember[] {
     lastHeard.clear()
     members.forEach(hear)
     return members
   }
 
   /** Every restart of another gateway is a new id: who was not heard for long goes, or they would pile up. */
-  function hear(member: Member): void {
+  function hear(member: FleetMember): void {
     const now = clock.now()
     for (const [id, { at }] of lastHeard) if (now - at > REMEMBERED_MS) lastHeard.delete(id)
     if (member.id !== self.id) lastHeard.set(member.id, { member, at: now })
   }
 
   /** Who cannot be heard just now is not forgotten: somebody may have to go there. */
-  function silentSince(): readonly Member[] {
-    const silentFor = ({ silentMs }: Member, at: number) => Math.max(SILENT_MS, silentMs + clock.now() - at)
+  function silentSince(): readonly FleetMember[] {
+    const silentFor = ({ silentMs }: FleetMember, at: number) => Math.max(SILENT_MS, silentMs + clock.now() - at)
     const others = [...lastHeard.values()].map(({ member, at }) => ({ ...member, silentMs: silentFor(member, at) }))
     return [{ ...report(), silentMs: 0 }, ...others]
   }
 
-  function viewOf(context: Context, state: SharedState, members: readonly Member[]): ContextView {
+  function viewOf(context: Context, state: SharedState, members: readonly FleetMember[]): ContextView {
     const { name, owner, flag, service, rollback } = context
     const { pin, freeze, flip, shadow, changed } = contextOf(state, name, store.wallTime())
     const said = isEmbedded && state.flags !== null ? percentageAmong(state.flags, flag) : flags.percentage(flag)
@@ -178,13 +178,13 @@ export function createViews(options: Options): Views {
     { flag, whenStale, staleAfterMs }: Context,
     { percentage, isForMatching }: FlagPercentage,
   ): ContextView['serving'] {
-    const answer = flags.ask(flag, {})
+    const answer = flags.evaluate(flag, {})
     const isOld = whenStale === 'legacy' && flags.isOlderThan(staleAfterMs)
     if (answer === 'missing' || answer === 'stale' || isOld || percentage === 0) return 'legacy'
     return percentage === 100 && !isForMatching ? 'service' : 'split'
   }
 
-  function report(): Report {
+  function report(): Heartbeat {
     const { stale, ageMs, source } = flags.status()
     const { inFlight, sinceStart, serviceWrites } = traffic
     const percentages = Object.fromEntries(
@@ -216,6 +216,6 @@ export function createViews(options: Options): Views {
 
 const OWN_ID = 'give this one a state folder of its own without the file gateway-id, or a --name of its own'
 
-function duplication({ duplicateOf }: Member): string | undefined {
+function duplication({ duplicateOf }: FleetMember): string | undefined {
   return duplicateOf === undefined ? undefined : `has the id of "${duplicateOf}", which runs too: ${OWN_ID}`
 }

@@ -11,7 +11,7 @@ import type { Flags } from '../control/flags/flags.ts'
 import { unleashFlags } from '../control/flags/unleash/unleash-flags.ts'
 import { environmentOf, unleashWriter } from '../control/flags/unleash/unleash-writer.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
-import type { Clock, FlagKeep, FlagWriter, Random } from '../model/ports.ts'
+import type { Clock, FlagBackupStore, FlagWriter, Random } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { EmbeddedFlags } from '../model/shared-state.ts'
 import type { Controls } from '../model/snapshot.ts'
@@ -243,7 +243,7 @@ function createUnleashFlags(
   stateDir: string,
   events: Events,
   clock: Clock,
-  more: { readonly keep?: FlagKeep; readonly onBackupFailed?: (error: unknown) => void } = {},
+  more: { readonly keep?: FlagBackupStore; readonly onBackupFailed?: (error: unknown) => void } = {},
 ): Flags {
   return unleashFlags({
     ...unleash,

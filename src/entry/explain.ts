@@ -25,7 +25,7 @@ import { createFlags } from './control-plane.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 
 /** A request to be explained. The first id that is given is its identity; a session counts beside a user too. */
-export type Asked = {
+export type ExplainRequest = {
   readonly method: string
   readonly target: string
   readonly host: string
@@ -80,28 +80,28 @@ type ChangedFields = { readonly set: readonly string[]; readonly removed: readon
  *
  * @throws {ConfigError} if the config cannot be used
  */
-export async function explainRequest(options: Options, asked: Asked): Promise<Explained> {
+export async function explainRequest(options: Options, asked: ExplainRequest): Promise<Explained> {
   const loaded = await loadConfig(options.config)
   if (!loaded.ok) throw new ConfigError(options.config, loaded.mistakes)
   const snapshot = compile(loaded.config)
   const flags = createFlags(options, quietEvents, systemClock)
   await flags.start()
   try {
-    return explainBy({ snapshot, flags, health: { isAvailable: () => true } }, asked)
+    return explainWith({ snapshot, flags, health: { isAvailable: () => true } }, asked)
   } finally {
     await flags.stop()
   }
 }
 
 /** What decides, as it is at one moment. */
-export type Deciding = {
+export type DecisionSources = {
   readonly snapshot: Snapshot
   readonly flags: Flags
   readonly health: HealthReader
 }
 
 /** Explains one request by what decides in a gateway that runs. */
-export function explainBy({ snapshot, flags, health }: Deciding, asked: Asked): Explained {
+export function explainWith({ snapshot, flags, health }: DecisionSources, asked: ExplainRequest): Explained {
   const request = `${asked.method} ${asked.target}`
   const head = headOf(asked, snapshot)
   if (head instanceof Refusal) return refused(request, head)
@@ -165,7 +165,7 @@ function refused(request: string, { failure, detail }: Refusal): Explained {
   return { kind: 'refused', request, failure, status: FAILURES[failure].status, detail }
 }
 
-function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): RequestHead | Refusal {
+function headOf({ method, target, host, address }: ExplainRequest, snapshot: Snapshot): RequestHead | Refusal {
   const raw = {
     method,
     target,
@@ -178,7 +178,7 @@ function headOf({ method, target, host, address }: Asked, snapshot: Snapshot): R
   return readHead(raw, snapshot.limits, undefined)
 }
 
-function identityOf({ address, user, session, anonymous }: Asked, policy: AnonymousPolicy): Identity {
+function identityOf({ address, user, session, anonymous }: ExplainRequest, policy: AnonymousPolicy): Identity {
   const shared = { clientAddress: address, secure: false, requestId: '', isNew: false }
   if (user !== undefined) return { ...shared, kind: 'user', key: user, session }
   if (session !== undefined) return { ...shared, kind: 'session', key: session }
@@ -193,7 +193,11 @@ function identityOf({ address, user, session, anonymous }: Asked, policy: Anonym
   }
 }
 
-function identityTrouble({ user, session }: Asked, { identity }: Snapshot, hasAuth: boolean): string | undefined {
+function identityTrouble(
+  { user, session }: ExplainRequest,
+  { identity }: Snapshot,
+  hasAuth: boolean,
+): string | undefined {
   const missing = [
     user !== undefined && !hasAuth && identity.user === undefined
       ? 'no request has a user: the config has no identity.user'

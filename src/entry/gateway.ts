@@ -8,16 +8,16 @@ import { createKeySets } from '../auth/jwks.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { compile } from '../config/load/compile.ts'
 import { followConfig } from '../config/load/follow.ts'
-import { format } from '../config/mistake.ts'
+import { formatMistakes } from '../config/mistake.ts'
 import type { Options } from '../config/options/options.ts'
 import { identityTrustMistakes } from '../config/schema/identity-trust.ts'
-import type { Usable } from '../config/schema/validate.ts'
+import type { UsableConfig } from '../config/schema/validate.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock, Random } from '../model/ports.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { type ProxyServer, startServer } from '../proxy/downstream/server.ts'
 import { createForward } from '../proxy/forward/forward.ts'
-import type { Plane } from '../proxy/handle-request.ts'
+import type { DataPlane } from '../proxy/handle-request.ts'
 import { createAnonymousIds } from '../proxy/policy/anonymous-id.ts'
 import { createAuthenticate } from '../proxy/policy/authenticate.ts'
 import { createIdentify } from '../proxy/policy/identify.ts'
@@ -29,7 +29,7 @@ import { allRulings } from '../shadow/stats/rulings.ts'
 import { createTelemetry } from '../telemetry/create-telemetry.ts'
 import type { Events } from '../telemetry/events.ts'
 import { type ControlPlane, createControlPlane } from './control-plane.ts'
-import { explainBy } from './explain.ts'
+import { explainWith } from './explain.ts'
 import { openFilesLimit, systemClock, systemRandom } from './runtime.ts'
 
 export type GatewayOptions = Options & {
@@ -140,7 +140,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   // A ruling is known to the comparing thread as soon as it is on this gateway.
   shadowing.rule(allRulings(store.current()))
   const stopRuling = store.onChange((state) => shadowing.rule(allRulings(state)))
-  const plane: Plane = {
+  const plane: DataPlane = {
     snapshots,
     flags,
     upstreams,
@@ -193,7 +193,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
           wallTime: store.wallTime,
           sidesOf: (context, request) => sidesOf(snapshots.current, context, request),
         }),
-        explain: async (asked) => explainBy({ snapshot: snapshots.current, flags, health: upstreams }, asked),
+        explain: async (asked) => explainWith({ snapshot: snapshots.current, flags, health: upstreams }, asked),
         auth: adminAuth(options, clock, events),
         clock,
         requireReason: options.requireReason,
@@ -211,7 +211,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const running = server
   followed.onEdit((edited) => {
     if (!edited.ok) {
-      const mistakes = format(edited.mistakes).split('\n')
+      const mistakes = formatMistakes(edited.mistakes).split('\n')
       rejectMap(mistakes[0] ?? '')
       events.configRejected({ file: options.config, mistakes })
       return
@@ -291,12 +291,13 @@ function openFilesOf({ limits, legacy, services }: Snapshot): number {
   return limits.connections + toUpstreams + OTHER_FILES
 }
 
-function announce(events: Events, file: string, snapshot: Snapshot, { config, warnings }: Usable): void {
+function announce(events: Events, file: string, snapshot: Snapshot, { config, warnings }: UsableConfig): void {
   const { edition, contexts, routes } = snapshot
   events.configApplied({ file, edition, contexts: contexts.size, routes: routes.length })
-  if (warnings.length > 0) events.configWarned({ file, warnings: warnings.map((warning) => format([warning])) })
+  if (warnings.length > 0) events.configWarned({ file, warnings: warnings.map((warning) => formatMistakes([warning])) })
   const mistakes = identityTrustMistakes(config)
-  if (mistakes.length > 0) events.configDeprecated({ file, mistakes: mistakes.map((mistake) => format([mistake])) })
+  if (mistakes.length > 0)
+    events.configDeprecated({ file, mistakes: mistakes.map((mistake) => formatMistakes([mistake])) })
 }
 
 function readings(

@@ -6,27 +6,32 @@ import { compile } from '../config/load/compile.ts'
 import { loadConfig } from '../config/load/load.ts'
 import type { ValidConfig } from '../config/schema/valid-config.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { readMeanings } from '../replay/meaning.ts'
+import { readComparisonPolicies } from '../replay/meaning.ts'
 import { openRecording, type Recording } from '../replay/open-recording.ts'
 import { createPace } from '../replay/pace.ts'
-import { type Preparing, prepare } from '../replay/prepare.ts'
-import { type Format, Misasked, type Skipped, Unusable } from '../replay/recording.ts'
+import { type PrepareOptions, prepare } from '../replay/prepare.ts'
+import { BadReplayOption, type Format, type Skipped, UnusableRecording } from '../replay/recording.ts'
 import { makeReport, type Report } from '../replay/report.ts'
 import { toMarkdown } from '../replay/report-markdown.ts'
-import { type Ended, run } from '../replay/run.ts'
-import { checkState, createStateFile, type Kept, type RunOf, readState, sha256 } from '../replay/state-file.ts'
-import { createTally, NO_PROGRESS, type Sum, type Tally } from '../replay/tally.ts'
+import { type ReplayEnd, run } from '../replay/run.ts'
+import { checkState, createStateFile, type RunOf, readState, type SavedRun, sha256 } from '../replay/state-file.ts'
+import { createTally, NO_PROGRESS, type ReplayTotals, type Tally } from '../replay/tally.ts'
 import { createBudget } from '../shadow/capture/budget.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
-import { createAsker } from '../shadow/worker/ask.ts'
+import { createCopyClient } from '../shadow/worker/ask.ts'
 import { replaceFile } from '../store/replace-file.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 
-export { FORMATS, type Format, Misasked, Unusable } from '../replay/recording.ts'
+export {
+  BadReplayOption as Misasked,
+  FORMATS,
+  type Format,
+  UnusableRecording as Unusable,
+} from '../replay/recording.ts'
 export type { Report } from '../replay/report.ts'
 export { MOST_FAILURES } from '../replay/run.ts'
 
-export type Asked = {
+export type ReplayRequest = {
   readonly config: string
   readonly file: string
   /** Undefined finds it out. */
@@ -73,10 +78,10 @@ export type ReplayNow = {
 
 export type ReplayEnded =
   | { readonly kind: 'reported'; readonly report: Report; readonly markdown: string }
-  | Exclude<Ended, { kind: 'finished' }>
+  | Exclude<ReplayEnd, { kind: 'finished' }>
 
-/** @throws {ConfigError} if the config cannot be used @throws {Unusable} if the recording, or what is left of a run, cannot */
-export async function startReplay(asked: Asked): Promise<Replay> {
+/** @throws {ConfigError} if the config cannot be used @throws {UnusableRecording} if the recording, or what is left of a run, cannot */
+export async function startReplay(asked: ReplayRequest): Promise<Replay> {
   const loaded = await loadConfig(asked.config)
   if (!loaded.ok) throw new ConfigError(asked.config, loaded.mistakes)
   const snapshot = compile(loaded.config)
@@ -90,12 +95,12 @@ export async function startReplay(asked: Asked): Promise<Replay> {
 }
 
 type Beginning = {
-  readonly asked: Asked
+  readonly asked: ReplayRequest
   readonly snapshot: Snapshot
   readonly recording: Recording
   readonly hosts: readonly [string, ...string[]]
   readonly of: RunOf
-  readonly kept: Kept | undefined
+  readonly kept: SavedRun | undefined
 }
 
 function begin({ asked, snapshot, recording, hosts, of, kept }: Beginning): Replay {
@@ -107,9 +112,9 @@ function begin({ asked, snapshot, recording, hosts, of, kept }: Beginning): Repl
   )
   const state = createStateFile(asked.state, of, tally.progress)
   const contexts = asked.contexts.length === 0 ? undefined : new Set(asked.contexts)
-  const preparing: Preparing = { snapshot, contexts, hosts, secure: asked.https, random }
+  const preparing: PrepareOptions = { snapshot, contexts, hosts, secure: asked.https, random }
   // What is held at once is bounded by how many requests are under way, and by each one's own limit.
-  const asker = createAsker(
+  const asker = createCopyClient(
     createBudget(() => Number.POSITIVE_INFINITY),
     0,
   )
@@ -118,7 +123,7 @@ function begin({ asked, snapshot, recording, hosts, of, kept }: Beginning): Repl
 
   const running = run(
     {
-      ...{ recording, tally, asker, random, meaningOf: readMeanings(snapshot) },
+      ...{ recording, tally, asker, random, meaningOf: readComparisonPolicies(snapshot) },
       ...{ concurrency: asked.concurrency, keepCredentials: asked.keepCredentials },
       prepare: (recorded, at) => prepare(recorded, preparing, at),
       paces: { legacy: createOwnPace(), service: createOwnPace() },
@@ -153,19 +158,20 @@ function asksOf({ legacy, contexts }: Snapshot, chosen: ReadonlySet<string> | un
   return [{ name: 'legacy', urls: legacy.urls }, ...[...services].map(([name, urls]) => ({ name, urls }))]
 }
 
-function nowOf(share: number, { accounting }: Sum): ReplayNow {
+function nowOf(share: number, { accounting }: ReplayTotals): ReplayNow {
   const { matching } = parityOf(accounting, 0.5)
   return { share, replayed: accounting.eligible, failed: accounting.failed, matching: matching?.share }
 }
 
 async function writeReports(
-  asked: Asked,
+  asked: ReplayRequest,
   snapshot: Snapshot,
   recording: Recording,
   tally: Tally,
 ): Promise<Extract<ReplayEnded, { kind: 'reported' }>> {
   const progress = tally.progress()
-  if (progress.routes.length === 0 && progress.interrupted === 0) throw new Unusable(nothingIn(asked.file, progress))
+  if (progress.routes.length === 0 && progress.interrupted === 0)
+    throw new UnusableRecording(nothingIn(asked.file, progress))
   const owners = new Map([...snapshot.contexts.values()].map(({ name, owner }) => [name, owner]))
   const asking = new Set(progress.routes.map(({ context }) => snapshot.contexts.get(context)?.service.name))
   const report = makeReport(progress, {
@@ -189,7 +195,7 @@ async function write(file: string, text: string): Promise<void> {
   try {
     await replaceFile(file, text)
   } catch (error) {
-    throw new Unusable(
+    throw new UnusableRecording(
       `${file} cannot be written (${(error as NodeJS.ErrnoException).code}); run the same again with another`,
     )
   }
@@ -204,21 +210,23 @@ function nothingIn(file: string, { skipped, unreadable }: ReturnType<Tally['prog
   return `${file} has no request that can be replayed: ${said.length === 0 ? 'it has none at all' : said.join(', ')}`
 }
 
-/** @throws {Misasked} if there is none of that name */
+/** @throws {BadReplayOption} if there is none of that name */
 function checkContexts(named: readonly string[], { contexts }: Snapshot): void {
   const unknown = named.find((name) => !contexts.has(name))
   if (unknown === undefined) return
-  throw new Misasked(`there is no context "${unknown}"; the config has ${[...contexts.keys()].join(', ') || 'none'}`)
+  throw new BadReplayOption(
+    `there is no context "${unknown}"; the config has ${[...contexts.keys()].join(', ') || 'none'}`,
+  )
 }
 
 /** A HAR holds whatever its pages asked for, trackers too: requests to others are none of ours. */
-function hostsOf({ hosts }: Asked, { firstHost }: Recording): readonly [string, ...string[]] {
+function hostsOf({ hosts }: ReplayRequest, { firstHost }: Recording): readonly [string, ...string[]] {
   const [first = firstHost ?? 'localhost', ...others] = hosts.map((host) => host.toLowerCase())
   return [first, ...others]
 }
 
 function runOf(
-  asked: Asked,
+  asked: ReplayRequest,
   hosts: readonly string[],
   { bytes, digest, format }: Recording,
   config: ValidConfig,

@@ -1,18 +1,18 @@
 // The seam between what comparing finds and where it is kept: memory, a folder, or Redis. One contract test
 // (test/contract/comparison-store.test.ts) says what each must do.
-import type { KeptExample, RouteCounts } from './shadow.ts'
+import type { RouteCounts, StoredExample } from './shadow.ts'
 
 /** Counts are forgotten so long after the end of their stretch, in milliseconds. */
-export const COUNTS_KEPT_MS = 7 * 24 * 3_600_000
+export const COUNTS_RETENTION_MS = 7 * 24 * 3_600_000
 /** Examples that are as old are forgotten, in milliseconds. */
-export const EXAMPLES_KEPT_MS = 7 * 24 * 3_600_000
+export const EXAMPLES_RETENTION_MS = 7 * 24 * 3_600_000
 /** Of one difference: the newest. */
-export const EXAMPLES_OF_ONE = 3
+export const MAX_EXAMPLES_PER_DIFFERENCE = 3
 /**
  * Differences of one context that have examples; beyond that the one whose newest example is oldest goes, with all that
  * it has.
  */
-export const EXAMPLES_OF_CONTEXT = 500
+export const MAX_DIFFERENCES_PER_CONTEXT = 500
 
 /**
  * What comparing finds, of a whole fleet. Methods reject with `StoreUnavailable` if the store does not answer within
@@ -41,10 +41,10 @@ export type ComparisonStore = {
     readonly except?: string | undefined
   }) => Promise<readonly RouteCounts[]>
   /** The same example twice is kept once. */
-  readonly saveExamples: (examples: readonly KeptExample[]) => Promise<void>
+  readonly saveExamples: (examples: readonly StoredExample[]) => Promise<void>
   /** The newest first. */
   readonly examples: (query: {
     readonly context?: string | undefined
     readonly fingerprint?: string | undefined
-  }) => Promise<readonly KeptExample[]>
+  }) => Promise<readonly StoredExample[]>
 }

@@ -20,13 +20,13 @@ import type { DifferenceNote } from './shared-state.ts'
  * What the numbers are of, in milliseconds since 1970. Counts are kept by the hour, so it begins with the hour in which
  * the time that was asked for begins: at most an hour earlier, and never later.
  */
-export type Window = { readonly from: number; readonly to: number }
+export type TimeWindow = { readonly from: number; readonly to: number }
 
 /** When the first hour of the window with data begins, in milliseconds since 1970; null without data. */
-export type DataBegin = { readonly dataSince: number | null }
+export type DataStart = { readonly dataSince: number | null }
 
 /** What is said of a route; or of a context, as the sum of its routes, each judged by itself. */
-export type Tally = {
+export type ParityStats = {
   readonly accounting: Accounting
   /** Why those have no verdict that have none. */
   readonly reasons: {
@@ -46,16 +46,17 @@ export type Tally = {
   readonly untilTarget: number
 }
 
-export type ParityView = Window & {
+export type ParityView = TimeWindow & {
   /** The share that is to be reached. */
   readonly target: number
   readonly contexts: readonly ContextParity[]
 }
-export type ContextParity = Tally & DataBegin & { readonly context: string; readonly routes: readonly RouteParity[] }
-export type RouteParity = Tally & { readonly route: string }
+export type ContextParity = ParityStats &
+  DataStart & { readonly context: string; readonly routes: readonly RouteParity[] }
+export type RouteParity = ParityStats & { readonly route: string }
 
 /** So many of so many, and the share with its interval; null of none. */
-export type Counted = { readonly count: number; readonly of: number; readonly share: Share | null }
+export type CountedShare = { readonly count: number; readonly of: number; readonly share: Share | null }
 
 /** A field of a route in which the sides were seen to differ. */
 export type DifferenceRow = {
@@ -65,9 +66,9 @@ export type DifferenceRow = {
   readonly kind: DifferenceKind
   readonly path: string
   /** Comparisons in which the sides differ here. */
-  readonly sides: Counted
+  readonly sides: CountedShare
   /** Pairs in which legacy differs from itself here: noise. */
-  readonly self: Counted
+  readonly self: CountedShare
   readonly verdict: FieldVerdict
   /** What operators have said of it, last by whom, why and when. */
   readonly note: Pick<DifferenceNote, 'by' | 'reason' | 'at' | 'ruling' | 'resolvedAt'> | null
@@ -80,8 +81,8 @@ export type DifferenceRow = {
   readonly example: { readonly at: number; readonly legacy: Masked | null; readonly service: Masked | null } | null
 }
 
-export type DifferencesView = Window &
-  DataBegin & {
+export type DifferencesView = TimeWindow &
+  DataStart & {
     readonly context: string
     readonly comparisons: number
     readonly pairs: number
@@ -91,7 +92,7 @@ export type DifferencesView = Window &
     readonly differences: readonly DifferenceRow[]
   }
 
-export type DifferenceView = Window & {
+export type DifferenceView = TimeWindow & {
   readonly difference: DifferenceRow
   /** The newest first. */
   readonly examples: readonly Example[]
@@ -100,7 +101,7 @@ export type DifferenceView = Window & {
 }
 
 /** What a fingerprint stands for. */
-export type FoundDifference = {
+export type DifferenceReference = {
   readonly fingerprint: string
   readonly context: string
   readonly route: string
@@ -111,7 +112,7 @@ export type FoundDifference = {
 export type RuleTrial = {
   /** Examples that the rules were tried on. */
   readonly examples: number
-  readonly differences: readonly TriedDifference[]
+  readonly differences: readonly DifferenceTrial[]
   /** What would differ that was not reported of these examples: a list that became a set, say. */
   readonly appearing: readonly {
     readonly route: string
@@ -122,7 +123,7 @@ export type RuleTrial = {
 }
 
 /** Of the examples of one difference, how many the rules forgive. */
-export type TriedDifference = {
+export type DifferenceTrial = {
   readonly fingerprint: string
   readonly route: string
   readonly kind: DifferenceKind
@@ -133,7 +134,7 @@ export type TriedDifference = {
   readonly untried: number
 }
 
-export type RuleAnswer =
+export type RuleTrialResult =
   | { readonly kind: 'tried'; readonly trial: RuleTrial }
   | { readonly kind: 'mistakes'; readonly mistakes: readonly RuleMistake[] }
   /** Trying was given up. `why` says what to do. */
@@ -143,7 +144,7 @@ export const EXPORT_FORMS = ['curl', 'vitest'] as const
 export type ExportForm = (typeof EXPORT_FORMS)[number]
 
 /** A kept request, to be sent again by a person or a test. Nothing secret is in it. */
-export type Exported = {
+export type ExportedRequest = {
   readonly fingerprint: string
   readonly as: ExportForm
   readonly text: string
@@ -151,13 +152,13 @@ export type Exported = {
   readonly variables: readonly string[]
 }
 
-export type ExportAnswer =
-  | { readonly kind: 'exported'; readonly exported: Exported }
+export type ExportResult =
+  | { readonly kind: 'exported'; readonly exported: ExportedRequest }
   /** There is nothing to export; `why` says what to do. */
   | { readonly kind: 'impossible'; readonly why: string }
 
 /** Where each side is asked, and for what: a route may rewrite the service's path. */
-export type AskedSides = Readonly<Record<Side, { readonly url: string; readonly target: string }>>
+export type SideTargets = Readonly<Record<Side, { readonly url: string; readonly target: string }>>
 
 /** What comparing has found, for whoever asks. Each rejects with `StoreUnavailable` if the store does not answer. */
 export type ComparisonViews = {
@@ -165,10 +166,10 @@ export type ComparisonViews = {
   readonly parity: (asked: { readonly windowMs: number; readonly target: number }) => Promise<ParityView>
   readonly differences: (context: string, windowMs: number) => Promise<DifferencesView>
   /** Undefined where nothing is known by that name any more, or ever was. */
-  readonly find: (fingerprint: string) => Promise<FoundDifference | undefined>
+  readonly find: (fingerprint: string) => Promise<DifferenceReference | undefined>
   /** In the window; of all that is kept where it was not seen in the window. */
-  readonly difference: (found: FoundDifference, windowMs: number) => Promise<DifferenceView>
-  readonly exported: (found: FoundDifference, as: ExportForm) => Promise<ExportAnswer>
+  readonly difference: (found: DifferenceReference, windowMs: number) => Promise<DifferenceView>
+  readonly exported: (found: DifferenceReference, as: ExportForm) => Promise<ExportResult>
   /** @param written what somebody wrote: anything at all @param route only examples of this one */
-  readonly tryRules: (context: string, written: unknown, route: string | undefined) => Promise<RuleAnswer>
+  readonly tryRules: (context: string, written: unknown, route: string | undefined) => Promise<RuleTrialResult>
 }

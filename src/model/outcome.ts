@@ -73,7 +73,7 @@ export type Outcome = {
   /** The raw error, for the log only: never shown to a client. */
   readonly cause: unknown
   /** Who answered; undefined when the gateway did so itself. */
-  readonly answeredBy: Answerer | undefined
+  readonly answeredBy: Responder | undefined
   /** From the upstream being asked to its response head. */
   readonly upstreamMs: number | undefined
   /** From the upstream being asked to the end of its response. */
@@ -84,7 +84,7 @@ export type Outcome = {
   readonly attempts: number
   readonly retried: boolean
   /** Why the service's turn was given to legacy; undefined if it was not. */
-  readonly fellBack: Failure | undefined
+  readonly fallbackCause: Failure | undefined
 }
 
-export type Answerer = { readonly side: Side; readonly upstream: string; readonly address: string }
+export type Responder = { readonly side: Side; readonly upstream: string; readonly address: string }

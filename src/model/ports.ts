@@ -1,12 +1,12 @@
 // The seams: what the rooms need of each other, said without naming who provides it.
 import type { FlagAnswer, FlagContext } from './decision.ts'
 import type { Upstream } from './route.ts'
-import type { KeptFlags } from './shared-state.ts'
+import type { StoredFlagBackup } from './shared-state.ts'
 import type { Snapshot } from './snapshot.ts'
 
 /** Reads flags from memory; never waits, never throws. */
 export type FlagReader = {
-  readonly ask: (flag: string, context: FlagContext) => FlagAnswer
+  readonly evaluate: (flag: string, context: FlagContext) => FlagAnswer
   /** Whether the flag is on for everybody, so that not knowing who asks does not matter. */
   readonly isFullyOn: (flag: string) => boolean
   /** Whether the flags in use may have been out of date for longer. @param ageMs milliseconds */
@@ -38,7 +38,7 @@ export type FlagPercentage = {
 }
 
 /** For what, by whom and why a flag is moved. */
-export type FlagOrder = {
+export type FlagChangeRequest = {
   readonly context: string
   readonly by: string
   readonly reason: string | null
@@ -50,7 +50,7 @@ export type FlagOrder = {
   readonly objection?: (percentage: number | null) => Promise<string | undefined>
 }
 
-export type FlagWritten =
+export type FlagWriteResult =
   /** `before` is null where the flag was not there or had no one percentage; `after` is what is there now. */
   | {
       readonly kind: 'written'
@@ -68,12 +68,12 @@ export type FlagWritten =
 export type FlagWriter = {
   readonly read: (flag: string) => Promise<FlagPercentage>
   /** Makes the flag if it is missing. @param percentage whole, 0 to 100 */
-  readonly setPercentage: (flag: string, percentage: number, order: FlagOrder) => Promise<FlagWritten>
+  readonly setPercentage: (flag: string, percentage: number, order: FlagChangeRequest) => Promise<FlagWriteResult>
 }
 
 /** Where the last good flags are kept beside the disk: the `StateStore` is one. What asks it may reject. */
-export type FlagKeep = {
-  readonly keepFlags: (flags: KeptFlags) => Promise<void>
-  readonly keptFlags: () => Promise<KeptFlags | undefined>
+export type FlagBackupStore = {
+  readonly saveFlagBackup: (flags: StoredFlagBackup) => Promise<void>
+  readonly loadFlagBackup: () => Promise<StoredFlagBackup | undefined>
   readonly wallTime: () => number
 }

@@ -121,7 +121,7 @@ export type Route = {
   /** Path template for the service, filled with the pattern's parameters; undefined keeps the path. */
   readonly rewrite: readonly RewritePart[] | undefined
   /** Inverses of the rewrites of the context, the route's own first. Empty where nothing is rewritten or can be inverted. */
-  readonly unrewrites: readonly Unrewrite[]
+  readonly inverseRewrites: readonly InverseRewrite[]
   /** Overrides of the upstream's own timeouts. */
   readonly timeouts: Partial<Timeouts> | undefined
   /** Largest request body in bytes. */
@@ -145,7 +145,7 @@ export type Route = {
 export type RewritePart = { readonly text: string } | { readonly param: string }
 
 /** The inverse of a rewrite: from a path of the service to the path that the client knows. */
-export type Unrewrite = {
+export type InverseRewrite = {
   /** Takes the parameters, called `names` in order, out of a path that the whole template fits. */
   readonly expression: RegExp
   readonly names: readonly string[]

@@ -69,7 +69,7 @@ export type CopyRequest = {
 }
 
 /** Makes the request for a side; undefined where no address of it may be asked now. */
-export type CopyFor = (side: Side) => CopyRequest | undefined
+export type CreateCopy = (side: Side) => CopyRequest | undefined
 
 /** What sees one request go by. It only looks: nothing that it does or fails to do reaches the client. */
 export type Tap = {
@@ -82,7 +82,7 @@ export type Tap = {
   /** Bytes are only lent. */
   readonly onBody: (bytes: Buffer, start: number, end: number) => void
   /** The client has been answered, or has gone: from here on the copy may be sent. */
-  readonly close: (outcome: Outcome, copyFor: CopyFor) => void
+  readonly close: (outcome: Outcome, copyFor: CreateCopy) => void
 }
 
 /** What the proxy knows of the shadow. */
@@ -136,7 +136,7 @@ export type Example = {
 }
 
 /** An example of one field, as it is kept. */
-export type KeptExample = {
+export type StoredExample = {
   /** What a person calls the difference by: of context, route and field, by `fingerprintOf`. */
   readonly fingerprint: string
   readonly context: string
@@ -155,12 +155,12 @@ export type RouteCounts = {
 }
 
 /** How long one stretch is, in milliseconds: counts are kept by the hour. */
-export const STRETCH_MS = 3_600_000
+export const COUNT_PERIOD_MS = 3_600_000
 /** What parity is said of unless another window is asked for. */
-export const DEFAULT_WINDOW_MS = 24 * STRETCH_MS
+export const DEFAULT_WINDOW_MS = 24 * COUNT_PERIOD_MS
 
 /** A field is written `kind path`: its two parts. */
-export function partsOf(field: Field): { readonly kind: DifferenceKind; readonly path: string } {
+export function splitField(field: Field): { readonly kind: DifferenceKind; readonly path: string } {
   const at = field.indexOf(' ')
   return { kind: field.slice(0, at) as DifferenceKind, path: field.slice(at + 1) }
 }

@@ -183,7 +183,7 @@ export type ChainReport = {
 }
 
 /** What a gateway says of itself with every heartbeat. */
-export type Report = {
+export type Heartbeat = {
   /** The same after a restart with the same state folder; of the previous version, new with each start. */
   readonly id: string
   /** The process, new with each start; not there in a report of the previous version. */
@@ -216,7 +216,7 @@ export type Report = {
 export type ServiceWrites = Readonly<Record<string, { readonly count: number; readonly isLowerBound: boolean }>>
 
 /** A gateway of the fleet. `silentMs` is since its last heartbeat, by the store's clock. */
-export type Member = Report & { readonly silentMs: number }
+export type FleetMember = Heartbeat & { readonly silentMs: number }
 
 /** Flags of an Unleash that were good when they came: text as it was sent, and when by the store's clock. */
-export type KeptFlags = { readonly text: string; readonly at: number }
+export type StoredFlagBackup = { readonly text: string; readonly at: number }

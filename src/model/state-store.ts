@@ -5,14 +5,14 @@ import type {
   AuditPage,
   AuditQuery,
   ChainReport,
-  KeptFlags,
-  Member,
-  Report,
+  FleetMember,
+  Heartbeat,
   SharedState,
+  StoredFlagBackup,
 } from './shared-state.ts'
 
 /** `conflict` carries the state that was there instead: nothing was written. */
-export type Committed = { readonly ok: true } | { readonly ok: false; readonly conflict: SharedState }
+export type CommitResult = { readonly ok: true } | { readonly ok: false; readonly conflict: SharedState }
 
 export type StoreStatus = {
   readonly kind: 'memory' | 'file' | 'redis'
@@ -57,7 +57,7 @@ export type StateStore = {
    * When it resolves with `ok`, both survive the process being killed. It can be repeated: the same state and entry are
    * `ok` again, so that who lost the answer may ask once more.
    */
-  readonly commit: (next: SharedState, entry: AuditEntry) => Promise<Committed>
+  readonly commit: (next: SharedState, entry: AuditEntry) => Promise<CommitResult>
   /** Adds to the audit log what changed nothing: refusals, failures. */
   readonly record: (entry: AuditEntry) => Promise<void>
   readonly history: (query: AuditQuery) => Promise<AuditPage>
@@ -66,19 +66,19 @@ export type StateStore = {
   /** Called with each newer state, whoever made it; also repairs a lost message within two seconds. */
   readonly onChange: (listener: (state: SharedState) => void) => () => void
   /** Says that this gateway lives, and what it has applied. */
-  readonly beat: (report: Report) => Promise<void>
+  readonly sendHeartbeat: (report: Heartbeat) => Promise<void>
   /** A gateway leaves in an orderly way, or is forgotten as it does not come back: no gateway waits for it any more. */
-  readonly leave: (id: string) => Promise<void>
+  readonly removeMember: (id: string) => Promise<void>
   /**
    * All that have been heard of and have not left. A silent one stays for a quarter of an hour, or as the store was told;
    * also if the store has lost its data since.
    */
-  readonly fleet: () => Promise<readonly Member[]>
+  readonly fleet: () => Promise<readonly FleetMember[]>
   /** Called when a gateway has sent a report, as soon as it is known here. */
-  readonly onReport: (listener: (report: Report) => void) => () => void
+  readonly onHeartbeat: (listener: (report: Heartbeat) => void) => () => void
   /** Unless newer ones are kept already. */
-  readonly keepFlags: (flags: KeptFlags) => Promise<void>
-  readonly keptFlags: () => Promise<KeptFlags | undefined>
+  readonly saveFlagBackup: (flags: StoredFlagBackup) => Promise<void>
+  readonly loadFlagBackup: () => Promise<StoredFlagBackup | undefined>
   /** The clock that all gateways of the fleet share, in milliseconds since 1970; our own as long as it is not known. */
   readonly wallTime: () => number
   readonly status: () => StoreStatus

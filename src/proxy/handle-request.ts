@@ -17,11 +17,11 @@ import type { Exchange } from './forward/exchange.ts'
 import type { Forwarding } from './forward/forward.ts'
 import { isLoop } from './forward/headers.ts'
 import type { AnonymousIds } from './policy/anonymous-id.ts'
-import { answerOptions, isForUs } from './policy/answer-options.ts'
+import { answerOptions, isForGateway } from './policy/answer-options.ts'
 import type { Authenticate } from './policy/authenticate.ts'
-import { decide, inTheEnd } from './policy/decide.ts'
-import { takesEncodedSlashes } from './policy/encoded-slashes.ts'
-import { asUser, type Identify } from './policy/identify.ts'
+import { decide, effectiveDecision } from './policy/decide.ts'
+import { acceptsEncodedSlashes } from './policy/encoded-slashes.ts'
+import { type Identify, identityOfUser } from './policy/identify.ts'
 import { matchRoute } from './policy/match-route.ts'
 import { type RawHead, readHead } from './policy/read-head.ts'
 import { Refusal } from './policy/refusal.ts'
@@ -29,7 +29,7 @@ import { runMiddleware } from './policy/run-middleware.ts'
 import type { Upstreams } from './upstream/upstreams.ts'
 
 /** What the data plane works with; `gateway.ts` builds it. */
-export type Plane = {
+export type DataPlane = {
   readonly snapshots: SnapshotSource
   readonly flags: FlagReader
   readonly upstreams: Upstreams
@@ -54,7 +54,7 @@ export type Policy = {
   readonly decision: Decision
 }
 
-export function createHandleRequest(plane: Plane) {
+export function createHandleRequest(plane: DataPlane) {
   return async function handleRequest(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const arrivedAt = plane.now()
     const snapshot = plane.snapshots.current // one consistent view, from here to the end
@@ -68,7 +68,7 @@ export function createHandleRequest(plane: Plane) {
     if (head instanceof Refusal) return refuse(plane, request, response, head, arrivedAt)
     // Not switched: but Node has dropped what followed in the same packet, so nothing further can be read rightly.
     if (head.fields.upgrade !== undefined) response.shouldKeepAlive = false
-    if (isForUs(head)) {
+    if (isForGateway(head)) {
       answerOptions(request, response)
       return plane.events.requestAnswered({ arrivedAt, finishedAt: plane.now(), head, by: 'options', status: 200 })
     }
@@ -103,7 +103,7 @@ export function createHandleRequest(plane: Plane) {
         return refuse(plane, request, response, gone, arrivedAt, head)
       }
       if (access instanceof Refusal) return refuse(plane, request, response, access, arrivedAt, head)
-      if (access !== undefined) identity = asUser(identity, access)
+      if (access !== undefined) identity = identityOfUser(identity, access)
     }
     const decision = decide({
       controls: snapshot.controls,
@@ -136,7 +136,7 @@ export function createHandleRequest(plane: Plane) {
       head,
       identity,
       route,
-      decision: inTheEnd(decision, outcome),
+      decision: effectiveDecision(decision, outcome),
       outcome,
       traceId,
     })
@@ -166,7 +166,7 @@ export function refuseEncodedSlash(
 ): Refusal | undefined {
   if (!head.hasEncodedSlash) return undefined
   const upstream = decision.side === 'service' ? match.route.context?.service : snapshot.legacy
-  if (upstream !== undefined && takesEncodedSlashes(match.route, upstream)) return undefined
+  if (upstream !== undefined && acceptsEncodedSlashes(match.route, upstream)) return undefined
   return new Refusal('bad-target', 'an encoded slash or backslash', undefined, 'encoded-slash')
 }
 
@@ -176,7 +176,7 @@ export function refuseEncodedSlash(
  * @param sound the head, where nothing is wrong but who asks: without a body to come the connection may then stay
  */
 function refuse(
-  plane: Plane,
+  plane: DataPlane,
   request: IncomingMessage,
   response: ServerResponse,
   refusal: Refusal,

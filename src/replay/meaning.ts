@@ -13,7 +13,7 @@ export type Meaning = {
 }
 
 /** The config was checked, so there is no mistake in what is read here. */
-export function readMeanings({ routes }: Snapshot): (policy: ShadowPolicy) => Meaning {
+export function readComparisonPolicies({ routes }: Snapshot): (policy: ShadowPolicy) => Meaning {
   const known = new Map<ShadowPolicy, Meaning>()
   for (const { shadow } of routes) if (shadow !== undefined) known.set(shadow, meaningOf(shadow))
   return (policy) => known.get(policy) ?? NOTHING_SAID

@@ -7,7 +7,7 @@ import { readHar } from './read-har.ts'
 import { readLines } from './read-lines.ts'
 import { readNginxLine } from './read-nginx-line.ts'
 import { recognise } from './recognise.ts'
-import { type Entry, FORMATS, type Format, type Read, Unusable, unreadable } from './recording.ts'
+import { type Entry, FORMATS, type Format, type Read, UnusableRecording, unreadable } from './recording.ts'
 
 export type Recording = {
   readonly file: string
@@ -28,7 +28,7 @@ export const LARGEST_HAR = 256 * 1024 * 1024
 /**
  * @param format undefined finds it out
  * @param begunWith the length that it had when the run began that goes on
- * @throws {Unusable} if it cannot be read, or is none
+ * @throws {UnusableRecording} if it cannot be read, or is none
  */
 export async function openRecording(file: string, format?: Format, begunWith?: number): Promise<Recording> {
   try {
@@ -38,17 +38,18 @@ export async function openRecording(file: string, format?: Format, begunWith?: n
     const digest = await digestOf(file, bytes)
     return found === 'har' ? await openHar(file, bytes, digest) : openLog(file, found, bytes, digest)
   } catch (error) {
-    if (error instanceof Unusable) throw new Unusable(`${file} cannot be replayed: ${error.message}`)
+    if (error instanceof UnusableRecording) throw new UnusableRecording(`${file} cannot be replayed: ${error.message}`)
     const { code } = error as NodeJS.ErrnoException
     if (code === undefined) throw error
-    throw new Unusable(`${file} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}`)
+    throw new UnusableRecording(`${file} cannot be read: ${code === 'ENOENT' ? 'there is no such file' : code}`)
   }
 }
 
 async function sizeOf(file: string): Promise<number> {
   const found = await stat(file)
-  if (!found.isFile()) throw new Unusable('it is no file, and a run that goes on must be able to read it again')
-  if (found.size === 0) throw new Unusable('it is empty')
+  if (!found.isFile())
+    throw new UnusableRecording('it is no file, and a run that goes on must be able to read it again')
+  if (found.size === 0) throw new UnusableRecording('it is empty')
   return found.size
 }
 
@@ -56,10 +57,11 @@ async function recogniseFile(file: string): Promise<Format> {
   const handle = await open(file, 'r')
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(BEGINNING), 0, BEGINNING, 0)
-    if (buffer[0] === 0x1f && buffer[1] === 0x8b) throw new Unusable('it is compressed; unpack it first: gunzip FILE')
+    if (buffer[0] === 0x1f && buffer[1] === 0x8b)
+      throw new UnusableRecording('it is compressed; unpack it first: gunzip FILE')
     const found = recognise(buffer.toString('utf8', 0, bytesRead))
     if (found !== undefined) return found
-    throw new Unusable(
+    throw new UnusableRecording(
       `nothing at its beginning looks like a HAR, this gateway’s access log or nginx’s; say --format ${FORMATS.join('|')}`,
     )
   } finally {
@@ -79,7 +81,7 @@ const CHUNK = 1024 * 1024
 
 async function openHar(file: string, bytes: number, digest: string): Promise<Recording> {
   if (bytes > LARGEST_HAR) {
-    throw new Unusable(
+    throw new UnusableRecording(
       `a HAR is read whole, and this one is larger than ${LARGEST_HAR / 1024 ** 2} MiB; save fewer pages`,
     )
   }

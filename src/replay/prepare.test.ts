@@ -3,7 +3,7 @@ import { compile } from '../config/load/compile.ts'
 import { checkConfig } from '../config/load/load.ts'
 import type { Route } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { type Preparing, prepare } from './prepare.ts'
+import { type PrepareOptions, prepare } from './prepare.ts'
 import type { Recorded } from './recording.ts'
 
 async function snapshotOf(more: object = {}): Promise<Snapshot> {
@@ -39,7 +39,7 @@ function recorded(more: Partial<Recorded> = {}): Recorded {
   }
 }
 
-async function preparing(more: Partial<Preparing> = {}): Promise<Preparing> {
+async function preparing(more: Partial<PrepareOptions> = {}): Promise<PrepareOptions> {
   const random = { hex: (bytes: number) => 'a'.repeat(2 * bytes) }
   return { snapshot: await snapshotOf(), contexts: undefined, hosts: ['shop.example'], secure: false, random, ...more }
 }

@@ -10,8 +10,8 @@ import type { Context, Route, RouteMatch, Upstream } from '../model/route.ts'
 import type { CopyRequest, ShadowPolicy } from '../model/shadow.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { requestHeaders } from '../proxy/forward/headers.ts'
-import { isForUs } from '../proxy/policy/answer-options.ts'
-import { takesEncodedSlashes } from '../proxy/policy/encoded-slashes.ts'
+import { isForGateway } from '../proxy/policy/answer-options.ts'
+import { acceptsEncodedSlashes } from '../proxy/policy/encoded-slashes.ts'
 import { matchRoute } from '../proxy/policy/match-route.ts'
 import { upstreamPath } from '../proxy/policy/path.ts'
 import { readHead } from '../proxy/policy/read-head.ts'
@@ -34,7 +34,7 @@ export type Prepared = {
   readonly service: CopyRequest
 }
 
-export type Preparing = {
+export type PrepareOptions = {
   readonly snapshot: Snapshot
   /** Undefined takes all. */
   readonly contexts: ReadonlySet<string> | undefined
@@ -45,7 +45,7 @@ export type Preparing = {
   readonly random: Random
 }
 
-export function prepare(recorded: Recorded, preparing: Preparing, turn = 0): Prepared | Skipped {
+export function prepare(recorded: Recorded, preparing: PrepareOptions, turn = 0): Prepared | Skipped {
   const { snapshot, contexts, hosts, random } = preparing
   // Readers have seen to it; this is the last place where it can be.
   if (!isSafe(recorded.method)) return 'unsafe-method'
@@ -55,7 +55,7 @@ export function prepare(recorded: Recorded, preparing: Preparing, turn = 0): Pre
   const peerAddress = isIP(client) === 0 ? '127.0.0.1' : client
   const head = headOf(recorded, host, peerAddress, secure, snapshot)
   if (head instanceof Refusal) return 'refused'
-  if (isForUs(head)) return 'not-forwarded'
+  if (isForGateway(head)) return 'not-forwarded'
   const match = matchRoute(head, snapshot)
   const { route } = match
   const { context, shadow } = route
@@ -64,7 +64,7 @@ export function prepare(recorded: Recorded, preparing: Preparing, turn = 0): Pre
   if (shadow === undefined) return 'not-shadowed'
   if (route.auth !== undefined && !route.auth.optional) return 'needs-token'
   const sides = [snapshot.legacy, context.service]
-  if (head.hasEncodedSlash && !sides.every((upstream) => takesEncodedSlashes(route, upstream))) return 'refused'
+  if (head.hasEncodedSlash && !sides.every((upstream) => acceptsEncodedSlashes(route, upstream))) return 'refused'
   const { traceparent } = continueTrace(undefined, random)
   const identity: Identity = {
     ...{ kind: 'none', key: '', isNew: false },

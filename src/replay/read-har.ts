@@ -1,9 +1,9 @@
 // A HAR 1.2 document (http://www.softwareishard.com/blog/har-12-spec), as browsers and proxies save it. It is read
 // entry by entry without trust: it was made by others, and edited by hand.
 import { isSafe } from '../shadow/capture/eligible.ts'
-import { isFieldValue, type Read, skipped, Unusable, unreadable } from './recording.ts'
+import { isFieldValue, type Read, skipped, UnusableRecording, unreadable } from './recording.ts'
 
-/** @returns what each entry says, in order @throws {Unusable} if it is no HAR */
+/** @returns what each entry says, in order @throws {UnusableRecording} if it is no HAR */
 export function readHar(text: string): Read[] {
   const entries = entriesOf(parse(text.replace(/^\ufeff/, '')))
   return entries.map((entry) => readEntry(objectAt(objectAt(entry)?.request)))
@@ -14,13 +14,13 @@ function parse(text: string): unknown {
     return JSON.parse(text)
   } catch {
     // The parser's own words quote the document.
-    throw new Unusable('it is no JSON document; was it saved whole?')
+    throw new UnusableRecording('it is no JSON document; was it saved whole?')
   }
 }
 
 function entriesOf(document: unknown): readonly unknown[] {
   const entries = objectAt(objectAt(document)?.log)?.entries
-  if (!Array.isArray(entries)) throw new Unusable('it is JSON, and no HAR: it has no list at log.entries')
+  if (!Array.isArray(entries)) throw new UnusableRecording('it is JSON, and no HAR: it has no list at log.entries')
   return entries
 }
 

@@ -49,9 +49,9 @@ export const FORMATS = ['har', 'access-log', 'nginx'] as const
 export type Format = (typeof FORMATS)[number]
 
 /** A recording, or what is left of a run over one, that cannot be used; the message says why and what to do. */
-export class Unusable extends Error {}
+export class UnusableRecording extends Error {}
 /** What was asked for makes no sense. */
-export class Misasked extends Unusable {}
+export class BadReplayOption extends UnusableRecording {}
 
 /** RFC 9110 section 5.5: visible characters, spaces and bytes above ASCII. */
 export function isFieldValue(text: string): boolean {

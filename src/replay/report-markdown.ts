@@ -1,6 +1,6 @@
 // The report for people: what is said first is what is decided by.
 import { DIFFERENCE_KINDS, type DifferenceKind, type Parity } from '../model/comparison.ts'
-import { printable } from '../telemetry/printable.ts'
+import { escapeControls } from '../telemetry/printable.ts'
 import { SKIPPED, type Skipped } from './recording.ts'
 import { type ContextReport, type DifferenceReport, type Report, type RouteReport, USUAL_TARGET } from './report.ts'
 
@@ -182,7 +182,7 @@ function code(text: string): string {
 }
 
 function plain(text: string): string {
-  return printable(text)
+  return escapeControls(text)
 }
 
 function number(count: number): string {

@@ -1,6 +1,6 @@
 // What a run says in the end, as a value: the JSON report is this, and the Markdown one is made of it.
 import type { Accounting, Field, FieldVerdict, Parity } from '../model/comparison.ts'
-import { partsOf } from '../model/shadow.ts'
+import { splitField } from '../model/shadow.ts'
 import { maskSecrets } from '../shadow/capture/redact.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
 import { type Gate, judge } from './gate.ts'
@@ -169,7 +169,7 @@ function differencesOf({ counts, verdicts, examples }: RouteSum): DifferenceRepo
   return [...verdicts]
     .map(([field, verdict]) => {
       const { sides, self } = counts.fields[field]!
-      const { kind, path } = partsOf(field)
+      const { kind, path } = splitField(field)
       // A path is made of names in answers, and what is a name there may be a secret.
       return { kind, path: maskSecrets(path), verdict, sides, self, examples: examplesOf(field, examples) }
     })

@@ -2,10 +2,10 @@ import { expect, it } from 'vitest'
 import type { CopyRequest } from '../model/shadow.ts'
 import { DEFAULT_REDACTION } from '../shadow/capture/redact.ts'
 import { NO_RULES } from '../shadow/compare/rules.ts'
-import type { Asked } from '../shadow/worker/ask.ts'
+import type { CopyResult } from '../shadow/worker/ask.ts'
 import type { Prepared } from './prepare.ts'
 import type { Entry, Read } from './recording.ts'
-import { type Ended, MOST_FAILURES, type Replaying, run } from './run.ts'
+import { MOST_FAILURES, type ReplayContext, type ReplayEnd, run } from './run.ts'
 import { createTally, NO_PROGRESS, type Tally } from './tally.ts'
 
 const REQUEST: Read = {
@@ -31,14 +31,14 @@ function prepared(): Prepared {
   } as unknown as Prepared
 }
 
-type Saying = (origin: string) => Asked
+type Saying = (origin: string) => CopyResult
 
-const ANSWER: Asked = {
+const ANSWER: CopyResult = {
   kind: 'answered',
   answer: { status: 200, headers: [], body: Buffer.from('a'), isTruncated: false },
   ms: 1,
 }
-const REFUSED: Asked = { kind: 'failed', reason: 'connect-refused' }
+const REFUSED: CopyResult = { kind: 'failed', reason: 'connect-refused' }
 
 /** @param look called whenever something may be written down, or is asked */
 async function replay(reads: readonly Read[], say: Saying, look: (tally: Tally) => void = () => {}) {
@@ -46,7 +46,7 @@ async function replay(reads: readonly Read[], say: Saying, look: (tally: Tally) 
   const origins: string[] = []
   const stop = new AbortController()
   const pace = { turn: async () => look(tally) }
-  const replaying: Replaying = {
+  const replaying: ReplayContext = {
     ...{ tally, concurrency: 2, keepCredentials: false, onShare: () => {}, prepare: prepared },
     recording: {
       entries: async function* (after) {
@@ -67,7 +67,7 @@ async function replay(reads: readonly Read[], say: Saying, look: (tally: Tally) 
     save: async () => look(tally),
     random: { hex: (bytes) => '0'.repeat(2 * bytes) },
   }
-  const ended: Ended = await run(replaying, stop.signal)
+  const ended: ReplayEnd = await run(replaying, stop.signal)
   return { ended, tally, origins }
 }
 

@@ -5,9 +5,9 @@ import type { Random } from '../model/ports.ts'
 import type { Side } from '../model/route.ts'
 import type { CopyRequest, ShadowPolicy } from '../model/shadow.ts'
 import { copyFields } from '../shadow/capture/mark.ts'
-import { type Answer, compareAnswers } from '../shadow/compare/compare-answers.ts'
+import { type ComparedResponse, compareAnswers } from '../shadow/compare/compare-answers.ts'
 import type { CompiledRules } from '../shadow/compare/rules.ts'
-import type { Asked, Asker } from '../shadow/worker/ask.ts'
+import type { CopyClient, CopyResult } from '../shadow/worker/ask.ts'
 import type { Meaning } from './meaning.ts'
 import type { Recording } from './open-recording.ts'
 import type { Pace } from './pace.ts'
@@ -15,11 +15,11 @@ import type { Prepared } from './prepare.ts'
 import type { Recorded, Skipped } from './recording.ts'
 import type { Tally } from './tally.ts'
 
-export type Replaying = {
+export type ReplayContext = {
   readonly recording: Pick<Recording, 'entries'>
   readonly prepare: (recorded: Recorded, at: number) => Prepared | Skipped
   readonly meaningOf: (policy: ShadowPolicy) => Meaning
-  readonly asker: Pick<Asker, 'ask'>
+  readonly asker: Pick<CopyClient, 'ask'>
   readonly paces: Readonly<Record<Side, Pace>>
   readonly tally: Tally
   /** Resolves when what the tally says is on the disk. */
@@ -32,7 +32,7 @@ export type Replaying = {
   readonly onShare: (share: number) => void
 }
 
-export type Ended =
+export type ReplayEnd =
   | { readonly kind: 'finished' }
   | { readonly kind: 'stopped' }
   /** So many of its answers failed to come, one after another, that asking on is of no use. */
@@ -42,7 +42,7 @@ export type Ended =
 export const MOST_FAILURES = 20
 
 /** @param stop what is under way is finished then, and nothing more is begun */
-export async function run(replaying: Replaying, stop: AbortSignal): Promise<Ended> {
+export async function run(replaying: ReplayContext, stop: AbortSignal): Promise<ReplayEnd> {
   const { recording, prepare, tally, save, concurrency, onShare } = replaying
   const underWay = new Set<Promise<void>>()
   const watch = watchSides()
@@ -100,7 +100,7 @@ export async function run(replaying: Replaying, stop: AbortSignal): Promise<Ende
     }
   }
 
-  async function ask(side: Side, prepared: Prepared): Promise<Asked> {
+  async function ask(side: Side, prepared: Prepared): Promise<CopyResult> {
     const request = prepared[side]
     const { maxBodyBytes, timeoutMs } = prepared.shadow
     const identities = replaying.keepCredentials ? 'keep' : 'strip'
@@ -111,7 +111,7 @@ export async function run(replaying: Replaying, stop: AbortSignal): Promise<Ende
   }
 }
 
-function compared(legacy: Answer, other: Answer, rules: CompiledRules): Comparison {
+function compared(legacy: ComparedResponse, other: ComparedResponse, rules: CompiledRules): Comparison {
   try {
     return compareAnswers(legacy, other, rules)
   } catch {
@@ -127,10 +127,10 @@ function rollOf(random: Random): number {
 /** Failures in a row, by address: of several services one alone may be gone. */
 function watchSides() {
   const inRow = new Map<string, number>()
-  let down: Extract<Ended, { kind: 'down' }> | undefined
+  let down: Extract<ReplayEnd, { kind: 'down' }> | undefined
   return {
     down: () => down,
-    see: (side: Side, { origin }: CopyRequest, asked: Asked) => {
+    see: (side: Side, { origin }: CopyRequest, asked: CopyResult) => {
       // What could not even be sent says nothing of the side.
       if (asked.kind === 'failed' && asked.reason === 'internal') return
       const failures = asked.kind === 'failed' ? (inRow.get(origin) ?? 0) + 1 : 0

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { replaceFile } from '../store/replace-file.ts'
-import { Unusable } from './recording.ts'
+import { UnusableRecording } from './recording.ts'
 import type { Progress } from './tally.ts'
 
 /** What a run is of: with another of these, what was counted would be of something else. */
@@ -16,28 +16,28 @@ export type RunOf = {
   readonly choices: string
 }
 
-export type Kept = { readonly of: RunOf; readonly progress: Progress }
+export type SavedRun = { readonly of: RunOf; readonly progress: Progress }
 
 const VERSION = 1
 
-/** What a run has left; undefined where there is nothing. @throws {Unusable} if it cannot be used */
-export async function readState(file: string): Promise<Kept | undefined> {
+/** What a run has left; undefined where there is nothing. @throws {UnusableRecording} if it cannot be used */
+export async function readState(file: string): Promise<SavedRun | undefined> {
   let text: string
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw new Unusable(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    throw new UnusableRecording(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
   }
   const [head = '', body = ''] = text.split('\n')
   // Nobody but us writes it, so what has our sum has our shape.
   if (head !== headOf(body)) {
-    throw new Unusable(`${file} is not what a run has written, or of another version; --fresh starts anew`)
+    throw new UnusableRecording(`${file} is not what a run has written, or of another version; --fresh starts anew`)
   }
-  return JSON.parse(body) as Kept
+  return JSON.parse(body) as SavedRun
 }
 
-/** @throws {Unusable} if what is kept is of another run */
+/** @throws {UnusableRecording} if what is kept is of another run */
 export function checkState(file: string, kept: RunOf, now: RunOf): void {
   const other =
     kept.bytes !== now.bytes || kept.digest !== now.digest
@@ -48,7 +48,7 @@ export function checkState(file: string, kept: RunOf, now: RunOf): void {
           ? 'other contexts, hosts or credentials'
           : undefined
   if (other === undefined) return
-  throw new Unusable(
+  throw new UnusableRecording(
     `${file} is of a run over ${other}: what it has counted and what is to come would not add up; --fresh starts anew, --state FILE keeps both`,
   )
 }
@@ -64,12 +64,12 @@ export function createStateFile(file: string, of: RunOf, progress: () => Progres
   let writing: Promise<unknown> = Promise.resolve()
   let next: Promise<void> | undefined
   const write = async () => {
-    const body = JSON.stringify({ of, progress: progress() } satisfies Kept)
+    const body = JSON.stringify({ of, progress: progress() } satisfies SavedRun)
     try {
       await replaceFile(file, `${headOf(body)}\n${body}\n`)
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      throw new Unusable(`${file} cannot be written (${code}); --state FILE names another place`)
+      throw new UnusableRecording(`${file} cannot be written (${code}); --state FILE names another place`)
     }
   }
   return {

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import type { Comparison, Difference } from '../model/comparison.ts'
 import type { ShadowPolicy } from '../model/shadow.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { readMeanings } from './meaning.ts'
+import { readComparisonPolicies } from './meaning.ts'
 import type { Prepared } from './prepare.ts'
 import { createTally, NO_PROGRESS, type Progress, type Tally } from './tally.ts'
 
@@ -64,7 +64,7 @@ it('does not change what it has given away', () => {
 
 it('keeps of an example what the config lets it show, and no secret of the request', () => {
   const policy = { compare: {}, showOnly: ['$.price'] } as unknown as ShadowPolicy
-  const { redaction } = readMeanings({ routes: [{ shadow: policy }] } as unknown as Snapshot)(policy)
+  const { redaction } = readComparisonPolicies({ routes: [{ shadow: policy }] } as unknown as Snapshot)(policy)
   const tally = createTally(NOTHING, () => 7)
   tally.of(PREPARED).compared(differing('$.price', '$.name'), 1, PREPARED, redaction)
   expect(tally.progress().routes[0]!.examples).toMatchObject([

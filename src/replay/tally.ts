@@ -61,7 +61,7 @@ export type Tally = {
   readonly end: (at: number) => void
   readonly of: (prepared: Prepared) => RouteTally
   readonly progress: () => Progress
-  readonly sum: () => Sum
+  readonly sum: () => ReplayTotals
 }
 
 export type RouteTally = {
@@ -74,7 +74,7 @@ export type RouteTally = {
 }
 
 /** All routes together, each by its own noise. */
-export type Sum = { readonly accounting: Accounting; readonly byRoute: readonly RouteSum[] }
+export type ReplayTotals = { readonly accounting: Accounting; readonly byRoute: readonly RouteSum[] }
 
 export type RouteSum = RouteProgress & { readonly verdicts: FieldVerdicts; readonly accounting: Accounting }
 
@@ -206,7 +206,7 @@ class Live implements RouteTally {
 /** All of them are written before each request. */
 const EXAMPLES_OF_ROUTE = 40
 
-export function sumOf(routes: readonly RouteProgress[]): Sum {
+export function sumOf(routes: readonly RouteProgress[]): ReplayTotals {
   const byRoute = routes.map((route) => {
     const verdicts = judgeFields(route.counts)
     return { ...route, verdicts, accounting: account(route.counts, verdicts) }

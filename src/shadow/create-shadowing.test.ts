@@ -16,7 +16,7 @@ afterEach(() => void vi.useRealTimers())
 
 const DECISION: Decision = { side: 'legacy', reason: 'flag-off', fallback: false }
 /** The client went: it is counted here, and no thread is needed. */
-const GONE = { status: 200, failure: 'client-gone', fellBack: undefined } as Outcome
+const GONE = { status: 200, failure: 'client-gone', fallbackCause: undefined } as Outcome
 
 function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<ShadowingOptions> = {}) {
   const ended: string[] = []

@@ -6,8 +6,8 @@ import type { Outcome } from '../model/outcome.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Route, Side } from '../model/route.ts'
 import {
-  type CopyFor,
   type CopyRequest,
+  type CreateCopy,
   DEFAULT_WINDOW_MS,
   type Shadowing,
   type ShadowLimits,
@@ -192,7 +192,7 @@ export function createShadowing({
     return cpu.mayBegin(clock.now()) ? undefined : 'cpu'
   }
 
-  function close(capture: Capture, outcome: Outcome, copyFor: CopyFor): void {
+  function close(capture: Capture, outcome: Outcome, copyFor: CreateCopy): void {
     captures--
     try {
       const at = Math.floor(clock.wallTime())
@@ -209,7 +209,7 @@ export function createShadowing({
     }
   }
 
-  function whyNot(capture: Capture, { failure, fellBack }: Outcome): NoComparison | undefined {
+  function whyNot(capture: Capture, { failure, fallbackCause: fellBack }: Outcome): NoComparison | undefined {
     if (failure === 'client-gone') return { outcome: 'failed', reason: 'client-gone' }
     if (failure === 'overloaded') return { outcome: 'shed', reason: 'overloaded' }
     if (failure !== undefined || fellBack !== undefined || capture.status === 0) return FAILED_ITSELF
@@ -221,7 +221,7 @@ export function createShadowing({
     return reason && { outcome: 'shed', reason }
   }
 
-  function send(capture: Capture, outcome: Outcome, copy: CopyRequest, copyFor: CopyFor, at: number): void {
+  function send(capture: Capture, outcome: Outcome, copy: CopyRequest, copyFor: CreateCopy, at: number): void {
     const { its } = capture
     const primaryMs = outcome.upstreamTotalMs ?? 0
     lastId = (lastId + 1) & 0x7fffffff
@@ -248,7 +248,7 @@ export function createShadowing({
   }
 
   /** Legacy once more. It goes by what was seen before, never by the request itself. */
-  function twin(its: Captured, copy: CopyRequest, copyFor: CopyFor) {
+  function twin(its: Captured, copy: CopyRequest, copyFor: CreateCopy) {
     if (!isSafe(its.head.method)) return undefined
     const share = pairShares[routeKey(its)] ?? FIRST_PAIR_SHARE
     if (share < 1 && dice() >= share) return undefined

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { type Comparison, NO_COUNTS } from '../model/comparison.ts'
-import { DEFAULT_WINDOW_MS, type NoisePolicy, STRETCH_MS } from '../model/shadow.ts'
+import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, type NoisePolicy } from '../model/shadow.ts'
 import { createScorebook } from './scorebook.ts'
 
-const HOUR = STRETCH_MS
+const HOUR = COUNT_PERIOD_MS
 const NOW = 500_000 * HOUR
 const NOISE: NoisePolicy = { pairShare: 0.1, pairShareOpen: 0.9 }
 const PLACE = { context: 'catalog', route: 'GET /products', at: NOW }

@@ -3,11 +3,11 @@ import type { Comparison, Counts, Field, Parity, Rulings } from '../model/compar
 import { NO_COUNTS } from '../model/comparison.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
 import {
+  COUNT_PERIOD_MS,
   DEFAULT_WINDOW_MS,
   type NoisePolicy,
   type RouteCounts,
   type ShadowOutcome,
-  STRETCH_MS,
 } from '../model/shadow.ts'
 import { type Counter, createCounter, fieldsIn } from './stats/count.ts'
 import { DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow, verdictOf } from './stats/noise.ts'
@@ -18,7 +18,7 @@ import { routeKey } from './worker/messages.ts'
 export const DEFAULT_TARGET = 0.999
 
 /** Of one route: the window, and the stretch that it begins in. */
-export const STRETCHES_KEPT = DEFAULT_WINDOW_MS / STRETCH_MS + 1
+export const STRETCHES_KEPT = DEFAULT_WINDOW_MS / COUNT_PERIOD_MS + 1
 
 export type Place = { readonly context: string; readonly route: string; readonly at: number }
 
@@ -83,7 +83,7 @@ export function createScorebook(): Scorebook {
       const counts: RouteCounts[] = []
       const pairShares: Record<string, number> = {}
       const touched = new Set<string>()
-      const isNextStretch = Math.floor(now / STRETCH_MS) !== Math.floor(judgedAt / STRETCH_MS)
+      const isNextStretch = Math.floor(now / COUNT_PERIOD_MS) !== Math.floor(judgedAt / COUNT_PERIOD_MS)
       const areAllDue = isAllDue || isNextStretch
       isAllDue = false
       judgedAt = now
@@ -123,7 +123,7 @@ export function createScorebook(): Scorebook {
   }
 
   function counterOf(page: Page, at: number): Counter {
-    const start = at - (at % STRETCH_MS)
+    const start = at - (at % COUNT_PERIOD_MS)
     const counter = page.stretches.get(start) ?? createCounter()
     page.stretches.delete(start)
     page.stretches.set(start, counter)
@@ -135,7 +135,7 @@ export function createScorebook(): Scorebook {
   }
 
   function judgePage(page: Page): void {
-    const isInWindow = (start: number) => start + STRETCH_MS >= judgedAt - DEFAULT_WINDOW_MS
+    const isInWindow = (start: number) => start + COUNT_PERIOD_MS >= judgedAt - DEFAULT_WINDOW_MS
     const parts = [
       ...page.learned.filter(({ start }) => isInWindow(start)).map(({ counts }) => counts),
       ...[...page.stretches].filter(([start]) => isInWindow(start)).map(([, counter]) => counter.counts()),

@@ -9,7 +9,7 @@ import {
   SHED,
   UNCOMPARABLE,
 } from '../model/comparison.ts'
-import type { KeptExample, MaskedAnswer, RouteCounts } from '../model/shadow.ts'
+import type { MaskedAnswer, RouteCounts, StoredExample } from '../model/shadow.ts'
 import { field, name, reader, side, time } from './shape.ts'
 
 const count = z.int().nonnegative()
@@ -65,7 +65,7 @@ const answer: z.ZodType<MaskedAnswer> = z.object({
   body: masked.nullable(),
   ms: z.number().nonnegative(),
 })
-const keptExample: z.ZodType<KeptExample> = z.object({
+const keptExample: z.ZodType<StoredExample> = z.object({
   fingerprint: z.string().min(1),
   context: name,
   route: z.string(),
@@ -105,7 +105,7 @@ export function textOfRouteCounts(of: RouteCounts): string {
 }
 
 /** @throws {NotThat} */
-export function textOfExample(example: KeptExample): string {
+export function textOfExample(example: StoredExample): string {
   const text = JSON.stringify(example)
   parseExample(text)
   return text

@@ -1,13 +1,13 @@
 // Counts and examples for the tests of the stores.
 import { type Counts, type Masked, NO_COUNTS } from '../model/comparison.ts'
-import { type KeptExample, type RouteCounts, STRETCH_MS } from '../model/shadow.ts'
+import { COUNT_PERIOD_MS, type RouteCounts, type StoredExample } from '../model/shadow.ts'
 
 /** One hour for all of a test, though the next one may begin meanwhile. */
 const NOW = Date.now()
 
 /** The beginning of a stretch of time, so many before the one that runs. */
 export function stretch(ago = 0): number {
-  return (Math.floor(NOW / STRETCH_MS) - ago) * STRETCH_MS
+  return (Math.floor(NOW / COUNT_PERIOD_MS) - ago) * COUNT_PERIOD_MS
 }
 
 /** Records as they are counted: under names that strangers gave. */
@@ -38,7 +38,7 @@ export function routeCounts(of: Partial<RouteCounts> = {}): RouteCounts {
   return { context: 'catalog', route: 'GET /products/:id', start: stretch(), counts: STRANGE, ...of }
 }
 
-export function keptExample(of: Partial<KeptExample> = {}, at = Date.now()): KeptExample {
+export function keptExample(of: Partial<StoredExample> = {}, at = Date.now()): StoredExample {
   const answer = {
     status: 200,
     headers: ['content-type', 'text/html'].map(mask),

@@ -1,8 +1,8 @@
 // Counts of one stretch of time are kept as entries, one for each route and writer. An entry's name says whether it is
 // asked for, so that only then its text is read.
-import { COUNTS_KEPT_MS } from '../model/comparison-store.ts'
+import { COUNTS_RETENTION_MS } from '../model/comparison-store.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
-import { type RouteCounts, STRETCH_MS } from '../model/shadow.ts'
+import { COUNT_PERIOD_MS, type RouteCounts } from '../model/shadow.ts'
 import { textOfRouteCounts } from './comparison-shape.ts'
 import { NotThat } from './shape.ts'
 
@@ -14,7 +14,7 @@ export type Asked = { readonly begin: string; readonly exceptEnd: string }
 
 /** From then on the counts of a stretch are forgotten. */
 export function forgottenAt(start: number): number {
-  return start + STRETCH_MS + COUNTS_KEPT_MS
+  return start + COUNT_PERIOD_MS + COUNTS_RETENTION_MS
 }
 
 /**

@@ -1,7 +1,11 @@
 // Which examples of a context are kept: told from what each is named by, so that none is read for it.
 import { createHash } from 'node:crypto'
-import { EXAMPLES_KEPT_MS, EXAMPLES_OF_CONTEXT, EXAMPLES_OF_ONE } from '../model/comparison-store.ts'
-import type { KeptExample } from '../model/shadow.ts'
+import {
+  EXAMPLES_RETENTION_MS,
+  MAX_DIFFERENCES_PER_CONTEXT,
+  MAX_EXAMPLES_PER_DIFFERENCE,
+} from '../model/comparison-store.ts'
+import type { StoredExample } from '../model/shadow.ts'
 
 export type ExampleId = {
   readonly at: number
@@ -10,7 +14,7 @@ export type ExampleId = {
   readonly digest: string
 }
 
-export function idOf({ fingerprint, example }: KeptExample, text: string): ExampleId {
+export function idOf({ fingerprint, example }: StoredExample, text: string): ExampleId {
   return { at: example.at, of: digestOf(fingerprint), digest: digestOf(text) }
 }
 
@@ -28,8 +32,9 @@ export function sift<Id extends ExampleId>(ids: readonly Id[], now: number): { k
   const [kept, surplus]: [Id[], Id[]] = [[], []]
   for (const id of ids.toSorted(newestFirst)) {
     const known = ofEach.get(id.of) ?? 0
-    const isOneTooMany = known === EXAMPLES_OF_ONE || (known === 0 && ofEach.size === EXAMPLES_OF_CONTEXT)
-    if (isOneTooMany || id.at <= now - EXAMPLES_KEPT_MS) surplus.push(id)
+    const isOneTooMany =
+      known === MAX_EXAMPLES_PER_DIFFERENCE || (known === 0 && ofEach.size === MAX_DIFFERENCES_PER_CONTEXT)
+    if (isOneTooMany || id.at <= now - EXAMPLES_RETENTION_MS) surplus.push(id)
     else {
       ofEach.set(id.of, known + 1)
       kept.push(id)

@@ -2,7 +2,7 @@
 // write anything. What these guards would refuse to read, the stores refuse to write.
 import { z } from 'zod'
 import { DIFFERENCE_KINDS, type DifferenceKind } from '../model/comparison.ts'
-import type { AuditEntry, KeptFlags, Report, SharedState } from '../model/shared-state.ts'
+import type { AuditEntry, Heartbeat, SharedState, StoredFlagBackup } from '../model/shared-state.ts'
 import { VERBS } from '../model/shared-state.ts'
 
 /** Not `__proto__`, `constructor` and their like, which mean something else to an object than a name. */
@@ -75,7 +75,7 @@ const auditEntry: z.ZodType<AuditEntry> = z.looseObject({
   hash: z.string().exactOptional(),
 })
 
-const report: z.ZodType<Report> = z.looseObject({
+const report: z.ZodType<Heartbeat> = z.looseObject({
   id: z.string().min(1),
   // Not there in the report of an older gateway.
   instance: z.string().exactOptional(),
@@ -95,7 +95,7 @@ const report: z.ZodType<Report> = z.looseObject({
     .exactOptional(),
 })
 
-const keptFlags: z.ZodType<KeptFlags> = z.looseObject({ text: z.string(), at: time })
+const keptFlags: z.ZodType<StoredFlagBackup> = z.looseObject({ text: z.string(), at: time })
 
 /** @throws {NotThat} if the text is not JSON, or not what it should be */
 export const parseState = reader('a state', sharedState)

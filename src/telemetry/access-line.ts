@@ -1,6 +1,6 @@
 // One request as one line of JSON. The fields are laid out by hand: pino's own walk over an object of this size takes
 // 2 to 3 µs, and this is on every request's path.
-import type { Answerer } from '../model/outcome.ts'
+import type { Responder } from '../model/outcome.ts'
 import type { Route } from '../model/route.ts'
 import type { AnswerFacts, RefusalFacts, RequestFacts } from './events.ts'
 import { maskTarget } from './mask-target.ts'
@@ -28,7 +28,7 @@ export function requestFields(facts: RequestFacts, time: number): string {
   if (answeredBy !== undefined) line += answererFields(answeredBy)
   if (outcome.failure !== undefined) line += `,"failure":"${outcome.failure}"`
   if (outcome.cause !== undefined) line += `,"error":${text(nameOf(outcome.cause), LONGEST.error)}`
-  if (outcome.fellBack !== undefined) line += `,"fellBack":"${outcome.fellBack}"`
+  if (outcome.fallbackCause !== undefined) line += `,"fellBack":"${outcome.fallbackCause}"`
   line += `,"attempts":${outcome.attempts},"durationMs":${milliseconds(wholeMs)}`
   if (outcome.upstreamMs !== undefined) line += `,"upstreamMs":${milliseconds(outcome.upstreamMs)}`
   if (outcome.upstreamTotalMs !== undefined)
@@ -63,9 +63,9 @@ function routeFields(route: Route): string {
 }
 
 /** The same for whoever answers: one object an address (proxy/upstreams.ts). */
-const fieldsOfAnswerer = new WeakMap<Answerer, string>()
+const fieldsOfAnswerer = new WeakMap<Responder, string>()
 
-function answererFields(answeredBy: Answerer): string {
+function answererFields(answeredBy: Responder): string {
   const known = fieldsOfAnswerer.get(answeredBy)
   if (known !== undefined) return known
   const fields = `,"upstream":${quote(answeredBy.upstream)},"address":${quote(answeredBy.address)}`

@@ -74,7 +74,7 @@ const ROUTE: Route = {
   pattern: '/products/:id',
   context: undefined,
   rewrite: undefined,
-  unrewrites: [],
+  inverseRewrites: [],
   timeouts: undefined,
   maxBodyBytes: 0,
   upgrade: false,
@@ -121,5 +121,5 @@ const OUTCOME: Outcome = {
   responseBytes: 512,
   attempts: 1,
   retried: false,
-  fellBack: undefined,
+  fallbackCause: undefined,
 }

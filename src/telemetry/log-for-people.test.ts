@@ -20,7 +20,7 @@ test('a request is one sentence', () => {
   const log = createAccessLog(to, clock, true)
   log.request(requestFacts())
   log.request(requestFacts({ context: null, decision: { side: 'legacy', reason: 'unowned' } }))
-  log.request(requestFacts({ outcome: { fellBack: 'connect-refused' } }))
+  log.request(requestFacts({ outcome: { fallbackCause: 'connect-refused' } }))
   expect(text()).toBe(
     [
       '12:00:01.123 GET /products/7 200 catalog→service flag-on 3.1 ms (gateway 0.2)\n',

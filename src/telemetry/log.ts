@@ -5,7 +5,7 @@
 import { type Logger, pino } from 'pino'
 import { isColorSupported, prettyFactory } from 'pino-pretty'
 import type { LineFile } from './line-file.ts'
-import { printable } from './printable.ts'
+import { escapeControls } from './printable.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
@@ -36,7 +36,7 @@ const prettyLine = prettyFactory({
 
 /** pino has escaped what JSON must; its own line break is the last character. */
 function forMachines(line: string): string {
-  return `${printable(line.slice(0, -1))}\n`
+  return `${escapeControls(line.slice(0, -1))}\n`
 }
 
 function forPeople(line: string): string {
@@ -47,6 +47,6 @@ function forPeople(line: string): string {
 export function parsePrintable(line: string): Record<string, unknown> {
   return JSON.parse(line, (key, value) => {
     if (typeof value !== 'string') return value
-    return key === 'stack' ? value.split('\n').map(printable).join('\n') : printable(value)
+    return key === 'stack' ? value.split('\n').map(escapeControls).join('\n') : escapeControls(value)
   })
 }

@@ -58,7 +58,7 @@ test('an upstream that never answered says nothing of the gateway’s own time',
 })
 
 test('retries, fallbacks, refusals and missing flags are counted', async () => {
-  metrics.requestFinished(requestFacts({ outcome: { retried: true, fellBack: 'connect-refused' } }))
+  metrics.requestFinished(requestFacts({ outcome: { retried: true, fallbackCause: 'connect-refused' } }))
   metrics.requestRefused('bad-host')
   metrics.flagMissing('catalog')
   expect(await value('strangler_retries_total', { context: 'catalog', side: 'service' })).toBe(1)

@@ -88,7 +88,7 @@ export function createMetrics({ readings, linesLost }: { readings: () => Reading
         tally.overhead[side].observe(Math.max(0, wholeMs - outcome.upstreamTotalMs) / 1000)
 
       if (outcome.failure !== undefined) tally.failure(side, outcome.failure)
-      if (outcome.fellBack !== undefined) tally.fallback(outcome.fellBack)
+      if (outcome.fallbackCause !== undefined) tally.fallback(outcome.fallbackCause)
       if (outcome.retried) tally.retries[side]!++
     },
 

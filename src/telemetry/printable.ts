@@ -11,11 +11,11 @@ const RISKY = /[\p{Cc}\p{Cf}\u2028\u2029]/gu
 
 /** The text as a JSON string without a single control byte. */
 export function quote(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : printable(JSON.stringify(text))
+  return PLAIN.test(text) ? `"${text}"` : escapeControls(JSON.stringify(text))
 }
 
 /** The text with every risky character spelled out, as JSON would: so JSON stays the same JSON. */
-export function printable(text: string): string {
+export function escapeControls(text: string): string {
   return text.replace(RISKY, spelledOut)
 }
 

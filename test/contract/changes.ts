@@ -2,7 +2,7 @@
 import {
   type AuditEntry,
   EMPTY_CONTEXT,
-  type Report,
+  type Heartbeat,
   type SharedState,
   type Stamp,
 } from '../../src/model/shared-state.ts'
@@ -40,7 +40,7 @@ export function refusal(detail: string, context: string | null = 'catalog'): Aud
   return { ...entryOf({ generation: 0, kill: null, contexts: {}, flags: null }), context, result: 'refused', detail }
 }
 
-export function reportOf(id: string, applied = 0): Report {
+export function reportOf(id: string, applied = 0): Heartbeat {
   return {
     id,
     version: '0.1.0',

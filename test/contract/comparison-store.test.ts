@@ -2,13 +2,13 @@
 import { describe, expect, it } from 'vitest'
 import type { Counts } from '../../src/model/comparison.ts'
 import {
-  COUNTS_KEPT_MS,
-  EXAMPLES_KEPT_MS,
-  EXAMPLES_OF_CONTEXT,
-  EXAMPLES_OF_ONE,
+  COUNTS_RETENTION_MS,
+  EXAMPLES_RETENTION_MS,
+  MAX_DIFFERENCES_PER_CONTEXT,
+  MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../../src/model/comparison-store.ts'
 import { mergeCounts } from '../../src/model/merge-counts.ts'
-import { type KeptExample, STRETCH_MS } from '../../src/model/shadow.ts'
+import { COUNT_PERIOD_MS, type StoredExample } from '../../src/model/shadow.ts'
 import { keptExample, mask, matched, routeCounts, STRANGE, stretch } from '../../src/store/comparisons.test-kit.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { startRedis } from '../kit/redis.ts'
@@ -128,7 +128,7 @@ describe.each(PLACES)('counts in the %s store', (_kind, makePlace) => {
 
   it('are not taken of a stretch that is forgotten already', async () => {
     const { comparisons } = await (await makePlace()).open()
-    const kept = COUNTS_KEPT_MS / STRETCH_MS
+    const kept = COUNTS_RETENTION_MS / COUNT_PERIOD_MS
     const [last, gone] = [matched(1, { start: stretch(kept - 1) }), matched(1, { start: stretch(kept + 1) })]
     await comparisons.saveCounts('gateway-1', [gone, last])
     expect(await comparisons.counts({ from: 0 })).toEqual([last])
@@ -167,10 +167,10 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
 
   it('of one difference are the newest few, in whatever order they come', async () => {
     const { comparisons } = await (await makePlace()).open()
-    const all = Array.from({ length: EXAMPLES_OF_ONE + 3 }, (_, index) => keptExample({}, now - index))
+    const all = Array.from({ length: MAX_EXAMPLES_PER_DIFFERENCE + 3 }, (_, index) => keptExample({}, now - index))
     await comparisons.saveExamples(all.slice(2).toReversed())
     await Promise.all(all.slice(0, 2).map((one) => comparisons.saveExamples([one])))
-    expect(await comparisons.examples({})).toEqual(all.slice(0, EXAMPLES_OF_ONE))
+    expect(await comparisons.examples({})).toEqual(all.slice(0, MAX_EXAMPLES_PER_DIFFERENCE))
   })
 
   it('are found by context and by fingerprint, the newest first', async () => {
@@ -194,17 +194,17 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
   }, async () => {
     const { comparisons } = await (await makePlace()).open()
     const of = (number: number, at: number) => keptExample({ fingerprint: `f${number}` }, at)
-    const full = Array.from({ length: EXAMPLES_OF_CONTEXT }, (_, number) => of(number, now - 10 * number))
+    const full = Array.from({ length: MAX_DIFFERENCES_PER_CONTEXT }, (_, number) => of(number, now - 10 * number))
     await comparisons.saveExamples([...full, keptExample({ context: 'orders' }, now - 100_000)])
     // The last but one has an old example too, and a new one: it is not the oldest.
-    const last = EXAMPLES_OF_CONTEXT - 1
+    const last = MAX_DIFFERENCES_PER_CONTEXT - 1
     await comparisons.saveExamples([of(last - 1, now - 50_000), of(last - 1, now - 5)])
     expect(await comparisons.examples({ fingerprint: `f${last}` })).toHaveLength(1)
     await comparisons.saveExamples([of(last + 1, now - 1)])
     expect(await comparisons.examples({ fingerprint: `f${last}` })).toEqual([])
     expect(await comparisons.examples({ fingerprint: `f${last - 1}` })).toHaveLength(3)
     const all = await comparisons.examples({ context: 'catalog' })
-    expect(new Set(all.map(({ fingerprint }) => fingerprint)).size).toBe(EXAMPLES_OF_CONTEXT)
+    expect(new Set(all.map(({ fingerprint }) => fingerprint)).size).toBe(MAX_DIFFERENCES_PER_CONTEXT)
     expect(await comparisons.examples({ context: 'orders' })).toHaveLength(1)
     // One that is older than all of them is not taken.
     await comparisons.saveExamples([of(-1, now - 90_000)])
@@ -213,10 +213,10 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
 
   it('that are old are not kept', async () => {
     const { comparisons } = await (await makePlace()).open()
-    await comparisons.saveExamples([keptExample({}, now - EXAMPLES_KEPT_MS - 1)])
+    await comparisons.saveExamples([keptExample({}, now - EXAMPLES_RETENTION_MS - 1)])
     expect(await comparisons.examples({})).toEqual([])
-    const young = keptExample({}, now - EXAMPLES_KEPT_MS + 60_000)
-    await comparisons.saveExamples([keptExample({}, now - EXAMPLES_KEPT_MS - 1), young])
+    const young = keptExample({}, now - EXAMPLES_RETENTION_MS + 60_000)
+    await comparisons.saveExamples([keptExample({}, now - EXAMPLES_RETENTION_MS - 1), young])
     expect(await comparisons.examples({})).toEqual([young])
   })
 
@@ -228,7 +228,7 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
     expect(await comparisons.examples({})).toEqual(all)
   })
 
-  it.each<[string, KeptExample]>([
+  it.each<[string, StoredExample]>([
     ['a context named __proto__', keptExample({ context: '__proto__' })],
     ['no fingerprint', keptExample({ fingerprint: '' })],
     ['a time that is none', keptExample({}, Number.NaN)],
@@ -240,7 +240,7 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
   })
 })
 
-function ofHeaders(names: readonly string[]): KeptExample {
+function ofHeaders(names: readonly string[]): StoredExample {
   const { example, ...rest } = keptExample()
   return { ...rest, example: { ...example, request: { ...example.request, headers: names.map(mask) } } }
 }

@@ -6,8 +6,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/entry/runtime.ts'
-import { COUNTS_KEPT_MS, EXAMPLES_KEPT_MS, EXAMPLES_OF_ONE } from '../../src/model/comparison-store.ts'
-import { STRETCH_MS } from '../../src/model/shadow.ts'
+import {
+  COUNTS_RETENTION_MS,
+  EXAMPLES_RETENTION_MS,
+  MAX_EXAMPLES_PER_DIFFERENCE,
+} from '../../src/model/comparison-store.ts'
+import { COUNT_PERIOD_MS } from '../../src/model/shadow.ts'
 import { StoreUnavailable } from '../../src/model/state-store.ts'
 import type { Store } from '../../src/model/store.ts'
 import { keptExample, matched, stretch } from '../../src/store/comparisons.test-kit.ts'
@@ -47,7 +51,7 @@ describe('the folder', () => {
     const now = Date.now()
     for (const ago of [3, 1, 5, 2, 4, 2]) await store.comparisons.saveExamples([keptExample({}, now - ago)])
     await store.comparisons.saveExamples([keptExample({ fingerprint: 'f2' }, 1)])
-    expect(await filesOf(folder, 'examples')).toHaveLength(EXAMPLES_OF_ONE)
+    expect(await filesOf(folder, 'examples')).toHaveLength(MAX_EXAMPLES_PER_DIFFERENCE)
   })
 
   it('has no part for it while nothing was compared', async () => {
@@ -174,8 +178,8 @@ describe('a file that is damaged', () => {
     expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(2)])
     expect(await filesOf(folder)).toEqual([fileOf(folder), expect.stringContaining('.counts.unreadable-')])
     expect(told).toHaveLength(1)
-    clock.advance(STRETCH_MS + COUNTS_KEPT_MS)
-    const later = stretch() + STRETCH_MS + COUNTS_KEPT_MS
+    clock.advance(COUNT_PERIOD_MS + COUNTS_RETENTION_MS)
+    const later = stretch() + COUNT_PERIOD_MS + COUNTS_RETENTION_MS
     await store.comparisons.saveCounts('gateway-1', [matched(3, { start: later })])
     expect(await filesOf(folder)).toEqual([fileOf(folder, later)])
   })
@@ -272,7 +276,7 @@ describe('as time goes by', () => {
     const clock = adjustableClock()
     const { store } = await open(folder, clock)
     await store.comparisons.saveCounts('gateway-1', [matched(1), matched(2, { start: stretch(-1) })])
-    clock.advance(COUNTS_KEPT_MS + STRETCH_MS)
+    clock.advance(COUNTS_RETENTION_MS + COUNT_PERIOD_MS)
     expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(2, { start: stretch(-1) })])
     await store.comparisons.saveCounts('gateway-1', [matched(3, { start: stretch(-1) })])
     expect(await filesOf(folder)).toHaveLength(2)
@@ -285,14 +289,17 @@ describe('as time goes by', () => {
     const clock = adjustableClock()
     const { store } = await open(folder, clock)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
-    await store.comparisons.saveExamples([keptExample(), keptExample({ context: 'orders' }, Date.now() + STRETCH_MS)])
+    await store.comparisons.saveExamples([
+      keptExample(),
+      keptExample({ context: 'orders' }, Date.now() + COUNT_PERIOD_MS),
+    ])
     await store.close()
-    clock.advance(EXAMPLES_KEPT_MS + STRETCH_MS / 2)
+    clock.advance(EXAMPLES_RETENTION_MS + COUNT_PERIOD_MS / 2)
     const { store: again } = await open(folder, clock)
     expect(await again.comparisons.examples({})).toHaveLength(1)
     await again.close()
     expect(await filesOf(folder, 'examples')).toHaveLength(1)
-    clock.advance(STRETCH_MS)
+    clock.advance(COUNT_PERIOD_MS)
     await (await open(folder, clock)).store.close()
     expect(await readdir(join(folder, 'comparisons'), { recursive: true })).toEqual(['counts', 'examples'])
   })
@@ -301,7 +308,7 @@ describe('as time goes by', () => {
     const clock = adjustableClock()
     const { store } = await open(await newFolder(), clock)
     await store.comparisons.saveExamples([keptExample()])
-    clock.advance(EXAMPLES_KEPT_MS - 60_000)
+    clock.advance(EXAMPLES_RETENTION_MS - 60_000)
     expect(await store.comparisons.examples({})).toHaveLength(1)
     clock.advance(60_000)
     expect(await store.comparisons.examples({})).toEqual([])

@@ -27,7 +27,7 @@ it('a gateway that starts with an empty folder reports the generation that Redis
   expect(first.lost, 'the first gateway of a fleet').toEqual([])
   const state = flipped(EMPTY_STATE, 10)
   await first.store.commit(state, entryOf(state))
-  await first.store.beat(reportOf('edge-1-0a1b2c3d'))
+  await first.store.sendHeartbeat(reportOf('edge-1-0a1b2c3d'))
 
   expect((await open('edge-1-11111111', await newFolder())).lost, 'beside one that runs').toEqual([])
   await first.store.close()
@@ -45,12 +45,12 @@ it('a gateway that starts with an empty folder reports the generation that Redis
 
   // A name is known at once, after a crash and after a stop in good order, and never taken for another that begins alike.
   const named = await open('shop-deadbeef', await newFolder(), true)
-  await named.store.beat(reportOf('shop-deadbeef'))
+  await named.store.sendHeartbeat(reportOf('shop-deadbeef'))
   await named.store.close()
   expect((await open('shop-0badcafe', await newFolder(), true)).lost, 'another name').toEqual([])
   const restarted = await open('shop-deadbeef', await newFolder(), true)
   expect(restarted.lost, 'the same name').toEqual([1])
-  await restarted.store.leave('shop-deadbeef')
+  await restarted.store.removeMember('shop-deadbeef')
   await restarted.store.close()
   const stopped = await open('shop-deadbeef', await newFolder(), true)
   expect(stopped.lost, 'stopped in good order').toEqual([1])

@@ -1,8 +1,8 @@
 // What Redis promises beside: that everything in it has an end, and what becomes of it while Redis is gone.
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/entry/runtime.ts'
-import { COUNTS_KEPT_MS, EXAMPLES_KEPT_MS } from '../../src/model/comparison-store.ts'
-import { STRETCH_MS } from '../../src/model/shadow.ts'
+import { COUNTS_RETENTION_MS, EXAMPLES_RETENTION_MS } from '../../src/model/comparison-store.ts'
+import { COUNT_PERIOD_MS } from '../../src/model/shadow.ts'
 import { StoreUnavailable } from '../../src/model/state-store.ts'
 import type { Store } from '../../src/model/store.ts'
 import { keptExample, matched, stretch } from '../../src/store/comparisons.test-kit.ts'
@@ -20,9 +20,9 @@ describe('what is kept in Redis', () => {
   it('has an end: counts when their stretch is forgotten', async () => {
     const { comparisons, key } = await openOwn()
     await comparisons.saveCounts('gateway-1', [matched(1), matched(2, { start: stretch(5) })])
-    const forgottenAt = stretch() + STRETCH_MS + COUNTS_KEPT_MS
+    const forgottenAt = stretch() + COUNT_PERIOD_MS + COUNTS_RETENTION_MS
     expect(await endOf(key(`counts:${stretch()}`))).toBe(forgottenAt)
-    expect(await endOf(key(`counts:${stretch(5)}`))).toBe(forgottenAt - 5 * STRETCH_MS)
+    expect(await endOf(key(`counts:${stretch(5)}`))).toBe(forgottenAt - 5 * COUNT_PERIOD_MS)
     expect(await endOf(key('stretches'))).toBe(forgottenAt)
   })
 
@@ -32,18 +32,18 @@ describe('what is kept in Redis', () => {
     await comparisons.saveExamples([keptExample({}, at), keptExample({ context: 'orders' }, at - 5000)])
     await comparisons.saveExamples([keptExample({ context: 'orders' }, at - 9000)])
     for (const part of ['examples', 'example-ids']) {
-      expect(await endOf(key(`${part}:catalog`))).toBe(at + EXAMPLES_KEPT_MS)
-      expect(await endOf(key(`${part}:orders`))).toBe(at - 5000 + EXAMPLES_KEPT_MS)
+      expect(await endOf(key(`${part}:catalog`))).toBe(at + EXAMPLES_RETENTION_MS)
+      expect(await endOf(key(`${part}:orders`))).toBe(at - 5000 + EXAMPLES_RETENTION_MS)
     }
-    expect(await endOf(key('examples'))).toBe(at + EXAMPLES_KEPT_MS)
+    expect(await endOf(key('examples'))).toBe(at + EXAMPLES_RETENTION_MS)
   })
 
   it('has an end, though the clock of who made it is years ahead', async () => {
     const { comparisons, key, keys } = await openOwn()
-    const years = 100_000 * STRETCH_MS
+    const years = 100_000 * COUNT_PERIOD_MS
     await comparisons.saveCounts('gateway-1', [matched(1, { start: stretch() + years })])
     await comparisons.saveExamples([keptExample({}, Date.now() + years)])
-    const latest = Date.now() + COUNTS_KEPT_MS + STRETCH_MS
+    const latest = Date.now() + COUNTS_RETENTION_MS + COUNT_PERIOD_MS
     const all = await keys()
     expect(all).toHaveLength(5)
     for (const one of all) {
@@ -82,7 +82,7 @@ describe('what is kept in Redis', () => {
 
   it('is no example that is old, though its context has younger ones', async () => {
     const { comparisons, key } = await openOwn()
-    await comparisons.saveExamples([keptExample({}, Date.now() - EXAMPLES_KEPT_MS), keptExample({}, Date.now())])
+    await comparisons.saveExamples([keptExample({}, Date.now() - EXAMPLES_RETENTION_MS), keptExample({}, Date.now())])
     expect(await shared().cli('HLEN', key('examples:catalog'))).toBe('1')
     expect(await shared().cli('ZCARD', key('example-ids:catalog'))).toBe('1')
   })
@@ -106,7 +106,7 @@ describe('what is kept in Redis', () => {
     async (text) => {
       const { comparisons, key, told } = await openOwn()
       await comparisons.saveCounts('gateway-1', [matched(1)])
-      await comparisons.saveExamples([keptExample({}, 1 + Date.now() - STRETCH_MS)])
+      await comparisons.saveExamples([keptExample({}, 1 + Date.now() - COUNT_PERIOD_MS)])
       await shared().cli('HSET', key(`counts:${stretch()}`), '["catalog","GET /","x"]', text)
       await shared().cli('HSET', key('examples:catalog'), 'abc def', text || 'garbage')
       await shared().cli('ZADD', key('example-ids:catalog'), String(Date.now()), 'abc def')

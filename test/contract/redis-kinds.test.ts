@@ -102,7 +102,7 @@ describe('a Redis with a password', () => {
     )
     const store = await open(`redis://gateway:pass@127.0.0.1:${redis.port}`, { prefix: 'fleet' })
     await change(store)
-    await store.beat(reportOf('gateway-1'))
+    await store.sendHeartbeat(reportOf('gateway-1'))
     expect(await store.fleet()).toHaveLength(1)
     await compareHere(store, store)
     const stranger = await open(`redis://gateway:pass@127.0.0.1:${redis.port}`, { prefix: 'other' })
@@ -114,13 +114,13 @@ describe('a Redis with a password', () => {
     const store = await open(redis.url)
     const state = await change(store)
     await redis.cli('REPLICAOF', '127.0.0.1', String(await freePort()))
-    await expect(store.beat(reportOf('gateway-1'))).rejects.toThrow('READONLY')
+    await expect(store.sendHeartbeat(reportOf('gateway-1'))).rejects.toThrow('READONLY')
     await store.read()
     expect(store.status()).toMatchObject({ isConnected: false, trouble: expect.stringContaining('refuses: READONLY') })
     expect(store.current()).toEqual(state)
     await redis.cli('REPLICAOF', 'NO', 'ONE')
     await until(() =>
-      store.beat(reportOf('gateway-1')).then(
+      store.sendHeartbeat(reportOf('gateway-1')).then(
         () => true,
         () => false,
       ),
@@ -262,7 +262,7 @@ describe('a Redis Cluster', () => {
     expect(store.status()).toMatchObject({ isConnected: true, trouble: undefined })
     const first = await change(store)
     await until(() => other.current().generation === 1)
-    await store.beat(reportOf('gateway-1', 1))
+    await store.sendHeartbeat(reportOf('gateway-1', 1))
     expect(await other.fleet()).toHaveLength(1)
     await compareHere(store, other)
 

@@ -1,6 +1,6 @@
 // What every store promises: memory, folder and Redis alike.
 import { describe, expect, it } from 'vitest'
-import { EMPTY_STATE, type Report, type SharedState } from '../../src/model/shared-state.ts'
+import { EMPTY_STATE, type Heartbeat, type SharedState } from '../../src/model/shared-state.ts'
 import type { StateStore } from '../../src/model/state-store.ts'
 import { chainHash } from '../../src/store/audit-chain.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
@@ -25,7 +25,7 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect(await store.read()).toEqual(EMPTY_STATE)
     expect(await store.history({ limit: 10 })).toEqual({ records: [], next: null, dropped: 0 })
     expect(await store.fleet()).toEqual([])
-    expect(await store.keptFlags()).toBeUndefined()
+    expect(await store.loadFlagBackup()).toBeUndefined()
     expect(store.status()).toMatchObject({ kind, isConnected: true, cutOffMs: 0, trouble: undefined })
   })
 
@@ -218,9 +218,9 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
   it('shows who is there, how long they are silent, and not who has left', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
-    await ours.beat(reportOf('gateway-1', 3))
-    await theirs.beat(reportOf('gateway-2', 4))
-    await theirs.beat(reportOf('gateway-2', 5))
+    await ours.sendHeartbeat(reportOf('gateway-1', 3))
+    await theirs.sendHeartbeat(reportOf('gateway-2', 4))
+    await theirs.sendHeartbeat(reportOf('gateway-2', 5))
     const fleet = (await ours.fleet()).toSorted((a, b) => a.id.localeCompare(b.id))
     expect(fleet).toEqual([
       { ...reportOf('gateway-1', 3), silentMs: expect.any(Number) as number },
@@ -230,16 +230,16 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
       expect(silentMs).toBeGreaterThanOrEqual(0)
       expect(silentMs).toBeLessThan(5000)
     }
-    await theirs.leave('gateway-2')
+    await theirs.removeMember('gateway-2')
     expect((await ours.fleet()).map(({ id }) => id)).toEqual(['gateway-1'])
   })
 
   it('tells every handle of a report', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
-    const heard: Report[] = []
-    ours.onReport((report) => void heard.push(report))
-    await theirs.beat(reportOf('gateway-2', 7))
+    const heard: Heartbeat[] = []
+    ours.onHeartbeat((report) => void heard.push(report))
+    await theirs.sendHeartbeat(reportOf('gateway-2', 7))
     await until(() => heard.length === 1)
     expect(heard).toEqual([reportOf('gateway-2', 7)])
   })
@@ -247,11 +247,11 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
   it('keeps flags of an Unleash, the newest', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
-    await ours.keepFlags({ text: '{"version":2,"features":[]}', at: 1000 })
-    expect(await theirs.keptFlags()).toEqual({ text: '{"version":2,"features":[]}', at: 1000 })
-    await theirs.keepFlags({ text: '{"version":3,"features":[]}', at: 2000 })
-    await ours.keepFlags({ text: '{"version":1,"features":[]}', at: 500 })
-    expect(await ours.keptFlags()).toEqual({ text: '{"version":3,"features":[]}', at: 2000 })
+    await ours.saveFlagBackup({ text: '{"version":2,"features":[]}', at: 1000 })
+    expect(await theirs.loadFlagBackup()).toEqual({ text: '{"version":2,"features":[]}', at: 1000 })
+    await theirs.saveFlagBackup({ text: '{"version":3,"features":[]}', at: 2000 })
+    await ours.saveFlagBackup({ text: '{"version":1,"features":[]}', at: 500 })
+    expect(await ours.loadFlagBackup()).toEqual({ text: '{"version":3,"features":[]}', at: 2000 })
   })
 
   it.each(['__proto__', 'constructor', 'toString'])('never writes a context named %s', async (name) => {

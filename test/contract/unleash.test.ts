@@ -114,7 +114,7 @@ describe('moving a flag', () => {
       ],
     })
     const flags = await startFlags({ refreshMs: 100 })
-    await until(() => flags.ask('brand-new', person) === 'on')
+    await until(() => flags.evaluate('brand-new', person) === 'on')
   })
 
   test('at zero, one that is off stays off', async () => {
@@ -181,14 +181,14 @@ describe('a change arrives', () => {
   test('by a poll, if it was made on Unleash’s own pages', async () => {
     await unleash().createFlag('polled', { percentage: 0 })
     const flags = await startFlags({ refreshMs: 100 })
-    await until(() => flags.ask('polled', person) === 'off')
+    await until(() => flags.evaluate('polled', person) === 'off')
     await unleash().setRollout('polled', 100)
-    await until(() => flags.ask('polled', person) === 'on')
+    await until(() => flags.evaluate('polled', person) === 'on')
     await unleash().setEnabled('polled', false)
-    await until(() => flags.ask('polled', person) === 'off')
+    await until(() => flags.evaluate('polled', person) === 'off')
     expect(flags.percentage('polled')).toEqual({ percentage: 0, why: 'is switched off' })
     await unleash().deleteFlag('polled')
-    await until(() => flags.ask('polled', person) === 'missing')
+    await until(() => flags.evaluate('polled', person) === 'missing')
   })
 
   test('at once, if it is known which flag was moved', async () => {
@@ -199,15 +199,15 @@ describe('a change arrives', () => {
       await flags.refresh(['flipped'])
       expect(percentageOf(flags, 'flipped')).toBe(percentage)
     }
-    expect(flags.ask('flipped', person)).toBe('off')
+    expect(flags.evaluate('flipped', person)).toBe('off')
   })
 
   test('at once, if the flag was made by it', async () => {
     const flags = await startFlags()
     await writer().setPercentage('just-made', 100, anna)
     await flags.refresh(['just-made', 'a-flag-that-is-nowhere'])
-    expect(flags.ask('just-made', person)).toBe('on')
-    expect(flags.ask('a-flag-that-is-nowhere', person)).toBe('missing')
+    expect(flags.evaluate('just-made', person)).toBe('on')
+    expect(flags.evaluate('a-flag-that-is-nowhere', person)).toBe('missing')
     expect(flags.status().trouble).toBeUndefined()
   })
 
@@ -216,7 +216,7 @@ describe('a change arrives', () => {
     const flags = await startFlags()
     await unleash().setRollout('refreshed', 100)
     await flags.refresh()
-    await until(() => flags.ask('refreshed', person) === 'on')
+    await until(() => flags.evaluate('refreshed', person) === 'on')
   })
 })
 
@@ -225,17 +225,17 @@ describe('fail static', () => {
     await unleash().createFlag('held', { percentage: 100 })
     const stateDir = await newFolder()
     const flags = await startFlags({ refreshMs: 200, stateDir })
-    await until(() => flags.ask('held', person) === 'on')
+    await until(() => flags.evaluate('held', person) === 'on')
     await unleash().kill()
     await flags.refresh(['held'])
     expect(flags.status().trouble).toContain('ECONNREFUSED')
-    expect(flags.ask('held', person)).toBe('on')
+    expect(flags.evaluate('held', person)).toBe('on')
     expect(await writer().setPercentage('held', 0, anna)).toMatchObject({
       kind: 'failed',
       reason: expect.stringContaining('cannot be reached'),
     })
     const restarted = await startFlags({ stateDir })
-    expect(restarted.ask('held', person)).toBe('on')
+    expect(restarted.evaluate('held', person)).toBe('on')
     await unleash().restart()
     expect(await writer().setPercentage('held', 0, anna)).toEqual({ kind: 'written', before: 100, after: 0 })
     for (const gateway of [flags, restarted]) await gateway.refresh(['held'])
@@ -247,36 +247,36 @@ describe('fail static', () => {
   test('frozen: nobody waits longer than told, and thawed all is well', async () => {
     await unleash().createFlag('cold', { percentage: 100 })
     const flags = await startFlags({ refreshMs: 200 })
-    await until(() => flags.ask('cold', person) === 'on')
+    await until(() => flags.evaluate('cold', person) === 'on')
     unleash().freeze()
     const result = await writer({ timeoutMs: 300 }).setPercentage('cold', 0, anna)
     expect(result).toEqual({ kind: 'failed', reason: expect.stringContaining('did not answer within 300 ms') })
-    expect(flags.ask('cold', person)).toBe('on')
+    expect(flags.evaluate('cold', person)).toBe('on')
     unleash().thaw()
     expect(await writer().setPercentage('cold', 0, anna)).toMatchObject({ kind: 'written', after: 0 })
     await flags.refresh(['cold'])
-    expect(flags.ask('cold', person)).toBe('off')
+    expect(flags.evaluate('cold', person)).toBe('off')
   })
 
   test('a token that runs out is an alarm, and mended in Unleash the gateway goes on; so is one that is deleted', async () => {
     await unleash().createFlag('guarded', { percentage: 100 })
     const token = await unleash().createToken(new Date(Date.now() + 1500))
     const flags = await startFlags({ token, refreshMs: 200 })
-    await until(() => flags.ask('guarded', person) === 'on')
+    await until(() => flags.evaluate('guarded', person) === 'on')
     await until(() => flags.status().isRefused)
     expect(flags.status().trouble).toMatch(/does not accept the token \(401\): the last good flags stay/)
     expect(flags.status().trouble).not.toContain(token)
-    expect(flags.ask('guarded', person)).toBe('on')
+    expect(flags.evaluate('guarded', person)).toBe('on')
     // Unleash looks at its tokens once a minute, and when it starts.
     await unleash().setTokenEnd(token, new Date(Date.now() + MINUTE_MS))
     await unleash().restart()
     await until(() => !flags.status().isRefused && flags.status().trouble === undefined)
     await unleash().setRollout('guarded', 0)
-    await until(() => flags.ask('guarded', person) === 'off')
+    await until(() => flags.evaluate('guarded', person) === 'off')
     await unleash().deleteToken(token)
     await unleash().restart()
     await until(() => flags.status().isRefused)
-    expect(flags.ask('guarded', person)).toBe('off')
+    expect(flags.evaluate('guarded', person)).toBe('off')
   })
 })
 

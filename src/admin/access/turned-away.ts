@@ -2,7 +2,7 @@
 // is bounded, nor keep the store busy.
 import type { Control } from '../../control/control.ts'
 
-export type TurnedAwayFacts = Parameters<Control['turnedAway']>[0]
+export type TurnedAwayFacts = Parameters<Control['recordRefusedCaller']>[0]
 
 /** One entry for each address and second. */
 const EVERY_MS = 1_000
@@ -21,8 +21,8 @@ export class TurnedAway {
   #last: TurnedAwayFacts | undefined
   #timer: NodeJS.Timeout | undefined
 
-  constructor(control: Pick<Control, 'turnedAway'>, now: () => number) {
-    this.#tell = (facts) => void control.turnedAway(facts)
+  constructor(control: Pick<Control, 'recordRefusedCaller'>, now: () => number) {
+    this.#tell = (facts) => void control.recordRefusedCaller(facts)
     this.#now = now
     this.#refilledAt = now()
   }

@@ -1,5 +1,5 @@
 // The verbs: what was asked for goes to control, and what became of it is the answer.
-import type { Result } from '../../control/control.ts'
+import type { ChangeResult } from '../../control/control.ts'
 import {
   type done,
   type FlipAsked,
@@ -90,7 +90,10 @@ function changedSince(generation: number): Refusal {
   return new Refusal('precondition-failed', detail, { generation, headers: { ETag: etag(generation) } })
 }
 
-export function told(result: Result, { ifGeneration }: Call<unknown>['order']): Reply<Said<typeof done>> | Refusal {
+export function told(
+  result: ChangeResult,
+  { ifGeneration }: Call<unknown>['order'],
+): Reply<Said<typeof done>> | Refusal {
   switch (result.kind) {
     case 'done': {
       const { kind: _, convergence, before = null, after = null, ...facts } = result

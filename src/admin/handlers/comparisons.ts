@@ -1,6 +1,6 @@
 // Whether the sides agree: parity, differences with their evidence, what operators say of them, and rules that are tried.
 import type { z } from 'zod'
-import type { FoundDifference } from '../../model/comparison-views.ts'
+import type { DifferenceReference } from '../../model/comparison-views.ts'
 import {
   type differencesView,
   type differenceView,
@@ -90,7 +90,7 @@ function belowRules<Mistake extends { readonly path: string }>(mistake: Mistake)
 /** What is done with the difference that the path names; a refusal where it names none. */
 function ofDifference<Answer>(
   { comparisons, id }: Pick<Call<unknown>, 'comparisons' | 'id'>,
-  work: (found: FoundDifference) => Promise<Answer>,
+  work: (found: DifferenceReference) => Promise<Answer>,
 ): Promise<Answer | Refusal> {
   return unlessUnavailable(async () => {
     const found = await comparisons.find(id)

@@ -1,7 +1,7 @@
 // Changes, told as they happen: server-sent events, each with the whole of what operators have said, so that who has
 // missed some has missed nothing.
 import type { Response } from 'express'
-import type { Change, Control, StatusView } from '../../control/control.ts'
+import type { Control, StateChange, StatusView } from '../../control/control.ts'
 import type { ContextState } from '../../model/shared-state.ts'
 import { type ChangeEvent, EVENT_STREAM } from '../contract/contract.ts'
 import { networkOf } from './by-network.ts'
@@ -111,7 +111,7 @@ export class EventStreams {
     return Math.min(Math.max(0, until - this.#wallTime()), LONGEST_TIMER_MS)
   }
 
-  #tellAll(change: Change): void {
+  #tellAll(change: StateChange): void {
     if (this.#streams.size === 0) return
     const event = eventOf(change)
     for (const stream of this.#streams) this.#tell(stream, event)
@@ -133,7 +133,7 @@ function send({ response }: Stream, text: string): void {
   if (!response.writableEnded && !response.destroyed) response.write(text)
 }
 
-function eventOf({ state: { generation, kill, contexts }, localKill, killFileProblems }: Change): ChangeEvent {
+function eventOf({ state: { generation, kill, contexts }, localKill, killFileProblems }: StateChange): ChangeEvent {
   const known = Object.entries(contexts).map(([name, context]) => ({ name, ...context }))
   const last = known.find(({ changed }) => changed?.generation === generation)
   return {

@@ -10,7 +10,7 @@ import { startNamedOrigin } from '../../../test/kit/origin.ts'
 import { shop } from '../../../test/kit/shop.ts'
 import { AUDIENCE, goodClaims, ISSUER, pemOf, rsaPair, signed } from '../../../test/kit/tokens.ts'
 import { until } from '../../../test/kit/until.ts'
-import type { Result } from '../../control/control.ts'
+import type { ChangeResult } from '../../control/control.ts'
 import { FAULTY, PRICE, ROUTE, reportsOn } from '../../shadow/report/reports.test-kit.ts'
 import { fingerprintOf } from '../../shadow/stats/fingerprint.ts'
 import type { JwtPolicy } from '../access/verify-jwt.ts'
@@ -114,7 +114,7 @@ describe('every refusal is one that the document has', () => {
     return { response: await edit(request(app).get(`/api/v1${path}`)), method: 'get', path: as }
   }
 
-  async function told(result: Result): Promise<Asked> {
+  async function told(result: ChangeResult): Promise<Asked> {
     const { ask, control } = await testAdmin()
     control.next = result
     return { response: await ask('put', '/contexts/catalog/flag').send({ percentage: 5 }), method: 'put', path: FLAG }
@@ -123,7 +123,7 @@ describe('every refusal is one that the document has', () => {
   /** The second of two requests that say the same key. */
   async function again(percentage: number, isDone: boolean): Promise<Asked> {
     const { ask, control } = await testAdmin()
-    const first = Promise.withResolvers<Result>()
+    const first = Promise.withResolvers<ChangeResult>()
     if (!isDone) control.next = first.promise
     const send = (to: number) =>
       ask('put', '/contexts/catalog/flag').set('Idempotency-Key', 'k').send({ percentage: to })

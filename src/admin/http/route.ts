@@ -1,7 +1,7 @@
 // One row of the table of routes, what a handler is given, and what it gives back.
 import type { Response } from 'express'
 import type { z } from 'zod'
-import type { Order } from '../../control/control.ts'
+import type { ChangeRequest } from '../../control/control.ts'
 import type { Role } from '../../model/shared-state.ts'
 import type { Actor } from '../access/verify-jwt.ts'
 import type { Said } from '../contract/contract.ts'
@@ -22,7 +22,7 @@ export type Circumstances = Tools & {
   /** The context in the path, or the fingerprint of a difference; empty where the path has neither. */
   readonly id: string
   /** Who asks for a change, and why. */
-  readonly order: Order
+  readonly order: ChangeRequest
   /** Lines of JSON are preferred to JSON. */
   readonly wantsLines: boolean
   readonly lastEventId: string | undefined

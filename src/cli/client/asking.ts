@@ -1,6 +1,6 @@
 // What every command shares that asks a running gateway: its options, its manual, and how it prints.
 
-import { show } from '../../config/mistake.ts'
+import { formatValue } from '../../config/mistake.ts'
 import { CLIENT_OPTIONS } from '../../config/options/client-options.ts'
 import { readClientEnv } from '../../config/options/env.ts'
 import { json, type Screen, screen } from '../format/print.ts'
@@ -87,6 +87,7 @@ function isUnattended(): boolean {
 export function readGeneration(values: ChangingValues): number | undefined {
   const text = values['if-generation']
   if (text === undefined) return undefined
-  if (!/^\d{1,15}$/.test(text)) throw new UsageError(`--if-generation: must be a whole number (found ${show(text)})`)
+  if (!/^\d{1,15}$/.test(text))
+    throw new UsageError(`--if-generation: must be a whole number (found ${formatValue(text)})`)
   return Number(text)
 }

@@ -2,7 +2,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { suggest } from '../../config/mistake.ts'
+import { suggestName } from '../../config/mistake.ts'
 import { UsageError } from '../usage-error.ts'
 
 export type Profile = { readonly url: string; readonly token: string | undefined }
@@ -17,7 +17,7 @@ export function readProfile(name: string): Profile {
   const found = profiles.get(name)
   if (found !== undefined) return found
   throw new UsageError(
-    `${profilesFile()} has no profile ${JSON.stringify(name)}; ${suggest(name, [...profiles.keys()])}`,
+    `${profilesFile()} has no profile ${JSON.stringify(name)}; ${suggestName(name, [...profiles.keys()])}`,
   )
 }
 

@@ -1,6 +1,6 @@
 // The gateway answered that it did not do it: why, in a sentence that says what to do, and the exit code.
 import { PATHS, type Problem, type ProblemCode, problem } from '../../admin/contract/contract.ts'
-import { suggest } from '../../config/mistake.ts'
+import { suggestName } from '../../config/mistake.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
 import { plain } from '../format/print.ts'
 import { Trouble } from './trouble.ts'
@@ -70,7 +70,7 @@ function sentence(said: Problem, response: Response, { path, whom }: Asked): str
       return `${whom.url} does not answer to that name: ask it by its address, or start it with --admin-names ${new URL(whom.url).hostname}`
     case 'unknown-context': {
       const name = contextIn(path)
-      return `there is no context ${JSON.stringify(plain(name))}; ${suggest(name, (said.known ?? []).map(plain))}`
+      return `there is no context ${JSON.stringify(plain(name))}; ${suggestName(name, (said.known ?? []).map(plain))}`
     }
     case 'conflict':
     case 'precondition-failed':

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import { format, show } from '../../config/mistake.ts'
+import { formatMistakes, formatValue } from '../../config/mistake.ts'
 import { CLIENT_OPTIONS } from '../../config/options/client-options.ts'
 import { type ClientEnvironment, readClientEnv } from '../../config/options/env.ts'
 import { isLoopback } from '../../config/options/loopback.ts'
@@ -44,7 +44,7 @@ function isPlainHttpElsewhere(url: string): boolean {
 
 function resolveGateway(said: WhomOptions): Whom {
   const environment = readClientEnv()
-  if (environment.mistakes.length > 0) throw new UsageError(format(environment.mistakes))
+  if (environment.mistakes.length > 0) throw new UsageError(formatMistakes(environment.mistakes))
   const { url, token, name } = named(said, environment)
   const checkedUrl = url === undefined ? localUrl(environment) : checkUrl(url, name)
   const base = { url: checkedUrl, isNamed: url !== undefined }
@@ -87,7 +87,7 @@ function checkUrl(written: string, name: string): string {
   const url = URL.parse(written)
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new UsageError(
-      `${name}: must be the address of an admin port, such as "http://127.0.0.1:8081" (found ${show(written)})`,
+      `${name}: must be the address of an admin port, such as "http://127.0.0.1:8081" (found ${formatValue(written)})`,
     )
   }
   if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {

@@ -1,7 +1,7 @@
 // `strangler check`: says whether a config can be used, and everything that is wrong with it.
 
 import { loadConfig } from '../../config/load/load.ts'
-import { format } from '../../config/mistake.ts'
+import { formatMistakes } from '../../config/mistake.ts'
 import { identityTrustMistakes } from '../../config/schema/identity-trust.ts'
 import type { Validated } from '../../config/schema/validate.ts'
 import type { Command } from '../command.ts'
@@ -36,10 +36,11 @@ Exits 0 if the config can be used, with warnings or without, and 1 if it cannot.
         `${file} is good: ${count(contexts.size, 'context')}, ${count(routes, 'route')}, ${count(services.size, 'service')}\n`,
       )
       const { warnings } = loaded
-      if (warnings.length > 0) process.stderr.write(`${count(warnings.length, 'warning')}\n${format(warnings)}\n`)
+      if (warnings.length > 0)
+        process.stderr.write(`${count(warnings.length, 'warning')}\n${formatMistakes(warnings)}\n`)
     } else {
       const { mistakes } = loaded
-      process.stderr.write(`${file}: ${count(mistakes.length, 'mistake')}\n${format(mistakes)}\n`)
+      process.stderr.write(`${file}: ${count(mistakes.length, 'mistake')}\n${formatMistakes(mistakes)}\n`)
     }
     return loaded.ok ? 0 : 1
   },

@@ -1,6 +1,6 @@
 // `strangler diffs`: what the two sides differ in, and what operators say of it.
 import { differencesView, differenceView, exportedRequest, PATHS } from '../../admin/contract/contract.ts'
-import { show } from '../../config/mistake.ts'
+import { formatValue } from '../../config/mistake.ts'
 import { carryOut } from '../carry-out.ts'
 import { CHANGING, clientFor, printAnswer, wordAt } from '../client/asking.ts'
 import { pathOf } from '../client/paths.ts'
@@ -105,7 +105,7 @@ async function rule(words: Words, values: Values): Promise<number> {
   const verdict = wordAt(words, 2, 'what it is: real, noise or auto')
   if (verdict === 'auto') return carryOut({ method: 'DELETE', path }, values)
   if (verdict === 'real' || verdict === 'noise') return carryOut({ method: 'PUT', path, body: { verdict } }, values)
-  throw new UsageError(`a difference is real, noise or auto (found ${show(verdict)})`)
+  throw new UsageError(`a difference is real, noise or auto (found ${formatValue(verdict)})`)
 }
 
 async function resolve(words: Words, values: Values): Promise<number> {
@@ -118,7 +118,7 @@ async function exportOne(words: Words, values: Values): Promise<number> {
   refuseOthers(values, ['as', 'out'])
   refuseMore(words)
   const { as = 'curl', out } = values
-  if (as !== 'curl' && as !== 'vitest') throw new UsageError(`--as: must be curl or vitest (found ${show(as)})`)
+  if (as !== 'curl' && as !== 'vitest') throw new UsageError(`--as: must be curl or vitest (found ${formatValue(as)})`)
   const path = pathOf(PATHS.export, readFingerprint(words[1]), { as })
   const { body, said } = await clientFor(values).get(path, exportedRequest)
   // Whoever answers may be no friend: line ends are the only controls that are let through.
@@ -142,7 +142,7 @@ function windowIn({ window }: Values): string | undefined {
 function readFingerprint(text: string | undefined): string {
   if (text !== undefined && /^[0-9a-f]{10}$/.test(text)) return text
   throw new UsageError(
-    `a fingerprint has ten hexadecimal digits, as strangler diffs CONTEXT shows it (found ${show(text)})`,
+    `a fingerprint has ten hexadecimal digits, as strangler diffs CONTEXT shows it (found ${formatValue(text)})`,
   )
 }
 

@@ -8,7 +8,7 @@ import {
   contextView,
   PATHS,
 } from '../../admin/contract/contract.ts'
-import { show } from '../../config/mistake.ts'
+import { formatValue } from '../../config/mistake.ts'
 import { ASKING, type AskingValues, clientFor, printAnswer } from '../client/asking.ts'
 import type { Client } from '../client/client.ts'
 import { pathOf, withQuery } from '../client/paths.ts'
@@ -114,7 +114,9 @@ function readLimit(text: string | undefined, isAll: boolean): number {
   if (isAll) throw new UsageError('--limit and --all exclude each other')
   const limit = /^\d{1,3}$/.test(text) ? Number(text) : 0
   if (limit >= 1 && limit <= MOST) return limit
-  throw new UsageError(`--limit: must be a whole number from 1 to ${MOST} (found ${show(text)}); --all --json is all`)
+  throw new UsageError(
+    `--limit: must be a whole number from 1 to ${MOST} (found ${formatValue(text)}); --all --json is all`,
+  )
 }
 
 /** An empty log may be a typing mistake; a context that the config no longer has may still have its past. */

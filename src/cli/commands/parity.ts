@@ -1,6 +1,6 @@
 // `strangler parity`: how alike the sides answer; also a gate for scripts.
 import { PATHS, parityView } from '../../admin/contract/contract.ts'
-import { show, suggest } from '../../config/mistake.ts'
+import { formatValue, suggestName } from '../../config/mistake.ts'
 import { ASKING, clientFor, printAnswer } from '../client/asking.ts'
 import { withQuery } from '../client/paths.ts'
 import type { Command } from '../command.ts'
@@ -59,12 +59,12 @@ with none that does not, until that is 99.9 %. Below: where each eligible reques
 function readPercent(text: string, option: string): number {
   const value = /^\d{1,2}(?:\.\d{1,3})?%?$/.test(text) ? Number.parseFloat(text) : Number.NaN
   if (value >= 50 && value <= 99.999) return value
-  throw new UsageError(`${option}: must be a percentage from 50 to 99.999 (found ${show(text)})`)
+  throw new UsageError(`${option}: must be a percentage from 50 to 99.999 (found ${formatValue(text)})`)
 }
 
 function unknown(context: string, contexts: readonly { readonly context: string }[]): string {
   const known = contexts.map((one) => plain(one.context))
-  return `there is no context ${JSON.stringify(plain(context))}; ${suggest(context, known)}`
+  return `there is no context ${JSON.stringify(plain(context))}; ${suggestName(context, known)}`
 }
 
 /** A gate goes by the lower bound: a context of which little is known does not pass, and one of which nothing is neither. */

@@ -1,6 +1,6 @@
 // `strangler pin`: sends all of a context to one side, for a while.
 import { PATHS } from '../../admin/contract/contract.ts'
-import { show } from '../../config/mistake.ts'
+import { formatValue } from '../../config/mistake.ts'
 import { carryOut } from '../carry-out.ts'
 import { CHANGING, wordAt } from '../client/asking.ts'
 import { pathOf } from '../client/paths.ts'
@@ -39,7 +39,7 @@ the flag decides again; strangler unpin ends it sooner. Pinning again replaces t
 
 function readSide(text: string): string {
   if (text === 'legacy' || text === 'service') return text
-  throw new UsageError(`the side must be legacy or service (found ${show(text)})`)
+  throw new UsageError(`the side must be legacy or service (found ${formatValue(text)})`)
 }
 
 /** A pin that was forgotten is a migration that stands still: no end must be said. */

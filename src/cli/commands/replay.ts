@@ -1,8 +1,8 @@
 // `strangler replay`: recorded requests, asked of both sides and compared, before the first real one is shadowed.
 import { constants } from 'node:os'
 import { ConfigError } from '../../config/config-error.ts'
-import { show } from '../../config/mistake.ts'
-import type { Asked, Format, Replay, ReplayEnded } from '../../entry/replay.ts'
+import { formatValue } from '../../config/mistake.ts'
+import type { Format, Replay, ReplayEnded, ReplayRequest } from '../../entry/replay.ts'
 import { Trouble } from '../client/trouble.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -86,7 +86,7 @@ const OPTIONS = {
   ...{ https: SWITCH, 'keep-credentials': SWITCH, json: SWITCH, fresh: SWITCH },
 } as const
 
-function readAsked(file: string | undefined, values: Readonly<Record<string, unknown>>): Asked {
+function readAsked(file: string | undefined, values: Readonly<Record<string, unknown>>): ReplayRequest {
   if (file === undefined || file === '') throw new UsageError('say which file: strangler replay shop.har')
   const text = (name: string) => values[name] as string | undefined
   const texts = (name: string) => (values[name] ?? []) as readonly string[]
@@ -120,23 +120,23 @@ function readFormat(written: string | undefined): Format | undefined {
   if (written === undefined) return undefined
   const found = FORMATS.find((name) => name === written)
   if (found !== undefined) return found
-  throw new UsageError(`--format: must be ${FORMATS.join(', ')} (found ${show(written)})`)
+  throw new UsageError(`--format: must be ${FORMATS.join(', ')} (found ${formatValue(written)})`)
 }
 
 function readNumber(name: string, written: string | undefined, least: number, most: number): number | undefined {
   if (written === undefined) return undefined
   const number = /^\d{1,9}(?:\.\d{1,9})?$/.test(written) ? Number(written) : Number.NaN
   if (number >= least && number <= most) return number
-  throw new UsageError(`--${name}: must be a number from ${least} to ${most} (found ${show(written)})`)
+  throw new UsageError(`--${name}: must be a number from ${least} to ${most} (found ${formatValue(written)})`)
 }
 
 function readWhole(name: string, written: string | undefined, least: number, most: number): number | undefined {
   const number = readNumber(name, written, least, most)
   if (number === undefined || Number.isInteger(number)) return number
-  throw new UsageError(`--${name}: must be a whole number (found ${show(written)})`)
+  throw new UsageError(`--${name}: must be a whole number (found ${formatValue(written)})`)
 }
 
-function tellBeginning({ recording, hosts, asks, goesOnAfter }: Replay, { state }: Asked): void {
+function tellBeginning({ recording, hosts, asks, goesOnAfter }: Replay, { state }: ReplayRequest): void {
   const before = goesOnAfter === undefined ? '' : `; goes on after ${count(goesOnAfter, 'request')}, as ${state} says`
   say(`${recording.file} is ${NAMES[recording.format]}, of ${hosts.join(', ')}${before}`)
   say(`asks ${asks.map(({ name, urls }) => `${name} at ${urls.join(' and ')}`).join(', ')}`)
@@ -181,7 +181,7 @@ function exitCodeOf(signal: NodeJS.Signals): number {
   return 128 + constants.signals[signal]
 }
 
-function tellEnd(ended: ReplayEnded | NodeJS.Signals, { report: file, state }: Asked, isJson: boolean): number {
+function tellEnd(ended: ReplayEnded | NodeJS.Signals, { report: file, state }: ReplayRequest, isJson: boolean): number {
   if (typeof ended === 'string') {
     say(`stopped; ask the same again to go on, as ${state} says`)
     return exitCodeOf(ended)

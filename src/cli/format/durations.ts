@@ -1,6 +1,6 @@
 // Durations and times as a person writes and reads them: 90s, 30m, 2h, 1d; and an end by the clock on the wall.
 import { durationMs } from '../../admin/contract/contract.ts'
-import { show } from '../../config/mistake.ts'
+import { formatValue } from '../../config/mistake.ts'
 import { UsageError } from '../usage-error.ts'
 
 const HOUR_MINUTES = 60
@@ -10,7 +10,7 @@ const DAY_HOURS = 24
 export function readDuration(text: string, option: string): string {
   const written = text.trim().toLowerCase()
   if ((durationMs(written) ?? 0) > 0) return written
-  throw new UsageError(`${option}: must be a duration such as 90s, 30m, 2h or 1d (found ${show(text)})`)
+  throw new UsageError(`${option}: must be a duration such as 90s, 30m, 2h or 1d (found ${formatValue(text)})`)
 }
 
 /** A length of time in its two largest units that say something: `2 h 5 min`, `12 s`, `84 ms`. */

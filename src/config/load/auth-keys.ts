@@ -1,6 +1,6 @@
 // What tokens are verified with, where it is not in the map itself: PEM files and secrets of the environment.
 import type { KeySource } from '../../model/auth.ts'
-import { at, type Mistake, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type Mistake, type ReportMistake } from '../mistake.ts'
 import { checkPublicKey, checkSecret, isPem } from '../schema/read-auth.ts'
 import type { ValidAuth, ValidConfig, ValidContext } from '../schema/valid-config.ts'
 import type { Checked } from '../schema/validate.ts'
@@ -38,20 +38,20 @@ async function readKey(
   { key, algorithms, path }: ValidAuth,
   folder: string,
   variable: (name: string) => string | undefined,
-  report: Report,
+  report: ReportMistake,
 ): Promise<KeySource> {
-  const jwt = at(path, 'jwt')
+  const jwt = joinPath(path, 'jwt')
   if (key.kind === 'public-key' && !isPem(key.pem)) {
-    const where = at(jwt, 'publicKey')
+    const where = joinPath(jwt, 'publicKey')
     const pem = await readPem(key.pem, where, folder, report)
     if (isPem(pem)) checkPublicKey(pem, algorithms, where, report)
     return { kind: 'public-key', pem }
   }
   if (key.kind === 'secret') {
-    const where = at(jwt, 'secretFromEnv')
+    const where = joinPath(jwt, 'secretFromEnv')
     const secret = variable(key.variable)
     if (secret !== undefined) checkSecret(secret, algorithms, where, report)
-    else report({ path: where, found: show(key.variable), message: 'names a variable that is not set; set it' })
+    else report({ path: where, found: formatValue(key.variable), message: 'names a variable that is not set; set it' })
     return { ...key, secret: secret ?? '' }
   }
   return key

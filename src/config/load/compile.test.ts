@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import type { RoutesConfig } from '../define-routes.ts'
-import { format } from '../mistake.ts'
+import { formatMistakes } from '../mistake.ts'
 import { validate } from '../schema/validate.ts'
 import { compile } from './compile.ts'
 import { compileTrust } from './trust.ts'
 
 function compiled(written: RoutesConfig) {
   const validated = validate(written)
-  if (!validated.ok) throw new Error(format(validated.mistakes))
+  if (!validated.ok) throw new Error(formatMistakes(validated.mistakes))
   return compile(validated.config)
 }
 

@@ -1,7 +1,7 @@
 // A valid config becomes what a request meets. Pure: no files, no clock, nothing kept from the last time.
 import { createHash } from 'node:crypto'
 import { type AuthPolicy, USER_ID_HEADER } from '../../model/auth.ts'
-import type { Context, FieldRules, HeaderRules, Route, Unrewrite } from '../../model/route.ts'
+import type { Context, FieldRules, HeaderRules, InverseRewrite, Route } from '../../model/route.ts'
 import { NO_CONTROLS, type Snapshot } from '../../model/snapshot.ts'
 import type {
   HeaderRule,
@@ -56,8 +56,8 @@ export function compile(valid: ValidConfig): Snapshot {
 function unrewritesFor(
   routes: readonly ValidRoute[],
   own: number,
-  unrewrites: readonly (Unrewrite | undefined)[],
-): Unrewrite[] {
+  unrewrites: readonly (InverseRewrite | undefined)[],
+): InverseRewrite[] {
   const host = routes[own]?.host
   const others = unrewrites.filter((_, i) => i !== own && (routes[i]?.host === undefined || routes[i].host === host))
   return [unrewrites[own], ...others].filter((unrewrite) => unrewrite !== undefined)
@@ -67,13 +67,13 @@ function compileRoute(
   written: ValidRoute,
   context: Context,
   bodyBytes: number,
-  unrewrites: readonly Unrewrite[],
+  unrewrites: readonly InverseRewrite[],
 ): Route {
   return {
     pattern: written.pattern.text,
     context,
     rewrite: written.rewrite,
-    unrewrites,
+    inverseRewrites: unrewrites,
     timeouts: written.timeouts,
     maxBodyBytes: written.maxBodyBytes ?? bodyBytes,
     upgrade: written.upgrade,
@@ -110,7 +110,7 @@ function unownedRoute({ headers, middleware }: ValidUnowned, bodyBytes: number):
     pattern: 'unowned',
     context: undefined,
     rewrite: undefined,
-    unrewrites: [],
+    inverseRewrites: [],
     timeouts: undefined,
     maxBodyBytes: bodyBytes,
     upgrade: true,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { format, type Mistake } from '../mistake.ts'
+import { formatMistakes, type Mistake } from '../mistake.ts'
 import { loadConfig } from './load.ts'
 
 const GOOD = `{ legacy: { url: 'http://127.0.0.1:3000' } }`
@@ -29,7 +29,7 @@ async function load(name: string, source: string) {
 
 async function mistakesOf(name: string, source: string): Promise<string> {
   const loaded = await load(name, source)
-  return loaded.ok ? 'none' : format(loaded.mistakes).replaceAll(`${folder}/`, '')
+  return loaded.ok ? 'none' : formatMistakes(loaded.mistakes).replaceAll(`${folder}/`, '')
 }
 
 describe('a config file', () => {
@@ -80,7 +80,7 @@ async function mistakesInNode(files: readonly string[]): Promise<string[]> {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args)
   expect(stderr).toBe('')
   const all: Mistake[][] = JSON.parse(stdout)
-  return all.map((mistakes) => format(mistakes).replaceAll(`${folder}/`, ''))
+  return all.map((mistakes) => formatMistakes(mistakes).replaceAll(`${folder}/`, ''))
 }
 
 describe('a config file that does not load says why', () => {
@@ -147,7 +147,7 @@ describe('a config file that does not load says why', () => {
 
   test('and where a file is missing', async () => {
     const loaded = await loadConfig(join(folder, 'missing.ts'))
-    expect(loaded.ok ? '' : format(loaded.mistakes)).toContain(
+    expect(loaded.ok ? '' : formatMistakes(loaded.mistakes)).toContain(
       'does not exist; write it, or name another with --config',
     )
   })

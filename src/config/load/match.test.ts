@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { MatchingConfig, RouteConfig, RoutesConfig } from '../define-routes.ts'
-import { format } from '../mistake.ts'
+import { formatMistakes } from '../mistake.ts'
 import { validate } from '../schema/validate.ts'
 import { compile } from './compile.ts'
 
@@ -9,7 +9,7 @@ type Written = string | RouteConfig
 
 function snapshotOf(written: RoutesConfig) {
   const validated = validate(written)
-  if (!validated.ok) throw new Error(format(validated.mistakes))
+  if (!validated.ok) throw new Error(formatMistakes(validated.mistakes))
   return compile(validated.config)
 }
 

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { TlsOptions, Upstream } from '../../model/route.ts'
-import { at, type Mistake, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type Mistake, type ReportMistake } from '../mistake.ts'
 import type { ValidConfig } from '../schema/valid-config.ts'
 import type { Checked } from '../schema/validate.ts'
 
@@ -13,25 +13,25 @@ export async function readTlsFiles(config: ValidConfig, folder: string): Promise
   const legacy = await withPem(config.legacy, 'legacy', folder, report)
   const services = new Map<string, Upstream>()
   for (const [name, service] of config.services) {
-    services.set(name, await withPem(service, at('services', name), folder, report))
+    services.set(name, await withPem(service, joinPath('services', name), folder, report))
   }
   return mistakes.length === 0 ? { ok: true, config: { ...config, legacy, services } } : { ok: false, mistakes }
 }
 
 const MATERIAL = ['ca', 'cert', 'key'] as const
 
-async function withPem(upstream: Upstream, path: string, folder: string, report: Report): Promise<Upstream> {
+async function withPem(upstream: Upstream, path: string, folder: string, report: ReportMistake): Promise<Upstream> {
   if (upstream.tls === undefined) return upstream
   const tls: { -readonly [Key in keyof TlsOptions]: TlsOptions[Key] } = { ...upstream.tls }
   for (const key of MATERIAL) {
     const written = tls[key]
-    if (written !== undefined) tls[key] = await readPem(written, at(at(path, 'tls'), key), folder, report)
+    if (written !== undefined) tls[key] = await readPem(written, joinPath(joinPath(path, 'tls'), key), folder, report)
   }
   return { ...upstream, tls }
 }
 
 /** PEM text as it is written, or out of the file that is named; what is written where a mistake was reported. */
-export async function readPem(written: string, path: string, folder: string, report: Report): Promise<string> {
+export async function readPem(written: string, path: string, folder: string, report: ReportMistake): Promise<string> {
   if (written.includes('-----BEGIN ')) return written
   const found = showPath(written)
   try {
@@ -55,5 +55,5 @@ export async function readPem(written: string, path: string, folder: string, rep
 
 /** Only what looks like a file's name is shown: anything else may be a key in another encoding. */
 function showPath(written: string): string {
-  return /^[^\n]{1,255}\.[a-z0-9]{1,8}$/i.test(written) ? show(written) : 'a text, not shown'
+  return /^[^\n]{1,255}\.[a-z0-9]{1,8}$/i.test(written) ? formatValue(written) : 'a text, not shown'
 }

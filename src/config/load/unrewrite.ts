@@ -1,10 +1,10 @@
 // The inverse of a route's rewrite, for response fields that name the service's path. Pure.
-import type { RewritePart, Unrewrite } from '../../model/route.ts'
+import type { InverseRewrite, RewritePart } from '../../model/route.ts'
 import { rewriteParts } from '../schema/pattern.ts'
 import type { ValidRoute } from '../schema/valid-config.ts'
 
 /** Undefined where nothing is rewritten, or where the rewrite leaves out a parameter of the path. */
-export function unrewriteOf({ pattern, rewrite }: ValidRoute): Unrewrite | undefined {
+export function unrewriteOf({ pattern, rewrite }: ValidRoute): InverseRewrite | undefined {
   if (rewrite === undefined) return undefined
   const parts = rewriteParts(pattern)
   const names = rewrite.flatMap((part) => ('param' in part ? [part.param] : []))

@@ -1,7 +1,7 @@
 // Signed tokens for the admin API: what the environment says of them, checked.
 import { readFileSync } from 'node:fs'
 import { ALGORITHMS, type Algorithm, type KeySource } from '../../model/auth.ts'
-import { nearest, type Report, show } from '../mistake.ts'
+import { formatValue, nearest, type ReportMistake } from '../mistake.ts'
 import { mistakeInKeySetAddress } from '../schema/key-set-address.ts'
 import { checkPublicKey } from '../schema/read-auth.ts'
 import type { Said } from './options.ts'
@@ -22,7 +22,7 @@ type Name = 'adminJwtIssuer' | 'adminJwtAudience' | 'adminJwtAlgorithms' | 'admi
 /** Undefined where nothing is said of them; then no signed token is taken. */
 export function readAdminJwt(
   say: (name: Name | 'adminJwtRoleClaim') => Said,
-  report: Report,
+  report: ReportMistake,
 ): AdminJwtOptions | undefined {
   const [issuer, audience, algorithms] = [say('adminJwtIssuer'), say('adminJwtAudience'), say('adminJwtAlgorithms')]
   const [uri, file] = [say('adminJwtJwksUri'), say('adminJwtPublicKey')]
@@ -48,7 +48,7 @@ export function readAdminJwt(
 /** Everybody may know the key that verifies here, so that a secret one has no place. */
 const TAKEN = (Object.keys(ALGORITHMS) as Algorithm[]).filter((name) => ALGORITHMS[name].family !== 'HS')
 
-function readAlgorithms({ value, name, isWritten }: Said, report: Report): Algorithm[] {
+function readAlgorithms({ value, name, isWritten }: Said, report: ReportMistake): Algorithm[] {
   if (!isWritten) return []
   return value.split(',').flatMap((written) => {
     const text = written.trim()
@@ -56,30 +56,31 @@ function readAlgorithms({ value, name, isWritten }: Said, report: Report): Algor
     if (known !== undefined) return [known]
     const meant = nearest(text, TAKEN)
     const hint = meant === undefined ? '' : `; did you mean "${meant}"?`
-    report({ path: name, found: show(text), message: `must be some of ${TAKEN.join(', ')}${hint}` })
+    report({ path: name, found: formatValue(text), message: `must be some of ${TAKEN.join(', ')}${hint}` })
     return []
   })
 }
 
-function readUri({ value, name }: Said, report: Report): AdminJwtOptions['key'] {
+function readUri({ value, name }: Said, report: ReportMistake): AdminJwtOptions['key'] {
   const message = mistakeInKeySetAddress(value)
-  if (message !== undefined) report({ path: name, found: value.includes('@') ? 'not shown' : show(value), message })
+  if (message !== undefined)
+    report({ path: name, found: value.includes('@') ? 'not shown' : formatValue(value), message })
   return { kind: 'jwks', uri: value }
 }
 
-function readKey({ value, name, isWritten }: Said, algorithms: readonly Algorithm[], report: Report) {
+function readKey({ value, name, isWritten }: Said, algorithms: readonly Algorithm[], report: ReportMistake) {
   const pem = isWritten ? readPem(value, name, report) : undefined
   if (pem !== undefined) checkPublicKey(pem, algorithms, name, report)
   return { kind: 'public-key', pem: pem ?? '' } as const
 }
 
 /** As soon as the gateway starts: a key that is not there is no key when it is needed. */
-function readPem(file: string, name: string, report: Report): string | undefined {
+function readPem(file: string, name: string, report: ReportMistake): string | undefined {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'no reason given'
-    report({ path: name, found: show(file), message: `must be a file that can be read (${code})` })
+    report({ path: name, found: formatValue(file), message: `must be a file that can be read (${code})` })
     return undefined
   }
 }

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { format } from '../mistake.ts'
+import { formatMistakes } from '../mistake.ts'
 import { CLIENT_OPTIONS } from './client-options.ts'
 import { readClientEnv, readEnv } from './env.ts'
 import { OPTIONS, type OptionFacts } from './options.ts'
@@ -42,16 +42,16 @@ describe.each(SECRETS)('the secret %s', (name, { variable }) => {
 
   test('in its variable and in a file is a mistake', () => {
     const { mistakes } = readEnv({ [variable]: 'a', [`${variable}_FILE`]: fileWith('b') })
-    expect(format(mistakes)).toBe(`${variable}_FILE: is set, and ${variable} as well; set one of them`)
+    expect(formatMistakes(mistakes)).toBe(`${variable}_FILE: is set, and ${variable} as well; set one of them`)
   })
 
   test('in a file that is missing or empty is a mistake that names the file', () => {
     const missing = readEnv({ [`${variable}_FILE`]: '/no/such/file' }).mistakes
-    expect(format(missing)).toBe(
+    expect(formatMistakes(missing)).toBe(
       `${variable}_FILE: names a file that does not exist; create it, or correct the path (found "/no/such/file")`,
     )
-    expect(format(readEnv({ [`${variable}_FILE`]: fileWith('\n') }).mistakes)).toContain('names an empty file')
-    expect(format(readEnv({ [`${variable}_FILE`]: folder }).mistakes)).toContain('cannot be read (EISDIR)')
+    expect(formatMistakes(readEnv({ [`${variable}_FILE`]: fileWith('\n') }).mistakes)).toContain('names an empty file')
+    expect(formatMistakes(readEnv({ [`${variable}_FILE`]: folder }).mistakes)).toContain('cannot be read (EISDIR)')
   })
 })
 

@@ -1,11 +1,11 @@
 // The only reader of process.env: variables by the names that the options have.
 import { readFileSync } from 'node:fs'
-import { type Mistake, nearest, show } from '../mistake.ts'
+import { formatValue, type Mistake, nearest } from '../mistake.ts'
 import { CLIENT_OPTIONS, type WrittenClientOptions } from './client-options.ts'
-import { OPTIONS, type OptionFacts, type WrittenOptions } from './options.ts'
+import { OPTIONS, type OptionFacts, type RawOptions } from './options.ts'
 
 export type Environment = {
-  readonly written: WrittenOptions
+  readonly written: RawOptions
   /** Variables that are nearly ours: a typing mistake would otherwise be a silent default. */
   readonly mistakes: readonly Mistake[]
 }
@@ -30,7 +30,7 @@ function isUnattended({ NODE_ENV, CI }: NodeJS.ProcessEnv): boolean {
 export type ClientEnvironment = {
   readonly written: WrittenClientOptions
   /** A gateway started here with the same variables is found, and its token. */
-  readonly local: Pick<WrittenOptions, 'adminHost' | 'adminPort' | 'adminToken' | 'stateDir'>
+  readonly local: Pick<RawOptions, 'adminHost' | 'adminPort' | 'adminToken' | 'stateDir'>
   readonly color: boolean
   readonly mistakes: readonly Mistake[]
 }
@@ -88,10 +88,10 @@ function readSecretFile(environment: NodeJS.ProcessEnv, variable: string, mistak
   try {
     const secret = readFileSync(file, 'utf8').replace(/\r?\n$/, '')
     if (secret === '')
-      mistakes.push({ path, found: show(file), message: 'names an empty file; write the secret into it' })
+      mistakes.push({ path, found: formatValue(file), message: 'names an empty file; write the secret into it' })
     return secret
   } catch (error) {
-    mistakes.push({ path, found: show(file), message: unreadable((error as NodeJS.ErrnoException).code) })
+    mistakes.push({ path, found: formatValue(file), message: unreadable((error as NodeJS.ErrnoException).code) })
     return undefined
   }
 }

@@ -3,19 +3,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { ecPair, pemOf, rsaPair } from '../../../test/kit/tokens.ts'
-import { format } from '../mistake.ts'
+import { formatMistakes } from '../mistake.ts'
 import { readEnv } from './env.ts'
-import { mergeOptions, OPTIONS, type WrittenOptions } from './options.ts'
+import { mergeOptions, OPTIONS, type RawOptions } from './options.ts'
 
-function merged(commandLine: WrittenOptions, environment: NodeJS.ProcessEnv = {}) {
+function merged(commandLine: RawOptions, environment: NodeJS.ProcessEnv = {}) {
   const options = mergeOptions(commandLine, readEnv(environment).written)
-  if (!options.ok) throw new Error(format(options.mistakes))
+  if (!options.ok) throw new Error(formatMistakes(options.mistakes))
   return options.options
 }
 
-function mistakesOf(commandLine: WrittenOptions, environment: NodeJS.ProcessEnv = {}): string {
+function mistakesOf(commandLine: RawOptions, environment: NodeJS.ProcessEnv = {}): string {
   const options = mergeOptions(commandLine, readEnv(environment).written)
-  return options.ok ? '' : format(options.mistakes)
+  return options.ok ? '' : formatMistakes(options.mistakes)
 }
 
 const JWT = {
@@ -195,7 +195,7 @@ describe('options', () => {
 })
 
 describe('a mistake in an option names its source', () => {
-  test.each<[WrittenOptions, NodeJS.ProcessEnv, string]>([
+  test.each<[RawOptions, NodeJS.ProcessEnv, string]>([
     [{ port: '65536' }, {}, '--port: must be a port from 0 to 65535 (found "65536")'],
     [{ port: '-1' }, {}, '--port: must be a port'],
     [{ port: '80a' }, {}, '--port: must be a port'],
@@ -283,10 +283,12 @@ describe('a mistake in an option names its source', () => {
 
 describe('the environment', () => {
   test('with a misspelt variable says so: it would be a silent default', () => {
-    expect(format(readEnv({ STRANGLER_PROT: '80' }).mistakes)).toBe(
+    expect(formatMistakes(readEnv({ STRANGLER_PROT: '80' }).mistakes)).toBe(
       'STRANGLER_PROT: unknown variable; did you mean "STRANGLER_PORT"?',
     )
-    expect(format(readEnv({ STRANGLER_ADMINPORT: '80' }).mistakes)).toContain('did you mean "STRANGLER_ADMIN_PORT"?')
+    expect(formatMistakes(readEnv({ STRANGLER_ADMINPORT: '80' }).mistakes)).toContain(
+      'did you mean "STRANGLER_ADMIN_PORT"?',
+    )
   })
 
   test('may hold what Kubernetes makes for a Service named "strangler", and anything of others', () => {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { dirname, join } from 'node:path'
-import { type Mistake, nearest, type Report, show } from '../mistake.ts'
+import { formatValue, type Mistake, nearest, type ReportMistake } from '../mistake.ts'
 import { addressRange } from '../schema/leaves.ts'
 import { type AdminJwtOptions, readAdminJwt } from './admin-jwt.ts'
 
@@ -287,14 +287,14 @@ export type OptionFacts = {
 }
 
 /** What one source says, by name; unchecked. */
-export type WrittenOptions = { readonly [Name in keyof typeof OPTIONS]?: string | undefined }
+export type RawOptions = { readonly [Name in keyof typeof OPTIONS]?: string | undefined }
 
 export type Merged =
   | { readonly ok: true; readonly options: Options }
   | { readonly ok: false; readonly mistakes: readonly Mistake[] }
 
 /** Command line wins over environment wins over defaults; every mistake is reported under the name of its source. */
-export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOptions): Merged {
+export function mergeOptions(commandLine: RawOptions, environment: RawOptions): Merged {
   const mistakes: Mistake[] = []
   const report = (mistake: Mistake) => void mistakes.push(mistake)
   const say = (name: keyof typeof OPTIONS) => sayOf(name, commandLine, environment)
@@ -327,7 +327,11 @@ export function mergeOptions(commandLine: WrittenOptions, environment: WrittenOp
   }
   if (options.port !== 0 && options.port === options.adminPort && options.host === options.adminHost) {
     const { value, name } = say('adminPort')
-    report({ path: name, found: show(value), message: 'is the port for clients as well; the admin port is another' })
+    report({
+      path: name,
+      found: formatValue(value),
+      message: 'is the port for clients as well; the admin port is another',
+    })
   }
   return mistakes.length === 0 ? { ok: true, options } : { ok: false, mistakes }
 }
@@ -339,7 +343,7 @@ const LEAST_ADMIN_TOKEN = 32
 /** A value with the name under which its source knows it. */
 export type Said = { readonly value: string; readonly name: string; readonly isWritten: boolean }
 
-function sayOf(option: keyof typeof OPTIONS, commandLine: WrittenOptions, environment: WrittenOptions): Said {
+function sayOf(option: keyof typeof OPTIONS, commandLine: RawOptions, environment: RawOptions): Said {
   const { flag, variable, fallback = '' }: OptionFacts = OPTIONS[option]
   const onLine = commandLine[option]
   if (onLine !== undefined) return { value: onLine, name: flag ?? variable, isWritten: true }
@@ -348,49 +352,50 @@ function sayOf(option: keyof typeof OPTIONS, commandLine: WrittenOptions, enviro
   return { value: fallback, name: flag ?? variable, isWritten: false }
 }
 
-function readText({ value, name }: Said, report: Report): string {
+function readText({ value, name }: Said, report: ReportMistake): string {
   if (value.trim() === '' || value.includes('\0')) {
-    report({ path: name, found: show(value), message: 'must not be empty; leave it out for the default' })
+    report({ path: name, found: formatValue(value), message: 'must not be empty; leave it out for the default' })
   }
   return value
 }
 
-function readHost({ value, name }: Said, report: Report): string {
+function readHost({ value, name }: Said, report: ReportMistake): string {
   const bare = value.replace(/^\[(.*)\]$/, '$1')
   if (isIP(bare) === 0 && !/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/i.test(bare)) {
     report({
       path: name,
-      found: show(value),
+      found: formatValue(value),
       message: 'must be an address or name to listen on, such as "127.0.0.1" or "0.0.0.0"',
     })
   }
   return bare
 }
 
-function readNames({ value, name }: Said, report: Report): string[] {
+function readNames({ value, name }: Said, report: ReportMistake): string[] {
   const names = value.split(',').map((one) => one.trim().toLowerCase())
   const isName = (one: string) => /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/.test(one)
   if (value === '') return []
   if (!names.every(isName)) {
     report({
       path: name,
-      found: show(value),
+      found: formatValue(value),
       message: 'must be host names without ports, such as "gateway,gateway.prod"',
     })
   }
   return names
 }
 
-function readRanges({ value, name }: Said, report: Report): string[] {
+function readRanges({ value, name }: Said, report: ReportMistake): string[] {
   const ranges = value === '' ? [] : value.split(',').map((range) => range.trim())
   for (const range of ranges) {
     const checked = addressRange.safeParse(range)
-    if (!checked.success) report({ path: name, found: show(range), message: checked.error.issues[0]?.message ?? '' })
+    if (!checked.success)
+      report({ path: name, found: formatValue(range), message: checked.error.issues[0]?.message ?? '' })
   }
   return ranges
 }
 
-function readMetricsToken(token: Said, file: Said, report: Report): string | undefined {
+function readMetricsToken(token: Said, file: Said, report: ReportMistake): string | undefined {
   if (token.isWritten && file.isWritten) {
     const message = `and ${file.name} are two places for the same token; set one of them`
     report({ path: token.name, found: '', message })
@@ -401,46 +406,48 @@ function readMetricsToken(token: Said, file: Said, report: Report): string | und
     return readAdminToken({ ...file, value: readFileSync(value, 'utf8').trim() }, report)
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'no reason given'
-    report({ path: file.name, found: show(value), message: `must be a file that can be read (${code})` })
+    report({ path: file.name, found: formatValue(value), message: `must be a file that can be read (${code})` })
     return undefined
   }
 }
 
-function readMilliseconds({ value, name }: Said, report: Report): number {
+function readMilliseconds({ value, name }: Said, report: ReportMistake): number {
   const ms = /^\d{1,6}$/.test(value) ? Number(value) : Number.NaN
-  if (!(ms <= 60_000)) report({ path: name, found: show(value), message: 'must be milliseconds from 0 to 60000' })
+  if (!(ms <= 60_000))
+    report({ path: name, found: formatValue(value), message: 'must be milliseconds from 0 to 60000' })
   return ms
 }
 
-function readPort({ value, name }: Said, report: Report): number {
+function readPort({ value, name }: Said, report: ReportMistake): number {
   const port = /^\d{1,5}$/.test(value) ? Number(value) : Number.NaN
   // Kubernetes sets STRANGLER_PORT=tcp://10.0.0.1:80 in every pod beside a Service named "strangler".
   const hint = value.startsWith('tcp://') ? ': rename the Service, or set "enableServiceLinks: false" in the pod' : ''
-  if (!(port <= 65_535)) report({ path: name, found: show(value), message: `must be a port from 0 to 65535${hint}` })
+  if (!(port <= 65_535))
+    report({ path: name, found: formatValue(value), message: `must be a port from 0 to 65535${hint}` })
   return port
 }
 
-function readLogLevel({ value, name }: Said, report: Report): LogLevel {
+function readLogLevel({ value, name }: Said, report: ReportMistake): LogLevel {
   const level = LOG_LEVELS.find((known) => known === value)
   if (level !== undefined) return level
   const meant = nearest(value, LOG_LEVELS)
   const hint = meant === undefined ? '' : `; did you mean "${meant}"?`
-  report({ path: name, found: show(value), message: `must be one of ${LOG_LEVELS.join(', ')}${hint}` })
+  report({ path: name, found: formatValue(value), message: `must be one of ${LOG_LEVELS.join(', ')}${hint}` })
   return 'info'
 }
 
-function readSwitch({ value, name }: Said, report: Report): boolean {
-  if (value !== 'on' && value !== 'off') report({ path: name, found: show(value), message: 'must be on or off' })
+function readSwitch({ value, name }: Said, report: ReportMistake): boolean {
+  if (value !== 'on' && value !== 'off') report({ path: name, found: formatValue(value), message: 'must be on or off' })
   return value === 'on'
 }
 
-function readName({ value, name, isWritten }: Said, report: Report): string | undefined {
+function readName({ value, name, isWritten }: Said, report: ReportMistake): string | undefined {
   if (!isWritten) return undefined
   if (!/^[\w.:-]{1,64}$/.test(value))
-    report({ path: name, found: show(value), message: 'must be up to 64 letters, digits, and - _ . :' })
+    report({ path: name, found: formatValue(value), message: 'must be up to 64 letters, digits, and - _ . :' })
   // `.` and `..` cannot be a segment of a path, so no command could remove such a gateway; `-x` reads as an option.
   else if (!/^[A-Za-z0-9]/.test(value))
-    report({ path: name, found: show(value), message: 'must begin with a letter or a digit' })
+    report({ path: name, found: formatValue(value), message: 'must begin with a letter or a digit' })
   return value
 }
 
@@ -448,15 +455,15 @@ const UNITS_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_6
 const LEAST_FORGET_MS = 10_000
 const MOST_FORGET_MS = 7 * 86_400_000
 
-function readForgetAfter({ value, name }: Said, report: Report): number {
+function readForgetAfter({ value, name }: Said, report: ReportMistake): number {
   const [, amount, unit = ''] = /^(\d{1,6})([smhd])$/.exec(value) ?? []
   const ms = Number(amount) * (UNITS_MS[unit] ?? Number.NaN)
   if (!(ms >= LEAST_FORGET_MS && ms <= MOST_FORGET_MS))
-    report({ path: name, found: show(value), message: 'must be a duration from 10s to 7d, such as 15m' })
+    report({ path: name, found: formatValue(value), message: 'must be a duration from 10s to 7d, such as 15m' })
   return ms
 }
 
-function readSecret({ value, name, isWritten }: Said, report: Report, least = LEAST_SECRET): string | undefined {
+function readSecret({ value, name, isWritten }: Said, report: ReportMistake, least = LEAST_SECRET): string | undefined {
   if (!isWritten) return undefined
   if (value.length < least) {
     const message = `must have at least ${least} characters; make one with "openssl rand -hex 32"`
@@ -467,10 +474,10 @@ function readSecret({ value, name, isWritten }: Said, report: Report, least = LE
 
 /** Whatever the text is: neither the part before an @ nor a query is shown, as a secret may be in it. */
 function showAddress(value: string): string {
-  return show(value.replace(/^.*@/s, '***@').replace(/[?#].*$/s, '?…'))
+  return formatValue(value.replace(/^.*@/s, '***@').replace(/[?#].*$/s, '?…'))
 }
 
-function readUrl({ value, name, isWritten }: Said, report: Report): string | undefined {
+function readUrl({ value, name, isWritten }: Said, report: ReportMistake): string | undefined {
   if (!isWritten) return undefined
   const url = URL.parse(value)
   const isHttp =
@@ -482,21 +489,21 @@ function readUrl({ value, name, isWritten }: Said, report: Report): string | und
 }
 
 /** What else a Redis URL must be, the store says. */
-function readRedis(say: (name: keyof typeof OPTIONS) => Said, report: Report): RedisOptions | undefined {
+function readRedis(say: (name: keyof typeof OPTIONS) => Said, report: ReportMistake): RedisOptions | undefined {
   const [url, prefix] = [say('redisUrl'), say('redisPrefix')]
   if (!/^[\w.:-]{1,64}$/.test(prefix.value)) {
     const message = 'must be up to 64 letters, digits, and - _ . :'
-    report({ path: prefix.name, found: show(prefix.value), message })
+    report({ path: prefix.name, found: formatValue(prefix.value), message })
   }
   return url.isWritten ? { url: url.value, prefix: prefix.value } : undefined
 }
 
-function readAdminToken(said: Said, report: Report): string | undefined {
+function readAdminToken(said: Said, report: ReportMistake): string | undefined {
   checkToken(said, report)
   return readSecret(said, report, LEAST_ADMIN_TOKEN)
 }
 
-function readUnleash(say: (name: keyof typeof OPTIONS) => Said, report: Report): UnleashOptions | undefined {
+function readUnleash(say: (name: keyof typeof OPTIONS) => Said, report: ReportMistake): UnleashOptions | undefined {
   const [url, token, adminToken] = [say('unleashUrl'), say('unleashToken'), say('unleashAdminToken')]
   const written = [url, token, adminToken].find(({ isWritten }) => isWritten)
   if (written === undefined) return undefined
@@ -517,12 +524,12 @@ function readUnleash(say: (name: keyof typeof OPTIONS) => Said, report: Report):
 }
 
 /** A header's value: what is no visible ASCII was pasted by mistake. */
-function checkToken({ value, name, isWritten }: Said, report: Report): void {
+function checkToken({ value, name, isWritten }: Said, report: ReportMistake): void {
   if (!isWritten || /^[\x21-\x7e]+$/.test(value)) return
   report({ path: name, found: 'not shown', message: 'must be one token, without spaces or line ends' })
 }
 
-function checkUnleashUrl({ value, name }: Said, report: Report): void {
+function checkUnleashUrl({ value, name }: Said, report: ReportMistake): void {
   const url = URL.parse(value)
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     report({

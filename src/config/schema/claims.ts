@@ -1,19 +1,23 @@
 // What the contexts claim together: each route once, each flag once, and only services that exist.
-import { at, type Report, show, suggest } from '../mistake.ts'
+import { formatValue, joinPath, type ReportMistake, suggestName } from '../mistake.ts'
 import { type Pattern, patternKey } from './pattern.ts'
 import type { Matching, ValidAuth, ValidContext, ValidIdentity } from './valid-config.ts'
 
 /** Reports services that do not exist. */
-export function checkServices(contexts: Iterable<ValidContext>, services: readonly string[], report: Report): void {
+export function checkServices(
+  contexts: Iterable<ValidContext>,
+  services: readonly string[],
+  report: ReportMistake,
+): void {
   for (const { name, service } of contexts) {
     if (service === undefined || services.includes(service)) continue
-    const message = `is not under "services"; ${suggest(service, services)}`
-    report({ path: at(at('contexts', name), 'service'), found: show(service), message })
+    const message = `is not under "services"; ${suggestName(service, services)}`
+    report({ path: joinPath(joinPath('contexts', name), 'service'), found: formatValue(service), message })
   }
 }
 
 /** Reports flags that two contexts share: a context moves as one, by a flag of its own. */
-export function checkFlags(contexts: Iterable<ValidContext>, report: Report): void {
+export function checkFlags(contexts: Iterable<ValidContext>, report: ReportMistake): void {
   const owners = new Map<string, string>()
   for (const { name, flag } of contexts) {
     if (flag === undefined) continue
@@ -23,12 +27,12 @@ export function checkFlags(contexts: Iterable<ValidContext>, report: Report): vo
       continue
     }
     const message = `is already the flag of the context "${owner}"; give "${name}" a flag of its own, or make them one context`
-    report({ path: at(at('contexts', name), 'flag'), found: show(flag), message })
+    report({ path: joinPath(joinPath('contexts', name), 'flag'), found: formatValue(flag), message })
   }
 }
 
 /** Reports routes that are claimed twice: by two contexts, or by one. */
-export function checkClaims(contexts: Iterable<ValidContext>, matching: Matching, report: Report): void {
+export function checkClaims(contexts: Iterable<ValidContext>, matching: Matching, report: ReportMistake): void {
   const claims = new Map<string, Claim[]>()
   for (const context of contexts) {
     for (const claim of claimsOf(context, matching)) {
@@ -45,7 +49,11 @@ export function checkClaims(contexts: Iterable<ValidContext>, matching: Matching
 }
 
 /** Reports a token's claim in the header that a proxy in front says the user in: one header, one meaning. */
-export function checkClaimHeaders(contexts: Iterable<ValidContext>, { user }: ValidIdentity, report: Report): void {
+export function checkClaimHeaders(
+  contexts: Iterable<ValidContext>,
+  { user }: ValidIdentity,
+  report: ReportMistake,
+): void {
   if (user?.header === undefined) return
   const auths = new Set<ValidAuth>([...contexts].flatMap(({ routes }) => routes.flatMap(({ auth }) => auth ?? [])))
   for (const { path, claims } of auths) {
@@ -53,7 +61,7 @@ export function checkClaimHeaders(contexts: Iterable<ValidContext>, { user }: Va
       if (header.toLowerCase() !== user.header) continue
       const message =
         'is the header of identity.user, which says who the user is; write another, such as "X-User-Email"'
-      report({ path: at(at(path, 'claims'), claim), found: show(header), message })
+      report({ path: joinPath(joinPath(path, 'claims'), claim), found: formatValue(header), message })
     }
   }
 }
@@ -70,7 +78,7 @@ function claimsOf(context: ValidContext, matching: Matching): Claim[] {
   return context.routes.flatMap(({ pattern, methods, host }, index) => {
     if (pattern === undefined) return []
     const key = `${host ?? ''} ${patternKey(pattern, matching)}`
-    const path = at(at(at('contexts', context.name), 'routes'), index)
+    const path = joinPath(joinPath(joinPath('contexts', context.name), 'routes'), index)
     return [{ key, context: context.name, path, pattern, methods }]
   })
 }

@@ -1,6 +1,6 @@
 // Reads one object of the config key by key, so that a mistake in one key hides none in another.
 import type { z } from 'zod'
-import { at, type Report, show, suggest } from '../mistake.ts'
+import { formatValue, joinPath, type ReportMistake, suggestName } from '../mistake.ts'
 
 /** What each key must look like. A key whose schema takes `undefined` may be left out. */
 export type Shape = Readonly<Record<string, z.ZodType>>
@@ -13,7 +13,7 @@ export function readFields<const S extends Shape>(
   written: unknown,
   path: string,
   shape: S,
-  report: Report,
+  report: ReportMistake,
   example?: string,
 ): Fields<S> {
   const such = example === undefined ? `; its keys: ${Object.keys(shape).join(', ')}` : ` such as ${example}`
@@ -21,11 +21,11 @@ export function readFields<const S extends Shape>(
   if (object === undefined) return {}
   for (const key of Object.keys(object)) {
     if (Object.hasOwn(shape, key)) continue
-    report({ path: at(path, key), found: '', message: `unknown key; ${suggest(key, Object.keys(shape))}` })
+    report({ path: joinPath(path, key), found: '', message: `unknown key; ${suggestName(key, Object.keys(shape))}` })
   }
   const fields: Record<string, unknown> = {}
   for (const [key, schema] of Object.entries(shape)) {
-    const value = readValue(ownValue(object, key), at(path, key), schema, report)
+    const value = readValue(ownValue(object, key), joinPath(path, key), schema, report)
     if (value !== undefined) fields[key] = value
   }
   return fields as Fields<S>
@@ -36,16 +36,16 @@ export function readValue<S extends z.ZodType>(
   written: unknown,
   path: string,
   schema: S,
-  report: Report,
+  report: ReportMistake,
 ): z.output<S> | undefined {
   const parsed = schema.safeParse(written)
   if (parsed.success) return parsed.data
   for (const issue of parsed.error.issues) {
-    const where = issue.path.reduce<string>(at, path)
+    const where = issue.path.reduce<string>(joinPath, path)
     const value = issue.path.reduce<unknown>((inside, key) => ownValue(inside, key), written)
     report({
       path: where,
-      found: show(value),
+      found: formatValue(value),
       message: value === undefined ? `is missing; it ${issue.message}` : issue.message,
     })
   }
@@ -53,13 +53,13 @@ export function readValue<S extends z.ZodType>(
 }
 
 /** An object's own entries by name; a name that could not be a label, or that every object has, is a mistake. */
-export function readNamed(written: unknown, path: string, what: string, report: Report): [string, unknown][] {
+export function readNamed(written: unknown, path: string, what: string, report: ReportMistake): [string, unknown][] {
   if (written === undefined) return []
   const entries = Object.entries(readObject(written, path, report, `must be an object: ${what} by name`) ?? {})
   for (const [name] of entries) {
     if (NAME.test(name) && !RESERVED.has(name) && !(name in Object.prototype)) continue
     const message = `is no name for one of the ${what}; write a letter, then letters, digits, "-" or "_", at most 64, and none of ${[...RESERVED].join(', ')}`
-    report({ path: at(path, name), found: '', message })
+    report({ path: joinPath(path, name), found: '', message })
   }
   return entries
 }
@@ -79,8 +79,8 @@ const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
 /** Words that metrics and logs use for what belongs to no context. */
 const RESERVED: ReadonlySet<string> = new Set(['legacy', 'unowned', 'none'])
 
-function readObject(written: unknown, path: string, report: Report, message: string): object | undefined {
+function readObject(written: unknown, path: string, report: ReportMistake, message: string): object | undefined {
   if (typeof written === 'object' && written !== null && !Array.isArray(written)) return written
-  report({ path, found: show(written), message: written === undefined ? `is missing; it ${message}` : message })
+  report({ path, found: formatValue(written), message: written === undefined ? `is missing; it ${message}` : message })
   return undefined
 }

@@ -1,5 +1,5 @@
 // A peer that may name the user can act as every user. Such peers must be proxies that the map trusts already.
-import { at, type Mistake, show } from '../mistake.ts'
+import { formatValue, joinPath, type Mistake } from '../mistake.ts'
 import type { ValidConfig } from './valid-config.ts'
 
 /** A range of addresses as IPv6; IPv4 is mapped into `::ffff:0:0/96` (RFC 4291 section 2.5.5.2). */
@@ -29,7 +29,7 @@ export function identityTrustMistakes({
   return user.trust.flatMap((written, index) => {
     if (rangesOf(written).every((range) => isCovered(range, proxies))) return []
     const message = `is not within trustedProxies: every client in it can act as any user by sending ${user.header}. List only the addresses of your proxies, here and in trustedProxies, or remove identity.user`
-    return [{ path: at('identity.user.trust', index), found: show(written), message }]
+    return [{ path: joinPath('identity.user.trust', index), found: formatValue(written), message }]
   })
 }
 

@@ -6,7 +6,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import type { AuthConfig, JwtConfig, RoutesConfig } from '../define-routes.ts'
 import { compile } from '../load/compile.ts'
 import { checkConfig } from '../load/load.ts'
-import { format } from '../mistake.ts'
+import { formatMistakes } from '../mistake.ts'
 import { validate } from './validate.ts'
 
 const pem = (pair: { publicKey: { export: (as: { type: 'spki'; format: 'pem' }) => string | Buffer } }) =>
@@ -42,18 +42,18 @@ const jwt = (changes: object) => withAuth({ jwt: { ...WITHOUT_KEY, ...changes } 
 
 function mistakesIn(config: unknown): string[] {
   const validated = validate(config)
-  return validated.ok ? [] : format(validated.mistakes).split('\n')
+  return validated.ok ? [] : formatMistakes(validated.mistakes).split('\n')
 }
 
 async function compiled(config: RoutesConfig, variables: Record<string, string> = {}) {
   const checked = await checkConfig(config, tmpdir(), (name) => variables[name])
-  if (!checked.ok) throw new Error(format(checked.mistakes))
+  if (!checked.ok) throw new Error(formatMistakes(checked.mistakes))
   return compile(checked.config)
 }
 
 async function laterMistakes(config: RoutesConfig, variables: Record<string, string>, folder = tmpdir()) {
   const checked = await checkConfig(config, folder, (name) => variables[name])
-  return checked.ok ? [] : format(checked.mistakes).split('\n')
+  return checked.ok ? [] : formatMistakes(checked.mistakes).split('\n')
 }
 
 describe('a token that is asked for', () => {

@@ -9,17 +9,17 @@ import {
   type KeySource,
   LEAST_RSA_BITS,
 } from '../../model/auth.ts'
-import { at, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import { complete, readFields } from './fields.ts'
 import { algorithm, audience, claimHeader, count, flag, issuer, jwksUri, scope, variableName } from './leaves.ts'
 import type { ValidAuth } from './valid-config.ts'
 
 /** What is written under `auth`; incomplete where a mistake was reported. */
-export function readAuth(written: unknown, path: string, report: Report): ValidAuth {
+export function readAuth(written: unknown, path: string, report: ReportMistake): ValidAuth {
   const { jwt, optional, claims } = readFields(written, path, AUTH, report, EXAMPLE)
-  const fields = readFields(jwt, at(path, 'jwt'), JWT, report, JWT_EXAMPLE)
+  const fields = readFields(jwt, joinPath(path, 'jwt'), JWT, report, JWT_EXAMPLE)
   const algorithms = fields.algorithms ?? []
-  const key = readKey(fields, at(path, 'jwt'), algorithms, report)
+  const key = readKey(fields, joinPath(path, 'jwt'), algorithms, report)
   return complete<ValidAuth>({
     path,
     issuer: fields.issuer,
@@ -29,7 +29,7 @@ export function readAuth(written: unknown, path: string, report: Report): ValidA
     clockToleranceSeconds: fields.clockToleranceSeconds,
     requiredScopes: fields.requiredScopes,
     optional,
-    claims: readClaims(claims, at(path, 'claims'), report),
+    claims: readClaims(claims, joinPath(path, 'claims'), report),
   })
 }
 
@@ -63,11 +63,11 @@ function readKey(
   written: WrittenKey,
   path: string,
   algorithms: readonly Algorithm[],
-  report: Report,
+  report: ReportMistake,
 ): KeySource | undefined {
   const sources = (['jwksUri', 'publicKey', 'secretFromEnv'] as const).filter((name) => written[name] !== undefined)
   const [source] = sources
-  checkFamilies(algorithms, sources, at(path, 'algorithms'), report)
+  checkFamilies(algorithms, sources, joinPath(path, 'algorithms'), report)
   if (sources.length > 1) {
     const message = `names more than one key (${sources.join(', ')}): which of them counts must not be in doubt; leave one`
     report({ path, found: '', message })
@@ -76,7 +76,7 @@ function readKey(
   if (written.jwksUri !== undefined) return { kind: 'jwks', uri: written.jwksUri }
   if (written.publicKey !== undefined) {
     const pem = written.publicKey
-    if (isPem(pem)) checkPublicKey(pem, algorithms, at(path, 'publicKey'), report)
+    if (isPem(pem)) checkPublicKey(pem, algorithms, joinPath(path, 'publicKey'), report)
     return { kind: 'public-key', pem }
   }
   if (written.secretFromEnv !== undefined) return { kind: 'secret', variable: written.secretFromEnv, secret: '' }
@@ -96,7 +96,7 @@ function checkFamilies(
   algorithms: readonly Algorithm[],
   sources: readonly string[],
   path: string,
-  report: Report,
+  report: ReportMistake,
 ): void {
   const families = new Set(algorithms.map((name) => ALGORITHMS[name].family))
   const found = algorithms.join(', ')
@@ -126,7 +126,12 @@ export function isPem(text: string): boolean {
 }
 
 /** Reports a key that is none, is not public, or does not fit its algorithms. */
-export function checkPublicKey(pem: string, algorithms: readonly Algorithm[], path: string, report: Report): void {
+export function checkPublicKey(
+  pem: string,
+  algorithms: readonly Algorithm[],
+  path: string,
+  report: ReportMistake,
+): void {
   const message = troubleWith(pem, algorithms)
   if (message !== undefined) report({ path, found: '', message })
 }
@@ -164,7 +169,12 @@ function fitsKey({ keyTypes, curve }: AlgorithmFacts, type: string, namedCurve: 
 }
 
 /** Reports a secret that is shorter than the hash it is for (RFC 7518 section 3.2). */
-export function checkSecret(secret: string, algorithms: readonly Algorithm[], path: string, report: Report): void {
+export function checkSecret(
+  secret: string,
+  algorithms: readonly Algorithm[],
+  path: string,
+  report: ReportMistake,
+): void {
   const least = Math.max(0, ...algorithms.map((name) => ALGORITHMS[name].hashBytes))
   const bytes = Buffer.byteLength(secret)
   if (bytes >= least) return
@@ -173,11 +183,11 @@ export function checkSecret(secret: string, algorithms: readonly Algorithm[], pa
 }
 
 /** `{ email: 'X-User-Email' }` as a list. */
-function readClaims(written: unknown, path: string, report: Report): ClaimHeader[] {
+function readClaims(written: unknown, path: string, report: ReportMistake): ClaimHeader[] {
   if (written === undefined) return []
   if (typeof written !== 'object' || written === null || Array.isArray(written)) {
     const message = 'must be an object: the header for each claim, such as { email: "X-User-Email" }'
-    report({ path, found: show(written), message })
+    report({ path, found: formatValue(written), message })
     return []
   }
   const names = Object.keys(written)
@@ -188,7 +198,7 @@ function readClaims(written: unknown, path: string, report: Report): ClaimHeader
     if (header === undefined) return []
     if (taken.has(header.toLowerCase())) {
       const message = 'is already the header of another claim; a header carries one claim'
-      report({ path: at(path, claim), found: show(header), message })
+      report({ path: joinPath(path, claim), found: formatValue(header), message })
     }
     taken.add(header.toLowerCase())
     return [{ claim, header }]

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { AnonymousPolicy, FallbackPolicy, RewritePart, Timeouts } from '../../model/route.ts'
 import type { ShadowPolicy } from '../../model/shadow.ts'
-import { at, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import { complete, readFields, readValue } from './fields.ts'
 import {
   bytes,
@@ -24,25 +24,32 @@ import { readTimeouts } from './read-upstream.ts'
 import type { ValidAuth, ValidContext, ValidHeaders, ValidRoute } from './valid-config.ts'
 
 /** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
-export function readContext(written: unknown, path: string, name: string, report: Report, warn: Report): ValidContext {
+export function readContext(
+  written: unknown,
+  path: string,
+  name: string,
+  report: ReportMistake,
+  warn: ReportMistake,
+): ValidContext {
   const { auth, shadow, anonymous, headers, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
   const common: Common = {
     anonymous,
-    headers: readHeaders(headers, at(path, 'headers'), report),
-    auth: auth === undefined ? undefined : readAuth(auth, at(path, 'auth'), report),
-    shadow: shadow === undefined ? DEFAULT_SHADOW : readShadow(shadow, at(path, 'shadow'), DEFAULT_SHADOW, report),
+    headers: readHeaders(headers, joinPath(path, 'headers'), report),
+    auth: auth === undefined ? undefined : readAuth(auth, joinPath(path, 'auth'), report),
+    shadow:
+      shadow === undefined ? DEFAULT_SHADOW : readShadow(shadow, joinPath(path, 'shadow'), DEFAULT_SHADOW, report),
   }
   const routes = (fields.routes ?? []).map((route, index) => {
-    return readRoute(route, at(at(path, 'routes'), index), common, report)
+    return readRoute(route, joinPath(joinPath(path, 'routes'), index), common, report)
   })
-  const policy = readFallback(fields.fallback, at(path, 'fallback'), warn)
+  const policy = readFallback(fields.fallback, joinPath(path, 'fallback'), warn)
   return complete<ValidContext>({ ...fields, fallback: policy, name, routes })
 }
 
 function readFallback(
   written: 'reads' | 'all' | boolean | undefined,
   path: string,
-  warn: Report,
+  warn: ReportMistake,
 ): FallbackPolicy | undefined {
   if (written !== true) return written
   const message =
@@ -95,53 +102,53 @@ const ROUTE = {
 } as const
 
 /** A route in short or in full. Its pattern is undefined, against its type, where it was reported as wrong. */
-function readRoute(written: unknown, path: string, common: Common, report: Report): ValidRoute {
+function readRoute(written: unknown, path: string, common: Common, report: ReportMistake): ValidRoute {
   if (typeof written === 'string') return readShortRoute(written, path, common, report)
   const fields = readFields(written, path, ROUTE, report, '{ path: "/products/:id" }, or a text')
-  const pattern = fields.path === undefined ? undefined : readPathOnly(fields.path, at(path, 'path'), report)
-  const timeouts: Partial<Timeouts> | undefined = readTimeouts(fields.timeouts, at(path, 'timeouts'), report)
+  const pattern = fields.path === undefined ? undefined : readPathOnly(fields.path, joinPath(path, 'path'), report)
+  const timeouts: Partial<Timeouts> | undefined = readTimeouts(fields.timeouts, joinPath(path, 'timeouts'), report)
   if (fields.upgrade && fields.middleware !== undefined) {
     const message =
       'middleware needs a response and an upgrade has none, so it would not run for WebSockets; give them routes of their own'
-    report({ path: at(path, 'middleware'), found: '', message })
+    report({ path: joinPath(path, 'middleware'), found: '', message })
   }
   if (fields.upgrade && fields.methods?.some((method) => method !== 'GET')) {
-    const found = show(fields.methods.join(', '))
+    const found = formatValue(fields.methods.join(', '))
     const message =
       'an upgrade is always a GET; write ["GET"] or leave "methods" out, and give other methods their own route'
-    report({ path: at(path, 'methods'), found, message })
+    report({ path: joinPath(path, 'methods'), found, message })
   }
   return complete<ValidRoute>({
     pattern,
     methods: fields.methods,
     host: fields.host,
-    rewrite: readRewrite(fields.rewrite, at(path, 'rewrite'), pattern, report),
+    rewrite: readRewrite(fields.rewrite, joinPath(path, 'rewrite'), pattern, report),
     timeouts,
     maxBodyBytes: fields.maxBodyBytes === 0 ? Number.MAX_SAFE_INTEGER : fields.maxBodyBytes,
     upgrade: fields.upgrade,
     allowEncodedSlashes: fields.allowEncodedSlashes,
     anonymous: fields.anonymous ?? common.anonymous,
     middleware: fields.middleware ?? [],
-    headers: mergeHeaders(common.headers, readHeaders(fields.headers, at(path, 'headers'), report)),
-    auth: readOwnAuth(fields.auth, at(path, 'auth'), common.auth, report),
-    shadow: readOwnShadow(fields.shadow, at(path, 'shadow'), common.shadow, report),
+    headers: mergeHeaders(common.headers, readHeaders(fields.headers, joinPath(path, 'headers'), report)),
+    auth: readOwnAuth(fields.auth, joinPath(path, 'auth'), common.auth, report),
+    shadow: readOwnShadow(fields.shadow, joinPath(path, 'shadow'), common.shadow, report),
   })
 }
 
 /** A route's own takes the place of its context's, whole; `false` asks for none. */
-function readOwnAuth(written: unknown, path: string, contexts: ValidAuth | undefined, report: Report) {
+function readOwnAuth(written: unknown, path: string, contexts: ValidAuth | undefined, report: ReportMistake) {
   if (written === undefined) return contexts
   return written === false ? undefined : readAuth(written, path, report)
 }
 
 /** Key by key over its context's: who samples one route more need not repeat the rules. `false` is never. */
-function readOwnShadow(written: unknown, path: string, contexts: ShadowPolicy, report: Report) {
+function readOwnShadow(written: unknown, path: string, contexts: ShadowPolicy, report: ReportMistake) {
   if (written === undefined) return contexts
   return written === false ? undefined : readShadow(written, path, contexts, report)
 }
 
 /** `'GET,POST /cart'` or `'/cart'`. */
-function readShortRoute(written: string, path: string, common: Common, report: Report): ValidRoute {
+function readShortRoute(written: string, path: string, common: Common, report: ReportMistake): ValidRoute {
   const { list, pattern } = splitMethods(written)
   const named = list && readValue(list, path, methods, (mistake) => report({ ...mistake, path }))
   return complete<ValidRoute>({
@@ -158,11 +165,15 @@ function readShortRoute(written: string, path: string, common: Common, report: R
   })
 }
 
-function readPathOnly(written: string, path: string, report: Report): Pattern | undefined {
+function readPathOnly(written: string, path: string, report: ReportMistake): Pattern | undefined {
   const { list, pattern } = splitMethods(written)
   if (list === undefined) return readPattern(written, path, report)
   const quoted = list.map((method) => `"${method.toUpperCase()}"`).join(', ')
-  report({ path, found: show(written), message: `is only the path; write "${pattern}" and methods: [${quoted}]` })
+  report({
+    path,
+    found: formatValue(written),
+    message: `is only the path; write "${pattern}" and methods: [${quoted}]`,
+  })
   return undefined
 }
 
@@ -173,10 +184,10 @@ function splitMethods(written: string): { list: string[] | undefined; pattern: s
   return { list: list.split(/\s*,\s*/), pattern }
 }
 
-function readPattern(written: string, path: string, report: Report): Pattern | undefined {
+function readPattern(written: string, path: string, report: ReportMistake): Pattern | undefined {
   const parsed = parsePattern(written)
   if (parsed.ok) return parsed.pattern
-  for (const message of parsed.complaints) report({ path, found: show(written), message })
+  for (const message of parsed.complaints) report({ path, found: formatValue(written), message })
   return undefined
 }
 
@@ -184,7 +195,7 @@ function readRewrite(
   written: string | undefined,
   path: string,
   pattern: Pattern | undefined,
-  report: Report,
+  report: ReportMistake,
 ): RewritePart[] | undefined {
   if (written === undefined) return undefined
   const rewrite = readPattern(written, path, report)
@@ -193,8 +204,8 @@ function readRewrite(
   for (const name of known === undefined ? [] : paramNames(rewrite)) {
     if (known?.includes(name)) continue
     const has = known?.length ? known.map(asWritten).join(', ') : 'none'
-    const message = `uses ${asWritten(name)}, which the path ${show(pattern?.text)} does not have; its parameters: ${has}`
-    report({ path, found: show(written), message })
+    const message = `uses ${asWritten(name)}, which the path ${formatValue(pattern?.text)} does not have; its parameters: ${has}`
+    report({ path, found: formatValue(written), message })
   }
   return rewriteParts(rewrite)
 }

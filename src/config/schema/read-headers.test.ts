@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { HeadersConfig, RoutesConfig } from '../define-routes.ts'
 import { compile } from '../load/compile.ts'
-import { format } from '../mistake.ts'
+import { formatMistakes } from '../mistake.ts'
 import { validate } from './validate.ts'
 
 const LEGACY = { url: 'http://127.0.0.1:3000' }
@@ -31,12 +31,12 @@ function withHeaders(context: unknown, route: unknown = undefined, more: object 
 
 function mistakesIn(written: unknown): string[] {
   const validated = validate(written)
-  return validated.ok ? [] : format(validated.mistakes).split('\n')
+  return validated.ok ? [] : formatMistakes(validated.mistakes).split('\n')
 }
 
 function rulesOf(written: unknown, path: string) {
   const validated = validate(written)
-  if (!validated.ok) throw new Error(format(validated.mistakes))
+  if (!validated.ok) throw new Error(formatMistakes(validated.mistakes))
   return compile(validated.config).match('GET', 'a', path).route.headers
 }
 

@@ -2,18 +2,18 @@
 import { z } from 'zod'
 import { USER_ID_HEADER } from '../../model/auth.ts'
 import { mayChangeRequestField, mayChangeResponseField } from '../../model/gateway-fields.ts'
-import { at, type Mistake, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type Mistake, type ReportMistake } from '../mistake.ts'
 import { ownValue, readFields, readValue } from './fields.ts'
 import { headerName, headerValue } from './leaves.ts'
 import type { HeaderRule, ValidContext, ValidHeaders, ValidIdentity } from './valid-config.ts'
 
 /** Reads `headers`; what is wrong is reported and left out. */
-export function readHeaders(written: unknown, path: string, report: Report): ValidHeaders | undefined {
+export function readHeaders(written: unknown, path: string, report: ReportMistake): ValidHeaders | undefined {
   if (written === undefined) return undefined
   const { request, response } = readFields(written, path, HEADERS, report, EXAMPLE)
   return {
-    request: readRules(request, at(path, 'request'), mayChangeRequestField, report),
-    response: readRules(response, at(path, 'response'), mayChangeResponseField, report),
+    request: readRules(request, joinPath(path, 'request'), mayChangeRequestField, report),
+    response: readRules(response, joinPath(path, 'response'), mayChangeResponseField, report),
   }
 }
 
@@ -34,7 +34,7 @@ export function checkHeaderRules(
   unowned: ValidHeaders | undefined,
   contexts: Iterable<ValidContext>,
   { user }: ValidIdentity,
-  report: Report,
+  report: ReportMistake,
 ): void {
   const routes = [...contexts].flatMap((context) => context.routes)
   const claims = routes.flatMap(({ auth }) => auth?.claims ?? [])
@@ -45,7 +45,7 @@ export function checkHeaderRules(
     for (const [lower, { name, path }] of headers?.request ?? []) {
       if (!reserved.has(lower)) continue
       const message = 'identifies the user to services, so only the gateway sets it; use another header name'
-      mistakes.set(path, { path, found: show(name), message })
+      mistakes.set(path, { path, found: formatValue(name), message })
     }
   }
   for (const mistake of mistakes.values()) report(mistake)
@@ -63,7 +63,7 @@ function readRules(
   written: unknown,
   path: string,
   mayChange: (name: string) => boolean,
-  report: Report,
+  report: ReportMistake,
 ): Map<string, HeaderRule> {
   const rules = new Map<string, HeaderRule>()
   if (written === undefined) return rules
@@ -72,27 +72,32 @@ function readRules(
     const lower = rule.name.toLowerCase()
     const earlier = rules.get(lower)
     if (earlier === undefined) rules.set(lower, rule)
-    else report({ path: rule.path, found: show(rule.name), message: `has a rule already at ${earlier.path}; keep one` })
+    else
+      report({
+        path: rule.path,
+        found: formatValue(rule.name),
+        message: `has a rule already at ${earlier.path}; keep one`,
+      })
   }
   const nameAt = (name: unknown, where: string): string | undefined => {
     const read = readValue(name, where, headerName, report)
     if (read === undefined || mayChange(read)) return read
     const message = 'belongs to the gateway or to one connection, so rules cannot change it; leave it out'
-    report({ path: where, found: show(read), message })
+    report({ path: where, found: formatValue(read), message })
     return undefined
   }
-  const values = set === undefined ? {} : (readValue(set, at(path, 'set'), VALUES, report) ?? {})
+  const values = set === undefined ? {} : (readValue(set, joinPath(path, 'set'), VALUES, report) ?? {})
   for (const key of Object.keys(values)) {
-    const where = at(at(path, 'set'), key)
+    const where = joinPath(joinPath(path, 'set'), key)
     const name = nameAt(key, where)
     // A value may be a secret.
     const hide = (mistake: Mistake) => report({ ...mistake, found: 'not shown' })
     const value = readValue(ownValue(values, key), where, headerValue, hide)
     if (name !== undefined && value !== undefined) add({ name, value, path: where })
   }
-  const names = remove === undefined ? [] : (readValue(remove, at(path, 'remove'), NAMES, report) ?? [])
+  const names = remove === undefined ? [] : (readValue(remove, joinPath(path, 'remove'), NAMES, report) ?? [])
   for (const [index, entry] of names.entries()) {
-    const where = at(at(path, 'remove'), index)
+    const where = joinPath(joinPath(path, 'remove'), index)
     const name = nameAt(entry, where)
     if (name !== undefined) add({ name, value: undefined, path: where })
   }

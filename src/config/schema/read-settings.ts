@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { ShadowLimits } from '../../model/shadow.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../../model/snapshot.ts'
-import { at, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import { complete, readFields } from './fields.ts'
 import {
   addressRange,
@@ -22,49 +22,50 @@ export const TRUST_LIST = z.array(addressRange, {
   error: 'must be a list of addresses and ranges such as ["10.0.0.0/8"]',
 })
 
-export function readIdentity(written: unknown, report: Report): ValidIdentity {
+export function readIdentity(written: unknown, report: ReportMistake): ValidIdentity {
   const path = 'identity'
   const { user, session, anonymous } = readFields(written ?? {}, path, IDENTITY, report)
   return complete<ValidIdentity>({
-    user: user === undefined ? undefined : complete(readFields(user, at(path, 'user'), USER, report)),
-    session: session === undefined ? undefined : complete(readFields(session, at(path, 'session'), SESSION, report)),
+    user: user === undefined ? undefined : complete(readFields(user, joinPath(path, 'user'), USER, report)),
+    session:
+      session === undefined ? undefined : complete(readFields(session, joinPath(path, 'session'), SESSION, report)),
     anonymous,
   })
 }
 
-export function readLimits(written: unknown, report: Report): Limits {
+export function readLimits(written: unknown, report: ReportMistake): Limits {
   const limits = complete<Limits>(readFields(written ?? {}, 'limits', LIMITS, report))
   return limits.bodyBytes === 0 ? { ...limits, bodyBytes: Number.MAX_SAFE_INTEGER } : limits
 }
 
-export function readRetries(written: unknown, report: Report): RetryPolicy {
+export function readRetries(written: unknown, report: ReportMistake): RetryPolicy {
   return complete<RetryPolicy>(readFields(written ?? {}, 'retries', RETRIES, report))
 }
 
-export function readEjection(written: unknown, report: Report): EjectionPolicy {
+export function readEjection(written: unknown, report: ReportMistake): EjectionPolicy {
   const ejection = complete<EjectionPolicy>(readFields(written ?? {}, 'ejection', EJECTION, report))
   const { baseMs, maxMs } = ejection
   if (baseMs > maxMs) {
-    report({ path: 'ejection.maxMs', found: show(maxMs), message: `must be at least baseMs (${baseMs})` })
+    report({ path: 'ejection.maxMs', found: formatValue(maxMs), message: `must be at least baseMs (${baseMs})` })
   }
   return ejection
 }
 
-export function readDrain(written: unknown, report: Report): DrainPolicy {
+export function readDrain(written: unknown, report: ReportMistake): DrainPolicy {
   const drain = complete<DrainPolicy>(readFields(written ?? {}, 'drain', DRAIN, report))
   const { noticeMs, limitMs } = drain
   if (noticeMs >= limitMs) {
     const message = `must be more than noticeMs (${noticeMs}): what is left of it is for requests in flight`
-    report({ path: 'drain.limitMs', found: show(limitMs), message })
+    report({ path: 'drain.limitMs', found: formatValue(limitMs), message })
   }
   return drain
 }
 
-export function readShadowing(written: unknown, report: Report): ShadowLimits {
+export function readShadowing(written: unknown, report: ReportMistake): ShadowLimits {
   return complete<ShadowLimits>(readFields(written ?? {}, 'shadowing', SHADOWING, report))
 }
 
-export function readMatching(written: unknown, report: Report): Matching {
+export function readMatching(written: unknown, report: ReportMistake): Matching {
   const { caseSensitive = true, trailingSlash = 'ignore' } = readFields(written ?? {}, 'matching', MATCHING, report)
   return { caseSensitive, trailingSlash }
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { RoutesConfig } from '../define-routes.ts'
 import { compile } from '../load/compile.ts'
-import { format } from '../mistake.ts'
+import { formatMistakes } from '../mistake.ts'
 import { validate } from './validate.ts'
 
 const AT = 'contexts.catalog.shadow'
@@ -34,7 +34,7 @@ function shadowed(context?: unknown, route?: unknown): RoutesConfig {
 
 function policies(config: RoutesConfig) {
   const validated = validate(config)
-  if (!validated.ok) throw new Error(format(validated.mistakes))
+  if (!validated.ok) throw new Error(formatMistakes(validated.mistakes))
   const { match } = compile(validated.config)
   const of = (path: string) => match('GET', 'a', path).route.shadow
   return { products: of('/products'), own: of('/own'), unowned: of('/nobody') }
@@ -42,7 +42,7 @@ function policies(config: RoutesConfig) {
 
 function mistakesIn(config: RoutesConfig): string[] {
   const validated = validate(config)
-  return validated.ok ? [] : format(validated.mistakes).split('\n')
+  return validated.ok ? [] : formatMistakes(validated.mistakes).split('\n')
 }
 
 describe('shadowing', () => {

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Rules } from '../../model/comparison.ts'
 import type { NoisePolicy, ShadowPolicy } from '../../model/shadow.ts'
 import { readRules } from '../../shadow/compare/rules.ts'
-import { at, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import { ownValue, readFields } from './fields.ts'
 import { bytes, milliseconds, oneOf, share } from './leaves.ts'
 
@@ -22,14 +22,14 @@ export const DEFAULT_SHADOW: ShadowPolicy = {
 }
 
 /** The keys that are written, over those of `under`. @param under the context's where a route is read, else the defaults */
-export function readShadow(written: unknown, path: string, under: ShadowPolicy, report: Report): ShadowPolicy {
+export function readShadow(written: unknown, path: string, under: ShadowPolicy, report: ReportMistake): ShadowPolicy {
   const { compare, noise, showOnly, ...fields } = readFields(written, path, SHADOW, report, EXAMPLE)
   return {
     ...under,
     ...fields,
-    compare: compare === undefined ? under.compare : readCompare(compare, at(path, 'compare'), report),
-    showOnly: showOnly === undefined ? under.showOnly : readShowOnly(showOnly, at(path, 'showOnly'), report),
-    noise: noise === undefined ? under.noise : readNoise(noise, at(path, 'noise'), under.noise, report),
+    compare: compare === undefined ? under.compare : readCompare(compare, joinPath(path, 'compare'), report),
+    showOnly: showOnly === undefined ? under.showOnly : readShowOnly(showOnly, joinPath(path, 'showOnly'), report),
+    noise: noise === undefined ? under.noise : readNoise(noise, joinPath(path, 'noise'), under.noise, report),
   }
 }
 
@@ -48,32 +48,32 @@ const NOISE = { pairShare: share.optional(), pairShareOpen: share.optional() } a
 
 const EXAMPLE = '{ sample: 0.1 }'
 
-function readNoise(written: unknown, path: string, under: NoisePolicy, report: Report): NoisePolicy {
+function readNoise(written: unknown, path: string, under: NoisePolicy, report: ReportMistake): NoisePolicy {
   return { ...under, ...readFields(written, path, NOISE, report) }
 }
 
 /** The rules as plain values of our own: they go to a worker, and nobody edits them behind our back. */
-function readCompare(written: unknown, path: string, report: Report): Rules {
+function readCompare(written: unknown, path: string, report: ReportMistake): Rules {
   const read = readRules(written)
   if (read.ok) return JSON.parse(JSON.stringify(written)) as Rules
   for (const mistake of read.mistakes) {
     const value = valueAt(written, mistake.path)
     const isMissing = value === undefined && mistake.message.startsWith('must')
     const message = isMissing ? `is missing; it ${mistake.message}` : mistake.message
-    report({ path: below(path, mistake.path), found: show(value), message })
+    report({ path: below(path, mistake.path), found: formatValue(value), message })
   }
   return {}
 }
 
 /** Patterns as those of `ignore`, and read as those are. */
-function readShowOnly(written: unknown, path: string, report: Report): readonly string[] {
+function readShowOnly(written: unknown, path: string, report: ReportMistake): readonly string[] {
   const read = readRules({ ignore: written })
   if (read.ok) return [...(written as readonly string[])]
   for (const mistake of read.mistakes) {
     const place = mistake.path.replace(/^ignore/, '')
     report({
       path: `${path}${place}`,
-      found: show(valueAt({ ignore: written }, mistake.path)),
+      found: formatValue(valueAt({ ignore: written }, mistake.path)),
       message: mistake.message,
     })
   }
@@ -83,7 +83,7 @@ function readShowOnly(written: unknown, path: string, report: Report): readonly 
 /** A place within rules is written as we write places, but for a key that nobody should have written. */
 function below(path: string, place: string): string {
   if (place === '') return path
-  return /^[\w$.[\]-]+$/.test(place) ? `${path}.${place}` : at(path, place)
+  return /^[\w$.[\]-]+$/.test(place) ? `${path}.${place}` : joinPath(path, place)
 }
 
 /** `normalise[0].path` in the rules; undefined where nothing is. */

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { HealthCheck, HostPolicy, Side, Timeouts, TlsOptions, Upstream } from '../../model/route.ts'
-import { at, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import { complete, ownValue, readFields, readValue } from './fields.ts'
 import { count, flag, healthPath, middleware, milliseconds, oneOf, origin, serverName } from './leaves.ts'
 import { readHeaders } from './read-headers.ts'
@@ -11,7 +11,13 @@ import type { ValidUnowned } from './valid-config.ts'
 const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 2000, headersMs: 60_000, idleMs: 60_000, queueMs: 1000 }
 
 /** The monolith or a service; incomplete where a mistake was reported. */
-export function readUpstream(written: unknown, path: string, side: Side, name: string, report: Report): Upstream {
+export function readUpstream(
+  written: unknown,
+  path: string,
+  side: Side,
+  name: string,
+  report: ReportMistake,
+): Upstream {
   const fields = readFields(
     written,
     path,
@@ -28,10 +34,10 @@ export function readUpstream(written: unknown, path: string, side: Side, name: s
     queue: fields.queue,
     reuse: fields.reuse,
     keepAliveMs: fields.keepAliveMs,
-    timeouts: { ...DEFAULT_TIMEOUTS, ...readTimeouts(fields.timeouts, at(path, 'timeouts'), report) },
+    timeouts: { ...DEFAULT_TIMEOUTS, ...readTimeouts(fields.timeouts, joinPath(path, 'timeouts'), report) },
     host: fields.host ?? defaultHost(side, urls),
-    tls: readTls(fields.tls, at(path, 'tls'), urls, report),
-    health: readHealth(fields.health, at(path, 'health'), report),
+    tls: readTls(fields.tls, joinPath(path, 'tls'), urls, report),
+    health: readHealth(fields.health, joinPath(path, 'health'), report),
     allowEncodedSlashes: fields.allowEncodedSlashes,
     via: fields.via,
     bareLineFeeds: fields.bareLineFeeds,
@@ -39,17 +45,17 @@ export function readUpstream(written: unknown, path: string, side: Side, name: s
 }
 
 /** What `legacy` configures for the paths that no context owns. */
-export function readUnowned(written: unknown, path: string, report: Report): ValidUnowned {
+export function readUnowned(written: unknown, path: string, report: ReportMistake): ValidUnowned {
   // A mistake in it is reported with the upstream's own keys.
   const functions = middleware.optional().safeParse(ownValue(written, 'middleware'))
   return {
-    headers: readHeaders(ownValue(written, 'headers'), at(path, 'headers'), report),
+    headers: readHeaders(ownValue(written, 'headers'), joinPath(path, 'headers'), report),
     middleware: functions.data ?? [],
   }
 }
 
 /** The timeouts that are written; the rest is for the caller to fill. */
-export function readTimeouts(written: unknown, path: string, report: Report): Partial<Timeouts> | undefined {
+export function readTimeouts(written: unknown, path: string, report: ReportMistake): Partial<Timeouts> | undefined {
   return written === undefined ? undefined : readFields(written, path, TIMEOUTS, report)
 }
 
@@ -87,7 +93,7 @@ function readUrls(
   written: { url?: unknown; urls?: unknown },
   path: string,
   isObject: boolean,
-  report: Report,
+  report: ReportMistake,
 ): string[] {
   const { url, urls } = written
   if (url !== undefined && urls !== undefined) {
@@ -100,12 +106,13 @@ function readUrls(
   const add = (address: unknown, where: string) => {
     const read = readValue(address, where, origin, report)
     if (read === undefined) return
-    if (origins.has(read)) report({ path: where, found: show(address), message: 'is listed twice; leave one out' })
+    if (origins.has(read))
+      report({ path: where, found: formatValue(address), message: 'is listed twice; leave one out' })
     origins.add(read)
   }
-  if (url !== undefined) add(url, at(path, 'url'))
-  const list = urls === undefined ? [] : (readValue(urls, at(path, 'urls'), URL_LIST, report) ?? [])
-  for (const [index, address] of list.entries()) add(address, at(at(path, 'urls'), index))
+  if (url !== undefined) add(url, joinPath(path, 'url'))
+  const list = urls === undefined ? [] : (readValue(urls, joinPath(path, 'urls'), URL_LIST, report) ?? [])
+  for (const [index, address] of list.entries()) add(address, joinPath(joinPath(path, 'urls'), index))
   return [...origins]
 }
 
@@ -127,7 +134,7 @@ const HEALTH = {
   unhealthyAfter: count(1, 1000).default(3),
 } as const
 
-function readHealth(written: unknown, path: string, report: Report): HealthCheck | undefined {
+function readHealth(written: unknown, path: string, report: ReportMistake): HealthCheck | undefined {
   if (written === undefined) return undefined
   if (typeof written === 'string') {
     const healthyPath = readValue(written, path, healthPath, report)
@@ -137,7 +144,7 @@ function readHealth(written: unknown, path: string, report: Report): HealthCheck
   const { intervalMs = 5000, timeoutMs = Math.min(2000, intervalMs) } = fields
   if (timeoutMs > intervalMs) {
     const message = `must be at most intervalMs (${intervalMs}): an address has one check at a time`
-    report({ path: at(path, 'timeoutMs'), found: show(timeoutMs), message })
+    report({ path: joinPath(path, 'timeoutMs'), found: formatValue(timeoutMs), message })
   }
   return complete<HealthCheck>({ ...fields, timeoutMs })
 }
@@ -154,7 +161,12 @@ const TLS = {
   rejectUnauthorized: flag.default(true),
 } as const
 
-function readTls(written: unknown, path: string, urls: readonly string[], report: Report): TlsOptions | undefined {
+function readTls(
+  written: unknown,
+  path: string,
+  urls: readonly string[],
+  report: ReportMistake,
+): TlsOptions | undefined {
   if (written === undefined) return undefined
   const fields = readFields(written, path, TLS, report)
   if ((fields.cert === undefined) !== (fields.key === undefined)) {

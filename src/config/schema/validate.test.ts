@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { ContextConfig, RouteConfig, RoutesConfig, UpstreamConfig } from '../define-routes.ts'
-import { format } from '../mistake.ts'
+import { formatMistakes } from '../mistake.ts'
 import { validate } from './validate.ts'
 
 const LEGACY = { url: 'http://127.0.0.1:3000' }
@@ -11,12 +11,12 @@ const CONTEXT = { owner: 'team', service: 'catalog', flag: 'migrate-catalog', ro
 /** The mistakes in a config, as a person reads them. */
 function mistakesIn(written: unknown): string[] {
   const validated = validate(written)
-  return validated.ok ? [] : format(validated.mistakes).split('\n')
+  return validated.ok ? [] : formatMistakes(validated.mistakes).split('\n')
 }
 
 function valid(written: RoutesConfig) {
   const validated = validate(written)
-  if (!validated.ok) throw new Error(format(validated.mistakes))
+  if (!validated.ok) throw new Error(formatMistakes(validated.mistakes))
   return validated.config
 }
 
@@ -719,7 +719,7 @@ describe('a hostile JSON config', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (written) => {
         const validated = validate(written)
-        expect(typeof (validated.ok ? '' : format(validated.mistakes))).toBe('string')
+        expect(typeof (validated.ok ? '' : formatMistakes(validated.mistakes))).toBe('string')
       }),
     )
   })

@@ -1,6 +1,6 @@
 // What is written, checked whole: every mistake at once, or a config in which nothing is left to doubt.
 import { z } from 'zod'
-import { at, type Mistake } from '../mistake.ts'
+import { joinPath, type Mistake } from '../mistake.ts'
 import { checkClaimHeaders, checkClaims, checkFlags, checkServices } from './claims.ts'
 import { readFields, readNamed } from './fields.ts'
 import { readContext } from './read-context.ts'
@@ -25,9 +25,9 @@ export type Checked =
   | { readonly ok: false; readonly mistakes: readonly Mistake[] }
 
 /** As `Checked`, with warnings: the config can be used, and an operator should still read them. */
-export type Validated = Usable | { readonly ok: false; readonly mistakes: readonly Mistake[] }
+export type Validated = UsableConfig | { readonly ok: false; readonly mistakes: readonly Mistake[] }
 
-export type Usable = {
+export type UsableConfig = {
   readonly ok: true
   readonly config: ValidConfig
   readonly warnings: readonly Mistake[]
@@ -45,10 +45,10 @@ export function validate(written: unknown): Validated {
   const unowned = readUnowned(top.legacy, 'legacy', report)
   const services = readNamed(top.services, 'services', 'services', report)
   const upstreams = services.map(([name, service]) => {
-    return [name, readUpstream(service, at('services', name), 'service', name, report)] as const
+    return [name, readUpstream(service, joinPath('services', name), 'service', name, report)] as const
   })
   const contexts = readNamed(top.contexts, 'contexts', 'contexts', report).map(([name, context]) => {
-    return readContext(context, at('contexts', name), name, report, warn)
+    return readContext(context, joinPath('contexts', name), name, report, warn)
   })
   const matching = readMatching(top.matching, report)
   checkServices(

@@ -1,14 +1,14 @@
 // Warnings: the map can be used, but one of its keys probably does not do what the operator expects.
-import { at, type Report, show } from '../mistake.ts'
+import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import type { ValidContext, ValidIdentity } from './valid-config.ts'
 
 /** Reports combinations of valid keys that contradict each other. */
-export function warnOfContexts(contexts: readonly ValidContext[], warn: Report): void {
+export function warnOfContexts(contexts: readonly ValidContext[], warn: ReportMistake): void {
   for (const { name, fallback, rollback } of contexts) {
     if (fallback !== 'all' || rollback !== 'forward-only') continue
     const message =
       'gives writes to legacy while the service cannot be reached, but rollback: "forward-only" states that legacy must not take over; write fallback: "reads" or false'
-    warn({ path: at(at('contexts', name), 'fallback'), found: '"all"', message })
+    warn({ path: joinPath(joinPath('contexts', name), 'fallback'), found: '"all"', message })
   }
 }
 
@@ -16,7 +16,11 @@ export function warnOfContexts(contexts: readonly ValidContext[], warn: Report):
  * Reports routes of protocols whose clients keep no cookies: with an anonymous id by cookie each request of a
  * conversation is a new client, so a push or a polling session changes sides while the context is split.
  */
-export function warnOfConversations(contexts: readonly ValidContext[], identity: ValidIdentity, warn: Report): void {
+export function warnOfConversations(
+  contexts: readonly ValidContext[],
+  identity: ValidIdentity,
+  warn: ReportMistake,
+): void {
   for (const { name, routes } of contexts) {
     for (const [index, route] of routes.entries()) {
       if ((route.anonymous ?? identity.anonymous) !== 'cookie' || (route.auth !== undefined && !route.auth.optional))
@@ -26,7 +30,11 @@ export function warnOfConversations(contexts: readonly ValidContext[], identity:
       )?.clients
       if (clients === undefined) continue
       const message = `is asked by ${clients}, which keep no cookies: requests of one conversation can go to different sides; write anonymous: "ip" for this route or its context`
-      warn({ path: at(at(at('contexts', name), 'routes'), index), found: show(route.pattern.text), message })
+      warn({
+        path: joinPath(joinPath(joinPath('contexts', name), 'routes'), index),
+        found: formatValue(route.pattern.text),
+        message,
+      })
     }
   }
 }

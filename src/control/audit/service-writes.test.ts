@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Member } from '../../model/shared-state.ts'
+import type { FleetMember } from '../../model/shared-state.ts'
 import { WritesSinceZero, writesOfFleet } from './service-writes.ts'
 
 function startCount(isAtZero: boolean) {
@@ -57,11 +57,11 @@ describe('the writes that a service has answered since its context was last at 0
 })
 
 describe('the writes of a fleet', () => {
-  const member = (serviceWrites?: Member['serviceWrites']) => ({ serviceWrites }) as Member
+  const member = (serviceWrites?: FleetMember['serviceWrites']) => ({ serviceWrites }) as FleetMember
   const orders = (count: number, isLowerBound = false) => member({ orders: { count, isLowerBound } })
   const isCurrent = () => false
 
-  it.each<[string, Member[], string | null, boolean, { count: number; isLowerBound: boolean }]>([
+  it.each<[string, FleetMember[], string | null, boolean, { count: number; isLowerBound: boolean }]>([
     ['are the sum of all gateways', [orders(2), orders(3)], 'orders', false, { count: 5, isLowerBound: false }],
     [
       'are a lower bound if one gateway has one',

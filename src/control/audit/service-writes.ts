@@ -1,6 +1,6 @@
 // How many writes the service of each context has answered since the context was last at 0 %: legacy does not have their
 // data, which an operator must know before a rollback.
-import type { Member, ServiceWrites } from '../../model/shared-state.ts'
+import type { FleetMember, ServiceWrites } from '../../model/shared-state.ts'
 
 /** Writes that the service has answered, by context, since the gateway started. */
 export type WriteCounts = Readonly<Record<string, number>>
@@ -50,9 +50,9 @@ export class WritesSinceZero {
  * @param isOutdated whether a member's last report is too old to be complete
  */
 export function writesOfFleet(
-  members: readonly Member[],
+  members: readonly FleetMember[],
   context: string | null,
-  isOutdated: (member: Member) => boolean,
+  isOutdated: (member: FleetMember) => boolean,
 ): { readonly count: number; readonly isLowerBound: boolean } {
   const reports = members.flatMap(({ serviceWrites }) => {
     if (serviceWrites === undefined) return []

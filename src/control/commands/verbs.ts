@@ -10,7 +10,7 @@ import {
   type SharedState,
   type Stamp,
 } from '../../model/shared-state.ts'
-import type { NamedDifference, Ruling } from '../control.ts'
+import type { DifferenceKey, Ruling } from '../control.ts'
 import { percentageAmong, withPercentage } from '../flags/embedded/embedded-writer.ts'
 import { resolve, rule, type Step, shadow } from '../shadowing.ts'
 import { refusalOf } from './percentage.ts'
@@ -24,10 +24,10 @@ export type Command =
   | {
       readonly verb: 'rule'
       readonly context: string
-      readonly difference: NamedDifference
+      readonly difference: DifferenceKey
       readonly ruling: Ruling | null
     }
-  | { readonly verb: 'resolve'; readonly context: string; readonly difference: NamedDifference }
+  | { readonly verb: 'resolve'; readonly context: string; readonly difference: DifferenceKey }
   | { readonly verb: 'kill' | 'revive' }
 
 export type Circumstances = {

@@ -13,7 +13,8 @@ describe('the canary', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.nat(100), fc.nat(100), (userId, a, b) => {
         const [low, high] = a < b ? [a, b] : [b, a]
-        if (at[low]!.ask('orders', { userId }) === 'on') expect(at[high]!.ask('orders', { userId })).toBe('on')
+        if (at[low]!.evaluate('orders', { userId }) === 'on')
+          expect(at[high]!.evaluate('orders', { userId })).toBe('on')
       }),
     )
   })
@@ -22,28 +23,28 @@ describe('the canary', () => {
     const flags = engineOf([rollout('migrate-catalog', 10)])
     const on = keys.filter((key) => {
       const context = kind === 'user' ? { userId: key } : { sessionId: key }
-      return flags.ask('migrate-catalog', context) === 'on'
+      return flags.evaluate('migrate-catalog', context) === 'on'
     })
     expect(Math.abs(on.length / 100 - 10)).toBeLessThanOrEqual(0.9)
   })
 
   test('two gateways agree on everybody', () => {
     const [one, other] = [engineOf([rollout('orders', 37)]), engineOf([rollout('orders', 37)])]
-    for (const userId of keys) expect(other.ask('orders', { userId })).toBe(one.ask('orders', { userId }))
+    for (const userId of keys) expect(other.evaluate('orders', { userId })).toBe(one.evaluate('orders', { userId }))
   })
 
   test('0 is nobody and 100 is everybody', () => {
     const flags = engineOf([rollout('none', 0), rollout('all', 100)])
     for (const userId of keys) {
-      expect(flags.ask('none', { userId })).toBe('off')
-      expect(flags.ask('all', { userId })).toBe('on')
+      expect(flags.evaluate('none', { userId })).toBe('off')
+      expect(flags.evaluate('all', { userId })).toBe('on')
     }
   })
 
   test('two flags choose different people', () => {
     const flags = engineOf([rollout('catalog', 10), rollout('orders', 10)])
     const both = keys.filter(
-      (userId) => flags.ask('catalog', { userId }) === 'on' && flags.ask('orders', { userId }) === 'on',
+      (userId) => flags.evaluate('catalog', { userId }) === 'on' && flags.evaluate('orders', { userId }) === 'on',
     )
     expect(both.length).toBeLessThan(200)
   })
@@ -52,11 +53,11 @@ describe('the canary', () => {
 describe('the answer', () => {
   test('is stale while no flags were ever read', () => {
     const { events } = rememberedEvents()
-    expect(flagEngine(events).ask('orders', { userId: '7' })).toBe('stale')
+    expect(flagEngine(events).evaluate('orders', { userId: '7' })).toBe('stale')
   })
 
   test.each(['nowhere', 'constructor', '__proto__', 'toString', ''])('is missing for the unknown flag %j', (flag) => {
-    expect(engineOf([rollout('orders', 100)]).ask(flag, { userId: '7' })).toBe('missing')
+    expect(engineOf([rollout('orders', 100)]).evaluate(flag, { userId: '7' })).toBe('missing')
   })
 
   test('is what a service behind the gateway gets when it asks Unleash with the same context', () => {
@@ -87,7 +88,7 @@ describe('the answer', () => {
       fc.property(field, field, fc.constantFrom('catalog', 'orders'), (userId, remoteAddress, context) => {
         const asked = { userId: userId ?? 'x', properties: { context }, ...(remoteAddress && { remoteAddress }) }
         for (const { name } of features as { name: string }[])
-          expect(flags.ask(name, asked)).toBe(service.isEnabled(name, asked) ? 'on' : 'off')
+          expect(flags.evaluate(name, asked)).toBe(service.isEnabled(name, asked) ? 'on' : 'off')
       }),
     )
   })
@@ -96,8 +97,8 @@ describe('the answer', () => {
     const { events, of } = rememberedEvents()
     const engine = flagEngine(events)
     engine.use(evaluatorOf([{ name: 'broken', enabled: true, strategies: [{ name: 'flexibleRollout' }] }]))
-    expect(engine.ask('broken', { userId: '7' })).toBe('off')
-    expect(engine.ask('broken', { userId: '7' })).toBe('off')
+    expect(engine.evaluate('broken', { userId: '7' })).toBe('off')
+    expect(engine.evaluate('broken', { userId: '7' })).toBe('off')
     expect(of('bug')).toHaveLength(1)
   })
 })
@@ -134,7 +135,7 @@ describe('the trace', () => {
       const bucket = at[0]!.trace('orders', { userId }).strategies[0]?.rollout?.bucket
       expect(bucket).toBeGreaterThanOrEqual(1)
       for (const [percent, flags] of at.entries())
-        expect(flags.ask('orders', { userId })).toBe(bucket! <= percent ? 'on' : 'off')
+        expect(flags.evaluate('orders', { userId })).toBe(bucket! <= percent ? 'on' : 'off')
     }
   })
 

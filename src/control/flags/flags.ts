@@ -52,7 +52,7 @@ export function flagEngine(events: Events): FlagEngine {
   let current: Evaluator | undefined
   let hasReportedBug = false
 
-  return { ask, isFullyOn, trace, percentage, use, current: () => current }
+  return { evaluate: ask, isFullyOn, trace, percentage, use, current: () => current }
 
   function ask(flag: string, context: FlagContext): FlagAnswer {
     if (current === undefined) return 'stale'

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { EMPTY_CONTEXT, type Flip, type Member } from '../../model/shared-state.ts'
+import { EMPTY_CONTEXT, type FleetMember, type Flip } from '../../model/shared-state.ts'
 import { NOON, stampAt, stateWith } from '../control.test-kit.ts'
 import { expectedPercentages, percentageLag, SETTLED_MS } from './expected-percentages.ts'
 
 const NOW = NOON + 3_600_000
 
-function memberAt(percentage: number | null, ageMs: number | null, more: Partial<Member> = {}): Member {
+function memberAt(percentage: number | null, ageMs: number | null, more: Partial<FleetMember> = {}): FleetMember {
   return {
     id: `gateway at ${percentage}`,
     version: '1',
@@ -32,7 +32,7 @@ const FRESH_MS = 1000
 /** Read before the flip on record, which was an hour ago. */
 const BEFORE_THE_FLIP_MS = 7_200_000
 
-test.each<[string, ReturnType<typeof stateAt>, Member[], number | null | undefined]>([
+test.each<[string, ReturnType<typeof stateAt>, FleetMember[], number | null | undefined]>([
   ['the flip on record', stateAt(10), [memberAt(94, BEFORE_THE_FLIP_MS), memberAt(10, FRESH_MS)], 10],
   [
     'the flip on record, while no gateway has read its flags since',
@@ -71,7 +71,7 @@ test.each<[string, ReturnType<typeof stateAt>, Member[], number | null | undefin
   expect(expectedPercentages(state, members, NOW).get('catalog')).toBe(percentage)
 })
 
-test.each<[string, Member, string | undefined]>([
+test.each<[string, FleetMember, string | undefined]>([
   ['the expected percentage', memberAt(10, FRESH_MS), undefined],
   ['another one', memberAt(94, 312_000), 'still at 94 % instead of 10 % for catalog, from flags read 312 s ago'],
   [

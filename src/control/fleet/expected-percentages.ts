@@ -1,5 +1,5 @@
 // The percentage that every gateway of a fleet should have of each context's flag, where an Unleash is the authority. Pure.
-import type { Member, SharedState } from '../../model/shared-state.ts'
+import type { FleetMember, SharedState } from '../../model/shared-state.ts'
 import { contextOf } from '../commands/verbs.ts'
 import { isSilent } from './fleet.ts'
 
@@ -18,7 +18,11 @@ export const SETTLED_MS = 2500
  *
  * @param now milliseconds since 1970, by the store's clock
  */
-export function expectedPercentages(state: SharedState, members: readonly Member[], now: number): ExpectedPercentages {
+export function expectedPercentages(
+  state: SharedState,
+  members: readonly FleetMember[],
+  now: number,
+): ExpectedPercentages {
   const byFreshness = members
     .filter((member) => !isSilent(member) && hasFlags(member))
     .toSorted((one, other) => readAgoMs(one) - readAgoMs(other))
@@ -36,7 +40,7 @@ export function expectedPercentages(state: SharedState, members: readonly Member
 }
 
 /** @returns why a gateway decides by other percentages than expected; undefined if it does not */
-export function percentageLag(member: Member, expected: ExpectedPercentages): string | undefined {
+export function percentageLag(member: FleetMember, expected: ExpectedPercentages): string | undefined {
   for (const [name, percentage] of expected) {
     const actual = member.percentages[name]
     if (actual === undefined || actual === percentage) continue
@@ -48,10 +52,10 @@ export function percentageLag(member: Member, expected: ExpectedPercentages): st
   return undefined
 }
 
-function hasFlags({ flags }: Member): boolean {
+function hasFlags({ flags }: FleetMember): boolean {
   return !flags.stale && flags.ageMs !== null
 }
 
-function readAgoMs({ flags, silentMs }: Member): number {
+function readAgoMs({ flags, silentMs }: FleetMember): number {
   return (flags.ageMs ?? Number.POSITIVE_INFINITY) + silentMs
 }

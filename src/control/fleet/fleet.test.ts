@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Report, SharedState } from '../../model/shared-state.ts'
+import type { Heartbeat, SharedState } from '../../model/shared-state.ts'
 import { EMPTY_CONTEXT } from '../../model/shared-state.ts'
 import type { StateStore } from '../../model/state-store.ts'
 import { memoryStore, sharedMemory } from '../../store/memory/memory-store.ts'
@@ -25,7 +25,7 @@ afterEach(async () => {
   vi.useRealTimers()
 })
 
-function reportOf(id: string, applied: number, more: Partial<Report> = {}): Report {
+function reportOf(id: string, applied: number, more: Partial<Heartbeat> = {}): Heartbeat {
   return {
     id,
     version: '1',
@@ -63,8 +63,8 @@ async function converging(expected: Expected) {
 }
 
 test('a fleet that has applied it all is answered for at once', async () => {
-  await store.beat(reportOf('a', 5))
-  await store.beat(reportOf('b', 6))
+  await store.sendHeartbeat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('b', 6))
   clock.pass(40)
   expect(await fleet.converge({ generation: 5 }, clock.now() - 40)).toEqual({
     applied: 2,
@@ -76,26 +76,26 @@ test('a fleet that has applied it all is answered for at once', async () => {
 })
 
 test('the last gateway’s word ends the wait', async () => {
-  await store.beat(reportOf('a', 5))
-  await store.beat(reportOf('b', 4))
+  await store.sendHeartbeat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('b', 4))
   const { convergence, isDone } = await converging({ generation: 5 })
   await pass(300)
   expect(isDone()).toBe(false)
-  await store.beat(reportOf('b', 5))
+  await store.sendHeartbeat(reportOf('b', 5))
   await settled()
   expect(await convergence).toEqual({ applied: 2, of: 2, ms: 300, laggards: [], inFlight: 0 })
   expect(vi.getTimerCount()).toBe(0)
 })
 
 test('a laggard is named after the limit, with what it has and where it is', async () => {
-  await store.beat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('a', 5))
   const { convergence, isDone } = await converging({ generation: 5 })
   expect(await convergence).toMatchObject({ applied: 1 })
-  await store.beat(reportOf('b', 4))
+  await store.sendHeartbeat(reportOf('b', 4))
   const waiting = await converging({ generation: 5 })
   for (let second = 0; second < 4; second++) {
     await pass(1000)
-    await store.beat(reportOf('b', 4))
+    await store.sendHeartbeat(reportOf('b', 4))
   }
   expect(waiting.isDone()).toBe(false)
   await pass(1000)
@@ -110,9 +110,9 @@ test('a laggard is named after the limit, with what it has and where it is', asy
 })
 
 test('silent members are named and not waited for', async () => {
-  await store.beat(reportOf('b', 4))
+  await store.sendHeartbeat(reportOf('b', 4))
   clock.pass(12_000)
-  await store.beat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('a', 5))
   expect(await fleet.converge({ generation: 5 }, clock.now())).toEqual({
     applied: 1,
     of: 2,
@@ -123,29 +123,29 @@ test('silent members are named and not waited for', async () => {
 })
 
 test('a silent one that had it is no laggard', async () => {
-  await store.beat(reportOf('b', 5))
+  await store.sendHeartbeat(reportOf('b', 5))
   clock.pass(12_000)
   expect(await fleet.converge({ generation: 5 }, clock.now())).toMatchObject({ applied: 1, of: 1, laggards: [] })
 })
 
 test('one that dies while it is waited for is silent before the limit', async () => {
-  await store.beat(reportOf('b', 4))
+  await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
   await pass(4200)
   expect(await convergence).toMatchObject({ ms: 4000, laggards: [{ why: 'silent for 4 s' }] })
 })
 
 test('one that leaves while it is waited for is no laggard', async () => {
-  await store.beat(reportOf('a', 5))
-  await store.beat(reportOf('b', 4))
+  await store.sendHeartbeat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
-  await store.leave('b')
+  await store.removeMember('b')
   await pass(1100)
   expect(await convergence).toMatchObject({ applied: 1, of: 1, laggards: [] })
 })
 
 test('one whose word was lost on the way is found by asking', async () => {
-  await store.beat(reportOf('b', 4))
+  await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
   memory.members.set('b', { report: JSON.stringify(reportOf('b', 5)), at: clock.wallTime() })
   await pass(1100)
@@ -156,9 +156,9 @@ test('an older answer of the store does not undo what was heard', async () => {
   const old = ['a', 'b'].map((id) => ({ ...reportOf(id, 4), silentMs: 0 }))
   vi.spyOn(store, 'fleet').mockImplementation(async () => old)
   const { convergence } = await converging({ generation: 5 })
-  await store.beat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('a', 5))
   await pass(1000)
-  await store.beat(reportOf('b', 5))
+  await store.sendHeartbeat(reportOf('b', 5))
   expect(await convergence).toMatchObject({ ms: 1000, laggards: [] })
 })
 
@@ -180,8 +180,8 @@ test('a store that does not answer leaves it unknown', async () => {
 })
 
 test('a store that goes away in the middle leaves those who have not been heard of', async () => {
-  await store.beat(reportOf('a', 5))
-  await store.beat(reportOf('b', 4))
+  await store.sendHeartbeat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
   memory.isReachable = false
   await pass(5000)
@@ -189,9 +189,9 @@ test('a store that goes away in the middle leaves those who have not been heard 
 })
 
 test('nobody listens any more once it is answered', async () => {
-  await store.beat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('a', 5))
   const forget = vi.fn()
-  vi.spyOn(store, 'onReport').mockReturnValue(forget)
+  vi.spyOn(store, 'onHeartbeat').mockReturnValue(forget)
   await fleet.converge({ generation: 5 }, clock.now())
   expect(forget).toHaveBeenCalledOnce()
   expect(vi.getTimerCount()).toBe(0)
@@ -200,10 +200,10 @@ test('nobody listens any more once it is answered', async () => {
 const flipTo = (percentage: number): Expected => ({ generation: 5, flip: { context: 'catalog', percentage } })
 
 test('a flip has happened where the flag is at its percentage', async () => {
-  await store.beat(reportOf('a', 5, { percentages: { catalog: 25 } }))
-  await store.beat(reportOf('b', 5))
-  await store.beat(reportOf('c', 5, { percentages: { catalog: null } }))
-  await store.beat(reportOf('d', 5, { percentages: {} }))
+  await store.sendHeartbeat(reportOf('a', 5, { percentages: { catalog: 25 } }))
+  await store.sendHeartbeat(reportOf('b', 5))
+  await store.sendHeartbeat(reportOf('c', 5, { percentages: { catalog: null } }))
+  await store.sendHeartbeat(reportOf('d', 5, { percentages: {} }))
   const { convergence } = await converging(flipTo(25))
   await pass(5000)
   expect((await convergence).laggards.map(({ id, why }) => [id, why])).toEqual([
@@ -213,8 +213,8 @@ test('a flip has happened where the flag is at its percentage', async () => {
 })
 
 test('a later change does not hide that the flip has not happened', async () => {
-  await store.beat(reportOf('b', 6))
-  await store.beat(reportOf('a', 6, { percentages: { catalog: 25 } }))
+  await store.sendHeartbeat(reportOf('b', 6))
+  await store.sendHeartbeat(reportOf('a', 6, { percentages: { catalog: 25 } }))
   const { convergence } = await converging(flipTo(25))
   await pass(5000)
   expect((await convergence).laggards).toMatchObject([{ id: 'b', why: 'still at 10 %' }])
@@ -227,7 +227,7 @@ test('a context that was flipped again in between is not waited for', async () =
     contexts: { catalog: { ...EMPTY_CONTEXT, flip } },
   })
   vi.spyOn(store, 'current').mockReturnValue(flippedAgain)
-  await store.beat(reportOf('b', 6))
+  await store.sendHeartbeat(reportOf('b', 6))
   expect(await fleet.converge(flipTo(25), clock.now())).toMatchObject({ applied: 1, laggards: [] })
 })
 
@@ -237,14 +237,14 @@ test.each<[string, Expected['left'], number]>([
   ['service of all contexts', { context: null, side: 'service' }, 12],
   ['service of a context that nobody asks', { context: 'search', side: 'service' }, 0],
 ])('what is still under way on the side that was left is counted: %s', async (_, left, inFlight) => {
-  await store.beat(reportOf('a', 5))
-  await store.beat(reportOf('b', 5))
+  await store.sendHeartbeat(reportOf('a', 5))
+  await store.sendHeartbeat(reportOf('b', 5))
   expect((await fleet.converge({ generation: 5, left }, clock.now())).inFlight).toBe(inFlight)
 })
 
 test('this gateway is heard of from when it joins until it leaves, and every second', async () => {
   const heard = vi.fn()
-  store.onReport(heard)
+  store.onHeartbeat(heard)
   fleet.tell()
   await settled()
   expect(heard).not.toHaveBeenCalled()

@@ -1,7 +1,7 @@
 // Who has applied what: this gateway's heartbeat, and the wait until all the others have said the same.
 import type { Clock } from '../../model/ports.ts'
 import type { Side } from '../../model/route.ts'
-import type { Member, Report } from '../../model/shared-state.ts'
+import type { FleetMember, Heartbeat } from '../../model/shared-state.ts'
 import type { StateStore } from '../../model/state-store.ts'
 import { writesOfFleet } from '../audit/service-writes.ts'
 import type { Convergence, Laggard } from '../control.ts'
@@ -30,7 +30,7 @@ export type FleetOptions = {
   readonly store: StateStore
   readonly clock: Clock
   /** What this gateway would say now. */
-  readonly report: () => Report
+  readonly report: () => Heartbeat
   /** How long laggards are waited for, in milliseconds. */
   readonly limitMs?: number
 }
@@ -54,19 +54,19 @@ export function createFleet({ store, clock, report, limitMs = LIMIT_MS }: FleetO
 
   /** A store that cannot be reached says so itself. */
   function tell(): void {
-    if (timer !== undefined) void store.beat(report()).catch(() => {})
+    if (timer !== undefined) void store.sendHeartbeat(report()).catch(() => {})
   }
 
   async function stop(): Promise<void> {
     clearInterval(timer)
     timer = undefined
-    await store.leave(report().id).catch(() => {})
+    await store.removeMember(report().id).catch(() => {})
   }
 
   async function converge(expected: Expected, askedAt: number): Promise<Convergence> {
-    let members = new Map<string, Member>()
+    let members = new Map<string, FleetMember>()
     let check = () => {}
-    const forget = store.onReport((said) => {
+    const forget = store.onHeartbeat((said) => {
       members.set(said.id, { ...said, silentMs: 0 })
       check()
     })
@@ -107,7 +107,7 @@ export function createFleet({ store, clock, report, limitMs = LIMIT_MS }: FleetO
     return (onRecord?.percentage ?? flip.percentage) === flip.percentage ? { ...others, flip } : others
   }
 
-  function summary(members: readonly Member[], expected: Expected, askedAt: number): Convergence {
+  function summary(members: readonly FleetMember[], expected: Expected, askedAt: number): Convergence {
     const laggards: Laggard[] = members.flatMap((member) => {
       const why = lagOf(member, expected)
       return why === undefined ? [] : [{ id: member.id, address: member.address, why }]
@@ -128,20 +128,20 @@ export function createFleet({ store, clock, report, limitMs = LIMIT_MS }: FleetO
 }
 
 /** Nobody waits for it, and what it said last is of the past. */
-export function isSilent({ silentMs }: Member): boolean {
+export function isSilent({ silentMs }: FleetMember): boolean {
   return silentMs >= SILENT_MS
 }
 
-export function silence({ silentMs }: Member): string {
+export function silence({ silentMs }: FleetMember): string {
   return `silent for ${Math.round(silentMs / 1000)} s`
 }
 
 /** What was heard while the store was asked may be later than its answer. */
-function newer(found: Member, heard: Member | undefined): Member {
+function newer(found: FleetMember, heard: FleetMember | undefined): FleetMember {
   return heard !== undefined && heard.applied > found.applied ? heard : found
 }
 
-export function lagOf(member: Member, { generation, flip }: Expected): string | undefined {
+export function lagOf(member: FleetMember, { generation, flip }: Expected): string | undefined {
   if (member.applied < generation) {
     return isSilent(member) ? silence(member) : `still at generation ${member.applied}`
   }
@@ -152,7 +152,7 @@ export function lagOf(member: Member, { generation, flip }: Expected): string | 
 }
 
 /** What a gateway was still doing on the side that was left, when it said that it has applied it. */
-function underWay({ inFlight }: Member, { left }: Expected): number {
+function underWay({ inFlight }: FleetMember, { left }: Expected): number {
   if (left === undefined) return 0
   const contexts = left.context === null ? Object.values(inFlight) : [inFlight[left.context]]
   return contexts.reduce((sum, counts) => sum + (counts?.[left.side] ?? 0), 0)

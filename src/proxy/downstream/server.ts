@@ -9,7 +9,7 @@ import type { Failure } from '../../model/outcome.ts'
 import { RULE_OF_PARSE_ERROR } from '../../model/refusal-rules.ts'
 import type { Side } from '../../model/route.ts'
 import type { Limits } from '../../model/snapshot.ts'
-import { createHandleRequest, type Plane } from '../handle-request.ts'
+import { createHandleRequest, type DataPlane } from '../handle-request.ts'
 import { hasUnknownCoding } from '../policy/read-head.ts'
 import { createUpgrades, type UnderWay } from '../upgrade/upgrade.ts'
 import { peerAddress } from './peer-address.ts'
@@ -44,7 +44,7 @@ const SLOW_HEADS_MS = 500
 const IDLE_MS = 50
 const CUT_MS = 500
 
-export async function startServer(plane: Plane, at: { host: string; port: number }): Promise<ProxyServer> {
+export async function startServer(plane: DataPlane, at: { host: string; port: number }): Promise<ProxyServer> {
   const handle = guard(plane, createHandleRequest(plane))
   const upgrades = createUpgrades(plane)
   const server = http.createServer({
@@ -158,7 +158,7 @@ function bySide(...groups: readonly Iterable<UnderWay>[]): Record<string, Record
 }
 
 /** The one catch for bugs: a request that met one is answered 500, and nothing else notices. */
-function guard(plane: Plane, handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
+function guard(plane: DataPlane, handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     // Pipelined behind a refused request; the answer to that one closes the connection.
     if (isTurnedAway(request.socket)) return
@@ -233,7 +233,7 @@ function failureOf({ code = '', rawPacket }: NodeJS.ErrnoException & { rawPacket
 }
 
 /** Bytes that are not HTTP, or that took too long. Answers before it on the same connection are finished first. */
-function answerParseError(plane: Plane, error: NodeJS.ErrnoException, socket: Socket): void {
+function answerParseError(plane: DataPlane, error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET') {
     socket.destroy()
     return
@@ -267,7 +267,7 @@ function afterAnswers(socket: Socket, then: () => void): void {
   else pending.once('close', () => afterAnswers(socket, then))
 }
 
-function turnAway(plane: Plane, socket: Socket, failure: Failure, detail: string | undefined): void {
+function turnAway(plane: DataPlane, socket: Socket, failure: Failure, detail: string | undefined): void {
   if (isTurnedAway(socket)) return
   markTurnedAway(socket, 'bytes')
   const now = plane.now()

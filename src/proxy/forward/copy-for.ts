@@ -1,7 +1,7 @@
 // The copy of a request for a side: what would have been sent there, had that side been chosen.
 
-import type { CopyFor } from '../../model/shadow.ts'
-import { takesEncodedSlashes } from '../policy/encoded-slashes.ts'
+import type { CreateCopy } from '../../model/shadow.ts'
+import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
 import { upstreamPath } from '../policy/path.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { Forwarding } from './forward.ts'
@@ -11,11 +11,11 @@ import { requestHeaders } from './headers.ts'
 export function copyFor(
   { upstreams, viaName }: { readonly upstreams: Upstreams; readonly viaName: string },
   { head, identity, snapshot, match, traceparent }: Omit<Forwarding, 'request' | 'response'>,
-): CopyFor {
+): CreateCopy {
   return (side) => {
     const upstream = side === 'legacy' ? snapshot.legacy : match.route.context?.service
     if (upstream === undefined || !upstreams.isAvailable(upstream)) return undefined
-    if (head.hasEncodedSlash && !takesEncodedSlashes(match.route, upstream)) return undefined
+    if (head.hasEncodedSlash && !acceptsEncodedSlashes(match.route, upstream)) return undefined
     const address = upstreams.pickForCopy(upstreams.of(upstream))
     if (address === undefined) return undefined
     const added = { head, identity, snapshot, rules: match.route.headers, viaName, traceparent }

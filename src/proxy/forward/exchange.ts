@@ -7,7 +7,7 @@ import { endAfterBody, writeError } from '../downstream/respond-error.ts'
 import { spent } from '../downstream/spent-buffers.ts'
 import { isTurnedAway, markTurnedAway } from '../downstream/turned-away.ts'
 import type { Uploads } from '../downstream/uploads.ts'
-import { takesEncodedSlashes } from '../policy/encoded-slashes.ts'
+import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
 import { upstreamPath } from '../policy/path.ts'
 import { sharedFields } from '../policy/run-middleware.ts'
 import { type Connection, type ResponseHandler, StaleConnection, type UpstreamRequest } from '../upstream/connection.ts'
@@ -20,7 +20,7 @@ import { type EventStream, eventStreamOf, RECONNECT_SOON } from './event-stream.
 import type { ForwardDependencies, Forwarding } from './forward.ts'
 import { type Added, applyRules, requestHeaders, responseHeaders, trailers } from './headers.ts'
 import { mapFieldsBack, publicView } from './map-back.ts'
-import { failureForClient, mayAskLegacy, mayRetry, type Sent } from './may-repeat.ts'
+import { failureForClient, mayFallBack, mayRetry, type Sent } from './may-repeat.ts'
 import { Pace } from './pace.ts'
 import { RequestBody, RequestBodyError } from './request-body.ts'
 
@@ -454,7 +454,7 @@ export class Exchange implements ResponseHandler, Waiter {
         return
       }
     }
-    if (this.#mayFallBack() && mayAskLegacy(failure, this.#sent())) {
+    if (this.#mayFallBack() && mayFallBack(failure, this.#sent())) {
       this.#release()
       this.#fellBack = failure
       this.#turnTo('legacy')
@@ -468,7 +468,7 @@ export class Exchange implements ResponseHandler, Waiter {
   #mayFallBack(): boolean {
     const { decision, head, match, snapshot } = this.#its
     if (this.#side === 'legacy' || !decision.fallback) return false
-    return !head.hasEncodedSlash || takesEncodedSlashes(match.route, snapshot.legacy)
+    return !head.hasEncodedSlash || acceptsEncodedSlashes(match.route, snapshot.legacy)
   }
 
   #retryOn(other: Address | undefined, connection: Connection): void {
@@ -686,7 +686,7 @@ export class Exchange implements ResponseHandler, Waiter {
       responseBytes: this.#responseBytes,
       attempts: this.#attempts,
       retried: this.#retried,
-      fellBack: this.#fellBack,
+      fallbackCause: this.#fellBack,
     }
   }
 }

@@ -75,7 +75,7 @@ export function applyRules(list: HeaderList, { names, set }: FieldRules): string
 /** As `applyRules`, in place, for Node's object of fields with names in lower case. */
 export function applyRulesToObject(headers: IncomingHttpHeaders, { names, set }: FieldRules): void {
   for (const name of names) delete headers[name]
-  Object.assign(headers, asObject(set))
+  Object.assign(headers, toFieldObject(set))
 }
 
 function append(before: string | undefined, value: string): string {
@@ -253,7 +253,7 @@ export function trailers(
 }
 
 /** A field list as Node's own lower-case object, for the libraries that read one. */
-export function asObject(list: readonly string[]): Record<string, string | string[]> {
+export function toFieldObject(list: readonly string[]): Record<string, string | string[]> {
   const fields: Record<string, string | string[]> = Object.create(null)
   for (let i = 0; i < list.length; i += 2) {
     const name = (list[i] as string).toLowerCase()

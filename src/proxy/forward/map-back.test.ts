@@ -22,7 +22,13 @@ function viewOf(changes: Partial<PublicView> = {}): PublicView {
   if (!validated.ok) throw new Error('the map of the test is wrong')
   const { routes, services } = compile(validated.config)
   const upstream = services.get('s')!
-  return { upstream, unrewrites: routes[0]!.unrewrites, scheme: 'https', authority: 'shop.example:8443', ...changes }
+  return {
+    upstream,
+    unrewrites: routes[0]!.inverseRewrites,
+    scheme: 'https',
+    authority: 'shop.example:8443',
+    ...changes,
+  }
 }
 
 describe('a reference that an upstream sends', () => {
@@ -67,7 +73,7 @@ describe('a reference that an upstream sends', () => {
       })
       if (!validated.ok) throw new Error('the map of the test is wrong')
       const { routes, services } = compile(validated.config)
-      const view = viewOf({ upstream: services.get('s')!, unrewrites: routes[0]!.unrewrites })
+      const view = viewOf({ upstream: services.get('s')!, unrewrites: routes[0]!.inverseRewrites })
       expect(mapReference(`/app${rest}`, view)).toBe('/evil.example')
       // Without a Host from the client, an absolute reference becomes a path.
       expect(mapReference(`http://10.0.0.5:3001${rest}`, { ...view, authority: '' })).toBe('/evil.example')
@@ -91,7 +97,7 @@ describe('a reference that an upstream sends', () => {
     })
     if (!validated.ok) throw new Error('the map of the test is wrong')
     const { routes } = compile(validated.config)
-    const view = viewOf({ unrewrites: routes[0]!.unrewrites })
+    const view = viewOf({ unrewrites: routes[0]!.inverseRewrites })
     expect(mapReference('/login', view)).toBe('/login')
     expect(mapReference('/any-v2/x', view)).toBe('/any/x')
   })

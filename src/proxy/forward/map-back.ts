@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Identity } from '../../model/decision.ts'
 import type { RequestHead } from '../../model/request-head.ts'
-import type { Route, Unrewrite, Upstream } from '../../model/route.ts'
+import type { InverseRewrite, Route, Upstream } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { isHost } from '../policy/read-head.ts'
 
@@ -10,7 +10,7 @@ import { isHost } from '../policy/read-head.ts'
 export type PublicView = {
   readonly upstream: Upstream
   /** Inverses of the rewrites, the route's own first; empty where the path was not rewritten. */
-  readonly unrewrites: readonly Unrewrite[]
+  readonly unrewrites: readonly InverseRewrite[]
   readonly scheme: 'http' | 'https'
   /** Host and port as the client used them; `''` where it sent none. */
   readonly authority: string
@@ -28,7 +28,7 @@ export function publicView(
     : undefined
   return {
     upstream,
-    unrewrites: upstream.side === 'service' ? route.unrewrites : [],
+    unrewrites: upstream.side === 'service' ? route.inverseRewrites : [],
     scheme: identity.secure ? 'https' : 'http',
     // A proxy that passes the client's own field on is trusted all the same: only a host ends up in a URL.
     authority: forwarded !== undefined && isHost(forwarded) ? forwarded : head.host,
@@ -97,14 +97,14 @@ export function mapCookie(cookie: string, { upstream, unrewrites, authority }: P
 
 const ABSOLUTE = /^(?:(https?):)?\/\/([^/?#\\]*)(.*)$/is
 
-function mapTarget(target: string, unrewrites: readonly Unrewrite[]): string {
+function mapTarget(target: string, unrewrites: readonly InverseRewrite[]): string {
   if (unrewrites.length === 0) return target
   const end = target.search(/[?#]/)
   const path = end === -1 ? target : target.slice(0, end)
   return mapPath(path, unrewrites) + target.slice(path.length)
 }
 
-function mapPath(path: string, unrewrites: readonly Unrewrite[]): string {
+function mapPath(path: string, unrewrites: readonly InverseRewrite[]): string {
   const mapped = unrewrite(path, unrewrites)
   return mapped === path ? path : withOneSlash(mapped)
 }
@@ -117,7 +117,7 @@ function withOneSlash(path: string): string {
   return path.replace(/^\/[\t/\\]+/, '/')
 }
 
-function unrewrite(path: string, unrewrites: readonly Unrewrite[]): string {
+function unrewrite(path: string, unrewrites: readonly InverseRewrite[]): string {
   for (const { expression, names, parts } of unrewrites) {
     const found = expression.exec(path)
     if (found === null) continue

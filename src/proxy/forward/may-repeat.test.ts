@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { FAILURES, type Failure } from '../../model/outcome.ts'
-import { failureForClient, mayAskLegacy, mayRetry, type Sent } from './may-repeat.ts'
+import { failureForClient, mayFallBack, mayRetry, type Sent } from './may-repeat.ts'
 
 const GET: Sent = { method: 'GET', hasBody: false, hasBodyBegun: false }
 const DELETE: Sent = { ...GET, method: 'DELETE' }
@@ -25,14 +25,14 @@ describe('a request that failed', () => {
     ['connect-refused', BEGUN, { retry: false, legacy: false }],
   ])('%s of %o may go on: %o', (failure, sent, { retry, legacy }) => {
     expect(mayRetry(failure, sent)).toBe(retry)
-    expect(mayAskLegacy(failure, sent)).toBe(legacy)
+    expect(mayFallBack(failure, sent)).toBe(legacy)
   })
 
   it('is never repeated for what the client did, nor to make a queue longer', () => {
     const blamed = (Object.keys(FAILURES) as Failure[]).filter((failure) => FAILURES[failure].blame === 'gateway')
     for (const failure of ['client-gone', 'slow-request', 'body-too-large', 'overloaded', 'internal'] as const) {
       expect(mayRetry(failure, GET)).toBe(false)
-      expect(mayAskLegacy(failure, GET)).toBe(false)
+      expect(mayFallBack(failure, GET)).toBe(false)
     }
     expect(blamed).toEqual(['overloaded', 'keys-unreachable', 'loop', 'internal'])
   })
@@ -41,7 +41,7 @@ describe('a request that failed', () => {
     for (const failure of Object.keys(FAILURES) as Failure[]) {
       if (FAILURES[failure].nothingSent) continue
       expect(mayRetry(failure, POST)).toBe(false)
-      expect(mayAskLegacy(failure, POST)).toBe(false)
+      expect(mayFallBack(failure, POST)).toBe(false)
     }
   })
 })

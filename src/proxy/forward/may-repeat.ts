@@ -41,7 +41,7 @@ export function mayRetry(failure: Failure, sent: Sent): boolean {
   return RETRIED.has(failure) && mayRepeat(failure, sent, IDEMPOTENT)
 }
 
-export function mayAskLegacy(failure: Failure, sent: Sent): boolean {
+export function mayFallBack(failure: Failure, sent: Sent): boolean {
   return mayRepeat(failure, sent, READS)
 }
 

@@ -4,7 +4,7 @@ import type { RequestHead } from '../../model/request-head.ts'
 import { endAfterBody } from '../downstream/respond-error.ts'
 
 /** `OPTIONS *` asks about the server; OPTIONS with `Max-Forwards: 0` must be answered by whoever holds it. */
-export function isForUs(head: RequestHead): boolean {
+export function isForGateway(head: RequestHead): boolean {
   return head.method === 'OPTIONS' && (head.path === '*' || Number(head.fields.maxForwards) === 0)
 }
 

@@ -1,19 +1,19 @@
 // Who asks, proved: the one token of a request, verified under its route's policy. Waits only for a key it has not met.
 import { createPublicKey, createSecretKey, hash } from 'node:crypto'
-import { createKeySets, type FoundKey } from '../../auth/jwks.ts'
+import { createKeySets, type KeyLookup } from '../../auth/jwks.ts'
 import { readToken, type Token } from '../../auth/read-token.ts'
 import { VerifiedCache } from '../../auth/verified-cache.ts'
-import { invalidToken, noToken, type TokenKey, type Verified, verifyToken } from '../../auth/verify-token.ts'
+import { invalidToken, noToken, type TokenKey, type VerifiedToken, verifyToken } from '../../auth/verify-token.ts'
 import type { AuthPolicy, KeySource } from '../../model/auth.ts'
 import type { Clock } from '../../model/ports.ts'
 import type { RequestHead } from '../../model/request-head.ts'
 import type { Events } from '../../telemetry/events.ts'
 import { Refusal } from './refusal.ts'
 
-export type { Verified } from '../../auth/verify-token.ts'
+export type { VerifiedToken as Verified } from '../../auth/verify-token.ts'
 
 /** What a token proves, or why the request is turned away; undefined where none came and none is needed. */
-export type Access = Verified | Refusal | undefined
+export type Access = VerifiedToken | Refusal | undefined
 
 /** A promise only where a set of keys must be read first, two seconds at most. */
 export type Authenticate = (head: RequestHead, policy: AuthPolicy) => Access | Promise<Access>
@@ -38,7 +38,7 @@ export function createAuthenticate(clock: Clock, events: Pick<Events, 'keysRead'
       : judge(token, policy, key, name)
   }
 
-  function keyFor(policy: AuthPolicy, { alg, kid }: Token): FoundKey | Promise<FoundKey> {
+  function keyFor(policy: AuthPolicy, { alg, kid }: Token): KeyLookup | Promise<KeyLookup> {
     // Before any key is looked for: garbage costs no fetch.
     if (!policy.algorithms.some((name) => name === alg)) return 'unknown'
     if (policy.key.kind === 'jwks') return keySets.find(policy.key.uri, kid)
@@ -50,7 +50,7 @@ export function createAuthenticate(clock: Clock, events: Pick<Events, 'keysRead'
     return key
   }
 
-  function judge(token: Token, policy: AuthPolicy, key: FoundKey, name: string): Verified | Refusal {
+  function judge(token: Token, policy: AuthPolicy, key: KeyLookup, name: string): VerifiedToken | Refusal {
     // The token may be as good as any: that nobody can tell is not the client's doing.
     if (key === 'unreachable') return new Refusal('keys-unreachable', 'the issuer’s keys were never read')
     if (key === 'unknown') return invalidToken('no key for this algorithm and kid')

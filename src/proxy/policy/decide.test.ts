@@ -48,7 +48,7 @@ function decided({
     head: { ...HEAD, method },
     route: { context } as Route,
     identity: { ...IDENTITY, kind },
-    flags: { ask: () => answer, isFullyOn: () => isFullyOn, isOlderThan: () => isOld },
+    flags: { evaluate: () => answer, isFullyOn: () => isFullyOn, isOlderThan: () => isOld },
     health: { isAvailable: () => available },
   })
 }

@@ -8,7 +8,7 @@ import type { Context, Route } from '../../model/route.ts'
 import type { Controls } from '../../model/snapshot.ts'
 import { isRead } from '../forward/may-repeat.ts'
 
-export type Question = {
+export type DecisionInput = {
   readonly controls: Controls
   readonly head: RequestHead
   readonly route: Route
@@ -18,7 +18,7 @@ export type Question = {
 }
 
 /** Decides one request. Whatever is unknown is legacy, and the reason says so. */
-export function decide({ controls, head, route, identity, flags, health }: Question): Decision {
+export function decide({ controls, head, route, identity, flags, health }: DecisionInput): Decision {
   const context = route.context
   if (context === undefined) return LEGACY.unowned
   if (controls.isKilled) return LEGACY.killed
@@ -28,7 +28,7 @@ export function decide({ controls, head, route, identity, flags, health }: Quest
   if (context.whenStale === 'legacy' && flags.isOlderThan(context.staleAfterMs)) return LEGACY['flags-stale']
   if (identity.kind === 'none' && !flags.isFullyOn(context.flag)) return LEGACY['no-identity']
 
-  switch (flags.ask(context.flag, flagContext(head, identity, context))) {
+  switch (flags.evaluate(context.flag, flagContext(head, identity, context))) {
     case 'stale':
       return LEGACY['flags-stale']
     case 'missing':
@@ -76,8 +76,8 @@ function because(reason: Reason): Because {
 }
 
 /** The decision as it came out: a request that fell back was legacy's in the end, and its reason says so. */
-export function inTheEnd(decision: Decision, outcome: Outcome): Decision {
-  return outcome.fellBack === undefined ? decision : FELL_BACK
+export function effectiveDecision(decision: Decision, outcome: Outcome): Decision {
+  return outcome.fallbackCause === undefined ? decision : FELL_BACK
 }
 
 const FELL_BACK: Decision = { side: 'legacy', reason: 'fell-back', fallback: false }

@@ -2,6 +2,6 @@
 import type { Route, Upstream } from '../../model/route.ts'
 
 /** The route's own word, else that of the upstream. */
-export function takesEncodedSlashes(route: Pick<Route, 'allowEncodedSlashes'>, upstream: Upstream): boolean {
+export function acceptsEncodedSlashes(route: Pick<Route, 'allowEncodedSlashes'>, upstream: Upstream): boolean {
   return route.allowEncodedSlashes ?? upstream.allowEncodedSlashes
 }

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import type { NotedFields, RequestHead } from '../../model/request-head.ts'
 import type { IdentityPolicy, Snapshot } from '../../model/snapshot.ts'
 import { createAnonymousIds } from './anonymous-id.ts'
-import { asUser, clientOf, createIdentify, readCookie } from './identify.ts'
+import { clientOf, createIdentify, identityOfUser, readCookie } from './identify.ts'
 
 const random = { hex: (bytes: number) => 'f'.repeat(bytes * 2) }
 const ids = createAnonymousIds('secret', random)
@@ -48,11 +48,15 @@ describe('who asks', () => {
   })
 
   test('a user named by a token keeps the session that the request had', () => {
-    const verified = { userId: '9', fields: [] } as unknown as Parameters<typeof asUser>[1]
-    expect(asUser(identified({ cookie: 'sid=1' }), verified)).toMatchObject({ kind: 'user', key: '9', session: '1' })
+    const verified = { userId: '9', fields: [] } as unknown as Parameters<typeof identityOfUser>[1]
+    expect(identityOfUser(identified({ cookie: 'sid=1' }), verified)).toMatchObject({
+      kind: 'user',
+      key: '9',
+      session: '1',
+    })
     const user = identified({ user: '7', cookie: 'sid=1' })
-    expect(asUser(user, verified)).toMatchObject({ kind: 'user', key: '9', session: '1' })
-    expect(asUser(identified({ cookie: OWN }), verified).session).toBeUndefined()
+    expect(identityOfUser(user, verified)).toMatchObject({ kind: 'user', key: '9', session: '1' })
+    expect(identityOfUser(identified({ cookie: OWN }), verified).session).toBeUndefined()
   })
 
   test('is the same address from wherever the list was written', () => {

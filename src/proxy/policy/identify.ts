@@ -1,6 +1,6 @@
 // Who asks: the request id, the client's address, and the key that keeps a person on one side.
 import { isIP } from 'node:net'
-import type { Verified } from '../../auth/verify-token.ts'
+import type { VerifiedToken } from '../../auth/verify-token.ts'
 import type { Identity } from '../../model/decision.ts'
 import type { Random } from '../../model/ports.ts'
 import type { RequestHead } from '../../model/request-head.ts'
@@ -53,7 +53,7 @@ export function createIdentify(anonymousIds: AnonymousIds, random: Random): Iden
 }
 
 /** The identity of a request whose token is valid: the user that it names, with the session that the request has. */
-export function asUser(identity: Identity, { userId, fields }: Verified): Identity {
+export function identityOfUser(identity: Identity, { userId, fields }: VerifiedToken): Identity {
   const { clientAddress, secure, requestId } = identity
   const session = identity.kind === 'session' ? identity.key : identity.session
   return { kind: 'user', key: userId, session, clientAddress, secure, requestId, isNew: false, verified: fields }

@@ -1,5 +1,5 @@
 // Where a request would be sent, side by side: for whoever wants to send it by hand. Pure.
-import type { AskedSides } from '../../model/comparison-views.ts'
+import type { SideTargets } from '../../model/comparison-views.ts'
 import type { Side } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { upstreamPath } from './path.ts'
@@ -13,7 +13,7 @@ export function sidesOf(
   { contexts, legacy, match }: Pick<Snapshot, 'contexts' | 'legacy' | 'match'>,
   context: string,
   request: { readonly method: string; readonly host: string; readonly target: string },
-): AskedSides | undefined {
+): SideTargets | undefined {
   const service = contexts.get(context)?.service
   if (service === undefined) return undefined
   const { target } = request

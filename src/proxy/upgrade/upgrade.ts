@@ -13,14 +13,14 @@ import { continueTrace } from '../../telemetry/trace.ts'
 import { peerAddress } from '../downstream/peer-address.ts'
 import { rawError } from '../downstream/respond-error.ts'
 import { classifyError, UpstreamTimeout } from '../forward/classify-error.ts'
-import { applyRulesToObject, asObject, hopByHopOf, isLoop, requestHeaders } from '../forward/headers.ts'
+import { applyRulesToObject, hopByHopOf, isLoop, requestHeaders, toFieldObject } from '../forward/headers.ts'
 import { mapHeadersBack, publicView } from '../forward/map-back.ts'
-import { mayAskLegacy } from '../forward/may-repeat.ts'
-import { type Plane, type Policy, rawHead, refuseEncodedSlash } from '../handle-request.ts'
+import { mayFallBack } from '../forward/may-repeat.ts'
+import { type DataPlane, type Policy, rawHead, refuseEncodedSlash } from '../handle-request.ts'
 import type { Access } from '../policy/authenticate.ts'
-import { decide, inTheEnd } from '../policy/decide.ts'
-import { takesEncodedSlashes } from '../policy/encoded-slashes.ts'
-import { asUser } from '../policy/identify.ts'
+import { decide, effectiveDecision } from '../policy/decide.ts'
+import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
+import { identityOfUser } from '../policy/identify.ts'
 import { matchRoute } from '../policy/match-route.ts'
 import { upstreamPath } from '../policy/path.ts'
 import { readHead } from '../policy/read-head.ts'
@@ -32,7 +32,7 @@ import type { Address } from '../upstream/upstreams.ts'
 /** A request or a tunnel that a side is answering; no context for what none claims. */
 export type UnderWay = { readonly context: string | undefined; readonly side: Side }
 
-export function createUpgrades(plane: Plane) {
+export function createUpgrades(plane: DataPlane) {
   const tunnels = new Set<Tunnel>()
   // httpxy speaks by events of the one server for all tunnels; the request says whose an event is.
   const tunnelOf = new WeakMap<object, Tunnel>()
@@ -129,7 +129,7 @@ function asksForWebSocket(request: IncomingMessage): boolean {
 }
 
 /** A promise only where a token's key must be fetched first. */
-function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal | Promise<Policy | Refusal> {
+function applyPolicy(plane: DataPlane, request: IncomingMessage): Policy | Refusal | Promise<Policy | Refusal> {
   const snapshot = plane.snapshots.current
   const head = readHead(
     rawHead(request),
@@ -148,7 +148,7 @@ function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal |
 
   function proceed(settled: Access): Policy | Refusal {
     if (settled instanceof Refusal) return settled
-    const asker = settled === undefined ? identity : asUser(identity, settled)
+    const asker = settled === undefined ? identity : identityOfUser(identity, settled)
     const decision = decide({
       controls: snapshot.controls,
       head: sound,
@@ -164,7 +164,7 @@ function applyPolicy(plane: Plane, request: IncomingMessage): Policy | Refusal |
 
 /** One upgraded connection, from the request to the end of the last byte. */
 class Tunnel {
-  readonly #plane: Plane
+  readonly #plane: DataPlane
   readonly #snapshot: Snapshot
   readonly #policy: Policy
   readonly #request: IncomingMessage
@@ -188,7 +188,7 @@ class Tunnel {
   #cause: unknown
 
   constructor(
-    plane: Plane,
+    plane: DataPlane,
     policy: Policy,
     request: IncomingMessage,
     socket: Socket,
@@ -250,7 +250,7 @@ class Tunnel {
     // httpxy reads these two, so they are edited before it sees the request and not in a hook that it may skip.
     this.#request.url = upstreamPath(head, match, side)
     this.#request.headers = {
-      ...asObject(requestHeaders(added, upstream, address.authority)),
+      ...toFieldObject(requestHeaders(added, upstream, address.authority)),
       connection: 'Upgrade',
       upgrade: 'websocket',
     }
@@ -402,8 +402,8 @@ class Tunnel {
   #mayFallBack(failure: Failure): boolean {
     const { decision, head } = this.#policy
     if (this.#side === 'legacy' || !decision.fallback || this.#hasAnswer || this.#fellBack !== undefined) return false
-    if (head.hasEncodedSlash && !takesEncodedSlashes(this.#policy.match.route, this.#snapshot.legacy)) return false
-    return mayAskLegacy(failure, { method: head.method, hasBody: false, hasBodyBegun: false })
+    if (head.hasEncodedSlash && !acceptsEncodedSlashes(this.#policy.match.route, this.#snapshot.legacy)) return false
+    return mayFallBack(failure, { method: head.method, hasBody: false, hasBodyBegun: false })
   }
 
   #judge(failure: Failure): void {
@@ -459,7 +459,7 @@ class Tunnel {
       responseBytes: 0,
       attempts: Math.max(1, this.#attempts),
       retried: false,
-      fellBack: this.#fellBack,
+      fallbackCause: this.#fellBack,
     }
     return {
       arrivedAt: this.#arrivedAt,
@@ -467,7 +467,7 @@ class Tunnel {
       head,
       identity,
       route: match.route,
-      decision: inTheEnd(decision, outcome),
+      decision: effectiveDecision(decision, outcome),
       outcome,
     }
   }

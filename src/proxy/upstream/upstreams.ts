@@ -1,7 +1,7 @@
 // The live side of the snapshot's upstreams: for each address its connections and its health. Outlives a change of
 // the configuration wherever the address and its settings stay the same.
 import { isIP } from 'node:net'
-import type { Answerer } from '../../model/outcome.ts'
+import type { Responder } from '../../model/outcome.ts'
 import type { HealthReader } from '../../model/ports.ts'
 import type { Upstream } from '../../model/route.ts'
 import type { EjectionPolicy, Snapshot } from '../../model/snapshot.ts'
@@ -20,7 +20,7 @@ export type Address = {
   /** The name that is asked for in TLS and that the certificate must have; `''` where the address is its own name. */
   readonly servername: string
   /** Who answered, for outcomes: the same object for every request. */
-  readonly answerer: Answerer
+  readonly answerer: Responder
   readonly connections: Connections
   readonly health: AddressHealth
 }

@@ -3,7 +3,7 @@ import type { Shed } from '../../model/comparison.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { HeaderList, RequestHead } from '../../model/request-head.ts'
 import type { Side } from '../../model/route.ts'
-import type { CopyFor, ShadowPolicy, Tap } from '../../model/shadow.ts'
+import type { CreateCopy, ShadowPolicy, Tap } from '../../model/shadow.ts'
 import { firstField } from '../compare/first-field.ts'
 import { hasBody } from '../compare/has-body.ts'
 import { familyOf } from '../compare/media-type.ts'
@@ -24,7 +24,7 @@ const PIECE_BYTES = 64
 export class Capture implements Tap {
   readonly its: Captured
   readonly #budget: Budget
-  readonly #done: (capture: Capture, outcome: Outcome, copyFor: CopyFor) => void
+  readonly #done: (capture: Capture, outcome: Outcome, copyFor: CreateCopy) => void
   status = 0
   headers: HeaderList = []
   /** One character a byte. */
@@ -42,7 +42,7 @@ export class Capture implements Tap {
   isRequestWhole: boolean
   #requestBytes = 0
 
-  constructor(its: Captured, budget: Budget, done: (capture: Capture, outcome: Outcome, copyFor: CopyFor) => void) {
+  constructor(its: Captured, budget: Budget, done: (capture: Capture, outcome: Outcome, copyFor: CreateCopy) => void) {
     this.its = its
     this.#budget = budget
     this.#done = done
@@ -88,7 +88,7 @@ export class Capture implements Tap {
     }
   }
 
-  close(outcome: Outcome, copyFor: CopyFor): void {
+  close(outcome: Outcome, copyFor: CreateCopy): void {
     this.#done(this, outcome, copyFor)
   }
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { CopyRequest } from '../../model/shadow.ts'
 import { copyOf } from '../heads.test-kit.ts'
-import type { Asked } from '../worker/ask.ts'
+import type { CopyResult } from '../worker/ask.ts'
 import { createDryRuns } from './dry-run.ts'
 
 const MINUTE = 60_000
@@ -17,7 +17,7 @@ function start(first: Says = YES) {
   const isHeld = { now: false }
   const dryRuns = createDryRuns(
     {
-      ask: async (request, fields, body): Promise<Asked> => {
+      ask: async (request, fields, body): Promise<CopyResult> => {
         asked.push({ request, fields, body })
         const said = says.now
         if (isHeld.now) await new Promise<void>((resolve) => waiting.push(resolve))

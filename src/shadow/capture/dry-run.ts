@@ -4,7 +4,7 @@
 // `X-Shadow-Accepted: dry-run`. Each copy then carries `X-Shadow: dry-run`, and each answer repeats the agreement.
 import type { CopyRequest } from '../../model/shadow.ts'
 import { firstField } from '../compare/first-field.ts'
-import type { Asker } from '../worker/ask.ts'
+import type { CopyClient } from '../worker/ask.ts'
 import { isAccepted, SHADOW_FIELD } from './mark.ts'
 
 export const HANDSHAKE_PATH = '/.well-known/shadow'
@@ -29,7 +29,7 @@ const MOST_KNOWN = 1000
 const HANDSHAKE = { maxBodyBytes: 16 * 1024, timeoutMs: 2000 }
 
 /** @param now milliseconds that only grow */
-export function createDryRuns({ ask }: Pick<Asker, 'ask'>, now: () => number): DryRuns {
+export function createDryRuns({ ask }: Pick<CopyClient, 'ask'>, now: () => number): DryRuns {
   const known = new Map<string, Known>()
   return {
     agreement: async (copy) => {

@@ -5,7 +5,7 @@ import type { Difference, Masked, MaskedDifference } from '../../model/compariso
 import { holdsSecret, isPersonalName, isSecretName, looksLikeToken } from '../../model/masking.ts'
 import type { HeaderList } from '../../model/request-head.ts'
 import { maskTarget } from '../../telemetry/mask-target.ts'
-import { printable } from '../../telemetry/printable.ts'
+import { escapeControls } from '../../telemetry/printable.ts'
 import { namedSegment } from '../compare/path.ts'
 import { matchesPath, type PathPattern } from '../compare/path-pattern.ts'
 import { splitPath } from '../compare/split-path.ts'
@@ -44,10 +44,10 @@ export function maskSecrets(text: string): string {
 /** Fields of a request or an answer as an example shows them. */
 export function maskHeaders(headers: HeaderList, redaction: Redaction = DEFAULT_REDACTION): readonly Masked[] {
   return headers.map((text, i) => {
-    if (i % 2 === 0) return masked(printable(maskSecrets(text)))
+    if (i % 2 === 0) return masked(escapeControls(maskSecrets(text)))
     const name = headers[i - 1]!
     if (isSecretHeader(name)) return masked('<secret>')
-    return masked(isHeaderShown(name.toLowerCase(), redaction) ? printable(maskSecrets(text)) : NOT_SHOWN)
+    return masked(isHeaderShown(name.toLowerCase(), redaction) ? escapeControls(maskSecrets(text)) : NOT_SHOWN)
   })
 }
 
@@ -62,13 +62,13 @@ export function maskRequestTarget(
   { showOnly }: Redaction = DEFAULT_REDACTION,
   pattern = '/*',
 ): Masked {
-  if (showOnly === undefined) return masked(printable(maskSecrets(maskTarget(path, query))))
+  if (showOnly === undefined) return masked(escapeControls(maskSecrets(maskTarget(path, query))))
   const shown = withoutParameters(path, pattern)
   const named = query
     .slice(1)
     .split('&')
     .map((pair) => (pair.includes('=') ? `${pair.slice(0, pair.indexOf('='))}=${NOT_SHOWN}` : NOT_SHOWN))
-  return masked(printable(maskSecrets(query === '' ? shown : `${shown}?${named.join('&')}`)))
+  return masked(escapeControls(maskSecrets(query === '' ? shown : `${shown}?${named.join('&')}`)))
 }
 
 /** A route is labelled with its method and its pattern. */
@@ -242,7 +242,7 @@ function cut(text: string | null, from: number): Masked | null {
   const start = text.length - from <= 0 ? Math.max(0, text.length - CONTEXT) : from
   const part = text.slice(start, start + LONGEST_SHOWN)
   return masked(
-    printable(`${start > 0 ? '…' : ''}${part}${start + LONGEST_SHOWN < text.length ? '…' : ''}`.toWellFormed()),
+    escapeControls(`${start > 0 ? '…' : ''}${part}${start + LONGEST_SHOWN < text.length ? '…' : ''}`.toWellFormed()),
   )
 }
 

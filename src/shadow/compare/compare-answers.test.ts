@@ -4,9 +4,9 @@ import { describe, expect, test } from 'vitest'
 import type { Comparison } from '../../model/comparison.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
 import { answer, compared, gzipped, rulesOf, summary } from './compare.test-kit.ts'
-import { type Answer, compareAnswers } from './compare-answers.ts'
+import { type ComparedResponse, compareAnswers } from './compare-answers.ts'
 
-const differ = (legacy: Answer, service: Answer, rules: unknown = {}) =>
+const differ = (legacy: ComparedResponse, service: ComparedResponse, rules: unknown = {}) =>
   summary(compareAnswers(legacy, service, rulesOf(rules)))
 
 const withHeaders = (...headers: string[]) => answer('', '', { headers })
@@ -182,7 +182,7 @@ describe('bodies by media type', () => {
     expect(differ(answer(Buffer.from([0x22, 0xff, 0x22])), answer('"a"'))).toEqual(['malformed $'])
   })
 
-  test.each<[string, Answer, string]>([
+  test.each<[string, ComparedResponse, string]>([
     ['server-sent events', answer('data: 1', 'text/event-stream'), 'streaming'],
     ['a range', answer('{}', 'application/json', { status: 206 }), 'partial'],
     ['cut off', answer('{}', 'application/json', { isTruncated: true }), 'truncated'],

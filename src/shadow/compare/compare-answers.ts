@@ -18,7 +18,7 @@ import { type JsonDocument, type JsonValue, readJson } from './read-json.ts'
 import { readXml } from './read-xml.ts'
 import { type CompiledRules, NO_RULES } from './rules.ts'
 
-export type Answer = {
+export type ComparedResponse = {
   readonly status: number
   readonly headers: HeaderList
   /** As it came: still coded, without its framing. */
@@ -34,8 +34,8 @@ export type Answer = {
  * @param service and the second of those
  */
 export function compareAnswers(
-  legacy: Answer,
-  service: Answer,
+  legacy: ComparedResponse,
+  service: ComparedResponse,
   rules: CompiledRules = NO_RULES,
   limits: CompareLimits = DEFAULT_LIMITS,
 ): Comparison {
@@ -61,7 +61,7 @@ function isCurrentOnOneSide(status: number, other: number): boolean {
   return (status === 304 && other === 200) || (status === 200 && other === 304)
 }
 
-function compareBodies(legacy: Answer, service: Answer, findings: Findings, limits: CompareLimits) {
+function compareBodies(legacy: ComparedResponse, service: ComparedResponse, findings: Findings, limits: CompareLimits) {
   const type = field(legacy.headers, 'content-type')
   const otherType = field(service.headers, 'content-type')
   if (familyOf(type) === 'stream' || familyOf(otherType) === 'stream') return 'streaming'

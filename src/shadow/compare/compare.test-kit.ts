@@ -3,16 +3,20 @@ import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import type { Comparison } from '../../model/comparison.ts'
 import { DEFAULT_LIMITS } from '../limits.ts'
-import { type Answer, compareAnswers } from './compare-answers.ts'
+import { type ComparedResponse, compareAnswers } from './compare-answers.ts'
 import { createFindings } from './findings.ts'
 import { type CompiledRules, NO_RULES, readRules } from './rules.ts'
 
-export function answer(body: string | Uint8Array, type = 'application/json', more: Partial<Answer> = {}): Answer {
+export function answer(
+  body: string | Uint8Array,
+  type = 'application/json',
+  more: Partial<ComparedResponse> = {},
+): ComparedResponse {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body
   return { status: 200, headers: type === '' ? [] : ['Content-Type', type], body: bytes, isTruncated: false, ...more }
 }
 
-export function gzipped(body: string, type = 'application/json'): Answer {
+export function gzipped(body: string, type = 'application/json'): ComparedResponse {
   return answer(gzipSync(body), type, { headers: ['Content-Type', type, 'Content-Encoding', 'gzip'] })
 }
 

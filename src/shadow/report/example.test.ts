@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import type { Difference } from '../../model/comparison.ts'
 import { answer } from '../compare/compare.test-kit.ts'
-import { type Answer, compareAnswers } from '../compare/compare-answers.ts'
+import { type ComparedResponse, compareAnswers } from '../compare/compare-answers.ts'
 import { parsePathPattern } from '../compare/path-pattern.ts'
 import { exampleOf, type Seen } from './example.ts'
 
@@ -21,7 +21,7 @@ const SECRET = {
 } as const
 const ALL = Object.values(SECRET)
 
-function seen(legacy: Answer, service: Answer, more: Partial<Seen> = {}): Seen {
+function seen(legacy: ComparedResponse, service: ComparedResponse, more: Partial<Seen> = {}): Seen {
   const comparison = compareAnswers(legacy, service)
   const differences: readonly Difference[] = comparison.kind === 'compared' ? comparison.differences : []
   return {

@@ -2,7 +2,7 @@
 import type { Difference, Masked } from '../../model/comparison.ts'
 import type { Example, MaskedAnswer } from '../../model/shadow.ts'
 import { DEFAULT_REDACTION, maskHeaders, maskRequestTarget, type Redaction, redact } from '../capture/redact.ts'
-import type { Answer } from '../compare/compare-answers.ts'
+import type { ComparedResponse } from '../compare/compare-answers.ts'
 import { decodeBody } from '../compare/decode-body.ts'
 import { firstField } from '../compare/first-field.ts'
 import { familyOf } from '../compare/media-type.ts'
@@ -18,9 +18,9 @@ export type Seen = {
   /** Of the copy: what both sides were sent. */
   readonly fields: readonly string[]
   readonly answeredBy: Example['answeredBy']
-  readonly legacy: Answer
+  readonly legacy: ComparedResponse
   readonly legacyMs: number
-  readonly service: Answer
+  readonly service: ComparedResponse
   readonly serviceMs: number
   readonly differences: readonly Difference[]
 }
@@ -46,7 +46,7 @@ export function exampleOf(seen: Seen, redaction: Redaction = DEFAULT_REDACTION):
   }
 }
 
-function maskAnswer(answer: Answer, ms: number, redaction: Redaction): MaskedAnswer {
+function maskAnswer(answer: ComparedResponse, ms: number, redaction: Redaction): MaskedAnswer {
   return {
     status: answer.status,
     headers: maskHeaders(answer.headers, redaction),
@@ -55,7 +55,7 @@ function maskAnswer(answer: Answer, ms: number, redaction: Redaction): MaskedAns
   }
 }
 
-function maskBody({ headers, body, isTruncated }: Answer, redaction: Redaction): Masked | null {
+function maskBody({ headers, body, isTruncated }: ComparedResponse, redaction: Redaction): Masked | null {
   if (isTruncated || body.length > LONGEST_BODY || familyOf(firstField(headers, 'content-type')) !== 'json') return null
   const coding = firstField(headers, 'content-encoding')
   const decoded = decodeBody(body, coding, { ...DEFAULT_LIMITS, maxDecodedBytes: LONGEST_BODY })

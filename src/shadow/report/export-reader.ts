@@ -1,7 +1,7 @@
 // The part of an exported test that finds, in one answer, what the difference is about: of this field and kind and no other,
 // so that noise elsewhere in the answer does not fail the test. Pure.
 import type { DifferenceKind, Field } from '../../model/comparison.ts'
-import { type Example, partsOf } from '../../model/shadow.ts'
+import { type Example, splitField } from '../../model/shadow.ts'
 import { quote } from '../../telemetry/printable.ts'
 import { firstField } from '../compare/first-field.ts'
 import { familyOf } from '../compare/media-type.ts'
@@ -16,7 +16,7 @@ export type Reader = {
 }
 
 export function readerOf(field: Field, example: Pick<Example, 'legacy' | 'service'>): Reader {
-  const { kind, path } = partsOf(field)
+  const { kind, path } = splitField(field)
   const [root, ...segments] = splitPath(path)
   if (root === 'status') return plainly('return answer.status')
   const names = segments.map(nameOf)

@@ -1,7 +1,7 @@
 // A kept request as it can be sent again: what was masked becomes environment variables. Pure. All of it was said by
 // clients, and none of it is believed.
 import type { Field } from '../../model/comparison.ts'
-import type { AskedSides } from '../../model/comparison-views.ts'
+import type { SideTargets } from '../../model/comparison-views.ts'
 import type { Side } from '../../model/route.ts'
 import type { Example } from '../../model/shadow.ts'
 
@@ -12,7 +12,7 @@ export type Exporting = {
   readonly route: string
   readonly field: Field
   readonly example: Example
-  readonly sides: AskedSides
+  readonly sides: SideTargets
 }
 
 /** Literal text, or a variable in place of what was masked. */
@@ -72,7 +72,7 @@ function variableOf(name: string, names: Map<string, number>): string {
 /** RFC 9110 section 5.6.2: so no name can be an option, or a file that curl would read (`-H @file`). */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
-function isSent(name: string, value: string, sides: AskedSides): boolean {
+function isSent(name: string, value: string, sides: SideTargets): boolean {
   const lower = name.toLowerCase()
   if (!TOKEN.test(name) || NOT_SENT.has(lower)) return false
   // One side's own name would be wrong for the other.

@@ -1,5 +1,5 @@
 // A difference as a test that fails while the sides differ: for vitest and supertest, in a file that stands alone. Pure.
-import { partsOf } from '../../model/shadow.ts'
+import { splitField } from '../../model/shadow.ts'
 import { quote } from '../../telemetry/printable.ts'
 import { readerOf } from './export-reader.ts'
 import type { Exporting, ExportRequest, Piece } from './export-request.ts'
@@ -7,7 +7,7 @@ import type { Exporting, ExportRequest, Piece } from './export-request.ts'
 export function vitestOf(exporting: Exporting, request: ExportRequest, remarks: readonly string[]): string {
   const { sides, route, field, example } = exporting
   const reader = readerOf(field, example)
-  const { path } = partsOf(field)
+  const { path } = splitField(field)
   const side = (name: 'legacy' | 'service', variable: string) =>
     `{ url: env.${variable} || ${literal(sides[name].url)}, target: ${wordOf(request.targets[name])} }`
   const masked = request.variables.length > 0

@@ -8,7 +8,7 @@ import { delimiter, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { Field } from '../../model/comparison.ts'
 import type { ExportForm } from '../../model/comparison-views.ts'
-import { type Example, partsOf } from '../../model/shadow.ts'
+import { type Example, splitField } from '../../model/shadow.ts'
 import { exportOf } from './export.ts'
 import { exampleOf, masked, PRICE, ROUTE } from './reports.test-kit.ts'
 
@@ -27,7 +27,7 @@ type Recorded = {
 function answerTo({ method = 'GET', target = '/products', headers = [], ...more }: Recorded, as: ExportForm) {
   const request = { method, target: masked(target), headers: headers.map(masked) }
   const { field = PRICE, urls = SIDES, serviceTarget = target } = more
-  const { kind, path } = partsOf(field)
+  const { kind, path } = splitField(field)
   const differences = [{ kind, path, legacy: masked('10.00'), service: masked('10.01'), times: 1 }]
   return exportOf(
     {

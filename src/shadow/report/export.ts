@@ -1,18 +1,18 @@
 // A difference as something to run: the request that showed it, to be asked again by hand or by a test. Pure.
 import { DIFFERENCE_KINDS } from '../../model/comparison.ts'
-import type { ExportAnswer, ExportForm } from '../../model/comparison-views.ts'
-import { partsOf } from '../../model/shadow.ts'
-import { printable } from '../../telemetry/printable.ts'
+import type { ExportForm, ExportResult } from '../../model/comparison-views.ts'
+import { splitField } from '../../model/shadow.ts'
+import { escapeControls } from '../../telemetry/printable.ts'
 import { isSafe } from '../capture/eligible.ts'
 import { curlOf } from './export-curl.ts'
 import { type Exporting, requestOf } from './export-request.ts'
 import { vitestOf } from './export-vitest.ts'
 
-export function exportOf(exporting: Exporting, as: ExportForm): ExportAnswer {
+export function exportOf(exporting: Exporting, as: ExportForm): ExportResult {
   const { method } = exporting.example.request
   // The copy was only acted upon as if. Whatever is sent by hand is done.
   if (!isSafe(method)) {
-    const why = `it was seen with ${printable(method)}, and whoever runs what is exported would change something on both sides: only GET, HEAD and OPTIONS are exported`
+    const why = `it was seen with ${escapeControls(method)}, and whoever runs what is exported would change something on both sides: only GET, HEAD and OPTIONS are exported`
     return { kind: 'impossible', why }
   }
   const request = requestOf(exporting)
@@ -24,7 +24,7 @@ export function exportOf(exporting: Exporting, as: ExportForm): ExportAnswer {
 
 /** For comments, so each is one line whatever stands in a path. */
 function remarksOn({ fingerprint, context, route, field, example }: Exporting): string[] {
-  const { kind, path } = partsOf(field)
+  const { kind, path } = splitField(field)
   const here = example.differences.find((one) => one.kind === kind && one.path === path)
   const shown = (value: string | null | undefined) => value ?? 'nothing'
   const seen = new Date(example.at).toISOString()
@@ -32,5 +32,5 @@ function remarksOn({ fingerprint, context, route, field, example }: Exporting): 
     `${kind} ${path}: ${DIFFERENCE_KINDS[kind]}.`,
     `${route} of ${context}, difference ${fingerprint}, seen ${seen}.`,
     `Legacy said ${shown(here?.legacy)}; the service said ${shown(here?.service)}.`,
-  ].map(printable)
+  ].map(escapeControls)
 }

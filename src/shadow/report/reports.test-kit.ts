@@ -1,12 +1,12 @@
 // Counts, examples and notes made by hand, in a store that only remembers them.
 import { type Counts, type Field, type FieldCounts, type Masked, NO_COUNTS } from '../../model/comparison.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
-import { type Example, type KeptExample, partsOf, type RouteCounts, STRETCH_MS } from '../../model/shadow.ts'
+import { COUNT_PERIOD_MS, type Example, type RouteCounts, type StoredExample, splitField } from '../../model/shadow.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, EMPTY_STATE, type SharedState } from '../../model/shared-state.ts'
 import { fingerprintOf } from '../stats/fingerprint.ts'
 import { createReports, type ReportsOptions } from './reports.ts'
 
-export const HOUR = STRETCH_MS
+export const HOUR = COUNT_PERIOD_MS
 /** Half past two in the afternoon. */
 export const NOW = Date.UTC(2026, 2, 1, 14, 30)
 export const THIS_HOUR = NOW - HOUR / 2
@@ -58,9 +58,9 @@ export function exampleOf(more: Partial<Example> = {}): Example {
   }
 }
 
-export function keptOf(field: Field = PRICE, more: Partial<Example> = {}, route = ROUTE): KeptExample {
+export function keptOf(field: Field = PRICE, more: Partial<Example> = {}, route = ROUTE): StoredExample {
   const fingerprint = fingerprintOf('catalog', route, field)
-  const { kind, path } = partsOf(field)
+  const { kind, path } = splitField(field)
   const differences = [{ kind, path, legacy: masked('one'), service: masked('other'), times: 1 }]
   const example = exampleOf({ ...(field === PRICE ? {} : { differences }), ...more })
   return { fingerprint, context: 'catalog', route, field, example }
@@ -73,7 +73,7 @@ export function stateWith(field: Field, note: Partial<DifferenceNote>): SharedSt
   return { ...EMPTY_STATE, contexts: { catalog: { ...EMPTY_CONTEXT, differences } } }
 }
 
-type Found = { readonly counts?: readonly RouteCounts[]; readonly examples?: readonly KeptExample[] }
+type Found = { readonly counts?: readonly RouteCounts[]; readonly examples?: readonly StoredExample[] }
 
 export function storeOf({ counts = [], examples = [] }: Found): Pick<ComparisonStore, 'counts' | 'examples'> {
   return {

@@ -2,8 +2,8 @@
 import { setImmediate as breathe } from 'node:timers/promises'
 import { type Field, NO_COUNTS } from '../../model/comparison.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
-import type { AskedSides, ComparisonViews, DifferenceView, FoundDifference } from '../../model/comparison-views.ts'
-import type { KeptExample, RouteCounts } from '../../model/shadow.ts'
+import type { ComparisonViews, DifferenceReference, DifferenceView, SideTargets } from '../../model/comparison-views.ts'
+import type { RouteCounts, StoredExample } from '../../model/shadow.ts'
 import type { SharedState } from '../../model/shared-state.ts'
 import { firstField } from '../compare/first-field.ts'
 import { inOrder, rowOf, rowsOf } from '../stats/difference-rows.ts'
@@ -21,7 +21,7 @@ export type ReportsOptions = {
   /** The clock that the fleet shares, in milliseconds since 1970. */
   readonly wallTime: () => number
   /** Where a request of a context would be sent. @param target as the client asked for it */
-  readonly sidesOf: (context: string, request: Asked) => AskedSides | undefined
+  readonly sidesOf: (context: string, request: Asked) => SideTargets | undefined
   readonly trial?: Trial
 }
 
@@ -111,9 +111,9 @@ export function createReports(options: ReportsOptions): ComparisonViews {
   }
 
   async function viewOf(
-    { context, route, field, fingerprint }: FoundDifference,
+    { context, route, field, fingerprint }: DifferenceReference,
     { from, to }: { readonly from: number; readonly to: number },
-    examples: readonly KeptExample[],
+    examples: readonly StoredExample[],
   ): Promise<DifferenceView> {
     const counts = (await store.counts({ context, from })).filter((one) => one.route === route)
     const [judged = nothingOf(context, route)] = await judge(counts)
@@ -135,7 +135,7 @@ export function createReports(options: ReportsOptions): ComparisonViews {
   }
 
   /** Where little has to be read, first: a fingerprint tells nothing of what it was made of. */
-  async function find(fingerprint: string): Promise<FoundDifference | undefined> {
+  async function find(fingerprint: string): Promise<DifferenceReference | undefined> {
     const known = contexts()
     for (const context of known) {
       const notes = notesOf(state(), context)
@@ -148,7 +148,7 @@ export function createReports(options: ReportsOptions): ComparisonViews {
     return { fingerprint, context: found.context, route: found.route, field: found.field }
   }
 
-  async function findCounted(fingerprint: string): Promise<Omit<FoundDifference, 'fingerprint'> | undefined> {
+  async function findCounted(fingerprint: string): Promise<Omit<DifferenceReference, 'fingerprint'> | undefined> {
     for (const ofRoute of byRoute(await store.counts({ from: 0 }))) {
       const [{ context, route }] = ofRoute
       const fields = new Set(ofRoute.flatMap(({ counts }) => Object.keys(counts.fields) as Field[]))
@@ -168,7 +168,7 @@ const FINGERPRINT = /^[0-9a-f]{10}$/
 const NO_EXAMPLE =
   'no example of it is kept, so there is no request to export: examples are kept for 7 days, of the 500 differences of a context that were seen last'
 
-function fieldsIn(examples: readonly KeptExample[]): Field[] {
+function fieldsIn(examples: readonly StoredExample[]): Field[] {
   const fields = examples.flatMap(({ example }) =>
     example.differences.map(({ kind, path }): Field => `${kind} ${path}`),
   )

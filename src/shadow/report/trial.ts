@@ -2,12 +2,12 @@
 // compiled in the gateway's thread.
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { RuleAnswer } from '../../model/comparison-views.ts'
-import type { KeptExample } from '../../model/shadow.ts'
+import type { RuleTrialResult } from '../../model/comparison-views.ts'
+import type { StoredExample } from '../../model/shadow.ts'
 import { excessOfExpressions } from './expression-limits.ts'
 import type { TrialData, TrialOutcome } from './try-rules-worker.ts'
 
-export type Trial = (written: unknown, examples: readonly KeptExample[]) => Promise<RuleAnswer>
+export type Trial = (written: unknown, examples: readonly StoredExample[]) => Promise<RuleTrialResult>
 
 const LIMIT_MS = 10_000
 const HEAP_MB = 256
@@ -34,8 +34,8 @@ function thread(workerData: TrialData): Worker {
   return new Worker(file, { name: 'try-rules', workerData, resourceLimits: limits })
 }
 
-async function runIn(worker: Worker, limitMs: number): Promise<RuleAnswer> {
-  const { promise, resolve } = Promise.withResolvers<RuleAnswer>()
+async function runIn(worker: Worker, limitMs: number): Promise<RuleTrialResult> {
+  const { promise, resolve } = Promise.withResolvers<RuleTrialResult>()
   const giveUp = (what: string) =>
     resolve({ kind: 'given-up', why: `${what}: try fewer rules, simpler expressions, or one route` })
   const limit = setTimeout(() => giveUp(`trying these rules took longer than ${limitMs / 1000} s`), limitMs)

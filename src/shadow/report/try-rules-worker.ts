@@ -1,13 +1,13 @@
 // Reads and tries rules in a thread of its own: an operator wrote the expressions, an application the bodies, and both may be
 // expensive; the gateway's own thread serves clients.
 import { parentPort, workerData } from 'node:worker_threads'
-import type { RuleAnswer } from '../../model/comparison-views.ts'
-import type { KeptExample } from '../../model/shadow.ts'
+import type { RuleTrialResult } from '../../model/comparison-views.ts'
+import type { StoredExample } from '../../model/shadow.ts'
 import { readRules } from '../compare/rules.ts'
 import { tryRules } from './try-rules.ts'
 
-export type TrialData = { readonly written: unknown; readonly examples: readonly KeptExample[] }
-export type TrialOutcome = Exclude<RuleAnswer, { readonly kind: 'given-up' }>
+export type TrialData = { readonly written: unknown; readonly examples: readonly StoredExample[] }
+export type TrialOutcome = Exclude<RuleTrialResult, { readonly kind: 'given-up' }>
 
 parentPort?.postMessage(outcomeOf(workerData as TrialData))
 

@@ -1,18 +1,18 @@
 // Rules tried on the examples that are kept, before anybody saves them. Pure. Examples are masked, so not all can be told.
 import type { Comparison, Field } from '../../model/comparison.ts'
-import type { RuleTrial, TriedDifference } from '../../model/comparison-views.ts'
-import { type Example, type KeptExample, type MaskedAnswer, partsOf } from '../../model/shadow.ts'
-import { type Answer, compareAnswers } from '../compare/compare-answers.ts'
+import type { DifferenceTrial, RuleTrial } from '../../model/comparison-views.ts'
+import { type Example, type MaskedAnswer, type StoredExample, splitField } from '../../model/shadow.ts'
+import { type ComparedResponse, compareAnswers } from '../compare/compare-answers.ts'
 import { type CompiledRules, NO_RULES } from '../compare/rules.ts'
 import { fieldsIn } from '../stats/count.ts'
 
 /** @param examples of one context */
-export function tryRules(rules: CompiledRules, examples: readonly KeptExample[]): RuleTrial {
-  const differences = new Map<string, { -readonly [K in keyof TriedDifference]: TriedDifference[K] }>()
+export function tryRules(rules: CompiledRules, examples: readonly StoredExample[]): RuleTrial {
+  const differences = new Map<string, { -readonly [K in keyof DifferenceTrial]: DifferenceTrial[K] }>()
   const appearing = new Map<string, { readonly route: string; readonly field: Field; readonly in: Set<string> }>()
   for (const { fingerprint, route, field, example } of examples) {
     const { became, more } = tryOn(example, field, rules)
-    const tried = differences.get(fingerprint) ?? { fingerprint, route, ...partsOf(field), ...NOTHING_YET }
+    const tried = differences.get(fingerprint) ?? { fingerprint, route, ...splitField(field), ...NOTHING_YET }
     tried[became]++
     differences.set(fingerprint, tried)
     for (const one of more) {
@@ -25,7 +25,7 @@ export function tryRules(rules: CompiledRules, examples: readonly KeptExample[])
     examples: examples.length,
     differences: [...differences.values()],
     appearing: [...appearing.values()].map((one) => {
-      return { route: one.route, ...partsOf(one.field), examples: one.in.size }
+      return { route: one.route, ...splitField(one.field), examples: one.in.size }
     }),
   }
 }
@@ -46,13 +46,13 @@ function tryOn(example: Example, field: Field, rules: CompiledRules): { became: 
   // What is masked alike on both sides no longer differs: that a rule forgives it cannot be seen.
   const became = !bare.has(field) ? 'untried' : left.has(field) ? 'remaining' : 'forgiven'
   const reported = example.differences.map(({ kind, path }): Field => `${kind} ${path}`)
-  const hidden = new Set(reported.filter((one) => !bare.has(one)).map((one) => partsOf(one).path))
-  const more = [...left].filter((one) => !reported.includes(one) && !hidden.has(partsOf(one).path))
+  const hidden = new Set(reported.filter((one) => !bare.has(one)).map((one) => splitField(one).path))
+  const more = [...left].filter((one) => !reported.includes(one) && !hidden.has(splitField(one).path))
   return { became, more }
 }
 
 /** Bodies are kept decoded. Without both, none is compared. */
-function answerOf({ status, headers, body }: MaskedAnswer): Answer {
+function answerOf({ status, headers, body }: MaskedAnswer): ComparedResponse {
   const fields = headers.flatMap((name, i) =>
     i % 2 === 0 && name.toLowerCase() !== 'content-encoding' ? [name, headers[i + 1] ?? ''] : [],
   )
@@ -64,5 +64,5 @@ function fieldsOf(comparison: Comparison): Field[] {
 }
 
 function isOfBody(field: Field): boolean {
-  return partsOf(field).path.startsWith('$')
+  return splitField(field).path.startsWith('$')
 }

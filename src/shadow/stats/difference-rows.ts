@@ -1,14 +1,14 @@
 // Rows of the table of differences: one for each field of a route in which the sides were seen to differ. Pure.
 import type { Field } from '../../model/comparison.ts'
 import type { DifferenceRow } from '../../model/comparison-views.ts'
-import { type KeptExample, partsOf } from '../../model/shadow.ts'
+import { type StoredExample, splitField } from '../../model/shadow.ts'
 import type { DifferenceNote } from '../../model/shared-state.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { comparisonsIn } from './noise.ts'
 import { type JudgedRoute, type Notes, type Seen, shareIfAny } from './tally.ts'
 
 /** @param examples the newest first */
-export function rowsOf(route: JudgedRoute, notes: Notes, examples: readonly KeptExample[]): DifferenceRow[] {
+export function rowsOf(route: JudgedRoute, notes: Notes, examples: readonly StoredExample[]): DifferenceRow[] {
   const newest = new Map(examples.toReversed().map((example) => [example.fingerprint, example]))
   return [...route.seen.keys()].map((field) => rowOf(route, field, notes, newest))
 }
@@ -17,10 +17,10 @@ export function rowOf(
   { context, route, counts, verdicts, seen }: JudgedRoute,
   field: Field,
   notes: Notes,
-  newest: ReadonlyMap<string, KeptExample>,
+  newest: ReadonlyMap<string, StoredExample>,
 ): DifferenceRow {
   const fingerprint = fingerprintOf(context, route, field)
-  const { kind, path } = partsOf(field)
+  const { kind, path } = splitField(field)
   const { sides, self } = counts.fields[field] ?? { sides: 0, self: 0 }
   const comparisons = comparisonsIn(counts)
   const note = Object.hasOwn(notes, fingerprint) ? notes[fingerprint] : undefined
@@ -52,7 +52,7 @@ function whatIsSaid({ by, reason, at, ruling, resolvedAt }: DifferenceNote): Dif
   return { by, reason, at, ruling, resolvedAt }
 }
 
-function valuesOf(kept: KeptExample | undefined, field: Field): DifferenceRow['example'] {
+function valuesOf(kept: StoredExample | undefined, field: Field): DifferenceRow['example'] {
   if (kept === undefined) return null
   const here = kept.example.differences.find(({ kind, path }) => `${kind} ${path}` === field)
   return { at: kept.example.at, legacy: here?.legacy ?? null, service: here?.service ?? null }

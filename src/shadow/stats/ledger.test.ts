@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
 import { type Counts, NO_COUNTS } from '../../model/comparison.ts'
-import { type KeptExample, type RouteCounts, STRETCH_MS } from '../../model/shadow.ts'
+import { COUNT_PERIOD_MS, type RouteCounts, type StoredExample } from '../../model/shadow.ts'
 import { keptOf } from '../report/reports.test-kit.ts'
 import { createLedger } from './ledger.ts'
 
-const HOUR = STRETCH_MS
+const HOUR = COUNT_PERIOD_MS
 const NOW = 500_000 * HOUR
 const PLACE = { context: 'catalog', route: 'GET /products' }
 const MATCH = { kind: 'compared', differences: [], more: false, forgiven: 0 } as const
@@ -13,7 +13,7 @@ const MATCH = { kind: 'compared', differences: [], more: false, forgiven: 0 } as
 function start() {
   const stored = new Map<number, Counts>()
   const calls: (readonly RouteCounts[])[] = []
-  const examples: KeptExample[] = []
+  const examples: StoredExample[] = []
   const fails = { counts: false, examples: false }
   const ledger = createLedger('me', {
     saveCounts: async (writer, counts) => {

@@ -2,7 +2,7 @@
 import type { Counts } from '../../model/comparison.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
 import { mergeCounts } from '../../model/merge-counts.ts'
-import { type KeptExample, type RouteCounts, STRETCH_MS } from '../../model/shadow.ts'
+import { COUNT_PERIOD_MS, type RouteCounts, type StoredExample } from '../../model/shadow.ts'
 import { type Place, STRETCHES_KEPT } from '../scorebook.ts'
 import { routeKey } from '../worker/messages.ts'
 import { type Counter, createCounter } from './count.ts'
@@ -12,7 +12,7 @@ export type Ledger = {
   readonly counter: (place: Place) => Counter
   /** What the comparing thread has counted since it began, in the place of what it said before. */
   readonly take: (counts: readonly RouteCounts[]) => void
-  readonly keep: (examples: readonly KeptExample[]) => void
+  readonly keep: (examples: readonly StoredExample[]) => void
   /** The comparing thread has ended: what it said stands, and the next one begins at nothing. */
   readonly close: () => void
   /** What threads that have ended had found: the store leaves it out when it is asked for what others found. */
@@ -42,7 +42,7 @@ export function createLedger(writer: string, store: Pick<ComparisonStore, 'saveC
   const recent = new Map<string, Map<string, Entry>>()
   /** The one that was counted in last is the last. */
   const starts = new Set<number>()
-  let examples: KeptExample[] = []
+  let examples: StoredExample[] = []
 
   return {
     counter: counterAt,
@@ -67,7 +67,7 @@ export function createLedger(writer: string, store: Pick<ComparisonStore, 'saveC
 
   /** What was counted last is counted next: looked up without making a key, as a busy gateway sheds thousands a second. */
   function counterAt({ context, route, at }: Place): Counter {
-    const start = at - (at % STRETCH_MS)
+    const start = at - (at % COUNT_PERIOD_MS)
     const last = recent.get(context)?.get(route)
     if (last?.start === start) {
       changed.add(last)

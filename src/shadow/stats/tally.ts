@@ -1,9 +1,9 @@
 // Counts of many stretches and gateways, judged: what each route is, and what a context is as the sum of its routes. Pure.
 import type { Accounting, Counts, Field, Share } from '../../model/comparison.ts'
 import { NO_COUNTS } from '../../model/comparison.ts'
-import type { Tally } from '../../model/comparison-views.ts'
+import type { ParityStats } from '../../model/comparison-views.ts'
 import { mergeCounts } from '../../model/merge-counts.ts'
-import { type RouteCounts, STRETCH_MS } from '../../model/shadow.ts'
+import { COUNT_PERIOD_MS, type RouteCounts } from '../../model/shadow.ts'
 import type { DifferenceNote, SharedState } from '../../model/shared-state.ts'
 import { type FieldVerdicts, judgeFields } from './noise.ts'
 import { account, addAccounts, parityOf, shareOf } from './parity.ts'
@@ -25,7 +25,7 @@ export type Notes = Readonly<Record<string, DifferenceNote>>
 /** From where counts are asked for: the beginning of the hour in which the window begins. */
 export function beginningOf(windowMs: number, now: number): number {
   const from = now - windowMs
-  return from - (from % STRETCH_MS)
+  return from - (from % COUNT_PERIOD_MS)
 }
 
 export function notesOf({ contexts }: SharedState, context: string): Notes {
@@ -66,7 +66,7 @@ function seenBetweenSides(counts: readonly RouteCounts[]): Map<Field, Seen> {
 type FieldSeen = Counts['fields'][Field]
 
 /** @param target below 1 */
-export function tallyOf(routes: readonly JudgedRoute[], target: number): Tally {
+export function tallyOf(routes: readonly JudgedRoute[], target: number): ParityStats {
   const accounting = routes.map(({ counts, verdicts }) => account(counts, verdicts)).reduce(addAccounts, NONE)
   const { uncomparable, shed, failed, pairs } = routes.map(({ counts }) => counts).reduce(mergeCounts, NO_COUNTS)
   const { conclusive, matching, atLeast, untilTarget } = parityOf(accounting, target)

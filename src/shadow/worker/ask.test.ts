@@ -7,7 +7,7 @@ import { createAuthority } from '../../../test/kit/certificates.ts'
 import { until } from '../../../test/kit/until.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import { createBudget } from '../capture/budget.ts'
-import { type Asked, type Asker, createAsker } from './ask.ts'
+import { type CopyClient, type CopyResult, createCopyClient } from './ask.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => {
@@ -45,8 +45,8 @@ async function ask(
   limits = LIMITS,
   budget = createBudget(() => 1e9),
   body?: Uint8Array,
-): Promise<Asked> {
-  const asker: Asker = createAsker(budget)
+): Promise<CopyResult> {
+  const asker: CopyClient = createCopyClient(budget)
   closing.push(() => void asker.close())
   return asker.ask(request, request.fields, body, limits)
 }
@@ -60,7 +60,7 @@ test('the request goes out as it is, and the answer comes back as it came', asyn
     socket.write(`${OK}Content-Length: 5\r\nX-A: 1\r\nx-a: \xe4\r\n\r\nhello`, 'latin1')
   })
   const budget = createBudget(() => 1e9)
-  const { answer } = (await ask(request, LIMITS, budget)) as Extract<Asked, { kind: 'answered' }>
+  const { answer } = (await ask(request, LIMITS, budget)) as Extract<CopyResult, { kind: 'answered' }>
   expect(asked).toContain('GET /products/1?a=b HTTP/1.1\r\n')
   expect(asked.toLowerCase()).toContain('host: shop.example\r\n')
   expect(asked).toContain('X-Twice: a\r\nX-Twice: b\r\n')
@@ -142,7 +142,7 @@ describe('whatever the other side does, it ends', () => {
       socket.resetAndDestroy()
     })
     const nowhere = requestTo('http://nowhere.invalid')
-    const asker = createAsker(createBudget(() => 1e9))
+    const asker = createCopyClient(createBudget(() => 1e9))
     closing.push(
       () => void asker.close(),
       () => server.close(),

@@ -3,15 +3,15 @@ import { buildConnector, type Dispatcher, errors, Pool } from 'undici'
 import type { ShadowFailure, Shed } from '../../model/comparison.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import type { Budget } from '../capture/budget.ts'
-import type { Answer } from '../compare/compare-answers.ts'
+import type { ComparedResponse } from '../compare/compare-answers.ts'
 import { firstField } from '../compare/first-field.ts'
 import { hasBody } from '../compare/has-body.ts'
 import { familyOf } from '../compare/media-type.ts'
 
-export type Asked =
+export type CopyResult =
   | {
       readonly kind: 'answered'
-      readonly answer: Answer
+      readonly answer: ComparedResponse
       /** From the request being sent to the last byte that was read, in milliseconds. */
       readonly ms: number
     }
@@ -25,7 +25,7 @@ export type AskLimits = {
   readonly timeoutMs: number
 }
 
-export type Asker = {
+export type CopyClient = {
   /**
    * Never rejects.
    *
@@ -39,7 +39,7 @@ export type Asker = {
     body: Uint8Array | undefined,
     limits: AskLimits,
     agreement?: AbortSignal,
-  ) => Promise<Asked>
+  ) => Promise<CopyResult>
   readonly close: () => Promise<void>
 }
 
@@ -56,7 +56,7 @@ const MOST_POOLS = 64
  * @param budget for the bodies of answers; each is given back when it was compared, by whoever asked
  * @param restMs how long an address is left alone that refuses one connection after another; 0 asks it all the same
  */
-export function createAsker(budget: Budget, restMs = REST_MS): Asker {
+export function createCopyClient(budget: Budget, restMs = REST_MS): CopyClient {
   const pools = new Map<string, Pool>()
   const refusals = new Map<string, { inRow: number; restUntil: number }>()
 
@@ -68,14 +68,14 @@ export function createAsker(budget: Budget, restMs = REST_MS): Asker {
     body: Uint8Array | undefined,
     { maxBodyBytes, timeoutMs }: AskLimits,
     agreement?: AbortSignal,
-  ): Promise<Asked> {
+  ): Promise<CopyResult> {
     const startedAt = performance.now()
     if (isAtRest(request.origin, startedAt)) return { kind: 'failed', reason: 'unavailable' }
     const limit = AbortSignal.timeout(Math.max(1, timeoutMs))
     const signal = agreement === undefined ? limit : AbortSignal.any([limit, agreement])
     let hasHead = false
     let held = 0
-    const answered = (status: number, headers: string[], chunks: Buffer[], isTruncated: boolean): Asked => {
+    const answered = (status: number, headers: string[], chunks: Buffer[], isTruncated: boolean): CopyResult => {
       if (isTruncated) budget.give(held)
       const answer = { status, headers, body: Buffer.concat(chunks), isTruncated }
       return { kind: 'answered', answer, ms: performance.now() - startedAt }

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import type { CopyRequest, KeptExample, ShadowPolicy } from '../../model/shadow.ts'
+import type { CopyRequest, ShadowPolicy, StoredExample } from '../../model/shadow.ts'
 import { createBudget } from '../capture/budget.ts'
 import { NO_RULES } from '../compare/rules.ts'
 import { copyOf, policyOf } from '../heads.test-kit.ts'
 import { createScorebook } from '../scorebook.ts'
-import type { Asked } from './ask.ts'
+import type { CopyResult } from './ask.ts'
 import { type CopierUse, createCopier } from './copier.ts'
 import type { Job } from './messages.ts'
 
@@ -21,18 +21,18 @@ function jobOf(more: Partial<Job> = {}): Job {
   }
 }
 
-type Answers = (request: CopyRequest, fields: readonly string[]) => { headers?: string[]; body?: string } | Asked
+type Answers = (request: CopyRequest, fields: readonly string[]) => { headers?: string[]; body?: string } | CopyResult
 
 function start(answers: Answers, more: Partial<CopierUse> = {}) {
   const budget = createBudget(() => 1e6)
   const book = createScorebook()
-  const kept: KeptExample[] = []
+  const kept: StoredExample[] = []
   const sent: { request: CopyRequest; fields: readonly string[]; body: string | undefined }[] = []
   const agreement = new AbortController()
   const withdrawn: string[] = []
   const run = createCopier({
     asker: {
-      ask: async (request, fields, body): Promise<Asked> => {
+      ask: async (request, fields, body): Promise<CopyResult> => {
         sent.push({ request, fields, body: body && Buffer.from(body).toString() })
         const said = answers(request, fields)
         if ('kind' in said) return said

@@ -1,18 +1,18 @@
 // One job from beginning to end: the copy is sent, legacy perhaps asked once more, and the answers are compared.
 import { randomFillSync } from 'node:crypto'
 import type { Comparison, Field } from '../../model/comparison.ts'
-import type { CopyRequest, KeptExample, ShadowPolicy } from '../../model/shadow.ts'
+import type { CopyRequest, ShadowPolicy, StoredExample } from '../../model/shadow.ts'
 import type { Budget } from '../capture/budget.ts'
 import type { DryRuns } from '../capture/dry-run.ts'
 import { copyFields, isAccepted } from '../capture/mark.ts'
 import { patternIn, type Redaction } from '../capture/redact.ts'
-import { type Answer, compareAnswers } from '../compare/compare-answers.ts'
+import { type ComparedResponse, compareAnswers } from '../compare/compare-answers.ts'
 import type { CompiledRules } from '../compare/rules.ts'
 import { exampleOf } from '../report/example.ts'
 import type { Scorebook } from '../scorebook.ts'
 import { fieldsIn } from '../stats/count.ts'
 import { fingerprintOf } from '../stats/fingerprint.ts'
-import type { Asked, Asker } from './ask.ts'
+import type { CopyClient, CopyResult } from './ask.ts'
 import { type Ended, type Job, type NoComparison, unpack } from './messages.ts'
 
 /** A job with what it names by number. */
@@ -26,7 +26,7 @@ export type Work = {
 }
 
 export type CopierUse = {
-  readonly asker: Asker
+  readonly asker: CopyClient
   readonly budget: Budget
   readonly dryRuns: DryRuns
   readonly book: Scorebook
@@ -34,7 +34,7 @@ export type CopierUse = {
   readonly whileComparing: <T>(id: number, compare: () => T) => T
   /** Whether another example of this difference is wanted. */
   readonly isWanted: (fingerprint: string, at: number) => boolean
-  readonly keep: (example: KeptExample) => void
+  readonly keep: (example: StoredExample) => void
   readonly notDryRun: (context: string, origin: string, why: string) => void
 }
 
@@ -81,17 +81,21 @@ export function createCopier(use: CopierUse) {
   }
 
   type Asking = Pick<Work, 'job' | 'policy' | 'rules' | 'redaction'> & { readonly sent: readonly string[] }
-  type Answered = Extract<Asked, { kind: 'answered' }>
+  type Answered = Extract<CopyResult, { kind: 'answered' }>
 
-  function judged({ job, policy, rules, redaction, sent }: Asking, asked: Answered, twin: Asked | undefined): Ended {
-    const given: Answer = {
+  function judged(
+    { job, policy, rules, redaction, sent }: Asking,
+    asked: Answered,
+    twin: CopyResult | undefined,
+  ): Ended {
+    const given: ComparedResponse = {
       status: job.status,
       headers: unpack(job.headers),
       body: Buffer.from(job.body, 'latin1'),
       isTruncated: job.isTruncated,
     }
     const [legacy, service] = job.answeredBy === 'legacy' ? [given, asked.answer] : [asked.answer, given]
-    const compare = (other: Answer) => use.whileComparing(job.id, () => compareAnswers(legacy, other, rules))
+    const compare = (other: ComparedResponse) => use.whileComparing(job.id, () => compareAnswers(legacy, other, rules))
     const comparison = compare(service)
     if (twin?.kind === 'answered') book.paired(job, compare(twin.answer))
     const outcome = book.compared(job, policy.noise, comparison)

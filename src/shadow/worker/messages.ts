@@ -5,11 +5,11 @@ import type { HeaderList } from '../../model/request-head.ts'
 import type { Side, TlsOptions } from '../../model/route.ts'
 import type {
   CopyRequest,
-  KeptExample,
   RouteCounts,
   ShadowOutcome,
   ShadowPolicy,
   ShadowReason,
+  StoredExample,
 } from '../../model/shadow.ts'
 
 /** To the comparing thread. */
@@ -78,7 +78,7 @@ export type Report = {
   /** The share of the next copies for which legacy is asked twice, by {@link routeKey}. */
   readonly pairShares: Readonly<Record<string, number>>
   readonly parity: Readonly<Record<string, Parity>>
-  readonly examples: readonly KeptExample[]
+  readonly examples: readonly StoredExample[]
   /** Services that took a copy for more than a copy. */
   readonly notDryRun: readonly { readonly context: string; readonly origin: string; readonly why: string }[]
 }

@@ -4,13 +4,13 @@ import { readlinkSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
 import type { TlsOptions } from '../../model/route.ts'
-import type { CopyRequest, KeptExample, ShadowPolicy } from '../../model/shadow.ts'
+import type { CopyRequest, ShadowPolicy, StoredExample } from '../../model/shadow.ts'
 import { createBudget } from '../capture/budget.ts'
 import { createDryRuns } from '../capture/dry-run.ts'
 import { parsePathPattern } from '../compare/path-pattern.ts'
 import { NO_RULES, readRules } from '../compare/rules.ts'
 import { createScorebook } from '../scorebook.ts'
-import { createAsker } from './ask.ts'
+import { createCopyClient } from './ask.ts'
 import { createCopier, type Work } from './copier.ts'
 import { BUSY_WITH, type Ended, type Job, type PackedCopy, type Parcel, type Report, TURN, unpack } from './messages.ts'
 
@@ -35,7 +35,7 @@ if (port === null) throw new Error('this file is the comparing thread')
 const { busy, mostBytes } = workerData as WorkerData
 const flags = new Int32Array(busy)
 const budget = createBudget(() => mostBytes)
-const asker = createAsker(budget)
+const asker = createCopyClient(budget)
 const book = createScorebook()
 const known = new Map<number, ShadowPolicy | TlsOptions>()
 const meanings = new Map<number, Pick<Work, 'rules' | 'redaction'>>()
@@ -44,7 +44,7 @@ let cpuBefore = process.threadCpuUsage()
 let underWay = 0
 let isLast = false
 let ended: Ended[] = []
-let examples: KeptExample[] = []
+let examples: StoredExample[] = []
 let notDryRun: { context: string; origin: string; why: string }[] = []
 
 const run = createCopier({

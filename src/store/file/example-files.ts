@@ -2,7 +2,7 @@
 // only what is shown is read.
 import { readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { KeptExample } from '../../model/shadow.ts'
+import type { StoredExample } from '../../model/shadow.ts'
 import { parseExample } from '../comparison-shape.ts'
 import { digestOf, type ExampleId, newestFirst, sift } from '../example-id.ts'
 import type { TellOnce } from '../once.ts'
@@ -33,13 +33,13 @@ export class ExampleFiles {
   }
 
   /** The newest first; what is damaged is left out, which is told. */
-  async read(context: string | undefined, fingerprint: string | undefined, now: number): Promise<KeptExample[]> {
+  async read(context: string | undefined, fingerprint: string | undefined, now: number): Promise<StoredExample[]> {
     const of = fingerprint === undefined ? undefined : digestOf(fingerprint)
     const found: Found[] = []
     for (const folder of context === undefined ? await this.folders() : [this.folderOf(context)]) {
       found.push(...sift(await find(folder), now).kept.filter((one) => of === undefined || one.of === of))
     }
-    const examples: KeptExample[] = []
+    const examples: StoredExample[] = []
     for (const { path } of found.toSorted(newestFirst)) {
       const example = await this.readOne(path)
       if (example !== undefined) examples.push(example)
@@ -60,7 +60,7 @@ export class ExampleFiles {
     }
   }
 
-  private async readOne(path: string): Promise<KeptExample | undefined> {
+  private async readOne(path: string): Promise<StoredExample | undefined> {
     try {
       return parseExample(await readFile(path, 'utf8'))
     } catch (error) {

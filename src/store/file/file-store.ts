@@ -3,8 +3,15 @@ import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import type { Clock } from '../../model/ports.ts'
-import type { AuditPage, AuditQuery, KeptFlags, Member, Report, SharedState } from '../../model/shared-state.ts'
-import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
+import type {
+  AuditPage,
+  AuditQuery,
+  FleetMember,
+  Heartbeat,
+  SharedState,
+  StoredFlagBackup,
+} from '../../model/shared-state.ts'
+import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
 import { unchainedText, verifyHistory } from '../audit-chain.ts'
 import { NO_EVENTS, type Restored, type StoreEvents } from '../events.ts'
@@ -40,11 +47,11 @@ const REPEAT_ENTRIES = 100
 export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: FileStoreOptions): Store {
   const location = resolve(folder)
   const known = new KnownState(events.troubled)
-  const reports = listeners<Report>(events.troubled)
+  const reports = listeners<Heartbeat>(events.troubled)
   const audit = new AuditFile(join(location, 'audit.jsonl'), events.troubled)
   const keptState = new KeptState(location, events.troubled)
   const flagsFile = join(location, 'kept-flags.json')
-  const members = new Map<string, { readonly report: Report; readonly at: number }>()
+  const members = new Map<string, { readonly report: Heartbeat; readonly at: number }>()
   const serially = queue()
   const comparisons = fileComparisons({
     folder: join(location, 'comparisons'),
@@ -83,16 +90,16 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     history,
     verifyHistory: () => verifyHistory(history),
     onChange: (listener) => known.onChange(listener),
-    beat: async (report) => {
+    sendHeartbeat: async (report) => {
       const copy = parseReport(JSON.stringify(report))
       members.set(copy.id, { report: copy, at: clock.now() })
       reports.tell(copy)
     },
-    leave: async (id) => void members.delete(id),
+    removeMember: async (id) => void members.delete(id),
     fleet: async () => fleet(),
-    onReport: (listener) => reports.add(listener),
-    keepFlags: (flags) => serially(() => keepFlags(flags)),
-    keptFlags,
+    onHeartbeat: (listener) => reports.add(listener),
+    saveFlagBackup: (flags) => serially(() => keepFlags(flags)),
+    loadFlagBackup: keptFlags,
     wallTime: () => clock.wallTime(),
     status,
     comparisons: comparisons.store,
@@ -170,7 +177,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     if (theirs !== undefined) known.adopt(theirs.state)
   }
 
-  async function commit(text: string, line: string, generation: number): Promise<Committed> {
+  async function commit(text: string, line: string, generation: number): Promise<CommitResult> {
     await own()
     if (known.current.generation !== generation - 1) {
       const isOurs =
@@ -211,7 +218,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     isEntryMissing = false
   }
 
-  async function keepFlags(flags: KeptFlags): Promise<void> {
+  async function keepFlags(flags: StoredFlagBackup): Promise<void> {
     await own()
     await attempt(async () => {
       const last = await keptFlags()
@@ -220,7 +227,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     })
   }
 
-  async function keptFlags(): Promise<KeptFlags | undefined> {
+  async function keptFlags(): Promise<StoredFlagBackup | undefined> {
     try {
       return parseKeptFlags(await readFile(flagsFile, 'utf8'))
     } catch (error) {
@@ -230,7 +237,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     }
   }
 
-  function fleet(): Member[] {
+  function fleet(): FleetMember[] {
     const now = clock.now()
     for (const [id, { at }] of members) if (now - at > SILENT_MS) members.delete(id)
     return [...members.values()].map(({ report, at }) => ({ ...report, silentMs: Math.round(now - at) }))

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
-import { COUNTS_KEPT_MS, EXAMPLES_KEPT_MS } from '../../model/comparison-store.ts'
-import { STRETCH_MS } from '../../model/shadow.ts'
+import { COUNTS_RETENTION_MS, EXAMPLES_RETENTION_MS } from '../../model/comparison-store.ts'
+import { COUNT_PERIOD_MS } from '../../model/shadow.ts'
 import { StoreUnavailable } from '../../model/state-store.ts'
 import { keptExample, matched } from '../comparisons.test-kit.ts'
 import { memoryStore, sharedMemory } from './memory-store.ts'
 
-const START = 1000 * STRETCH_MS
+const START = 1000 * COUNT_PERIOD_MS
 
 function open() {
   const memory = sharedMemory()
@@ -16,15 +16,15 @@ function open() {
 
 it('forgets counts and examples when they are as old as that, and holds them no longer', async () => {
   const { memory, time, comparisons } = open()
-  const [first, second] = [matched(1, { start: START }), matched(2, { start: START + STRETCH_MS })]
+  const [first, second] = [matched(1, { start: START }), matched(2, { start: START + COUNT_PERIOD_MS })]
   await comparisons.saveCounts('gateway-1', [first, second])
   await comparisons.saveExamples([keptExample({}, START)])
-  time.now = START + STRETCH_MS + COUNTS_KEPT_MS - 1
+  time.now = START + COUNT_PERIOD_MS + COUNTS_RETENTION_MS - 1
   expect(await comparisons.counts({ from: 0 })).toEqual([first, second])
   time.now++
   expect(await comparisons.counts({ from: 0 })).toEqual([second])
   expect(memory.comparisons.stretches.size).toBe(1)
-  time.now = START + EXAMPLES_KEPT_MS - 1
+  time.now = START + EXAMPLES_RETENTION_MS - 1
   expect(await comparisons.examples({})).toHaveLength(1)
   time.now++
   expect(await comparisons.examples({})).toEqual([])

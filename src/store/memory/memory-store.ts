@@ -6,12 +6,12 @@ import {
   type AuditQuery,
   type AuditRecord,
   EMPTY_STATE,
-  type KeptFlags,
-  type Member,
-  type Report,
+  type FleetMember,
+  type Heartbeat,
   type SharedState,
+  type StoredFlagBackup,
 } from '../../model/shared-state.ts'
-import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
+import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
 import { chainedText, hashIn, unchainedText, verifyHistory } from '../audit-chain.ts'
 import { NO_EVENTS, type StoreEvents } from '../events.ts'
@@ -31,7 +31,7 @@ export type SharedMemory = {
   written: number
   dropped: number
   readonly members: Map<string, { readonly report: string; readonly at: number }>
-  flags: KeptFlags | undefined
+  flags: StoredFlagBackup | undefined
   readonly comparisons: ComparisonMemory
   readonly handles: Set<Handle>
 }
@@ -62,7 +62,7 @@ export function sharedMemory(): SharedMemory {
 /** A handle over `memory`, which others may share. Of the audit log it keeps the newest 10,000 entries. */
 export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS }: MemoryStoreOptions): Store {
   const known = new KnownState(events.troubled)
-  const reports = listeners<Report>(events.troubled)
+  const reports = listeners<Heartbeat>(events.troubled)
   const handle: Handle = {
     changed: (text) => known.adopt(parseState(text)),
     reported: (text) => reports.tell(parseReport(text)),
@@ -92,13 +92,13 @@ export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS
     history,
     verifyHistory: () => verifyHistory(history),
     onChange: (listener) => known.onChange(listener),
-    beat: async (report) => {
+    sendHeartbeat: async (report) => {
       await reach()
       const text = JSON.stringify(report)
       memory.members.set(parseReport(text).id, { report: text, at: clock.wallTime() })
       for (const other of memory.handles) other.reported(text)
     },
-    leave: async (id) => {
+    removeMember: async (id) => {
       await reach()
       memory.members.delete(id)
     },
@@ -106,12 +106,12 @@ export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS
       await reach()
       return fleet(memory, clock.wallTime())
     },
-    onReport: (listener) => reports.add(listener),
-    keepFlags: async (flags) => {
+    onHeartbeat: (listener) => reports.add(listener),
+    saveFlagBackup: async (flags) => {
       await reach()
       if (flags.at >= (memory.flags?.at ?? 0)) memory.flags = { text: flags.text, at: flags.at }
     },
-    keptFlags: async () => {
+    loadFlagBackup: async () => {
       await reach()
       return memory.flags
     },
@@ -126,7 +126,7 @@ export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS
     return page(memory, query)
   }
 
-  function commit(next: SharedState, entry: AuditEntry): Committed {
+  function commit(next: SharedState, entry: AuditEntry): CommitResult {
     const [state, line] = [textOfState(next), textOfEntry(entry)]
     if (memory.generation !== next.generation - 1) {
       const isOurs = memory.audit.some(({ text }) => unchainedText(text) === line)
@@ -186,7 +186,7 @@ function page(memory: SharedMemory, { context, before, limit }: AuditQuery): Aud
   return { records: found, next: null, dropped: memory.dropped }
 }
 
-function fleet(memory: SharedMemory, now: number): Member[] {
+function fleet(memory: SharedMemory, now: number): FleetMember[] {
   for (const [id, { at }] of memory.members) if (now - at > SILENT_MS) memory.members.delete(id)
   return [...memory.members.values()].map(({ report, at }) => ({ ...parseReport(report), silentMs: now - at }))
 }

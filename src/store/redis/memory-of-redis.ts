@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
-import type { KeptFlags, Report, SharedState } from '../../model/shared-state.ts'
+import type { Heartbeat, SharedState, StoredFlagBackup } from '../../model/shared-state.ts'
 import type { StoreEvents } from '../events.ts'
 import { replaceFile } from '../replace-file.ts'
 import { parseEntry, parseReport, parseState } from '../shape.ts'
@@ -29,13 +29,13 @@ export class MemoryOfRedis {
   digest = ''
   generation = 0
   dropped = 0
-  flags: KeptFlags | undefined
+  flags: StoredFlagBackup | undefined
   /** Audit members, the oldest first. */
   entries: string[] = []
   /** Entries that were answered for since Redis was last looked at: there when it was, or it has lost them. */
   unconfirmed: string[] = []
   /** By id: the gateways of the fleet, their last report, and when it came by the clock of Redis. */
-  readonly members = new Map<string, { readonly report: Report; readonly at: number }>()
+  readonly members = new Map<string, { readonly report: Heartbeat; readonly at: number }>()
   /** Up to here the log of Redis was read. */
   readUpTo = '0'
   private readonly file: string | undefined
@@ -60,7 +60,7 @@ export class MemoryOfRedis {
   }
 
   /** A gateway of the previous version has another id after a restart, and is not remembered. */
-  keepMember(report: Report, at: number): void {
+  keepMember(report: Heartbeat, at: number): void {
     if (report.instance === undefined) return
     const isNew = !this.members.has(report.id)
     this.members.set(report.id, { report, at })

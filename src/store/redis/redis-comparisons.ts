@@ -1,12 +1,12 @@
 // What comparing finds, in Redis. It asks for little at a time: while Redis answers, it answers nobody else.
 import {
-  COUNTS_KEPT_MS,
+  COUNTS_RETENTION_MS,
   type ComparisonStore,
-  EXAMPLES_KEPT_MS,
-  EXAMPLES_OF_CONTEXT,
-  EXAMPLES_OF_ONE,
+  EXAMPLES_RETENTION_MS,
+  MAX_DIFFERENCES_PER_CONTEXT,
+  MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../../model/comparison-store.ts'
-import { type KeptExample, type RouteCounts, STRETCH_MS } from '../../model/shadow.ts'
+import { COUNT_PERIOD_MS, type RouteCounts, type StoredExample } from '../../model/shadow.ts'
 import { parseExample, parseRouteCounts, textOfExample } from '../comparison-shape.ts'
 import { askedOf, type Entries, entriesOf, forgottenAt, merged } from '../counts-entries.ts'
 import { digestOf, type ExampleId, idOf, newestFirst } from '../example-id.ts'
@@ -24,7 +24,7 @@ export type RedisComparisonsOptions = {
   readonly troubled: (error: Error) => void
 }
 
-type Found = ExampleId & { readonly example: KeptExample }
+type Found = ExampleId & { readonly example: StoredExample }
 
 /** Entries and examples in one question: of some kilobytes each. */
 const AT_ONCE = 50
@@ -63,16 +63,16 @@ export function redisComparisons({ prefix, ask, askInTime, troubled }: RedisComp
 
   async function saveStretch(start: number, entries: Entries): Promise<void> {
     const keys = [scripts.STRETCHES, scripts.countsOf(start)]
-    const times = [start, forgottenAt(start), STRETCH_MS + COUNTS_KEPT_MS].map(String)
+    const times = [start, forgottenAt(start), COUNT_PERIOD_MS + COUNTS_RETENTION_MS].map(String)
     for (const some of chunks([...entries])) await askInTime(scripts.SAVE_COUNTS, keys, [...times, ...some.flat()])
   }
 
   async function saveSome(
     context: string,
-    some: readonly { readonly one: KeptExample; readonly text: string }[],
+    some: readonly { readonly one: StoredExample; readonly text: string }[],
   ): Promise<void> {
     const keys = [scripts.EXAMPLES, scripts.examplesOf(context), scripts.idsOf(context)]
-    const bounds = [EXAMPLES_KEPT_MS, EXAMPLES_OF_ONE, EXAMPLES_OF_CONTEXT].map(String)
+    const bounds = [EXAMPLES_RETENTION_MS, MAX_EXAMPLES_PER_DIFFERENCE, MAX_DIFFERENCES_PER_CONTEXT].map(String)
     const examples = some.flatMap(({ one, text }) => {
       const { at, of, digest } = idOf(one, text)
       return [String(at), `${of} ${digest}`, text]
@@ -82,7 +82,7 @@ export function redisComparisons({ prefix, ask, askInTime, troubled }: RedisComp
 
   async function examplesOf(context: string, fingerprint: string | undefined): Promise<Found[]> {
     const of = fingerprint === undefined ? '' : digestOf(fingerprint)
-    const ids = array(await ask(scripts.EXAMPLE_IDS, [scripts.idsOf(context)], [String(EXAMPLES_KEPT_MS), of]))
+    const ids = array(await ask(scripts.EXAMPLE_IDS, [scripts.idsOf(context)], [String(EXAMPLES_RETENTION_MS), of]))
     const key = scripts.examplesOf(context)
     const found: Found[] = []
     for (const some of chunks(ids)) {

@@ -9,13 +9,13 @@ import {
   type AuditQuery,
   type AuditRecord,
   EMPTY_STATE,
-  type KeptFlags,
+  type FleetMember,
+  type Heartbeat,
   type LastChange,
-  type Member,
-  type Report,
   type SharedState,
+  type StoredFlagBackup,
 } from '../../model/shared-state.ts'
-import { type Committed, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
+import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
 import { contentDigest, verifyHistory } from '../audit-chain.ts'
 import { NO_EVENTS, type Restored, type StoreEvents } from '../events.ts'
@@ -94,7 +94,7 @@ export function redisStore({
 }: RedisStoreOptions): Store {
   const address = parseRedisUrl(url)
   const known = new KnownState(events.troubled)
-  const reports = listeners<Report>(events.troubled)
+  const reports = listeners<Heartbeat>(events.troubled)
   const memory = new MemoryOfRedis(stateDir, events)
   const redisClock = new RedisClock(clock)
   const look = oneAtATime(lookOnce)
@@ -118,18 +118,18 @@ export function redisStore({
     history,
     verifyHistory: () => verifyHistory(history),
     onChange: (listener) => known.onChange(listener),
-    beat: async (report) => {
+    sendHeartbeat: async (report) => {
       const text = JSON.stringify(report)
       await ask(BEAT, [parseReport(text).id, text])
     },
-    leave: async (id) => void (await ask(LEAVE, [id])),
+    removeMember: async (id) => void (await ask(LEAVE, [id])),
     fleet,
-    onReport: (listener) => reports.add(listener),
-    keepFlags: async ({ text, at }) => {
+    onHeartbeat: (listener) => reports.add(listener),
+    saveFlagBackup: async ({ text, at }) => {
       if (at >= (memory.flags?.at ?? 0)) memory.flags = { text, at }
       await ask(KEEP_FLAGS, [text, String(at)])
     },
-    keptFlags,
+    loadFlagBackup: keptFlags,
     wallTime: () => redisClock.wallTime(),
     status: () => ({ ...connected().status(), restored, folderLost }),
     comparisons: redisComparisons({
@@ -326,7 +326,7 @@ export function redisStore({
     }
   }
 
-  function onReport(report: Report): void {
+  function onReport(report: Heartbeat): void {
     memory.keepMember(report, redisClock.wallTime())
     reports.tell(report)
   }
@@ -345,7 +345,7 @@ export function redisStore({
   }
 
   /** Tries until it is done, refused, or the limit is up: a change that is made already is not made again. */
-  async function commit(next: SharedState, entry: AuditEntry): Promise<Committed> {
+  async function commit(next: SharedState, entry: AuditEntry): Promise<CommitResult> {
     const [text, line] = [textOfState(next), textOfEntry(entry)]
     const giveUpAt = connected().limit()
     let mayBeUnderWay = false
@@ -368,7 +368,7 @@ export function redisStore({
     line: string,
     generation: number,
     giveUpAt: number,
-  ): Promise<Committed | undefined> {
+  ): Promise<CommitResult | undefined> {
     const answer = await ask(
       COMMIT,
       [String(AUDIT_LIMIT), String(generation), text, line, digestOf(line), await deadline(giveUpAt)],
@@ -478,7 +478,7 @@ export function redisStore({
   }
 
   /** Those that Redis has, and those that are known here and were not heard of since Redis lost them. */
-  async function fleet(): Promise<Member[]> {
+  async function fleet(): Promise<FleetMember[]> {
     const [found, left] = tuple(await ask(MEMBERS, [String(forgetAfterMs)]))
     const members = membersIn(array(found))
     for (const id of array(left)) memory.forgetMember(id)
@@ -496,8 +496,8 @@ export function redisStore({
     return members
   }
 
-  function membersIn(answer: readonly string[]): Member[] {
-    const members: Member[] = []
+  function membersIn(answer: readonly string[]): FleetMember[] {
+    const members: FleetMember[] = []
     for (let index = 0; index + 1 < answer.length; index += 2) {
       try {
         members.push({ ...parseReport(answer[index + 1] as string), silentMs: Number(answer[index]) })
@@ -508,7 +508,7 @@ export function redisStore({
     return members
   }
 
-  async function keptFlags(): Promise<KeptFlags | undefined> {
+  async function keptFlags(): Promise<StoredFlagBackup | undefined> {
     const [text, at] = tuple(await ask(KEPT_FLAGS, []))
     return text === '' ? undefined : { text: texts(text), at: Number(at) }
   }

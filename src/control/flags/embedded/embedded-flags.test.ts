@@ -37,7 +37,7 @@ const seven = { userId: '7' }
 
 test('before anything is seeded everything is stale', async () => {
   await flags.start()
-  expect(flags.ask('orders', seven)).toBe('stale')
+  expect(flags.evaluate('orders', seven)).toBe('stale')
   expect(flags.isOlderThan(Number.MAX_VALUE)).toBe(true)
   expect(flags.status()).toMatchObject({ stale: true, ageMs: undefined, flags: 0, location: 'flags.json' })
 })
@@ -45,11 +45,11 @@ test('before anything is seeded everything is stale', async () => {
 test('the flags of the state are in use as soon as they are given', async () => {
   state = stateWith({ flags: flagsAt({ orders: 100 }) })
   await flags.start()
-  expect(flags.ask('orders', seven)).toBe('on')
+  expect(flags.evaluate('orders', seven)).toBe('on')
   flags.use(flagsAt({ orders: 0, catalog: 100 }))
-  expect(flags.ask('orders', seven)).toBe('off')
+  expect(flags.evaluate('orders', seven)).toBe('off')
   expect(flags.isFullyOn('catalog')).toBe(true)
-  expect(flags.ask('search', seven)).toBe('missing')
+  expect(flags.evaluate('search', seven)).toBe('missing')
   expect(flags.percentage('orders')).toEqual({ percentage: 0 })
   expect(flags.status()).toMatchObject({ stale: false, ageMs: 0, flags: 2, trouble: undefined })
 })
@@ -58,13 +58,13 @@ test('a refresh takes what the state has', async () => {
   await flags.start()
   state = stateWith({ flags: flagsAt({ orders: 100 }) })
   await flags.refresh()
-  expect(flags.ask('orders', seven)).toBe('on')
+  expect(flags.evaluate('orders', seven)).toBe('on')
 })
 
 test('a state without flags leaves those that are in use', () => {
   flags.use(flagsAt({ orders: 100 }))
   flags.use(null)
-  expect(flags.ask('orders', seven)).toBe('on')
+  expect(flags.evaluate('orders', seven)).toBe('on')
   expect(flags.status()).toMatchObject({ stale: false, flags: 1, trouble: undefined })
   expect(heard.told).toEqual([])
 })
@@ -75,18 +75,18 @@ test('they are as old as the store is cut off', () => {
   expect(flags.isOlderThan(4999)).toBe(true)
   expect(flags.isOlderThan(5000)).toBe(false)
   expect(flags.status().ageMs).toBe(5000)
-  expect(flags.ask('orders', seven)).toBe('on')
+  expect(flags.evaluate('orders', seven)).toBe('on')
 })
 
 test('flags in the store that are none are told, and the last good ones stay', () => {
   flags.use(flagsAt({ orders: 100 }))
   const strategies = [{ name: 'flexibleRollout', parameters: { rollout: 'many' } }]
   flags.use({ version: 2, features: [{ name: 'orders', enabled: true, strategies }] } as EmbeddedFlags)
-  expect(flags.ask('orders', seven)).toBe('on')
+  expect(flags.evaluate('orders', seven)).toBe('on')
   expect(flags.status().trouble).toContain('"many" is not a percentage')
   expect(heard.of('flagsFailed')).toMatchObject([{ source: 'the store' }])
   flags.use(flagsAt({ orders: 0 }))
-  expect(flags.ask('orders', seven)).toBe('off')
+  expect(flags.evaluate('orders', seven)).toBe('off')
   expect(flags.status().trouble).toBeUndefined()
 })
 

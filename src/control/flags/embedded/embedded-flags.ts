@@ -30,8 +30,8 @@ export function embeddedFlags({ store, file, events, fileTrouble, fileRejection 
   let inUse: EmbeddedFlags | null = null
   let trouble: string | undefined
 
-  const { ask, isFullyOn, trace, percentage } = engine
-  return { ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status, use }
+  const { evaluate: ask, isFullyOn, trace, percentage } = engine
+  return { evaluate: ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status, use }
 
   async function start(): Promise<void> {
     use(store.current().flags)

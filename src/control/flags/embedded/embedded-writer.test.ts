@@ -55,7 +55,7 @@ describe('a flag among others', () => {
     const { flags, before } = moved({ version: 2, features: [other] }, 'new', 100)
     expect(before).toBeNull()
     expect(flags.features[0]).toBe(other)
-    expect(engineOf(flags.features).ask('new', { userId: '7' })).toBe('on')
+    expect(engineOf(flags.features).evaluate('new', { userId: '7' })).toBe('on')
   })
 
   test('at zero, one that is off stays off; above, it is switched on', () => {

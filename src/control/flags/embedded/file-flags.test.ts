@@ -42,7 +42,7 @@ afterEach(async () => {
 
 const write = (percent: number) =>
   writeFile(file, JSON.stringify({ version: 2, features: [rollout('orders', percent)] }))
-const ask = () => flags.ask('orders', { userId: '7' })
+const ask = () => flags.evaluate('orders', { userId: '7' })
 
 test('an edit is taken over as soon as it is noticed', async () => {
   await write(0)

@@ -31,8 +31,8 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
   let reading: Promise<void> | undefined
   let changedWhileReading = false
 
-  const { ask, isFullyOn, trace, percentage } = engine
-  return { ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status }
+  const { evaluate: ask, isFullyOn, trace, percentage } = engine
+  return { evaluate: ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status }
 
   async function start(): Promise<void> {
     watcher = watch(file, () => void follow())

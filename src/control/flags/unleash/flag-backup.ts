@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ClientFeaturesResponse } from 'unleash-client'
-import type { FlagKeep } from '../../../model/ports.ts'
+import type { FlagBackupStore } from '../../../model/ports.ts'
 import { oneAtATime } from '../../one-at-a-time.ts'
 
 /** The second copy's age may be wrong by this much: each gateway of a fleet writes it. */
@@ -14,7 +14,7 @@ const KEEP_AGAIN_MS = 60_000
 export class FlagBackup {
   readonly file: string
   private readonly onTrouble: (error: unknown) => void
-  private readonly keep: FlagKeep | undefined
+  private readonly keep: FlagBackupStore | undefined
   private last: ClientFeaturesResponse | undefined
   private writing: Promise<void> = Promise.resolve()
   private readonly writeLast = oneAtATime(async () => {
@@ -27,7 +27,7 @@ export class FlagBackup {
   /** When the second copy was confirmed, if it is the one in use; by the fleet's clock. */
   private takenFromKeepAt: number | undefined
 
-  constructor(file: string, onTrouble: (error: unknown) => void, keep?: FlagKeep) {
+  constructor(file: string, onTrouble: (error: unknown) => void, keep?: FlagBackupStore) {
     this.file = file
     this.onTrouble = onTrouble
     this.keep = keep
@@ -85,7 +85,7 @@ export class FlagBackup {
   private async fromKeep(): Promise<ClientFeaturesResponse | undefined> {
     if (this.keep === undefined) return undefined
     try {
-      const kept = await this.keep.keptFlags()
+      const kept = await this.keep.loadFlagBackup()
       if (kept === undefined) return undefined
       const flags = JSON.parse(kept.text)
       this.takenFromKeepAt = kept.at
@@ -101,7 +101,7 @@ export class FlagBackup {
     const at = this.keep.wallTime()
     this.keptAt = at
     try {
-      await this.keep.keepFlags({ text: JSON.stringify(flags), at })
+      await this.keep.saveFlagBackup({ text: JSON.stringify(flags), at })
     } catch (error) {
       this.keptAt = Number.NEGATIVE_INFINITY
       this.onTrouble(new Error(`flags cannot be kept for the fleet: ${messageOf(error)}`, { cause: error }))

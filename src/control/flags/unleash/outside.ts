@@ -1,7 +1,7 @@
 // Where an Unleash is the authority: what was changed in it by others goes on record, and the 0 of a rollback that could
 // not be written is written when Unleash can be reached, unless its context was changed meanwhile.
 import { BUILT_IN_ACTORS } from '../../../model/built-in-actors.ts'
-import type { FlagWriter, FlagWritten } from '../../../model/ports.ts'
+import type { FlagWriteResult, FlagWriter } from '../../../model/ports.ts'
 import type { Context } from '../../../model/route.ts'
 import { EMPTY_CONTEXT, type Flip, type SharedState, type Stamp } from '../../../model/shared-state.ts'
 import type { Recorder } from '../../audit/recorder.ts'
@@ -209,7 +209,7 @@ export function createOutside({ store, clock, events, flags, writer, contexts, s
 }
 
 type Attempt = {
-  readonly written: FlagWritten
+  readonly written: FlagWriteResult
   /** Set where the write was dropped, as the flag has another percentage than the rollback replaces. */
   readonly changedTo: { readonly percentage: number | null } | undefined
 }
@@ -225,7 +225,7 @@ function replacedFirst({ replaces }: Flip): number | null {
   return replaces?.[0] ?? null
 }
 
-const NO_WRITER: FlagWritten = { kind: 'refused', reason: 'this gateway has no UNLEASH_ADMIN_TOKEN' }
+const NO_WRITER: FlagWriteResult = { kind: 'refused', reason: 'this gateway has no UNLEASH_ADMIN_TOKEN' }
 
 function withContext(state: SharedState, name: string, context: SharedState['contexts'][string]): SharedState {
   return { ...state, generation: state.generation + 1, contexts: { ...state.contexts, [name]: context } }

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { FlagKeep } from '../../../model/ports.ts'
-import type { KeptFlags } from '../../../model/shared-state.ts'
+import type { FlagBackupStore } from '../../../model/ports.ts'
+import type { StoredFlagBackup } from '../../../model/shared-state.ts'
 import { realClock, rememberedEvents, rollout, until } from '../flags.test-kit.ts'
 import type { Flags } from '../flags.ts'
 import { type UnleashFlagsOptions, unleashFlags } from './unleash-flags.ts'
@@ -64,9 +64,9 @@ describe('with Unleash well', () => {
   test('flags are there when start resolves, asked for with the token', async () => {
     const flags = make()
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('on')
-    expect(flags.ask('catalog', person)).toBe('off')
-    expect(flags.ask('nowhere', person)).toBe('missing')
+    expect(flags.evaluate('orders', person)).toBe('on')
+    expect(flags.evaluate('catalog', person)).toBe('off')
+    expect(flags.evaluate('nowhere', person)).toBe('missing')
     expect(flags.status()).toMatchObject({ source: 'unleash', location: unleash.url, flags: 2, stale: false })
     expect(heard.of('flagsRead')).toEqual([{ source: unleash.url, flags: 2 }])
     const asked = unleash.seen.find(({ path }) => path === '/api/client/features')
@@ -81,8 +81,8 @@ describe('with Unleash well', () => {
     await unleash.asked()
     expect(heard.of('flagsRead')).toHaveLength(1)
     unleash.features = [rollout('orders', 0)]
-    await until(() => flags.ask('orders', person) === 'off')
-    expect(flags.ask('catalog', person)).toBe('missing')
+    await until(() => flags.evaluate('orders', person) === 'off')
+    expect(flags.evaluate('catalog', person)).toBe('missing')
     expect(heard.of('flagsRead')).toHaveLength(2)
     expect(heard.of('flagsFailed')).toEqual([])
   })
@@ -98,7 +98,7 @@ describe('with Unleash well', () => {
   test('Unleash hears how often its flags were asked', async () => {
     const flags = make()
     await flags.start()
-    for (let i = 0; i < 3; i++) flags.ask('orders', person)
+    for (let i = 0; i < 3; i++) flags.evaluate('orders', person)
     await flags.stop()
     const { bucket } = JSON.parse(unleash.seen.find(({ path }) => path === '/api/client/metrics')!.body)
     expect(bucket.toggles.orders).toMatchObject({ yes: 3, no: 0 })
@@ -116,13 +116,13 @@ describe('with answers of Unleash that are too large', () => {
     unleash.mode = 'endless'
     await until(() => heard.of('flagsFailed').length > 0)
     expect(flags.status().trouble).toContain(`Unleash answered with more than ${MOST} bytes`)
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     const { sent } = unleash
     expect(sent).toBeGreaterThanOrEqual(MOST)
     expect(sent).toBeLessThan(2 * (MOST + ON_THE_WAY))
     unleash.mode = 'well'
     unleash.features = [rollout('orders', 0)]
-    await until(() => flags.ask('orders', person) === 'off')
+    await until(() => flags.evaluate('orders', person) === 'off')
   })
 
   test('a flag that is asked for by its name is bounded in the same way', async () => {
@@ -131,7 +131,7 @@ describe('with answers of Unleash that are too large', () => {
     unleash.mode = 'endless'
     await flags.refresh(['orders'])
     expect(String(flags.status().trouble)).toContain(`more than ${MOST} bytes`)
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
   })
 
   test('a compressed list, which could expand to any size, is not read', async () => {
@@ -141,7 +141,7 @@ describe('with answers of Unleash that are too large', () => {
     unleash.mode = 'compressed'
     await until(() => heard.of('flagsFailed').length > 0)
     expect(flags.status().trouble).toContain('with the coding gzip, though none was asked for')
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     expect(unleash.seen.at(-1)?.headers['accept-encoding']).toBe('identity')
   })
 })
@@ -153,11 +153,11 @@ describe('with Unleash in trouble', () => {
     const begun = performance.now()
     await flags.start()
     expect(performance.now() - begun).toBeLessThan(3000)
-    expect(flags.ask('orders', person)).toBe('stale')
+    expect(flags.evaluate('orders', person)).toBe('stale')
     expect(flags.status()).toMatchObject({ stale: true, ageMs: undefined })
     expect(heard.of('flagsFailed').length).toBeGreaterThan(0)
     await unleash.reopen()
-    await until(() => flags.ask('orders', person) === 'on')
+    await until(() => flags.evaluate('orders', person) === 'on')
     expect(flags.status()).toMatchObject({ stale: false, trouble: undefined })
   })
 
@@ -173,7 +173,7 @@ describe('with Unleash in trouble', () => {
     await utimes(file, anHourAgo, anHourAgo)
     const flags = make()
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     await until(() => (flags.status().ageMs ?? 0) > 3_599_000)
     expect(flags.status().stale).toBe(false)
   })
@@ -190,7 +190,7 @@ describe('with Unleash in trouble', () => {
     await writeFile(join(stateDir, 'unleash-flags.json'), '{"version":2,"featu')
     const flags = make()
     await flags.start()
-    await until(() => flags.ask('orders', person) === 'on' && heard.of('flagsFailed').length > 0)
+    await until(() => flags.evaluate('orders', person) === 'on' && heard.of('flagsFailed').length > 0)
     expect(String(heard.of('flagsFailed')[0]?.error)).toContain('kept flags cannot be read')
   })
 
@@ -199,7 +199,7 @@ describe('with Unleash in trouble', () => {
     await writeFile(stateDir, 'a file where the folder should be')
     const flags = make()
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     await until(() => heard.of('flagsFailed').length > 0)
     expect(flags.status().trouble).toBeUndefined()
     await chmod(stateDir, 0o600)
@@ -210,7 +210,7 @@ describe('with Unleash in trouble', () => {
     await flags.start()
     unleash.mode = status
     await until(() => heard.of('flagsFailed').length > 0)
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     expect(flags.status().trouble).toContain(String(status))
     unleash.mode = 'well'
     await until(() => flags.status().trouble === undefined)
@@ -219,10 +219,10 @@ describe('with Unleash in trouble', () => {
   test('a token that is refused is reported, and mending it in Unleash needs no restart', async () => {
     const flags = make({ token: 'old', timeoutMs: LONG_MS })
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('stale')
+    expect(flags.evaluate('orders', person)).toBe('stale')
     expect(heard.of('flagsFailed').some(({ error }) => String(error).includes('401'))).toBe(true)
     unleash.token = 'old'
-    await until(() => flags.ask('orders', person) === 'on')
+    await until(() => flags.evaluate('orders', person) === 'on')
   })
 
   test('a token that is withdrawn leaves the last good flags', async () => {
@@ -230,7 +230,7 @@ describe('with Unleash in trouble', () => {
     await flags.start()
     unleash.token = 'new'
     await until(() => flags.status().trouble?.includes('401') === true)
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     expect(JSON.stringify(heard.told)).not.toContain('secret-token')
     unleash.token = 'secret-token'
     await until(() => flags.status().trouble === undefined)
@@ -247,7 +247,7 @@ describe('with Unleash in trouble', () => {
       const then = asked()
       await until(() => asked() > then + 4)
       expect(flags.status().trouble).toBeDefined()
-      expect(flags.ask('orders', person)).toBe('on')
+      expect(flags.evaluate('orders', person)).toBe('on')
       unleash.mode = 'well'
       await until(() => flags.status().trouble === undefined)
     },
@@ -258,7 +258,7 @@ describe('with Unleash in trouble', () => {
     await flags.start()
     unleash.mode = 'silent'
     await until(() => heard.of('flagsFailed').length > 0)
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     const begun = performance.now()
     await flags.stop()
     expect(performance.now() - begun).toBeLessThan(1500)
@@ -268,7 +268,7 @@ describe('with Unleash in trouble', () => {
     unleash.features = [{ name: 'orders', enabled: true, strategies: [{ name: 'moonPhase', parameters: {} }] }]
     const flags = make()
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('off')
+    expect(flags.evaluate('orders', person)).toBe('off')
     expect(String(heard.of('flagsFailed')[0]?.error)).toContain('moonPhase')
     const registered = () => unleash.seen.filter(({ path }) => path === '/api/client/register').length
     for (let i = 0; i < 4; i++) await unleash.asked()
@@ -279,7 +279,7 @@ describe('with Unleash in trouble', () => {
   test('an address that is no Unleash does not keep the gateway from starting', async () => {
     const flags = make({ url: 'http://127.0.0.1:1/api/' })
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('stale')
+    expect(flags.evaluate('orders', person)).toBe('stale')
   })
 })
 
@@ -304,7 +304,7 @@ describe('refreshed', () => {
     await flags.start()
     unleash.features = [rollout('orders', 0)]
     await flags.refresh()
-    expect(flags.ask('orders', person)).toBe('off')
+    expect(flags.evaluate('orders', person)).toBe('off')
     await flags.refresh()
     expect(heard.of('flagsRead')).toHaveLength(2)
     const last = unleash.seen.findLast(({ path }) => path === '/api/client/features')
@@ -338,10 +338,10 @@ describe('refreshed', () => {
     unleash.features = [rollout('orders', 100), rollout('catalog', 1)]
     const answers = new Set<string>()
     await until(() => {
-      answers.add(flags.ask('orders', person))
+      answers.add(flags.evaluate('orders', person))
       return flags.percentage('catalog').percentage === 1
     })
-    answers.add(flags.ask('orders', person))
+    answers.add(flags.evaluate('orders', person))
     expect([...answers]).toEqual(['off'])
   })
 
@@ -354,7 +354,7 @@ describe('refreshed', () => {
     expect(trouble).toContain('JSON')
     unleash.newer = { orders: rollout('orders', 0) }
     await flags.refresh(['orders'])
-    expect(flags.ask('orders', person)).toBe('off')
+    expect(flags.evaluate('orders', person)).toBe('off')
     expect(flags.status().trouble).toBe(trouble)
     expect(flags.status().ageMs).toBeGreaterThanOrEqual(ageMs)
   })
@@ -396,7 +396,7 @@ describe('refreshed', () => {
       const answers = new Set<string>()
       wholeList.release()
       await until(() => {
-        answers.add(flags.ask('orders', person))
+        answers.add(flags.evaluate('orders', person))
         return flags.status().trouble === undefined
       })
       expect([...answers]).toEqual(['off'])
@@ -450,10 +450,10 @@ describe('refreshed', () => {
     late.release()
     const answers = new Set<string>()
     await until(() => {
-      answers.add(flags.ask('orders', person))
+      answers.add(flags.evaluate('orders', person))
       return flags.percentage('catalog').percentage === 1
     })
-    answers.add(flags.ask('orders', person))
+    answers.add(flags.evaluate('orders', person))
     expect([...answers]).toEqual(['off'])
   })
 
@@ -479,7 +479,7 @@ describe('refreshed', () => {
     await flags.refresh(['orders'])
     unleash.features = [rollout('catalog', 0)]
     await flags.refresh()
-    expect(flags.ask('orders', person)).toBe('missing')
+    expect(flags.evaluate('orders', person)).toBe('missing')
   })
 
   test('a connection that dies under it costs a second try and no more', async () => {
@@ -533,11 +533,14 @@ describe('refreshed', () => {
 
   test('one flag is no set of flags: a client that has no others yet waits for them', async () => {
     const text = JSON.stringify({ version: 2, features: [rollout('orders', 100), rollout('catalog', 100)] })
-    const again = Promise.withResolvers<KeptFlags>()
+    const again = Promise.withResolvers<StoredFlagBackup>()
     let reads = 0
     const keptFlags = async () => (reads++ === 0 ? { text, at: 0 } : again.promise)
     unleash.token = 'new'
-    const flags = make({ token: 'old', keep: { wallTime: Date.now, keepFlags: async () => {}, keptFlags } })
+    const flags = make({
+      token: 'old',
+      keep: { wallTime: Date.now, saveFlagBackup: async () => {}, loadFlagBackup: keptFlags },
+    })
     await flags.start()
     const byName = held(FLAG)
     unleash.newer = { orders: rollout('orders', 0) }
@@ -546,10 +549,10 @@ describe('refreshed', () => {
     await until(() => byName.isAsked() && reads > 1)
     byName.release()
     await refreshed
-    expect(flags.ask('catalog', person)).toBe('on')
+    expect(flags.evaluate('catalog', person)).toBe('on')
     again.resolve({ text, at: 0 })
     await until(() => flags.percentage('orders').percentage === 0)
-    expect(flags.ask('catalog', person)).toBe('on')
+    expect(flags.evaluate('catalog', person)).toBe('on')
   })
 
   test('many at once cost two requests', async () => {
@@ -571,10 +574,10 @@ describe('refreshed', () => {
     const flags = make({ refreshMs: MINUTE_MS })
     unleash.mode = 503
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('stale')
+    expect(flags.evaluate('orders', person)).toBe('stale')
     unleash.mode = 'well'
     await flags.refresh()
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     expect(flags.status().trouble).toBeUndefined()
   })
 
@@ -584,7 +587,7 @@ describe('refreshed', () => {
     unleash.token = 'new'
     await flags.refresh()
     expect(flags.status()).toMatchObject({ isRefused: true, trouble: expect.stringContaining('(401)') })
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     unleash.token = 'secret-token'
     await flags.refresh()
     expect(flags.status()).toMatchObject({ isRefused: false, trouble: undefined })
@@ -607,13 +610,13 @@ describe('refreshed', () => {
 
 describe('kept for the fleet', () => {
   /** Another gateway of the fleet wrote it, an hour ago by the fleet's clock, which is a day ahead of ours. */
-  function keepOf(kept: KeptFlags | undefined) {
-    const written: KeptFlags[] = []
+  function keepOf(kept: StoredFlagBackup | undefined) {
+    const written: StoredFlagBackup[] = []
     const wallTime = () => Date.now() + 86_400_000
-    const keep: FlagKeep = {
+    const keep: FlagBackupStore = {
       wallTime,
-      keepFlags: async (flags) => void written.push(flags),
-      keptFlags: async () => kept && { ...kept, at: wallTime() - 3_600_000 },
+      saveFlagBackup: async (flags) => void written.push(flags),
+      loadFlagBackup: async () => kept && { ...kept, at: wallTime() - 3_600_000 },
     }
     return { keep, written }
   }
@@ -623,7 +626,7 @@ describe('kept for the fleet', () => {
     await unleash.close()
     const flags = make({ keep: keepOf({ text, at: 0 }).keep })
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
     expect(heard.of('flagsRead')).toEqual([{ source: 'what is kept for the fleet', flags: 1 }])
     await until(() => Math.round((flags.status().ageMs ?? 0) / 60_000) === 60)
   })
@@ -648,18 +651,18 @@ describe('kept for the fleet', () => {
     const other = JSON.stringify({ version: 2, features: [rollout('orders', 0)] })
     const flags = make({ keep: keepOf({ text: other, at: 0 }).keep })
     await flags.start()
-    expect(flags.ask('orders', person)).toBe('on')
+    expect(flags.evaluate('orders', person)).toBe('on')
   })
 
   test('a keep that fails, or has what is no flags, is reported and stops nothing', async () => {
-    const failing: FlagKeep = {
+    const failing: FlagBackupStore = {
       wallTime: Date.now,
-      keepFlags: () => Promise.reject(new Error('no store')),
-      keptFlags: async () => ({ text: '{"version":2,"featu', at: 0 }),
+      saveFlagBackup: () => Promise.reject(new Error('no store')),
+      loadFlagBackup: async () => ({ text: '{"version":2,"featu', at: 0 }),
     }
     const flags = make({ keep: failing })
     await flags.start()
-    await until(() => flags.ask('orders', person) === 'on')
+    await until(() => flags.evaluate('orders', person) === 'on')
     for (const what of ['no store', 'kept for the fleet cannot be read'])
       await until(() => heard.of('flagsFailed').some(({ error }) => String(error).includes(what)))
     expect(flags.status().trouble).toBeUndefined()
@@ -676,5 +679,5 @@ test('after stop the last flags still answer what is in flight', async () => {
   const flags = make()
   await flags.start()
   await flags.stop()
-  expect(flags.ask('orders', person)).toBe('on')
+  expect(flags.evaluate('orders', person)).toBe('on')
 })

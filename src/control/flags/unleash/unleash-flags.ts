@@ -1,7 +1,7 @@
 // Flags of a real Unleash: polled by unleash-client, kept on disk, and never in the gateway's way.
 import { join } from 'node:path'
 import { type UnleashConfig, UnleashEvents } from 'unleash-client'
-import type { Clock, FlagKeep } from '../../../model/ports.ts'
+import type { Clock, FlagBackupStore } from '../../../model/ports.ts'
 import type { Events } from '../../../telemetry/events.ts'
 import { oneAtATime } from '../../one-at-a-time.ts'
 import { Evaluator, type Feature } from '../evaluator.ts'
@@ -26,7 +26,7 @@ export type UnleashFlagsOptions = {
   /** Called when the copy of the flags in the state folder cannot be written or read. */
   readonly onBackupFailed?: (error: unknown) => void
   /** Where a second copy of the last good flags is, for a gateway whose disk has none. */
-  readonly keep?: FlagKeep | undefined
+  readonly keep?: FlagBackupStore | undefined
   readonly events: Events
   readonly clock: Clock
 }
@@ -79,8 +79,8 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
   let watchdog: NodeJS.Timeout | undefined
   let onFirstFlags: (() => void) | undefined
 
-  const { ask, isFullyOn, trace, percentage } = engine
-  return { ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status }
+  const { evaluate: ask, isFullyOn, trace, percentage } = engine
+  return { evaluate: ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status }
 
   function isOlderThan(ageMs: number): boolean {
     return contactAt === undefined || clock.now() - contactAt > ageMs

@@ -1,7 +1,7 @@
 // Moving a flag of an Unleash, through its Admin API: the rollout of one strategy in one environment, and nothing else.
 
 import { z } from 'zod'
-import type { FlagOrder, FlagPercentage, FlagWriter, FlagWritten } from '../../../model/ports.ts'
+import type { FlagChangeRequest, FlagPercentage, FlagWriteResult, FlagWriter } from '../../../model/ports.ts'
 import { gradualRollout, percentageOf, refusalOf, rolloutOf } from '../../commands/percentage.ts'
 import { adminApi, type Failed } from './admin-api.ts'
 
@@ -36,7 +36,7 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
     return { percentage: null, why: shown.kind === 'missing' ? 'is not in Unleash' : shown.reason }
   }
 
-  async function setPercentage(flag: string, percentage: number, order: FlagOrder): Promise<FlagWritten> {
+  async function setPercentage(flag: string, percentage: number, order: FlagChangeRequest): Promise<FlagWriteResult> {
     const refusal = refusalOf(percentage)
     if (refusal !== undefined) return refused(refusal)
     const shown = await show(flag)
@@ -63,7 +63,7 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
   }
 
   /** @returns undefined once the flag is there, without a strategy and switched off */
-  async function create(flag: string, { context, by }: FlagOrder): Promise<FlagWritten | undefined> {
+  async function create(flag: string, { context, by }: FlagChangeRequest): Promise<FlagWriteResult | undefined> {
     const answer = await api.ask('GET', `/environments/project/${encodeURIComponent(project)}`)
     if (!answer.ok) return failed(answer.why)
     const read = projectEnvironments.safeParse(answer.body)
@@ -74,7 +74,7 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
     return refusalOfCreation(flag, made)
   }
 
-  function refusalOfCreation(flag: string, { status, message, why }: Failed): FlagWritten {
+  function refusalOfCreation(flag: string, { status, message, why }: Failed): FlagWriteResult {
     if (status === 409)
       return refused(
         `flag "${flag}" is not in Unleash's project "${project}", but its name is taken: by a flag of another project (set UNLEASH_PROJECT) or an archived one (revive it)`,
@@ -89,7 +89,7 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
     percentage: number,
     found: FlagInEnvironment,
     isGuarded: boolean,
-  ): Promise<FlagWritten> {
+  ): Promise<FlagWriteResult> {
     const rollout = rolloutOf(found)
     if (rollout.kind === 'immovable')
       return refused(`flag "${flag}" in the environment "${environment}" ${rollout.why}`)
@@ -119,14 +119,14 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
   }
 
   /** What is there now, not what was sent: somebody else may have written at the same time. */
-  async function written(flag: string, before: number | null): Promise<FlagWritten> {
+  async function written(flag: string, before: number | null): Promise<FlagWriteResult> {
     const shown = await show(flag)
     if (shown.kind === 'shown') return { kind: 'written', before, after: percentageOf(shown.flag).percentage }
     const why = shown.kind === 'missing' ? 'it is gone' : shown.reason
     return failed(`the change was sent and taken, but flag "${flag}" cannot be read again: ${why}`)
   }
 
-  function unsure({ status, why }: Failed): FlagWritten {
+  function unsure({ status, why }: Failed): FlagWriteResult {
     return failed(status !== undefined && status < 500 ? why : `${why}; whether the change was made is not known`)
   }
 
@@ -138,7 +138,7 @@ export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
 type Shown =
   | { readonly kind: 'shown'; readonly flag: FlagInEnvironment }
   | { readonly kind: 'missing' }
-  | Extract<FlagWritten, { readonly kind: 'refused' | 'failed' }>
+  | Extract<FlagWriteResult, { readonly kind: 'refused' | 'failed' }>
 
 /** Strategies and variants are read by `rolloutOf`; here only what a change is addressed by. */
 const flagInEnvironment = z.looseObject({
