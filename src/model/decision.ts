@@ -11,7 +11,7 @@ export const REASONS = {
   'flags-stale': 'no flags have been read yet, or none for so long that the context asks for legacy: legacy',
   'flag-missing': 'the flag authority does not know the flag: legacy',
   'flag-off': 'the flag is off for this client: legacy',
-  'breaker-open': 'the flag is on, but no address of the service is available: legacy',
+  'service-unavailable': 'the flag is on, but no address of the service is available: legacy',
   'flag-on': 'the flag is on for this client: service',
   'fell-back': 'the flag is on for this client, but the service could not answer: legacy did',
 } as const satisfies Record<string, string>

@@ -82,7 +82,7 @@ describe('more sick addresses than may be taken out', () => {
 })
 
 describe('the only address of a service', () => {
-  it('that gives no answer opens the breaker: legacy at once, and the service again after the time', async () => {
+  it('that does not answer is ejected: legacy answers reads at once, and the service again after the ejection time', async () => {
     const clock = adjustableClock()
     const legacy = await startNamedOrigin('legacy')
     let isDead = true
@@ -100,14 +100,14 @@ describe('the only address of a service', () => {
     expect((await explained('POST')).serviceTrouble).toBeUndefined()
     expect(await statuses(gateway, 30)).toEqual(Array(30).fill(200))
     expect(service.requests()).toBeLessThanOrEqual(EJECTION.consecutiveFailures + 1)
-    expect(await gateway.accessLine(({ reason }) => reason === 'breaker-open')).toMatchObject({
+    expect(await gateway.accessLine(({ reason }) => reason === 'service-unavailable')).toMatchObject({
       side: 'legacy',
       status: 200,
     })
     const write = await ask({ port: gateway.port, path: '/products', method: 'POST', body: 'x' })
     expect(write).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
     expect(await gateway.accessLine(({ method }) => method === 'POST')).toMatchObject({ side: 'service' })
-    expect(await explained('GET')).toMatchObject({ side: 'legacy', reason: 'breaker-open' })
+    expect(await explained('GET')).toMatchObject({ side: 'legacy', reason: 'service-unavailable' })
     expect((await explained('POST')).serviceTrouble).toMatch(/no address of "catalog" is available/)
 
     isDead = false
@@ -157,14 +157,14 @@ describe('active health checks', () => {
     await expectCalm(gateway)
   })
 
-  it('that fail on the only address of a service open the breaker', async () => {
+  it('that fail on the only address of a service eject it', async () => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startPatient()]
     const config = shop({ legacy: legacy.url, service: { url: service.url, health: HEALTH } })
     const gateway = await startGateway(config, TO_SERVICE)
     service.state.health = 500
     await until(async () => (await isAvailable(gateway, 'catalog', service.url)) === 0)
     expect((await ask({ port: gateway.port, path: '/products' })).headers['x-side']).toBe('legacy')
-    expect(await gateway.accessLine(({ reason }) => reason === 'breaker-open')).toBeDefined()
+    expect(await gateway.accessLine(({ reason }) => reason === 'service-unavailable')).toBeDefined()
     service.state.health = 200
     await until(async () => (await isAvailable(gateway, 'catalog', service.url)) === 1)
     expect((await ask({ port: gateway.port, path: '/products' })).body).toBe('service')

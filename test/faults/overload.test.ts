@@ -130,7 +130,7 @@ describe('a service that is killed at 25 % (F3)', () => {
       expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': expect.anything() } })
     const seen = [...service.ids(), ...atLegacy]
     expect(new Set(seen).size).toBe(seen.length)
-    expect(await gateway.accessLine(({ reason }) => reason === 'breaker-open')).toBeDefined()
+    expect(await gateway.accessLine(({ reason }) => reason === 'service-unavailable')).toBeDefined()
     await expectCalm(gateway)
   })
 })

@@ -638,7 +638,9 @@ export const explained = z.discriminatedUnion('kind', [
     hashWarning: z.string().optional().describe('Why another SDK can compute another bucket'),
     flagTrouble: z.string().optional(),
     side,
-    reason: z.enum(namesOf(REASONS)),
+    reason: z
+      .enum([...namesOf(REASONS), 'breaker-open'])
+      .describe('A gateway before 0.2.0 sends breaker-open for service-unavailable'),
     because: z.string(),
     url: z.string(),
     fallback: z.boolean(),

@@ -44,7 +44,7 @@ export function decide({ controls, head, route, identity, flags, health }: Decis
 function toService({ fallback, service }: Context, method: string, health: HealthReader, because: Because): Decision {
   const mayFallBack = fallback === 'all' || (fallback === 'reads' && isRead(method))
   if (!mayFallBack) return because.withoutFallback
-  return health.isAvailable(service) ? because.withFallback : LEGACY['breaker-open']
+  return health.isAvailable(service) ? because.withFallback : LEGACY['service-unavailable']
 }
 
 /**
@@ -93,7 +93,7 @@ const LEGACY = Object.fromEntries(
       'flags-stale',
       'flag-missing',
       'flag-off',
-      'breaker-open',
+      'service-unavailable',
     ] as const satisfies Reason[]
   ).map((reason) => [reason, { side: 'legacy', reason, fallback: false }]),
 ) as Record<Exclude<Reason, 'flag-on' | 'fell-back'>, Decision>

@@ -54,7 +54,14 @@ const ROWS: readonly Row[] = [
   ['an encoded slash', 'GET', { hasEncodedSlash: true }, TO_LEGACY, 'never', false],
   ['an encoded slash, written to', 'POST', { hasEncodedSlash: true }, TO_LEGACY, 'dry-run', false],
   ['an HTTP/1.0 client', 'GET', { minorVersion: 0 }, TO_LEGACY, 'never', true],
-  ['legacy in place of a service that is out', 'GET', {}, { ...TO_LEGACY, reason: 'breaker-open' }, 'never', true],
+  [
+    'legacy in place of a service that is out',
+    'GET',
+    {},
+    { ...TO_LEGACY, reason: 'service-unavailable' },
+    'never',
+    true,
+  ],
   ['a pin', 'GET', {}, { ...TO_SERVICE, reason: 'pinned' }, 'never', true],
 ]
 
