@@ -5,6 +5,7 @@
 // the good keys out together with the bad. So the set is kept whole here, for as long as there is no newer.
 import { createPublicKey } from 'node:crypto'
 import { JwksClient, type SigningKey } from 'jwks-rsa'
+import { readUpTo } from '../lib/bounded-read.ts'
 import { LEAST_RSA_BITS } from '../model/auth.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { TokenKey } from './verify-token.ts'
@@ -138,19 +139,7 @@ async function fetchSet(uri: string): Promise<{ keys: unknown[] }> {
     await answer.body?.cancel()
     throw new Error(`status ${answer.status}`)
   }
-  const { keys } = JSON.parse(await textWithin(MOST_BYTES, answer)) as { keys?: unknown }
+  const { keys } = JSON.parse((await readUpTo(MOST_BYTES, answer.body)).toString('utf8')) as { keys?: unknown }
   if (!Array.isArray(keys) || keys.length > MOST_KEYS) throw new Error(`no list of at most ${MOST_KEYS} keys`)
   return { keys }
-}
-
-async function textWithin(mostBytes: number, { body }: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of body ?? []) {
-    bytes += chunk.byteLength
-    // Leaving the loop cancels the rest.
-    if (bytes > mostBytes) throw new Error(`more than ${mostBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

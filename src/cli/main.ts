@@ -1,5 +1,4 @@
 // The command line: finds the command, and turns whatever goes wrong into one sentence and an exit code.
-
 import { version } from '../entry/version.ts'
 import { Trouble } from './client/trouble.ts'
 import type { Command } from './command.ts'

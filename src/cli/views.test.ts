@@ -1,5 +1,4 @@
 // What only looks: status, fleet, history, watch and explain, as a person reads them and as JSON.
-
 import { mkdir, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'

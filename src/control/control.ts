@@ -1,6 +1,5 @@
 // The verbs: everything that an operator can do, as the command line, the admin API and the pages call it. Each change
 // says who, what and why, is on record, and answers when it has happened on every gateway.
-
 import type { Field } from '../model/comparison.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
 import type { FallbackPolicy, Side } from '../model/route.ts'

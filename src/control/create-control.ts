@@ -1,6 +1,6 @@
 // The verbs, done: read, decide (verbs.ts), commit, apply, and wait until the fleet has.
-
 import { join } from 'node:path'
+import { withTimeout } from '../lib/timeout.ts'
 import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock, FlagWriter } from '../model/ports.ts'
@@ -162,7 +162,7 @@ export function createControl(options: ControlOptions): RunningControl {
   async function stop(): Promise<void> {
     stopWatching()
     stopListening()
-    await within(KILL_FILE_MS, killFile.stop(), undefined)
+    await withTimeout(KILL_FILE_MS, killFile.stop(), undefined)
     outside.stop()
     applier.stop()
     await recorder.stop()
@@ -387,7 +387,7 @@ export function createControl(options: ControlOptions): RunningControl {
     if (committed.kind !== 'committed') return committed
     const zero = outside.setToZero(context, order)
     const result = await finish(committed, command, askedAt)
-    const trouble = await within(ZERO_MS, zero, NOT_ZERO_YET)
+    const trouble = await withTimeout(ZERO_MS, zero, NOT_ZERO_YET)
     if (result.kind !== 'done' || trouble === undefined) return result
     return { ...result, note: notes(result.note, trouble) }
   }
@@ -558,14 +558,4 @@ function unsure(error: unknown): never {
 
 function only(error: unknown, what: string): never {
   throw error instanceof StoreUnavailable ? new MayBeDone(what, error) : error
-}
-
-async function within<T>(ms: number, work: Promise<T>, otherwise: T): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<T>((resolve) => {
-    timer = setTimeout(resolve, ms, otherwise)
-  })
-  const first = await Promise.race([work, limit])
-  clearTimeout(timer)
-  return first
 }

@@ -1,6 +1,5 @@
 // The kill switch of one gateway: two files in its state folder. `kill` names contexts, one a line; `kill.all` sends
 // everything to legacy. It works with Redis and Unleash both gone.
-
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'

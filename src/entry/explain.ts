@@ -1,6 +1,5 @@
 // The same identify, match and decide as a request meets, without a socket: for `strangler explain`. A composition
 // root like gateway.ts, for a gateway that serves nobody.
-
 import { ConfigError } from '../config/config-error.ts'
 import { compile } from '../config/load/compile.ts'
 import { loadConfig } from '../config/load/load.ts'

@@ -1,5 +1,4 @@
 // The real clock and the real dice, behind the ports of model/ports.ts.
-
 import { randomFillSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { Clock, Random } from '../model/ports.ts'

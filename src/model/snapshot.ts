@@ -1,5 +1,4 @@
 // The immutable view of routes and upstreams that one request uses from its first line to its last.
-
 import type { AnonymousPolicy, Context, Route, RouteMatch, Side, Upstream } from './route.ts'
 import type { ShadowLimits } from './shadow.ts'
 

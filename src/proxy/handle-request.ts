@@ -1,5 +1,4 @@
 // One request, top to bottom. docs/life-of-a-request.md tells the same story in the same words.
-
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Decision, Identity } from '../model/decision.ts'
 import type { Failure, Outcome } from '../model/outcome.ts'

@@ -1,6 +1,5 @@
 // From a recorded request to the two requests that are sent: routed as the gateway routes, with the fields that the
 // proxy would have sent to either side. Pure but for the dice.
-
 import { isIP } from 'node:net'
 import { USER_ID_HEADER } from '../model/auth.ts'
 import type { Identity } from '../model/decision.ts'

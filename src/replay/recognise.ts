@@ -1,5 +1,4 @@
 // Which format a recording has, by its content: names end in anything.
-
 import { readAccessLine } from './read-access-line.ts'
 import { readNginxLine } from './read-nginx-line.ts'
 import type { Format, Read } from './recording.ts'

@@ -1,6 +1,7 @@
 // Where a run writes down how far it is, so that the same command goes on there, whatever ended it.
 import { createHash } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
+import { isMissing } from '../lib/file-errors.ts'
 import { replaceFile } from '../store/replace-file.ts'
 import { UnusableRecording } from './recording.ts'
 import type { Progress } from './tally.ts'
@@ -26,7 +27,7 @@ export async function readState(file: string): Promise<SavedRun | undefined> {
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if (isMissing(error)) return undefined
     throw new UnusableRecording(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
   }
   const [head = '', body = ''] = text.split('\n')

@@ -1,5 +1,4 @@
 // Composes the two logs and the metrics behind `Events`; gateway.ts calls this once.
-
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Clock } from '../model/ports.ts'

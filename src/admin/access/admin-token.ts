@@ -3,6 +3,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isMissing } from '../../lib/file-errors.ts'
 import type { Events } from '../../telemetry/events.ts'
 
 /** How long what the file said is taken for what it says. */
@@ -88,7 +89,7 @@ async function read(file: string): Promise<string | undefined> {
     if (USABLE.test(text)) return text
     await rm(file)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (!isMissing(error)) throw error
   }
   return undefined
 }

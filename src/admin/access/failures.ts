@@ -1,8 +1,7 @@
 // How often failed sign-ins are answered 401, for each network and for all together; further ones are answered 429. Valid tokens are
 // accepted all the same.
-
+import { TokenBucket } from '../../lib/token-bucket.ts'
 import { ByNetwork } from '../http/by-network.ts'
-import { Allowance } from './allowance.ts'
 
 /** Failures in a row from one network, and then one every six seconds. */
 const BURST = 10
@@ -13,13 +12,13 @@ const REFILL_OF_ALL_MS = 100
 
 export class Failures {
   readonly #now: () => number
-  readonly #each: ByNetwork<Allowance>
-  readonly #all: Allowance
+  readonly #each: ByNetwork<TokenBucket>
+  readonly #all: TokenBucket
 
   constructor(now: () => number) {
     this.#now = now
-    this.#each = new ByNetwork(() => new Allowance(BURST, REFILL_MS, now()))
-    this.#all = new Allowance(BURST_OF_ALL, REFILL_OF_ALL_MS, now())
+    this.#each = new ByNetwork(() => new TokenBucket(BURST, REFILL_MS, now()))
+    this.#all = new TokenBucket(BURST_OF_ALL, REFILL_OF_ALL_MS, now())
   }
 
   /** One more. @returns how long to wait before the next one in milliseconds; 0 where this one may be told what it was */

@@ -1,5 +1,4 @@
 // Identifies the caller by its token. A valid token is accepted however often others have failed, also others of its network.
-
 import { BUILT_IN_ACTORS } from '../../model/built-in-actors.ts'
 import { Refusal, retryAfter } from '../http/problem.ts'
 import type { IsToken } from './admin-token.ts'

@@ -1,6 +1,5 @@
 // One request of the API, from top to bottom: where it is from, who asks, what is asked, whether it was asked before; then
 // the handler, and the answer.
-
 import { isIP, type Socket } from 'node:net'
 import type { Request, Response } from 'express'
 import { BUILT_IN_ACTORS } from '../../model/built-in-actors.ts'

@@ -1,5 +1,4 @@
 // What every command shares that asks a running gateway: its options, its manual, and how it prints.
-
 import { formatValue } from '../../config/mistake.ts'
 import { CLIENT_OPTIONS } from '../../config/options/client-options.ts'
 import { readClientEnv } from '../../config/options/env.ts'

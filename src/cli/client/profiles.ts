@@ -3,6 +3,7 @@ import { readFileSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { suggestName } from '../../config/mistake.ts'
+import { isMissing } from '../../lib/file-errors.ts'
 import { UsageError } from '../usage-error.ts'
 
 export type Profile = { readonly url: string; readonly token: string | undefined }
@@ -68,7 +69,7 @@ function readOwn(file: string): string | undefined {
     return readFileSync(file, 'utf8')
   } catch (error) {
     if (error instanceof UsageError) throw error
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if (isMissing(error)) return undefined
     throw new UsageError(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
   }
 }

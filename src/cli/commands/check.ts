@@ -1,5 +1,4 @@
 // `strangler check`: says whether a config can be used, and everything that is wrong with it.
-
 import { loadConfig } from '../../config/load/load.ts'
 import { formatMistakes } from '../../config/mistake.ts'
 import { identityTrustMistakes } from '../../config/schema/identity-trust.ts'

@@ -1,5 +1,4 @@
 // A config file and its edits: the first load, then one load after another for as long as it is followed.
-
 import type { Validated } from '../schema/validate.ts'
 import { loadConfig } from './load.ts'
 import { watchFile } from './watch.ts'

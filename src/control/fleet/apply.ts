@@ -1,5 +1,6 @@
 // A newer shared state becomes what this gateway decides by, and it says so: controls and embedded flags at once, the
 // flags of an Unleash as soon as it shows them.
+import { sleep } from '../../lib/timeout.ts'
 import type { Flip, SharedState } from '../../model/shared-state.ts'
 import type { Controls } from '../../model/snapshot.ts'
 import { contextOf } from '../commands/verbs.ts'
@@ -144,8 +145,4 @@ function flipsOf(state: SharedState): InContext[] {
 
 function flipOf(state: SharedState, context: string): Flip | null {
   return contextOf(state, context, 0).flip
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => void setTimeout(resolve, ms).unref())
 }

@@ -1,5 +1,4 @@
 // The copy of a request for a side: what would have been sent there, had that side been chosen.
-
 import type { CreateCopy } from '../../model/shadow.ts'
 import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
 import { upstreamPath } from '../policy/path.ts'

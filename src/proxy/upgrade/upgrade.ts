@@ -1,6 +1,5 @@
 // WebSocket over the same identify, match and decide. Only a 101 switches: httpxy relays any other answer as the
 // plain response it is and closes.
-
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'

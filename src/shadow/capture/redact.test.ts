@@ -14,6 +14,8 @@ describe('what is hidden', () => {
     ['https://user:p4ss@host/x', 'https://<email>/x'],
     ['to=ann%40example.com&x=1', 'to=<email>&x=1'],
     ['4111 1111 1111 1111', '<card>'],
+    ['4111111111111111.4111111111111111', '<card>.<card>'],
+    ['5.4111111111111111', '5.4111111111111111'],
     ['pay 2 4111-1111-1111-1111 now', 'pay <card> now'],
     ['{"number":4111111111111111}', '{"number":<card>}'],
     ['{"password":"correct horse","a":1}', '{"password":"<secret>","a":1}'],

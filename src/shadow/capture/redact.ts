@@ -1,11 +1,11 @@
 // Takes secrets out of examples before they leave the worker. What is hidden keeps its shape (`<email>`,
 // `<token>`), so that a person still sees what kind of value it was. Every expression is linear: bodies choose what
 // it runs on. It hides too much rather than too little, as an example that says less is still an example.
+import { escapeControls } from '../../lib/escape.ts'
 import type { Difference, Masked, MaskedDifference } from '../../model/comparison.ts'
 import { holdsSecret, isPersonalName, isSecretName, looksLikeToken } from '../../model/masking.ts'
 import type { HeaderList } from '../../model/request-head.ts'
 import { maskTarget } from '../../telemetry/mask-target.ts'
-import { escapeControls } from '../../telemetry/printable.ts'
 import { namedSegment } from '../compare/path.ts'
 import { matchesPath, type PathPattern } from '../compare/path-pattern.ts'
 import { splitPath } from '../compare/split-path.ts'
@@ -199,10 +199,13 @@ function maskTokens(text: string): string {
 
 /**
  * Thirteen to nineteen digits, perhaps in groups, that pass the check of ISO/IEC 7812-1 (Luhn). A card may stand
- * behind another number, so each row of whole groups is tried. The digits behind a decimal point are no card.
+ * behind another number, so each row of whole groups is tried. Digits behind a decimal point are not a card, unless the
+ * digits before the point are as many as a card has.
  */
 function maskCards(text: string): string {
-  return text.replace(/(?<!\d\.|\d)\d(?:[ -]?\d){12,}/g, (run) => (holdsCard(run.split(/[ -]/)) ? '<card>' : run))
+  return text.replace(/(?<!(?<![\d -]{12})\d\.|\d)\d(?:[ -]?\d){12,}/g, (run) =>
+    holdsCard(run.split(/[ -]/)) ? '<card>' : run,
+  )
 }
 
 function holdsCard(groups: readonly string[]): boolean {

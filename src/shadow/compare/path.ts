@@ -1,5 +1,5 @@
 // A place in an answer, in general terms: `$.items[*].price`. As a list of segments while walking, as text once found.
-import { quote } from '../../telemetry/printable.ts'
+import { quote } from '../../lib/escape.ts'
 
 /** `['$', '.items', '[*]', '.price']`: one list that grows and shrinks with the walk. */
 export type Path = string[]

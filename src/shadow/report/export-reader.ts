@@ -1,8 +1,8 @@
 // The part of an exported test that finds, in one answer, what the difference is about: of this field and kind and no other,
 // so that noise elsewhere in the answer does not fail the test. Pure.
+import { quote } from '../../lib/escape.ts'
 import type { DifferenceKind, Field } from '../../model/comparison.ts'
 import { type Example, splitField } from '../../model/shadow.ts'
-import { quote } from '../../telemetry/printable.ts'
 import { firstField } from '../compare/first-field.ts'
 import { familyOf } from '../compare/media-type.ts'
 import { ANY_KEY, BODY, EACH } from '../compare/path.ts'

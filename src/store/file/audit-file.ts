@@ -1,6 +1,7 @@
 // The audit log in a file: one line of JSON for each entry. The gateway only appends.
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { isMissing } from '../../lib/file-errors.ts'
 import type { AuditPage, AuditQuery, AuditRecord } from '../../model/shared-state.ts'
 import { chainedText, hashIn, unchainedText } from '../audit-chain.ts'
 import { syncFolder } from '../replace-file.ts'
@@ -195,8 +196,4 @@ async function* linesBackwards(
     }
   }
   if (pending.length > 1) yield { text: pending.toString('utf8', 0, pending.length - 1), position: 0 }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

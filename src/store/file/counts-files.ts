@@ -1,13 +1,14 @@
 // Counts in a folder: a file for each stretch of time, which is replaced as a whole.
 import { readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isMissing } from '../../lib/file-errors.ts'
 import { type Entries, forgottenAt } from '../counts-entries.ts'
 import type { TellOnce } from '../once.ts'
 import { replaceFile } from '../replace-file.ts'
 import { NotThat } from '../shape.ts'
 import { countsText, entriesIn } from './counts-text.ts'
 import { folded } from './folded.ts'
-import { isLitter, isMissing, namesIn } from './litter.ts'
+import { isLitter, namesIn } from './litter.ts'
 
 /** `1760000400000.counts`, and what is left beside it. */
 const OURS = /^(\d+)\.counts(\..+)?$/

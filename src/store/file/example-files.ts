@@ -2,13 +2,14 @@
 // only what is shown is read.
 import { readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isMissing } from '../../lib/file-errors.ts'
 import type { StoredExample } from '../../model/shadow.ts'
 import { parseExample } from '../comparison-shape.ts'
 import { digestOf, type ExampleId, newestFirst, sift } from '../example-id.ts'
 import type { TellOnce } from '../once.ts'
 import { replaceFile } from '../replace-file.ts'
 import { NotThat } from '../shape.ts'
-import { isLitter, isMissing, namesIn } from './litter.ts'
+import { isLitter, namesIn } from './litter.ts'
 
 /** `1760000400000-<of>-<digest>.json` */
 const OURS = /^(\d+)-([0-9a-f]+)-([0-9a-f]+)\.json$/

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
+import { isMissing } from '../../lib/file-errors.ts'
 import type { Clock } from '../../model/ports.ts'
 import type {
   AuditPage,
@@ -231,7 +232,7 @@ export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: 
     try {
       return parseKeptFlags(await readFile(flagsFile, 'utf8'))
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+      if (isMissing(error)) return undefined
       events.troubled(new Error(`${flagsFile} cannot be read`, { cause: error }))
       return undefined
     }

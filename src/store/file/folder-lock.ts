@@ -5,7 +5,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
-import { isMissing } from './litter.ts'
+import { isMissing } from '../../lib/file-errors.ts'
 
 /** Whoever holds the lock touches it so often; on another host, where its process cannot be seen, that shows its life. */
 export const TOUCH_MS = 1000

@@ -1,5 +1,6 @@
 // What a process that was killed in the middle of a write has left.
 import { readdir, stat } from 'node:fs/promises'
+import { isMissing } from '../../lib/file-errors.ts'
 
 /** Younger than that it may be about to be renamed. */
 export const LITTER_MS = 10_000
@@ -16,8 +17,4 @@ export async function namesIn(folder: string): Promise<string[]> {
     if (isMissing(error)) return []
     throw error
   })
-}
-
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }

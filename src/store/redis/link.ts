@@ -1,6 +1,7 @@
 // The connections to Redis: one that asks, and one that listens. Both come back by themselves, for good.
 import type { ConnectionOptions } from 'node:tls'
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { rejectAfter } from '../../lib/timeout.ts'
 import type { HostAndPort, RedisAddress } from './redis-url.ts'
 import { NEWS } from './scripts.ts'
 
@@ -60,7 +61,7 @@ export class Link {
    * @param names of the keys that it is about, without the prefix
    */
   async run(script: string, names: readonly string[], args: readonly string[], limitMs: number): Promise<unknown> {
-    return within(limitMs, this.commands.eval(script, names.length, ...names.map(this.keyOf), ...args))
+    return rejectAfter(limitMs, this.commands.eval(script, names.length, ...names.map(this.keyOf), ...args))
   }
 
   /** Whether the connection stands now, or does within so many milliseconds. */
@@ -212,17 +213,4 @@ function hostOf({ host, port }: HostAndPort): HostAndPort {
 
 function pauseMs(times: number): number {
   return Math.min(RETRY_MS.first * 2 ** Math.min(times, 10), RETRY_MS.most)
-}
-
-/** The time limit for what may hang without one, such as a Cluster whose nodes are gone. */
-async function within<T>(limitMs: number, answer: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs)
-  })
-  try {
-    return await Promise.race([answer, limit])
-  } finally {
-    clearTimeout(timer)
-  }
 }

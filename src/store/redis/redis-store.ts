@@ -2,6 +2,8 @@
 // last state, goes on by it while Redis is gone, and puts it back if Redis has lost it.
 import { hostname } from 'node:os'
 import type { ConnectionOptions } from 'node:tls'
+import { singleFlight } from '../../lib/single-flight.ts'
+import { sleep, withTimeout } from '../../lib/timeout.ts'
 import type { Clock } from '../../model/ports.ts'
 import {
   type AuditEntry,
@@ -97,7 +99,7 @@ export function redisStore({
   const reports = listeners<Heartbeat>(events.troubled)
   const memory = new MemoryOfRedis(stateDir, events)
   const redisClock = new RedisClock(clock)
-  const look = oneAtATime(lookOnce)
+  const look = singleFlight(lookOnce)
   let link: Link | undefined
   let asker: Asker | undefined
   let timer: NodeJS.Timeout | undefined
@@ -358,7 +360,7 @@ export function redisStore({
       if (result !== undefined) return result
       if (clock.now() >= giveUpAt)
         throw new StoreUnavailable(`Redis at ${address.shown} did not take the change in time`, undefined)
-      await pause(SETTLING_RETRY_MS)
+      await sleep(SETTLING_RETRY_MS)
     }
   }
 
@@ -379,7 +381,7 @@ export function redisStore({
     else if (verdict === 'done') {
       memory.keepOwn(texts(first))
       accept(text, parseState(text))
-      await atMost(DISK_MS, memory.write())
+      await withTimeout(DISK_MS, memory.write(), undefined)
       return { ok: true }
     } else if (verdict === 'conflict') {
       if (take(texts(there))) return { ok: false, conflict: known.current }
@@ -421,7 +423,7 @@ export function redisStore({
     try {
       return await ask(script, args, giveUpAt, names)
     } catch (error) {
-      if (error instanceof NoAnswer && error.wasSent) await pause(giveUpAt - clock.now())
+      if (error instanceof NoAnswer && error.wasSent) await sleep(giveUpAt - clock.now())
       throw error
     }
   }
@@ -529,40 +531,4 @@ function detailOf({ generation, found, entries, lost }: Restored): string {
 function positionOf(before: string): string {
   if (/^\d{16}$/.test(before)) return before
   throw new NotThat('a position in the audit log', before.slice(0, 40))
-}
-
-/** What is asked while it runs is answered by the next run, which all who ask share. */
-function oneAtATime<T>(run: () => Promise<T>): () => Promise<T> {
-  let running: Promise<T> | undefined
-  let next: Promise<T> | undefined
-  const begin = () => {
-    running = run().finally(() => {
-      running = undefined
-    })
-    return running
-  }
-  return () => {
-    if (running === undefined) return begin()
-    next ??= running
-      .catch(() => {})
-      .then(() => {
-        next = undefined
-        return begin()
-      })
-    return next
-  }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, Math.max(0, ms)))
-}
-
-/** Waits for something, and not for longer than that. */
-async function atMost(ms: number, what: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms)
-  })
-  await Promise.race([what, limit])
-  clearTimeout(timer)
 }

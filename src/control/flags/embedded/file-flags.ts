@@ -1,6 +1,7 @@
 // The embedded flags: a file in Unleash's format, served to Unleash's own evaluation and followed as it is edited.
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isMissing } from '../../../lib/file-errors.ts'
 import type { FileRejection } from '../../../model/file-rejection.ts'
 import type { Clock } from '../../../model/ports.ts'
 import type { Events } from '../../../telemetry/events.ts'
@@ -8,7 +9,7 @@ import { Evaluator } from '../evaluator.ts'
 import { FlagRepository } from '../flag-repository.ts'
 import { type FlagStatus, type Flags, flagEngine } from '../flags.ts'
 import { NO_SERVER } from '../unleash/no-server.ts'
-import { isMissingFile, parseFlagFile, rejectionOf } from './flag-file.ts'
+import { parseFlagFile, rejectionOf } from './flag-file.ts'
 
 export type FileFlagsOptions = {
   readonly file: string
@@ -108,7 +109,7 @@ export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Fla
   }
 
   function keepLastGood(error: unknown): void {
-    const told = isMissingFile(error)
+    const told = isMissing(error)
       ? new Error(`${file}: there is no such file; until it appears, legacy serves all`)
       : error
     trouble = { message: told instanceof Error ? told.message : String(told), since: trouble?.since ?? clock.now() }

@@ -2,6 +2,7 @@
 import type { ClientFeaturesResponse } from 'unleash-client'
 import { Operator } from 'unleash-client/lib/strategy/strategy.js'
 import { z } from 'zod'
+import { isMissing } from '../../../lib/file-errors.ts'
 import type { FileRejection } from '../../../model/file-rejection.ts'
 import { wholePercentage } from '../../commands/percentage.ts'
 
@@ -24,12 +25,8 @@ export class FlagFileError extends Error {
 export function rejectionOf(path: string, error: unknown, since: number): FileRejection | undefined {
   if (error instanceof FlagFileError) return { file: 'flags', path, since, mistake: error.mistakes[0] ?? '' }
   // A file that cannot be read is not in force either: EACCES, EISDIR.
-  const isUnreadable = error instanceof Error && 'syscall' in error && !isMissingFile(error)
+  const isUnreadable = error instanceof Error && 'syscall' in error && !isMissing(error)
   return isUnreadable ? { file: 'flags', path, since, mistake: error.message } : undefined
-}
-
-export function isMissingFile(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 /** The flags in the text. Keys that we do not know are let through: the format is Unleash's and grows. */

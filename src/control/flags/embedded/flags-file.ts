@@ -1,12 +1,13 @@
 // flags.json where the store keeps the flags: it seeds them, and an edit of it is a change made outside.
 import { readFile, stat } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isMissing } from '../../../lib/file-errors.ts'
 import type { FileRejection } from '../../../model/file-rejection.ts'
 import type { Clock } from '../../../model/ports.ts'
 import { type AuditEntry, EMPTY_CONTEXT, type EmbeddedFlags, type SharedState } from '../../../model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../../../model/state-store.ts'
 import type { Events } from '../../../telemetry/events.ts'
-import { isMissingFile, parseFlagFile, rejectionOf } from './flag-file.ts'
+import { parseFlagFile, rejectionOf } from './flag-file.ts'
 import { type Edit, seed } from './seed.ts'
 
 export type FlagsFileOptions = {
@@ -205,7 +206,7 @@ export function followFlagsFile(options: FlagsFileOptions): FlagsFile {
   }
 
   function failed(error: unknown): void {
-    const told = isMissingFile(error) ? new Error(`${file}: there is no such file`) : error
+    const told = isMissing(error) ? new Error(`${file}: there is no such file`) : error
     trouble = told instanceof Error ? told.message : String(told)
     rejection = rejectionOf(file, error, rejection?.since ?? clock.wallTime())
     // The store has reported why: the log says it once.

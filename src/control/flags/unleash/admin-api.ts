@@ -1,3 +1,4 @@
+import { BodyTooLong, readUpTo } from '../../../lib/bounded-read.ts'
 // Unleash's Admin API, asked once for each thing: answers are read up to a limit, and trouble is a sentence.
 
 export type AdminApi = {
@@ -44,7 +45,7 @@ export function adminApi({ url, token, timeoutMs }: { url: string; token: string
         signal: AbortSignal.timeout(timeoutMs),
       })
       status = answer.status
-      text = await readUpTo(MAX_ANSWER_BYTES, answer)
+      text = (await readUpTo(MAX_ANSWER_BYTES, answer.body)).toString('utf8')
     } catch (error) {
       return fail(whyNot(error, timeoutMs))
     }
@@ -89,19 +90,9 @@ function failure(status: number | undefined, message: string, why: string): Fail
   return { ok: false, status, isUnleash: message !== '', message, why }
 }
 
-async function readUpTo(limit: number, answer: Response): Promise<string> {
-  const chunks: Uint8Array[] = []
-  let bytes = 0
-  for await (const chunk of answer.body ?? []) {
-    bytes += chunk.byteLength
-    if (bytes > limit) throw new Error(`answered with more than ${limit} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
-
 function whyNot(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return `cannot be asked: ${error}`
+  if (error instanceof BodyTooLong) return `answered with ${error.message}`
   if (error.name === 'TimeoutError') return `did not answer within ${timeoutMs} ms`
   if (!(error instanceof TypeError)) return error.message
   const { cause } = error

@@ -4,8 +4,9 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { ClientFeaturesResponse } from 'unleash-client'
+import { isMissing } from '../../../lib/file-errors.ts'
+import { singleFlight } from '../../../lib/single-flight.ts'
 import type { FlagBackupStore } from '../../../model/ports.ts'
-import { oneAtATime } from '../../one-at-a-time.ts'
 
 /** The second copy's age may be wrong by this much: each gateway of a fleet writes it. */
 const KEEP_AGAIN_MS = 60_000
@@ -17,7 +18,7 @@ export class FlagBackup {
   private readonly keep: FlagBackupStore | undefined
   private last: ClientFeaturesResponse | undefined
   private writing: Promise<void> = Promise.resolve()
-  private readonly writeLast = oneAtATime(async () => {
+  private readonly writeLast = singleFlight(async () => {
     const flags = this.last as ClientFeaturesResponse
     await Promise.all([this.write(flags), this.keepAgain(flags)])
   })
@@ -126,10 +127,6 @@ export class FlagBackup {
       () => undefined,
     )
   }
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT'
 }
 
 function messageOf(error: unknown): string {

@@ -1,9 +1,10 @@
 // Flags of a real Unleash: polled by unleash-client, kept on disk, and never in the gateway's way.
 import { join } from 'node:path'
 import { type UnleashConfig, UnleashEvents } from 'unleash-client'
+import { singleFlight } from '../../../lib/single-flight.ts'
+import { withTimeout } from '../../../lib/timeout.ts'
 import type { Clock, FlagBackupStore } from '../../../model/ports.ts'
 import type { Events } from '../../../telemetry/events.ts'
-import { oneAtATime } from '../../one-at-a-time.ts'
 import { Evaluator, type Feature } from '../evaluator.ts'
 import { type FlagStatus, type Flags, flagEngine } from '../flags.ts'
 import { withoutCredentials } from './admin-api.ts'
@@ -59,10 +60,10 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
   // One poll is up to three tries with a pause after each; only then does unleash-client say that it failed.
   const longestPollMs = TRIES * (Math.max(LEAST_TIMEOUT_MS, timeoutMs) + PAUSE_MS)
   const longestSilenceMs = 2 * refreshMs + longestPollMs
-  const refetching: RefetchOptions = { ...options, timeoutMs: within(LEAST_TIMEOUT_MS, timeoutMs, REFETCH_TIMEOUT_MS) }
+  const refetching: RefetchOptions = { ...options, timeoutMs: clamp(LEAST_TIMEOUT_MS, timeoutMs, REFETCH_TIMEOUT_MS) }
   const engine = flagEngine(events)
   const backup = new FlagBackup(join(options.stateDir, 'unleash-flags.json'), backupFailed, options.keep)
-  const refetch = oneAtATime(refetchNow)
+  const refetch = singleFlight(refetchNow)
   let client: Evaluator | undefined
   let connectedAt = 0
   let contactAt: number | undefined
@@ -94,7 +95,17 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
     watchdog = setInterval(reconnectIfSilent, refreshMs)
     watchdog.unref()
     // Why not is known already where Unleash has answered.
-    if (!(await isWithin(START_MS, firstFlags)) && !isRefused)
+    if (
+      !(await withTimeout(
+        START_MS,
+        firstFlags.then(
+          () => true,
+          () => true,
+        ),
+        false,
+      )) &&
+      !isRefused
+    )
       failed(new Error(`no flags from ${location} within ${START_MS} ms: everything goes to legacy until they come`))
   }
 
@@ -104,9 +115,13 @@ export function unleashFlags(options: UnleashFlagsOptions): Flags {
     const last = client
     client = undefined
     if (last === undefined) return
-    await isWithin(LAST_COUNTS_MS, last.flushMetrics())
+    await withTimeout(
+      LAST_COUNTS_MS,
+      last.flushMetrics().catch(() => {}),
+      undefined,
+    )
     last.destroy()
-    await isWithin(LAST_COUNTS_MS, backup.settled())
+    await withTimeout(LAST_COUNTS_MS, backup.settled(), undefined)
   }
 
   function status(): FlagStatus {
@@ -289,24 +304,10 @@ async function allEnded(work: readonly Promise<void>[]): Promise<void> {
   for (const one of await Promise.allSettled(work)) if (one.status === 'rejected') throw one.reason
 }
 
-function within(least: number, wanted: number, most: number): number {
+function clamp(least: number, wanted: number, most: number): number {
   return Math.max(least, Math.min(wanted, most))
 }
 
 function isRefusal(status: number): boolean {
   return status === 401 || status === 403
-}
-
-async function isWithin(ms: number, work: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, ms, false)
-  })
-  const isDone = await Promise.race([work.then(truth, truth), limit])
-  clearTimeout(timer)
-  return isDone
-}
-
-function truth(): true {
-  return true
 }

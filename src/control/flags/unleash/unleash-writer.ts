@@ -1,5 +1,4 @@
 // Moving a flag of an Unleash, through its Admin API: the rollout of one strategy in one environment, and nothing else.
-
 import { z } from 'zod'
 import type { FlagChangeRequest, FlagPercentage, FlagWriteResult, FlagWriter } from '../../../model/ports.ts'
 import { gradualRollout, percentageOf, refusalOf, rolloutOf } from '../../commands/percentage.ts'

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { oneAtATime } from './one-at-a-time.ts'
+import { singleFlight } from './single-flight.ts'
 
 function work() {
   const runs: { wanted: string[]; end: () => void; fail: () => void }[] = []
-  const ask = oneAtATime<string>(
+  const ask = singleFlight<void, string>(
     (wanted) => new Promise((resolve, reject) => void runs.push({ wanted: [...wanted], end: resolve, fail: reject })),
   )
   return { runs, ask }
