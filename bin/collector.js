@@ -12,9 +12,6 @@ export function tuneCollector() {
   // What lives long in the first seconds, while the rest is still being compiled, V8 would put among the old for good:
   // objects of one request each, that keep alive whatever they point to until the next full collection.
   setFlagsFromString('--no-allocation-site-pretenuring')
-  // By default the heap may grow to a multiple of what is alive before it is collected in full. Sockets hold memory outside of it, so
-  // that a flood of connections would take hundreds of megabytes.
-  setFlagsFromString('--heap-growing-percent=50')
   // The helpers would share the only processor with the thread that waits for them.
   if (availableParallelism() === 1 && mayBeginAnew()) beginAnew()
 }
