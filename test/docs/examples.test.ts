@@ -299,12 +299,12 @@ describe('docs/life-of-a-request.md', () => {
 })
 
 describe('docs/architecture.md', () => {
-  it('has the import table that the test of the house asserts', () => {
+  it('has the import table that test/architecture.test.ts asserts', () => {
     const source = /MAY_IMPORT[^=]*= \{\n([\s\S]*?)^\}/m.exec(read('test/architecture.test.ts'))?.[1] ?? ''
     const asserted = [...source.matchAll(/^ {2}'?([\w.-]+)'?: \[([^\]]*)\]/gm)].map(([, from, rooms = '']) => {
       return [from, [...rooms.matchAll(/'([^']+)'/g)].map(([, room]) => room)]
     })
-    const told = table(read('docs/architecture.md'), 'Who may import whom').map(([from, rooms]) => {
+    const told = table(read('docs/architecture.md'), 'Import table').map(([from, rooms]) => {
       return [codes(from)[0], codes(rooms)]
     })
     expect(asserted.length).toBeGreaterThan(8)
