@@ -21,5 +21,5 @@ export {
   type UserIdentityConfig,
 } from './config/define-routes.ts'
 export type { Algorithm } from './model/auth.ts'
-export type { NormaliseStep, Rules } from './model/comparison.ts'
+export type { NormaliseStep, Rules } from './model/comparison-rules.ts'
 export type { Middleware } from './model/route.ts'

@@ -1,5 +1,7 @@
 // What looking at the counts costs: `judgeFields` on a route with many fields, all of which differ at times.
-import { type Counts, type Field, type FieldCounts, NO_COUNTS } from '../../src/model/comparison.ts'
+
+import type { Field } from '../../src/model/comparison.ts'
+import { type Counts, type FieldCounts, NO_COUNTS } from '../../src/model/comparison-counts.ts'
 import { judgeFields } from '../../src/shadow/stats/noise.ts'
 import { median } from '../stats.ts'
 import { seeded, whole } from './random.ts'

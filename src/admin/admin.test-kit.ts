@@ -5,15 +5,9 @@ import { Registry } from 'prom-client'
 import request from 'supertest'
 import { onTestFinished } from 'vitest'
 import type { ChangeRequest, ChangeResult, ContextView, Control, DifferenceKey } from '../control/control.ts'
+import type { AuditEntry } from '../model/audit-log.ts'
 import type { Clock } from '../model/ports.ts'
-import {
-  type AuditEntry,
-  type DifferenceNote,
-  EMPTY_CONTEXT,
-  type SharedState,
-  type Stamp,
-  type Verb,
-} from '../model/shared-state.ts'
+import { type DifferenceNote, EMPTY_CONTEXT, type SharedState, type Stamp, type Verb } from '../model/shared-state.ts'
 import { FAULTY, keptOf, reportsOn } from '../shadow/report/reports.test-kit.ts'
 import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'

@@ -1,6 +1,6 @@
 // What an operator writes: the migration map's types, each key with its meaning, unit and default.
 import type { Algorithm } from '../model/auth.ts'
-import type { Rules } from '../model/comparison.ts'
+import type { Rules } from '../model/comparison-rules.ts'
 import type { Middleware } from '../model/route.ts'
 
 /**

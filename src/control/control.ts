@@ -1,21 +1,12 @@
 // The verbs: everything that an operator can do, as the command line, the admin API and the pages call it. Each change
 // says who, what and why, is on record, and answers when it has happened on every gateway.
+
+import type { AuditPage, AuditQuery, ChainReport } from '../model/audit-log.ts'
 import type { Field } from '../model/comparison.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
+import type { FleetMember } from '../model/fleet.ts'
 import type { FallbackPolicy, Side } from '../model/route.ts'
-import type {
-  AuditPage,
-  AuditQuery,
-  ChainReport,
-  FleetMember,
-  Flip,
-  Pin,
-  Role,
-  ShadowSetting,
-  SharedState,
-  Stamp,
-  Verb,
-} from '../model/shared-state.ts'
+import type { Flip, Pin, Role, ShadowSetting, SharedState, Stamp, Verb } from '../model/shared-state.ts'
 import type { StateFolderStatus } from '../model/state-folder.ts'
 import type { StoreStatus } from '../model/state-store.ts'
 import type { FlagStatus } from './flags/flags.ts'

@@ -1,11 +1,12 @@
 // The verbs, done: read, decide (verbs.ts), commit, apply, and wait until the fleet has.
 import { join } from 'node:path'
 import { withTimeout } from '../lib/timeout.ts'
+import type { AuditEntry } from '../model/audit-log.ts'
 import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock, FlagWriter } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
-import type { AuditEntry, EmbeddedFlags, SharedState, Verb } from '../model/shared-state.ts'
+import type { EmbeddedFlags, SharedState, Verb } from '../model/shared-state.ts'
 import type { Controls } from '../model/snapshot.ts'
 import type { StateFolderStatus } from '../model/state-folder.ts'
 import { type StateStore, StoreUnavailable } from '../model/state-store.ts'

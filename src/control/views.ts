@@ -1,7 +1,9 @@
 // What is told of how things stand: of each context, of this gateway, and of the fleet as far as it can be heard.
+
+import type { FleetMember, Heartbeat } from '../model/fleet.ts'
 import type { FlagPercentage } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
-import type { FleetMember, Heartbeat, SharedState } from '../model/shared-state.ts'
+import type { SharedState } from '../model/shared-state.ts'
 import type { UpstreamReading } from '../model/upstream-reading.ts'
 import { WritesSinceZero } from './audit/service-writes.ts'
 import { contextOf } from './commands/verbs.ts'

@@ -1,6 +1,7 @@
 // The seam between what comparing finds and where it is kept: memory, a folder, or Redis. One contract test
 // (test/contract/comparison-store.test.ts) says what each must do.
-import type { RouteCounts, StoredExample } from './shadow.ts'
+import type { RouteCounts } from './comparison-counts.ts'
+import type { StoredExample } from './comparison-example.ts'
 
 /** Counts are forgotten so long after the end of their stretch, in milliseconds. */
 export const COUNTS_RETENTION_MS = 7 * 24 * 3_600_000

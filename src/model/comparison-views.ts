@@ -1,19 +1,11 @@
 // What is shown of comparisons: parity, differences with their evidence, rules that are only tried, and requests to be
 // asked again by hand. What is not there is null.
-import type {
-  Accounting,
-  DifferenceKind,
-  Field,
-  FieldVerdict,
-  Masked,
-  RuleMistake,
-  ShadowFailure,
-  Share,
-  Shed,
-  Uncomparable,
-} from './comparison.ts'
+
+import type { DifferenceKind, Field, FieldVerdict, Masked, ShadowFailure, Shed, Uncomparable } from './comparison.ts'
+import type { Accounting, Share } from './comparison-counts.ts'
+import type { Example } from './comparison-example.ts'
+import type { RuleMistake } from './comparison-rules.ts'
 import type { Side } from './route.ts'
-import type { Example } from './shadow.ts'
 import type { DifferenceNote } from './shared-state.ts'
 
 /**

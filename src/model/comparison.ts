@@ -1,5 +1,5 @@
 // Comparing: what the two sides' answers to one request differ in, what became of each copy, and what is counted.
-import type { Failure } from './outcome.ts'
+import type { Failure } from './failures.ts'
 
 /** How an answer can differ. Always read from legacy to the service, whichever of them the client was given. */
 export const DIFFERENCE_KINDS = {
@@ -127,115 +127,8 @@ export type FieldVerdict = 'real' | 'noise' | 'inconclusive'
 /** What an operator says of fields, over what the numbers say. */
 export type Rulings = Readonly<Record<Field, 'real' | 'noise'>>
 
-/** The rules of a route or context, as they are written. Paths are patterns: see `path-pattern.ts`. */
-export type Rules = {
-  /** Whatever differs here, or below, is forgiven. */
-  readonly ignore?: readonly string[]
-  /** Both sides are changed in this way before they are compared; several steps apply in order. */
-  readonly normalise?: readonly { readonly path: string; readonly steps: readonly NormaliseStep[] }[]
-  /** Numbers that are as near as this are equal: by `absolute`, or by `relative` to the larger. */
-  readonly tolerance?: readonly { readonly path: string; readonly absolute?: number; readonly relative?: number }[]
-  /** Lists whose order means nothing. */
-  readonly treatAsSet?: readonly string[]
-  /** Lists whose members are found by a member of their own, wherever they stand. */
-  readonly keyed?: readonly { readonly path: string; readonly by: string }[]
-  /** Lists that are put in order of a member before they are compared. */
-  readonly sortBy?: readonly { readonly path: string; readonly by: string }[]
-  /** Groups of statuses that mean the same: `[[200, 204]]`. */
-  readonly equivalentStatuses?: readonly (readonly number[])[]
-}
-
-export type NormaliseStep =
-  /** No white space at either end. */
-  | 'trim'
-  /** Upper and lower case are the same. */
-  | 'case'
-  /** Dates are the instant they mean: ISO 8601, HTTP dates, and seconds or milliseconds since 1970. */
-  | 'date'
-  /** `https://a.example/x` and `http://b.example/x` are both `/x`. */
-  | 'strip-host'
-  /** In RE2's language, which cannot be made to hang; what matches is replaced in the whole text. */
-  | { readonly regex: string; readonly with: string }
-
-/** A mistake in rules: where, as one would write it (`ignore[2]`), and what to write instead. */
-export type RuleMistake = { readonly path: string; readonly message: string }
-
-/** How often a field was seen to differ. Times are milliseconds since 1970. */
-export type FieldCounts = {
-  /** Comparisons in which the sides differ here. */
-  readonly sides: number
-  /** Pairs in which legacy differs from itself here. */
-  readonly self: number
-  readonly firstSeen: number
-  readonly lastSeen: number
-}
-
-/** The fields in which one comparison differs and that were not known as noise, in order; `''` for none. */
-export type Signature = string
-
-/** In place of a list of fields that is too long to be kept. */
-export const TOO_MANY: Signature = '*'
-
-/**
- * What one gateway counts of one route in one stretch of time. Every number adds up, so counts of several gateways
- * or stretches become one by `mergeCounts`, in any order.
- */
-export type Counts = {
-  readonly matched: number
-  /** They differ only where a rule forgives it. */
-  readonly ignored: number
-  /**
-   * Comparisons that differ, by the fields in which they do. The verdict is made of them when it is asked for, so that
-   * what is learned later of a field is true of earlier comparisons too.
-   */
-  readonly differing: Readonly<Record<Signature, number>>
-  readonly uncomparable: Readonly<Partial<Record<Uncomparable, number>>>
-  readonly shed: Readonly<Partial<Record<Shed, number>>>
-  readonly failed: Readonly<Partial<Record<ShadowFailure, number>>>
-  /** Times that legacy was asked twice and its two answers were compared. */
-  readonly pairs: number
-  readonly fields: Readonly<Record<Field, FieldCounts>>
-  /** Fields seen that were left out, as there were too many. */
-  readonly fieldsLeftOut: number
-}
-
-export const NO_COUNTS: Counts = {
-  matched: 0,
-  ignored: 0,
-  differing: {},
-  uncomparable: {},
-  shed: {},
-  failed: {},
-  pairs: 0,
-  fields: {},
-  fieldsLeftOut: 0,
-}
-
-/** Where each eligible request is: `eligible` is the sum of all others. */
-export type Accounting = {
-  readonly eligible: number
-  readonly matched: number
-  readonly mismatched: number
-  readonly noise: number
-  readonly inconclusive: number
-  readonly ignored: number
-  readonly uncomparable: number
-  readonly shed: number
-  readonly failed: number
-}
-
-/** A share with its confidence interval; each from 0 to 1. */
-export type Share = { readonly share: number; readonly lower: number; readonly upper: number }
-
-/** How alike the two sides answer: what a percentage may be raised by. */
-export type Parity = {
-  /** Comparisons with a verdict: matches, forgiven ones and noise, against mismatches. */
-  readonly conclusive: number
-  readonly inconclusive: number
-  /** Undefined before the first conclusive comparison. */
-  readonly matching: Share | undefined
-  /** The lower bound if each inconclusive comparison is a mismatch: what a gate goes by. */
-  readonly atLeast: number
-  /** Comparisons that must still match, with none that does not, until the lower bound is the target. */
-  readonly untilTarget: number
+/** A field is written `kind path`: its two parts. */
+export function splitField(field: Field): { readonly kind: DifferenceKind; readonly path: string } {
+  const at = field.indexOf(' ')
+  return { kind: field.slice(0, at) as DifferenceKind, path: field.slice(at + 1) }
 }

@@ -1,7 +1,9 @@
 // Counts of several gateways, or of several stretches of time, become one. Commutative and associative, with
 // `NO_COUNTS` as the one that changes nothing: a fleet may add up in any order, and nothing is capped here, since what
 // is left out would then depend on the order. Caps belong where things are counted.
-import type { Counts, Field, FieldCounts } from './comparison.ts'
+
+import type { Field } from './comparison.ts'
+import type { Counts, FieldCounts } from './comparison-counts.ts'
 
 export function mergeCounts(one: Counts, other: Counts): Counts {
   return {

@@ -1,68 +1,6 @@
 // What became of a forwarded request, and the one table of everything that can go wrong.
+import type { Failure } from './failures.ts'
 import type { Side } from './route.ts'
-
-export type Blame = 'client' | 'target' | 'gateway'
-
-export type FailureFacts = {
-  /** The status that the client is told; 499 is never sent: nobody is left to read it. */
-  readonly status: number
-  readonly blame: Blame
-  /** Nothing of the request can have been acted upon, so another try is safe whatever the method. */
-  readonly nothingSent: boolean
-  /** Title of the problem document (RFC 9457): safe to show, says nothing of the inside. */
-  readonly title: string
-}
-
-/** Every failure the gateway knows: its status, who is to blame, and whether trying again can double a write. */
-export const FAILURES = {
-  // The client's: refused before anything is forwarded.
-  malformed: { status: 400, blame: 'client', nothingSent: true, title: 'The request is not valid HTTP' },
-  'bad-host': { status: 400, blame: 'client', nothingSent: true, title: 'The Host header is missing or not valid' },
-  'bad-target': { status: 400, blame: 'client', nothingSent: true, title: 'The request target is not valid' },
-  'bad-header': { status: 400, blame: 'client', nothingSent: true, title: 'A request header is not valid' },
-  'bad-framing': {
-    status: 400,
-    blame: 'client',
-    nothingSent: true,
-    title: 'The length of the request body is ambiguous',
-  },
-  'coding-unknown': {
-    status: 501,
-    blame: 'client',
-    nothingSent: true,
-    title: 'The transfer coding of the request is not supported',
-  },
-  'bad-upgrade': { status: 400, blame: 'client', nothingSent: true, title: 'The protocol upgrade is not valid here' },
-  unauthenticated: { status: 401, blame: 'client', nothingSent: true, title: 'A valid access token is required' },
-  forbidden: { status: 403, blame: 'client', nothingSent: true, title: 'The access token does not allow this' },
-  'method-refused': { status: 405, blame: 'client', nothingSent: true, title: 'The method is not allowed' },
-  'slow-request': { status: 408, blame: 'client', nothingSent: true, title: 'The request took too long to arrive' },
-  'body-too-large': { status: 413, blame: 'client', nothingSent: true, title: 'The request body is too large' },
-  'target-too-long': { status: 414, blame: 'client', nothingSent: true, title: 'The request target is too long' },
-  'expectation-unknown': { status: 417, blame: 'client', nothingSent: true, title: 'The expectation cannot be met' },
-  'headers-too-large': { status: 431, blame: 'client', nothingSent: true, title: 'The request headers are too large' },
-  'client-gone': { status: 499, blame: 'client', nothingSent: false, title: 'The client went away' },
-  // The upstream's.
-  'connect-refused': { status: 502, blame: 'target', nothingSent: true, title: 'The service is not reachable' },
-  'connect-timeout': { status: 504, blame: 'target', nothingSent: true, title: 'The service did not accept in time' },
-  'connection-lost': { status: 502, blame: 'target', nothingSent: false, title: 'The service closed the connection' },
-  'response-timeout': { status: 504, blame: 'target', nothingSent: false, title: 'The service did not answer in time' },
-  'response-malformed': { status: 502, blame: 'target', nothingSent: false, title: 'The service sent a bad response' },
-  'response-broken': { status: 502, blame: 'target', nothingSent: false, title: 'The service broke off its response' },
-  // Ours.
-  overloaded: { status: 503, blame: 'gateway', nothingSent: true, title: 'Too many requests are waiting' },
-  unavailable: { status: 503, blame: 'target', nothingSent: true, title: 'The service is not available' },
-  'keys-unreachable': {
-    status: 503,
-    blame: 'gateway',
-    nothingSent: true,
-    title: 'Access tokens cannot be verified at the moment',
-  },
-  loop: { status: 508, blame: 'gateway', nothingSent: true, title: 'The request came back to this gateway' },
-  internal: { status: 500, blame: 'gateway', nothingSent: false, title: 'The gateway failed' },
-} as const satisfies Record<string, FailureFacts>
-
-export type Failure = keyof typeof FAILURES
 
 /** What happened to one request: the facts that are observed once, at its end. Times are milliseconds. */
 export type Outcome = {

@@ -1,6 +1,6 @@
 // The rules that a refused request can break: a closed list that clients see as `rule` in the problem document.
 // docs/security.md has an entry for each.
-import type { Failure } from './outcome.ts'
+import type { Failure } from './failures.ts'
 
 /** All rules, in the order of docs/security.md. Clients and alerts match on them: names stay. */
 export const REFUSAL_RULES = [

@@ -2,7 +2,7 @@
 // is in config/define-routes.ts.
 import type { AuthPolicy } from './auth.ts'
 import type { HeaderList } from './request-head.ts'
-import type { ShadowPolicy } from './shadow.ts'
+import type { ShadowPolicy } from './shadow-policy.ts'
 
 /** Where a request can be answered: the monolith, or the service that was extracted from it. */
 export type Side = 'legacy' | 'service'

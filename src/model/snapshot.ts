@@ -1,6 +1,6 @@
 // The immutable view of routes and upstreams that one request uses from its first line to its last.
 import type { AnonymousPolicy, Context, Route, RouteMatch, Side, Upstream } from './route.ts'
-import type { ShadowLimits } from './shadow.ts'
+import type { ShadowLimits } from './shadow-policy.ts'
 
 /** Where the key that keeps a person on one side comes from. */
 export type IdentityPolicy = {

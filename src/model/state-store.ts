@@ -1,15 +1,8 @@
 // The seam between what should be true and where it is kept: memory, a folder, or Redis. One contract test
 // (test/contract/state-store.test.ts) says what each must do.
-import type {
-  AuditEntry,
-  AuditPage,
-  AuditQuery,
-  ChainReport,
-  FleetMember,
-  Heartbeat,
-  SharedState,
-  StoredFlagBackup,
-} from './shared-state.ts'
+import type { AuditEntry, AuditPage, AuditQuery, ChainReport } from './audit-log.ts'
+import type { FleetMember, Heartbeat } from './fleet.ts'
+import type { SharedState, StoredFlagBackup } from './shared-state.ts'
 
 /** `conflict` carries the state that was there instead: nothing was written. */
 export type CommitResult = { readonly ok: true } | { readonly ok: false; readonly conflict: SharedState }

@@ -1,7 +1,8 @@
 // One request, top to bottom. docs/life-of-a-request.md tells the same story in the same words.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Decision, Identity } from '../model/decision.ts'
-import type { Failure, Outcome } from '../model/outcome.ts'
+import type { Failure } from '../model/failures.ts'
+import type { Outcome } from '../model/outcome.ts'
 import type { FlagReader, Random, SnapshotSource } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { RouteMatch } from '../model/route.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Accounting } from '../model/comparison.ts'
+import type { Accounting } from '../model/comparison-counts.ts'
 import { judge } from './gate.ts'
 
 function accounting(more: Partial<Accounting>): Accounting {

@@ -1,5 +1,5 @@
 // Whether a run is good enough for whoever asked: for CI, which goes by an exit code.
-import type { Accounting } from '../model/comparison.ts'
+import type { Accounting } from '../model/comparison-counts.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
 
 export type Gate = {

@@ -1,5 +1,5 @@
 // What the policies of routes say of comparing, read once and before anything is asked.
-import type { ShadowPolicy } from '../model/shadow.ts'
+import type { ShadowPolicy } from '../model/shadow-policy.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { DEFAULT_REDACTION, type Redaction } from '../shadow/capture/redact.ts'
 import { parsePathPattern } from '../shadow/compare/path-pattern.ts'

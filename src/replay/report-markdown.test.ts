@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Field, Masked } from '../model/comparison.ts'
-import { NO_COUNTS } from '../model/comparison.ts'
+import { NO_COUNTS } from '../model/comparison-counts.ts'
 import { makeReport } from './report.ts'
 import { toMarkdown } from './report-markdown.ts'
 import { NO_PROGRESS, type Progress } from './tally.ts'

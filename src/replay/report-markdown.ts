@@ -1,6 +1,7 @@
 // The report for people: what is said first is what is decided by.
 import { escapeControls } from '../lib/escape.ts'
-import { DIFFERENCE_KINDS, type DifferenceKind, type Parity } from '../model/comparison.ts'
+import { DIFFERENCE_KINDS, type DifferenceKind } from '../model/comparison.ts'
+import type { Parity } from '../model/comparison-counts.ts'
 import { SKIPPED, type Skipped } from './recording.ts'
 import { type ContextReport, type DifferenceReport, type Report, type RouteReport, USUAL_TARGET } from './report.ts'
 

@@ -1,6 +1,8 @@
 // What a run says in the end, as a value: the JSON report is this, and the Markdown one is made of it.
-import type { Accounting, Field, FieldVerdict, Parity } from '../model/comparison.ts'
-import { splitField } from '../model/shadow.ts'
+
+import type { Field, FieldVerdict } from '../model/comparison.ts'
+import { splitField } from '../model/comparison.ts'
+import type { Accounting, Parity } from '../model/comparison-counts.ts'
 import { maskSecrets } from '../shadow/capture/redact.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
 import { type Gate, judge } from './gate.ts'

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Comparison, Difference } from '../model/comparison.ts'
-import type { ShadowPolicy } from '../model/shadow.ts'
+import type { ShadowPolicy } from '../model/shadow-policy.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { readComparisonPolicies } from './meaning.ts'
 import type { Prepared } from './prepare.ts'

@@ -1,8 +1,10 @@
 // What a run has found so far: a value that is written down and read again, so that a run can go on where it was.
-import type { Accounting, Comparison, Counts, Field, Masked, ShadowFailure } from '../model/comparison.ts'
-import { NO_COUNTS } from '../model/comparison.ts'
+
+import type { Comparison, Field, Masked, ShadowFailure } from '../model/comparison.ts'
+import type { Accounting, Counts } from '../model/comparison-counts.ts'
+import { NO_COUNTS } from '../model/comparison-counts.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
-import type { NoisePolicy } from '../model/shadow.ts'
+import type { NoisePolicy } from '../model/shadow-policy.ts'
 import { maskRequestTarget, patternIn, type Redaction, redact } from '../shadow/capture/redact.ts'
 import { type Counter, createCounter } from '../shadow/stats/count.ts'
 import { comparisonsIn, DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow } from '../shadow/stats/noise.ts'

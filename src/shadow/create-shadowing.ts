@@ -1,19 +1,14 @@
 // The shadow as the gateway sees it: which requests are copied, what becomes of each, and what is told of it.
 import { availableParallelism } from 'node:os'
-import type { Parity, Rulings, ShadowFailure, Shed } from '../model/comparison.ts'
+import type { Rulings, ShadowFailure, Shed } from '../model/comparison.ts'
+import type { Parity } from '../model/comparison-counts.ts'
+import { DEFAULT_WINDOW_MS } from '../model/comparison-counts.ts'
 import type { ComparisonStore } from '../model/comparison-store.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Route, Side } from '../model/route.ts'
-import {
-  type CopyRequest,
-  type CreateCopy,
-  DEFAULT_WINDOW_MS,
-  type Shadowing,
-  type ShadowLimits,
-  type ShadowOutcome,
-  type ShadowReason,
-} from '../model/shadow.ts'
+import type { CopyRequest, CreateCopy, Shadowing, ShadowOutcome, ShadowReason } from '../model/shadow.ts'
+import type { ShadowLimits } from '../model/shadow-policy.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { ShadowReadings } from '../telemetry/shadow-metrics.ts'
 import { createBudget } from './capture/budget.ts'

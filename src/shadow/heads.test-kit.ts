@@ -1,6 +1,7 @@
 // Requests and policies made by hand.
 import type { RequestHead } from '../model/request-head.ts'
-import type { CopyRequest, ShadowPolicy } from '../model/shadow.ts'
+import type { CopyRequest } from '../model/shadow.ts'
+import type { ShadowPolicy } from '../model/shadow-policy.ts'
 
 export function headOf(more: Partial<RequestHead> = {}): RequestHead {
   const nothing = {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { type Comparison, NO_COUNTS } from '../model/comparison.ts'
-import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, type NoisePolicy } from '../model/shadow.ts'
+import type { Comparison } from '../model/comparison.ts'
+import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, NO_COUNTS } from '../model/comparison-counts.ts'
+import type { NoisePolicy } from '../model/shadow-policy.ts'
 import { createScorebook } from './scorebook.ts'
 
 const HOUR = COUNT_PERIOD_MS

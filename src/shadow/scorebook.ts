@@ -1,14 +1,10 @@
 // What was found, by route and stretch of time, and what is known of each field by now. Lives in the comparing thread.
-import type { Comparison, Counts, Field, Parity, Rulings } from '../model/comparison.ts'
-import { NO_COUNTS } from '../model/comparison.ts'
+import type { Comparison, Field, Rulings } from '../model/comparison.ts'
+import type { Counts, Parity } from '../model/comparison-counts.ts'
+import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, NO_COUNTS, type RouteCounts } from '../model/comparison-counts.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
-import {
-  COUNT_PERIOD_MS,
-  DEFAULT_WINDOW_MS,
-  type NoisePolicy,
-  type RouteCounts,
-  type ShadowOutcome,
-} from '../model/shadow.ts'
+import type { ShadowOutcome } from '../model/shadow.ts'
+import type { NoisePolicy } from '../model/shadow-policy.ts'
 import { type Counter, createCounter, fieldsIn } from './stats/count.ts'
 import { DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow, verdictOf } from './stats/noise.ts'
 import { account, addAccounts, parityOf } from './stats/parity.ts'

@@ -1,7 +1,7 @@
 // The hash chain of the audit log: each entry holds the hash of the entry before it, so that an edited or a missing entry
 // can be found. Pure.
 import { createHash } from 'node:crypto'
-import type { AuditEntry, AuditPage, AuditQuery, AuditRecord, ChainReport } from '../model/shared-state.ts'
+import type { AuditEntry, AuditPage, AuditQuery, AuditRecord, ChainReport } from '../model/audit-log.ts'
 import { parseEntry } from './shape.ts'
 import { sortedJson } from './sorted-json.ts'
 

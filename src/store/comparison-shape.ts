@@ -1,7 +1,6 @@
 // What comparing finds, read back from where it was kept: see shape.ts.
 import { z } from 'zod'
 import {
-  type Counts,
   DIFFERENCE_KINDS,
   type DifferenceKind,
   type Masked,
@@ -9,7 +8,8 @@ import {
   SHED,
   UNCOMPARABLE,
 } from '../model/comparison.ts'
-import type { MaskedAnswer, RouteCounts, StoredExample } from '../model/shadow.ts'
+import type { Counts, RouteCounts } from '../model/comparison-counts.ts'
+import type { MaskedAnswer, StoredExample } from '../model/comparison-example.ts'
 import { field, name, reader, side, time } from './shape.ts'
 
 const count = z.int().nonnegative()

@@ -1,6 +1,8 @@
 // Counts and examples for the tests of the stores.
-import { type Counts, type Masked, NO_COUNTS } from '../model/comparison.ts'
-import { COUNT_PERIOD_MS, type RouteCounts, type StoredExample } from '../model/shadow.ts'
+
+import type { Masked } from '../model/comparison.ts'
+import { COUNT_PERIOD_MS, type Counts, NO_COUNTS, type RouteCounts } from '../model/comparison-counts.ts'
+import type { StoredExample } from '../model/comparison-example.ts'
 
 /** One hour for all of a test, though the next one may begin meanwhile. */
 const NOW = Date.now()

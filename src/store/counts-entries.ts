@@ -1,8 +1,9 @@
 // Counts of one stretch of time are kept as entries, one for each route and writer. An entry's name says whether it is
 // asked for, so that only then its text is read.
+
+import { COUNT_PERIOD_MS, type RouteCounts } from '../model/comparison-counts.ts'
 import { COUNTS_RETENTION_MS } from '../model/comparison-store.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
-import { COUNT_PERIOD_MS, type RouteCounts } from '../model/shadow.ts'
 import { textOfRouteCounts } from './comparison-shape.ts'
 import { NotThat } from './shape.ts'
 

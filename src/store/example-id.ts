@@ -1,11 +1,11 @@
 // Which examples of a context are kept: told from what each is named by, so that none is read for it.
 import { createHash } from 'node:crypto'
+import type { StoredExample } from '../model/comparison-example.ts'
 import {
   EXAMPLES_RETENTION_MS,
   MAX_DIFFERENCES_PER_CONTEXT,
   MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../model/comparison-store.ts'
-import type { StoredExample } from '../model/shadow.ts'
 
 export type ExampleId = {
   readonly at: number

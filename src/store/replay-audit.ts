@@ -1,5 +1,6 @@
 // Changes that the audit log has and a state does not, such as after state.json was restored from an older backup. Pure.
-import { type AuditEntry, type ContextState, EMPTY_CONTEXT, type SharedState } from '../model/shared-state.ts'
+import type { AuditEntry } from '../model/audit-log.ts'
+import { type ContextState, EMPTY_CONTEXT, type SharedState } from '../model/shared-state.ts'
 
 export type Replayed = {
   /** The state with the changes of which the audit log has all that is needed. */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type AuditEntry, EMPTY_CONTEXT, EMPTY_STATE } from '../model/shared-state.ts'
+import type { AuditEntry } from '../model/audit-log.ts'
+import { EMPTY_CONTEXT, EMPTY_STATE } from '../model/shared-state.ts'
 import { NotThat, parseEntry, parseReport, parseState, textOfEntry, textOfState } from './shape.ts'
 
 const STAMP = { by: 'ada', reason: null, at: 1 }

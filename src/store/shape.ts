@@ -1,8 +1,10 @@
 // Text from outside becomes a type of the model here, or is refused: whoever can write to the folder or to Redis could
 // write anything. What these guards would refuse to read, the stores refuse to write.
 import { z } from 'zod'
+import type { AuditEntry } from '../model/audit-log.ts'
 import { DIFFERENCE_KINDS, type DifferenceKind } from '../model/comparison.ts'
-import type { AuditEntry, Heartbeat, SharedState, StoredFlagBackup } from '../model/shared-state.ts'
+import type { Heartbeat } from '../model/fleet.ts'
+import type { SharedState, StoredFlagBackup } from '../model/shared-state.ts'
 import { VERBS } from '../model/shared-state.ts'
 
 /** Not `__proto__`, `constructor` and their like, which mean something else to an object than a name. */

@@ -1,7 +1,8 @@
 // One function per event: it owns the counter, the labels and the log line. This file is the vocabulary;
 // create-events.ts says what each one does to the metrics, the access log and the application log.
 import type { Decision, Identity } from '../model/decision.ts'
-import type { Failure, Outcome } from '../model/outcome.ts'
+import type { Failure } from '../model/failures.ts'
+import type { Outcome } from '../model/outcome.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Route, Side } from '../model/route.ts'
 import type { ShadowOutcome, ShadowReason } from '../model/shadow.ts'

@@ -1,7 +1,7 @@
 // What is counted of copies and comparisons. Every eligible request ends in exactly one outcome, so that in a quiet
 // moment `strangler_shadow_outcomes_total` adds up to `strangler_shadow_eligible_total`.
 import type { Registry } from 'prom-client'
-import type { Parity } from '../model/comparison.ts'
+import type { Parity } from '../model/comparison-counts.ts'
 import type { Side } from '../model/route.ts'
 import type { ShadowOutcome, ShadowReason } from '../model/shadow.ts'
 import { Distribution, expose, type Sample } from './exposition.ts'

@@ -1,11 +1,7 @@
 // Changes for the tests of the stores.
-import {
-  type AuditEntry,
-  EMPTY_CONTEXT,
-  type Heartbeat,
-  type SharedState,
-  type Stamp,
-} from '../../src/model/shared-state.ts'
+import type { AuditEntry } from '../../src/model/audit-log.ts'
+import type { Heartbeat } from '../../src/model/fleet.ts'
+import { EMPTY_CONTEXT, type SharedState, type Stamp } from '../../src/model/shared-state.ts'
 
 /** The state after this one, with the percentage of a context flipped. */
 export function flipped(state: SharedState, percentage: number, by = 'ada', context = 'catalog'): SharedState {

@@ -1,6 +1,8 @@
 // What every store promises of what comparing finds: memory, folder and Redis alike.
 import { describe, expect, it } from 'vitest'
-import type { Counts } from '../../src/model/comparison.ts'
+import type { Counts } from '../../src/model/comparison-counts.ts'
+import { COUNT_PERIOD_MS } from '../../src/model/comparison-counts.ts'
+import type { StoredExample } from '../../src/model/comparison-example.ts'
 import {
   COUNTS_RETENTION_MS,
   EXAMPLES_RETENTION_MS,
@@ -8,7 +10,6 @@ import {
   MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../../src/model/comparison-store.ts'
 import { mergeCounts } from '../../src/model/merge-counts.ts'
-import { COUNT_PERIOD_MS, type StoredExample } from '../../src/model/shadow.ts'
 import { keptExample, mask, matched, routeCounts, STRANGE, stretch } from '../../src/store/comparisons.test-kit.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { startRedis } from '../kit/redis.ts'

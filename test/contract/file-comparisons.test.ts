@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/entry/runtime.ts'
+import { COUNT_PERIOD_MS } from '../../src/model/comparison-counts.ts'
 import {
   COUNTS_RETENTION_MS,
   EXAMPLES_RETENTION_MS,
   MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../../src/model/comparison-store.ts'
-import { COUNT_PERIOD_MS } from '../../src/model/shadow.ts'
 import { StoreUnavailable } from '../../src/model/state-store.ts'
 import type { Store } from '../../src/model/store.ts'
 import { keptExample, matched, stretch } from '../../src/store/comparisons.test-kit.ts'

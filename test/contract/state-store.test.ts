@@ -1,6 +1,7 @@
 // What every store promises: memory, folder and Redis alike.
 import { describe, expect, it } from 'vitest'
-import { EMPTY_STATE, type Heartbeat, type SharedState } from '../../src/model/shared-state.ts'
+import type { Heartbeat } from '../../src/model/fleet.ts'
+import { EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
 import type { StateStore } from '../../src/model/state-store.ts'
 import { chainHash } from '../../src/store/audit-chain.ts'
 import { sharedByFile } from '../kit/lifetime.ts'

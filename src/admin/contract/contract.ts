@@ -1,11 +1,12 @@
 // What is said over the admin API, as the gateway, the command line and the pages know it: one schema for each body,
 // and the paths. Times are milliseconds since 1970; what is not there is null.
 import { z } from 'zod'
+import { CHAIN_FAULTS } from '../../model/audit-log.ts'
 import { DIFFERENCE_KINDS } from '../../model/comparison.ts'
 import { EXPORT_FORMS } from '../../model/comparison-views.ts'
 import { REASONS } from '../../model/decision.ts'
-import { FAILURES } from '../../model/outcome.ts'
-import { CHAIN_FAULTS, ROLES, VERBS } from '../../model/shared-state.ts'
+import { FAILURES } from '../../model/failures.ts'
+import { ROLES, VERBS } from '../../model/shared-state.ts'
 
 /** Where the API is, below the address of the admin port. */
 export const API = '/api/v1'

@@ -1,7 +1,7 @@
 // A context as it is written, with its routes.
 import { z } from 'zod'
 import type { AnonymousPolicy, FallbackPolicy, RewritePart, Timeouts } from '../../model/route.ts'
-import type { ShadowPolicy } from '../../model/shadow.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import { complete, readFields, readValue } from './fields.ts'
 import {

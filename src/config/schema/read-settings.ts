@@ -1,6 +1,6 @@
 // The settings of the whole gateway: identity, limits, retries, ejection, drain, shadowing, matching.
 import { z } from 'zod'
-import type { ShadowLimits } from '../../model/shadow.ts'
+import type { ShadowLimits } from '../../model/shadow-policy.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../../model/snapshot.ts'
 import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import { complete, readFields } from './fields.ts'

@@ -1,7 +1,7 @@
 // How requests are copied to the other side and compared, as it is written: for a context, and for a route over it.
 import { z } from 'zod'
-import type { Rules } from '../../model/comparison.ts'
-import type { NoisePolicy, ShadowPolicy } from '../../model/shadow.ts'
+import type { Rules } from '../../model/comparison-rules.ts'
+import type { NoisePolicy, ShadowPolicy } from '../../model/shadow-policy.ts'
 import { readRules } from '../../shadow/compare/rules.ts'
 import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import { ownValue, readFields } from './fields.ts'

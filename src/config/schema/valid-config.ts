@@ -1,7 +1,7 @@
 // The migration map after validation: every default filled in, nothing left to doubt. What compile takes.
 import type { AuthPolicy } from '../../model/auth.ts'
 import type { AnonymousPolicy, FallbackPolicy, Middleware, RewritePart, Timeouts, Upstream } from '../../model/route.ts'
-import type { ShadowLimits, ShadowPolicy } from '../../model/shadow.ts'
+import type { ShadowLimits, ShadowPolicy } from '../../model/shadow-policy.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../../model/snapshot.ts'
 import type { Pattern } from './pattern.ts'
 

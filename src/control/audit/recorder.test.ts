@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { until } from '../../../test/kit/until.ts'
-import type { AuditEntry } from '../../model/shared-state.ts'
+import type { AuditEntry } from '../../model/audit-log.ts'
 import { type StateStore, StoreUnavailable } from '../../model/state-store.ts'
 import { memoryStore, sharedMemory } from '../../store/memory/memory-store.ts'
 import { handClock, NOON } from '../control.test-kit.ts'

@@ -1,6 +1,8 @@
 // What belongs in the audit log although nothing was changed, or although the store cannot be reached just now.
+
+import type { AuditEntry } from '../../model/audit-log.ts'
 import { BUILT_IN_ACTORS } from '../../model/built-in-actors.ts'
-import type { AuditEntry, Role } from '../../model/shared-state.ts'
+import type { Role } from '../../model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../../model/state-store.ts'
 import type { Events } from '../../telemetry/events.ts'
 

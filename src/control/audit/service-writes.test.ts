@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { FleetMember } from '../../model/shared-state.ts'
+import type { FleetMember } from '../../model/fleet.ts'
 import { WritesSinceZero, writesOfFleet } from './service-writes.ts'
 
 function startCount(isAtZero: boolean) {

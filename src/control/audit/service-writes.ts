@@ -1,6 +1,6 @@
 // How many writes the service of each context has answered since the context was last at 0 %: legacy does not have their
 // data, which an operator must know before a rollback.
-import type { FleetMember, ServiceWrites } from '../../model/shared-state.ts'
+import type { FleetMember, ServiceWrites } from '../../model/fleet.ts'
 
 /** Writes that the service has answered, by context, since the gateway started. */
 export type WriteCounts = Readonly<Record<string, number>>

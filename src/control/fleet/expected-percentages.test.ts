@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { EMPTY_CONTEXT, type FleetMember, type Flip } from '../../model/shared-state.ts'
+import type { FleetMember } from '../../model/fleet.ts'
+import { EMPTY_CONTEXT, type Flip } from '../../model/shared-state.ts'
 import { NOON, stampAt, stateWith } from '../control.test-kit.ts'
 import { expectedPercentages, percentageLag, SETTLED_MS } from './expected-percentages.ts'
 

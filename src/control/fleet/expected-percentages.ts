@@ -1,5 +1,6 @@
 // The percentage that every gateway of a fleet should have of each context's flag, where an Unleash is the authority. Pure.
-import type { FleetMember, SharedState } from '../../model/shared-state.ts'
+import type { FleetMember } from '../../model/fleet.ts'
+import type { SharedState } from '../../model/shared-state.ts'
 import { contextOf } from '../commands/verbs.ts'
 import { isSilent } from './fleet.ts'
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Heartbeat, SharedState } from '../../model/shared-state.ts'
+import type { Heartbeat } from '../../model/fleet.ts'
+import type { SharedState } from '../../model/shared-state.ts'
 import { EMPTY_CONTEXT } from '../../model/shared-state.ts'
 import type { StateStore } from '../../model/state-store.ts'
 import { memoryStore, sharedMemory } from '../../store/memory/memory-store.ts'

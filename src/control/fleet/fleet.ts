@@ -1,7 +1,8 @@
 // Who has applied what: this gateway's heartbeat, and the wait until all the others have said the same.
+
+import type { FleetMember, Heartbeat } from '../../model/fleet.ts'
 import type { Clock } from '../../model/ports.ts'
 import type { Side } from '../../model/route.ts'
-import type { FleetMember, Heartbeat } from '../../model/shared-state.ts'
 import type { StateStore } from '../../model/state-store.ts'
 import { writesOfFleet } from '../audit/service-writes.ts'
 import type { Convergence, Laggard } from '../control.ts'

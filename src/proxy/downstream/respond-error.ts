@@ -1,6 +1,6 @@
 // Failure to status and safe body: a problem document (RFC 9457) with the request id and nothing of the inside.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
-import { FAILURES, type Failure } from '../../model/outcome.ts'
+import { FAILURES, type Failure } from '../../model/failures.ts'
 import { type RefusalRule, RULE_OF_FAILURE } from '../../model/refusal-rules.ts'
 import { markTurnedAway } from './turned-away.ts'
 

@@ -1,5 +1,5 @@
 // What a library raised, in our words: mapped once, here, next to the libraries that raise it.
-import type { Failure } from '../../model/outcome.ts'
+import type { Failure } from '../../model/failures.ts'
 import { UnsafeFieldError } from '../upstream/connection.ts'
 import { ResponseError } from '../upstream/response-parser.ts'
 import { RequestBodyError } from './request-body.ts'

@@ -1,7 +1,8 @@
 // One request and its answer: asked, streamed back, and where that fails asked again, given to legacy, or told.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { FAILURES, type Failure, type Outcome } from '../../model/outcome.ts'
+import { FAILURES, type Failure } from '../../model/failures.ts'
+import type { Outcome } from '../../model/outcome.ts'
 import type { Side, Timeouts } from '../../model/route.ts'
 import { endAfterBody, writeError } from '../downstream/respond-error.ts'
 import { spent } from '../downstream/spent-buffers.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FAILURES, type Failure } from '../../model/outcome.ts'
+import { FAILURES, type Failure } from '../../model/failures.ts'
 import { failureForClient, mayFallBack, mayRetry, type Sent } from './may-repeat.ts'
 
 const GET: Sent = { method: 'GET', hasBody: false, hasBodyBegun: false }

@@ -1,6 +1,6 @@
 // When a request that failed may be sent once more: to the same side, or to legacy in its service's place. The rules of
 // docs/adr/0004, and pure.
-import { FAILURES, type Failure } from '../../model/outcome.ts'
+import { FAILURES, type Failure } from '../../model/failures.ts'
 import type { Side } from '../../model/route.ts'
 
 /** What matters of the request: a body that was begun is gone, and one that was not may still have been announced. */

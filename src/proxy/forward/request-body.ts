@@ -1,7 +1,7 @@
 // The client's request body on its way to an upstream: counted, limited, and pulled only as fast as it is taken.
 import type { IncomingMessage } from 'node:http'
 import { Readable } from 'node:stream'
-import type { Failure } from '../../model/outcome.ts'
+import type { Failure } from '../../model/failures.ts'
 import type { Tap } from '../../model/shadow.ts'
 import { spent } from '../downstream/spent-buffers.ts'
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { FAILURES, type Failure } from '../../model/outcome.ts'
+import { FAILURES, type Failure } from '../../model/failures.ts'
 import { AddressHealth, blamesTarget, mayEject } from './health.ts'
 
 const POLICY = { consecutiveFailures: 3, baseMs: 1000, maxMs: 2500, maxPercent: 50 }

@@ -1,6 +1,6 @@
 // Which addresses may be asked: passive health fed by outcomes, and the verdicts of active checks.
-import type { Failure } from '../../model/outcome.ts'
-import { FAILURES } from '../../model/outcome.ts'
+import type { Failure } from '../../model/failures.ts'
+import { FAILURES } from '../../model/failures.ts'
 import type { Side } from '../../model/route.ts'
 import type { EjectionPolicy } from '../../model/snapshot.ts'
 import type { AddressOutage } from '../../model/upstream-reading.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { RequestHead } from '../../model/request-head.ts'
-import type { ShadowPolicy } from '../../model/shadow.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { headOf, policyOf } from '../heads.test-kit.ts'
 import { createBudget } from './budget.ts'
 import { Capture } from './capture.ts'

@@ -1,7 +1,7 @@
 // Which requests may be copied at all. Pure.
 import type { Decision } from '../../model/decision.ts'
 import type { RequestHead } from '../../model/request-head.ts'
-import type { ShadowPolicy } from '../../model/shadow.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 
 /** RFC 9110 section 9.2.1, without TRACE, which shows credentials to whoever asks. */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])

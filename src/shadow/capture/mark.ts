@@ -1,6 +1,7 @@
 // The fields of a copy: marked as one, of a span of its own, and with or without who asks. Pure.
 import type { HeaderList } from '../../model/request-head.ts'
-import type { CopyRequest, ShadowPolicy } from '../../model/shadow.ts'
+import type { CopyRequest } from '../../model/shadow.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { firstField } from '../compare/first-field.ts'
 import { isSecretHeader } from './redact.ts'
 

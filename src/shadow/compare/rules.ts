@@ -1,6 +1,6 @@
 // Rules of a route: read with every mistake at once, and asked for a place only when two answers differ there.
 import { RE2JS } from 're2js'
-import type { NormaliseStep, RuleMistake, Rules } from '../../model/comparison.ts'
+import type { NormaliseStep, RuleMistake, Rules } from '../../model/comparison-rules.ts'
 import { pathText } from './path.ts'
 import { covers, matchesPath, type PathPattern, parsePathPattern } from './path-pattern.ts'
 

@@ -1,6 +1,6 @@
 // One request with both answers, as it may be kept: nothing secret leaves the worker. Pure.
 import type { Difference, Masked } from '../../model/comparison.ts'
-import type { Example, MaskedAnswer } from '../../model/shadow.ts'
+import type { Example, MaskedAnswer } from '../../model/comparison-example.ts'
 import { DEFAULT_REDACTION, maskHeaders, maskRequestTarget, type Redaction, redact } from '../capture/redact.ts'
 import type { ComparedResponse } from '../compare/compare-answers.ts'
 import { decodeBody } from '../compare/decode-body.ts'

@@ -2,7 +2,8 @@
 // so that noise elsewhere in the answer does not fail the test. Pure.
 import { quote } from '../../lib/escape.ts'
 import type { DifferenceKind, Field } from '../../model/comparison.ts'
-import { type Example, splitField } from '../../model/shadow.ts'
+import { splitField } from '../../model/comparison.ts'
+import type { Example } from '../../model/comparison-example.ts'
 import { firstField } from '../compare/first-field.ts'
 import { familyOf } from '../compare/media-type.ts'
 import { ANY_KEY, BODY, EACH } from '../compare/path.ts'

@@ -1,9 +1,9 @@
 // A kept request as it can be sent again: what was masked becomes environment variables. Pure. All of it was said by
 // clients, and none of it is believed.
 import type { Field } from '../../model/comparison.ts'
+import type { Example } from '../../model/comparison-example.ts'
 import type { SideTargets } from '../../model/comparison-views.ts'
 import type { Side } from '../../model/route.ts'
-import type { Example } from '../../model/shadow.ts'
 
 /** A difference, its newest example, and where each side is asked. */
 export type Exporting = {

@@ -1,6 +1,6 @@
 // A difference as a test that fails while the sides differ: for vitest and supertest, in a file that stands alone. Pure.
 import { quote } from '../../lib/escape.ts'
-import { splitField } from '../../model/shadow.ts'
+import { splitField } from '../../model/comparison.ts'
 import { readerOf } from './export-reader.ts'
 import type { Exporting, ExportRequest, Piece } from './export-request.ts'
 

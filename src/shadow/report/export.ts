@@ -1,8 +1,7 @@
 // A difference as something to run: the request that showed it, to be asked again by hand or by a test. Pure.
 import { escapeControls } from '../../lib/escape.ts'
-import { DIFFERENCE_KINDS } from '../../model/comparison.ts'
+import { DIFFERENCE_KINDS, splitField } from '../../model/comparison.ts'
 import type { ExportForm, ExportResult } from '../../model/comparison-views.ts'
-import { splitField } from '../../model/shadow.ts'
 import { isSafe } from '../capture/eligible.ts'
 import { curlOf } from './export-curl.ts'
 import { type Exporting, requestOf } from './export-request.ts'

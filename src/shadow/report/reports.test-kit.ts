@@ -1,7 +1,15 @@
 // Counts, examples and notes made by hand, in a store that only remembers them.
-import { type Counts, type Field, type FieldCounts, type Masked, NO_COUNTS } from '../../model/comparison.ts'
+
+import { type Field, type Masked, splitField } from '../../model/comparison.ts'
+import {
+  COUNT_PERIOD_MS,
+  type Counts,
+  type FieldCounts,
+  NO_COUNTS,
+  type RouteCounts,
+} from '../../model/comparison-counts.ts'
+import type { Example, StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
-import { COUNT_PERIOD_MS, type Example, type RouteCounts, type StoredExample, splitField } from '../../model/shadow.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, EMPTY_STATE, type SharedState } from '../../model/shared-state.ts'
 import { fingerprintOf } from '../stats/fingerprint.ts'
 import { createReports, type ReportsOptions } from './reports.ts'

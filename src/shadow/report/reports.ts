@@ -1,9 +1,11 @@
 // What comparing has found, as it is shown: read from the store when somebody asks, and judged then.
 import { setImmediate as breathe } from 'node:timers/promises'
-import { type Field, NO_COUNTS } from '../../model/comparison.ts'
+import type { Field } from '../../model/comparison.ts'
+import type { RouteCounts } from '../../model/comparison-counts.ts'
+import { NO_COUNTS } from '../../model/comparison-counts.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
 import type { ComparisonViews, DifferenceReference, DifferenceView, SideTargets } from '../../model/comparison-views.ts'
-import type { RouteCounts, StoredExample } from '../../model/shadow.ts'
 import type { SharedState } from '../../model/shared-state.ts'
 import { firstField } from '../compare/first-field.ts'
 import { inOrder, rowOf, rowsOf } from '../stats/difference-rows.ts'

@@ -2,8 +2,8 @@
 // compiled in the gateway's thread.
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import type { RuleTrialResult } from '../../model/comparison-views.ts'
-import type { StoredExample } from '../../model/shadow.ts'
 import { excessOfExpressions } from './expression-limits.ts'
 import type { TrialData, TrialOutcome } from './try-rules-worker.ts'
 

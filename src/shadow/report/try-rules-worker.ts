@@ -1,8 +1,8 @@
 // Reads and tries rules in a thread of its own: an operator wrote the expressions, an application the bodies, and both may be
 // expensive; the gateway's own thread serves clients.
 import { parentPort, workerData } from 'node:worker_threads'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import type { RuleTrialResult } from '../../model/comparison-views.ts'
-import type { StoredExample } from '../../model/shadow.ts'
 import { readRules } from '../compare/rules.ts'
 import { tryRules } from './try-rules.ts'
 

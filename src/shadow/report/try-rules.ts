@@ -1,7 +1,8 @@
 // Rules tried on the examples that are kept, before anybody saves them. Pure. Examples are masked, so not all can be told.
 import type { Comparison, Field } from '../../model/comparison.ts'
+import { splitField } from '../../model/comparison.ts'
+import type { Example, MaskedAnswer, StoredExample } from '../../model/comparison-example.ts'
 import type { DifferenceTrial, RuleTrial } from '../../model/comparison-views.ts'
-import { type Example, type MaskedAnswer, type StoredExample, splitField } from '../../model/shadow.ts'
 import { type ComparedResponse, compareAnswers } from '../compare/compare-answers.ts'
 import { type CompiledRules, NO_RULES } from '../compare/rules.ts'
 import { fieldsIn } from '../stats/count.ts'

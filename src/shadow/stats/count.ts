@@ -1,16 +1,8 @@
 // Counts what came of each eligible request of one route in one stretch of time. Caps are here, where things are
 // counted, so that what is merged later needs none.
-import type {
-  Comparison,
-  Counts,
-  Field,
-  FieldCounts,
-  ShadowFailure,
-  Shed,
-  Signature,
-  Uncomparable,
-} from '../../model/comparison.ts'
-import { TOO_MANY } from '../../model/comparison.ts'
+import type { Comparison, Field, ShadowFailure, Shed, Uncomparable } from '../../model/comparison.ts'
+import type { Counts, FieldCounts, Signature } from '../../model/comparison-counts.ts'
+import { TOO_MANY } from '../../model/comparison-counts.ts'
 import type { NoComparison } from '../worker/messages.ts'
 import { signatureOf } from './noise.ts'
 

@@ -1,7 +1,8 @@
 // Rows of the table of differences: one for each field of a route in which the sides were seen to differ. Pure.
 import type { Field } from '../../model/comparison.ts'
+import { splitField } from '../../model/comparison.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import type { DifferenceRow } from '../../model/comparison-views.ts'
-import { type StoredExample, splitField } from '../../model/shadow.ts'
 import type { DifferenceNote } from '../../model/shared-state.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { comparisonsIn } from './noise.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type Counts, NO_COUNTS } from '../../model/comparison.ts'
-import { COUNT_PERIOD_MS, type RouteCounts, type StoredExample } from '../../model/shadow.ts'
+import { COUNT_PERIOD_MS, type Counts, NO_COUNTS, type RouteCounts } from '../../model/comparison-counts.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import { keptOf } from '../report/reports.test-kit.ts'
 import { createLedger } from './ledger.ts'
 

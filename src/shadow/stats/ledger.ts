@@ -1,8 +1,9 @@
 // What this gateway has counted, whichever thread counted it, on its way to the store.
-import type { Counts } from '../../model/comparison.ts'
+import type { Counts } from '../../model/comparison-counts.ts'
+import { COUNT_PERIOD_MS, type RouteCounts } from '../../model/comparison-counts.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
 import { mergeCounts } from '../../model/merge-counts.ts'
-import { COUNT_PERIOD_MS, type RouteCounts, type StoredExample } from '../../model/shadow.ts'
 import { type Place, STRETCHES_KEPT } from '../scorebook.ts'
 import { routeKey } from '../worker/messages.ts'
 import { type Counter, createCounter } from './count.ts'

@@ -1,7 +1,9 @@
 // Noise told from fault. A field is real where the sides differ more often than legacy differs from itself; the
 // formula, and why it is this one, is in docs/adr/0008.
-import type { Counts, Field, FieldCounts, FieldVerdict, Rulings, Signature, Verdict } from '../../model/comparison.ts'
-import { TOO_MANY } from '../../model/comparison.ts'
+
+import type { Field, FieldVerdict, Rulings, Verdict } from '../../model/comparison.ts'
+import type { Counts, FieldCounts, Signature } from '../../model/comparison-counts.ts'
+import { TOO_MANY } from '../../model/comparison-counts.ts'
 import { alphaNow, greaterOddsP, holm } from './statistics.ts'
 
 export type NoiseOptions = {

@@ -1,5 +1,5 @@
 // How alike the sides answer, said of counts: where each eligible request is, and the share that matches.
-import type { Accounting, Counts, Parity, Share, Signature } from '../../model/comparison.ts'
+import type { Accounting, Counts, Parity, Share, Signature } from '../../model/comparison-counts.ts'
 import { type FieldVerdicts, signatureVerdict } from './noise.ts'
 import { hitsUntil, wilson } from './statistics.ts'
 

@@ -1,9 +1,10 @@
 // Counts of many stretches and gateways, judged: what each route is, and what a context is as the sum of its routes. Pure.
-import type { Accounting, Counts, Field, Share } from '../../model/comparison.ts'
-import { NO_COUNTS } from '../../model/comparison.ts'
+
+import type { Field } from '../../model/comparison.ts'
+import type { Accounting, Counts, Share } from '../../model/comparison-counts.ts'
+import { COUNT_PERIOD_MS, NO_COUNTS, type RouteCounts } from '../../model/comparison-counts.ts'
 import type { ParityStats } from '../../model/comparison-views.ts'
 import { mergeCounts } from '../../model/merge-counts.ts'
-import { COUNT_PERIOD_MS, type RouteCounts } from '../../model/shadow.ts'
 import type { DifferenceNote, SharedState } from '../../model/shared-state.ts'
 import { type FieldVerdicts, judgeFields } from './noise.ts'
 import { account, addAccounts, parityOf, shareOf } from './parity.ts'

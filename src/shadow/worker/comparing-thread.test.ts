@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { until } from '../../../test/kit/until.ts'
-import { NO_COUNTS } from '../../model/comparison.ts'
-import type { RouteCounts } from '../../model/shadow.ts'
+import type { RouteCounts } from '../../model/comparison-counts.ts'
+import { NO_COUNTS } from '../../model/comparison-counts.ts'
 import { type ComparingThread, comparingThread, type ThreadLimits } from './comparing-thread.ts'
 import type { Job, Report } from './messages.ts'
 

@@ -2,7 +2,9 @@
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Rulings, Uncomparable } from '../../model/comparison.ts'
-import type { CopyRequest, RouteCounts, ShadowPolicy } from '../../model/shadow.ts'
+import type { RouteCounts } from '../../model/comparison-counts.ts'
+import type { CopyRequest } from '../../model/shadow.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { BUSY_WITH, type Job, type PackedCopy, type Parcel, pack, type Report, TURN } from './messages.ts'
 import type { WorkerData } from './worker.ts'
 

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import type { CopyRequest, ShadowPolicy, StoredExample } from '../../model/shadow.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
+import type { CopyRequest } from '../../model/shadow.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { createBudget } from '../capture/budget.ts'
 import { NO_RULES } from '../compare/rules.ts'
 import { copyOf, policyOf } from '../heads.test-kit.ts'

@@ -1,7 +1,9 @@
 // One job from beginning to end: the copy is sent, legacy perhaps asked once more, and the answers are compared.
 import { randomFillSync } from 'node:crypto'
 import type { Comparison, Field } from '../../model/comparison.ts'
-import type { CopyRequest, ShadowPolicy, StoredExample } from '../../model/shadow.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
+import type { CopyRequest } from '../../model/shadow.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import type { Budget } from '../capture/budget.ts'
 import type { DryRuns } from '../capture/dry-run.ts'
 import { copyFields, isAccepted } from '../capture/mark.ts'

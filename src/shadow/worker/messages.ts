@@ -1,16 +1,13 @@
 // What the gateway's thread and the comparing thread say to each other. Copying a message costs by the number of its
 // values, so lists of fields travel as one text each, and what many jobs share is told once.
-import type { Parity, Rulings, ShadowFailure, Shed, Uncomparable } from '../../model/comparison.ts'
+
+import type { Rulings, ShadowFailure, Shed, Uncomparable } from '../../model/comparison.ts'
+import type { Parity, RouteCounts } from '../../model/comparison-counts.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import type { HeaderList } from '../../model/request-head.ts'
 import type { Side, TlsOptions } from '../../model/route.ts'
-import type {
-  CopyRequest,
-  RouteCounts,
-  ShadowOutcome,
-  ShadowPolicy,
-  ShadowReason,
-  StoredExample,
-} from '../../model/shadow.ts'
+import type { CopyRequest, ShadowOutcome, ShadowReason } from '../../model/shadow.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 
 /** To the comparing thread. */
 export type Parcel = {

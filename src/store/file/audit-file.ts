@@ -2,7 +2,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isMissing } from '../../lib/file-errors.ts'
-import type { AuditPage, AuditQuery, AuditRecord } from '../../model/shared-state.ts'
+import type { AuditPage, AuditQuery, AuditRecord } from '../../model/audit-log.ts'
 import { chainedText, hashIn, unchainedText } from '../audit-chain.ts'
 import { syncFolder } from '../replace-file.ts'
 import { parseEntry } from '../shape.ts'

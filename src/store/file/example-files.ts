@@ -3,7 +3,7 @@
 import { readFile, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMissing } from '../../lib/file-errors.ts'
-import type { StoredExample } from '../../model/shadow.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import { parseExample } from '../comparison-shape.ts'
 import { digestOf, type ExampleId, newestFirst, sift } from '../example-id.ts'
 import type { TellOnce } from '../once.ts'

@@ -1,8 +1,8 @@
 // What comparing finds, in a folder. It has a turn of its own: a change of the state does not wait for it.
 import { join } from 'node:path'
+import type { RouteCounts } from '../../model/comparison-counts.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
 import type { Clock } from '../../model/ports.ts'
-import type { RouteCounts } from '../../model/shadow.ts'
 import { StoreUnavailable } from '../../model/state-store.ts'
 import { parseRouteCounts, textOfExample } from '../comparison-shape.ts'
 import { askedOf, entriesOf, forgottenAt, isAsked, merged } from '../counts-entries.ts'

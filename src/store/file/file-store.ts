@@ -3,15 +3,10 @@ import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isMissing } from '../../lib/file-errors.ts'
+import type { AuditPage, AuditQuery } from '../../model/audit-log.ts'
+import type { FleetMember, Heartbeat } from '../../model/fleet.ts'
 import type { Clock } from '../../model/ports.ts'
-import type {
-  AuditPage,
-  AuditQuery,
-  FleetMember,
-  Heartbeat,
-  SharedState,
-  StoredFlagBackup,
-} from '../../model/shared-state.ts'
+import type { SharedState, StoredFlagBackup } from '../../model/shared-state.ts'
 import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
 import { unchainedText, verifyHistory } from '../audit-chain.ts'

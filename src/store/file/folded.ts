@@ -1,6 +1,6 @@
 // A gateway that restarts often leaves an entry for each route, hour and start: what those have said who speak no more
 // becomes one entry, of a writer without a name.
-import type { RouteCounts } from '../../model/shadow.ts'
+import type { RouteCounts } from '../../model/comparison-counts.ts'
 import { parseRouteCounts, textOfRouteCounts } from '../comparison-shape.ts'
 import { askedOf, type Entries, isAsked, merged, nameOf } from '../counts-entries.ts'
 import { NotThat } from '../shape.ts'

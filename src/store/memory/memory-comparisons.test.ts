@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
+import { COUNT_PERIOD_MS } from '../../model/comparison-counts.ts'
 import { COUNTS_RETENTION_MS, EXAMPLES_RETENTION_MS } from '../../model/comparison-store.ts'
-import { COUNT_PERIOD_MS } from '../../model/shadow.ts'
 import { StoreUnavailable } from '../../model/state-store.ts'
 import { keptExample, matched } from '../comparisons.test-kit.ts'
 import { memoryStore, sharedMemory } from './memory-store.ts'

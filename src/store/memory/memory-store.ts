@@ -1,16 +1,9 @@
 // Shared state in the memory of one process: for tests, where several handles over one memory are a fleet.
+
+import type { AuditEntry, AuditPage, AuditQuery, AuditRecord } from '../../model/audit-log.ts'
+import type { FleetMember, Heartbeat } from '../../model/fleet.ts'
 import type { Clock } from '../../model/ports.ts'
-import {
-  type AuditEntry,
-  type AuditPage,
-  type AuditQuery,
-  type AuditRecord,
-  EMPTY_STATE,
-  type FleetMember,
-  type Heartbeat,
-  type SharedState,
-  type StoredFlagBackup,
-} from '../../model/shared-state.ts'
+import { EMPTY_STATE, type SharedState, type StoredFlagBackup } from '../../model/shared-state.ts'
 import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
 import { chainedText, hashIn, unchainedText, verifyHistory } from '../audit-chain.ts'

@@ -1,4 +1,7 @@
 // What comparing finds, in Redis. It asks for little at a time: while Redis answers, it answers nobody else.
+
+import { COUNT_PERIOD_MS, type RouteCounts } from '../../model/comparison-counts.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import {
   COUNTS_RETENTION_MS,
   type ComparisonStore,
@@ -6,7 +9,6 @@ import {
   MAX_DIFFERENCES_PER_CONTEXT,
   MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../../model/comparison-store.ts'
-import { COUNT_PERIOD_MS, type RouteCounts, type StoredExample } from '../../model/shadow.ts'
 import { parseExample, parseRouteCounts, textOfExample } from '../comparison-shape.ts'
 import { askedOf, type Entries, entriesOf, forgottenAt, merged } from '../counts-entries.ts'
 import { digestOf, type ExampleId, idOf, newestFirst } from '../example-id.ts'

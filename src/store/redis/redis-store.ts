@@ -4,19 +4,10 @@ import { hostname } from 'node:os'
 import type { ConnectionOptions } from 'node:tls'
 import { singleFlight } from '../../lib/single-flight.ts'
 import { sleep, withTimeout } from '../../lib/timeout.ts'
+import type { AuditEntry, AuditPage, AuditQuery, AuditRecord } from '../../model/audit-log.ts'
+import type { FleetMember, Heartbeat } from '../../model/fleet.ts'
 import type { Clock } from '../../model/ports.ts'
-import {
-  type AuditEntry,
-  type AuditPage,
-  type AuditQuery,
-  type AuditRecord,
-  EMPTY_STATE,
-  type FleetMember,
-  type Heartbeat,
-  type LastChange,
-  type SharedState,
-  type StoredFlagBackup,
-} from '../../model/shared-state.ts'
+import { EMPTY_STATE, type LastChange, type SharedState, type StoredFlagBackup } from '../../model/shared-state.ts'
 import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
 import { contentDigest, verifyHistory } from '../audit-chain.ts'
