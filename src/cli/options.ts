@@ -2,7 +2,8 @@
 import type { ParseArgsOptionsConfig } from 'node:util'
 import { formatMistakes } from '../config/mistake.ts'
 import { readEnv } from '../config/options/env.ts'
-import { mergeOptions, OPTIONS, type OptionFacts, type Options, type RawOptions } from '../config/options/options.ts'
+import { OPTIONS, type OptionFacts, type RawOptions } from '../config/options/option-table.ts'
+import { mergeOptions, type Options } from '../config/options/options.ts'
 import { UsageError } from './usage-error.ts'
 
 type Name = keyof typeof OPTIONS

@@ -5,7 +5,7 @@ import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { OPTIONS, type OptionFacts } from '../../src/config/options/options.ts'
+import { OPTIONS, type OptionFacts } from '../../src/config/options/option-table.ts'
 import { validate } from '../../src/config/schema/validate.ts'
 import { parseFlagFile } from '../../src/control/flags/embedded/flag-file.ts'
 import { REASONS } from '../../src/model/decision.ts'

@@ -7,7 +7,7 @@ import { formatMistakes, formatValue } from '../../config/mistake.ts'
 import { CLIENT_OPTIONS } from '../../config/options/client-options.ts'
 import { type ClientEnvironment, readClientEnv } from '../../config/options/env.ts'
 import { isLoopback } from '../../config/options/loopback.ts'
-import { OPTIONS } from '../../config/options/options.ts'
+import { OPTIONS } from '../../config/options/option-table.ts'
 import { UsageError } from '../usage-error.ts'
 import { defaultProfile, type Profile, readProfile } from './profiles.ts'
 

@@ -1,6 +1,6 @@
 // `strangler explain`: why a request would go where it goes, as a running gateway says, or the config and the flags.
 import { type Explained, explained, PATHS } from '../../admin/contract/contract.ts'
-import type { OPTIONS } from '../../config/options/options.ts'
+import type { OPTIONS } from '../../config/options/option-table.ts'
 import { ASKING, ASKING_HELP, type AskingValues, printAnswer } from '../client/asking.ts'
 import { createClient } from '../client/client.ts'
 import { withQuery } from '../client/paths.ts'

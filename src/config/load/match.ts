@@ -3,8 +3,9 @@ import findMyWay from 'find-my-way'
 import { hostName } from '../../model/host-name.ts'
 import type { Route, RouteMatch } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
+import type { Matching } from '../schema/pattern.ts'
 import { matchable, type ParamReader, paramReader, patternKey, routerPattern } from '../schema/pattern.ts'
-import type { Matching, ValidRoute } from '../schema/valid-config.ts'
+import type { ValidRoute } from '../schema/valid-config.ts'
 
 /** A compiled route beside what it was written as. */
 export type Claimed = { readonly written: ValidRoute; readonly route: Route }

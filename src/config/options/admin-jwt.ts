@@ -1,80 +1,86 @@
-// Signed tokens for the admin API: what the environment says of them, checked.
+// Signed tokens for the admin API: the options of their verification.
 import { readFileSync } from 'node:fs'
 import { ALGORITHMS, type Algorithm, type KeySource } from '../../model/auth.ts'
 import { formatValue, nearest, type ReportMistake } from '../mistake.ts'
 import { mistakeInKeySetAddress } from '../schema/key-set-address.ts'
 import { checkPublicKey } from '../schema/read-auth.ts'
-import type { Said } from './options.ts'
+import type { OptionValue } from './read-option.ts'
 
-/** What a signed token must be to be let in at the admin API. */
+/** How the admin API verifies signed tokens. */
 export type AdminJwtOptions = {
   readonly issuer: string
   readonly audience: string
-  /** None with a shared secret. */
+  /** Without the algorithms of shared secrets. */
   readonly algorithms: readonly Algorithm[]
   readonly key: Exclude<KeySource, { readonly kind: 'secret' }>
-  /** The claim that says viewer, operator or admin. */
+  /** The claim that contains the role: viewer, operator or admin. */
   readonly roleClaim: string
 }
 
 type Name = 'adminJwtIssuer' | 'adminJwtAudience' | 'adminJwtAlgorithms' | 'adminJwtJwksUri' | 'adminJwtPublicKey'
 
-/** Undefined where nothing is said of them; then no signed token is taken. */
+/** Undefined where none of these options is set: the admin API then accepts no signed token. */
 export function readAdminJwt(
-  say: (name: Name | 'adminJwtRoleClaim') => Said,
+  lookUp: (name: Name | 'adminJwtRoleClaim') => OptionValue,
   report: ReportMistake,
 ): AdminJwtOptions | undefined {
-  const [issuer, audience, algorithms] = [say('adminJwtIssuer'), say('adminJwtAudience'), say('adminJwtAlgorithms')]
-  const [uri, file] = [say('adminJwtJwksUri'), say('adminJwtPublicKey')]
-  const roleClaim = say('adminJwtRoleClaim')
+  const [issuer, audience, algorithms] = [
+    lookUp('adminJwtIssuer'),
+    lookUp('adminJwtAudience'),
+    lookUp('adminJwtAlgorithms'),
+  ]
+  const [uri, file] = [lookUp('adminJwtJwksUri'), lookUp('adminJwtPublicKey')]
+  const roleClaim = lookUp('adminJwtRoleClaim')
   const written = [issuer, audience, algorithms, uri, file, roleClaim].find(({ isWritten }) => isWritten)
   if (written === undefined) return undefined
   for (const { name, isWritten } of [issuer, audience, algorithms])
     if (!isWritten) report({ path: name, found: '', message: `is missing, as ${written.name} is set` })
   if (uri.isWritten === file.isWritten) {
-    const message = `and ${file.name} are two places for the same keys; set one of them`
+    const message = uri.isWritten
+      ? `is set, and ${file.name} as well; set one of them`
+      : `is missing; set it, or set ${file.name}`
     report({ path: uri.name, found: '', message })
   }
-  const named = readAlgorithms(algorithms, report)
+  const accepted = readAlgorithms(algorithms, report)
   return {
     issuer: issuer.value,
     audience: audience.value,
-    algorithms: named,
-    key: uri.isWritten ? readUri(uri, report) : readKey(file, named, report),
+    algorithms: accepted,
+    key: uri.isWritten ? readUri(uri, report) : readKey(file, accepted, report),
     roleClaim: roleClaim.value,
   }
 }
 
-/** Everybody may know the key that verifies here, so that a secret one has no place. */
-const TAKEN = (Object.keys(ALGORITHMS) as Algorithm[]).filter((name) => ALGORITHMS[name].family !== 'HS')
+/** A shared secret (HS) is not accepted: every gateway that verifies with it could also sign. */
+const ACCEPTED = (Object.keys(ALGORITHMS) as Algorithm[]).filter((name) => ALGORITHMS[name].family !== 'HS')
 
-function readAlgorithms({ value, name, isWritten }: Said, report: ReportMistake): Algorithm[] {
+function readAlgorithms({ value, name, isWritten }: OptionValue, report: ReportMistake): Algorithm[] {
   if (!isWritten) return []
   return value.split(',').flatMap((written) => {
     const text = written.trim()
-    const known = TAKEN.find((one) => one === text)
-    if (known !== undefined) return [known]
-    const meant = nearest(text, TAKEN)
-    const hint = meant === undefined ? '' : `; did you mean "${meant}"?`
-    report({ path: name, found: formatValue(text), message: `must be some of ${TAKEN.join(', ')}${hint}` })
+    const algorithm = ACCEPTED.find((candidate) => candidate === text)
+    if (algorithm !== undefined) return [algorithm]
+    const suggestion = nearest(text, ACCEPTED)
+    const hint = suggestion === undefined ? '' : `; did you mean "${suggestion}"?`
+    report({ path: name, found: formatValue(text), message: `must be one or more of ${ACCEPTED.join(', ')}${hint}` })
     return []
   })
 }
 
-function readUri({ value, name }: Said, report: ReportMistake): AdminJwtOptions['key'] {
+function readUri({ value, name }: OptionValue, report: ReportMistake): AdminJwtOptions['key'] {
   const message = mistakeInKeySetAddress(value)
   if (message !== undefined)
     report({ path: name, found: value.includes('@') ? 'not shown' : formatValue(value), message })
   return { kind: 'jwks', uri: value }
 }
 
-function readKey({ value, name, isWritten }: Said, algorithms: readonly Algorithm[], report: ReportMistake) {
+function readKey({ value, name, isWritten }: OptionValue, algorithms: readonly Algorithm[], report: ReportMistake) {
   const pem = isWritten ? readPem(value, name, report) : undefined
   if (pem !== undefined) checkPublicKey(pem, algorithms, name, report)
   return { kind: 'public-key', pem: pem ?? '' } as const
 }
 
-/** As soon as the gateway starts: a key that is not there is no key when it is needed. */
+/** Reads the file when the gateway starts, so that a missing key is reported before the first request needs it. */
 function readPem(file: string, name: string, report: ReportMistake): string | undefined {
   try {
     return readFileSync(file, 'utf8')

@@ -1,5 +1,5 @@
 // How a running gateway is asked, by commands that are not the gateway: what the command line and the environment say.
-import type { OptionFacts } from './options.ts'
+import type { OptionFacts } from './option-table.ts'
 
 export const CLIENT_OPTIONS = {
   url: {

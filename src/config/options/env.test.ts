@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { formatMistakes } from '../mistake.ts'
 import { CLIENT_OPTIONS } from './client-options.ts'
 import { readClientEnv, readEnv } from './env.ts'
-import { OPTIONS, type OptionFacts } from './options.ts'
+import { OPTIONS, type OptionFacts } from './option-table.ts'
 
 let folder: string
 beforeAll(() => {

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { formatValue, type Mistake, nearest } from '../mistake.ts'
 import { CLIENT_OPTIONS, type WrittenClientOptions } from './client-options.ts'
-import { OPTIONS, type OptionFacts, type RawOptions } from './options.ts'
+import { OPTIONS, type OptionFacts, type RawOptions } from './option-table.ts'
 
 export type Environment = {
   readonly written: RawOptions

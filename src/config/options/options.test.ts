@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { ecPair, pemOf, rsaPair } from '../../../test/kit/tokens.ts'
 import { formatMistakes } from '../mistake.ts'
 import { readEnv } from './env.ts'
-import { mergeOptions, OPTIONS, type RawOptions } from './options.ts'
+import { OPTIONS, type RawOptions } from './option-table.ts'
+import { mergeOptions } from './options.ts'
 
 function merged(commandLine: RawOptions, environment: NodeJS.ProcessEnv = {}) {
   const options = mergeOptions(commandLine, readEnv(environment).written)
@@ -234,7 +235,7 @@ describe('a mistake in an option names its source', () => {
     [{}, { STRANGLER_REQUIRE_REASON: 'yes' }, 'STRANGLER_REQUIRE_REASON: must be on or off (found "yes")'],
     [{}, { STRANGLER_ADMIN_JWT_ISSUER: 'x' }, 'AUDIENCE: is missing, as STRANGLER_ADMIN_JWT_ISSUER is set'],
     [{}, { STRANGLER_ADMIN_JWT_ISSUER: 'x' }, 'ALGORITHMS: is missing, as STRANGLER_ADMIN_JWT_ISSUER is set'],
-    [{}, JWT, 'STRANGLER_ADMIN_JWT_JWKS_URI: and STRANGLER_ADMIN_JWT_PUBLIC_KEY are two places for the same keys'],
+    [{}, JWT, 'STRANGLER_ADMIN_JWT_JWKS_URI: is missing; set it, or set STRANGLER_ADMIN_JWT_PUBLIC_KEY'],
     [{}, { ...JWT, STRANGLER_ADMIN_JWT_JWKS_URI: 'jwks' }, 'JWKS_URI: must be an address such as'],
     [{}, { ...JWT, STRANGLER_ADMIN_JWT_JWKS_URI: 'http://a:b@x' }, 'JWKS_URI: must have no user and password'],
     [
@@ -248,8 +249,8 @@ describe('a mistake in an option names its source', () => {
       { ...JWT, STRANGLER_ADMIN_JWT_PUBLIC_KEY: pemFile(pemOf(rsaPair())) },
       'is of the type rsa, which ES256 cannot',
     ],
-    [{}, { ...JWT, STRANGLER_ADMIN_JWT_ALGORITHMS: 'HS256' }, 'ALGORITHMS: must be some of RS256'],
-    [{}, { ...JWT, STRANGLER_ADMIN_JWT_ALGORITHMS: 'none' }, 'ALGORITHMS: must be some of RS256'],
+    [{}, { ...JWT, STRANGLER_ADMIN_JWT_ALGORITHMS: 'HS256' }, 'ALGORITHMS: must be one or more of RS256'],
+    [{}, { ...JWT, STRANGLER_ADMIN_JWT_ALGORITHMS: 'none' }, 'ALGORITHMS: must be one or more of RS256'],
   ])('%o %o', (commandLine, environment, expected) => {
     expect(mistakesOf(commandLine, environment)).toContain(expected)
   })

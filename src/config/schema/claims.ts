@@ -1,7 +1,8 @@
 // What the contexts claim together: each route once, each flag once, and only services that exist.
 import { formatValue, joinPath, type ReportMistake, suggestName } from '../mistake.ts'
+import type { Matching } from './pattern.ts'
 import { type Pattern, patternKey } from './pattern.ts'
-import type { Matching, ValidAuth, ValidContext, ValidIdentity } from './valid-config.ts'
+import type { ValidAuth, ValidContext, ValidIdentity } from './valid-config.ts'
 
 /** Reports services that do not exist. */
 export function checkServices(

@@ -1,6 +1,5 @@
 // Path patterns: `/orders/:id/items/*`. Parsed once into segments; everything else is made from those.
 import type { RewritePart } from '../../model/route.ts'
-import type { Matching } from './valid-config.ts'
 
 /** A parsed pattern. The same grammar serves `path` and `rewrite`. */
 export type Pattern = {
@@ -217,3 +216,5 @@ function normalEscapes(text: string): string {
 function encodeRest(text: string): string {
   return text.replace(/[^\x21-\x7e]+|["<>^`|]/gu, (part) => encodeURIComponent(part.toWellFormed()))
 }
+
+export type Matching = { readonly caseSensitive: boolean; readonly trailingSlash: 'ignore' | 'strict' }

@@ -16,7 +16,8 @@ import {
   percent,
   userHeader,
 } from './leaves.ts'
-import type { Matching, ValidIdentity } from './valid-config.ts'
+import type { Matching } from './pattern.ts'
+import type { ValidIdentity } from './valid-config.ts'
 
 export const TRUST_LIST = z.array(addressRange, {
   error: 'must be a list of addresses and ranges such as ["10.0.0.0/8"]',

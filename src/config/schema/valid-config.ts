@@ -3,7 +3,7 @@ import type { AuthPolicy } from '../../model/auth.ts'
 import type { AnonymousPolicy, FallbackPolicy, Middleware, RewritePart, Timeouts, Upstream } from '../../model/route.ts'
 import type { ShadowLimits, ShadowPolicy } from '../../model/shadow-policy.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../../model/snapshot.ts'
-import type { Pattern } from './pattern.ts'
+import type { Matching, Pattern } from './pattern.ts'
 
 export type ValidConfig = {
   readonly legacy: Upstream
@@ -79,5 +79,3 @@ export type ValidIdentity = {
   readonly session: { readonly cookie: string } | undefined
   readonly anonymous: AnonymousPolicy
 }
-
-export type Matching = { readonly caseSensitive: boolean; readonly trailingSlash: 'ignore' | 'strict' }
