@@ -69,8 +69,7 @@ export async function startGateway(config: RoutesConfig, options: TestGatewayOpt
     const line = (await metrics()).split('\n').find((text) => text.startsWith(`${sample} `))
     return line === undefined ? 0 : Number(line.slice(sample.length + 1))
   }
-  return {
-    ...gateway,
+  const helpers: Omit<TestGateway, keyof Gateway> = {
     folder,
     setFlags: async (next) => {
       const before = await metric(FLAG_READS)
@@ -95,6 +94,7 @@ export async function startGateway(config: RoutesConfig, options: TestGatewayOpt
       return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
     },
   }
+  return Object.assign(gateway, helpers)
 }
 
 const FLAG_READS = 'strangler_flag_reads_total'

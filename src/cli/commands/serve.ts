@@ -61,7 +61,7 @@ function stopped(gateway: Gateway): Promise<number> {
     process.on('SIGUSR2', () => gateway.killHere())
     // Nothing is known of a state that no one foresaw: say so, and let whoever started us start us anew.
     process.on('uncaughtException', (error) => {
-      gateway.crashed(error)
+      gateway.reportCrash(error)
       process.exit(1)
     })
   })

@@ -3,7 +3,7 @@ import type { Validated } from '../schema/validate.ts'
 import { loadConfig } from './load.ts'
 import { watchFile } from './watch.ts'
 
-export type Followed = {
+export type FollowedConfig = {
   /** What the file held when it was first read. */
   readonly first: Validated
   /** Begins to tell of edits, one at a time and the newest last; an edit made since the first read comes at once. */
@@ -12,7 +12,7 @@ export type Followed = {
 }
 
 /** Watches before it reads, so that no edit falls between the two. */
-export async function followConfig(file: string): Promise<Followed> {
+export async function followConfig(file: string): Promise<FollowedConfig> {
   let tell: ((edited: Validated) => void) | undefined
   let isStale = false
   let isLoading = true
