@@ -1,6 +1,6 @@
 import { formatMistakes, type Mistake } from './mistake.ts'
 
-/** The config cannot be used. The message has the mistakes, one per line. */
+/** The config cannot be used. The message lists the mistakes, one per line. */
 export class ConfigError extends Error {
   readonly mistakes: readonly Mistake[]
 

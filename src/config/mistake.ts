@@ -1,23 +1,23 @@
-// A mistake in what an operator wrote: where, what was found there, and what to write instead.
+// Mistakes in the input of an operator: the place, the value, and what to write instead.
 
 export type Mistake = {
-  /** Where, as one would write it: `contexts.orders.routes[2].rewrite`; or the file, with its line where that is known. */
+  /** The place, such as `contexts.orders.routes[2].rewrite`; or the file, with its line if it is known. */
   readonly path: string
-  /** What was found there, shortened and without secrets; `''` where there is nothing to show. */
+  /** The value at that place, shortened and without secrets; `''` if there is nothing to show. */
   readonly found: string
-  /** What is wrong with it, and what to write instead. */
+  /** The problem, and what to write instead. */
   readonly message: string
 }
 
-/** Collects a mistake; validation goes on, so that every mistake is reported at once. */
+/** Collects a mistake. Validation continues, so that every mistake is reported at once. */
 export type ReportMistake = (mistake: Mistake) => void
 
-/** The mistakes for a person to read, one a line. */
+/** Formats mistakes for a person, one per line. */
 export function formatMistakes(mistakes: readonly Mistake[]): string {
-  return mistakes.map(formatOne).join('\n')
+  return mistakes.map(formatMistake).join('\n')
 }
 
-/** `at('contexts', 'orders')` is `contexts.orders`; `at('routes', 2)` is `routes[2]`. */
+/** `joinPath('contexts', 'orders')` is `contexts.orders`; `joinPath('routes', 2)` is `routes[2]`. */
 export function joinPath(path: string, key: PropertyKey): string {
   if (typeof key === 'number') return `${path}[${key}]`
   const name = String(key)
@@ -25,7 +25,7 @@ export function joinPath(path: string, key: PropertyKey): string {
   return path === '' ? name : `${path}.${name}`
 }
 
-/** A value as a mistake shows it: short, on one line, without control characters, credentials or private keys. */
+/** Formats a value for a mistake: short, on one line, without control characters, credentials or private keys. */
 export function formatValue(value: unknown): string {
   if (typeof value === 'string') return showText(value)
   if (Array.isArray(value)) return value.length === 1 ? 'a list of 1' : `a list of ${value.length}`
@@ -36,13 +36,13 @@ export function formatValue(value: unknown): string {
   return shorten(String(value))
 }
 
-/** What was probably meant by a name that is not known; undefined if nothing comes near. */
-export function nearest(name: string, known: Iterable<string>): string | undefined {
-  const wanted = name.toLowerCase().slice(0, 64)
+/** Returns the candidate with the smallest edit distance to `name`; undefined if none is similar. */
+export function findNearest(name: string, candidates: Iterable<string>): string | undefined {
+  const lower = name.toLowerCase().slice(0, 64)
   let best: string | undefined
-  let bestDistance = Math.max(2, Math.floor(wanted.length / 3)) + 1
-  for (const candidate of known) {
-    const distance = editDistance(wanted, candidate.toLowerCase())
+  let bestDistance = Math.max(2, Math.floor(lower.length / 3)) + 1
+  for (const candidate of candidates) {
+    const distance = editDistance(lower, candidate.toLowerCase())
     if (distance < bestDistance && distance < candidate.length) {
       best = candidate
       bestDistance = distance
@@ -51,19 +51,20 @@ export function nearest(name: string, known: Iterable<string>): string | undefin
   return best
 }
 
-/** `did you mean "timeouts"?`, or the list of what is known. */
-export function suggestName(name: string, known: readonly string[]): string {
-  const meant = nearest(name, known)
-  if (meant !== undefined) return `did you mean "${meant}"?`
-  return known.length === 0 ? 'there are none' : `known here: ${known.join(', ')}`
+/** Returns `did you mean "timeouts"?`, or the list of valid names. */
+export function suggestName(name: string, candidates: readonly string[]): string {
+  const suggestion = findNearest(name, candidates)
+  if (suggestion !== undefined) return `did you mean "${suggestion}"?`
+  return candidates.length === 0 ? 'none is defined' : `valid names: ${candidates.join(', ')}`
 }
 
-function formatOne({ path, found, message }: Mistake): string {
-  const where = path === '' ? '' : `${path}: `
-  return found === '' ? `${where}${message}` : `${where}${message} (found ${found})`
+function formatMistake(mistake: Mistake): string {
+  const place = mistake.path === '' ? '' : `${mistake.path}: `
+  const value = mistake.found === '' ? '' : ` (found ${mistake.found})`
+  return `${place}${mistake.message}${value}`
 }
 
-const LONGEST_SHOWN = 80
+const MAX_SHOWN_LENGTH = 80
 
 function showText(text: string): string {
   if (text.includes('PRIVATE KEY')) return 'a private key, not shown'
@@ -71,13 +72,13 @@ function showText(text: string): string {
   return shorten(escapeControls(JSON.stringify(harmless)))
 }
 
-/** An address may carry a token in its query. */
+/** Removes the query of an address, which may contain a token. */
 function withoutQuerySecrets(text: string): string {
   return text.includes('://') ? text.replace(/[?#].*$/s, '?…') : text
 }
 
 function shorten(text: string): string {
-  return text.length <= LONGEST_SHOWN ? text : `${text.slice(0, LONGEST_SHOWN - 1)}…`
+  return text.length <= MAX_SHOWN_LENGTH ? text : `${text.slice(0, MAX_SHOWN_LENGTH - 1)}…`
 }
 
 /** JSON leaves DEL, C1 controls and line separators as they are; a terminal does not. */

@@ -8,7 +8,7 @@ import { type FollowedConfig, followConfig } from '../config/load/follow.ts'
 import { formatMistakes } from '../config/mistake.ts'
 import type { Options } from '../config/options/options.ts'
 import { identityTrustMistakes } from '../config/schema/identity-trust.ts'
-import type { UsableConfig, Validated } from '../config/schema/validate.ts'
+import type { ValidatedConfig, ValidationResult } from '../config/schema/validate.ts'
 import { sleep } from '../lib/timeout.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock, Random } from '../model/ports.ts'
@@ -61,7 +61,7 @@ export class Gateway {
   readonly #clock: Clock
   readonly #random: Random
   readonly #map: FollowedConfig
-  readonly #first: UsableConfig
+  readonly #first: ValidatedConfig
   readonly #telemetry: Telemetry
   readonly #events: Events
   readonly #upstreams: Upstreams
@@ -77,7 +77,7 @@ export class Gateway {
   #stopped: Promise<void> | undefined
 
   /** @param first the config with which the gateway starts */
-  constructor(options: GatewayOptions, map: FollowedConfig, first: UsableConfig) {
+  constructor(options: GatewayOptions, map: FollowedConfig, first: ValidatedConfig) {
     const { clock = systemClock, random = systemRandom(), accessLog, logLevel } = options
     this.#options = options
     this.#clock = clock
@@ -248,7 +248,7 @@ export class Gateway {
   }
 
   /** Applies an edited map to new requests. A map with mistakes is rejected: the last good one stays in force. */
-  #applyEdit(edited: Validated, server: ProxyServer): void {
+  #applyEdit(edited: ValidationResult, server: ProxyServer): void {
     if (!edited.ok) {
       const mistakes = formatMistakes(edited.mistakes).split('\n')
       this.#rejectMap(mistakes[0] ?? '')
@@ -276,7 +276,7 @@ export class Gateway {
   }
 
   /** Logs that a config is in force, with its warnings. */
-  #announce(snapshot: Snapshot, { config, warnings }: UsableConfig): void {
+  #announce(snapshot: Snapshot, { config, warnings }: ValidatedConfig): void {
     const file = this.#options.config
     const { edition, contexts, routes } = snapshot
     this.#events.configApplied({ file, edition, contexts: contexts.size, routes: routes.length })

@@ -5,42 +5,42 @@ import type { Verb } from './shared-state.ts'
 export type AuditEntry = {
   /** By the store's clock, in milliseconds since 1970. */
   readonly at: number
-  /** Who: the token's subject, or how else they came (`kill file`, `signal`, `flags.json`). */
+  /** The author: the subject of the token, or one of `BUILT_IN_ACTORS`, such as `kill file`. */
   readonly actor: string
-  /** From where: the client's address; null where it was not over the network. */
+  /** The client's address; null if the change was not made over the network. */
   readonly address: string | null
   readonly verb: Verb
-  /** The context; null where it is about all of them. */
+  /** The context; null if the change applies to all contexts. */
   readonly context: string | null
   readonly before: unknown
   readonly after: unknown
   readonly reason: string | null
-  /** The end of what was done, where it has one. */
+  /** When the effect ends, in milliseconds since 1970; null if it does not end by itself. */
   readonly until: number | null
   readonly result: 'done' | 'refused' | 'conflict' | 'failed'
-  /** What a person should know beside: why it was refused, what failed. */
+  /** An explanation, such as the reason of a refusal or the error; null if there is nothing to explain. */
   readonly detail: string | null
-  /** Of the state that it made; null where nothing was changed. */
+  /** The generation of the new state; null if nothing was changed. */
   readonly generation: number | null
-  /** The gateway that did it. */
+  /** The gateway that made the change. */
   readonly gateway: string
-  /** The hash of the entry before it; null for the first one. Absent in what a gateway of version 0.1 has written. */
+  /** The hash of the previous entry; null for the first entry. Absent in entries of version 0.1. */
   readonly previous?: string | null
   /** SHA-256, hexadecimal, of `previous` and the content. Absent where `previous` is. */
   readonly hash?: string
 }
 
-/** An entry and where it stands: positions sort as the log does, oldest first, and are opaque otherwise. */
+/** An entry and its position. Positions sort like the log, oldest first, and are opaque otherwise. */
 export type AuditRecord = AuditEntry & { readonly position: string }
 
 export type AuditQuery = {
   readonly context?: string | undefined
-  /** Only what stands before this position. */
+  /** Returns only entries before this position. */
   readonly before?: string | undefined
   readonly limit: number
 }
 
-/** Newest first. `next` is the position to go on before; null at the end. `dropped` counts what the limit took away. */
+/** Records, newest first. `next` is the `before` of the next page; null on the last page. `dropped` counts the entries that the store's limit has deleted. */
 export type AuditPage = {
   readonly records: readonly AuditRecord[]
   readonly next: string | null
@@ -51,29 +51,29 @@ export type AuditPage = {
 export const CHAIN_FAULTS = [
   /** The content does not match the hash. */
   'edited',
-  /** The entry that it follows is not in the log. */
+  /** The log does not contain the previous entry. */
   'missing',
-  /** The entry that it follows is behind it. */
+  /** The previous entry comes later in the log. */
   'reordered',
-  /** It is in the log twice. */
+  /** The log contains the entry twice. */
   'repeated',
 ] as const
 
 /** The result of verifying the hash chain of the audit log, up to the first fault. */
 export type ChainReport = {
-  /** Entries whose hash and predecessor are right. */
+  /** Entries whose hash and previous entry are valid. */
   readonly verified: number
-  /** Entries without a hash, such as a gateway of version 0.1 writes: nothing is known of them. */
+  /** Entries without a hash, as version 0.1 writes them: they cannot be verified. */
   readonly unchained: number
-  /** Those of them that are newer than the first chained entry. */
+  /** Entries without a hash that are newer than the first chained entry. */
   readonly unchainedAfterStart: number
-  /** Entries that follow an earlier entry than the one before them, such as after Redis had lost entries. */
+  /** Entries whose previous entry is not directly before them, as happens after Redis has lost entries. */
   readonly branches: number
-  /** The hash of the newest verified entry; null if there is none. */
+  /** The hash of the newest verified entry; null without one. */
   readonly head: string | null
-  /** The hash that the first chained entry follows: that entry is not in the log any more. Null if it is the first of all. */
+  /** The `previous` of the first chained entry, whose entry the log no longer contains. Null if that entry begins the chain. */
   readonly startsAfter: string | null
-  /** The first entry with a fault; null if there is none. */
+  /** The first entry with a fault; null without one. */
   readonly broken: {
     readonly position: string
     readonly at: number

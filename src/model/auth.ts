@@ -1,14 +1,14 @@
-// Who may use a route at all: what a token must be, where the keys come from, and what of it is passed on.
+// Authentication of requests: the tokens that a route accepts, the source of their keys, and the claims that are forwarded.
 
-/** What is known of an algorithm: what its key must be, and which keys it shares. */
+/** The properties of a signature algorithm: the keys that it accepts. */
 export type AlgorithmFacts = {
-  /** Algorithms of one family take the same keys; a key serves one family only (RFC 8725 section 3.1). */
+  /** Algorithms of one family accept the same keys. A key serves only one family (RFC 8725 section 3.1). */
   readonly family: 'HS' | 'RS' | 'PS' | 'ES'
   /** Bytes of the hash: an HMAC key is at least as long (RFC 7518 section 3.2). */
   readonly hashBytes: 32 | 48 | 64
-  /** Node's names of the key types that fit. */
+  /** The accepted key types, as Node names them. */
   readonly keyTypes: readonly string[]
-  /** OpenSSL's name of the one curve that fits (RFC 7518 section 3.4); undefined where there is none. */
+  /** The required curve, as OpenSSL names it (RFC 7518 section 3.4); undefined for algorithms without curves. */
   readonly curve: string | undefined
 }
 
@@ -17,7 +17,7 @@ const PKCS1 = { family: 'RS', keyTypes: ['rsa'], curve: undefined } as const
 const PSS = { family: 'PS', keyTypes: ['rsa', 'rsa-pss'], curve: undefined } as const
 const ECDSA = { family: 'ES', keyTypes: ['ec'] } as const
 
-/** Every algorithm a token may be signed with (RFC 7518 section 3.1). `none` is not one of them. */
+/** The supported signature algorithms (RFC 7518 section 3.1). `none` is not supported. */
 export const ALGORITHMS = {
   HS256: { ...HMAC, hashBytes: 32 },
   HS384: { ...HMAC, hashBytes: 48 },
@@ -35,39 +35,39 @@ export const ALGORITHMS = {
 
 export type Algorithm = keyof typeof ALGORITHMS
 
-/** RFC 7518 sections 3.3 and 3.5: an RSA key has 2048 bits or more. */
+/** The minimum size of an RSA key (RFC 7518 sections 3.3 and 3.5). */
 export const LEAST_RSA_BITS = 2048
 
-/** Where a token's key comes from: exactly one place. */
+/** The source of the key that verifies a token. */
 export type KeySource =
-  /** A JWK Set (RFC 7517 section 5), asked for over HTTP. */
+  /** A JWK Set (RFC 7517 section 5), fetched over HTTP. */
   | { readonly kind: 'jwks'; readonly uri: string }
   /** PEM text. */
   | { readonly kind: 'public-key'; readonly pem: string }
-  /** The text that an environment variable had when the map was read. */
+  /** The text of an environment variable at the time when the map was read. */
   | { readonly kind: 'secret'; readonly variable: string; readonly secret: string }
 
-/** What a request to a route must carry. */
+/** The token that a request to a route must carry. */
 export type AuthPolicy = {
-  /** The same for policies that ask the same: what was verified under one holds under the other. Tells no secret. */
+  /** Equal for policies with equal content, so that a token verified under one is valid under the other. Contains no secret. */
   readonly id: string
   readonly issuer: string
-  /** At least one; a token names one of them at least. */
+  /** One or more audiences; a token must name at least one of them. */
   readonly audience: readonly string[]
   readonly algorithms: readonly Algorithm[]
   readonly key: KeySource
-  /** How far the issuer's clock may be off. */
+  /** The largest accepted difference to the issuer's clock, in seconds. */
   readonly clockToleranceSeconds: number
-  /** All of them are asked for; may be none. */
+  /** The token must have all of these scopes; may be empty. */
   readonly requiredScopes: readonly string[]
-  /** Whether a request without a token is taken, as nobody's. */
+  /** Whether a request without a token is accepted, as anonymous. */
   readonly optional: boolean
-  /** What is passed on, beside `sub` in `X-User-Id`. */
+  /** The claims that are forwarded in addition to `sub`, which is sent as `X-User-Id`. */
   readonly claims: readonly ClaimHeader[]
 }
 
-/** A claim and the header that carries it to either side. */
+/** A claim and the header that carries it to both sides. */
 export type ClaimHeader = { readonly claim: string; readonly header: string }
 
-/** The header that carries the verified user's id, `sub`, to either side. */
+/** The header that carries the verified user id (`sub`) to both sides. */
 export const USER_ID_HEADER = 'X-User-Id'

@@ -1,7 +1,7 @@
-// Actors in the audit log that are not people. A token whose subject reads like one of them is refused, so that no person can
-// act under such a name.
+// Actors in the audit log that are not people. The admin API rejects a token whose subject looks like one of them, so that no
+// person can act under such a name.
 
-/** The closed list. An edit of the flags file is recorded with the path of that file. */
+/** All built-in actors. An edit of the flags file is recorded with the path of the file. */
 export const BUILT_IN_ACTORS = {
   adminToken: 'admin-token',
   flagsFile: 'flags.json',

@@ -1,42 +1,42 @@
 // The counts of comparisons, and the figures that are computed from them.
 import type { Field, ShadowFailure, Shed, Uncomparable } from './comparison.ts'
 
-/** How often a field was seen to differ. Times are milliseconds since 1970. */
+/** How often a field has differed. Times are milliseconds since 1970. */
 export type FieldCounts = {
-  /** Comparisons in which the sides differ here. */
+  /** Comparisons in which the two sides differ in this field. */
   readonly sides: number
-  /** Pairs in which legacy differs from itself here. */
+  /** Pairs of legacy responses that differ in this field. */
   readonly self: number
   readonly firstSeen: number
   readonly lastSeen: number
 }
 
-/** The fields in which one comparison differs and that were not known as noise, in order; `''` for none. */
+/** The differing fields of one comparison without those that were already noise, in order; `''` without any. */
 export type Signature = string
 
-/** In place of a list of fields that is too long to be kept. */
+/** Replaces a list of fields that is too long to store. */
 export const TOO_MANY: Signature = '*'
 
 /**
- * What one gateway counts of one route in one stretch of time. Every number adds up, so counts of several gateways
- * or stretches become one by `mergeCounts`, in any order.
+ * The counts of one gateway for one route in one period. All numbers can be added: `mergeCounts` merges the counts of several
+ * gateways or periods in any order.
  */
 export type Counts = {
   readonly matched: number
-  /** They differ only where a rule forgives it. */
+  /** Comparisons that differ only in places that a rule accepts. */
   readonly ignored: number
   /**
-   * Comparisons that differ, by the fields in which they do. The verdict is made of them when it is asked for, so that
-   * what is learned later of a field is true of earlier comparisons too.
+   * The number of differing comparisons for each combination of fields. The verdict is computed when it is read, so that a later
+   * verdict on a field also applies to earlier comparisons.
    */
   readonly differing: Readonly<Record<Signature, number>>
   readonly uncomparable: Readonly<Partial<Record<Uncomparable, number>>>
   readonly shed: Readonly<Partial<Record<Shed, number>>>
   readonly failed: Readonly<Partial<Record<ShadowFailure, number>>>
-  /** Times that legacy was asked twice and its two answers were compared. */
+  /** Pairs: requests that were sent to legacy twice, whose two responses were compared. */
   readonly pairs: number
   readonly fields: Readonly<Record<Field, FieldCounts>>
-  /** Fields seen that were left out, as there were too many. */
+  /** Differing fields that were not counted, because there were too many. */
   readonly fieldsLeftOut: number
 }
 
@@ -52,7 +52,7 @@ export const NO_COUNTS: Counts = {
   fieldsLeftOut: 0,
 }
 
-/** Where each eligible request is: `eligible` is the sum of all others. */
+/** The eligible requests by result. `eligible` is the sum of the other numbers. */
 export type Accounting = {
   readonly eligible: number
   readonly matched: number
@@ -68,20 +68,20 @@ export type Accounting = {
 /** A share with its confidence interval; each from 0 to 1. */
 export type Share = { readonly share: number; readonly lower: number; readonly upper: number }
 
-/** How alike the two sides answer: what a percentage may be raised by. */
+/** How often the two sides give the same response: the evidence for raising a percentage. */
 export type Parity = {
-  /** Comparisons with a verdict: matches, forgiven ones and noise, against mismatches. */
+  /** Comparisons with a verdict: matched, ignored, noise and mismatched. */
   readonly conclusive: number
   readonly inconclusive: number
   /** Undefined before the first conclusive comparison. */
   readonly matching: Share | undefined
-  /** The lower bound if each inconclusive comparison is a mismatch: what a gate goes by. */
+  /** The lower bound if every inconclusive comparison counts as a mismatch. Gates use it. */
   readonly atLeast: number
-  /** Comparisons that must still match, with none that does not, until the lower bound is the target. */
+  /** The number of further comparisons, all of them matching, after which the lower bound reaches the target. */
   readonly untilTarget: number
 }
 
-/** Counts of one route in one stretch of time. `start` is milliseconds since 1970. */
+/** The counts of one route in one period. `start` is milliseconds since 1970. */
 export type RouteCounts = {
   readonly context: string
   readonly route: string
@@ -89,8 +89,8 @@ export type RouteCounts = {
   readonly counts: Counts
 }
 
-/** How long one stretch is, in milliseconds: counts are kept by the hour. */
+/** The length of a period in milliseconds: counts are stored by the hour. */
 export const COUNT_PERIOD_MS = 3_600_000
 
-/** What parity is said of unless another window is asked for. */
+/** The default window of parity. */
 export const DEFAULT_WINDOW_MS = 24 * COUNT_PERIOD_MS

@@ -161,7 +161,7 @@ export type ComparisonViews = {
   readonly find: (fingerprint: string) => Promise<DifferenceReference | undefined>
   /** In the window; of all that is kept where it was not seen in the window. */
   readonly difference: (found: DifferenceReference, windowMs: number) => Promise<DifferenceView>
-  readonly exported: (found: DifferenceReference, as: ExportForm) => Promise<ExportResult>
+  readonly exportRequest: (found: DifferenceReference, as: ExportForm) => Promise<ExportResult>
   /** @param written what somebody wrote: anything at all @param route only examples of this one */
   readonly tryRules: (context: string, written: unknown, route: string | undefined) => Promise<RuleTrialResult>
 }

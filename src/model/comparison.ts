@@ -129,6 +129,6 @@ export type Rulings = Readonly<Record<Field, 'real' | 'noise'>>
 
 /** A field is written `kind path`: its two parts. */
 export function splitField(field: Field): { readonly kind: DifferenceKind; readonly path: string } {
-  const at = field.indexOf(' ')
-  return { kind: field.slice(0, at) as DifferenceKind, path: field.slice(at + 1) }
+  const space = field.indexOf(' ')
+  return { kind: field.slice(0, space) as DifferenceKind, path: field.slice(space + 1) }
 }

@@ -9,7 +9,7 @@ const SECRET_CAMEL = /[a-z](?:Key|Code|Sig|Pin|Otp|Sid|Pass|Pw|Passcode|Tan|Tick
 
 /** Whether the name of a parameter, field or member means that its value is a secret; the name may be percent-encoded. */
 export function isSecretName(name: string): boolean {
-  const plain = decoded(name)
+  const plain = decodePercent(name)
   return SECRET_ANYWHERE.test(plain) || SECRET_WORD.test(plain) || SECRET_CAMEL.test(plain)
 }
 
@@ -26,7 +26,7 @@ const MOST_ENCODINGS = 3
 /** Whether a value is or contains a URL or a query, however often encoded, with a secret name or with a user and a password. */
 export function holdsSecret(value: string): boolean {
   let plain = value
-  for (let i = 0; i < MOST_ENCODINGS && plain.includes('%'); i++) plain = decoded(plain)
+  for (let i = 0; i < MOST_ENCODINGS && plain.includes('%'); i++) plain = decodePercent(plain)
   if (!plain.includes('=') && !plain.includes('://')) return false
   if (/:\/\/[^/?#@]*@/.test(plain)) return true
   return plain.split(/[?&;#]/).some((part) => part.includes('=') && isSecretName(part.slice(0, part.indexOf('='))))
@@ -47,7 +47,7 @@ export function isRandomSegment(segment: string): boolean {
 /** Whether the value of a query holds a run of token characters, a digit among them, as long as a token. Numbers and paths do not. */
 export function holdsToken(value: string): boolean {
   if (value.length < TOKEN_LENGTH) return false
-  for (const [run] of decoded(value).matchAll(TOKEN_RUN))
+  for (const [run] of decodePercent(value).matchAll(TOKEN_RUN))
     if (run.length >= TOKEN_LENGTH && /\d/.test(run) && !isNumber(run) && !isAttributePath(run)) return true
   return false
 }
@@ -84,7 +84,7 @@ function looksRandom(part: string): boolean {
   if (isAttributePath(part)) return false
   if (/^[0-9a-f-]+$/i.test(part)) return /\d/.test(part)
   // Letters again behind a digit, more than once: `3f9k2m`. `product-2024-edition` has them once.
-  return mixesCases(part) || changesOf(part) >= 4
+  return mixesCases(part) || countTypeChanges(part) >= 4
 }
 
 function mixesCases(part: string): boolean {
@@ -94,10 +94,10 @@ function mixesCases(part: string): boolean {
 }
 
 /** How often a digit follows a letter, or a letter a digit. */
-function changesOf(part: string): number {
+function countTypeChanges(part: string): number {
   let changes = 0
   for (let i = 1; i < part.length; i++)
-    if (isLetterAt(part, i) !== isLetterAt(part, i - 1) && !isOtherAt(part, i, i - 1)) changes++
+    if (isLetterAt(part, i) !== isLetterAt(part, i - 1) && !hasOtherCharacter(part, i, i - 1)) changes++
   return changes
 }
 
@@ -105,18 +105,18 @@ function isLetterAt(text: string, i: number): boolean {
   return text.charCodeAt(i) > 57
 }
 
-function isOtherAt(text: string, ...places: number[]): boolean {
+function hasOtherCharacter(text: string, ...places: number[]): boolean {
   return places.some((i) => !/\w/.test(text[i] ?? ''))
 }
 
 /** `api/v1/products/1234`: words, or numbers, between slashes. */
 function isPath(run: string): boolean {
-  const isWord = (part: string) => changesOf(part) <= 1 && !mixesCases(part)
+  const isWord = (part: string) => countTypeChanges(part) <= 1 && !mixesCases(part)
   return run.includes('/') && run.split('/').every(isWord)
 }
 
 /** `to%6ben` is `token` to the application, so it is here. */
-function decoded(text: string): string {
+function decodePercent(text: string): string {
   if (!text.includes('%')) return text
   try {
     return decodeURIComponent(text)

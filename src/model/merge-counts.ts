@@ -5,43 +5,46 @@
 import type { Field } from './comparison.ts'
 import type { Counts, FieldCounts } from './comparison-counts.ts'
 
-export function mergeCounts(one: Counts, other: Counts): Counts {
+export function mergeCounts(left: Counts, right: Counts): Counts {
   return {
-    matched: one.matched + other.matched,
-    ignored: one.ignored + other.ignored,
-    differing: add(one.differing, other.differing),
-    uncomparable: add(one.uncomparable, other.uncomparable),
-    shed: add(one.shed, other.shed),
-    failed: add(one.failed, other.failed),
-    pairs: one.pairs + other.pairs,
-    fields: mergeFields(one.fields, other.fields),
-    fieldsLeftOut: one.fieldsLeftOut + other.fieldsLeftOut,
+    matched: left.matched + right.matched,
+    ignored: left.ignored + right.ignored,
+    differing: add(left.differing, right.differing),
+    uncomparable: add(left.uncomparable, right.uncomparable),
+    shed: add(left.shed, right.shed),
+    failed: add(left.failed, right.failed),
+    pairs: left.pairs + right.pairs,
+    fields: mergeFields(left.fields, right.fields),
+    fieldsLeftOut: left.fieldsLeftOut + right.fieldsLeftOut,
   }
 }
 
-function add<K extends string>(one: Readonly<Partial<Record<K, number>>>, other: Readonly<Partial<Record<K, number>>>) {
+function add<K extends string>(
+  left: Readonly<Partial<Record<K, number>>>,
+  right: Readonly<Partial<Record<K, number>>>,
+) {
   const sum = record<number>()
-  for (const [key, count] of [...Object.entries(one), ...Object.entries(other)] as [K, number][]) {
+  for (const [key, count] of [...Object.entries(left), ...Object.entries(right)] as [K, number][]) {
     sum[key] = (sum[key] ?? 0) + count
   }
   return sum as Record<K, number>
 }
 
-function mergeFields(one: Readonly<Record<Field, FieldCounts>>, other: Readonly<Record<Field, FieldCounts>>) {
+function mergeFields(left: Readonly<Record<Field, FieldCounts>>, right: Readonly<Record<Field, FieldCounts>>) {
   const merged = record<FieldCounts>()
-  for (const [field, counts] of [...Object.entries(one), ...Object.entries(other)]) {
-    const known = merged[field]
-    merged[field] = known === undefined ? counts : mergeField(known, counts)
+  for (const [field, counts] of [...Object.entries(left), ...Object.entries(right)]) {
+    const earlier = merged[field]
+    merged[field] = earlier === undefined ? counts : mergeField(earlier, counts)
   }
   return merged as Record<Field, FieldCounts>
 }
 
-function mergeField(one: FieldCounts, other: FieldCounts): FieldCounts {
+function mergeField(left: FieldCounts, right: FieldCounts): FieldCounts {
   return {
-    sides: one.sides + other.sides,
-    self: one.self + other.self,
-    firstSeen: Math.min(one.firstSeen, other.firstSeen),
-    lastSeen: Math.max(one.lastSeen, other.lastSeen),
+    sides: left.sides + right.sides,
+    self: left.self + right.self,
+    firstSeen: Math.min(left.firstSeen, right.firstSeen),
+    lastSeen: Math.max(left.lastSeen, right.lastSeen),
   }
 }
 

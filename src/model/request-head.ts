@@ -30,7 +30,7 @@ export type RequestHead = {
   /** Whether the connection to us is TLS. */
   readonly secure: boolean
   readonly body: BodyFraming
-  readonly fields: NotedFields
+  readonly fields: ReadFields
 }
 
 /** How the message body is framed (RFC 9112 section 6): none, a known length in bytes, or chunks. */
@@ -40,7 +40,7 @@ export type BodyFraming =
   | { readonly kind: 'chunked' }
 
 /** The fields that the gateway itself reads, picked out in the one pass over the list. Repeats are joined by `, `. */
-export type NotedFields = {
+export type ReadFields = {
   /** Repeats joined by `; ` (RFC 6265 section 5.4 allows one line; HTTP/2 downgrades send several). */
   cookie: string | undefined
   connection: string | undefined

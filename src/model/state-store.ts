@@ -28,8 +28,8 @@ export type StoreStatus = {
  * its answer was lost; once it is rejected it is not carried out any more. The next {@link StateStore.read} shows which.
  */
 export class StoreUnavailable extends Error {
-  constructor(what: string, cause: unknown) {
-    super(what, { cause })
+  constructor(message: string, cause: unknown) {
+    super(message, { cause })
     this.name = 'StoreUnavailable'
   }
 }

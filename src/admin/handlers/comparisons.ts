@@ -67,7 +67,7 @@ export async function resolve(call: Call<ReasonAsked>): Changed {
 export async function exportDifference(call: Call<z.output<typeof exportAsked>>): Shown<typeof exportedRequest> {
   const { comparisons, input } = call
   return ofDifference(call, async (found) => {
-    const answer = await comparisons.exported(found, input.as)
+    const answer = await comparisons.exportRequest(found, input.as)
     return answer.kind === 'exported' ? { body: answer.exported } : new Refusal('not-exportable', answer.why)
   })
 }

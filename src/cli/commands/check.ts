@@ -2,7 +2,7 @@
 import { loadConfig } from '../../config/load/load.ts'
 import { formatMistakes } from '../../config/mistake.ts'
 import { identityTrustMistakes } from '../../config/schema/identity-trust.ts'
-import type { Validated } from '../../config/schema/validate.ts'
+import type { ValidationResult } from '../../config/schema/validate.ts'
 import type { Command } from '../command.ts'
 import { count } from '../format/print.ts'
 import { argumentsFor, describe, readOptions } from '../options.ts'
@@ -46,7 +46,7 @@ Exits 0 if the config can be used, with warnings or without, and 1 if it cannot.
 }
 
 /** A gateway starts with such a map for one version and logs a warning; `check` refuses it now. */
-function refuseWideTrust(loaded: Validated): Validated {
+function refuseWideTrust(loaded: ValidationResult): ValidationResult {
   const mistakes = loaded.ok ? identityTrustMistakes(loaded.config) : []
   return mistakes.length === 0 ? loaded : { ok: false, mistakes }
 }

@@ -1,4 +1,4 @@
-// A valid config becomes what a request meets. Pure: no files, no clock, nothing kept from the last time.
+// Compiles a valid config into a snapshot. Pure: it reads no files and no clock, and keeps no state.
 import { createHash } from 'node:crypto'
 import { type AuthPolicy, USER_ID_HEADER } from '../../model/auth.ts'
 import type { Context, FieldRules, HeaderRules, InverseRewrite, Route } from '../../model/route.ts'
@@ -12,24 +12,24 @@ import type {
   ValidRoute,
   ValidUnowned,
 } from '../schema/valid-config.ts'
-import { type Claimed, compileMatch } from './match.ts'
+import { type CompiledRoute, compileMatch } from './match.ts'
 import { compileTrust } from './trust.ts'
-import { unrewriteOf } from './unrewrite.ts'
+import { invertRewrite } from './unrewrite.ts'
 
-/** The snapshot of a config before anybody has said anything of it. TLS must be PEM text by now. */
+/** Returns the snapshot of a config without operators' overrides. PEM files must already be text. */
 export function compile(valid: ValidConfig): Snapshot {
   const { legacy, unowned, services, limits, retries, ejection, drain, shadowing } = valid
   const contexts = new Map<string, Context>()
-  const claimed: Claimed[] = []
+  const claimed: CompiledRoute[] = []
   for (const { routes, ...written } of valid.contexts.values()) {
-    // Validation has seen that the service exists.
+    // Validation guarantees that the service exists.
     const context: Context = { ...written, service: services.get(written.service)! }
     contexts.set(context.name, context)
-    const unrewrites = routes.map(unrewriteOf)
+    const unrewrites = routes.map(invertRewrite)
     for (const [index, route] of routes.entries())
       claimed.push({
         written: route,
-        route: compileRoute(route, context, limits.bodyBytes, unrewritesFor(routes, index, unrewrites)),
+        route: compileRoute(route, context, limits.bodyBytes, inverseRewritesFor(routes, index, unrewrites)),
       })
   }
   const routes = claimed.map(({ route }) => route)
@@ -52,8 +52,8 @@ export function compile(valid: ValidConfig): Snapshot {
   }
 }
 
-/** The route's own inverse first, then those of the context's routes that own paths on the same host. */
-function unrewritesFor(
+/** Returns the inverse rewrite of the route, then those of the other routes of the context on the same host. */
+function inverseRewritesFor(
   routes: readonly ValidRoute[],
   own: number,
   unrewrites: readonly (InverseRewrite | undefined)[],
@@ -98,13 +98,13 @@ function compileRules(rules: ReadonlyMap<string, HeaderRule> | undefined): Field
   return { names: new Set(rules.keys()), set }
 }
 
-/** The id is a hash: the secret is part of what two policies may differ in, and the id may be seen. */
+/** The id is a hash of the policy, which may contain a secret: the id itself may appear in logs. */
 function compileAuth({ path: _path, ...policy }: ValidAuth): AuthPolicy {
   const id = createHash('sha256').update(JSON.stringify(policy)).digest('base64url')
   return { ...policy, id }
 }
 
-/** What no context owns is the monolith's, and it is given everything it always had, WebSockets included. */
+/** The route of all paths that no context owns: the monolith's, including WebSockets. */
 function unownedRoute({ headers, middleware }: ValidUnowned, bodyBytes: number): Route {
   return {
     pattern: 'unowned',
@@ -132,7 +132,7 @@ function compileIdentity({ user, session, anonymous }: ValidIdentity, routes: re
   }
 }
 
-/** Of all routes: a header that one route's services believe must not come in by another. */
+/** The claim headers of all routes: a client must not send on one route a header that another route's service trusts. */
 function claimHeaders(routes: readonly Route[]): ReadonlySet<string> | undefined {
   const policies = routes.flatMap(({ auth }) => auth ?? [])
   if (policies.length === 0) return undefined

@@ -1,19 +1,19 @@
-// A config file and its edits: the first load, then one load after another for as long as it is followed.
-import type { Validated } from '../schema/validate.ts'
+// Loads a config file, and loads it again after each edit.
+import type { ValidationResult } from '../schema/validate.ts'
 import { loadConfig } from './load.ts'
 import { watchFile } from './watch.ts'
 
 export type FollowedConfig = {
-  /** What the file held when it was first read. */
-  readonly first: Validated
-  /** Begins to tell of edits, one at a time and the newest last; an edit made since the first read comes at once. */
-  readonly onEdit: (tell: (edited: Validated) => void) => void
+  /** The result of the first load. */
+  readonly first: ValidationResult
+  /** Sets the listener for edits. Edits arrive one at a time; an edit that was made since the first load arrives at once. */
+  readonly onEdit: (listener: (edited: ValidationResult) => void) => void
   readonly close: () => void
 }
 
-/** Watches before it reads, so that no edit falls between the two. */
+/** Starts to watch before it loads, so that no edit between the two is lost. */
 export async function followConfig(file: string): Promise<FollowedConfig> {
-  let tell: ((edited: Validated) => void) | undefined
+let notify: ((edited: ValidationResult) => void) | undefined
   let isStale = false
   let isLoading = true
   let isClosed = false
@@ -27,7 +27,7 @@ export async function followConfig(file: string): Promise<FollowedConfig> {
   return {
     first,
     onEdit: (listener) => {
-      tell = listener
+      notify = listener
       void catchUp()
     },
     close: () => {
@@ -37,13 +37,13 @@ export async function followConfig(file: string): Promise<FollowedConfig> {
   }
 
   async function catchUp(): Promise<void> {
-    if (isLoading || tell === undefined) return
+    if (isLoading || notify === undefined) return
     isLoading = true
     while (isStale && !isClosed) {
       isStale = false
       const edited = await loadConfig(file)
-      // Edited again meanwhile: only the newest counts.
-      if (!isStale && !isClosed) tell(edited)
+      // The file was edited again during the load: only the newest content counts.
+      if (!isStale && !isClosed) notify(edited)
     }
     isLoading = false
   }

@@ -1,15 +1,15 @@
-// What Node says when a config file does not load, in words for the person who wrote the file.
+// Translates the errors of Node for a config file that does not load into mistakes for its author.
 import { stripTypeScriptTypes } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import type { Mistake } from '../mistake.ts'
 
-/** A module that could not be imported: why, and the line where that is known. */
+/** The mistake for a module that could not be imported, with the line if Node reports it. */
 export function explainLoadError(path: string, source: string, error: unknown): Mistake {
   if (!(error instanceof Error) && !isErrorLike(error)) {
     return {
       path,
       found: '',
-      message: `threw something that is no Error while it was loaded: ${oneLine(String(error))}`,
+      message: `threw a value that is not an Error while it was loaded: ${oneLine(String(error))}`,
     }
   }
   const { name, message, stack = '' } = error
@@ -27,7 +27,7 @@ export function explainLoadError(path: string, source: string, error: unknown): 
     return {
       path,
       found: '',
-      message: `imports what is not there: ${oneLine(message)}; install it or correct the import`,
+      message: `imports a module that does not exist: ${oneLine(message)}; install it or correct the import`,
     }
   }
   if (name === 'SyntaxError') {
@@ -37,21 +37,21 @@ export function explainLoadError(path: string, source: string, error: unknown): 
   return { path: place, found: '', message: `threw an error while it was loaded: ${oneLine(`${name}: ${message}`)}` }
 }
 
-/** JSON that could not be parsed. What V8 quotes of the file is left out: it may be part of a key. */
+/** The mistake for invalid JSON, without V8's quotation from the file, which may contain a secret. */
 export function jsonMistake(path: string, source: string, error: unknown): Mistake {
-  const said = error instanceof Error ? error.message : String(error)
-  const [, line] = /\(line (\d+) column \d+\)/.exec(said) ?? []
-  const what = said.replace(/(, (\.\.\.)?"| in JSON at position| is not valid JSON)[\s\S]*$/, '')
+  const text = error instanceof Error ? error.message : String(error)
+  const [, line] = /\(line (\d+) column \d+\)/.exec(text) ?? []
+  const problem = text.replace(/(, (\.\.\.)?"| in JSON at position| is not valid JSON)[\s\S]*$/, '')
   const where = line === undefined ? lineOf(`(${source})`) : `:${line}`
-  return { path: `${path}${where}`, found: '', message: `is not valid JSON: ${oneLine(what)}` }
+  return { path: `${path}${where}`, found: '', message: `is not valid JSON: ${oneLine(problem)}` }
 }
 
-/** In another realm (a test runner's, a vm's) an error is no instance of our Error. */
+/** An error of another realm (a test runner, a vm) is not an instance of this realm's Error. */
 function isErrorLike(error: unknown): error is Error {
   return typeof error === 'object' && error !== null && 'message' in error && 'name' in error
 }
 
-/** `file:line` where the stack tells it: the first line for a syntax error, else the first frame in the file. */
+/** Returns `file:line` from the stack: its first line for a syntax error, else the first frame in the file. */
 function placeInStack(path: string, stack: string): string {
   const [, file, line] = /^(?:file:\/\/)?(\/[^\n]*?|[A-Za-z]:[^\n]*?)(?:\?[^:\n]*)?:(\d+)\n/.exec(stack) ?? []
   if (file !== undefined && line !== undefined) return `${file}:${line}`
@@ -60,9 +60,9 @@ function placeInStack(path: string, stack: string): string {
   return frame === undefined ? path : `${path}:${frame}`
 }
 
-/** V8 does not tell the line of a syntax error in a module; the type stripper, which reads JavaScript as well, does. */
+/** Returns the line of a syntax error, which V8 does not report for modules, from Node's type stripper. */
 function lineOf(source: string): string {
-  // It warns that it is experimental, which is no news for somebody who looks for a bracket. All of this is synchronous.
+  // Suppresses the warning that the type stripper is experimental. Safe, as everything until `finally` is synchronous.
   const { emitWarning } = process
   process.emitWarning = () => {}
   try {

@@ -1,4 +1,4 @@
-// Which route owns a request: the most specific host first, then the most specific path, then the method.
+// Finds the route of a request: by the most specific host, then the most specific path, then the method.
 import findMyWay from 'find-my-way'
 import { hostName } from '../../model/host-name.ts'
 import type { Route, RouteMatch } from '../../model/route.ts'
@@ -7,30 +7,30 @@ import type { Matching } from '../schema/pattern.ts'
 import { matchable, type ParamReader, paramReader, patternKey, routerPattern } from '../schema/pattern.ts'
 import type { ValidRoute } from '../schema/valid-config.ts'
 
-/** A compiled route beside what it was written as. */
-export type Claimed = { readonly written: ValidRoute; readonly route: Route }
+/** A route with its written form. */
+export type CompiledRoute = { readonly written: ValidRoute; readonly route: Route }
 
-/** Compiles the routes into one function. It is total: what no route fits is `unowned`. */
-export function compileMatch(claimed: readonly Claimed[], unowned: Route, matching: Matching): Snapshot['match'] {
-  const nobody: RouteMatch = { route: unowned, params: NO_PARAMS }
-  if (claimed.length === 0) return () => nobody
+/** Compiles the routes into one function. A request that no route matches gets `unowned`. */
+export function compileMatch(claimed: readonly CompiledRoute[], unowned: Route, matching: Matching): Snapshot['match'] {
+  const unownedMatch: RouteMatch = { route: unowned, params: NO_PARAMS }
+  if (claimed.length === 0) return () => unownedMatch
   const { exact, below, anywhere } = compileHosts(claimed, matching)
   const isHostBound = exact.size > 0 || below.length > 0
 
   return (method, host, path) => {
-    // `*` and whatever else is not a path belongs to nobody.
-    if (path.charCodeAt(0) !== SLASH) return nobody
+    // No context owns a target that is not a path, such as `*`.
+    if (path.charCodeAt(0) !== SLASH) return unownedMatch
     const comparable = matchable(path, matching)
     if (isHostBound) {
       const name = hostName(host.toLowerCase())
-      const bound = exact.get(name)?.(method, comparable, path)
-      if (bound !== undefined) return bound
+      const match = exact.get(name)?.(method, comparable, path)
+      if (match !== undefined) return match
       for (const { suffix, find } of below) {
-        const found = name.endsWith(suffix) && name.length > suffix.length ? find(method, comparable, path) : undefined
-        if (found !== undefined) return found
+        const match = name.endsWith(suffix) && name.length > suffix.length ? find(method, comparable, path) : undefined
+        if (match !== undefined) return match
       }
     }
-    return anywhere(method, comparable, path) ?? nobody
+    return anywhere(method, comparable, path) ?? unownedMatch
   }
 }
 
@@ -40,7 +40,7 @@ const NO_PARAMS: RouteMatch['params'] = Object.freeze(Object.create(null))
 /** Finds a route by method and by the path as the router compares it; `path` is the path itself, for parameters. */
 type Find = (method: string, comparable: string, path: string) => RouteMatch | undefined
 
-function compileHosts(claimed: readonly Claimed[], matching: Matching) {
+function compileHosts(claimed: readonly CompiledRoute[], matching: Matching) {
   const groups = Map.groupBy(claimed, ({ written }) => written.host ?? '')
   const exact = new Map<string, Find>()
   const below: { suffix: string; find: Find }[] = []
@@ -49,15 +49,15 @@ function compileHosts(claimed: readonly Claimed[], matching: Matching) {
     if (host.startsWith('*.')) below.push({ suffix: host.slice(1), find })
     else if (host !== '') exact.set(host, find)
   }
-  below.sort((one, other) => other.suffix.length - one.suffix.length)
+  below.sort((left, right) => right.suffix.length - left.suffix.length)
   return { exact, below, anywhere: compileMethods(groups.get('') ?? [], matching) }
 }
 
 /**
- * One tree for each method that is named, and one for all others: a method is then no part of the search, and none is
- * unknown to it. Every tree holds the routes that name no method; one that names it takes the place of such a route.
+ * Builds one tree for each method of the map, and one for all other methods. Every tree contains the routes without methods; a
+ * route with the method replaces a route without methods that has the same pattern.
  */
-function compileMethods(claimed: readonly Claimed[], matching: Matching): Find {
+function compileMethods(claimed: readonly CompiledRoute[], matching: Matching): Find {
   const forAny = claimed.filter(({ written }) => written.methods === undefined)
   const forGet = claimed.filter(({ written }) => written.methods?.includes('GET'))
   const other = compileTree(forAny, matching)
@@ -75,18 +75,18 @@ function compileMethods(claimed: readonly Claimed[], matching: Matching): Find {
   }
 }
 
-/** One tree, and one of its wildcards alone where the trailing slash is ignored. */
-function compileTree(claimed: readonly Claimed[], matching: Matching): Find {
+/** Builds one tree, and a second one of the wildcard routes alone if the trailing slash is ignored. */
+function compileTree(claimed: readonly CompiledRoute[], matching: Matching): Find {
   const find = compileRouter(claimed, matching)
   const wildcards = claimed.filter(({ written }) => endsInWildcard(written.pattern.text))
   if (matching.trailingSlash === 'strict' || wildcards.length === 0) return find
   const findFolder = wildcards.length === claimed.length ? find : compileRouter(wildcards, matching)
   return (method, comparable, path) => {
-    const found = find(method, comparable, path)
-    if (path.charCodeAt(path.length - 1) !== SLASH || path.length === 1) return found
+    const match = find(method, comparable, path)
+    if (path.charCodeAt(path.length - 1) !== SLASH || path.length === 1) return match
     // `/a/*` owns `/a/` too, unless a route without a wildcard owns it: `matchable` has taken the slash away.
-    if (found !== undefined && !endsInWildcard(found.route.pattern)) return found
-    return findFolder(method, `${comparable}/`, path) ?? found
+    if (match !== undefined && !endsInWildcard(match.route.pattern)) return match
+    return findFolder(method, `${comparable}/`, path) ?? match
   }
 }
 
@@ -94,23 +94,23 @@ function endsInWildcard(pattern: string): boolean {
   return pattern.endsWith('/*')
 }
 
-/** Of two routes with the same pattern the later stays. */
-function compileRouter(claimed: readonly Claimed[], matching: Matching): Find {
+/** The later one of two routes with the same pattern replaces the earlier one. */
+function compileRouter(claimed: readonly CompiledRoute[], matching: Matching): Find {
   if (claimed.length === 0) return () => undefined
   const routes = new Map(claimed.map((claim) => [patternKey(claim.written.pattern, matching), claim]))
-  // Slashes, case and percents are seen to by `matchable`, which leaves find-my-way its fastest way of matching.
+  // `matchable` handles slashes, case and percent signs, so that find-my-way can use its fastest search.
   const router = findMyWay({ maxParamLength: Number.MAX_SAFE_INTEGER, querystringParser: () => undefined })
   for (const { written, route } of routes.values()) {
     router.on('GET', routerPattern(written.pattern, matching), handler, compileLeaf(written, route, matching))
   }
   router.compile()
   return (_method, comparable, path) => {
-    const found = router.find('GET', comparable)
-    return found === null ? undefined : (found.store as Leaf)(path)
+    const result = router.find('GET', comparable)
+    return result === null ? undefined : (result.store as Leaf)(path)
   }
 }
 
-/** Makes the match of a path that is known to fit. */
+/** Returns the match for a path that the router has found. */
 type Leaf = (path: string) => RouteMatch | undefined
 
 function compileLeaf({ pattern }: ValidRoute, route: Route, matching: Matching): Leaf {
@@ -120,13 +120,13 @@ function compileLeaf({ pattern }: ValidRoute, route: Route, matching: Matching):
     return () => match
   }
   return (path) => {
-    // The router would take the nothing between two slashes for a parameter.
+    // The router accepts an empty parameter between two slashes; a pattern does not.
     if (path.indexOf('//') !== -1 && read(path) === undefined) return undefined
     return new MatchWithParams(route, path, read)
   }
 }
 
-/** Parameters are read when they are asked for: few routes have a rewrite. */
+/** Reads the parameters only when they are used: few routes have a rewrite. */
 class MatchWithParams implements RouteMatch {
   readonly route: Route
   readonly #path: string
@@ -143,5 +143,5 @@ class MatchWithParams implements RouteMatch {
   }
 }
 
-/** find-my-way wants something to call; routes are only ever looked up here. */
+/** find-my-way requires a handler; it is never called, as the router is used only for lookups. */
 function handler(): void {}

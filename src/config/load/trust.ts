@@ -1,19 +1,19 @@
-// Whether an address is one of ours. Asked for every request, so the answers are kept.
+// Checks whether an address is in a trust list. Runs on every request, so the results are cached.
 import { compile } from 'proxy-addr'
 
-const ANSWERS_KEPT = 4096
+const MAX_CACHED = 4096
 
-/** Whether an address is in one of the ranges; anything that is no address is not. */
+/** Returns a function that checks whether an address is in one of the ranges; false for text that is not an address. */
 export function compileTrust(ranges: readonly string[]): (address: string) => boolean {
   if (ranges.length === 0) return () => false
   const isIn = compile([...ranges])
   const answers = new Map<string, boolean>()
   return (address) => {
-    const known = answers.get(address)
-    if (known !== undefined) return known
+    const cached = answers.get(address)
+    if (cached !== undefined) return cached
     const answer = isIn(address, 0)
-    // Emptied rather than pruned: cheaper than keeping an order, and a flood of addresses costs one Map.
-    if (answers.size >= ANSWERS_KEPT) answers.clear()
+    // Clearing the cache is cheaper than keeping an order of use, and bounds its memory under a flood of addresses.
+    if (answers.size >= MAX_CACHED) answers.clear()
     answers.set(address, answer)
     return answer
   }

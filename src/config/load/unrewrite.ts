@@ -1,10 +1,10 @@
-// The inverse of a route's rewrite, for response fields that name the service's path. Pure.
+// Inverts the rewrite of a route, for response fields that contain a path of the service. Pure.
 import type { InverseRewrite, RewritePart } from '../../model/route.ts'
 import { rewriteParts } from '../schema/pattern.ts'
 import type { ValidRoute } from '../schema/valid-config.ts'
 
-/** Undefined where nothing is rewritten, or where the rewrite leaves out a parameter of the path. */
-export function unrewriteOf({ pattern, rewrite }: ValidRoute): InverseRewrite | undefined {
+/** Returns undefined if the route has no rewrite, or if its rewrite omits a parameter of the path. */
+export function invertRewrite({ pattern, rewrite }: ValidRoute): InverseRewrite | undefined {
   if (rewrite === undefined) return undefined
   const parts = rewriteParts(pattern)
   const names = rewrite.flatMap((part) => ('param' in part ? [part.param] : []))
@@ -18,14 +18,14 @@ export function unrewriteOf({ pattern, rewrite }: ValidRoute): InverseRewrite | 
 }
 
 function segments(parts: readonly RewritePart[]): string[] {
-  // `{` is in no valid pattern.
+  // A valid pattern does not contain `{`.
   return parts
     .map((part) => ('text' in part ? part.text : `{${part.param}`))
     .join('')
     .split('/')
 }
 
-/** Two prefixes; both are `''` where a parameter is left in one of them. */
+/** Removes the common last segments. Returns two prefixes; both are `''` if one of them still contains a parameter. */
 function withoutCommonEnd(from: string[], to: string[]): [string, string] {
   let common = 0
   while (common < Math.min(from.length, to.length) - 1 && from.at(-1 - common) === to.at(-1 - common)) common++

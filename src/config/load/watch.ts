@@ -1,4 +1,4 @@
-// Notices that a file was edited, however that was done.
+// Watches the content of a file by polling.
 import { createHash } from 'node:crypto'
 import { readFileSync, type Stats } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
@@ -16,7 +16,7 @@ export type Watch = {
  */
 export function watchFile(file: string, onChange: () => void): Watch {
   let content = hashNow(file)
-  let seen: Sight | undefined
+  let seen: FileLook | undefined
   let missedLooks = 0
   let isOpen = true
   let timer = arm()
@@ -33,43 +33,43 @@ export function watchFile(file: string, onChange: () => void): Watch {
   }
 
   async function look(): Promise<void> {
-    const sight = await lookAt(file)
-    const isSettled = sight !== undefined && seen !== undefined && sight.mark === seen.mark
-    const isNews = isSettled && (sight.mark !== seen?.readAs || sight.isYoung)
-    const found = isNews ? await hash(file) : undefined
+    const current = await lookAt(file)
+    const isSettled = current !== undefined && seen !== undefined && current.mark === seen.mark
+    const mayHaveChanged = isSettled && (current.mark !== seen?.lastReadMark || current.isYoung)
+    const digest = mayHaveChanged ? await hash(file) : undefined
     if (!isOpen) return
     timer = arm()
-    seen = sight && { ...sight, readAs: found === undefined ? seen?.readAs : sight.mark }
-    const isMissed = sight === undefined || (isNews && found === undefined)
+    seen = current && { ...current, lastReadMark: digest === undefined ? seen?.lastReadMark : current.mark }
+    const isMissed = current === undefined || (mayHaveChanged && digest === undefined)
     missedLooks = isMissed ? missedLooks + 1 : 0
     const isGone = missedLooks >= GONE_LOOKS && content !== undefined
-    if (!isGone && (found === undefined || found === content)) return
-    content = found
+    if (!isGone && (digest === undefined || digest === content)) return
+    content = digest
     onChange()
   }
 }
 
 /**
- * Looking is a `stat` by timer. `fs.watch` would tell sooner, but says nothing on NFS and on some container mounts,
- * watches the inode that an editor has just replaced, and does not see a Kubernetes ConfigMap swap its symlink.
- * A change is taken up at the second look that finds the file the same, so that a half-written one is not.
+ * The interval of `stat` calls. `fs.watch` would be faster, but it reports nothing on NFS and on some container mounts, it
+ * watches the inode that an editor replaces, and it does not see a Kubernetes ConfigMap swap its symlink. A change counts when
+ * two calls in a row see the same file, so that a file that is being written is not read.
  */
 const LOOK_EVERY_MS = 80
-/** Two seconds. */
+/** A file that is missing for so many looks, which take two seconds, counts as removed. */
 const GONE_LOOKS = 25
 
-/** A file changed this recently is read at every look: its times may be too coarse to tell one edit from the next. */
+/** A file that changed this recently is read at every look: its timestamps may be too coarse to distinguish two edits. */
 const YOUNG_MS = 3000
 
-type Sight = {
-  /** What changes with the file: its identity, size and times. */
+type FileLook = {
+  /** The identity, size and times of the file. */
   readonly mark: string
   readonly isYoung: boolean
   /** The mark under which the content was last read. */
-  readonly readAs?: string | undefined
+  readonly lastReadMark?: string | undefined
 }
 
-async function lookAt(file: string): Promise<Sight | undefined> {
+async function lookAt(file: string): Promise<FileLook | undefined> {
   const stats = await stat(file).catch(() => undefined)
   return stats && { mark: markOf(stats), isYoung: Math.abs(Date.now() - stats.mtimeMs) < YOUNG_MS }
 }
@@ -78,7 +78,7 @@ function markOf({ dev, ino, size, mtimeMs, ctimeMs }: Stats): string {
   return `${dev} ${ino} ${size} ${mtimeMs} ${ctimeMs}`
 }
 
-/** Undefined where the file cannot be read just now: the next look tries again. */
+/** Returns undefined if the file cannot be read at this moment: the next look tries again. */
 async function hash(file: string): Promise<string | undefined> {
   const content = await readFile(file).catch(() => undefined)
   return content && hashOf(content)

@@ -1,7 +1,7 @@
 // Signed tokens for the admin API: the options of their verification.
 import { readFileSync } from 'node:fs'
 import { ALGORITHMS, type Algorithm, type KeySource } from '../../model/auth.ts'
-import { formatValue, nearest, type ReportMistake } from '../mistake.ts'
+import { findNearest, formatValue, type ReportMistake } from '../mistake.ts'
 import { mistakeInKeySetAddress } from '../schema/key-set-address.ts'
 import { checkPublicKey } from '../schema/read-auth.ts'
 import type { OptionValue } from './read-option.ts'
@@ -60,7 +60,7 @@ function readAlgorithms({ value, name, isWritten }: OptionValue, report: ReportM
     const text = written.trim()
     const algorithm = ACCEPTED.find((candidate) => candidate === text)
     if (algorithm !== undefined) return [algorithm]
-    const suggestion = nearest(text, ACCEPTED)
+    const suggestion = findNearest(text, ACCEPTED)
     const hint = suggestion === undefined ? '' : `; did you mean "${suggestion}"?`
     report({ path: name, found: formatValue(text), message: `must be one or more of ${ACCEPTED.join(', ')}${hint}` })
     return []

@@ -1,18 +1,18 @@
-// The only reader of process.env: variables by the names that the options have.
+// The only module that reads process.env.
 import { readFileSync } from 'node:fs'
-import { formatValue, type Mistake, nearest } from '../mistake.ts'
+import { findNearest, formatValue, type Mistake } from '../mistake.ts'
 import { CLIENT_OPTIONS, type WrittenClientOptions } from './client-options.ts'
 import { OPTIONS, type OptionFacts, type RawOptions } from './option-table.ts'
 
 export type Environment = {
   readonly written: RawOptions
-  /** Variables that are nearly ours: a typing mistake would otherwise be a silent default. */
+  /** Unknown variables whose names resemble ours: a typing mistake would silently apply a default. */
   readonly mistakes: readonly Mistake[]
 }
 
 /**
- * Reads every variable that the gateway knows. An empty one counts as not set, as containers often pass them so. A secret
- * may be in a file that a variable with `_FILE` behind its name gives the path of.
+ * Reads the variables of the gateway's options. An empty variable counts as not set: containers often pass empty variables. The
+ * variable of a secret with the suffix `_FILE` may contain the path of a file with the secret.
  */
 export function readEnv(environment: NodeJS.ProcessEnv = process.env): Environment {
   const { written, mistakes } = readTable(environment, OPTIONS)
@@ -22,22 +22,22 @@ export function readEnv(environment: NodeJS.ProcessEnv = process.env): Environme
   }
 }
 
-/** Nobody would remember afterwards why something was changed here, or can be asked. */
+/** Whether a change is probably made by a program, or in production: such a change needs a reason. */
 function isUnattended({ NODE_ENV, CI }: NodeJS.ProcessEnv): boolean {
   return NODE_ENV === 'production' || !['', '0', 'false'].includes(CI?.toLowerCase() ?? '')
 }
 
 export type ClientEnvironment = {
   readonly written: WrittenClientOptions
-  /** A gateway started here with the same variables is found, and its token. */
+  /** The variables that locate a gateway on this machine, and its token. */
   readonly local: Pick<RawOptions, 'adminHost' | 'adminPort' | 'adminToken' | 'stateDir'>
   readonly color: boolean
   readonly mistakes: readonly Mistake[]
 }
 
 /**
- * Reads the options of a command that asks a gateway. Mistakes in the gateway's own variables are left for the gateway to
- * report.
+ * Reads the variables of a command that calls a gateway. It does not report mistakes in variables of the gateway, which does so
+ * itself.
  */
 export function readClientEnv(environment: NodeJS.ProcessEnv = process.env): ClientEnvironment {
   const { adminHost, adminPort, adminToken, stateDir, noColor } = readTable(environment, OPTIONS).written
@@ -50,19 +50,19 @@ export function readClientEnv(environment: NodeJS.ProcessEnv = process.env): Cli
   }
 }
 
-/** A variable that the map names; undefined where it is not set, or empty. */
+/** Reads a variable that the map refers to; undefined if it is not set or empty. */
 export function readVariable(name: string): string | undefined {
   return process.env[name] || undefined
 }
 
 type Table = Readonly<Record<string, OptionFacts>>
 
-type Read<Facts extends Table> = {
+type TableValues<Facts extends Table> = {
   readonly written: { readonly [Name in keyof Facts]?: string }
   readonly mistakes: readonly Mistake[]
 }
 
-function readTable<Facts extends Table>(environment: NodeJS.ProcessEnv, table: Facts): Read<Facts> {
+function readTable<Facts extends Table>(environment: NodeJS.ProcessEnv, table: Facts): TableValues<Facts> {
   const written: { [Name in keyof Facts]?: string } = {}
   const mistakes: Mistake[] = []
   for (const [name, { variable, isSecret }] of Object.entries(table)) {
@@ -80,7 +80,7 @@ function fileVariable(variable: string): string {
   return `${variable}_FILE`
 }
 
-/** The content of the file without the line end behind it, as `echo` and editors write one. */
+/** Reads the secret from its file, without a final line end: `echo` and editors add one. */
 function readSecretFile(environment: NodeJS.ProcessEnv, variable: string, mistakes: Mistake[]): string | undefined {
   const path = fileVariable(variable)
   const file = environment[path]
@@ -91,12 +91,12 @@ function readSecretFile(environment: NodeJS.ProcessEnv, variable: string, mistak
       mistakes.push({ path, found: formatValue(file), message: 'names an empty file; write the secret into it' })
     return secret
   } catch (error) {
-    mistakes.push({ path, found: formatValue(file), message: unreadable((error as NodeJS.ErrnoException).code) })
+    mistakes.push({ path, found: formatValue(file), message: explainReadError((error as NodeJS.ErrnoException).code) })
     return undefined
   }
 }
 
-function unreadable(code: string | undefined): string {
+function explainReadError(code: string | undefined): string {
   if (code === 'ENOENT') return 'names a file that does not exist; create it, or correct the path'
   if (code === 'EACCES') return 'names a file that this user may not read; change its owner or permissions'
   return `names a file that cannot be read (${code ?? 'unknown reason'})`
@@ -107,14 +107,14 @@ const KNOWN: readonly string[] = [...Object.values(OPTIONS), ...Object.values(CL
   ({ variable, isSecret }: OptionFacts) => (isSecret ? [variable, fileVariable(variable)] : [variable]),
 )
 
-/** Other names are left alone: Kubernetes makes STRANGLER_SERVICE_HOST and more for a Service named "strangler". */
+/** Reports only names that resemble ours: Kubernetes sets STRANGLER_SERVICE_HOST and others for a Service named "strangler". */
 function unknownVariables(environment: NodeJS.ProcessEnv, table: Table): Mistake[] {
-  const ours = Object.values(table).map(({ variable }) => variable)
-  const endings = ours.filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length))
+  const names = Object.values(table).map(({ variable }) => variable)
+  const endings = names.filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length))
   return Object.keys(environment).flatMap((name) => {
     if (!name.startsWith(PREFIX) || KNOWN.includes(name)) return []
-    const meant = nearest(name.slice(PREFIX.length), endings)
-    if (meant === undefined) return []
-    return [{ path: name, found: '', message: `unknown variable; did you mean "${PREFIX}${meant}"?` }]
+    const suggestion = findNearest(name.slice(PREFIX.length), endings)
+    if (suggestion === undefined) return []
+    return [{ path: name, found: '', message: `unknown variable; did you mean "${PREFIX}${suggestion}"?` }]
   })
 }

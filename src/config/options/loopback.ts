@@ -1,4 +1,4 @@
-// Hosts that are this machine: what is sent there crosses no network.
+// Host names of this machine: traffic to them does not leave it.
 
 /** @param hostname as `URL` writes it, with brackets around an IPv6 address */
 export function isLoopback(hostname: string): boolean {

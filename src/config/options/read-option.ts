@@ -1,7 +1,7 @@
 // Readers of single options. Each reports a mistake under the name that the option has in its source.
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
-import { formatValue, nearest, type ReportMistake } from '../mistake.ts'
+import { findNearest, formatValue, type ReportMistake } from '../mistake.ts'
 import { addressRange } from '../schema/leaves.ts'
 import type { OptionName } from './option-table.ts'
 
@@ -101,7 +101,7 @@ export function readPort({ value, name }: OptionValue, report: ReportMistake): n
 export function readLogLevel({ value, name }: OptionValue, report: ReportMistake): LogLevel {
   const level = LOG_LEVELS.find((candidate) => candidate === value)
   if (level !== undefined) return level
-  const suggestion = nearest(value, LOG_LEVELS)
+  const suggestion = findNearest(value, LOG_LEVELS)
   const hint = suggestion === undefined ? '' : `; did you mean "${suggestion}"?`
   report({ path: name, found: formatValue(value), message: `must be one of ${LOG_LEVELS.join(', ')}${hint}` })
   return 'info'

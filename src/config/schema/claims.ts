@@ -1,10 +1,10 @@
-// What the contexts claim together: each route once, each flag once, and only services that exist.
+// Checks across contexts: each route and each flag belongs to one context, and every service exists.
 import { formatValue, joinPath, type ReportMistake, suggestName } from '../mistake.ts'
 import type { Matching } from './pattern.ts'
 import { type Pattern, patternKey } from './pattern.ts'
 import type { ValidAuth, ValidContext, ValidIdentity } from './valid-config.ts'
 
-/** Reports services that do not exist. */
+/** Reports names of services that are not defined. */
 export function checkServices(
   contexts: Iterable<ValidContext>,
   services: readonly string[],
@@ -17,7 +17,7 @@ export function checkServices(
   }
 }
 
-/** Reports flags that two contexts share: a context moves as one, by a flag of its own. */
+/** Reports flags that two contexts share: each context moves by its own flag. */
 export function checkFlags(contexts: Iterable<ValidContext>, report: ReportMistake): void {
   const owners = new Map<string, string>()
   for (const { name, flag } of contexts) {
@@ -27,7 +27,7 @@ export function checkFlags(contexts: Iterable<ValidContext>, report: ReportMista
       owners.set(flag, name)
       continue
     }
-    const message = `is already the flag of the context "${owner}"; give "${name}" a flag of its own, or make them one context`
+    const message = `is already the flag of the context "${owner}"; give "${name}" its own flag, or merge the two contexts`
     report({ path: joinPath(joinPath('contexts', name), 'flag'), found: formatValue(flag), message })
   }
 }
@@ -38,10 +38,10 @@ export function checkClaims(contexts: Iterable<ValidContext>, matching: Matching
   for (const context of contexts) {
     for (const claim of claimsOf(context, matching)) {
       const earlier = claims.get(claim.key) ?? []
-      const rival = earlier.find((other) => clash(claim, other))
-      if (rival !== undefined) {
-        const whose = rival.context === claim.context ? 'the same context' : `the context "${rival.context}"`
-        const message = `${describe(claim)} is already claimed by ${whose} at ${rival.path} (${describe(rival)}); let one of them go, or name different methods in both`
+      const conflict = earlier.find((other) => isConflict(claim, other))
+      if (conflict !== undefined) {
+        const owner = conflict.context === claim.context ? 'the same context' : `the context "${conflict.context}"`
+        const message = `${describe(claim)} is already claimed by ${owner} at ${conflict.path} (${describe(conflict)}); remove one of them, or write different methods in both`
         report({ path: claim.path, found: '', message })
       }
       claims.set(claim.key, [...earlier, claim])
@@ -49,7 +49,7 @@ export function checkClaims(contexts: Iterable<ValidContext>, matching: Matching
   }
 }
 
-/** Reports a token's claim in the header that a proxy in front says the user in: one header, one meaning. */
+/** Reports a claim whose header is the one in which a trusted proxy sends the user id. */
 export function checkClaimHeaders(
   contexts: Iterable<ValidContext>,
   { user }: ValidIdentity,
@@ -61,7 +61,7 @@ export function checkClaimHeaders(
     for (const { claim, header } of claims) {
       if (header.toLowerCase() !== user.header) continue
       const message =
-        'is the header of identity.user, which says who the user is; write another, such as "X-User-Email"'
+        'is the header of identity.user, which contains the user id; write another, such as "X-User-Email"'
       report({ path: joinPath(joinPath(path, 'claims'), claim), found: formatValue(header), message })
     }
   }
@@ -84,14 +84,14 @@ function claimsOf(context: ValidContext, matching: Matching): Claim[] {
   })
 }
 
-/** Within a context a route that names its methods may refine one that does not; between contexts that is a dispute. */
-function clash(one: Claim, other: Claim): boolean {
-  const isOneContext = one.context === other.context
-  if (one.methods === undefined || other.methods === undefined) {
-    return !isOneContext || one.methods === other.methods
+/** Within a context, a route with methods may refine a route without; between contexts, the two conflict. */
+function isConflict(left: Claim, right: Claim): boolean {
+  const isSameContext = left.context === right.context
+  if (left.methods === undefined || right.methods === undefined) {
+    return !isSameContext || left.methods === right.methods
   }
-  const taken = new Set(isOneContext ? other.methods : withHead(other.methods))
-  return (isOneContext ? one.methods : withHead(one.methods)).some((method) => taken.has(method))
+  const rightMethods = new Set(isSameContext ? right.methods : withHead(right.methods))
+  return (isSameContext ? left.methods : withHead(left.methods)).some((method) => rightMethods.has(method))
 }
 
 /** GET covers HEAD. */

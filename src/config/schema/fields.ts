@@ -1,14 +1,14 @@
-// Reads one object of the config key by key, so that a mistake in one key hides none in another.
+// Reads one object of the config key by key, so that every mistake is reported at once.
 import type { z } from 'zod'
 import { formatValue, joinPath, type ReportMistake, suggestName } from '../mistake.ts'
 
-/** What each key must look like. A key whose schema takes `undefined` may be left out. */
+/** The schema of each key. A key whose schema accepts `undefined` is optional. */
 export type Shape = Readonly<Record<string, z.ZodType>>
 
-/** The keys that could be read; one that is missing here was reported. */
+/** The values of the keys. A key with a reported mistake is missing. */
 export type Fields<S extends Shape> = { readonly [Key in keyof S]?: Exclude<z.output<S[Key]>, undefined> }
 
-/** Reads the keys in `shape` and reports each that is wrong, missing or unknown. */
+/** Reads the keys of `shape`. Reports keys that are invalid, missing or unknown. */
 export function readFields<const S extends Shape>(
   written: unknown,
   path: string,
@@ -16,8 +16,8 @@ export function readFields<const S extends Shape>(
   report: ReportMistake,
   example?: string,
 ): Fields<S> {
-  const such = example === undefined ? `; its keys: ${Object.keys(shape).join(', ')}` : ` such as ${example}`
-  const object = readObject(written, path, report, `must be an object${such}`)
+  const hint = example === undefined ? `; its keys: ${Object.keys(shape).join(', ')}` : ` such as ${example}`
+  const object = readObject(written, path, report, `must be an object${hint}`)
   if (object === undefined) return {}
   for (const key of Object.keys(object)) {
     if (Object.hasOwn(shape, key)) continue
@@ -31,7 +31,7 @@ export function readFields<const S extends Shape>(
   return fields as Fields<S>
 }
 
-/** Reads one value; undefined where it is wrong (and reported) or not there. */
+/** Reads one value. Returns undefined if it is not written, or invalid and reported. */
 export function readValue<S extends z.ZodType>(
   written: unknown,
   path: string,
@@ -52,31 +52,33 @@ export function readValue<S extends z.ZodType>(
   return undefined
 }
 
-/** An object's own entries by name; a name that could not be a label, or that every object has, is a mistake. */
-export function readNamed(written: unknown, path: string, what: string, report: ReportMistake): [string, unknown][] {
+/** Reads an object of named entries. Reports names that cannot be labels of metrics, and names of `Object.prototype`. */
+export function readNamed(written: unknown, path: string, plural: string, report: ReportMistake): [string, unknown][] {
   if (written === undefined) return []
-  const entries = Object.entries(readObject(written, path, report, `must be an object: ${what} by name`) ?? {})
+  const entries = Object.entries(
+    readObject(written, path, report, `must be an object with the ${plural} by name`) ?? {},
+  )
   for (const [name] of entries) {
     if (NAME.test(name) && !RESERVED.has(name) && !(name in Object.prototype)) continue
-    const message = `is no name for one of the ${what}; write a letter, then letters, digits, "-" or "_", at most 64, and none of ${[...RESERVED].join(', ')}`
+    const message = `is not a valid name; write a letter, then letters, digits, "-" or "_", at most 64 characters, and not ${[...RESERVED].join(', ')}`
     report({ path: joinPath(path, name), found: '', message })
   }
   return entries
 }
 
-/** Says that everything was there. True once no mistake was reported: `validate` throws the rest away otherwise. */
-export function complete<T extends object>(fields: { readonly [Key in keyof T]?: T[Key] | undefined }): T {
+/** Asserts the type of complete fields. `validate` discards the result where a mistake was reported. */
+export function assertComplete<T extends object>(fields: { readonly [Key in keyof T]?: T[Key] | undefined }): T {
   return fields as T
 }
 
-/** Only an object's own keys count, so that nothing is read from a polluted prototype. */
+/** Reads an own property only, so that a polluted prototype has no effect. */
 export function ownValue(object: unknown, key: PropertyKey): unknown {
   if (typeof object !== 'object' || object === null || !Object.hasOwn(object, key)) return undefined
   return (object as Record<PropertyKey, unknown>)[key]
 }
 
 const NAME = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
-/** Words that metrics and logs use for what belongs to no context. */
+/** Labels that metrics and logs use for requests without a context. */
 const RESERVED: ReadonlySet<string> = new Set(['legacy', 'unowned', 'none'])
 
 function readObject(written: unknown, path: string, report: ReportMistake, message: string): object | undefined {

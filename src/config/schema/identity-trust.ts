@@ -1,4 +1,4 @@
-// A peer that may name the user can act as every user. Such peers must be proxies that the map trusts already.
+// A peer in `identity.user.trust` can act as every user, so each must be a proxy in `trustedProxies`.
 import { formatValue, joinPath, type Mistake } from '../mistake.ts'
 import type { ValidConfig } from './valid-config.ts'
 
@@ -8,7 +8,7 @@ type Range = { readonly address: bigint; readonly prefix: number }
 const BITS = 128
 const IPV4_OFFSET = 96
 
-/** The names that a trust list takes instead of ranges; they mean what proxy-addr means by them. */
+/** The names that a trust list accepts instead of ranges, as proxy-addr defines them. */
 const NAMED: Readonly<Record<string, readonly string[]>> = {
   loopback: ['127.0.0.1/8', '::1/128'],
   linklocal: ['169.254.0.0/16', 'fe80::/10'],
@@ -17,7 +17,7 @@ const NAMED: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * Lists the ranges of `identity.user.trust` that `trustedProxies` does not contain, each as a mistake. Version 0.1
- * accepted them, so a gateway starts with them and logs a warning; `strangler check` refuses them.
+ * accepted them, so a gateway starts with them and logs a warning; `strangler check` reports them as mistakes.
  */
 export function identityTrustMistakes({
   identity,
@@ -53,9 +53,9 @@ function parseIpv6(text: string): bigint {
   // A URL writes every IPv6 address in one form: hexadecimal groups, and at most one "::".
   const [head = '', tail] = new URL(`http://[${text}]`).hostname.slice(1, -1).split('::')
   const groups = (part: string) => (part === '' ? [] : part.split(':'))
-  const [before, after] = [groups(head), groups(tail ?? '')]
-  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0')
-  return [...before, ...zeros, ...after].reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n)
+  const [headGroups, tailGroups] = [groups(head), groups(tail ?? '')]
+  const zeros = Array.from({ length: 8 - headGroups.length - tailGroups.length }, () => '0')
+  return [...headGroups, ...zeros, ...tailGroups].reduce((sum, group) => (sum << 16n) | BigInt(`0x${group}`), 0n)
 }
 
 /** Whether the proxies' ranges contain the whole range, one of them alone or several together. */

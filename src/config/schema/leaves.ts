@@ -1,4 +1,4 @@
-// The single values of the config: each schema says in one sentence what to write.
+// The schemas of single values. The message of each states in one sentence what to write.
 import { METHODS } from 'node:http'
 import { isIP } from 'node:net'
 import { z } from 'zod'
@@ -6,27 +6,27 @@ import { ALGORITHMS, USER_ID_HEADER } from '../../model/auth.ts'
 import type { Middleware } from '../../model/route.ts'
 import { mistakeInKeySetAddress, NOT_A_KEY_SET_ADDRESS } from './key-set-address.ts'
 
-const LONGEST_MS = 24 * 60 * 60 * 1000
+const MAX_MS = 24 * 60 * 60 * 1000
 
-/** A duration; `least` is 0 where 0 switches a limit off. */
-export const milliseconds = (least: 0 | 1) =>
-  wholeNumber(least, LONGEST_MS, `a whole number of milliseconds${least === 0 ? ', 0 for no limit,' : ''}`)
+/** A duration; `min` is 0 where 0 disables a limit. */
+export const milliseconds = (min: 0 | 1) =>
+  wholeNumber(min, MAX_MS, `a whole number of milliseconds${min === 0 ? ', 0 for no limit,' : ''}`)
 
-export const count = (least: number, most: number) => wholeNumber(least, most, 'a whole number')
+export const count = (min: number, max: number) => wholeNumber(min, max, 'a whole number')
 
 /** A size; 0 is no limit. */
-export const bytes = (least: number, most: number) =>
-  wholeNumber(least, most, `a whole number of bytes${least === 0 ? ', 0 for no limit,' : ''}`)
+export const bytes = (min: number, max: number) =>
+  wholeNumber(min, max, `a whole number of bytes${min === 0 ? ', 0 for no limit,' : ''}`)
 
-export const percent = (least: 0 | 1) => wholeNumber(least, 100, 'a whole number of percent')
+export const percent = (min: 0 | 1) => wholeNumber(min, 100, 'a whole number of percent')
 
 const SHARE = 'must be a share from 0 to 1, such as 0.1 for ten in a hundred'
 const CPU_SHARE = 'must be a share of one processor, from 0.01 to 1'
 
-/** Nothing at all would be shadowing that never compares. */
+/** Above 0: with no processor time, requests would be copied but never compared. */
 export const cpuShare = z.number({ error: CPU_SHARE }).min(0.01, { error: CPU_SHARE }).max(1, { error: CPU_SHARE })
 
-/** A part of all, from 0 to 1. Who writes 25 means percent, and would be shown nothing by "at most 1". */
+/** A share, from 0 to 1. For a number such as 25, which is probably a percentage, the message has the share. */
 export const share = z.number({ error: SHARE }).superRefine((value, context) => {
   if (value >= 0 && value <= 1) return
   const meant =
@@ -46,15 +46,15 @@ export const fallback = z.union([z.enum(['reads', 'all']), z.boolean()], {
   error: 'must be "reads" (GET, HEAD and OPTIONS), "all" or false',
 })
 
-/** A text such as a team's name. */
-export const words = (most: number) =>
-  matching(new RegExp(`^[^\\p{Cc}]{1,${most}}$`, 'u'), `must be a text of 1 to ${most} characters, on one line`)
+/** A text on one line, such as a team's name. */
+export const words = (max: number) =>
+  matching(new RegExp(`^[^\\p{Cc}]{1,${max}}$`, 'u'), `must be a text of 1 to ${max} characters, on one line`)
 
-/** Unleash takes only what can stand in a URL as it is. */
+/** Unleash accepts only names that need no encoding in a URL. */
 export const flagName = matching(
   /^[A-Za-z0-9_.~-]{1,100}$/,
   'must be an Unleash flag name: 1 to 100 letters, digits, "-", "_", "." or "~"',
-).refine((name) => name !== '.' && name !== '..', { error: 'must not be "." or "..": Unleash does not take it' })
+).refine((name) => name !== '.' && name !== '..', { error: 'must not be "." or "..": Unleash does not accept it' })
 
 const HEADER_VALUE = 'must be a text of printable ASCII characters on one line, without spaces at its ends'
 
@@ -69,7 +69,7 @@ export const headerValue = z.string({ error: HEADER_VALUE }).superRefine((value,
   if (!/^(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?$/.test(value)) context.addIssue(HEADER_VALUE)
 })
 
-/** Fields that the transport or the gateway itself writes: none of them can say who the user is. */
+/** Fields that the transport or the gateway writes: they cannot identify the user. */
 const NOT_IDENTITY =
   /^(host|cookie|authorization|connection|content-length|transfer-encoding|upgrade|te|trailer|keep-alive|via|cdn-loop|forwarded|x-forwarded-.*|x-request-id|traceparent|tracestate)$/
 
@@ -84,39 +84,39 @@ export const userHeader = matching(TOKEN, 'must be a header name such as "x-user
     }
   })
 
-/** What the transport, this gateway or a framework behind it takes as said by somebody else. */
+/** Fields to which the transport, the gateway or a framework behind it gives another meaning. */
 const NOT_A_CLAIM =
   /^x-(forwarded|original|rewrite|remote|real-ip|client-ip|cluster|http|method|request-id|strangler|shadow|middleware)(-|$)/
 
-/** The header that carries a claim. Never one of HTTP's own: it is dropped from what every client sends. */
+/** The header that carries a claim. It is removed from every client's request, so it cannot be a field of HTTP itself. */
 export const claimHeader = matching(
   TOKEN,
   'must be a header name such as "X-User-Email" (RFC 9110 section 5.1)',
 ).superRefine((name, context) => {
   const lower = name.toLowerCase()
   if (name.includes('_')) {
-    context.addIssue('must have no "_": some servers read it as "-", and a client could then say it; write "-"')
+    context.addIssue('must have no "_": some servers read it as "-", and a client could then set the header; write "-"')
   } else if (!lower.startsWith('x-')) {
-    context.addIssue(`must begin with "X-", as clients may not send it; write such as "X-${name}"`)
+    context.addIssue(`must begin with "X-", as the gateway removes it from requests; write "X-${name}" for example`)
   } else if (lower === USER_ID_HEADER.toLowerCase()) {
-    context.addIssue(`is the header of "sub" already; write another, such as "X-User-Email"`)
+    context.addIssue(`is already the header of "sub"; write another, such as "X-User-Email"`)
   } else if (NOT_A_CLAIM.test(lower)) {
     context.addIssue('must be a header of its own: this one already has a meaning; write one such as "X-User-Email"')
   }
 })
 
-/** An algorithm of RFC 7518 section 3.1 that can be verified here. */
+/** A supported algorithm of RFC 7518 section 3.1. */
 export const algorithm = z.string({ error: 'must be an algorithm such as "RS256"' }).superRefine((name, context) => {
   if (Object.hasOwn(ALGORITHMS, name)) return
   const upper = name.toUpperCase()
   if (upper === 'NONE') {
     context.addIssue(
-      'must not be "none": anybody can write a token without signature; name what your issuer signs with',
+      'must not be "none": everybody can write a token without a signature; write the algorithm of your issuer',
     )
   } else if (Object.hasOwn(ALGORITHMS, upper)) {
     context.addIssue(`must be upper-case; write "${upper}"`)
   } else {
-    context.addIssue(`is not verified here; write one of ${Object.keys(ALGORITHMS).join(', ')}`)
+    context.addIssue(`is not supported; write one of ${Object.keys(ALGORITHMS).join(', ')}`)
   }
 })
 
@@ -131,7 +131,7 @@ const AUDIENCE = 'must be the "aud" of your tokens, such as "shop", or a list of
 
 const audienceName = matching(CLAIM_TEXT, AUDIENCE)
 
-/** One or several; becomes a list. */
+/** One audience or a list; the output is a list. */
 export const audience = z
   .union([audienceName, z.array(audienceName, { error: AUDIENCE }).nonempty({ error: AUDIENCE })], { error: AUDIENCE })
   .transform((value): string[] => [value].flat())
@@ -141,10 +141,10 @@ export const scope = matching(/^[\x21\x23-\x5b\x5d-\x7e]{1,200}$/, 'must be one 
 
 export const variableName = matching(
   /^[A-Za-z_][A-Za-z0-9_]{0,199}$/,
-  'must be the name of an environment variable such as "SHOP_JWT_SECRET": the secret itself is not written here',
+  'must be the name of an environment variable such as "SHOP_JWT_SECRET", not the secret itself',
 )
 
-/** Where a JWK Set is. */
+/** The address of a JWK Set. */
 export const jwksUri = z.string({ error: NOT_A_KEY_SET_ADDRESS }).superRefine((text, context) => {
   const mistake = mistakeInKeySetAddress(text)
   if (mistake !== undefined) context.addIssue(mistake)
@@ -152,7 +152,7 @@ export const jwksUri = z.string({ error: NOT_A_KEY_SET_ADDRESS }).superRefine((t
 
 const RANGES = ['loopback', 'linklocal', 'uniquelocal']
 
-/** An address, a range, or a name that proxy-addr knows. */
+/** An address, a range, or a name of ranges that proxy-addr defines. */
 export const addressRange = z
   .string({ error: 'must be an address or a range such as "10.0.0.0/8"' })
   .superRefine((text, context) => {
@@ -164,43 +164,43 @@ export const addressRange = z
     } else if (prefix !== undefined && !/^\d{1,3}$/.test(prefix)) {
       context.addIssue('must have the length of its prefix after "/", such as "10.0.0.0/8"')
     } else if (prefix !== undefined && Number(prefix) === 0) {
-      context.addIssue('would trust everyone; write the ranges that your own proxies are in')
+      context.addIssue('would trust every client; write the ranges of your own proxies')
     } else if (prefix !== undefined && Number(prefix) > (family === 4 ? 32 : 128)) {
       context.addIssue(`must have a prefix of at most ${family === 4 ? 32 : 128}`)
     }
   })
 
-/** Scheme, host and port; becomes the origin, without a slash. */
+/** Scheme, host and port; the output is the origin, without a final slash. */
 export const origin = z
   .string({ error: 'must be an address such as "http://127.0.0.1:3001"' })
   .transform((text, context) => {
     const url = URL.parse(text)
-    const say = (message: string) => {
+    const fail = (message: string) => {
       context.addIssue(message)
       return z.NEVER
     }
-    if (url === null) return say('must be an address such as "http://127.0.0.1:3001"')
-    if (url.protocol !== 'http:' && url.protocol !== 'https:') return say('must begin with "http://" or "https://"')
+    if (url === null) return fail('must be an address such as "http://127.0.0.1:3001"')
+    if (url.protocol !== 'http:' && url.protocol !== 'https:') return fail('must begin with "http://" or "https://"')
     if (url.username !== '' || url.password !== '') {
-      return say(`must have no user and password; write "${url.origin}" and let middleware set Authorization`)
+      return fail(`must have no user and password; write "${url.origin}" and let middleware set Authorization`)
     }
     if (url.pathname !== '/' || /[?#]/.test(text)) {
-      return say(`must have no path, query or fragment; write "${url.origin}" and put the path into a route's rewrite`)
+      return fail(`must have no path, query or fragment; write "${url.origin}" and put the path into a route's rewrite`)
     }
-    if (url.port === '0' || url.hostname === '') return say('must have a host, and a port other than 0')
+    if (url.port === '0' || url.hostname === '') return fail('must have a host, and a port other than 0')
     return url.origin
   })
 
 /** The path of a health check. */
 export const healthPath = matching(
   /^\/[\x21\x24-\x7e]{0,1000}$/,
-  'must be a path such as "/healthz", with anything unusual in it encoded',
+  'must be a path such as "/healthz"; percent-encode other characters',
 )
 
 const LABEL = '[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?'
 const HOST = new RegExp(`^(\\*\\.)?${LABEL}(\\.${LABEL})*$`)
 
-/** The host of a route: exact, or every name below one. */
+/** The host of a route: an exact name, or `*.` and a domain for every name below it. */
 export const routeHost = z
   .string({ error: 'must be a host name such as "shop.example.com" or "*.example.com"' })
   .transform((text) => text.toLowerCase())
@@ -223,7 +223,7 @@ export const serverName = matching(
 
 const METHOD_LIST: ReadonlySet<string> = new Set(METHODS)
 
-/** The methods of a route, each once. */
+/** The methods of a route; the output has no duplicates. */
 export const methods = z
   .array(
     z.string({ error: 'must be a method such as "GET"' }).superRefine((method, context) => {
@@ -235,12 +235,12 @@ export const methods = z
     }),
     { error: 'must be a list of methods such as ["GET", "POST"]' },
   )
-  .nonempty({ error: 'must name a method; leave "methods" out for every method' })
+  .nonempty({ error: 'must contain a method; leave "methods" out for every method' })
   .transform((list) => [...new Set(list)])
 
 const isFunction = (value: unknown): value is Middleware => typeof value === 'function'
 
-/** One function or a list of them; becomes a list. */
+/** One function or a list of functions; the output is a list. */
 export const middleware = z
   .custom<Middleware | readonly Middleware[]>(
     (value) => isFunction(value) || (Array.isArray(value) && value.flat(Number.POSITIVE_INFINITY).every(isFunction)),
@@ -248,9 +248,9 @@ export const middleware = z
   )
   .transform((value): Middleware[] => [value].flat(Number.POSITIVE_INFINITY) as Middleware[])
 
-function wholeNumber(least: number, most: number, unit: string) {
-  const error = `must be ${unit} from ${least} to ${most}`
-  return z.number({ error }).refine((value) => Number.isInteger(value) && value >= least && value <= most, { error })
+function wholeNumber(min: number, max: number, unit: string) {
+  const error = `must be ${unit} from ${min} to ${max}`
+  return z.number({ error }).refine((value) => Number.isInteger(value) && value >= min && value <= max, { error })
 }
 
 function matching(expression: RegExp, error: string) {

@@ -1,82 +1,82 @@
-// Path patterns: `/orders/:id/items/*`. Parsed once into segments; everything else is made from those.
+// Path patterns, such as `/orders/:id/items/*`, parsed once into segments.
 import type { RewritePart } from '../../model/route.ts'
 
 /** A parsed pattern. The same grammar serves `path` and `rewrite`. */
 export type Pattern = {
-  /** As it was written: a metric label and a log word. */
+  /** The written form, which metrics and logs use as a label. */
   readonly text: string
   readonly segments: readonly Segment[]
 }
 
-/** One segment: literal text, perhaps with one parameter in it. The wildcard is the parameter `*`. */
-export type Segment = { readonly before: string; readonly param: string | undefined; readonly after: string }
+/** One segment: literal text, with at most one parameter in it. The wildcard is the parameter `*`. */
+export type Segment = { readonly prefix: string; readonly param: string | undefined; readonly suffix: string }
 
-export type Parsed =
+export type ParsedPattern =
   | { readonly ok: true; readonly pattern: Pattern }
   | { readonly ok: false; readonly complaints: readonly string[] }
 
-/** Reads a pattern; says everything that is wrong with it. */
-export function parsePattern(text: string): Parsed {
+/** Parses a pattern. Returns every complaint if it is not valid. */
+export function parsePattern(text: string): ParsedPattern {
   const complaints = COMPLAINTS.flatMap(({ when, say }) => (when(text) ? [say(text)] : []))
   if (complaints.length > 0) return { ok: false, complaints }
   const segments = text.slice(1).split('/').map(parseSegment)
-  const inSegments = [...segments.flatMap((segment) => segment.complaints), ...repeatedParams(segments)]
-  if (inSegments.length > 0) return { ok: false, complaints: inSegments }
+  const segmentComplaints = [...segments.flatMap((segment) => segment.complaints), ...repeatedParams(segments)]
+  if (segmentComplaints.length > 0) return { ok: false, complaints: segmentComplaints }
   return { ok: true, pattern: { text, segments } }
 }
 
-/** The names of its parameters, in order. */
+/** The names of the parameters, in order. */
 export function paramNames(pattern: Pattern): string[] {
   return pattern.segments.flatMap(({ param }) => (param === undefined ? [] : [param]))
 }
 
-/** Two patterns with the same key take the same paths, whatever their parameters are called. */
+/** Two patterns have the same key if they match the same paths: names of parameters do not count. */
 export function patternKey(pattern: Pattern, matching: Matching): string {
-  return template(pattern, matching, ({ before, param, after }) => {
-    // `{` is in no valid pattern, so a parameter cannot be mistaken for text.
-    return param === undefined ? before : `${before}{${param === '*' ? '*' : ''}}${after}`
+  return template(pattern, matching, ({ prefix, param, suffix }) => {
+    // A valid pattern does not contain `{`, so a parameter cannot be mistaken for text.
+    return param === undefined ? prefix : `${prefix}{${param === '*' ? '*' : ''}}${suffix}`
   })
 }
 
-/** The pattern as parts to be filled in: what a rewrite becomes. */
+/** The compiled form of a rewrite: text and parameters to fill in. */
 export function rewriteParts(pattern: Pattern): RewritePart[] {
   const parts: RewritePart[] = []
   let text = ''
-  for (const { before, param, after } of pattern.segments) {
-    text += `/${before}`
+  for (const { prefix, param, suffix } of pattern.segments) {
+    text += `/${prefix}`
     if (param === undefined) continue
     if (text !== '') parts.push({ text })
     parts.push({ param })
-    text = after
+    text = suffix
   }
   if (text !== '') parts.push({ text })
   return parts
 }
 
 /**
- * The pattern in find-my-way's own language, for paths made ready by `matchable`.
+ * The pattern in the syntax of find-my-way, for paths that `matchable` has prepared.
  *
- * A parameter is never empty, and where it is only a part of its segment it does not begin with a dot: `/x-:id` would
- * otherwise take `..` out of `/x-..` and put it into a rewrite. The expressions are linear: one way to read any text.
+ * A parameter is never empty. A parameter that is only a part of its segment does not begin with a dot: `/x-:id` would otherwise
+ * take `..` from `/x-..` and insert it into a rewrite. The expressions run in linear time: they match any text in only one way.
  */
 export function routerPattern(pattern: Pattern, matching: Matching): string {
-  return template(pattern, matching, ({ before, param, after }) => {
-    if (param === undefined) return literal(before)
+  return template(pattern, matching, ({ prefix, param, suffix }) => {
+    if (param === undefined) return literal(prefix)
     if (param === '*') return '*'
-    if (before !== '' || after !== '') return `${literal(before)}:p(^${hidePercents(PART)}$)${literal(after)}`
-    // Where the trailing slash is ignored the path never ends in one, so a whole segment is never empty.
+    if (prefix !== '' || suffix !== '') return `${literal(prefix)}:p(^${hidePercents(PART)}$)${literal(suffix)}`
+    // If the trailing slash is ignored, the path does not end in a slash, so that its last segment is not empty.
     return matching.trailingSlash === 'ignore' ? ':p' : ':p(^.+$)'
   })
 }
 
-/** A path as the router compares it: the same changes that `routerPattern` makes to patterns. */
+/** Prepares a path for the router, with the same changes that `routerPattern` makes to patterns. */
 export function matchable(path: string, matching: Matching): string {
   const trimmed = matching.trailingSlash === 'ignore' ? trimSlash(path) : path
   const cased = matching.caseSensitive ? trimmed : trimmed.toLowerCase()
   return hidePercents(cased)
 }
 
-/** Takes the values of the parameters out of a path, percent-encoded as they stand there; undefined if it has none. */
+/** Returns a function that reads the parameters of a path, still percent-encoded; undefined if the pattern has no parameters. */
 export function paramReader(pattern: Pattern, matching: Matching): ParamReader | undefined {
   const names = paramNames(pattern)
   if (names.length === 0) return undefined
@@ -84,16 +84,16 @@ export function paramReader(pattern: Pattern, matching: Matching): ParamReader |
   const ignored = matching.trailingSlash === 'ignore' && names.at(-1) !== '*'
   const expression = new RegExp(`^${ignored ? `${trimSlash(source)}/?` : source}$`, matching.caseSensitive ? 's' : 'is')
   return (path) => {
-    const found = expression.exec(path)
-    if (found === null) return undefined
-    // No prototype: a parameter may be called what it likes.
+    const match = expression.exec(path)
+    if (match === null) return undefined
+    // No prototype: a parameter may have any name, such as `constructor`.
     const params: Record<string, string> = Object.create(null)
-    for (let index = 0; index < names.length; index++) params[names[index]!] = found[index + 1]!
+    for (let index = 0; index < names.length; index++) params[names[index]!] = match[index + 1]!
     return params
   }
 }
 
-/** No dot first, nor one that is escaped twice. */
+/** A part of a segment that begins neither with a dot nor with a dot that is escaped twice. */
 const PART = '(?!\\.|%252E)[^/]+'
 
 export type ParamReader = (path: string) => Readonly<Record<string, string>> | undefined
@@ -104,70 +104,70 @@ const COMPLAINTS: readonly { when: (text: string) => boolean; say: (text: string
   {
     when: (text) => /[(){}]/.test(text),
     say: () =>
-      'regular expressions and groups are not taken, as one can be made to hang; name a parameter (":id") or end with "/*"',
+      'must have no regular expression or group, as a request could make it hang; write a parameter (":id") or end with "/*"',
   },
   {
     when: (text) => /:\w+\?/.test(text),
-    say: () => 'optional parameters are not taken; write two routes, one with the parameter and one without',
+    say: () => 'must have no optional parameter; write two routes, one with the parameter and one without',
   },
   {
     when: (text) => text.includes('?') && !/:\w+\?/.test(text),
-    say: () => 'must have no "?": a query is not matched and is passed on as it came; leave it out',
+    say: () => 'must have no "?": a query is not matched and is forwarded unchanged; leave it out',
   },
-  { when: (text) => text.includes('#'), say: () => 'must have no "#"; leave it and what follows it out' },
+  { when: (text) => text.includes('#'), say: () => 'must have no "#"; leave it and the rest out' },
   { when: (text) => text.includes('//'), say: (text) => `must have no empty segment; write "${mergeSlashes(text)}"` },
   {
     when: (text) => /\/\.\.?([/;]|$)/.test(text),
-    say: () => 'must have no "." or ".." segment; write the path it leads to',
+    say: () => 'must have no "." or ".." segment; write the resolved path',
   },
   {
     when: (text) => text.includes('\\') || /%(2f|5c|[01].|7f)/i.test(text),
     say: () =>
       'must have no backslash, and no encoded slash, backslash or control character: such requests are refused',
   },
-  { when: (text) => /%(?![0-9A-Fa-f]{2})/.test(text), say: () => 'has a "%" that begins no escape; write "%25"' },
+  { when: (text) => /%(?![0-9A-Fa-f]{2})/.test(text), say: () => 'has a "%" that does not begin an escape; write "%25"' },
   {
     when: (text) => normalEscapes(text) !== text,
     say: (text) => `must be in normal form (RFC 3986 section 6.2.2); write "${normalEscapes(text)}"`,
   },
   {
     when: (text) => /[^\x21-\x7e]|["<>^`|]/.test(text),
-    say: (text) => `has characters that a path can only hold encoded; write "${encodeRest(text)}"`,
+    say: (text) => `has characters that must be percent-encoded in a path; write "${encodeRest(text)}"`,
   },
   {
     when: (text) => /\*./.test(text) || /[^/]\*$/.test(text),
-    say: () => '"*" stands for the whole rest of the path: it must be the last segment, as in "/api/*"',
+    say: () => '"*" matches the whole rest of the path: it must be the last segment, as in "/api/*"',
   },
 ]
 
 type ParsedSegment = Segment & { readonly complaints: readonly string[] }
 
 function parseSegment(text: string): ParsedSegment {
-  if (text === '*') return { before: '', param: '*', after: '', complaints: [] }
-  // A doubled colon is a literal one; what single colons are left begin parameters.
-  const [before = '', ...rest] = text.replaceAll('::', '\0').split(':')
+  if (text === '*') return { prefix: '', param: '*', suffix: '', complaints: [] }
+  // A double colon is a literal colon; each remaining colon begins a parameter.
+  const [prefix = '', ...rest] = text.replaceAll('::', '\0').split(':')
   const colons = (part: string) => part.replaceAll('\0', ':')
-  if (rest.length === 0) return { before: colons(before), param: undefined, after: '', complaints: [] }
-  const [, name = '', after = ''] = /^([A-Za-z_]\w*)?(.*)$/s.exec(rest[0]!) ?? []
+  if (rest.length === 0) return { prefix: colons(prefix), param: undefined, suffix: '', complaints: [] }
+  const [, name = '', suffix = ''] = /^([A-Za-z_]\w*)?(.*)$/s.exec(rest[0]!) ?? []
   const complaints: string[] = []
   if (name === '') {
     complaints.push(
       `":" must be followed by a parameter's name (letters, digits, "_"); a literal colon is written "::"`,
     )
   }
-  if (/^\.+$/.test(before))
-    complaints.push(`"${colons(text)}" puts dots before a parameter; it could become ".." that way`)
-  if (rest.length > 1) complaints.push(`"${colons(text)}" has two parameters; a segment can have one`)
-  return { before: colons(before), param: name, after: colons(after), complaints }
+  if (/^\.+$/.test(prefix))
+    complaints.push(`"${colons(text)}" has dots before a parameter; the segment could become ".."`)
+  if (rest.length > 1) complaints.push(`"${colons(text)}" has two parameters; a segment can have one parameter`)
+  return { prefix: colons(prefix), param: name, suffix: colons(suffix), complaints }
 }
 
 function repeatedParams(segments: readonly Segment[]): string[] {
   const names = segments.flatMap(({ param }) => (param ? [param] : []))
   const repeated = new Set(names.filter((name, index) => names.indexOf(name) !== index))
-  return [...repeated].map((name) => `has the parameter ":${name}" twice; give each its own name`)
+  return [...repeated].map((name) => `has the parameter ":${name}" twice; give each parameter its own name`)
 }
 
-/** Joins segments, with the changes that the way of matching asks for. */
+/** Joins segments, with the changes that `matching` requires. */
 function template(pattern: Pattern, matching: Matching, write: (segment: Segment) => string): string {
   const path = pattern.segments.map((segment) => `/${write(cased(segment, matching))}`).join('')
   return matching.trailingSlash === 'ignore' ? trimSlash(path) : path
@@ -175,14 +175,14 @@ function template(pattern: Pattern, matching: Matching, write: (segment: Segment
 
 function cased(segment: Segment, { caseSensitive }: Matching): Segment {
   if (caseSensitive) return segment
-  return { ...segment, before: segment.before.toLowerCase(), after: segment.after.toLowerCase() }
+  return { ...segment, prefix: segment.prefix.toLowerCase(), suffix: segment.suffix.toLowerCase() }
 }
 
-function segmentSource({ before, param, after }: Segment): string {
-  if (param === undefined) return RegExp.escape(before)
+function segmentSource({ prefix, param, suffix }: Segment): string {
+  if (param === undefined) return RegExp.escape(prefix)
   if (param === '*') return '(.*)'
-  const value = before === '' && after === '' ? '[^/]+' : PART
-  return `${before && RegExp.escape(before)}(${value})${after && RegExp.escape(after)}`
+  const value = prefix === '' && suffix === '' ? '[^/]+' : PART
+  return `${prefix && RegExp.escape(prefix)}(${value})${suffix && RegExp.escape(suffix)}`
 }
 
 function literal(text: string): string {
@@ -190,8 +190,8 @@ function literal(text: string): string {
 }
 
 /**
- * find-my-way decodes what it matches, so `/a%2Fb` and its kin would need a second opinion. It has nothing to decode
- * where there is no `%`: a control character, which no path can hold, stands for it, and encoded bytes are compared.
+ * Replaces `%` by a control character, which a valid path does not contain, so that find-my-way compares encoded bytes: it decodes
+ * paths before it matches them, and `/a%2Fb` would otherwise match like `/a/b`.
  */
 function hidePercents(text: string): string {
   return text.indexOf('%') === -1 ? text : text.replaceAll('%', '\x02')
@@ -205,7 +205,7 @@ function mergeSlashes(text: string): string {
   return text.replace(/\/{2,}/g, '/')
 }
 
-/** Escapes in upper case, and none for characters that need none. */
+/** Writes escapes in upper case, and decodes characters that need no escape. */
 function normalEscapes(text: string): string {
   return text.replace(/%[0-9A-Fa-f]{2}/g, (escaped) => {
     const character = String.fromCharCode(Number.parseInt(escaped.slice(1), 16))

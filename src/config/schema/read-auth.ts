@@ -1,4 +1,4 @@
-// Who may use a route, as it is written: the token, where its key comes from, and what of it is passed on.
+// Reads `auth`: the token that a route requires, the source of its key, and the claims that are forwarded.
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { z } from 'zod'
 import {
@@ -10,17 +10,17 @@ import {
   LEAST_RSA_BITS,
 } from '../../model/auth.ts'
 import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
-import { complete, readFields } from './fields.ts'
+import { assertComplete, readFields } from './fields.ts'
 import { algorithm, audience, claimHeader, count, flag, issuer, jwksUri, scope, variableName } from './leaves.ts'
 import type { ValidAuth } from './valid-config.ts'
 
-/** What is written under `auth`; incomplete where a mistake was reported. */
+/** Returns the policy. Keys with a reported mistake are missing. */
 export function readAuth(written: unknown, path: string, report: ReportMistake): ValidAuth {
   const { jwt, optional, claims } = readFields(written, path, AUTH, report, EXAMPLE)
   const fields = readFields(jwt, joinPath(path, 'jwt'), JWT, report, JWT_EXAMPLE)
   const algorithms = fields.algorithms ?? []
   const key = readKey(fields, joinPath(path, 'jwt'), algorithms, report)
-  return complete<ValidAuth>({
+  return assertComplete<ValidAuth>({
     path,
     issuer: fields.issuer,
     audience: fields.audience,
@@ -66,10 +66,10 @@ function readKey(
   report: ReportMistake,
 ): KeySource | undefined {
   const sources = (['jwksUri', 'publicKey', 'secretFromEnv'] as const).filter((name) => written[name] !== undefined)
-  const [source] = sources
+  const [firstSource] = sources
   checkFamilies(algorithms, sources, joinPath(path, 'algorithms'), report)
   if (sources.length > 1) {
-    const message = `names more than one key (${sources.join(', ')}): which of them counts must not be in doubt; leave one`
+    const message = `names more than one key (${sources.join(', ')}); keep exactly one of them`
     report({ path, found: '', message })
     return undefined
   }
@@ -80,7 +80,7 @@ function readKey(
     return { kind: 'public-key', pem }
   }
   if (written.secretFromEnv !== undefined) return { kind: 'secret', variable: written.secretFromEnv, secret: '' }
-  if (source === undefined) {
+  if (firstSource === undefined) {
     const message =
       'names no key; write "jwksUri": "https://…", or "publicKey" (PEM text or a file), or "secretFromEnv" (the name of a variable)'
     report({ path, found: '', message })
@@ -89,8 +89,8 @@ function readKey(
 }
 
 /**
- * A key serves one family of algorithms. Where a public key is also taken for an HMAC secret, everybody can sign (RFC
- * 8725 section 2.1).
+ * Reports algorithms of several families. A key serves one family: a public key that is also accepted as an HMAC secret lets
+ * everybody sign tokens (RFC 8725 section 2.1).
  */
 function checkFamilies(
   algorithms: readonly Algorithm[],
@@ -99,25 +99,25 @@ function checkFamilies(
   report: ReportMistake,
 ): void {
   const families = new Set(algorithms.map((name) => ALGORITHMS[name].family))
-  const found = algorithms.join(', ')
+  const names = algorithms.join(', ')
   const isMixed = families.has('HS') && families.size > 1
   if (isMixed) {
     const message =
-      'must not mix HS* with others: whoever knows the public key could then sign; write one family, such as ["RS256"]'
-    report({ path, found, message })
+      'must not mix HS* with other algorithms: everybody who knows the public key could then sign tokens; write one family, such as ["RS256"]'
+    report({ path, found: names, message })
     return
   }
   if (sources.length !== 1) return
   const [source] = sources
   if (families.has('HS') && source !== 'secretFromEnv') {
-    const message = `is HMAC, whose secret cannot be in "${source}"; write "secretFromEnv", or your public key’s algorithm such as ["RS256"]`
-    report({ path, found, message })
+    const message = `is HMAC, which needs a secret, but the key is in "${source}"; write "secretFromEnv", or your public key’s algorithm such as ["RS256"]`
+    report({ path, found: names, message })
   } else if (families.size > 0 && !families.has('HS') && source === 'secretFromEnv') {
     const message = `needs a public key; write "jwksUri" or "publicKey", or ["HS256"] for a secret`
-    report({ path, found, message })
+    report({ path, found: names, message })
   } else if (families.size > 1 && source === 'publicKey') {
     const message = `names ${families.size} families for one key; write the one that this key signs with`
-    report({ path, found, message })
+    report({ path, found: names, message })
   }
 }
 
@@ -125,35 +125,35 @@ export function isPem(text: string): boolean {
   return text.includes('-----BEGIN ')
 }
 
-/** Reports a key that is none, is not public, or does not fit its algorithms. */
+/** Reports a key that is not a public key in PEM, or that does not fit the algorithms. */
 export function checkPublicKey(
   pem: string,
   algorithms: readonly Algorithm[],
   path: string,
   report: ReportMistake,
 ): void {
-  const message = troubleWith(pem, algorithms)
+  const message = findKeyProblem(pem, algorithms)
   if (message !== undefined) report({ path, found: '', message })
 }
 
-function troubleWith(pem: string, algorithms: readonly Algorithm[]): string | undefined {
-  // Node would make a public key of it, and the secret would stay in the map.
+function findKeyProblem(pem: string, algorithms: readonly Algorithm[]): string | undefined {
+  // Node would derive the public key from it, and the private key would stay in the map.
   if (pem.includes('PRIVATE KEY')) {
-    return 'is a private key, which only the issuer may have; write its public key ("openssl pkey -pubout")'
+    return 'is a private key, which only the issuer may have; write the public key instead ("openssl pkey -pubout")'
   }
   const key = publicKeyOf(pem)
-  if (key === undefined) return 'is no public key in PEM; write "-----BEGIN PUBLIC KEY----- …" or a certificate'
+  if (key === undefined) return 'is not a public key in PEM; write "-----BEGIN PUBLIC KEY----- …" or a certificate'
   const type = key.asymmetricKeyType ?? 'unknown'
   const { namedCurve, modulusLength } = key.asymmetricKeyDetails ?? {}
   if (modulusLength !== undefined && modulusLength < LEAST_RSA_BITS) {
     return `has ${modulusLength} bits; RFC 7518 section 3.3 asks for ${LEAST_RSA_BITS} or more`
   }
-  const wrong = algorithms.filter((name) => !fitsKey(ALGORITHMS[name], type, namedCurve))
-  if (wrong.length === 0) return undefined
+  const unfit = algorithms.filter((name) => !fitsKey(ALGORITHMS[name], type, namedCurve))
+  if (unfit.length === 0) return undefined
   const kind = namedCurve === undefined ? type : `${type} (${namedCurve})`
   const fitting = Object.keys(ALGORITHMS).filter((name) => fitsKey(ALGORITHMS[name as Algorithm], type, namedCurve))
-  const instead = fitting.length === 0 ? 'no algorithm takes it' : `its algorithms: ${fitting.join(', ')}`
-  return `is of the type ${kind}, which ${wrong.join(', ')} cannot use; ${instead}`
+  const instead = fitting.length === 0 ? 'no supported algorithm uses it' : `its algorithms: ${fitting.join(', ')}`
+  return `is of the type ${kind}, which ${unfit.join(', ')} cannot use; ${instead}`
 }
 
 function publicKeyOf(pem: string): KeyObject | undefined {
@@ -168,25 +168,25 @@ function fitsKey({ keyTypes, curve }: AlgorithmFacts, type: string, namedCurve: 
   return keyTypes.includes(type) && (curve === undefined || curve === namedCurve)
 }
 
-/** Reports a secret that is shorter than the hash it is for (RFC 7518 section 3.2). */
+/** Reports a secret that is shorter than the hash of its algorithm (RFC 7518 section 3.2). */
 export function checkSecret(
   secret: string,
   algorithms: readonly Algorithm[],
   path: string,
   report: ReportMistake,
 ): void {
-  const least = Math.max(0, ...algorithms.map((name) => ALGORITHMS[name].hashBytes))
+  const minBytes = Math.max(0, ...algorithms.map((name) => ALGORITHMS[name].hashBytes))
   const bytes = Buffer.byteLength(secret)
-  if (bytes >= least) return
-  const message = `names a secret that is too short for ${algorithms.join(', ')}: it has at least ${least} bytes (RFC 7518 section 3.2); make one with "openssl rand -hex ${least}"`
+  if (bytes >= minBytes) return
+  const message = `names a secret that is too short for ${algorithms.join(', ')}, which need at least ${minBytes} bytes (RFC 7518 section 3.2); make one with "openssl rand -hex ${minBytes}"`
   report({ path, found: `${bytes} bytes, not shown`, message })
 }
 
-/** `{ email: 'X-User-Email' }` as a list. */
+/** Reads `{ email: 'X-User-Email' }` as a list of claims with their headers. */
 function readClaims(written: unknown, path: string, report: ReportMistake): ClaimHeader[] {
   if (written === undefined) return []
   if (typeof written !== 'object' || written === null || Array.isArray(written)) {
-    const message = 'must be an object: the header for each claim, such as { email: "X-User-Email" }'
+    const message = 'must be an object with a header for each claim, such as { email: "X-User-Email" }'
     report({ path, found: formatValue(written), message })
     return []
   }
@@ -197,7 +197,7 @@ function readClaims(written: unknown, path: string, report: ReportMistake): Clai
     const header = headers[claim]
     if (header === undefined) return []
     if (taken.has(header.toLowerCase())) {
-      const message = 'is already the header of another claim; a header carries one claim'
+      const message = 'is already the header of another claim; write another header'
       report({ path: joinPath(path, claim), found: formatValue(header), message })
     }
     taken.add(header.toLowerCase())

@@ -1,9 +1,9 @@
-// A context as it is written, with its routes.
+// Reads a context and its routes.
 import { z } from 'zod'
 import type { AnonymousPolicy, FallbackPolicy, RewritePart, Timeouts } from '../../model/route.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
-import { complete, readFields, readValue } from './fields.ts'
+import { assertComplete, readFields, readValue } from './fields.ts'
 import {
   bytes,
   fallback,
@@ -23,7 +23,7 @@ import { DEFAULT_SHADOW, readShadow } from './read-shadow.ts'
 import { readTimeouts } from './read-upstream.ts'
 import type { ValidAuth, ValidContext, ValidHeaders, ValidRoute } from './valid-config.ts'
 
-/** A context; incomplete where a mistake was reported, and without the routes that have no pattern. */
+/** Returns the context. Keys with a reported mistake are missing, and so are routes without a pattern. */
 export function readContext(
   written: unknown,
   path: string,
@@ -32,7 +32,7 @@ export function readContext(
   warn: ReportMistake,
 ): ValidContext {
   const { auth, shadow, anonymous, headers, ...fields } = readFields(written, path, CONTEXT, report, CONTEXT_EXAMPLE)
-  const common: Common = {
+  const common: ContextDefaults = {
     anonymous,
     headers: readHeaders(headers, joinPath(path, 'headers'), report),
     auth: auth === undefined ? undefined : readAuth(auth, joinPath(path, 'auth'), report),
@@ -43,7 +43,7 @@ export function readContext(
     return readRoute(route, joinPath(joinPath(path, 'routes'), index), common, report)
   })
   const policy = readFallback(fields.fallback, joinPath(path, 'fallback'), warn)
-  return complete<ValidContext>({ ...fields, fallback: policy, name, routes })
+  return assertComplete<ValidContext>({ ...fields, fallback: policy, name, routes })
 }
 
 function readFallback(
@@ -58,8 +58,8 @@ function readFallback(
   return 'reads'
 }
 
-/** What a context says for all its routes. */
-type Common = {
+/** The settings of a context that apply to each of its routes. */
+type ContextDefaults = {
   readonly anonymous: AnonymousPolicy | undefined
   readonly headers: ValidHeaders | undefined
   readonly auth: ValidAuth | undefined
@@ -101,24 +101,24 @@ const ROUTE = {
   shadow: z.unknown(),
 } as const
 
-/** A route in short or in full. Its pattern is undefined, against its type, where it was reported as wrong. */
-function readRoute(written: unknown, path: string, common: Common, report: ReportMistake): ValidRoute {
+/** Reads a route in either form. Its pattern is undefined, contrary to its type, where a mistake in it was reported. */
+function readRoute(written: unknown, path: string, common: ContextDefaults, report: ReportMistake): ValidRoute {
   if (typeof written === 'string') return readShortRoute(written, path, common, report)
-  const fields = readFields(written, path, ROUTE, report, '{ path: "/products/:id" }, or a text')
+  const fields = readFields(written, path, ROUTE, report, '{ path: "/products/:id" }, or a string')
   const pattern = fields.path === undefined ? undefined : readPathOnly(fields.path, joinPath(path, 'path'), report)
   const timeouts: Partial<Timeouts> | undefined = readTimeouts(fields.timeouts, joinPath(path, 'timeouts'), report)
   if (fields.upgrade && fields.middleware !== undefined) {
     const message =
-      'middleware needs a response and an upgrade has none, so it would not run for WebSockets; give them routes of their own'
+      'middleware does not run for WebSockets: an upgrade has no response; write one route for upgrades and another with the middleware'
     report({ path: joinPath(path, 'middleware'), found: '', message })
   }
   if (fields.upgrade && fields.methods?.some((method) => method !== 'GET')) {
-    const found = formatValue(fields.methods.join(', '))
+    const methods = formatValue(fields.methods.join(', '))
     const message =
       'an upgrade is always a GET; write ["GET"] or leave "methods" out, and give other methods their own route'
-    report({ path: joinPath(path, 'methods'), found, message })
+    report({ path: joinPath(path, 'methods'), found: methods, message })
   }
-  return complete<ValidRoute>({
+  return assertComplete<ValidRoute>({
     pattern,
     methods: fields.methods,
     host: fields.host,
@@ -135,23 +135,23 @@ function readRoute(written: unknown, path: string, common: Common, report: Repor
   })
 }
 
-/** A route's own takes the place of its context's, whole; `false` asks for none. */
+/** The `auth` of a route replaces that of its context as a whole; `false` asks for no token. */
 function readOwnAuth(written: unknown, path: string, contexts: ValidAuth | undefined, report: ReportMistake) {
   if (written === undefined) return contexts
   return written === false ? undefined : readAuth(written, path, report)
 }
 
-/** Key by key over its context's: who samples one route more need not repeat the rules. `false` is never. */
+/** Each `shadow` key of a route replaces the key of its context; `false` disables shadowing. */
 function readOwnShadow(written: unknown, path: string, contexts: ShadowPolicy, report: ReportMistake) {
   if (written === undefined) return contexts
   return written === false ? undefined : readShadow(written, path, contexts, report)
 }
 
 /** `'GET,POST /cart'` or `'/cart'`. */
-function readShortRoute(written: string, path: string, common: Common, report: ReportMistake): ValidRoute {
+function readShortRoute(written: string, path: string, common: ContextDefaults, report: ReportMistake): ValidRoute {
   const { list, pattern } = splitMethods(written)
   const named = list && readValue(list, path, methods, (mistake) => report({ ...mistake, path }))
-  return complete<ValidRoute>({
+  return assertComplete<ValidRoute>({
     pattern: readPattern(pattern, path, report),
     methods: named,
     host: undefined,
@@ -200,16 +200,16 @@ function readRewrite(
   if (written === undefined) return undefined
   const rewrite = readPattern(written, path, report)
   if (rewrite === undefined) return undefined
-  const known = pattern && paramNames(pattern)
-  for (const name of known === undefined ? [] : paramNames(rewrite)) {
-    if (known?.includes(name)) continue
-    const has = known?.length ? known.map(asWritten).join(', ') : 'none'
-    const message = `uses ${asWritten(name)}, which the path ${formatValue(pattern?.text)} does not have; its parameters: ${has}`
+  const names = pattern && paramNames(pattern)
+  for (const name of names === undefined ? [] : paramNames(rewrite)) {
+    if (names?.includes(name)) continue
+    const list = names?.length ? names.map(formatParam).join(', ') : 'none'
+    const message = `uses ${formatParam(name)}, which the path ${formatValue(pattern?.text)} does not have; its parameters: ${list}`
     report({ path, found: formatValue(written), message })
   }
   return rewriteParts(rewrite)
 }
 
-function asWritten(name: string): string {
+function formatParam(name: string): string {
   return name === '*' ? '"*"' : `":${name}"`
 }

@@ -1,4 +1,4 @@
-// The header rules of legacy, a context or a route, and how a route's are laid over its context's.
+// Reads the header rules of legacy, a context or a route, and merges the rules of a route into those of its context.
 import { z } from 'zod'
 import { USER_ID_HEADER } from '../../model/auth.ts'
 import { mayChangeRequestField, mayChangeResponseField } from '../../model/gateway-fields.ts'
@@ -7,7 +7,7 @@ import { ownValue, readFields, readValue } from './fields.ts'
 import { headerName, headerValue } from './leaves.ts'
 import type { HeaderRule, ValidContext, ValidHeaders, ValidIdentity } from './valid-config.ts'
 
-/** Reads `headers`; what is wrong is reported and left out. */
+/** Reads `headers`. Rules with a reported mistake are left out. */
 export function readHeaders(written: unknown, path: string, report: ReportMistake): ValidHeaders | undefined {
   if (written === undefined) return undefined
   const { request, response } = readFields(written, path, HEADERS, report, EXAMPLE)
@@ -17,7 +17,7 @@ export function readHeaders(written: unknown, path: string, report: ReportMistak
   }
 }
 
-/** Field by field: a rule of the route replaces its context's rule for the same field. */
+/** A rule of the route replaces the rule of its context for the same field. */
 export function mergeHeaders(
   context: ValidHeaders | undefined,
   route: ValidHeaders | undefined,
@@ -76,10 +76,10 @@ function readRules(
       report({
         path: rule.path,
         found: formatValue(rule.name),
-        message: `has a rule already at ${earlier.path}; keep one`,
+        message: `already has a rule at ${earlier.path}; keep one of them`,
       })
   }
-  const nameAt = (name: unknown, where: string): string | undefined => {
+  const readName = (name: unknown, where: string): string | undefined => {
     const read = readValue(name, where, headerName, report)
     if (read === undefined || mayChange(read)) return read
     const message = 'belongs to the gateway or to one connection, so rules cannot change it; leave it out'
@@ -89,7 +89,7 @@ function readRules(
   const values = set === undefined ? {} : (readValue(set, joinPath(path, 'set'), VALUES, report) ?? {})
   for (const key of Object.keys(values)) {
     const where = joinPath(joinPath(path, 'set'), key)
-    const name = nameAt(key, where)
+    const name = readName(key, where)
     // A value may be a secret.
     const hide = (mistake: Mistake) => report({ ...mistake, found: 'not shown' })
     const value = readValue(ownValue(values, key), where, headerValue, hide)
@@ -98,7 +98,7 @@ function readRules(
   const names = remove === undefined ? [] : (readValue(remove, joinPath(path, 'remove'), NAMES, report) ?? [])
   for (const [index, entry] of names.entries()) {
     const where = joinPath(joinPath(path, 'remove'), index)
-    const name = nameAt(entry, where)
+    const name = readName(entry, where)
     if (name !== undefined) add({ name, value: undefined, path: where })
   }
   return rules

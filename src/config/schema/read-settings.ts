@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { ShadowLimits } from '../../model/shadow-policy.ts'
 import type { DrainPolicy, EjectionPolicy, Limits, RetryPolicy } from '../../model/snapshot.ts'
 import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
-import { complete, readFields } from './fields.ts'
+import { assertComplete, readFields } from './fields.ts'
 import {
   addressRange,
   bytes,
@@ -26,25 +26,27 @@ export const TRUST_LIST = z.array(addressRange, {
 export function readIdentity(written: unknown, report: ReportMistake): ValidIdentity {
   const path = 'identity'
   const { user, session, anonymous } = readFields(written ?? {}, path, IDENTITY, report)
-  return complete<ValidIdentity>({
-    user: user === undefined ? undefined : complete(readFields(user, joinPath(path, 'user'), USER, report)),
+  return assertComplete<ValidIdentity>({
+    user: user === undefined ? undefined : assertComplete(readFields(user, joinPath(path, 'user'), USER, report)),
     session:
-      session === undefined ? undefined : complete(readFields(session, joinPath(path, 'session'), SESSION, report)),
+      session === undefined
+        ? undefined
+        : assertComplete(readFields(session, joinPath(path, 'session'), SESSION, report)),
     anonymous,
   })
 }
 
 export function readLimits(written: unknown, report: ReportMistake): Limits {
-  const limits = complete<Limits>(readFields(written ?? {}, 'limits', LIMITS, report))
+  const limits = assertComplete<Limits>(readFields(written ?? {}, 'limits', LIMITS, report))
   return limits.bodyBytes === 0 ? { ...limits, bodyBytes: Number.MAX_SAFE_INTEGER } : limits
 }
 
 export function readRetries(written: unknown, report: ReportMistake): RetryPolicy {
-  return complete<RetryPolicy>(readFields(written ?? {}, 'retries', RETRIES, report))
+  return assertComplete<RetryPolicy>(readFields(written ?? {}, 'retries', RETRIES, report))
 }
 
 export function readEjection(written: unknown, report: ReportMistake): EjectionPolicy {
-  const ejection = complete<EjectionPolicy>(readFields(written ?? {}, 'ejection', EJECTION, report))
+  const ejection = assertComplete<EjectionPolicy>(readFields(written ?? {}, 'ejection', EJECTION, report))
   const { baseMs, maxMs } = ejection
   if (baseMs > maxMs) {
     report({ path: 'ejection.maxMs', found: formatValue(maxMs), message: `must be at least baseMs (${baseMs})` })
@@ -53,17 +55,17 @@ export function readEjection(written: unknown, report: ReportMistake): EjectionP
 }
 
 export function readDrain(written: unknown, report: ReportMistake): DrainPolicy {
-  const drain = complete<DrainPolicy>(readFields(written ?? {}, 'drain', DRAIN, report))
+  const drain = assertComplete<DrainPolicy>(readFields(written ?? {}, 'drain', DRAIN, report))
   const { noticeMs, limitMs } = drain
   if (noticeMs >= limitMs) {
-    const message = `must be more than noticeMs (${noticeMs}): what is left of it is for requests in flight`
+    const message = `must be more than noticeMs (${noticeMs}): the rest of it is for requests in flight`
     report({ path: 'drain.limitMs', found: formatValue(limitMs), message })
   }
   return drain
 }
 
 export function readShadowing(written: unknown, report: ReportMistake): ShadowLimits {
-  return complete<ShadowLimits>(readFields(written ?? {}, 'shadowing', SHADOWING, report))
+  return assertComplete<ShadowLimits>(readFields(written ?? {}, 'shadowing', SHADOWING, report))
 }
 
 export function readMatching(written: unknown, report: ReportMistake): Matching {
@@ -78,7 +80,7 @@ const IDENTITY = {
 } as const
 
 const WITHOUT_TRUST =
-  'must list the proxies that may set the header, such as ["10.0.0.0/8"]: without it anyone could claim to be anyone'
+  'must list the proxies that may set the header, such as ["10.0.0.0/8"]: without it every client could act as any user'
 
 const USER = {
   header: userHeader,

@@ -1,4 +1,4 @@
-// How requests are copied to the other side and compared, as it is written: for a context, and for a route over it.
+// Reads `shadow` of a context or a route: which requests are copied to the other side, and how responses are compared.
 import { z } from 'zod'
 import type { Rules } from '../../model/comparison-rules.ts'
 import type { NoisePolicy, ShadowPolicy } from '../../model/shadow-policy.ts'
@@ -9,7 +9,7 @@ import { bytes, milliseconds, oneOf, share } from './leaves.ts'
 
 const MEBIBYTE = 1024 * 1024
 
-/** Nothing is copied unless somebody says so; all else is ready for an operator who does. */
+/** The defaults: no request is copied until the map or an operator sets a sample. */
 export const DEFAULT_SHADOW: ShadowPolicy = {
   sample: 0,
   compare: {},
@@ -21,15 +21,15 @@ export const DEFAULT_SHADOW: ShadowPolicy = {
   showOnly: undefined,
 }
 
-/** The keys that are written, over those of `under`. @param under the context's where a route is read, else the defaults */
-export function readShadow(written: unknown, path: string, under: ShadowPolicy, report: ReportMistake): ShadowPolicy {
+/** Returns `base` with the keys that are written. @param base the policy of the context for a route, else the defaults */
+export function readShadow(written: unknown, path: string, base: ShadowPolicy, report: ReportMistake): ShadowPolicy {
   const { compare, noise, showOnly, ...fields } = readFields(written, path, SHADOW, report, EXAMPLE)
   return {
-    ...under,
+    ...base,
     ...fields,
-    compare: compare === undefined ? under.compare : readCompare(compare, joinPath(path, 'compare'), report),
-    showOnly: showOnly === undefined ? under.showOnly : readShowOnly(showOnly, joinPath(path, 'showOnly'), report),
-    noise: noise === undefined ? under.noise : readNoise(noise, joinPath(path, 'noise'), under.noise, report),
+    compare: compare === undefined ? base.compare : readCompare(compare, joinPath(path, 'compare'), report),
+    showOnly: showOnly === undefined ? base.showOnly : readShowOnly(showOnly, joinPath(path, 'showOnly'), report),
+    noise: noise === undefined ? base.noise : readNoise(noise, joinPath(path, 'noise'), base.noise, report),
   }
 }
 
@@ -48,11 +48,11 @@ const NOISE = { pairShare: share.optional(), pairShareOpen: share.optional() } a
 
 const EXAMPLE = '{ sample: 0.1 }'
 
-function readNoise(written: unknown, path: string, under: NoisePolicy, report: ReportMistake): NoisePolicy {
-  return { ...under, ...readFields(written, path, NOISE, report) }
+function readNoise(written: unknown, path: string, base: NoisePolicy, report: ReportMistake): NoisePolicy {
+  return { ...base, ...readFields(written, path, NOISE, report) }
 }
 
-/** The rules as plain values of our own: they go to a worker, and nobody edits them behind our back. */
+/** Returns a copy of the rules as plain values: the comparing thread receives them, and later changes of the map object have no effect. */
 function readCompare(written: unknown, path: string, report: ReportMistake): Rules {
   const read = readRules(written)
   if (read.ok) return JSON.parse(JSON.stringify(written)) as Rules
@@ -60,12 +60,12 @@ function readCompare(written: unknown, path: string, report: ReportMistake): Rul
     const value = valueAt(written, mistake.path)
     const isMissing = value === undefined && mistake.message.startsWith('must')
     const message = isMissing ? `is missing; it ${mistake.message}` : mistake.message
-    report({ path: below(path, mistake.path), found: formatValue(value), message })
+    report({ path: joinRulePath(path, mistake.path), found: formatValue(value), message })
   }
   return {}
 }
 
-/** Patterns as those of `ignore`, and read as those are. */
+/** Reads path patterns, in the syntax of `ignore`. */
 function readShowOnly(written: unknown, path: string, report: ReportMistake): readonly string[] {
   const read = readRules({ ignore: written })
   if (read.ok) return [...(written as readonly string[])]
@@ -80,13 +80,13 @@ function readShowOnly(written: unknown, path: string, report: ReportMistake): re
   return []
 }
 
-/** A place within rules is written as we write places, but for a key that nobody should have written. */
-function below(path: string, place: string): string {
+/** Joins the path of a mistake within the rules to the path of the rules; an unusual key is quoted. */
+function joinRulePath(path: string, place: string): string {
   if (place === '') return path
   return /^[\w$.[\]-]+$/.test(place) ? `${path}.${place}` : joinPath(path, place)
 }
 
-/** `normalise[0].path` in the rules; undefined where nothing is. */
+/** Returns the value at a place such as `normalise[0].path`; undefined if the place does not exist. */
 function valueAt(rules: unknown, place: string): unknown {
   const keys = place.split(/[.[\]]+/).filter((key) => key !== '')
   return keys.reduce(ownValue, rules)

@@ -1,16 +1,16 @@
-// An upstream as it is written: the monolith, or a service.
+// Reads an upstream: the monolith, or a service.
 import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { HealthCheck, HostPolicy, Side, Timeouts, TlsOptions, Upstream } from '../../model/route.ts'
 import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
-import { complete, ownValue, readFields, readValue } from './fields.ts'
+import { assertComplete, ownValue, readFields, readValue } from './fields.ts'
 import { count, flag, healthPath, middleware, milliseconds, oneOf, origin, serverName } from './leaves.ts'
 import { readHeaders } from './read-headers.ts'
 import type { ValidUnowned } from './valid-config.ts'
 
 const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 2000, headersMs: 60_000, idleMs: 60_000, queueMs: 1000 }
 
-/** The monolith or a service; incomplete where a mistake was reported. */
+/** Returns the upstream. Keys with a reported mistake are missing. */
 export function readUpstream(
   written: unknown,
   path: string,
@@ -26,7 +26,7 @@ export function readUpstream(
     '{ url: "http://127.0.0.1:3001" }',
   )
   const urls = readUrls(fields, path, typeof written === 'object', report)
-  return complete<Upstream>({
+  return assertComplete<Upstream>({
     name,
     side,
     urls,
@@ -46,7 +46,7 @@ export function readUpstream(
 
 /** What `legacy` configures for the paths that no context owns. */
 export function readUnowned(written: unknown, path: string, report: ReportMistake): ValidUnowned {
-  // A mistake in it is reported with the upstream's own keys.
+  // `readUpstream` reports a mistake in it.
   const functions = middleware.optional().safeParse(ownValue(written, 'middleware'))
   return {
     headers: readHeaders(ownValue(written, 'headers'), joinPath(path, 'headers'), report),
@@ -54,7 +54,7 @@ export function readUnowned(written: unknown, path: string, report: ReportMistak
   }
 }
 
-/** The timeouts that are written; the rest is for the caller to fill. */
+/** Returns only the timeouts that are written. */
 export function readTimeouts(written: unknown, path: string, report: ReportMistake): Partial<Timeouts> | undefined {
   return written === undefined ? undefined : readFields(written, path, TIMEOUTS, report)
 }
@@ -75,7 +75,7 @@ const UPSTREAM = {
   bareLineFeeds: flag.default(false),
 } as const
 
-/** The rest of `legacy` is for the paths that no context owns. */
+/** `headers` and `middleware` apply to the paths that no context owns. */
 const LEGACY = { ...UPSTREAM, headers: z.unknown(), middleware: middleware.optional() } as const
 
 const TIMEOUTS = {
@@ -116,7 +116,7 @@ function readUrls(
   return [...origins]
 }
 
-/** A serverless URL answers only to its own name; a service in our own network is better off with the client's. */
+/** A serverless platform routes by its own host name; a service in the own network needs the client's, for links and cookies. */
 function defaultHost(side: Side, urls: readonly string[]): HostPolicy {
   return side === 'service' && urls.some((url) => isPublicName(new URL(url).hostname)) ? 'upstream' : 'preserve'
 }
@@ -138,7 +138,7 @@ function readHealth(written: unknown, path: string, report: ReportMistake): Heal
   if (written === undefined) return undefined
   if (typeof written === 'string') {
     const healthyPath = readValue(written, path, healthPath, report)
-    return complete({ path: healthyPath, intervalMs: 5000, timeoutMs: 2000, healthyAfter: 2, unhealthyAfter: 3 })
+    return assertComplete({ path: healthyPath, intervalMs: 5000, timeoutMs: 2000, healthyAfter: 2, unhealthyAfter: 3 })
   }
   const fields = readFields(written, path, HEALTH, report, '{ path: "/healthz" }')
   const { intervalMs = 5000, timeoutMs = Math.min(2000, intervalMs) } = fields
@@ -146,7 +146,7 @@ function readHealth(written: unknown, path: string, report: ReportMistake): Heal
     const message = `must be at most intervalMs (${intervalMs}): an address has one check at a time`
     report({ path: joinPath(path, 'timeoutMs'), found: formatValue(timeoutMs), message })
   }
-  return complete<HealthCheck>({ ...fields, timeoutMs })
+  return assertComplete<HealthCheck>({ ...fields, timeoutMs })
 }
 
 const PEM_OR_FILE = z
@@ -177,8 +177,8 @@ function readTls(
     report({
       path,
       found: '',
-      message: 'is for addresses that begin with "https://", and there is none; write one, or leave "tls" out',
+      message: 'applies only to addresses that begin with "https://"; write such an address, or leave "tls" out',
     })
   }
-  return complete<TlsOptions>(fields)
+  return assertComplete<TlsOptions>(fields)
 }

@@ -1,4 +1,4 @@
-// The migration map after validation: every default filled in, nothing left to doubt. What compile takes.
+// The migration map after validation, with its defaults: the input of `compile`.
 import type { AuthPolicy } from '../../model/auth.ts'
 import type { AnonymousPolicy, FallbackPolicy, Middleware, RewritePart, Timeouts, Upstream } from '../../model/route.ts'
 import type { ShadowLimits, ShadowPolicy } from '../../model/shadow-policy.ts'
@@ -7,7 +7,7 @@ import type { Matching, Pattern } from './pattern.ts'
 
 export type ValidConfig = {
   readonly legacy: Upstream
-  /** For the paths that no context owns. */
+  /** The settings of the paths that no context owns. */
   readonly unowned: ValidUnowned
   readonly services: ReadonlyMap<string, Upstream>
   readonly contexts: ReadonlyMap<string, ValidContext>
@@ -21,7 +21,7 @@ export type ValidConfig = {
   readonly matching: Matching
 }
 
-/** What `legacy` configures beside its upstream. */
+/** The keys of `legacy` that do not belong to its upstream. */
 export type ValidUnowned = {
   readonly headers: ValidHeaders | undefined
   readonly middleware: readonly Middleware[]
@@ -30,7 +30,7 @@ export type ValidUnowned = {
 export type ValidContext = {
   readonly name: string
   readonly owner: string
-  /** The name of a service that exists. */
+  /** The name of a defined service. */
   readonly service: string
   readonly flag: string
   readonly fallback: FallbackPolicy
@@ -51,14 +51,14 @@ export type ValidRoute = {
   readonly maxBodyBytes: number | undefined
   readonly upgrade: boolean
   readonly allowEncodedSlashes: boolean | undefined
-  /** The route's own, else its context's; undefined leaves it to `identity`. */
+  /** The value of the route, else of its context; undefined for that of `identity`. */
   readonly anonymous: AnonymousPolicy | undefined
   readonly middleware: readonly Middleware[]
-  /** The route's own rules over those of its context. */
+  /** The rules of the context, replaced field by field by those of the route. */
   readonly headers: ValidHeaders | undefined
-  /** The route's own, else its context's; undefined where none is asked for. */
+  /** The policy of the route, else of its context; undefined where no token is required. */
   readonly auth: ValidAuth | undefined
-  /** The route's own keys over its context's; undefined where it is never shadowed. */
+  /** The keys of the route, else of its context; undefined where the route is never shadowed. */
   readonly shadow: ShadowPolicy | undefined
 }
 
@@ -71,7 +71,7 @@ export type ValidHeaders = {
 /** Sets a field to one value, or removes it where the value is undefined. `path` is its place in the map. */
 export type HeaderRule = { readonly name: string; readonly value: string | undefined; readonly path: string }
 
-/** `path` is where it is written, for mistakes that show only when its key is read. */
+/** `path` is the place in the map, for mistakes that are found when the key is read. */
 export type ValidAuth = Omit<AuthPolicy, 'id'> & { readonly path: string }
 
 export type ValidIdentity = {

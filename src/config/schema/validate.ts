@@ -1,4 +1,4 @@
-// What is written, checked whole: every mistake at once, or a config in which nothing is left to doubt.
+// Validates a whole map: returns every mistake at once, or the config with its defaults.
 import { z } from 'zod'
 import { joinPath, type Mistake } from '../mistake.ts'
 import { checkClaimHeaders, checkClaims, checkFlags, checkServices } from './claims.ts'
@@ -20,21 +20,21 @@ import type { ValidConfig } from './valid-config.ts'
 import { warnOfContexts, warnOfConversations } from './warnings.ts'
 
 /** A config that can be used, or the mistakes that prevent it. */
-export type Checked =
+export type CheckResult =
   | { readonly ok: true; readonly config: ValidConfig }
   | { readonly ok: false; readonly mistakes: readonly Mistake[] }
 
-/** As `Checked`, with warnings: the config can be used, and an operator should still read them. */
-export type Validated = UsableConfig | { readonly ok: false; readonly mistakes: readonly Mistake[] }
+/** A `CheckResult` with warnings. Warnings do not prevent the use of the config. */
+export type ValidationResult = ValidatedConfig | { readonly ok: false; readonly mistakes: readonly Mistake[] }
 
-export type UsableConfig = {
+export type ValidatedConfig = {
   readonly ok: true
   readonly config: ValidConfig
   readonly warnings: readonly Mistake[]
 }
 
-/** Checks a written config and fills in its defaults. Reads no files: TLS files are still paths afterwards. */
-export function validate(written: unknown): Validated {
+/** Validates a written config and fills in its defaults. Reads no files: PEM files are still paths in the result. */
+export function validate(written: unknown): ValidationResult {
   const mistakes: Mistake[] = []
   const warnings: Mistake[] = []
   const report = (mistake: Mistake) => void mistakes.push(mistake)

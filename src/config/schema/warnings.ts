@@ -1,4 +1,4 @@
-// Warnings: the map can be used, but one of its keys probably does not do what the operator expects.
+// Warnings: the map is valid, but a key probably has another effect than the operator expects.
 import { formatValue, joinPath, type ReportMistake } from '../mistake.ts'
 import type { ValidContext, ValidIdentity } from './valid-config.ts'
 
@@ -29,7 +29,7 @@ export function warnOfConversations(
         route.pattern?.text.split('/').some((part) => segment.test(part)),
       )?.clients
       if (clients === undefined) continue
-      const message = `is asked by ${clients}, which keep no cookies: requests of one conversation can go to different sides; write anonymous: "ip" for this route or its context`
+      const message = `is used by ${clients}, which keep no cookies: requests of one conversation can go to different sides; write anonymous: "ip" for this route or its context`
       warn({
         path: joinPath(joinPath(joinPath('contexts', name), 'routes'), index),
         found: formatValue(route.pattern.text),

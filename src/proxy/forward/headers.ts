@@ -1,7 +1,7 @@
 // Fields in both directions, as pure functions: what goes to an upstream and what comes back to the client.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Identity } from '../../model/decision.ts'
-import type { HeaderList, NotedFields, RequestHead } from '../../model/request-head.ts'
+import type { HeaderList, ReadFields, RequestHead } from '../../model/request-head.ts'
 import type { FieldRules, HeaderRules, Upstream } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { isEndToEnd } from '../policy/read-head.ts'
@@ -95,7 +95,7 @@ function forwardedElement(head: RequestHead, proto: string): string {
  *
  * @param viaName in lower case
  */
-export function isLoop({ via, cdnLoop }: Pick<NotedFields, 'via' | 'cdnLoop'>, viaName: string): boolean {
+export function isLoop({ via, cdnLoop }: Pick<ReadFields, 'via' | 'cdnLoop'>, viaName: string): boolean {
   if (via?.includes(viaName)) return true
   return cdnLoop?.toLowerCase().includes(viaName) === true && cdnIds(cdnLoop).includes(viaName)
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { NotedFields, RequestHead } from '../../model/request-head.ts'
+import type { ReadFields, RequestHead } from '../../model/request-head.ts'
 import type { IdentityPolicy, Snapshot } from '../../model/snapshot.ts'
 import { createAnonymousIds } from './anonymous-id.ts'
 import { clientOf, createIdentify, identityOfUser, readCookie } from './identify.ts'
@@ -16,7 +16,7 @@ const POLICY: IdentityPolicy = {
   claimHeaders: undefined,
 }
 
-function identified(fields: Partial<NotedFields>, { peer = PROXY, policy = POLICY, secure = false } = {}) {
+function identified(fields: Partial<ReadFields>, { peer = PROXY, policy = POLICY, secure = false } = {}) {
   const head = { fields, peerAddress: peer, secure } as unknown as RequestHead
   const trustsProxy = (address: string) => address.startsWith('10.')
   return identify(head, { identity: policy, trustsProxy } as unknown as Snapshot)
@@ -25,7 +25,7 @@ function identified(fields: Partial<NotedFields>, { peer = PROXY, policy = POLIC
 const OWN = ids.setCookie('0'.repeat(32), false).split(';')[0] as string
 
 describe('who asks', () => {
-  test.each<[string, Partial<NotedFields>, { peer?: string; policy?: IdentityPolicy }, string, string]>([
+  test.each<[string, Partial<ReadFields>, { peer?: string; policy?: IdentityPolicy }, string, string]>([
     ['the user, from whom may say so', { user: '7', cookie: 'sid=1' }, {}, 'user', '7'],
     ['not the user, from anybody else', { user: '7', cookie: 'sid=1' }, { peer: '10.9.9.9' }, 'session', '1'],
     ['not a user without a name', { user: '', cookie: 'sid=1' }, {}, 'session', '1'],
@@ -39,7 +39,7 @@ describe('who asks', () => {
     expect(identified(fields, by)).toMatchObject({ kind, key, isNew: key.startsWith('f') })
   })
 
-  test.each<[string, Partial<NotedFields>, string | undefined]>([
+  test.each<[string, Partial<ReadFields>, string | undefined]>([
     ['a session cookie', { user: '7', cookie: 'sid=1' }, '1'],
     ['an anonymous id only', { user: '7', cookie: OWN }, undefined],
     ['no cookie', { user: '7' }, undefined],

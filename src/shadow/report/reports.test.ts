@@ -324,17 +324,17 @@ describe('rules that are tried', () => {
 
 test('an export without an example, or of a context that is gone, says what is missing', async () => {
   const found = { fingerprint: PRICE_PRINT, context: 'catalog', route: ROUTE, field: PRICE }
-  expect(await reportsOn({}).exported(found, 'curl')).toMatchObject({
+  expect(await reportsOn({}).exportRequest(found, 'curl')).toMatchObject({
     kind: 'impossible',
     why: expect.stringContaining('no example'),
   })
   const gone = reportsOn({ examples: [keptOf()] }, { sidesOf: () => undefined })
-  expect(await gone.exported(found, 'curl')).toMatchObject({ kind: 'impossible' })
+  expect(await gone.exportRequest(found, 'curl')).toMatchObject({ kind: 'impossible' })
   const kept = keptOf(PRICE, {
     request: { method: 'GET', target: masked('/p'), headers: ['Host', 'shop.example'].map(masked) },
   })
   const asked: unknown[] = []
   const reports = reportsOn({ examples: [kept] }, { sidesOf: (...all) => void asked.push(all) })
-  await reports.exported(found, 'curl')
+  await reports.exportRequest(found, 'curl')
   expect(asked).toEqual([['catalog', { method: 'GET', host: 'shop.example', target: '/p' }]])
 })

@@ -79,7 +79,7 @@ export function createReports(options: ReportsOptions): ComparisonViews {
       return inWindow.difference.lastSeen === null ? viewOf(found, { ...window, from: 0 }, examples) : inWindow
     },
 
-    exported: async ({ fingerprint, context, route, field }, as) => {
+    exportRequest: async ({ fingerprint, context, route, field }, as) => {
       const [newest] = await store.examples({ context, fingerprint })
       if (newest === undefined) return { kind: 'impossible', why: NO_EXAMPLE }
       const { method, target, headers } = newest.example.request
