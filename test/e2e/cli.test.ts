@@ -278,7 +278,7 @@ describe('strangler serve that cannot start', () => {
     const folder = await folderWith({})
     const { code, stderr } = await runStrangler(['serve'], { cwd: folder })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/routes\.config\.ts: does not exist; write it, or name another with --config/)
+    expect(stderr).toMatch(/routes\.config\.ts: does not exist; create it, or name another file with --config/)
     expect(stderr).not.toMatch(/\bat .*:\d+:\d+/)
   })
 

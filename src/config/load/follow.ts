@@ -13,7 +13,7 @@ export type FollowedConfig = {
 
 /** Starts to watch before it loads, so that no edit between the two is lost. */
 export async function followConfig(file: string): Promise<FollowedConfig> {
-let notify: ((edited: ValidationResult) => void) | undefined
+  let notify: ((edited: ValidationResult) => void) | undefined
   let isStale = false
   let isLoading = true
   let isClosed = false

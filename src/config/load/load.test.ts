@@ -105,8 +105,12 @@ describe('a config file that does not load says why', () => {
       'const a = 1\nfunction f() { throw new Error("boom") }\nf()',
       'thrown.ts:2: threw an error while it was loaded: Error: boom',
     ],
-    ['text.mjs', 'throw "a text"', 'text.mjs: threw something that is no Error while it was loaded: a text'],
-    ['nothing.mjs', 'throw undefined', 'nothing.mjs: threw something that is no Error while it was loaded: undefined'],
+    ['text.mjs', 'throw "a text"', 'text.mjs: threw a value that is not an Error while it was loaded: a text'],
+    [
+      'nothing.mjs',
+      'throw undefined',
+      'nothing.mjs: threw a value that is not an Error while it was loaded: undefined',
+    ],
     [
       'named.mjs',
       `export const config = ${GOOD}`,
@@ -115,9 +119,9 @@ describe('a config file that does not load says why', () => {
     [
       'package.mjs',
       'import a from "no-such-package"\nexport default a',
-      "package.mjs: imports what is not there: Cannot find package 'no-such-package'",
+      "package.mjs: imports a module that does not exist: Cannot find package 'no-such-package'",
     ],
-    ['module.ts', 'import a from "./no.ts"\nexport default a', 'module.ts: imports what is not there'],
+    ['module.ts', 'import a from "./no.ts"\nexport default a', 'module.ts: imports a module that does not exist'],
     ['helped.ts', 'import a from "./helper.ts"\nexport default a', 'helper.ts:2: is not valid TypeScript'],
     [
       'member.ts',
@@ -129,10 +133,10 @@ describe('a config file that does not load says why', () => {
       `export default ${GOOD}`,
       'node_modules/shop/routes.config.ts: is TypeScript under node_modules, which Node does not run',
     ],
-    ['routes.yaml', 'legacy: {}', 'routes.yaml: has an unknown ending; write the config as .ts'],
+    ['routes.yaml', 'legacy: {}', 'routes.yaml: has an unknown extension; write the config as .ts'],
     ['invalid.mjs', 'export default { legacy: 3 }', 'legacy: must be an object such as'],
     ['function.mjs', 'export default () => ({})', 'must be an object; its keys: legacy'],
-    ['folder.json/file', '', 'folder.json: is a folder; name the file in it'],
+    ['folder.json/file', '', 'folder.json: is a folder; name a file in it'],
   ]
   let said: string[]
   beforeAll(async () => {
@@ -148,7 +152,7 @@ describe('a config file that does not load says why', () => {
   test('and where a file is missing', async () => {
     const loaded = await loadConfig(join(folder, 'missing.ts'))
     expect(loaded.ok ? '' : formatMistakes(loaded.mistakes)).toContain(
-      'does not exist; write it, or name another with --config',
+      'does not exist; create it, or name another file with --config',
     )
   })
 

@@ -125,7 +125,10 @@ const COMPLAINTS: readonly { when: (text: string) => boolean; say: (text: string
     say: () =>
       'must have no backslash, and no encoded slash, backslash or control character: such requests are refused',
   },
-  { when: (text) => /%(?![0-9A-Fa-f]{2})/.test(text), say: () => 'has a "%" that does not begin an escape; write "%25"' },
+  {
+    when: (text) => /%(?![0-9A-Fa-f]{2})/.test(text),
+    say: () => 'has a "%" that does not begin an escape; write "%25"',
+  },
   {
     when: (text) => normalEscapes(text) !== text,
     say: (text) => `must be in normal form (RFC 3986 section 6.2.2); write "${normalEscapes(text)}"`,

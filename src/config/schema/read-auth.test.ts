@@ -136,27 +136,24 @@ describe('a mistake says where it is and what to write', () => {
     ['no algorithm', jwt({ jwksUri: JWKS, algorithms: [] }), [`${AT}.jwt.algorithms: must name the algorithm`]],
     ['none', jwt({ jwksUri: JWKS, algorithms: ['nOnE'] }), [`${AT}.jwt.algorithms[0]: must not be "none"`]],
     ['lower case', jwt({ jwksUri: JWKS, algorithms: ['rs256'] }), [`algorithms[0]: must be upper-case; write "RS256"`]],
-    [
-      'EdDSA',
-      jwt({ jwksUri: JWKS, algorithms: ['EdDSA'] }),
-      ['algorithms[0]: is not verified here; write one of HS256'],
-    ],
-    [
-      'a name of every object',
-      jwt({ jwksUri: JWKS, algorithms: ['toString'] }),
-      ['algorithms[0]: is not verified here'],
-    ],
+    ['EdDSA', jwt({ jwksUri: JWKS, algorithms: ['EdDSA'] }), ['algorithms[0]: is not supported; write one of HS256']],
+    ['a name of every object', jwt({ jwksUri: JWKS, algorithms: ['toString'] }), ['algorithms[0]: is not supported']],
     [
       'HMAC beside RSA',
       jwt({ jwksUri: JWKS, algorithms: ['RS256', 'HS256'] }),
-      [`${AT}.jwt.algorithms: must not mix HS* with others: whoever knows the public key could then sign`],
+      [
+        `${AT}.jwt.algorithms: must not mix HS* with other algorithms: everybody who knows the public key could then sign tokens`,
+      ],
     ],
     [
       'HMAC with a public key',
       jwt({ publicKey: RSA, algorithms: ['HS256'] }),
-      ['algorithms: is HMAC, whose secret cannot be in "publicKey"', 'publicKey: is of the type rsa, which HS256'],
+      [
+        'algorithms: is HMAC, which needs a secret, but the key is in "publicKey"',
+        'publicKey: is of the type rsa, which HS256',
+      ],
     ],
-    ['HMAC with a key set', jwt({ jwksUri: JWKS, algorithms: ['HS512'] }), ['secret cannot be in "jwksUri"']],
+    ['HMAC with a key set', jwt({ jwksUri: JWKS, algorithms: ['HS512'] }), ['the key is in "jwksUri"']],
     [
       'a secret for RSA',
       jwt({ secretFromEnv: 'A' }),
@@ -174,12 +171,16 @@ describe('a mistake says where it is and what to write', () => {
       jwt({ publicKey: RSA, algorithms: ['ES256'] }),
       ['is of the type rsa, which ES256 cannot'],
     ],
-    ['a key that nothing takes', jwt({ publicKey: ED25519 }), ['is of the type ed25519', 'no algorithm takes it']],
+    [
+      'a key of a type that no algorithm uses',
+      jwt({ publicKey: ED25519 }),
+      ['is of the type ed25519', 'no supported algorithm uses it'],
+    ],
     ['a short RSA key', jwt({ publicKey: WEAK }), ['publicKey: has 1024 bits']],
     [
       'no key',
       jwt({ publicKey: '-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----' }),
-      ['is no public key in PEM'],
+      ['is not a public key in PEM'],
     ],
     [
       'the secret itself',
@@ -199,12 +200,12 @@ describe('a mistake says where it is and what to write', () => {
     [
       'claims in a list',
       withAuth({ jwt: JWT, claims: ['email'] }),
-      [`${AT}.claims: must be an object: the header for`],
+      [`${AT}.claims: must be an object with a header for each claim`],
     ],
     [
       'a claim as X-User-Id',
       withAuth({ jwt: JWT, claims: { uid: 'x-user-ID' } }),
-      [`${AT}.claims.uid: is the header of`],
+      [`${AT}.claims.uid: is already the header of`],
     ],
     ['a claim as Authorization', withAuth({ jwt: JWT, claims: { a: 'Authorization' } }), ['must begin with "X-"']],
     ['a claim as X-Forwarded-For', withAuth({ jwt: JWT, claims: { a: 'X-Forwarded-For' } }), ['already has a meaning']],
@@ -247,7 +248,7 @@ describe('a mistake says where it is and what to write', () => {
     const short = 'ü'.repeat(least / 2 - 1)
     const [mistake = ''] = await laterMistakes(config, { SHOP_SECRET: short })
     expect(mistake).toContain(
-      `jwt.secretFromEnv: names a secret that is too short for ${name}: it has at least ${least}`,
+      `jwt.secretFromEnv: names a secret that is too short for ${name}, which need at least ${least}`,
     )
     expect(mistake).not.toContain('ü')
     expect(await laterMistakes(config, { SHOP_SECRET: 's'.repeat(least) })).toEqual([])
@@ -262,7 +263,7 @@ describe('a mistake says where it is and what to write', () => {
     )
     expect(await laterMistakes(config, {})).toEqual([
       expect.stringContaining('legacy.tls.ca: cannot be read'),
-      'contexts.orders.auth.jwt.secretFromEnv: names a variable that is not set; set it (found "SHOP_SECRET")',
+      'contexts.orders.auth.jwt.secretFromEnv: is an environment variable that is not set; set it (found "SHOP_SECRET")',
     ])
   })
 })

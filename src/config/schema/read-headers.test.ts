@@ -114,7 +114,7 @@ describe('header rules', () => {
     [{ request: { remove: ['X A'] } }, 'contexts.a.headers.request.remove[0]: must be a header name such as'],
     [
       { request: { set: { 'X-A': '1' }, remove: ['x-a'] } },
-      'contexts.a.headers.request.remove[0]: has a rule already at contexts.a.headers.request.set.X-A; keep one',
+      'contexts.a.headers.request.remove[0]: already has a rule at contexts.a.headers.request.set.X-A; keep one of them',
     ],
   ])('%j is a mistake', (headers, message) => {
     expect(mistakesIn(withHeaders(headers))[0]).toContain(message)

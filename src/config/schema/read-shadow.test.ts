@@ -140,7 +140,7 @@ describe('a mistake says where it is and what to write', () => {
       'noise of which nothing is right',
       { noise: { pairShare: 10, pairShareOpen: 'all', pairs: 1 } },
       [
-        `${AT}.noise.pairs: unknown key; known here: pairShare, pairShareOpen`,
+        `${AT}.noise.pairs: unknown key; valid names: pairShare, pairShareOpen`,
         `${AT}.noise.pairShare: must be a share: shares are from 0 to 1; write 0.1 for 10 % (found 10)`,
         `${AT}.noise.pairShareOpen: ${SHARE} (found "all")`,
       ],

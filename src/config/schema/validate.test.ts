@@ -202,7 +202,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
     [
       'a key nobody knows',
       { legacy: LEGACY, zzzzzzzzzz: 1 },
-      ['zzzzzzzzzz: unknown key; known here: legacy, services'],
+      ['zzzzzzzzzz: unknown key; valid names: legacy, services'],
     ],
     // Upstreams
     ['a bare text', withService('http://x'), ['services.catalog: must be an object such as { url: ']],
@@ -295,7 +295,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
     [
       'TLS without https',
       withLegacy({ ...LEGACY, tls: { ca: 'ca.pem' } }),
-      ['legacy.tls: is for addresses that begin with "https://"'],
+      ['legacy.tls: applies only to addresses that begin with "https://"'],
     ],
     [
       'an address as server name',
@@ -306,18 +306,18 @@ describe('a mistake says where it is, what was found and what to write', () => {
     [
       'a service called legacy',
       { legacy: LEGACY, services: { legacy: LEGACY } },
-      ['services.legacy: is no name for one of the services'],
+      ['services.legacy: is not a valid name'],
     ],
-    ['a name with a space', { legacy: LEGACY, services: { 'a b': LEGACY } }, ['services["a b"]: is no name']],
+    ['a name with a space', { legacy: LEGACY, services: { 'a b': LEGACY } }, ['services["a b"]: is not a valid name']],
     [
       'a context called unowned',
       { legacy: LEGACY, services: SERVICES, contexts: { unowned: CONTEXT } },
-      ['contexts.unowned: is no name'],
+      ['contexts.unowned: is not a valid name'],
     ],
     [
       'contexts in a list',
       { legacy: LEGACY, contexts: [CONTEXT] },
-      ['contexts: must be an object: contexts by name (found a list of 1)'],
+      ['contexts: must be an object with the contexts by name (found a list of 1)'],
     ],
     // Contexts
     ['no owner', withContext({ owner: undefined }), ['contexts.catalog.owner: is missing']],
@@ -363,7 +363,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
       withRoute({ path: '/x', methods: ['CONNECT', 'TRACE'] }),
       ['routes[0].methods[0]: is refused by the gateway', 'routes[0].methods[1]: is refused'],
     ],
-    ['no methods', withRoute({ path: '/x', methods: [] }), ['routes[0].methods: must name a method']],
+    ['no methods', withRoute({ path: '/x', methods: [] }), ['routes[0].methods: must contain a method']],
     [
       'a method in the path',
       withRoute({ path: 'GET /x' }),
@@ -372,11 +372,11 @@ describe('a mistake says where it is, what was found and what to write', () => {
     ['a path that is none', withRoute('orders'), ['routes[0]: must start with "/"; write "/orders"']],
     ['a query', withRoute('/x?y=1'), ['routes[0]: must have no "?"']],
     ['a fragment', withRoute('/x#y'), ['routes[0]: must have no "#"']],
-    ['an optional parameter', withRoute('/x/:id?'), ['routes[0]: optional parameters are not taken']],
+    ['an optional parameter', withRoute('/x/:id?'), ['routes[0]: must have no optional parameter']],
     [
       'a regular expression',
       withRoute('/x/:id(\\d+)'),
-      ['routes[0]: regular expressions and groups are not taken', 'routes[0]: must have no backslash'],
+      ['routes[0]: must have no regular expression or group', 'routes[0]: must have no backslash'],
     ],
     ['an empty segment', withRoute('/x//y'), ['routes[0]: must have no empty segment; write "/x/y"']],
     ['a dot segment', withRoute('/x/../y'), ['routes[0]: must have no "." or ".." segment']],
@@ -402,17 +402,17 @@ describe('a mistake says where it is, what was found and what to write', () => {
       withRoute('/%61dmin'),
       ['routes[0]: must be in normal form (RFC 3986 section 6.2.2); write "/admin"'],
     ],
-    ['a percent that is none', withRoute('/100%'), ['routes[0]: has a "%" that begins no escape']],
+    ['a percent that is none', withRoute('/100%'), ['routes[0]: has a "%" that does not begin an escape']],
     [
       'a raw letter',
       withRoute('/café'),
-      ['routes[0]: has characters that a path can only hold encoded; write "/caf%C3%A9"'],
+      ['routes[0]: has characters that must be percent-encoded in a path; write "/caf%C3%A9"'],
     ],
-    ['a wildcard in the middle', withRoute('/x/*/y'), ['routes[0]: "*" stands for the whole rest of the path']],
-    ['a wildcard in a segment', withRoute('/x*'), ['routes[0]: "*" stands for the whole rest of the path']],
+    ['a wildcard in the middle', withRoute('/x/*/y'), ['routes[0]: "*" matches the whole rest of the path']],
+    ['a wildcard in a segment', withRoute('/x*'), ['routes[0]: "*" matches the whole rest of the path']],
     ['a parameter without name', withRoute('/x/:'), ['routes[0]: ":" must be followed by a parameter\'s name']],
     ['two parameters in a segment', withRoute('/:a-:b'), ['routes[0]: ":a-:b" has two parameters']],
-    ['a parameter after dots', withRoute('/.:a'), ['routes[0]: ".:a" puts dots before a parameter']],
+    ['a parameter after dots', withRoute('/.:a'), ['routes[0]: ".:a" has dots before a parameter']],
     ['one parameter twice', withRoute('/:a/:a'), ['routes[0]: has the parameter ":a" twice']],
     [
       'a rewrite to nowhere',
@@ -461,7 +461,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
     [
       'middleware on an upgrade, where it would not run',
       withRoute({ path: '/x', upgrade: true, middleware: () => {} }),
-      ['routes[0].middleware: middleware needs a response and an upgrade has none'],
+      ['routes[0].middleware: middleware does not run for WebSockets'],
     ],
     [
       'a negative body',
@@ -483,7 +483,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
       'a user header of anyone',
       withTop({ identity: { user: { header: 'x-user' } } }),
       [
-        'identity.user.trust: is missing; it must list the proxies that may set the header, such as ["10.0.0.0/8"]: without it anyone could claim to be anyone',
+        'identity.user.trust: is missing; it must list the proxies that may set the header, such as ["10.0.0.0/8"]: without it every client could act as any user',
       ],
     ],
     [
@@ -494,7 +494,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
     [
       'a user header of the world',
       withTop({ identity: { user: { header: 'x-user', trust: ['0.0.0.0/0'] } } }),
-      ['identity.user.trust[0]: would trust everyone'],
+      ['identity.user.trust[0]: would trust every client'],
     ],
     [
       'a header that cannot be',
@@ -685,7 +685,7 @@ describe('two claims on one route', () => {
   test('a flag of two contexts is a mistake that names both', () => {
     const contexts = { one: CONTEXT, two: { ...CONTEXT, routes: ['/b'] } }
     expect(mistakesIn({ legacy: LEGACY, services: SERVICES, contexts })).toEqual([
-      'contexts.two.flag: is already the flag of the context "one"; give "two" a flag of its own, or make them one context (found "migrate-catalog")',
+      'contexts.two.flag: is already the flag of the context "one"; give "two" its own flag, or merge the two contexts (found "migrate-catalog")',
     ])
   })
 })
