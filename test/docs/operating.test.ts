@@ -18,11 +18,11 @@ it('goes as it is told', async () => {
   const fleet = await startFleet(redis, 3)
 
   await fleet.runs('Flip')
-  await fleet.runs('Roll back at three in the morning')
+  await fleet.runs('Roll back')
 
   await redis.kill()
   await fleet.until(({ store }) => !store.connected)
-  await fleet.runs('Redis is gone', async (command) => {
+  await fleet.runs('Redis is unavailable', async (command) => {
     const isKilled = command.startsWith('touch')
     await fleet.until(({ killed }, gateway) => killed === (isKilled && gateway === 0))
   })
@@ -39,7 +39,7 @@ it('goes as it is told', async () => {
 }, 60_000)
 
 it('has a section for each thing that happens', () => {
-  for (const what of ['Flip', 'three in the morning', 'Redis is gone', 'Unleash is gone', 'A gateway lags', 'Rotating'])
+  for (const what of ['Flip', 'Roll back', 'Redis is unavailable', 'Unleash is unavailable', 'A gateway lags', 'Rotating'])
     expect(section(RUNBOOK, what).length, what).toBeGreaterThan(200)
 })
 
