@@ -39,7 +39,14 @@ it('goes as it is told', async () => {
 }, 60_000)
 
 it('has a section for each thing that happens', () => {
-  for (const what of ['Flip', 'Roll back', 'Redis is unavailable', 'Unleash is unavailable', 'A gateway lags', 'Rotating'])
+  for (const what of [
+    'Flip',
+    'Roll back',
+    'Redis is unavailable',
+    'Unleash is unavailable',
+    'A gateway lags',
+    'Rotating',
+  ])
     expect(section(RUNBOOK, what).length, what).toBeGreaterThan(200)
 })
 
