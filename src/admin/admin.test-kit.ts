@@ -12,8 +12,10 @@ import { FAULTY, keptOf, reportsOn } from '../shadow/report/reports.test-kit.ts'
 import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { TurnedAwayFacts } from './access/turned-away.ts'
-import type { Explained } from './contract/contract.ts'
-import { type AdminOptions, type ApiServices, adminApp, startAdmin } from './http/server.ts'
+import type { Explanation } from './contract/explanation.ts'
+import { createAdminApp } from './http/admin-app.ts'
+import { type AdminOptions, startAdmin } from './http/admin-server.ts'
+import type { ApiServices } from './http/services.ts'
 
 export const TOKEN = 'a-token-that-is-long-enough-for-anybody'
 export const NOON = Date.UTC(2026, 0, 1, 12)
@@ -262,7 +264,7 @@ function entryOf(
   }
 }
 
-export const EXPLAINED: Explained = {
+export const EXPLAINED: Explanation = {
   kind: 'refused',
   request: 'GET /x',
   failure: 'malformed',
@@ -310,7 +312,7 @@ export async function testAdmin(
       ...more,
     },
   }
-  const { app, close } = await adminApp(options)
+  const { app, close } = await createAdminApp(options)
   onTestFinished(close)
   const ask: TestAdmin['ask'] = (method, path, token = TOKEN) => {
     const test = request(app)[method](`/api/v1${path}`)

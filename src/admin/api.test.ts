@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ChangeResult } from '../control/control.ts'
 import { NOON, type TestAdmin, TOKEN, testAdmin } from './admin.test-kit.ts'
-import { RememberedAnswers } from './http/idempotency.ts'
+import { IdempotencyCache } from './http/idempotency.ts'
 
 const LAGGARD = { id: 'g2', address: 'http://10.0.0.2:8081', why: 'silent for 12 s' }
 
@@ -288,9 +288,9 @@ describe('Idempotency-Key', () => {
   })
 
   test('is one’s own, of the 64 who asked last: another actor’s key of the same name is another', async () => {
-    const remembered = new RememberedAnswers<string>(() => 0)
+    const remembered = new IdempotencyCache<string>(() => 0)
     const ask = (actor: string) =>
-      remembered.once(
+      remembered.run(
         { actor, key: 'k', request: 'r' },
         async () => `for ${actor}`,
         () => true,

@@ -10,7 +10,9 @@ import { type GatewayProcess, startGatewayProcess } from '../../test/kit/process
 import { connectRaw, exchange } from '../../test/kit/raw.ts'
 import { shop } from '../../test/kit/shop.ts'
 import { until } from '../../test/kit/until.ts'
-import type { AuditPage, Done, Problem } from './contract/contract.ts'
+import type { AuditPage } from './contract/audit.ts'
+import type { ChangeResponse } from './contract/change-requests.ts'
+import type { Problem } from './contract/problems.ts'
 
 type Target = {
   readonly gateway: GatewayProcess
@@ -185,7 +187,7 @@ test('whatever a request line, a head and a body say, nothing is changed', async
 test('the same Idempotency-Key from two at once is done once', async () => {
   const { asked, load } = await target()
   const flip = () =>
-    asked<Done & Problem>('PUT', '/contexts/catalog/flag', { percentage: 25 }, { 'Idempotency-Key': 'k' })
+    asked<ChangeResponse & Problem>('PUT', '/contexts/catalog/flag', { percentage: 25 }, { 'Idempotency-Key': 'k' })
   const both = await Promise.all([flip(), flip()])
   const done = both.filter(({ status }) => status === 200)
   const late = both.filter(({ status }) => status !== 200)

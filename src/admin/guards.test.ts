@@ -3,11 +3,11 @@ import request from 'supertest'
 import { describe, expect, test } from 'vitest'
 import { connectRaw, exchange } from '../../test/kit/raw.ts'
 import { servedAdmin, TOKEN, testAdmin } from './admin.test-kit.ts'
-import { MOST_BODY_BYTES } from './http/read-json.ts'
-import { isWrite } from './http/route.ts'
+import { hasWriteMethod } from './http/api-route.ts'
+import { MAX_BODY_BYTES } from './http/json-body.ts'
 import { API_ROUTES } from './http/routes.ts'
 
-const WRITES = API_ROUTES.filter(isWrite)
+const WRITES = API_ROUTES.filter(hasWriteMethod)
 const pathOf = (path: string) => path.replace(':id', 'catalog')
 
 // The attack: a page on evil.example lets its name resolve to 127.0.0.1, and its visitor's browser, which still names
@@ -166,8 +166,8 @@ describe('a body', () => {
   const chunked = (text: string) => text.replace(/.{1,1000}/gs, (part) => `${part.length.toString(16)}\r\n${part}\r\n`)
 
   test.each([
-    [MOST_BODY_BYTES, 200],
-    [MOST_BODY_BYTES + 1, 413],
+    [MAX_BODY_BYTES, 200],
+    [MAX_BODY_BYTES + 1, 413],
   ])('of %d bytes is answered %d, in chunks too', async (bytes, status) => {
     const text = ofBytes(bytes)
     expect(Buffer.byteLength(text)).toBe(bytes)
@@ -176,7 +176,7 @@ describe('a body', () => {
   })
 
   test.each([
-    ['without end', 'Transfer-Encoding: chunked', chunked('x'.repeat(MOST_BODY_BYTES + 1))],
+    ['without end', 'Transfer-Encoding: chunked', chunked('x'.repeat(MAX_BODY_BYTES + 1))],
     ['that says so', 'Content-Length: 1000000000', ''],
   ])('that is too large and %s is refused at once, and not read on', async (_, framing, sent) => {
     const { port, control } = await servedAdmin()

@@ -1,6 +1,6 @@
 // The command line: finds the command, and turns whatever goes wrong into one sentence and an exit code.
 import { version } from '../entry/version.ts'
-import { Trouble } from './client/trouble.ts'
+import { Trouble } from './client/cli-error.ts'
 import type { Command } from './command.ts'
 import { describeExitCodes, EXIT } from './exit-codes.ts'
 import { json, plain } from './format/print.ts'

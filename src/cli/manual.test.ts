@@ -1,7 +1,7 @@
 // docs/cli.md says what the commands' own manuals say.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { ASKING_HELP, CHANGING_HELP } from './client/asking.ts'
+import { ASKING_HELP, CHANGING_HELP } from './client/gateway-options.ts'
 import type { Command } from './command.ts'
 import { EXIT_MEANINGS } from './exit-codes.ts'
 import { COMMANDS } from './main.ts'

@@ -1,5 +1,5 @@
 // A command's manual: every one has the same parts in the same order.
-import { ASKING_HELP, CHANGING_HELP } from './client/asking.ts'
+import { ASKING_HELP, CHANGING_HELP } from './client/gateway-options.ts'
 import { describeExitCodes } from './exit-codes.ts'
 
 export type Manual = {

@@ -1,5 +1,5 @@
 // The state of a gateway as its admin listener reports it: readiness, and the gauges of a scrape.
-import type { Readiness } from '../admin/http/server.ts'
+import type { Readiness } from '../admin/http/services.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { ProxyServer } from '../proxy/downstream/server.ts'
 import type { Upstreams } from '../proxy/upstream/upstreams.ts'

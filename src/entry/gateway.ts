@@ -1,6 +1,7 @@
 // Composition root of a gateway: builds both planes, starts and stops them in order, and applies edits of the map.
 import { hostname } from 'node:os'
-import { type Admin, type AdminOptions, type Readiness, startAdmin } from '../admin/http/server.ts'
+import { type Admin, type AdminOptions, startAdmin } from '../admin/http/admin-server.ts'
+import type { Readiness } from '../admin/http/services.ts'
 import { createKeySets } from '../auth/jwks.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { compile } from '../config/load/compile.ts'

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
-import type { DifferencesView, ParityView } from '../../src/admin/contract/contract.ts'
+import type { DifferencesResponse, ParityResponse } from '../../src/admin/contract/comparisons.ts'
 import { ask } from '../kit/load.ts'
 import { runStrangler } from '../kit/process.ts'
 import { startShadowed } from '../kit/shadowed.ts'
@@ -38,7 +38,7 @@ test('a price that is wrong is the one real difference, and a timestamp is noise
     expect(ran.code).toBe(0)
     return ran.stdout
   }
-  const differences = async () => JSON.parse(await strangler('diffs', 'catalog', '--json')) as DifferencesView
+  const differences = async () => JSON.parse(await strangler('diffs', 'catalog', '--json')) as DifferencesResponse
   const browse = async (times: number, all: number) => {
     for (let i = 0; i < times; i++) {
       const headers = { Cookie: `sid=${SECRET}` }
@@ -66,7 +66,7 @@ test('a price that is wrong is the one real difference, and a timestamp is noise
     new RegExp(`^real +GET /products/:id +value \\$\\.price +100 % \\([\\d.]+–100\\) +0 % +${fingerprint}$`, 'm'),
   )
   expect(table).toContain('1 field of noise; --all shows it')
-  const parity = JSON.parse(await strangler('parity', '--json')) as ParityView
+  const parity = JSON.parse(await strangler('parity', '--json')) as ParityResponse
   expect(parity.contexts[0]?.accounting).toMatchObject({ eligible: 65, mismatched: 65, matched: 0 })
   expect((await runStrangler(['parity', '--fail-under', '99.9'], { env })).code).toBe(1)
 

@@ -2,7 +2,9 @@
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { AuditPage, AuditRecord, ContextView, Done } from '../../src/admin/contract/contract.ts'
+import type { AuditPage, AuditRecord } from '../../src/admin/contract/audit.ts'
+import type { ChangeResponse } from '../../src/admin/contract/change-requests.ts'
+import type { ContextResponse } from '../../src/admin/contract/contexts.ts'
 import { astray, FLAG, type Fleet, failedOf, startFleet } from '../kit/fleet.ts'
 import { flagFile } from '../kit/gateway.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
@@ -124,7 +126,7 @@ describe('three gateways and a Redis', () => {
     const { code, stdout } = await fleet.strangler('pin', 'catalog', 'service', '--for', '2s', '--json')
     const pinnedAt = performance.now()
     expect(code, stdout).toBe(0)
-    const { until: end } = JSON.parse(stdout) as Done
+    const { until: end } = JSON.parse(stdout) as ChangeResponse
     const endsAt = performance.now() + (end as number) - Date.now()
     await until(() => load.visits.some(({ startedAt }) => startedAt > endsAt + 300))
     const visits = await load.stop()
@@ -148,7 +150,7 @@ describe('three gateways and a Redis', () => {
     const visits = await load.stop()
     expect(astray(visits, confirmedAt, everybody('legacy'))).toEqual([])
     expect(failedOf(visits)).toEqual([])
-    expect((await fleet.gateways[1]?.api<ContextView>('GET', '/contexts/catalog'))?.body).toMatchObject({
+    expect((await fleet.gateways[1]?.api<ContextResponse>('GET', '/contexts/catalog'))?.body).toMatchObject({
       percentage: 0,
       serving: 'legacy',
       pin: { side: 'legacy', by: 'anna', reason: 'orders are lost', until: null },

@@ -1,6 +1,6 @@
 // Who belongs to a fleet: also after Redis has lost its data, and after a gateway was started anew.
 import { expect, it } from 'vitest'
-import type { FleetView } from '../../src/admin/contract/contract.ts'
+import type { FleetResponse } from '../../src/admin/contract/fleet-response.ts'
 import { type FleetGateway, startFleet } from '../kit/fleet.ts'
 import { startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'
@@ -23,7 +23,7 @@ it('a gateway that died before Redis lost its data is a laggard until it is forg
 
   const back = await fleet.join({ stateOf: third })
   expect(back.id).toBe(third.id)
-  const members = async () => (await first.api<FleetView>('GET', '/fleet')).body.members.map(({ id }) => id)
+  const members = async () => (await first.api<FleetResponse>('GET', '/fleet')).body.members.map(({ id }) => id)
   expect((await members()).toSorted()).toEqual(
     fleet.gateways
       .slice(0, 3)

@@ -3,7 +3,8 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { Done, FleetView } from '../../src/admin/contract/contract.ts'
+import type { ChangeResponse } from '../../src/admin/contract/change-requests.ts'
+import type { FleetResponse } from '../../src/admin/contract/fleet-response.ts'
 import { astray, type FleetGateway, harmOf, startFleet } from '../kit/fleet.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { startRedis } from '../kit/redis.ts'
@@ -94,7 +95,7 @@ describe('Redis', () => {
     const { redis, fleet } = shared()
     await fleet.flip(0)
     const known = await fleet.history()
-    const acknowledged: Done[] = []
+    const acknowledged: ChangeResponse[] = []
     await fleet.underLoad(async () => {
       for (const percentage of [10, 20, 30, 40, 50, 60]) {
         const [flipped] = await Promise.all([fleet.flip(percentage), percentage === 30 ? redis.flush() : undefined])
@@ -150,7 +151,7 @@ describe('one of three gateways', () => {
     const { fleet } = shared()
     await fleet.flip(0)
     const [first, second] = three()
-    const { members } = (await second.api<FleetView>('GET', '/fleet')).body
+    const { members } = (await second.api<FleetResponse>('GET', '/fleet')).body
     expect(members.find(({ id }) => id === second.id)?.startedAt).toBeGreaterThan(Date.now() + HOUR_MS / 2)
     for (const gateway of [first, second]) {
       const load = fleet.startLoad()

@@ -4,7 +4,10 @@ import http from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { normalizedStrategyValue } from 'unleash-client/lib/strategy/util.js'
-import type { AuditPage, AuditRecord, Done, FleetView, Problem } from '../../src/admin/contract/contract.ts'
+import type { AuditPage, AuditRecord } from '../../src/admin/contract/audit.ts'
+import type { ChangeResponse } from '../../src/admin/contract/change-requests.ts'
+import type { FleetResponse } from '../../src/admin/contract/fleet-response.ts'
+import type { Problem } from '../../src/admin/contract/problems.ts'
 import { whenOver } from './lifetime.ts'
 import { type Answer, ask, quantile } from './load.ts'
 import { type HttpOrigin, startNamedOrigin } from './origin.ts'
@@ -38,7 +41,7 @@ export type FleetGateway = GatewayProcess & {
   /** What the fleet calls it. */
   readonly id: string
   /** Asks its admin API, as anna unless told. */
-  readonly api: <Body = Done>(method: string, path: string, asked?: Asked) => Promise<ApiAnswer<Body>>
+  readonly api: <Body = ChangeResponse>(method: string, path: string, asked?: Asked) => Promise<ApiAnswer<Body>>
   /** Runs the command line against it, as anna. */
   readonly strangler: (...args: readonly string[]) => Promise<CommandResult>
   /** Who answers this person. */
@@ -65,7 +68,7 @@ export type Fleet = {
    */
   readonly join: (options?: { readonly stateOf?: FleetGateway; readonly command?: string }) => Promise<FleetGateway>
   /** Flips over the first gateway, and fails if it was not done and is not in force everywhere. */
-  readonly flip: (percentage: number) => Promise<Done>
+  readonly flip: (percentage: number) => Promise<ChangeResponse>
   /** The audit log as the first gateway shows it, the newest first. */
   readonly history: () => Promise<readonly AuditRecord[]>
   /** Resolves when all gateways say the same generation and that all have it. */
@@ -158,7 +161,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     }
     let id: string | undefined
     await until(async () => {
-      const { members } = (await api<FleetView>('GET', '/fleet')).body
+      const { members } = (await api<FleetResponse>('GET', '/fleet')).body
       id = members.find(({ address }) => address === url)?.id
       return id !== undefined
     })
@@ -179,7 +182,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
 
   async function converged(): Promise<void> {
     await until(async () => {
-      const views = await Promise.all(gateways.map(({ api }) => api<FleetView>('GET', '/fleet')))
+      const views = await Promise.all(gateways.map(({ api }) => api<FleetResponse>('GET', '/fleet')))
       const generations = new Set(views.map(({ body }) => body.generation))
       return generations.size === 1 && views.every(({ body }) => isConverged(body, redis === undefined ? 1 : count))
     })
@@ -241,7 +244,7 @@ function variablesOf({ apiUrl, clientToken, adminToken }: Unleash) {
   return { UNLEASH_URL: apiUrl, UNLEASH_API_TOKEN: clientToken, UNLEASH_ADMIN_TOKEN: adminToken }
 }
 
-function isConverged({ members }: FleetView, count: number): boolean {
+function isConverged({ members }: FleetResponse, count: number): boolean {
   return members.length >= count && members.every((member) => member.isConverged)
 }
 

@@ -1,6 +1,6 @@
 // Signed tokens that are not known to be valid: the same token is checked once in five seconds, and signature checks take turns.
 import { createHash } from 'node:crypto'
-import { ByNetwork } from '../http/by-network.ts'
+import { NetworkMap } from '../http/network-map.ts'
 import { Refusal } from '../http/problem.ts'
 import { SignatureTurns } from './signature-turns.ts'
 import type { Actor, VerifyJwt } from './verify-jwt.ts'
@@ -17,7 +17,7 @@ type Checked = { readonly at: number; readonly verdict: Verdict; readonly isGone
 export class Guesses {
   readonly #verify: VerifyJwt
   readonly #now: () => number
-  readonly #networks = new ByNetwork<Map<string, Checked>>(() => new Map())
+  readonly #networks = new NetworkMap<Map<string, Checked>>(() => new Map())
   readonly #turns = new SignatureTurns()
   /** Digests of tokens that were valid once: their signature checks wait for no turn. */
   readonly #good = new Map<string, true>()
@@ -40,7 +40,7 @@ export class Guesses {
   }
 
   async #check(address: string, token: string, digest: string, isGone: () => boolean): Verdict {
-    const checked = this.#networks.of(address)
+    const checked = this.#networks.getOrCreate(address)
     const now = this.#now()
     const before = checked.get(digest)
     if (before !== undefined && now - before.at < LOOK_AGAIN_MS) {

@@ -10,9 +10,9 @@ import { ROLES, type Role } from '../../model/shared-state.ts'
 import { PRICE, ROUTE } from '../../shadow/report/reports.test-kit.ts'
 import { fingerprintOf } from '../../shadow/stats/fingerprint.ts'
 import { manualClock, NOON, servedAdmin, type TestAdmin, TOKEN, testAdmin } from '../admin.test-kit.ts'
-import { ByNetwork, networkOf } from '../http/by-network.ts'
+import { isChange } from '../http/api-route.ts'
+import { NetworkMap, networkOf } from '../http/network-map.ts'
 import { Refusal } from '../http/problem.ts'
-import { isChange } from '../http/route.ts'
 import { API_ROUTES } from '../http/routes.ts'
 import { givenToken, keptToken } from './admin-token.ts'
 import { Guesses } from './guesses.ts'
@@ -114,7 +114,7 @@ describe('failures', () => {
 
   test('are remembered in a memory that has an end', async () => {
     const { codeOf } = signing()
-    const kept = new ByNetwork(() => ({}))
+    const kept = new NetworkMap(() => ({}))
     const guesses = new Guesses(
       async () => WRONG,
       () => 0,
@@ -124,7 +124,7 @@ describe('failures', () => {
       () => 0,
     )
     for (let i = 0; i < 3000; i++) {
-      kept.of(`10.${i >> 8}.${i & 255}.1`)
+      kept.getOrCreate(`10.${i >> 8}.${i & 255}.1`)
       await guesses.look(`10.${i >> 8}.${i & 255}.1`, 'wrong')
       await good.look(HERE, `good-${i}`)
     }
@@ -425,8 +425,8 @@ describe('who is turned away is on record', () => {
       ['has no role', () => ask('get', '/status', tokenOf('bob', undefined))],
       ['Origin is', () => ask('put', '/kill-switch').set('Origin', 'https://evil.example')],
       ['Sec-Fetch-Site is', () => ask('put', '/kill-switch').set('Sec-Fetch-Site', 'cross-site')],
-      ['by a name that', () => ask('get', '/status').set('Host', 'evil.example')],
-      ['by a name that', () => request(app).get('/metrics').set('Host', 'evil.example')],
+      ['a name in --admin-names', () => ask('get', '/status').set('Host', 'evil.example')],
+      ['a name in --admin-names', () => request(app).get('/metrics').set('Host', 'evil.example')],
     ]
     for (const [why, attempt] of tries) {
       clock.pass(1_000)

@@ -1,6 +1,6 @@
 // Signature checks of tokens that are not known take turns: a check occupies the thread that forwards requests for up to two
 // milliseconds, and anybody can make up tokens. A flood makes a valid token wait for its turn; it does not keep the token out.
-import { networkOf } from '../http/by-network.ts'
+import { networkOf } from '../http/network-map.ts'
 import { Refusal, retryAfter } from '../http/problem.ts'
 
 /** In each interval at most this many checks, and no further one after they have taken this time. */

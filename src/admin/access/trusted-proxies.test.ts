@@ -1,7 +1,7 @@
 import request from 'supertest'
 import { expect, test } from 'vitest'
 import { testAdmin } from '../admin.test-kit.ts'
-import { adminApp } from '../http/server.ts'
+import { createAdminApp } from '../http/admin-app.ts'
 
 test.each([
   ['the client that a trusted proxy names', ['loopback'], '198.51.100.1, 203.0.113.7', '203.0.113.7'],
@@ -9,7 +9,7 @@ test.each([
   ['the proxy, where it names no address', ['loopback'], 'ann\t', '127.0.0.1'],
 ])('a refusal is on record with %s', async (_, trustedProxies, forwardedFor, address) => {
   const { options, control } = await testAdmin()
-  const { app } = await adminApp({ ...options, trustedProxies })
+  const { app } = await createAdminApp({ ...options, trustedProxies })
   await request(app).get('/metrics').set('Host', 'evil.example').set('X-Forwarded-For', forwardedFor).expect(421)
   expect(control.away.at(-1)?.address).toBe(address)
 })

@@ -214,10 +214,10 @@ describe('is not let in, and not told why', () => {
     ['nothing', () => '', /no token/],
     ['dots', () => '..', /no token/],
   ])('%s', async (_, make, why) => {
-    const { code, detail, more, why: recorded, headers } = await refusal(make())
-    expect({ code, more, headers }).toEqual({
+    const { code, detail, members, why: recorded, headers } = await refusal(make())
+    expect({ code, members, headers }).toEqual({
       code: 'invalid-token',
-      more: {},
+      members: {},
       headers: { 'WWW-Authenticate': 'Bearer error="invalid_token"' },
     })
     expect(recorded).toMatch(why)

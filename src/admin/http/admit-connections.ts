@@ -3,7 +3,7 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { TokenBucket } from '../../lib/token-bucket.ts'
-import { networkOf } from './by-network.ts'
+import { networkOf } from './network-map.ts'
 
 export type AdmissionLimits = {
   /** Connections that are admitted at once. */

@@ -5,9 +5,9 @@ import { AUDIENCE, goodClaims, ISSUER, rsaPair, signed } from '../../../test/kit
 import { until } from '../../../test/kit/until.ts'
 import type { FindKey } from '../access/verify-jwt.ts'
 import { eventsOf, manualClock, servedAdmin, TOKEN, testControl } from '../admin.test-kit.ts'
-import { EventStreams, MOST_STREAMS, MOST_STREAMS_OF_ADDRESS, MOST_STREAMS_OF_TOKEN } from './event-streams.ts'
+import { EventStreams, MAX_STREAMS, MAX_STREAMS_PER_ADDRESS, MAX_STREAMS_PER_TOKEN } from './event-streams.ts'
 import type { Refusal } from './problem.ts'
-import type { ApiServices } from './server.ts'
+import type { ApiServices } from './services.ts'
 
 type Told = { readonly id: string; readonly generation: number; readonly changed: unknown; readonly kill: unknown }
 
@@ -180,10 +180,10 @@ test('what happens while a stream begins is not followed by what was before', as
 })
 
 describe('there is room', () => {
-  test(`for ${MOST_STREAMS_OF_TOKEN} of one token, and again when one is left; another token still gets one`, async () => {
+  test(`for ${MAX_STREAMS_PER_TOKEN} of one token, and again when one is left; another token still gets one`, async () => {
     const { open, tokens } = await streamingWithTokens()
-    const all = await Promise.all(Array.from({ length: MOST_STREAMS_OF_TOKEN }, () => open(tokens.ann)))
-    expect(all.map(({ response }) => response.status)).toEqual(Array(MOST_STREAMS_OF_TOKEN).fill(200))
+    const all = await Promise.all(Array.from({ length: MAX_STREAMS_PER_TOKEN }, () => open(tokens.ann)))
+    expect(all.map(({ response }) => response.status)).toEqual(Array(MAX_STREAMS_PER_TOKEN).fill(200))
     const refused = await open(tokens.ann)
     expect(refused.response.status).toBe(503)
     expect(refused.response.headers.get('retry-after')).toBe('10')
@@ -193,31 +193,31 @@ describe('there is room', () => {
     await until(async () => (await open(tokens.ann)).response.status === 200)
   })
 
-  test(`for ${MOST_STREAMS_OF_ADDRESS} of one address, whatever its tokens; another address still gets one`, async () => {
+  test(`for ${MAX_STREAMS_PER_ADDRESS} of one address, whatever its tokens; another address still gets one`, async () => {
     const streams = new EventStreams(testControl(manualClock()), () => 0)
     const open = (name: string, address: string) => openOne(streams, { ...ANN, name, address })
-    for (let i = 0; i < MOST_STREAMS_OF_ADDRESS; i++) await open(`person ${i}`, `2001:db8::${i}`)
-    expect(streams.size).toBe(MOST_STREAMS_OF_ADDRESS)
+    for (let i = 0; i < MAX_STREAMS_PER_ADDRESS; i++) await open(`person ${i}`, `2001:db8::${i}`)
+    expect(streams.size).toBe(MAX_STREAMS_PER_ADDRESS)
     expect(await open('one more', '2001:db8::ffff')).toMatchObject({ code: 'too-many-streams' })
     await open('one more', '2001:db8:0:1::1')
-    expect(streams.size).toBe(MOST_STREAMS_OF_ADDRESS + 1)
+    expect(streams.size).toBe(MAX_STREAMS_PER_ADDRESS + 1)
   })
 
-  test(`for ${MOST_STREAMS} in all`, async () => {
+  test(`for ${MAX_STREAMS} in all`, async () => {
     const streams = new EventStreams(testControl(manualClock()), () => 0)
     const open = (i: number) => openOne(streams, { ...ANN, name: `person ${i}`, address: `10.0.0.${i}` })
-    for (let i = 0; i < MOST_STREAMS; i++) await open(i)
-    expect(streams.size).toBe(MOST_STREAMS)
-    expect(await open(MOST_STREAMS)).toMatchObject({ code: 'too-many-streams' })
+    for (let i = 0; i < MAX_STREAMS; i++) await open(i)
+    expect(streams.size).toBe(MAX_STREAMS)
+    expect(await open(MAX_STREAMS)).toMatchObject({ code: 'too-many-streams' })
   })
 
   // The attack: many ask while the keys are being read, and are let in at one moment.
   test('and for no more who are let in at once', async () => {
     const streams = new EventStreams(testControl(manualClock()), () => 0)
-    const asked = Array.from({ length: MOST_STREAMS_OF_TOKEN + 20 }, () => streams.open(ANN))
+    const asked = Array.from({ length: MAX_STREAMS_PER_TOKEN + 20 }, () => streams.open(ANN))
     const responses = asked.map(() => fakeResponse())
     await Promise.all(asked.map((one, i) => (one as Stream).pour(responses[i]?.response as Response)))
-    expect(streams.size).toBe(MOST_STREAMS_OF_TOKEN)
+    expect(streams.size).toBe(MAX_STREAMS_PER_TOKEN)
     expect(responses.filter(({ hasEnded }) => hasEnded())).toHaveLength(20)
   })
 
@@ -231,7 +231,7 @@ describe('there is room', () => {
     }
     const { open, port } = await streaming({ clock, auth: signing(findKey) })
     const Authorization = `Bearer ${tokenWith({ role: 'viewer' })}`
-    const clients = await Promise.all(Array.from({ length: MOST_STREAMS }, () => connectRaw(port)))
+    const clients = await Promise.all(Array.from({ length: MAX_STREAMS }, () => connectRaw(port)))
     for (const client of clients) {
       client.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${Authorization}\r\n\r\n`)
     }

@@ -1,34 +1,35 @@
-// Changes, told as they happen: server-sent events, each with the whole of what operators have said, so that who has
-// missed some has missed nothing.
+// Streams of changes as server-sent events. Each event contains the whole state, so that a client that has missed some
+// events has missed no state.
 import type { Response } from 'express'
 import type { Control, StateChange, StatusView } from '../../control/control.ts'
 import type { ContextState } from '../../model/shared-state.ts'
-import { type ChangeEvent, EVENT_STREAM } from '../contract/contract.ts'
-import { networkOf } from './by-network.ts'
+import { EVENT_STREAM } from '../contract/api-paths.ts'
+import type { ChangeEvent } from '../contract/change-event.ts'
+import { networkOf } from './network-map.ts'
 import { Refusal, retryAfter } from './problem.ts'
 
-/** Each is a connection of the few that the admin port has. */
-export const MOST_STREAMS = 64
-/** Of these for one token (the subject of a signed one), so that one token cannot take all. */
-export const MOST_STREAMS_OF_TOKEN = 32
-/** ... and for one client address, or one IPv6 network of 64 bits. */
-export const MOST_STREAMS_OF_ADDRESS = 48
-/** What may wait for a reader; one who is further behind is cut, and comes back to the newest. */
-const MOST_WAITING_BYTES = 256 * 1024
+/** Each stream occupies one of the limited connections of the admin port. */
+export const MAX_STREAMS = 64
+/** Streams of one token (the subject of a signed token), so that one token cannot occupy all. */
+export const MAX_STREAMS_PER_TOKEN = 32
+/** Streams of one IPv4 address, or one IPv6 /64 network. */
+export const MAX_STREAMS_PER_ADDRESS = 48
+/** Bytes that may wait for a slow client. It is disconnected beyond that, and gets the newest state when it reconnects. */
+const MAX_WAITING_BYTES = 256 * 1024
 const HEARTBEAT_MS = 15_000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
-/** Who holds a stream: the name of the token's bearer, and the client's address. */
+/** The owner of a stream: the name of the token's bearer, and the address of the client. */
 export type StreamHolder = { readonly name: string; readonly address: string }
 
 export type StreamOptions = StreamHolder & {
-  /** The newest event that the reader has; anything else that clients send counts as none. */
+  /** The id of the newest event that the client has; a value that is not a generation is ignored. */
   readonly lastId: string | undefined
-  /** When the token ends with which the stream was opened. Milliseconds since 1970. */
+  /** When the token of the client expires, in milliseconds since 1970. The stream ends then. */
   readonly until: number | undefined
 }
 
-type Stream = { readonly response: Response; readonly holder: StreamHolder; isTold: boolean }
+type Stream = { readonly response: Response; readonly holder: StreamHolder; hasEvent: boolean }
 
 export class EventStreams {
   readonly #control: Control
@@ -40,39 +41,39 @@ export class EventStreams {
   constructor(control: Control, wallTime: () => number) {
     this.#control = control
     this.#wallTime = wallTime
-    this.#unwatch = control.watch((change) => this.#tellAll(change))
+    this.#unwatch = control.watch((change) => this.#broadcast(change))
   }
 
   get size(): number {
     return this.#streams.size
   }
 
-  /** Begins with the current state, unless the reader has seen it. */
+  /** Opens a stream. It begins with the current state, unless the client has it already. */
   open({ lastId, until, name, address }: StreamOptions) {
     const holder = { name, address: networkOf(address) }
-    const excess = this.#excess(holder)
+    const excess = this.#exceededLimit(holder)
     if (excess !== undefined) return new Refusal('too-many-streams', excess, retryAfter(10))
-    const seen = /^\d{1,15}$/.test(lastId ?? '') ? Number(lastId) : -1
+    const lastGeneration = /^\d{1,15}$/.test(lastId ?? '') ? Number(lastId) : -1
     return {
       headers: { 'Content-Type': EVENT_STREAM, 'X-Accel-Buffering': 'no' },
-      pour: (response: Response) => this.#pour(response, holder, seen, until),
+      pour: (response: Response) => this.#pour(response, holder, lastGeneration, until),
     }
   }
 
-  /** Which limit one more stream of this holder would exceed. */
-  #excess(holder: StreamHolder): string | undefined {
-    if (this.#streams.size >= MOST_STREAMS) return `${MOST_STREAMS} are open; end one`
+  /** The limit that one more stream of this holder exceeds; undefined if there is none. */
+  #exceededLimit(holder: StreamHolder): string | undefined {
+    if (this.#streams.size >= MAX_STREAMS) return `${MAX_STREAMS} are open; end one`
     let [ofToken, ofAddress] = [0, 0]
     for (const { holder: other } of this.#streams) {
       if (other.name === holder.name) ofToken++
       if (other.address === holder.address) ofAddress++
     }
-    if (ofToken >= MOST_STREAMS_OF_TOKEN) return `${MOST_STREAMS_OF_TOKEN} are open with this token; end one`
-    if (ofAddress >= MOST_STREAMS_OF_ADDRESS) return `${MOST_STREAMS_OF_ADDRESS} are open from this address; end one`
+    if (ofToken >= MAX_STREAMS_PER_TOKEN) return `${MAX_STREAMS_PER_TOKEN} are open with this token; end one`
+    if (ofAddress >= MAX_STREAMS_PER_ADDRESS) return `${MAX_STREAMS_PER_ADDRESS} are open from this address; end one`
     return undefined
   }
 
-  /** Ends all streams behind the last event; `retry` was sent at the beginning of each. @returns how many there were */
+  /** Ends each stream after a complete event; clients know `retry` from its beginning. @returns the number of streams */
   end(): number {
     for (const { response } of this.#streams) response.end()
     return this.#streams.size
@@ -84,15 +85,26 @@ export class EventStreams {
     this.end()
   }
 
-  async #pour(response: Response, holder: StreamHolder, seen: number, until: number | undefined): Promise<void> {
-    // Whoever left meanwhile will not leave again.
+  async #pour(response: Response, holder: StreamHolder, lastGeneration: number, until: number | undefined) {
+    // A response that is destroyed already emits no further close event, which would remove the stream.
     if (response.destroyed) return
-    // Many may have been let in at once, when the keys they all waited for were there.
-    if (this.#excess(holder) !== undefined) return void response.end('retry: 10000\n\n')
-    const stream = { response, holder, isTold: false }
+    // Checked again: several requests can pass the first check while all of them wait for the keys of an issuer.
+    if (this.#exceededLimit(holder) !== undefined) return void response.end('retry: 10000\n\n')
+    const stream = { response, holder, hasEvent: false }
+    this.#add(stream, until)
+    write(stream, ': changes, as they happen\nretry: 2000\n\n')
+    const status = await this.#control.status()
+    const isKilledHere = status.localKill.length > 0 || status.killFileProblems.length > 0
+    const isNew = status.generation !== lastGeneration || isKilledHere
+    // An event that was sent in the meantime is newer than this status.
+    if (!stream.hasEvent && isNew) this.#send(stream, eventOfStatus(status))
+  }
+
+  #add(stream: Stream, until: number | undefined): void {
+    const { response } = stream
     this.#streams.add(stream)
-    this.#heartbeat ??= setInterval(() => this.#beat(), HEARTBEAT_MS).unref()
-    const end = until === undefined ? undefined : setTimeout(() => response.end(), this.#until(until)).unref()
+    this.#heartbeat ??= setInterval(() => this.#sendHeartbeats(), HEARTBEAT_MS).unref()
+    const end = until === undefined ? undefined : setTimeout(() => response.end(), this.#remainingMs(until)).unref()
     response.once('close', () => {
       clearTimeout(end)
       this.#streams.delete(stream)
@@ -100,68 +112,65 @@ export class EventStreams {
       clearInterval(this.#heartbeat)
       this.#heartbeat = undefined
     })
-    send(stream, ': changes, as they happen\nretry: 2000\n\n')
-    const status = await this.#control.status()
-    // What happened meanwhile was told already, and is newer.
-    const isKilledHere = status.localKill.length > 0 || status.killFileProblems.length > 0
-    if (!stream.isTold && (status.generation !== seen || isKilledHere)) this.#tell(stream, eventOfStatus(status))
   }
 
-  #until(until: number): number {
+  #remainingMs(until: number): number {
     return Math.min(Math.max(0, until - this.#wallTime()), LONGEST_TIMER_MS)
   }
 
-  #tellAll(change: StateChange): void {
+  #broadcast(change: StateChange): void {
     if (this.#streams.size === 0) return
-    const event = eventOf(change)
-    for (const stream of this.#streams) this.#tell(stream, event)
+    const event = eventOfChange(change)
+    for (const stream of this.#streams) this.#send(stream, event)
   }
 
-  #tell(stream: Stream, event: ChangeEvent): void {
-    stream.isTold = true
-    send(stream, `id: ${event.generation}\nevent: change\ndata: ${JSON.stringify(event)}\n\n`)
+  #send(stream: Stream, event: ChangeEvent): void {
+    stream.hasEvent = true
+    write(stream, `id: ${event.generation}\nevent: change\ndata: ${JSON.stringify(event)}\n\n`)
   }
 
-  #beat(): void {
-    for (const stream of this.#streams) send(stream, ': heartbeat\n\n')
+  #sendHeartbeats(): void {
+    for (const stream of this.#streams) write(stream, ': heartbeat\n\n')
   }
 }
 
-/** Who does not read is cut, before what waits for them is the gateway's memory. */
-function send({ response }: Stream, text: string): void {
-  if (response.writableLength > MOST_WAITING_BYTES) return void response.destroy()
+/** Disconnects a client that does not read, before its unsent events fill the memory of the gateway. */
+function write({ response }: Stream, text: string): void {
+  if (response.writableLength > MAX_WAITING_BYTES) return void response.destroy()
   if (!response.writableEnded && !response.destroyed) response.write(text)
 }
 
-function eventOf({ state: { generation, kill, contexts }, localKill, killFileProblems }: StateChange): ChangeEvent {
-  const known = Object.entries(contexts).map(([name, context]) => ({ name, ...context }))
-  const last = known.find(({ changed }) => changed?.generation === generation)
+function eventOfChange({ state, localKill, killFileProblems }: StateChange): ChangeEvent {
+  const { generation, kill } = state
+  const contexts = Object.entries(state.contexts).map(([name, context]) => ({ name, ...context }))
+  const last = contexts.find(({ changed }) => changed?.generation === generation)
   return {
     generation,
     kill,
-    contexts: known.map(asTold),
-    changed: last === undefined ? null : changeOf(last),
+    contexts: contexts.map(contextEntry),
+    changed: last === undefined ? null : lastChange(last),
     localKill: [...localKill],
     killFileProblems: [...killFileProblems],
   }
 }
 
-type Named = ContextState & { readonly name: string }
+type NamedContext = ContextState & { readonly name: string }
 
-function asTold({ name, pin, freeze, flip, shadow = null, changed }: Named): ChangeEvent['contexts'][number] {
+function contextEntry(context: NamedContext): ChangeEvent['contexts'][number] {
+  const { name, pin, freeze, flip, shadow = null, changed } = context
   return { name, pin, freeze, flip, shadow, generation: changed?.generation ?? 0 }
 }
 
-function changeOf({ name, changed }: Named): ChangeEvent['changed'] {
+function lastChange({ name, changed }: NamedContext): ChangeEvent['changed'] {
   return changed && { context: name, verb: changed.verb, by: changed.by, reason: changed.reason, at: changed.at }
 }
 
 function eventOfStatus({ generation, kill, contexts, localKill, killFileProblems }: StatusView): ChangeEvent {
-  const known = contexts.filter((context) => context.generation > 0)
+  const changedContexts = contexts.filter((context) => context.generation > 0)
   return {
     generation,
     kill,
-    contexts: known.map(({ name, pin, freeze, flip, shadow, generation }) => {
+    contexts: changedContexts.map(({ name, pin, freeze, flip, shadow, generation }) => {
       return { name, pin, freeze, flip, shadow, generation }
     }),
     changed: null,

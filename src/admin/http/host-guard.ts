@@ -1,28 +1,28 @@
-// Against DNS rebinding: a page on evil.example whose name suddenly resolves to 127.0.0.1 makes the victim's browser
-// talk to this port, but the browser still says `Host: evil.example`.
+// Protects against DNS rebinding: a page on evil.example whose name suddenly resolves to 127.0.0.1 makes the browser of the
+// victim send requests to this port, but the browser still sends `Host: evil.example`.
 import { isIP } from 'node:net'
 import type { Request, RequestHandler } from 'express'
 import { Refusal, sendRefusal } from './problem.ts'
 
 /**
- * Lets through the names listed, `localhost`, and IP addresses. An address cannot be rebound: a page served from one
- * is that address's own; and kubelet and Prometheus come by address.
+ * Accepts the listed names, `localhost`, and IP addresses. An address cannot be rebound: a page served from an address has that
+ * address as its origin. Kubelet and Prometheus connect by address.
  *
  * Health checks of load balancers (HAProxy's `option httpchk`) use HTTP/1.0 without Host. Every browser sends Host, so a
- * request without one is not a rebound page; such requests may read the health paths and nothing else.
+ * request without Host does not come from a rebound page. Such requests may read the health paths and nothing else.
  */
 export function hostGuard(
   names: readonly string[],
   onRefused: (request: Request, refusal: Refusal) => void,
 ): RequestHandler {
-  const allowed = new Set(['localhost', ...names.map((name) => name.toLowerCase())])
+  const allowedNames = new Set(['localhost', ...names.map((name) => name.toLowerCase())])
   return (request, response, next) => {
-    const field = authority(request)
-    if (field === undefined) return sendRefusal(response, new Refusal('bad-request', 'two Host fields'))
-    const host = hostname(field)
-    if (host !== undefined && (allowed.has(host) || isIP(host) !== 0)) return next()
+    const authority = readAuthority(request)
+    if (authority === undefined) return sendRefusal(response, new Refusal('bad-request', 'two Host fields'))
+    const host = hostname(authority)
+    if (host !== undefined && (allowedNames.has(host) || isIP(host) !== 0)) return next()
     if (isHealthCheckWithoutHost(request)) return next()
-    const refusal = new Refusal('foreign-host', 'ask by address, or by a name that --admin-names has')
+    const refusal = new Refusal('foreign-host', 'use an IP address, or a name in --admin-names')
     onRefused(request, refusal)
     sendRefusal(response, refusal)
   }
@@ -36,15 +36,15 @@ function isHealthCheckWithoutHost({ httpVersion, method, headers, url }: Request
   return (method === 'GET' || method === 'HEAD') && HEALTH_PATHS.has(url)
 }
 
-/** Who is asked, by the target where that says it (RFC 9112 section 3.2.2); undefined where it is said twice. */
-function authority({ headers, rawHeaders, url }: Request): string | undefined {
+/** The authority of an absolute target, else Host (RFC 9112 section 3.2.2); undefined if there are two Host fields. */
+function readAuthority({ headers, rawHeaders, url }: Request): string | undefined {
   const fields = rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host')
   if (fields.length > 1) return undefined
   return /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i.exec(url)?.[1] ?? headers.host ?? ''
 }
 
 /** The name without its port, in lower case and without the brackets of IPv6; undefined if it is malformed. */
-function hostname(field: string): string | undefined {
-  const parts = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i.exec(field)
+function hostname(authority: string): string | undefined {
+  const parts = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::\d{1,5})?$/i.exec(authority)
   return (parts?.[1] ?? parts?.[2])?.toLowerCase()
 }

@@ -1,70 +1,69 @@
-// What became of a write, remembered by the key that its sender gave it: asked again, it is answered again and not done
-// again. In the memory of this gateway, and no longer than a day.
+// Answers to changes, stored by the Idempotency-Key of the client: a repeated request gets the first answer, and the change is
+// made once. Answers are in the memory of this gateway, for one day at most.
 import { createHash } from 'node:crypto'
+import { LruMap } from '../../lib/lru-map.ts'
 import { Refusal } from './problem.ts'
 
-const KEPT_MS = 24 * 60 * 60_000
-const MOST_KEYS_OF_AN_ACTOR = 256
-const MOST_ACTORS = 64
+const MAX_AGE_MS = 24 * 60 * 60_000
+const MAX_KEYS_PER_ACTOR = 256
+const MAX_ACTORS = 64
 
-type Kept<Answer> = { readonly fingerprint: string; readonly until: number; answer: Answer | undefined }
+type Entry<Answer> = { readonly fingerprint: string; readonly expiresAt: number; answer: Answer | undefined }
 
-export class RememberedAnswers<Answer> {
+export class IdempotencyCache<Answer> {
   readonly #now: () => number
-  readonly #byActor = new Map<string, Map<string, Kept<Answer>>>()
+  readonly #entriesByActor = new LruMap<string, LruMap<string, Entry<Answer>>>(MAX_ACTORS)
 
   constructor(now: () => number) {
     this.#now = now
   }
 
   /**
-   * The answer that this key has had, or that of `work`.
+   * Returns the stored answer of this key, or runs `work` and stores its answer.
    *
-   * @param request what is asked: the same key for anything else is a mistake
-   * @param isFinal whether asking again would get the same; what is not final is forgotten
+   * @param request the content of the request: the same key with other content is refused
+   * @param isFinal whether a repeated request would get the same answer; other answers are not stored
    */
-  async once(
+  async run(
     { actor, key, request }: { readonly actor: string; readonly key: string; readonly request: string },
     work: () => Promise<Answer>,
     isFinal: (answer: Answer) => boolean,
   ): Promise<{ readonly answer: Answer; readonly isRepeated: boolean } | Refusal> {
-    const keys = this.#keysOf(actor)
+    const entries = this.#entriesOf(actor)
     const fingerprint = createHash('sha256').update(request).digest('base64')
-    const kept = keys.get(key)
-    if (kept !== undefined && kept.until > this.#now()) {
-      if (kept.fingerprint !== fingerprint) return new Refusal('key-reused', 'give each request a key of its own')
-      if (kept.answer === undefined) return new Refusal('in-progress', undefined, { headers: { 'Retry-After': '1' } })
-      return { answer: kept.answer, isRepeated: true }
+    const stored = entries.get(key)
+    if (stored !== undefined && stored.expiresAt > this.#now()) {
+      if (stored.fingerprint !== fingerprint) return new Refusal('key-reused', 'give each request a key of its own')
+      if (stored.answer === undefined) return new Refusal('in-progress', undefined, { headers: { 'Retry-After': '1' } })
+      return { answer: stored.answer, isRepeated: true }
     }
-    const mine: Kept<Answer> = { fingerprint, until: this.#now() + KEPT_MS, answer: undefined }
-    put(keys, key, mine, MOST_KEYS_OF_AN_ACTOR)
-    const forget = () => void (keys.get(key) === mine && keys.delete(key))
+    const entry: Entry<Answer> = { fingerprint, expiresAt: this.#now() + MAX_AGE_MS, answer: undefined }
+    entries.set(key, entry)
+    const remove = () => {
+      if (entries.get(key) === entry) entries.delete(key)
+    }
     try {
       const answer = await work()
-      if (isFinal(answer)) mine.answer = answer
-      else forget()
+      if (isFinal(answer)) entry.answer = answer
+      else remove()
       return { answer, isRepeated: false }
     } catch (error) {
-      forget()
+      remove()
       throw error
     }
   }
 
-  #keysOf(actor: string): Map<string, Kept<Answer>> {
-    const keys = this.#byActor.get(actor) ?? new Map<string, Kept<Answer>>()
-    put(this.#byActor, actor, keys, MOST_ACTORS)
-    return keys
+  #entriesOf(actor: string): LruMap<string, Entry<Answer>> {
+    let entries = this.#entriesByActor.get(actor)
+    if (entries === undefined) {
+      entries = new LruMap(MAX_KEYS_PER_ACTOR)
+      this.#entriesByActor.set(actor, entries)
+    }
+    return entries
   }
 }
 
-/** The least recently put goes where there are too many. */
-function put<Value>(map: Map<string, Value>, key: string, value: Value, most: number): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > most) map.delete(map.keys().next().value as string)
-}
-
-/** The key of a request; undefined where it has none. */
+/** @returns undefined if the request has no key */
 export function readIdempotencyKey(field: string | string[] | undefined): string | undefined | Refusal {
   if (field === undefined) return undefined
   if (typeof field === 'string' && /^[\x21-\x7e]{1,200}$/.test(field)) return field

@@ -1,10 +1,10 @@
 // The metrics as text, collected at most once in a period: a scrape costs milliseconds of the thread that serves clients, and
-// everybody who reaches the port may scrape.
+// every client that reaches the port may scrape.
 import type { Registry } from 'prom-client'
 
 export type MetricsPage = () => Promise<Buffer>
 
-/** @param maxAgeMs for how long a page is served again; with 0 each scrape collects anew */
+/** @param maxAgeMs for how long a page is served again; 0 collects for each scrape */
 export function createMetricsPage(registry: Registry, maxAgeMs: number, now: () => number): MetricsPage {
   let page: Promise<Buffer> | undefined
   let collectedAt = Number.NEGATIVE_INFINITY
@@ -20,7 +20,7 @@ export function createMetricsPage(registry: Registry, maxAgeMs: number, now: () 
     return page
   }
 
-  /** One buffer for all who scrape: a response refers to it and copies nothing. */
+  /** All responses share one buffer, so that concurrent scrapes need no copies. */
   async function collect(): Promise<Buffer> {
     return Buffer.from(await registry.metrics())
   }

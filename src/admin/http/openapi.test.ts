@@ -15,12 +15,12 @@ import { FAULTY, PRICE, ROUTE, reportsOn } from '../../shadow/report/reports.tes
 import { fingerprintOf } from '../../shadow/stats/fingerprint.ts'
 import type { JwtPolicy } from '../access/verify-jwt.ts'
 import { eventsOf, READY, TOKEN, testAdmin } from '../admin.test-kit.ts'
-import { PROBLEMS, type ProblemCode } from '../contract/contract.ts'
-import { MOST_STREAMS_OF_TOKEN } from './event-streams.ts'
-import { openapi } from './openapi.ts'
-import type { Method } from './route.ts'
-import { API_ROUTES, OPEN_ROUTES } from './routes.ts'
-import type { ApiServices } from './server.ts'
+import { PROBLEMS, type ProblemCode } from '../contract/problems.ts'
+import type { Method } from './api-route.ts'
+import { MAX_STREAMS_PER_TOKEN } from './event-streams.ts'
+import { createOpenApi } from './openapi.ts'
+import { API_ROUTES, PROBE_ROUTES } from './routes.ts'
+import type { ApiServices } from './services.ts'
 
 type Json = Readonly<Record<string, unknown>>
 type Operation = {
@@ -31,7 +31,7 @@ type Operation = {
 type DocumentedResponse = { readonly description: string; readonly content: Readonly<Record<string, Json>> }
 type Document = Json & { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> }
 
-const DOCUMENT = openapi(OPEN_ROUTES, API_ROUTES) as unknown as Document
+const DOCUMENT = createOpenApi(PROBE_ROUTES, API_ROUTES) as unknown as Document
 const OPERATIONS = Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ path, method: method as Method, operation })),
 )
@@ -206,8 +206,8 @@ describe('every refusal is one that the document has', () => {
       const { port } = await listening((await testAdmin()).app)
       const headers = { Authorization: `Bearer ${TOKEN}` }
       const url = `http://127.0.0.1:${port}/api/v1/events`
-      const open = await Promise.all(Array.from({ length: MOST_STREAMS_OF_TOKEN }, () => fetch(url, { headers })))
-      expect(open.map(({ status }) => status)).toEqual(Array(MOST_STREAMS_OF_TOKEN).fill(200))
+      const open = await Promise.all(Array.from({ length: MAX_STREAMS_PER_TOKEN }, () => fetch(url, { headers })))
+      expect(open.map(({ status }) => status)).toEqual(Array(MAX_STREAMS_PER_TOKEN).fill(200))
       return { response: await toldBy(await fetch(url, { headers })), method: 'get', path: '/events' }
     },
   }

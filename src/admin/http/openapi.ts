@@ -1,42 +1,59 @@
-// The OpenAPI 3.1 document of the table of routes, from the schemas that read and check what is said.
+// Builds the OpenAPI 3.1 document from the table of routes and its schemas.
 import { z } from 'zod'
-import * as contract from '../contract/contract.ts'
-import { API, EVENT_STREAM, PROBLEMS, type ProblemCode } from '../contract/contract.ts'
-import { type ApiRoute, hasBody, isChange, isWrite } from './route.ts'
-import type { OpenRoute } from './routes.ts'
+import { API, EVENT_STREAM, PATHS } from '../contract/api-paths.ts'
+import { auditPage, auditRecord } from '../contract/audit.ts'
+import { changeEvent } from '../contract/change-event.ts'
+import { changeResponse } from '../contract/change-requests.ts'
+import {
+  differenceResponse,
+  differenceSummary,
+  differencesResponse,
+  exportedRequest,
+  parityResponse,
+  ruleTrial,
+} from '../contract/comparisons.ts'
+import { contextResponse, contextsResponse, killSwitchResponse } from '../contract/contexts.ts'
+import { explanation } from '../contract/explanation.ts'
+import { fleetResponse, memberResponse } from '../contract/fleet-response.ts'
+import { PROBLEMS, type ProblemCode, problem } from '../contract/problems.ts'
+import { statusResponse } from '../contract/status.ts'
+import { type ApiRoute, hasBody, hasWriteMethod, isChange, type ProbeRoute } from './api-route.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Schemas that have a name in the document; all others are said where they are used. */
-const ANSWERS = {
-  Status: contract.statusView,
-  Contexts: contract.contextsView,
-  Context: contract.contextView,
-  KillSwitch: contract.killSwitch,
-  Done: contract.done,
-  Member: contract.member,
-  Fleet: contract.fleetView,
-  Parity: contract.parityView,
-  Differences: contract.differencesView,
-  DifferenceRow: contract.differenceRow,
-  Difference: contract.differenceView,
-  RuleTrial: contract.ruleTrial,
-  Export: contract.exportedRequest,
-  AuditRecord: contract.auditRecord,
-  AuditPage: contract.auditPage,
-  Explained: contract.explained,
-  Change: contract.changeEvent,
-  Problem: contract.problem,
+/** Schemas with a name in the document; all others are written where they are used. */
+const NAMED_SCHEMAS = {
+  Status: statusResponse,
+  Contexts: contextsResponse,
+  Context: contextResponse,
+  KillSwitch: killSwitchResponse,
+  Done: changeResponse,
+  Member: memberResponse,
+  Fleet: fleetResponse,
+  Parity: parityResponse,
+  Differences: differencesResponse,
+  DifferenceRow: differenceSummary,
+  Difference: differenceResponse,
+  RuleTrial: ruleTrial,
+  Export: exportedRequest,
+  AuditRecord: auditRecord,
+  AuditPage: auditPage,
+  Explained: explanation,
+  Change: changeEvent,
+  Problem: problem,
 } as const satisfies Readonly<Record<string, z.ZodType>>
 
 const uri = (id: string) => `#/components/schemas/${id}`
 
-/** The document. Objects in answers may have more members one day: that is no break. */
-export function openapi(openRoutes: readonly OpenRoute[], routes: readonly ApiRoute[]): { openapi: string } & Json {
+/** Builds the document. Objects in answers are open: a later version may add members without breaking a client. */
+export function createOpenApi(
+  probeRoutes: readonly ProbeRoute[],
+  routes: readonly ApiRoute[],
+): { openapi: string } & Json {
   return {
     openapi: '3.1.0',
-    info: { title: 'strangler-gateway admin API', version: '1', description: 'docs/api.md tells more.' },
-    paths: pathsOf(openRoutes, routes),
+    info: { title: 'strangler-gateway admin API', version: '1', description: 'The guide is docs/api.md.' },
+    paths: pathsOf(probeRoutes, routes),
     components: {
       schemas: namedSchemas(),
       securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
@@ -45,22 +62,22 @@ export function openapi(openRoutes: readonly OpenRoute[], routes: readonly ApiRo
   }
 }
 
-function pathsOf(openRoutes: readonly OpenRoute[], routes: readonly ApiRoute[]): Json {
+function pathsOf(probeRoutes: readonly ProbeRoute[], routes: readonly ApiRoute[]): Json {
   const paths: Record<string, Record<string, Json>> = {}
-  for (const one of openRoutes) paths[one.path] = { get: openOperation(one) }
-  for (const one of routes) {
-    const path = documentPath(one.path)
-    paths[path] = { ...paths[path], [one.method]: operation(one) }
+  for (const route of probeRoutes) paths[route.path] = { get: probeOperation(route) }
+  for (const route of routes) {
+    const path = documentPath(route.path)
+    paths[path] = { ...paths[path], [route.method]: apiOperation(route) }
   }
   return paths
 }
 
-/** `/contexts/:id` is `/api/v1/contexts/{id}`. */
+/** Converts `/contexts/:id` to `/api/v1/contexts/{id}`. */
 export function documentPath(path: string): string {
   return `${API}${path.replace(/:(\w+)/g, '{$1}')}`
 }
 
-function openOperation({ summary, type, unready }: OpenRoute): Json {
+function probeOperation({ summary, type, unready }: ProbeRoute): Json {
   const answer = { content: { [type]: {} } }
   const responses = {
     200: { description: summary, ...answer },
@@ -70,7 +87,7 @@ function openOperation({ summary, type, unready }: OpenRoute): Json {
   return { summary, security: [], responses }
 }
 
-function operation(route: ApiRoute): Json {
+function apiOperation(route: ApiRoute): Json {
   const input = z.toJSONSchema(route.input, { io: 'input' })
   return {
     summary: route.summary,
@@ -86,9 +103,9 @@ function bodyOf(input: z.core.JSONSchema.BaseSchema): Json {
   return { required, content: { 'application/json': { schema: withoutDialect(input) } } }
 }
 
-function contentOf({ answer, item, streams }: ApiRoute): Json {
+function contentOf({ answer, streamItem: item, streamType: streams }: ApiRoute): Json {
   if (streams === undefined) return { 'application/json': { schema: answerSchema(answer) } }
-  // 3.1 has no word for a stream of one thing after another; 3.2 calls this itemSchema.
+  // OpenAPI 3.1 cannot describe a stream of items; 3.2 has itemSchema for it.
   const stream = { [streams]: { 'x-item-schema': answerSchema(item ?? answer) } }
   return item === undefined ? stream : { 'application/json': { schema: answerSchema(answer) }, ...stream }
 }
@@ -111,17 +128,19 @@ function headers(route: ApiRoute): Json[] {
 
 function headersRead(route: ApiRoute): readonly string[] {
   if (isChange(route)) return ['If-Match', 'Idempotency-Key']
-  return route.streams === EVENT_STREAM ? ['Last-Event-ID'] : []
+  return route.streamType === EVENT_STREAM ? ['Last-Event-ID'] : []
 }
 
-/** What may be answered instead, by status. */
+/** The problems that the route may answer, by status. */
 function refusals(codes: readonly ProblemCode[]): Json {
   const byStatus = Map.groupBy(codes, (code) => PROBLEMS[code].status)
   const content = { 'application/problem+json': { schema: { $ref: uri('Problem') } } }
-  return Object.fromEntries([...byStatus].map(([status, all]) => [status, { description: all.join(', '), content }]))
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [status, { description: codes.join(', '), content }]),
+  )
 }
 
-const OF_CHANGES: readonly ProblemCode[] = [
+const CHANGE_CODES: readonly ProblemCode[] = [
   'refused',
   'conflict',
   'in-progress',
@@ -129,7 +148,7 @@ const OF_CHANGES: readonly ProblemCode[] = [
   'key-reused',
   'reason-required',
 ]
-const OF_BODIES: readonly ProblemCode[] = ['not-json', 'not-json-type', 'body-too-large', 'bad-body']
+const BODY_CODES: readonly ProblemCode[] = ['not-json', 'not-json-type', 'body-too-large', 'bad-body']
 
 function codesOf(route: ApiRoute): ProblemCode[] {
   return (Object.keys(PROBLEMS) as ProblemCode[]).filter((code) => mayAnswer(route, code))
@@ -138,31 +157,31 @@ function codesOf(route: ApiRoute): ProblemCode[] {
 function mayAnswer(route: ApiRoute, code: ProblemCode): boolean {
   if (code === 'unknown-context') return route.path.includes(':id') || (isChange(route) && isOfDifference(route))
   if (code === 'unknown-difference') return isOfDifference(route)
-  if (code === 'not-exportable') return route.path === contract.PATHS.export
-  if (code === 'foreign-origin') return isWrite(route)
-  if (code === 'too-many-streams') return route.streams === EVENT_STREAM
-  if (OF_CHANGES.includes(code)) return isChange(route)
-  if (OF_BODIES.includes(code)) return hasBody(route)
+  if (code === 'not-exportable') return route.path === PATHS.export
+  if (code === 'foreign-origin') return hasWriteMethod(route)
+  if (code === 'too-many-streams') return route.streamType === EVENT_STREAM
+  if (CHANGE_CODES.includes(code)) return isChange(route)
+  if (BODY_CODES.includes(code)) return hasBody(route)
   return code !== 'not-found' && code !== 'method-not-allowed'
 }
 
 function isOfDifference({ path }: ApiRoute): boolean {
-  return path.startsWith(contract.PATHS.difference)
+  return path.startsWith(PATHS.difference)
 }
 
 function answerSchema(answer: z.ZodType): Json {
-  const name = Object.entries(ANSWERS).find(([, schema]) => schema === answer)?.[0]
+  const name = Object.entries(NAMED_SCHEMAS).find(([, schema]) => schema === answer)?.[0]
   return name === undefined ? open(withoutDialect(z.toJSONSchema(answer))) : { $ref: uri(name) }
 }
 
 function namedSchemas(): Json {
   const registry = z.registry<{ id: string }>()
-  for (const [id, schema] of Object.entries(ANSWERS)) registry.add(schema, { id })
+  for (const [id, schema] of Object.entries(NAMED_SCHEMAS)) registry.add(schema, { id })
   const { schemas } = z.toJSONSchema(registry, { uri })
   return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, open(withoutDialect(schema))]))
 }
 
-/** OpenAPI 3.1 has the dialect already, and no other name for what stands in its components. */
+/** OpenAPI 3.1 declares the dialect for the whole document, and names components by their key. */
 function withoutDialect({ $schema: _, $id: __, ...schema }: z.core.JSONSchema.BaseSchema): Json {
   return schema
 }

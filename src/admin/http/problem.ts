@@ -1,28 +1,35 @@
-// Why something was not done, as a value, and as the RFC 9457 document that it becomes.
+// A refusal as a value, and the RFC 9457 document that is sent for it.
 import type { Response } from 'express'
-import { PROBLEMS, type Problem, type ProblemCode } from '../contract/contract.ts'
+import { PROBLEMS, type Problem, type ProblemCode } from '../contract/problems.ts'
 
-type More = Pick<Problem, 'mistakes' | 'known' | 'generation'>
+type ProblemMembers = Pick<Problem, 'mistakes' | 'known' | 'generation'>
 
-/** A request that is not answered as it wished. */
+/** The reason why a request is refused. */
 export class Refusal {
   readonly code: ProblemCode
-  /** For whoever asked: what happened, to what, and what to do. */
+  /** For the caller: what happened, to which object, and what to do next. */
   readonly detail: string | undefined
-  /** For the audit log alone, where whoever asked must not know how far they came. */
+  /** For the audit log only: the caller must not learn which check failed. */
   readonly why: string | undefined
-  readonly more: More
+  readonly members: ProblemMembers
   readonly headers: Readonly<Record<string, string>>
 
   constructor(
     code: ProblemCode,
     detail?: string,
-    { why, headers = {}, ...more }: More & { why?: string; headers?: Readonly<Record<string, string>> } = {},
+    {
+      why,
+      headers = {},
+      ...members
+    }: ProblemMembers & {
+      why?: string
+      headers?: Readonly<Record<string, string>>
+    } = {},
   ) {
     this.code = code
     this.detail = detail
     this.why = why
-    this.more = more
+    this.members = members
     this.headers = headers
   }
 
@@ -31,12 +38,12 @@ export class Refusal {
   }
 }
 
-/** To be asked again later. */
+/** The Retry-After field, in whole seconds and at least 1. */
 export function retryAfter(seconds: number): { headers: Readonly<Record<string, string>> } {
   return { headers: { 'Retry-After': String(Math.max(1, Math.ceil(seconds))) } }
 }
 
-export function sendRefusal(response: Response, { code, detail, more, headers }: Refusal): void {
+export function sendRefusal(response: Response, { code, detail, members, headers }: Refusal): void {
   const { status, title } = PROBLEMS[code]
   const problem: Problem = {
     type: 'about:blank',
@@ -44,7 +51,7 @@ export function sendRefusal(response: Response, { code, detail, more, headers }:
     status,
     code,
     ...(detail === undefined ? {} : { detail }),
-    ...more,
+    ...members,
   }
   response.status(status).set(headers).type('application/problem+json').send(JSON.stringify(problem))
 }

@@ -1,50 +1,64 @@
-// The table of everything the admin surface answers. What Express serves, and what the OpenAPI document says, is this.
-import type { Response } from 'express'
 import { z } from 'zod'
-import * as contract from '../contract/contract.ts'
-import { PATHS } from '../contract/contract.ts'
-import { showAudit, verifyAudit } from '../handlers/audit.ts'
-import * as change from '../handlers/changes.ts'
-import * as comparison from '../handlers/comparisons.ts'
-import { watch } from '../handlers/events.ts'
-import { printMetrics, sayAlive, sayReadiness } from '../handlers/health.ts'
-import * as view from '../handlers/views.ts'
-import { openapi } from './openapi.ts'
-import { type ApiRoute, route } from './route.ts'
-import type { AdminServices } from './server.ts'
+import { EVENT_STREAM, JSON_LINES, PATHS } from '../contract/api-paths.ts'
+import { auditPage, auditQuery, auditRecord, auditVerification } from '../contract/audit.ts'
+import { changeEvent } from '../contract/change-event.ts'
+import {
+  changeResponse,
+  flipRequest,
+  pinRequest,
+  reasonRequest,
+  rollbackRequest,
+  rulingRequest,
+  shadowRequest,
+  undoQuery,
+} from '../contract/change-requests.ts'
+import {
+  differenceResponse,
+  differencesResponse,
+  exportedRequest,
+  exportQuery,
+  parityQuery,
+  parityResponse,
+  ruleTrial,
+  tryRuleRequest,
+  windowQuery,
+} from '../contract/comparisons.ts'
+import { contextResponse, contextsResponse, killSwitchResponse } from '../contract/contexts.ts'
+import { explainQuery, explanation } from '../contract/explanation.ts'
+import { emptyQuery } from '../contract/fields.ts'
+import { fleetResponse } from '../contract/fleet-response.ts'
+import { statusResponse } from '../contract/status.ts'
+import * as change from '../handlers/change-context.ts'
+import { showLiveness, showMetrics, showReadiness } from '../handlers/probes.ts'
+import { showAudit, verifyAudit } from '../handlers/show-audit.ts'
+import * as comparison from '../handlers/show-comparisons.ts'
+import * as view from '../handlers/show-state.ts'
+import { streamEvents } from '../handlers/stream-events.ts'
+import { type ApiRoute, type ProbeRoute, route } from './api-route.ts'
+import { createOpenApi } from './openapi.ts'
 
-export type OpenRoute = {
-  readonly path: string
-  readonly summary: string
-  /** The media type of its answer. */
-  readonly type: string
-  /** What a 503 with an answer of that type means, where there may be one. */
-  readonly unready?: string
-  readonly handle: (services: AdminServices, response: Response) => void | Promise<void>
-}
-
-/** For machines, by GET, without a token. */
-export const OPEN_ROUTES: readonly OpenRoute[] = [
-  { path: '/livez', summary: 'Whether the process answers', type: 'application/json', handle: sayAlive },
+/** Routes for machines: GET, without a token. */
+export const PROBE_ROUTES: readonly ProbeRoute[] = [
+  { path: '/livez', summary: 'Whether the process answers', type: 'application/json', handle: showLiveness },
   {
     path: '/readyz',
-    summary: 'Whether to send it traffic',
+    summary: 'Whether it should receive traffic',
     type: 'application/json',
-    unready: 'It should be sent none',
-    handle: sayReadiness,
+    unready: 'It should not receive traffic',
+    handle: showReadiness,
   },
-  { path: '/metrics', summary: 'Metrics, for Prometheus', type: 'text/plain', handle: printMetrics },
+  { path: '/metrics', summary: 'Metrics, for Prometheus', type: 'text/plain', handle: showMetrics },
 ]
 
-/** For people and their programs, below {@link contract.API}. */
+/** For people and their programs, below {@link API}. */
 export const API_ROUTES: readonly ApiRoute[] = [
   route({
     method: 'get',
     path: PATHS.status,
     role: 'viewer',
-    summary: 'Everything at a glance',
-    input: contract.nothingAsked,
-    answer: contract.statusView,
+    summary: 'The state of everything',
+    input: emptyQuery,
+    answer: statusResponse,
     handle: view.showStatus,
   }),
   route({
@@ -52,8 +66,8 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.contexts,
     role: 'viewer',
     summary: 'All contexts',
-    input: contract.nothingAsked,
-    answer: contract.contextsView,
+    input: emptyQuery,
+    answer: contextsResponse,
     handle: view.showContexts,
   }),
   route({
@@ -61,26 +75,26 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.context,
     role: 'viewer',
     summary: 'One context',
-    input: contract.nothingAsked,
-    answer: contract.contextView,
+    input: emptyQuery,
+    answer: contextResponse,
     handle: view.showContext,
   }),
   route({
     method: 'put',
     path: PATHS.flag,
     role: 'operator',
-    summary: 'Flip: how many of a hundred people the service answers',
-    input: contract.flipAsked,
-    answer: contract.done,
+    summary: 'Flip: sets how many of a hundred people the service answers',
+    input: flipRequest,
+    answer: changeResponse,
     handle: change.flip,
   }),
   route({
     method: 'put',
     path: PATHS.pin,
     role: 'operator',
-    summary: 'Pin: one side answers everybody, until then',
-    input: contract.pinAsked,
-    answer: contract.done,
+    summary: 'Pin: one side answers everybody until the pin ends',
+    input: pinRequest,
+    answer: changeResponse,
     handle: change.pin,
   }),
   route({
@@ -88,17 +102,17 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.pin,
     role: 'operator',
     summary: 'Unpin: the flag decides again',
-    input: contract.undoAsked,
-    answer: contract.done,
+    input: undoQuery,
+    answer: changeResponse,
     handle: change.unpin,
   }),
   route({
     method: 'put',
     path: PATHS.freeze,
     role: 'operator',
-    summary: 'Freeze: nobody moves the context but by rollback and kill',
-    input: contract.reasonAsked,
-    answer: contract.done,
+    summary: 'Freeze: only rollback and kill can move the context',
+    input: reasonRequest,
+    answer: changeResponse,
     handle: change.freeze,
   }),
   route({
@@ -106,26 +120,27 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.freeze,
     role: 'operator',
     summary: 'Thaw',
-    input: contract.undoAsked,
-    answer: contract.done,
+    input: undoQuery,
+    answer: changeResponse,
     handle: change.thaw,
   }),
   route({
     method: 'put',
     path: PATHS.shadow,
     role: 'operator',
-    summary: 'Shadow: how many of a hundred eligible requests are copied to the other side, to compare the answers',
-    input: contract.shadowAsked,
-    answer: contract.done,
+    summary:
+      'Shadow: sets how many of a hundred eligible requests are copied to the other side, to compare the answers',
+    input: shadowRequest,
+    answer: changeResponse,
     handle: change.shadow,
   }),
   route({
     method: 'delete',
     path: PATHS.shadow,
     role: 'operator',
-    summary: 'Shadow as its config says',
-    input: contract.undoAsked,
-    answer: contract.done,
+    summary: 'Shadow as the config says',
+    input: undoQuery,
+    answer: changeResponse,
     handle: change.shadowAsConfigured,
   }),
   route({
@@ -133,36 +148,36 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.rollback,
     role: 'operator',
     summary: 'Rollback: everything of the context to legacy, now',
-    input: contract.rollbackAsked,
-    answer: contract.done,
+    input: rollbackRequest,
+    answer: changeResponse,
     handle: change.rollback,
   }),
   route({
     method: 'get',
     path: PATHS.parity,
     role: 'viewer',
-    summary: 'How alike the two sides answer, and where each eligible request is',
-    input: contract.parityAsked,
-    answer: contract.parityView,
+    summary: 'How well the answers of both sides match, and how each eligible request ended',
+    input: parityQuery,
+    answer: parityResponse,
     handle: comparison.showParity,
   }),
   route({
     method: 'get',
     path: PATHS.differences,
     role: 'viewer',
-    summary: 'What the two sides differ in, by route and field',
-    input: contract.windowAsked,
-    answer: contract.differencesView,
+    summary: 'The differences between the sides, by route and field',
+    input: windowQuery,
+    answer: differencesResponse,
     handle: comparison.showDifferences,
   }),
   route({
     method: 'post',
     path: PATHS.tryRule,
     role: 'viewer',
-    summary: 'What rules would make of the examples that are kept; nothing is changed',
-    input: contract.tryRuleAsked,
-    answer: contract.ruleTrial,
-    onlyAsks: true,
+    summary: 'The effect of rules on the stored examples; nothing is changed',
+    input: tryRuleRequest,
+    answer: ruleTrial,
+    isReadOnly: true,
     handle: comparison.tryRule,
   }),
   route({
@@ -170,53 +185,53 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.difference,
     role: 'viewer',
     summary: 'One difference, with its examples',
-    input: contract.windowAsked,
-    answer: contract.differenceView,
+    input: windowQuery,
+    answer: differenceResponse,
     handle: comparison.showDifference,
   }),
   route({
     method: 'put',
     path: PATHS.ruling,
     role: 'operator',
-    summary: 'Rule: it is real, or is noise, whatever the numbers say',
-    input: contract.rulingAsked,
-    answer: contract.done,
+    summary: 'Rule: marks a difference as real or as noise, whatever the statistics say',
+    input: rulingRequest,
+    answer: changeResponse,
     handle: comparison.rule,
   }),
   route({
     method: 'delete',
     path: PATHS.ruling,
     role: 'operator',
-    summary: 'Leave it to the numbers again',
-    input: contract.undoAsked,
-    answer: contract.done,
+    summary: 'Removes the ruling: the statistics decide again',
+    input: undoQuery,
+    answer: changeResponse,
     handle: comparison.unrule,
   }),
   route({
     method: 'put',
     path: PATHS.resolution,
     role: 'operator',
-    summary: 'Resolve: it was mended; it is open again once it is seen',
-    input: contract.reasonAsked,
-    answer: contract.done,
+    summary: 'Resolve: marks a difference as fixed; it reopens when it occurs again',
+    input: reasonRequest,
+    answer: changeResponse,
     handle: comparison.resolve,
   }),
   route({
     method: 'get',
     path: PATHS.export,
     role: 'viewer',
-    summary: 'The request that showed it, masked: as command lines, or as a test',
-    input: contract.exportAsked,
-    answer: contract.exportedRequest,
+    summary: 'The request of an example, masked, as command lines or as a test',
+    input: exportQuery,
+    answer: exportedRequest,
     handle: comparison.exportDifference,
   }),
   route({
     method: 'get',
     path: PATHS.killSwitch,
     role: 'viewer',
-    summary: 'Whether everything is legacy’s, and by whom',
-    input: contract.nothingAsked,
-    answer: contract.killSwitch,
+    summary: 'Whether the kill switch is on, and who turned it on',
+    input: emptyQuery,
+    answer: killSwitchResponse,
     handle: view.showKillSwitch,
   }),
   route({
@@ -224,46 +239,46 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.killSwitch,
     role: 'operator',
     summary: 'Kill: everything to legacy',
-    input: contract.reasonAsked,
-    answer: contract.done,
+    input: reasonRequest,
+    answer: changeResponse,
     handle: change.kill,
   }),
   route({
     method: 'delete',
     path: PATHS.killSwitch,
     role: 'operator',
-    summary: 'Revive: traffic flows as decided',
-    input: contract.undoAsked,
-    answer: contract.done,
+    summary: 'Revive: pins and flags decide again',
+    input: undoQuery,
+    answer: changeResponse,
     handle: change.revive,
   }),
   route({
     method: 'get',
     path: PATHS.fleet,
     role: 'viewer',
-    summary: 'All gateways, and what each has applied',
-    input: contract.nothingAsked,
-    answer: contract.fleetView,
+    summary: 'All gateways, and the generation that each has applied',
+    input: emptyQuery,
+    answer: fleetResponse,
     handle: view.showFleet,
   }),
   route({
     method: 'delete',
     path: PATHS.fleetMember,
     role: 'operator',
-    summary: 'Forget: a gateway that is gone is not waited for any more',
-    input: contract.undoAsked,
-    answer: contract.done,
+    summary: 'Forget: changes no longer wait for a gateway that is gone',
+    input: undoQuery,
+    answer: changeResponse,
     handle: change.forget,
   }),
   route({
     method: 'get',
     path: PATHS.audit,
     role: 'viewer',
-    summary: 'Who did what, when and why, the newest first; all of it as lines for the role admin',
-    input: contract.auditAsked,
-    answer: contract.auditPage,
-    streams: contract.JSON_LINES,
-    item: contract.auditRecord,
+    summary: 'Who did what, when and why, newest first; the role admin can export the whole log as lines',
+    input: auditQuery,
+    answer: auditPage,
+    streamType: JSON_LINES,
+    streamItem: auditRecord,
     handle: showAudit,
   }),
   route({
@@ -271,9 +286,9 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.auditVerification,
     role: 'viewer',
     summary:
-      'Follows the hash chain of the audit log, and names the first entry that was edited, or whose predecessor is missing',
-    input: contract.nothingAsked,
-    answer: contract.auditVerification,
+      'Verifies the hash chain of the audit log, and names the first entry that was edited or whose predecessor is missing',
+    input: emptyQuery,
+    answer: auditVerification,
     handle: verifyAudit,
   }),
   route({
@@ -281,27 +296,27 @@ export const API_ROUTES: readonly ApiRoute[] = [
     path: PATHS.explain,
     role: 'viewer',
     summary: 'Why a request goes to the side it goes to',
-    input: contract.explainAsked,
-    answer: contract.explained,
+    input: explainQuery,
+    answer: explanation,
     handle: view.explain,
   }),
   route({
     method: 'get',
     path: PATHS.events,
     role: 'viewer',
-    summary: 'Changes as they happen: server-sent events named change, whose data is this',
-    input: contract.nothingAsked,
-    answer: contract.changeEvent,
-    streams: contract.EVENT_STREAM,
-    handle: watch,
+    summary: 'Changes as they happen: server-sent events named change with this data',
+    input: emptyQuery,
+    answer: changeEvent,
+    streamType: EVENT_STREAM,
+    handle: streamEvents,
   }),
   route({
     method: 'get',
     path: PATHS.openapi,
     role: 'viewer',
     summary: 'This document',
-    input: contract.nothingAsked,
+    input: emptyQuery,
     answer: z.looseObject({ openapi: z.string() }),
-    handle: async () => ({ body: openapi(OPEN_ROUTES, API_ROUTES) }),
+    handle: async () => ({ body: createOpenApi(PROBE_ROUTES, API_ROUTES) }),
   }),
 ]

@@ -1,4 +1,4 @@
-// What keeps a browser from being used against the admin surface.
+// Response headers that protect the browser of an operator.
 import type { RequestHandler } from 'express'
 
 const HEADERS = {

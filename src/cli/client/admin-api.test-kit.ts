@@ -7,7 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
-import { API, type Done, PROBLEMS, type ProblemCode, type StatusView } from '../../admin/contract/contract.ts'
+import { API } from '../../admin/contract/api-paths.ts'
+import type { ChangeResponse } from '../../admin/contract/change-requests.ts'
+import { PROBLEMS, type ProblemCode } from '../../admin/contract/problems.ts'
+import type { StatusResponse } from '../../admin/contract/status.ts'
 
 const STRANGLER = fileURLToPath(new URL('../../../bin/strangler.js', import.meta.url))
 
@@ -75,13 +78,13 @@ export function problem(code: ProblemCode, more: Readonly<Record<string, unknown
 }
 
 /** A change that every gateway has applied, but for what the test says. */
-export function doneWith(more: Partial<Done>): { json: Done } {
+export function doneWith(more: Partial<ChangeResponse>): { json: ChangeResponse } {
   const convergence = { applied: 6, of: 6, ms: 84, laggards: [], inFlight: 0 }
   const base = { context: 'catalog', before: 10, after: 25, generation: 8, until: null, note: null, converged: true }
   return { json: { verb: 'flip', ...base, convergence, ...more } }
 }
 
-export const NOTHING: StatusView = {
+export const NOTHING: StatusResponse = {
   generation: 7,
   kill: null,
   localKill: [],

@@ -1,12 +1,13 @@
 // Asks the admin API of a gateway. An answer is a value; everything else is Trouble with a sentence.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { API, problem } from '../../admin/contract/contract.ts'
+import { API } from '../../admin/contract/api-paths.ts'
+import { problem } from '../../admin/contract/problems.ts'
 import { EXIT } from '../exit-codes.ts'
-import { Trouble } from './trouble.ts'
-import { turnedAway } from './turned-away.ts'
-import { notAGateway, unreachable, wasLost } from './unreachable.ts'
-import type { Whom } from './whom-to-ask.ts'
+import { Trouble } from './cli-error.ts'
+import { notAGateway, unreachable, wasLost } from './connection-error.ts'
+import { turnedAway } from './problem-error.ts'
+import type { Whom } from './resolve-gateway.ts'
 
 export type Client = {
   readonly whom: Whom

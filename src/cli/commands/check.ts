@@ -5,8 +5,8 @@ import { identityTrustMistakes } from '../../config/schema/identity-trust.ts'
 import type { ValidationResult } from '../../config/schema/validate.ts'
 import type { Command } from '../command.ts'
 import { count } from '../format/print.ts'
-import { argumentsFor, describe, readOptions } from '../options.ts'
 import { parse } from '../parse.ts'
+import { argumentsFor, describe, readOptions } from '../serve-options.ts'
 
 export const check: Command = {
   summary: 'checks a config and lists every mistake in it',

@@ -1,9 +1,9 @@
 // `strangler diffs`: what the two sides differ in, and what operators say of it.
-import { differencesView, differenceView, exportedRequest, PATHS } from '../../admin/contract/contract.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { differenceResponse, differencesResponse, exportedRequest } from '../../admin/contract/comparisons.ts'
 import { formatValue } from '../../config/mistake.ts'
-import { carryOut } from '../carry-out.ts'
-import { CHANGING, clientFor, printAnswer, wordAt } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { pathOf } from '../client/api-path.ts'
+import { CHANGING, clientFor, printAnswer, wordAt } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { differenceLines } from '../format/difference-lines.ts'
@@ -12,8 +12,9 @@ import { exampleLines } from '../format/example-lines.ts'
 import { plain } from '../format/print.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
+import { carryOut } from '../request-change.ts'
 import { UsageError } from '../usage-error.ts'
-import { writeNew } from '../write-new.ts'
+import { writeNew } from '../write-new-file.ts'
 
 const summary = 'shows what the two sides differ in, and takes an operator’s word on it'
 
@@ -77,7 +78,7 @@ type Words = readonly string[]
 async function list(context: string, values: Values): Promise<number> {
   refuseOthers(values, ['window', 'all'])
   const path = pathOf(PATHS.differences, context, { window: windowIn(values) })
-  const { body, said } = await clientFor(values).get(path, differencesView)
+  const { body, said } = await clientFor(values).get(path, differencesResponse)
   const shown = { now: Date.now(), hasNoise: values.all === true }
   printAnswer(values, said, (on) => differenceLines(body, shown, on))
   return EXIT.done
@@ -86,7 +87,7 @@ async function list(context: string, values: Values): Promise<number> {
 async function showOne(context: string, text: string, values: Values): Promise<number> {
   refuseOthers(values, ['window', 'show'])
   const path = pathOf(PATHS.difference, readFingerprint(text), { window: windowIn(values) })
-  const { body, said } = await clientFor(values).get(path, differenceView)
+  const { body, said } = await clientFor(values).get(path, differenceResponse)
   const { difference } = body
   if (difference.context !== context) {
     throw new UsageError(

@@ -1,16 +1,17 @@
 // `strangler explain`: why a request would go where it goes, as a running gateway says, or the config and the flags.
-import { type Explained, explained, PATHS } from '../../admin/contract/contract.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { type Explanation, explanation } from '../../admin/contract/explanation.ts'
 import type { OPTIONS } from '../../config/options/option-table.ts'
-import { ASKING, ASKING_HELP, type AskingValues, printAnswer } from '../client/asking.ts'
+import { withQuery } from '../client/api-path.ts'
+import { Trouble } from '../client/cli-error.ts'
 import { createClient } from '../client/client.ts'
-import { withQuery } from '../client/paths.ts'
-import { Trouble } from '../client/trouble.ts'
-import { whomToAsk } from '../client/whom-to-ask.ts'
+import { ASKING, ASKING_HELP, type AskingValues, printAnswer } from '../client/gateway-options.ts'
+import { whomToAsk } from '../client/resolve-gateway.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explainedLines } from '../format/explained-lines.ts'
-import { argumentsFor, describe, readOptions } from '../options.ts'
 import { parse } from '../parse.ts'
+import { argumentsFor, describe, readOptions } from '../serve-options.ts'
 import { UsageError } from '../usage-error.ts'
 
 /** Options of a gateway that is not running. */
@@ -88,7 +89,7 @@ type Asked = {
 }
 
 type Found = {
-  readonly explained: Explained
+  readonly explained: Explanation
   /** As it was answered: what `--json` shows. */
   readonly said: unknown
   readonly from: string
@@ -128,7 +129,7 @@ function isOffline(values: ExplainValues): boolean {
 }
 
 async function askGateway(asked: Asked, client: ReturnType<typeof createClient>, isChosen: boolean): Promise<Found> {
-  const { body, said } = await client.get(withQuery(PATHS.explain, asked), explained)
+  const { body, said } = await client.get(withQuery(PATHS.explain, asked), explanation)
   return { explained: body, said, from: `the gateway at ${client.whom.url}`, isChosen }
 }
 

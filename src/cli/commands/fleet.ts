@@ -1,8 +1,8 @@
 // `strangler fleet`: the gateways, and who has applied what.
-import { type FleetView, fleetView, type Member, PATHS } from '../../admin/contract/contract.ts'
-import { carryOut } from '../carry-out.ts'
-import { CHANGING, type ChangingValues, clientFor, printAnswer } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { type FleetResponse, fleetResponse, type MemberResponse } from '../../admin/contract/fleet-response.ts'
+import { pathOf } from '../client/api-path.ts'
+import { CHANGING, type ChangingValues, clientFor, printAnswer } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { showDuration, showTime } from '../format/durations.ts'
@@ -10,6 +10,7 @@ import { type Cell, type Screen, table } from '../format/print.ts'
 import { lagOf } from '../format/status-lines.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
+import { carryOut } from '../request-change.ts'
 import { UsageError } from '../usage-error.ts'
 
 const summary = 'lists the gateways, and which have applied the last change'
@@ -29,7 +30,7 @@ have applied the last change and have the same percentages in force, so that a s
   run: async (args) => {
     const { values, positionals } = parse(args, CHANGING, 2)
     if (positionals.length > 0) return forget(positionals, values)
-    const { body, said } = await clientFor(values).get(PATHS.fleet, fleetView)
+    const { body, said } = await clientFor(values).get(PATHS.fleet, fleetResponse)
     printAnswer(values, said, (on) => fleetTable(body, Date.now(), on))
     return body.members.every(({ isConverged }) => isConverged) ? EXIT.done : EXIT.notConverged
   },
@@ -42,7 +43,7 @@ function forget([verb, id = '']: readonly string[], values: ChangingValues): Pro
 
 const HEADS = ['gateway', 'address', 'version', 'started', 'applied', 'flags', 'state']
 
-function fleetTable(view: FleetView, now: number, on: Screen): string {
+function fleetTable(view: FleetResponse, now: number, on: Screen): string {
   const rows = view.members.map((member): Cell[] => [
     { text: member.id, tone: 'strong' },
     member.address,
@@ -55,14 +56,14 @@ function fleetTable(view: FleetView, now: number, on: Screen): string {
   return table(HEADS, rows, on, ['address', 'state'])
 }
 
-function stateCell(member: Member, view: FleetView): Cell {
+function stateCell(member: MemberResponse, view: FleetResponse): Cell {
   const state = member.isConverged ? 'converged' : lagOf(member, view)
   if (member.localKill.length === 0) return { text: state, tone: member.isConverged ? 'good' : 'bad' }
   const what = member.localKill.includes('*') ? 'everything' : member.localKill.join(', ')
   return { text: `${state}, KILLED by its own file: ${what}`, tone: 'bad' }
 }
 
-function flagsCell({ flags: { source, stale, ageMs } }: Member): Cell {
+function flagsCell({ flags: { source, stale, ageMs } }: MemberResponse): Cell {
   if (stale) return { text: `${source}, STALE`, tone: 'bad' }
   return ageMs === null ? source : `${source}, ${showDuration(ageMs)} old`
 }

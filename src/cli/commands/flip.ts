@@ -1,12 +1,12 @@
 // `strangler flip`: moves the percentage of a context, and answers when it has happened.
-import { PATHS } from '../../admin/contract/contract.ts'
-import { carryOut } from '../carry-out.ts'
-import { CHANGING, wordAt } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { pathOf } from '../client/api-path.ts'
+import { CHANGING, wordAt } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { readPercentage } from '../percentage.ts'
+import { readPercentage } from '../read-percentage.ts'
+import { carryOut } from '../request-change.ts'
 
 const summary = 'moves the percentage of a context'
 

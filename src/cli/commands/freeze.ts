@@ -1,11 +1,11 @@
 // `strangler freeze`: nobody changes a context by mistake.
-import { PATHS } from '../../admin/contract/contract.ts'
-import { carryOut } from '../carry-out.ts'
-import { CHANGING, wordAt } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { pathOf } from '../client/api-path.ts'
+import { CHANGING, wordAt } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
+import { carryOut } from '../request-change.ts'
 
 const summary = 'lets nobody move a context until thaw'
 

@@ -1,20 +1,20 @@
 // `strangler history`: what was done, by whom and why.
+import { PATHS } from '../../admin/contract/api-paths.ts'
 import {
   type AuditPage,
   type AuditRecord,
-  type AuditVerification,
   auditPage,
   auditVerification,
-  contextView,
-  PATHS,
-} from '../../admin/contract/contract.ts'
+  type ChainReport,
+} from '../../admin/contract/audit.ts'
+import { contextResponse } from '../../admin/contract/contexts.ts'
 import { formatValue } from '../../config/mistake.ts'
-import { ASKING, type AskingValues, clientFor, printAnswer } from '../client/asking.ts'
+import { pathOf, withQuery } from '../client/api-path.ts'
 import type { Client } from '../client/client.ts'
-import { pathOf, withQuery } from '../client/paths.ts'
+import { ASKING, type AskingValues, clientFor, printAnswer } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
-import { differenceIn, saidOf } from '../format/differences.ts'
+import { differenceIn, saidOf } from '../format/difference-summary.ts'
 import { showEnd, showMoment } from '../format/durations.ts'
 import { type Cell, count, json, paint, type Screen, table } from '../format/print.ts'
 import { asking } from '../manual.ts'
@@ -78,14 +78,14 @@ async function verify(values: AskingValues): Promise<number> {
   return body.broken === null ? EXIT.done : EXIT.failed
 }
 
-const FAULTS: Readonly<Record<NonNullable<AuditVerification['broken']>['fault'], string>> = {
+const FAULTS: Readonly<Record<NonNullable<ChainReport['broken']>['fault'], string>> = {
   edited: 'was edited: its content does not match its hash',
   missing: 'follows an entry that is not in the log: the entry before it was removed or replaced',
   reordered: 'stands before the entry that it follows: entries were put in another order',
   repeated: 'is in the log twice',
 }
 
-function verificationLines(report: AuditVerification, on: Screen): string {
+function verificationLines(report: ChainReport, on: Screen): string {
   const { verified, unchained, unchainedAfterStart, branches, head, startsAfter, broken } = report
   const entries = `${count(verified, 'entry', 'entries')} verified, ${unchained} unchained`
   const notes = [
@@ -121,7 +121,7 @@ function readLimit(text: string | undefined, isAll: boolean): number {
 
 /** An empty log may be a typing mistake; a context that the config no longer has may still have its past. */
 async function mustBeKnown(client: Client, context: string | undefined, { records }: AuditPage): Promise<void> {
-  if (context !== undefined && records.length === 0) await client.get(pathOf(PATHS.context, context), contextView)
+  if (context !== undefined && records.length === 0) await client.get(pathOf(PATHS.context, context), contextResponse)
 }
 
 /** Page by page, so that a log of any length can be written out. */

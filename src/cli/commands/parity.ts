@@ -1,14 +1,15 @@
 // `strangler parity`: how alike the sides answer; also a gate for scripts.
-import { PATHS, parityView } from '../../admin/contract/contract.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { parityResponse } from '../../admin/contract/comparisons.ts'
 import { formatValue, suggestName } from '../../config/mistake.ts'
-import { ASKING, clientFor, printAnswer } from '../client/asking.ts'
-import { withQuery } from '../client/paths.ts'
+import { withQuery } from '../client/api-path.ts'
+import { ASKING, clientFor, printAnswer } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { readDuration } from '../format/durations.ts'
+import { percent } from '../format/numbers.ts'
 import { parityLines } from '../format/parity-lines.ts'
 import { plain } from '../format/print.ts'
-import { percent } from '../format/shares.ts'
 import { asking } from '../manual.ts'
 import { parse } from '../parse.ts'
 import { UsageError } from '../usage-error.ts'
@@ -47,7 +48,7 @@ with none that does not, until that is 99.9 %. Below: where each eligible reques
       window: window === undefined ? undefined : readDuration(window, '--window'),
       target: target === undefined ? gate : readPercent(target, '--target'),
     }
-    const { body, said } = await clientFor(values).get(withQuery(PATHS.parity, query), parityView)
+    const { body, said } = await clientFor(values).get(withQuery(PATHS.parity, query), parityResponse)
     const [context] = positionals
     const shown = body.contexts.filter((one) => context === undefined || one.context === context)
     if (context !== undefined && shown.length === 0) throw new UsageError(unknown(context, body.contexts))

@@ -1,13 +1,13 @@
 // `strangler pin`: sends all of a context to one side, for a while.
-import { PATHS } from '../../admin/contract/contract.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
 import { formatValue } from '../../config/mistake.ts'
-import { carryOut } from '../carry-out.ts'
-import { CHANGING, wordAt } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { pathOf } from '../client/api-path.ts'
+import { CHANGING, wordAt } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { readDuration } from '../format/durations.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
+import { carryOut } from '../request-change.ts'
 import { UsageError } from '../usage-error.ts'
 
 const summary = 'sends all of a context to one side, for a while'

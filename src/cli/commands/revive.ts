@@ -1,10 +1,10 @@
 // `strangler revive`: the end of kill.
-import { PATHS } from '../../admin/contract/contract.ts'
-import { carryOut } from '../carry-out.ts'
-import { CHANGING } from '../client/asking.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { CHANGING } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
+import { carryOut } from '../request-change.ts'
 
 const summary = 'ends kill: pins and flags decide again'
 

@@ -1,11 +1,11 @@
 // `strangler rollback`: everything of a context to legacy, now.
-import { PATHS } from '../../admin/contract/contract.ts'
-import { carryOut } from '../carry-out.ts'
-import { CHANGING, wordAt } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { pathOf } from '../client/api-path.ts'
+import { CHANGING, wordAt } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
+import { carryOut } from '../request-change.ts'
 
 const summary = 'sends everything of a context to legacy, at once'
 

@@ -3,8 +3,8 @@ import { ConfigError } from '../../config/config-error.ts'
 import type { Options } from '../../config/options/options.ts'
 import { type Gateway, startGateway } from '../../entry/gateway.ts'
 import type { Command } from '../command.ts'
-import { argumentsFor, describe, FLAGGED, readOptions, UNFLAGGED } from '../options.ts'
 import { parse } from '../parse.ts'
+import { argumentsFor, describe, FLAGGED, readOptions, UNFLAGGED } from '../serve-options.ts'
 
 export const serve: Command = {
   summary: 'runs the gateway',

@@ -1,12 +1,12 @@
 // `strangler shadow`: says how much of a context is copied to the other side, and answers when it is so.
-import { PATHS } from '../../admin/contract/contract.ts'
-import { carryOut, type Wish } from '../carry-out.ts'
-import { CHANGING, type ChangingValues, wordAt } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { pathOf } from '../client/api-path.ts'
+import { CHANGING, type ChangingValues, wordAt } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { readPercentage } from '../percentage.ts'
+import { readPercentage } from '../read-percentage.ts'
+import { carryOut, type Wish } from '../request-change.ts'
 import { UsageError } from '../usage-error.ts'
 import { tryRule } from './try-rule.ts'
 

@@ -1,6 +1,7 @@
 // `strangler status`: where everything stands.
-import { PATHS, statusView } from '../../admin/contract/contract.ts'
-import { ASKING, clientFor, printAnswer } from '../client/asking.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { statusResponse } from '../../admin/contract/status.ts'
+import { ASKING, clientFor, printAnswer } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { statusLines } from '../format/status-lines.ts'
@@ -29,7 +30,7 @@ It exits 0 whatever it shows: a script looks at --json.`,
   run: async (args) => {
     const { values } = parse(args, ASKING, 0)
     const client = clientFor(values)
-    const { body, said } = await client.get(PATHS.status, statusView)
+    const { body, said } = await client.get(PATHS.status, statusResponse)
     printAnswer(values, said, (on) => statusLines(body, client.whom.url, Date.now(), on))
     return EXIT.done
   },

@@ -1,8 +1,9 @@
 // `strangler shadow try-rule`: what rules would make of the examples that are kept, before they are saved.
 import { readFile } from 'node:fs/promises'
-import { PATHS, type RuleTrial, ruleTrial } from '../../admin/contract/contract.ts'
-import { type AskingValues, clientFor, printAnswer, wordAt } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { type RuleTrial, ruleTrial } from '../../admin/contract/comparisons.ts'
+import { pathOf } from '../client/api-path.ts'
+import { type AskingValues, clientFor, printAnswer, wordAt } from '../client/gateway-options.ts'
 import { EXIT } from '../exit-codes.ts'
 import { type Cell, count, isTooWide, paint, plain, type Screen, table, tableUnderNames } from '../format/print.ts'
 import { UsageError } from '../usage-error.ts'

@@ -1,11 +1,11 @@
 // `strangler unpin`: the flag of a context decides again.
-import { PATHS } from '../../admin/contract/contract.ts'
-import { carryOut } from '../carry-out.ts'
-import { CHANGING, wordAt } from '../client/asking.ts'
-import { pathOf } from '../client/paths.ts'
+import { PATHS } from '../../admin/contract/api-paths.ts'
+import { pathOf } from '../client/api-path.ts'
+import { CHANGING, wordAt } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { changing } from '../manual.ts'
 import { parse } from '../parse.ts'
+import { carryOut } from '../request-change.ts'
 
 const summary = 'takes the pin off a context: its flag decides again'
 

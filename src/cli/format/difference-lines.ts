@@ -1,7 +1,8 @@
 // The table of differences for a person: two lines for each, what it is and an example of it. All of it was said by clients
 // and applications, so all of it goes through `paint`.
-import type { DifferenceRow, DifferencesView } from '../../admin/contract/contract.ts'
+import type { DifferenceSummary, DifferencesResponse } from '../../admin/contract/comparisons.ts'
 import { showSince, showTime } from './durations.ts'
+import { grouped, percent, shareText } from './numbers.ts'
 import {
   type Cell,
   count,
@@ -14,11 +15,10 @@ import {
   table,
   tableUnderNames,
 } from './print.ts'
-import { grouped, percent, shareText } from './shares.ts'
 
 export type Shown = { readonly now: number; readonly hasNoise: boolean }
 
-export function differenceLines(view: DifferencesView, { now, hasNoise }: Shown, on: Screen): string {
+export function differenceLines(view: DifferencesResponse, { now, hasNoise }: Shown, on: Screen): string {
   const { context, differences, comparisons, pairs, from, fieldsLeftOut } = view
   const since = `since ${showTime(from, now)}`
   if (comparisons === 0) {
@@ -63,7 +63,7 @@ const HEADS = ['verdict', 'route', 'field', 'differs', 'noise', 'fingerprint']
 /** Where the second line begins: under the route. */
 const INDENT = ' '.repeat('inconclusive'.length + 2)
 
-function rowLines(rows: readonly DifferenceRow[], now: number, on: Screen): string[] {
+function rowLines(rows: readonly DifferenceSummary[], now: number, on: Screen): string[] {
   const cells = rows.map((row): Cell[] => [verdictCell(row), row.route, fieldOf(row), ...numberCells(row)])
   // So wide at least that what stands beneath begins under the route.
   const heads = HEADS.map((head) => (head === 'verdict' ? head.padEnd(INDENT.length - 2) : head))
@@ -72,7 +72,7 @@ function rowLines(rows: readonly DifferenceRow[], now: number, on: Screen): stri
   return [head, ...lines.flatMap((line, i) => [line, `${INDENT}${beneath(rows[i]!, now, INDENT.length, on)}`])]
 }
 
-function narrowLines(rows: readonly DifferenceRow[], now: number, on: Screen): string[] {
+function narrowLines(rows: readonly DifferenceSummary[], now: number, on: Screen): string[] {
   const named = rows.map((row) => ({
     names: nameLines([row.route, fieldOf(row)], on),
     cells: [verdictCell(row), ...numberCells(row)],
@@ -89,22 +89,22 @@ export function nameLines(names: readonly string[], { width }: Screen): Cell[] {
   return lines.map((text) => ({ text, tone: 'strong' }))
 }
 
-function fieldOf({ kind, path }: DifferenceRow): string {
+function fieldOf({ kind, path }: DifferenceSummary): string {
   return `${kind} ${path}`
 }
 
-function numberCells({ sides, self, fingerprint }: DifferenceRow): Cell[] {
+function numberCells({ sides, self, fingerprint }: DifferenceSummary): Cell[] {
   return [shareText(sides.share), self.share === null ? '-' : `${percent(self.share.share)} %`, fingerprint]
 }
 
-function verdictCell({ state, verdict }: DifferenceRow): Cell {
+function verdictCell({ state, verdict }: DifferenceSummary): Cell {
   return state === 'resolved' ? { text: state, tone: 'good' } : { text: verdict, tone: TONES[verdict] }
 }
 
 const TONES = { real: 'bad', inconclusive: 'warning', noise: 'faint' } as const satisfies Record<string, Tone>
 
 /** @param indent how far in it will stand */
-function beneath(row: DifferenceRow, now: number, indent: number, on: Screen): string {
+function beneath(row: DifferenceSummary, now: number, indent: number, on: Screen): string {
   const { example } = row
   const values = example === null ? 'no example is kept' : valuesText(example.legacy, example.service)
   const text = [values, ...saidOf(row, now)].join('; ')
@@ -123,7 +123,7 @@ export function valueText(value: string | null): string {
 }
 
 /** What operators have said of it, and what became of that. */
-export function saidOf({ note, state }: DifferenceRow, now: number): string[] {
+export function saidOf({ note, state }: DifferenceSummary, now: number): string[] {
   if (note === null) return []
   const who = `by ${note.by}${note.reason === null ? '' : ` (${note.reason})`}`
   const mended = note.resolvedAt === null ? '' : showTime(note.resolvedAt, now)

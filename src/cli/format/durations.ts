@@ -1,5 +1,5 @@
 // Durations and times as a person writes and reads them: 90s, 30m, 2h, 1d; and an end by the clock on the wall.
-import { durationMs } from '../../admin/contract/contract.ts'
+import { durationMs } from '../../admin/contract/durations.ts'
 import { formatValue } from '../../config/mistake.ts'
 import { UsageError } from '../usage-error.ts'
 

@@ -1,13 +1,17 @@
 // One difference for a person: what it is, and an example of it side by side.
-import type { DifferenceRow, DifferenceView, ShownExample } from '../../admin/contract/contract.ts'
+import type { DifferenceResponse, DifferenceSummary, MaskedExample } from '../../admin/contract/comparisons.ts'
+import { bodyLines, headerLines, isPartOf, type Line } from './answer-lines.ts'
 import { saidOf, valueText } from './difference-lines.ts'
 import { showDuration, showMoment, showTime } from './durations.ts'
-import { bodyLines, headerLines, isPartOf, type Line } from './placed-lines.ts'
+import { grouped, shareText } from './numbers.ts'
 import { type Cell, paint, type Screen, shortened, table } from './print.ts'
-import { grouped, shareText } from './shares.ts'
 import { aroundDifferences, differs, type Row, sideBySide } from './side-by-side.ts'
 
-export function exampleLines({ difference, examples, from, noise }: DifferenceView, now: number, on: Screen): string {
+export function exampleLines(
+  { difference, examples, from, noise }: DifferenceResponse,
+  now: number,
+  on: Screen,
+): string {
   const [newest] = examples
   return [
     ...factLines(difference, from, now, on),
@@ -17,7 +21,7 @@ export function exampleLines({ difference, examples, from, noise }: DifferenceVi
   ].join('\n')
 }
 
-function factLines(row: DifferenceRow, from: number, now: number, on: Screen): string[] {
+function factLines(row: DifferenceSummary, from: number, now: number, on: Screen): string[] {
   const { sides, self, verdict, state, firstSeen, lastSeen } = row
   const facts: [string, Cell][] = [
     ['field', { text: `${row.kind} ${row.path}`, tone: 'strong' }],
@@ -39,8 +43,8 @@ function factLines(row: DifferenceRow, from: number, now: number, on: Screen): s
 }
 
 function shownLines(
-  { at, request, answeredBy, legacy, service, differences }: ShownExample,
-  row: DifferenceRow,
+  { at, request, answeredBy, legacy, service, differences }: MaskedExample,
+  row: DifferenceSummary,
   noise: ReadonlySet<string>,
   on: Screen,
 ): string[] {
@@ -68,7 +72,7 @@ function shownLines(
   ]
 }
 
-type Differing = Pick<ShownExample['differences'][number], 'kind' | 'path'>
+type Differing = Pick<MaskedExample['differences'][number], 'kind' | 'path'>
 /** What the comparison found: what is no noise, and what is. */
 type Marks = { readonly faults: readonly Differing[]; readonly noise: readonly Differing[] }
 

@@ -1,9 +1,9 @@
 // Why a request goes where it goes, for a person.
-import type { Explained } from '../../admin/contract/contract.ts'
+import type { Explanation } from '../../admin/contract/explanation.ts'
 import { plain } from './print.ts'
 
 /** @param from who said so */
-export function explainedLines(explained: Explained, from: string): string {
+export function explainedLines(explained: Explanation, from: string): string {
   const { request } = explained
   const rows: [string, string][] = []
   if (explained.kind === 'refused') {
@@ -47,7 +47,7 @@ function changed(
   )
 }
 
-function strategies(flag: NonNullable<Extract<Explained, { kind: 'decided' }>['flag']>): [string, string][] {
+function strategies(flag: NonNullable<Extract<Explanation, { kind: 'decided' }>['flag']>): [string, string][] {
   if (!flag.known) return [['', 'the flag is not known']]
   if (!flag.enabled) return [['', 'the flag is switched off for everybody']]
   return flag.strategies.map(({ name, allows, constraints, segments, rollout }) => {

@@ -1,13 +1,13 @@
 // Parity for a person: how alike the sides answer, how sure that is, and what became of the rest.
-import type { ParityView } from '../../admin/contract/contract.ts'
+import type { ParityResponse } from '../../admin/contract/comparisons.ts'
 import { showSince, showTime } from './durations.ts'
+import { grouped, percent, shareText } from './numbers.ts'
 import { type Cell, isTooWide, paint, type Screen, table, tableUnderNames } from './print.ts'
-import { grouped, percent, shareText } from './shares.ts'
 
-type Tally = ParityView['contexts'][number]['routes'][number]
+type Tally = ParityResponse['contexts'][number]['routes'][number]
 
 /** @param context its routes alone; undefined is all contexts */
-export function parityLines(view: ParityView, context: string | undefined, now: number, on: Screen): string {
+export function parityLines(view: ParityResponse, context: string | undefined, now: number, on: Screen): string {
   const { from, target, contexts } = view
   const rows = context === undefined ? contexts.map((one) => named(one.context, one)) : routesOf(view, context)
   const what = context === undefined ? 'context' : 'route'
@@ -46,7 +46,7 @@ function named(name: string, tally: Omit<Tally, 'route'>): Named {
   return { name, tally }
 }
 
-function routesOf({ contexts }: ParityView, context: string): Named[] {
+function routesOf({ contexts }: ParityResponse, context: string): Named[] {
   const routes = contexts.find((one) => one.context === context)?.routes ?? []
   return routes.map((one) => named(one.route, one))
 }

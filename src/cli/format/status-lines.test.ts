@@ -1,13 +1,15 @@
 // What `status` prints of addresses that get no requests, without a process for each case.
 import { describe, expect, it } from 'vitest'
-import type { ContextView, Member, StatusView, UpstreamView } from '../../admin/contract/contract.ts'
+import type { ContextResponse, UpstreamView } from '../../admin/contract/contexts.ts'
+import type { MemberResponse } from '../../admin/contract/fleet-response.ts'
+import type { StatusResponse } from '../../admin/contract/status.ts'
 import { NOTHING } from '../client/admin-api.test-kit.ts'
 import { statusLines } from './status-lines.ts'
 
 const AT = new Date(2026, 2, 1, 14, 2, 3).getTime()
 const PLAIN = { hasColor: false, width: undefined }
 
-const CATALOG: ContextView = {
+const CATALOG: ContextResponse = {
   name: 'catalog',
   owner: 'team-catalog',
   flag: 'migrate-catalog',
@@ -26,7 +28,7 @@ const CATALOG: ContextView = {
 
 const OUTAGE = { address: 'http://10.0.0.1:3000', why: 'connect-refused', since: AT - 10_000, until: AT + 30_000 }
 
-const GATEWAY: Member = {
+const GATEWAY: MemberResponse = {
   id: 'gw-1',
   version: '0.2.0',
   address: 'http://10.0.0.7:8081',
@@ -41,7 +43,7 @@ const GATEWAY: Member = {
   isConverged: true,
 }
 
-function print(context: Partial<ContextView>, status: Partial<StatusView> = {}): string {
+function print(context: Partial<ContextResponse>, status: Partial<StatusResponse> = {}): string {
   return statusLines({ ...NOTHING, ...status, contexts: [{ ...CATALOG, ...context }] }, 'http://gw', AT, PLAIN)
 }
 

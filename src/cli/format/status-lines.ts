@@ -1,17 +1,12 @@
 // How things stand, for a person: what is unusual above, then one row for each context.
-import type {
-  ContextView,
-  FileRejection,
-  FleetView,
-  Member,
-  StatusView,
-  UpstreamView,
-} from '../../admin/contract/contract.ts'
+import type { ContextResponse, UpstreamView } from '../../admin/contract/contexts.ts'
+import type { FleetResponse, MemberResponse } from '../../admin/contract/fleet-response.ts'
+import type { FileRejection, StatusResponse } from '../../admin/contract/status.ts'
 import { showDuration, showEnd, showTime } from './durations.ts'
 import { type Cell, count, paint, type Screen, table } from './print.ts'
 
 /** @param url of the gateway that says so @param now milliseconds since 1970 */
-export function statusLines(status: StatusView, url: string, now: number, on: Screen): string {
+export function statusLines(status: StatusResponse, url: string, now: number, on: Screen): string {
   const facts: readonly (readonly [string, Cell])[] = [
     ['gateway', `${url}, generation ${status.generation}`],
     ['kill', killCell(status, now)],
@@ -33,20 +28,20 @@ export function statusLines(status: StatusView, url: string, now: number, on: Sc
 
 const NAME_WIDTH = 11
 
-function killCell({ kill }: StatusView, now: number): Cell {
+function killCell({ kill }: StatusResponse, now: number): Cell {
   if (kill === null) return 'off'
   const text = `ON: everything goes to legacy, ${since(kill, now)}; strangler revive ends it`
   return { text, tone: 'bad' }
 }
 
 /** Of the gateway that answers alone: the others have files of their own. */
-function localKillCell({ localKill }: StatusView): Cell {
+function localKillCell({ localKill }: StatusResponse): Cell {
   const what = localKill.includes('*') ? 'everything' : localKill.join(', ')
   return { text: `sends ${what} to legacy on this gateway; remove it there`, tone: 'bad' }
 }
 
 /** Kill files of the other gateways, as far as these report. */
-function otherKillFiles({ gateway, fleet }: StatusView): Cell[] {
+function otherKillFiles({ gateway, fleet }: StatusResponse): Cell[] {
   return fleet.members
     .filter(({ id, localKill, silentMs }) => id !== gateway && localKill.length > 0 && silentMs < SILENT_MS)
     .map(({ id, address, localKill }) => {
@@ -55,7 +50,7 @@ function otherKillFiles({ gateway, fleet }: StatusView): Cell[] {
     })
 }
 
-function storeCell({ store }: StatusView): Cell {
+function storeCell({ store }: StatusResponse): Cell {
   const where = `${store.kind} at ${store.location}`
   if (store.isConnected) return where
   const why = store.trouble === null ? '' : `: ${store.trouble}`
@@ -63,13 +58,13 @@ function storeCell({ store }: StatusView): Cell {
 }
 
 /** What was put back after the store had lost it stays to be looked at until the gateway is started anew. */
-function restoredFact({ store: { restored } }: StatusView, now: number): [string, Cell][] {
+function restoredFact({ store: { restored } }: StatusResponse, now: number): [string, Cell][] {
   if (restored === undefined || restored === null) return []
   return [['restored', { text: `${showTime(restored.at, now)}: ${restored.detail}`, tone: 'warning' }]]
 }
 
 /** Shown only where something has to be done about it. */
-function stateFolderFacts({ stateFolder }: StatusView, now: number): [string, Cell][] {
+function stateFolderFacts({ stateFolder }: StatusResponse, now: number): [string, Cell][] {
   if (stateFolder === undefined) return []
   const { location, isWritable, since: at, trouble, openMode = null } = stateFolder
   const isOpen = `other users can write to ${location} (mode ${openMode}): run chmod 700 ${location} there`
@@ -80,13 +75,13 @@ function stateFolderFacts({ stateFolder }: StatusView, now: number): [string, Ce
   return [['folder', { text, tone: 'bad' }], ...open]
 }
 
-function folderFact({ store: { folderLost } }: StatusView, now: number): [string, Cell][] {
+function folderFact({ store: { folderLost } }: StatusResponse, now: number): [string, Cell][] {
   if (folderLost === undefined || folderLost === null) return []
   const text = `folder was EMPTY at the start, ${showTime(folderLost.at, now)}, though this gateway has run before: keep it in a volume`
   return [['state', { text, tone: 'warning' }]]
 }
 
-function flagsCell({ flags, rejectedFiles = [] }: StatusView): Cell {
+function flagsCell({ flags, rejectedFiles = [] }: StatusResponse): Cell {
   const where = `${count(flags.flags, 'flag')} of ${flags.source === 'unleash' ? 'Unleash' : 'the file'} at ${flags.location}`
   // A rejected file has a line of its own.
   const isRejected = rejectedFiles.some(({ file }) => file === 'flags')
@@ -102,7 +97,7 @@ function rejectionFact({ file, path, since, mistake }: FileRejection, now: numbe
   return [file === 'map' ? 'map' : 'flags file', { text, tone: 'bad' }]
 }
 
-function fleetCell(fleet: FleetView): Cell {
+function fleetCell(fleet: FleetResponse): Cell {
   const { members } = fleet
   const late = members.filter((member) => !member.isConverged)
   const sum = `${members.length - late.length} of ${count(members.length, 'gateway')} converged`
@@ -113,7 +108,7 @@ function fleetCell(fleet: FleetView): Cell {
 const SILENT_MS = 3500
 
 /** Why a member has not converged: as the gateway reports it, or as far as the CLI can see with an older gateway. */
-export function lagOf({ silentMs, applied, lag }: Member, { generation }: FleetView): string {
+export function lagOf({ silentMs, applied, lag }: MemberResponse, { generation }: FleetResponse): string {
   if (lag !== undefined && lag !== null) return lag
   if (silentMs >= SILENT_MS) return `silent for ${showDuration(silentMs)}`
   return applied < generation ? `at generation ${applied} of ${generation}` : 'its flags are older'
@@ -122,7 +117,7 @@ export function lagOf({ silentMs, applied, lag }: Member, { generation }: FleetV
 const HEADS = ['context', 'owner', 'percent', 'serving', 'pin', 'freeze', 'shadow', 'legacy/min', 'service/min']
 const SHADOW = HEADS.indexOf('shadow')
 
-function contextTable(contexts: readonly ContextView[], now: number, on: Screen): string {
+function contextTable(contexts: readonly ContextResponse[], now: number, on: Screen): string {
   if (contexts.length === 0) return 'no contexts: everything is legacy'
   // Most of the time there is no word on it anywhere, and a screen is narrow.
   const isShown = (_: unknown, column: number) => column !== SHADOW || contexts.some(({ shadow }) => shadow !== null)
@@ -135,7 +130,7 @@ function contextTable(contexts: readonly ContextView[], now: number, on: Screen)
   ].join('\n')
 }
 
-function contextRow(context: ContextView, now: number): Cell[] {
+function contextRow(context: ContextResponse, now: number): Cell[] {
   const { name, owner, serving, pin, freeze, shadow, lastMinute } = context
   return [
     { text: name, tone: 'strong' },
@@ -151,7 +146,7 @@ function contextRow(context: ContextView, now: number): Cell[] {
 }
 
 /** With constraints the percentage alone says little: the share of the last minute shows how many people match. */
-function percentCell({ percentage, isForMatching, lastMinute: { legacy, service } }: ContextView): Cell {
+function percentCell({ percentage, isForMatching, lastMinute: { legacy, service } }: ContextResponse): Cell {
   const number = percentage === null ? '?' : `${percentage} %`
   if (!isForMatching) return percentage === null ? { text: number, tone: 'warning' } : number
   const all = legacy + service
@@ -159,11 +154,11 @@ function percentCell({ percentage, isForMatching, lastMinute: { legacy, service 
   return { text: `${number} of matching people${share}`, tone: 'warning' }
 }
 
-function isUnavailable({ serving, upstream }: ContextView): boolean {
+function isUnavailable({ serving, upstream }: ContextResponse): boolean {
   return serving !== 'legacy' && upstream?.available === 0
 }
 
-function outageLines(context: ContextView, now: number, on: Screen): string[] {
+function outageLines(context: ContextResponse, now: number, on: Screen): string[] {
   const { name, fallback, upstream } = context
   const effect = isUnavailable(context)
     ? [{ text: `no address of its service is available: ${effectOf(fallback)}`, tone: 'bad' } as const]
@@ -171,7 +166,7 @@ function outageLines(context: ContextView, now: number, on: Screen): string[] {
   return [...effect, ...outageCells(upstream, now)].map((cell) => paint({ ...cell, text: `${name}: ${cell.text}` }, on))
 }
 
-function effectOf(fallback: ContextView['fallback']): string {
+function effectOf(fallback: ContextResponse['fallback']): string {
   if (fallback === 'all') return 'legacy answers reads and writes'
   return fallback === 'reads' ? 'legacy answers reads, and writes get 503' : 'its requests get 503'
 }

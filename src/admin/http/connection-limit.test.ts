@@ -1,0 +1,128 @@
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { connectRaw } from '../../../test/kit/raw.ts'
+import { until } from '../../../test/kit/until.ts'
+import { limitConnections } from './connection-limit.ts'
+
+const ASKING = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
+
+/** A server with room for three, whose requests wait until they are answered. */
+async function small({ ofAddress = 3, areUnidentified = false } = {}) {
+  const waiting: ServerResponse[] = []
+  const unidentified = new Set<Socket>()
+  const server = createServer((request, response) => {
+    if (areUnidentified) unidentified.add(request.socket)
+    waiting.push(response)
+  })
+  limitConnections(server, { inAll: 3, ofAddress, unidentified })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  let [connections, made, left] = [0, 0, 0]
+  server.on('connection', (socket: Socket) => {
+    connections++
+    socket.once('close', () => left++)
+  })
+  const { port } = server.address() as AddressInfo
+  const connect = async () => {
+    made++
+    const client = await connectRaw(port)
+    await until(() => connections === made)
+    onTestFinished(client.destroy)
+    return client
+  }
+  const ask = async () => {
+    const client = await connect()
+    const before = waiting.length
+    client.send(ASKING)
+    await until(() => waiting.length > before || client.isClosed())
+    return client
+  }
+  const leave = async () => {
+    const before = left
+    const client = await connect()
+    client.destroy()
+    await until(() => left > before)
+  }
+  return { connect, ask, leave, waiting }
+}
+
+describe('where there is no room', () => {
+  test('and every caller waits to be identified, the one that has waited longest is evicted', async () => {
+    const { ask, waiting } = await small({ areUnidentified: true })
+    const [first, second, third] = [await ask(), await ask(), await ask()]
+    const fourth = await ask()
+    await first.closes()
+    waiting.at(-1)?.end('here you are')
+    expect(await fourth.receives('here you are')).toMatch(/^HTTP\/1.1 200 /)
+    expect([second.isClosed(), third.isClosed()]).toEqual([false, false])
+  })
+
+  test('whoever has been silent for the longest time goes', async () => {
+    const { connect, ask, waiting } = await small()
+    const [first, second, third] = [await connect(), await connect(), await connect()]
+    const fourth = await ask()
+    await first.closes()
+    waiting[0]?.end('here you are')
+    expect(await fourth.receives('here you are')).toMatch(/^HTTP\/1.1 200 /)
+    expect([second.isClosed(), third.isClosed()]).toEqual([false, false])
+  })
+
+  test('whoever asks stays, and who comes goes where all ask', async () => {
+    const { connect, ask, waiting } = await small()
+    const asking = [await ask(), await ask(), await ask()]
+    const late = await connect()
+    await late.closes()
+    expect(asking.map((client) => client.isClosed())).toEqual([false, false, false])
+    for (const [i, client] of asking.entries()) {
+      waiting[i]?.end(`answer ${i}`)
+      await client.receives(`answer ${i}`)
+    }
+  })
+
+  test('whoever has another request under way stays', async () => {
+    const { connect, waiting } = await small()
+    const client = await connect()
+    client.send(ASKING + ASKING)
+    await until(() => waiting.length === 2)
+    waiting[0]?.end('one')
+    await client.receives('one')
+    const others = [await connect(), await connect(), await connect()]
+    await others[0]?.closes()
+    waiting[1]?.end('two')
+    await client.receives('two')
+  })
+
+  test('whoever was answered counts as silent from then on', async () => {
+    const { connect, ask, waiting } = await small()
+    const first = await ask()
+    const second = await connect()
+    waiting[0]?.end('done')
+    await first.receives('done')
+    await connect()
+    await connect()
+    await second.closes()
+    expect(first.isClosed()).toBe(false)
+  })
+
+  test('those who left have made room already', async () => {
+    const { connect, ask, leave } = await small()
+    const silent = await connect()
+    for (let i = 0; i < 5; i++) await leave()
+    await ask()
+    expect(silent.isClosed()).toBe(false)
+  })
+
+  test('for one address, its own silent connection goes, and no more than its limit stay', async () => {
+    const { connect, ask } = await small({ ofAddress: 2 })
+    const [first, second] = [await connect(), await ask()]
+    const third = await connect()
+    await first.closes()
+    expect([second.isClosed(), third.isClosed()]).toEqual([false, false])
+  })
+})

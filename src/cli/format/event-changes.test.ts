@@ -1,0 +1,102 @@
+import { describe, expect, test } from 'vitest'
+import type { ChangeEvent } from '../../admin/contract/change-event.ts'
+import { changesBetween } from './event-changes.ts'
+
+type Context = ChangeEvent['contexts'][number]
+
+const STAMP = { by: 'ada', reason: null, at: 1 }
+const PIN = { ...STAMP, side: 'legacy', until: null } as const
+
+function at(generation: number, contexts: Context[] = [], more: Partial<ChangeEvent> = {}): ChangeEvent {
+  return { generation, kill: null, contexts, changed: null, ...more }
+}
+
+function catalog(generation: number, more: Partial<Context> = {}): Context {
+  return { name: 'catalog', generation, pin: null, freeze: null, flip: null, shadow: null, ...more }
+}
+
+function shadowAt(percentage: number) {
+  return { shadow: { ...STAMP, percentage } }
+}
+
+function flipTo(percentage: number, generation: number) {
+  return { ...STAMP, flag: 'f', percentage, generation }
+}
+
+function toldOf(before: ChangeEvent, after: ChangeEvent): string[] {
+  return changesBetween(before, after).map(
+    ({ what, became, stamp }) => `${what}: ${became}${stamp ? ` by ${stamp.by}` : ''}`,
+  )
+}
+
+describe('between two events', () => {
+  const flipped = at(2, [catalog(2, { flip: flipTo(25, 2) })])
+
+  test.each<[string, ChangeEvent, ChangeEvent, string[]]>([
+    ['a first flip', at(1), flipped, ['catalog: → 25 % by ada']],
+    ['a flip', flipped, at(3, [catalog(3, { flip: flipTo(50, 3) })]), ['catalog: 25 % → 50 % by ada']],
+    ['a pin', at(1), at(2, [catalog(2, { pin: PIN })]), ['catalog: pinned to legacy without end by ada']],
+    [
+      'its end, whose author the change knows',
+      at(2, [catalog(2, { pin: PIN })]),
+      at(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'unpin' } }),
+      ['catalog: no longer pinned to legacy by bob'],
+    ],
+    [
+      'a pin that has come to its end, seen with what was done after it',
+      at(2, [catalog(2, { pin: { ...PIN, until: 5 } })]),
+      at(3, [catalog(3, { freeze: STAMP })], { changed: { ...STAMP, context: 'catalog', verb: 'freeze' } }),
+      ['catalog: no longer pinned to legacy by its end', 'catalog: frozen by ada'],
+    ],
+    ['a freeze', at(1), at(2, [catalog(2, { freeze: STAMP })]), ['catalog: frozen by ada']],
+    ['a thaw', at(2, [catalog(2, { freeze: STAMP })]), at(3, [catalog(3)]), ['catalog: thawed']],
+    ['a first word on the shadow', at(1), at(2, [catalog(2, shadowAt(10))]), ['catalog: shadowed at 10 % by ada']],
+    [
+      'another',
+      at(2, [catalog(2, shadowAt(10))]),
+      at(3, [catalog(3, shadowAt(0))]),
+      ['catalog: shadowed at 10 % → 0 % by ada'],
+    ],
+    [
+      'that it is as configured again, whose author the change knows',
+      at(2, [catalog(2, shadowAt(10))]),
+      at(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'shadow' } }),
+      ['catalog: shadowed as its config says by bob'],
+    ],
+    [
+      'a ruling',
+      at(2, [catalog(2, shadowAt(10))]),
+      at(3, [catalog(3, shadowAt(10))], { changed: { ...STAMP, context: 'catalog', verb: 'rule' } }),
+      ['catalog: a difference was ruled on by ada'],
+    ],
+    [
+      'a difference that was mended',
+      at(1),
+      at(2, [catalog(2)], { changed: { ...STAMP, context: 'catalog', verb: 'resolve' } }),
+      ['catalog: a difference was resolved by ada'],
+    ],
+    ['the kill switch', at(1), at(2, [], { kill: STAMP }), ['everything: KILLED: all goes to legacy by ada']],
+    ['its end', at(2, [], { kill: STAMP }), at(3), ['everything: revived: pins and flags decide']],
+    [
+      'a rollback, which is a pin and a flip in one',
+      flipped,
+      at(3, [catalog(3, { pin: PIN, flip: flipTo(0, 3) })], {
+        changed: { ...STAMP, context: 'catalog', verb: 'rollback' },
+      }),
+      ['catalog: rolled back: everything to legacy by ada'],
+    ],
+    [
+      'several at once, after a lost connection',
+      at(1),
+      at(9, [catalog(5, { pin: PIN, flip: flipTo(25, 3) })], { kill: STAMP }),
+      [
+        'everything: KILLED: all goes to legacy by ada',
+        'catalog: → 25 % by ada',
+        'catalog: pinned to legacy without end by ada',
+      ],
+    ],
+    ['what operators did not do', flipped, { ...flipped, generation: 3 }, ['everything: generation 3']],
+  ])('%s is told', (_what, before, after, told) => {
+    expect(toldOf(before, after)).toEqual(told)
+  })
+})
