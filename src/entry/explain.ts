@@ -1,5 +1,5 @@
-// The same identify, match and decide as a request meets, without a socket: for `strangler explain`. A composition
-// root like gateway.ts, for a gateway that serves nobody.
+// Applies the policy to a request that is described and not sent: for `strangler explain`. A composition root like
+// gateway.ts, without a listener.
 import { ConfigError } from '../config/config-error.ts'
 import { compile } from '../config/load/compile.ts'
 import { loadConfig } from '../config/load/load.ts'
@@ -11,19 +11,22 @@ import { type Decision, type Identity, REASONS, type Reason } from '../model/dec
 import { FAILURES, type Failure } from '../model/failures.ts'
 import type { HealthReader } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
-import type { AnonymousPolicy, Context, FieldRules, RouteMatch, Side } from '../model/route.ts'
+import type { AnonymousPolicy, Context, FieldRules, Side } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { refuseEncodedSlash } from '../proxy/handle-request.ts'
-import { decide, flagContext } from '../proxy/policy/decide.ts'
+import { applyPolicy, type Policy } from '../proxy/policy/apply-policy.ts'
+import { flagContext } from '../proxy/policy/decide.ts'
+import { gatherFacts } from '../proxy/policy/gather-facts.ts'
+import type { Identify } from '../proxy/policy/identify.ts'
 import { matchRoute } from '../proxy/policy/match-route.ts'
 import { upstreamPath } from '../proxy/policy/path.ts'
 import { readHead } from '../proxy/policy/read-head.ts'
 import { Refusal } from '../proxy/policy/refusal.ts'
+import { upstreamFor } from '../proxy/policy/upstream-for.ts'
 import { quietEvents } from '../telemetry/quiet-events.ts'
 import { createFlags } from './control-plane.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 
-/** A request to be explained. The first id that is given is its identity; a session counts beside a user too. */
+/** The request to explain. The first id that is given is its identity; a user can have a session too. */
 export type ExplainRequest = {
   readonly method: string
   readonly target: string
@@ -45,17 +48,17 @@ export type Explained =
   | {
       readonly kind: 'decided'
       readonly request: string
-      /** The normal form, which is decided on and sent on. */
+      /** The normal form of the path: the gateway matches, decides and forwards it. */
       readonly path: string
       readonly route: string
       readonly context: { readonly name: string; readonly owner: string } | undefined
-      /** The token that the route asks for, and who stands for it here; undefined where it asks for none. */
+      /** The token that the route requires, with a note on its stand-in; undefined if it requires no token. */
       readonly auth: { readonly issuer: string; readonly optional: boolean; readonly note: string } | undefined
       readonly identity: Identity
-      /** What keeps a request from having this identity; undefined if nothing does. */
+      /** Why no real request can have this identity; undefined if one can. */
       readonly identityTrouble: string | undefined
       readonly flag: FlagTrace | undefined
-      /** Why another program can get another bucket for the same client; undefined if nothing suggests it. */
+      /** Why another Unleash SDK can compute another bucket for the same client; undefined if it cannot. */
       readonly hashWarning: string | undefined
       /** Why the flags could not be read; undefined if they could. */
       readonly flagTrouble: string | undefined
@@ -64,9 +67,9 @@ export type Explained =
       readonly because: string
       readonly url: string
       readonly fallback: boolean
-      /** Why the service cannot answer now; undefined if it can, or if legacy is chosen. */
+      /** Why the service cannot answer now; undefined if it can, or if legacy answers. */
       readonly serviceTrouble: string | undefined
-      /** The header rules that apply, without their values, which may be secrets. Undefined where there are none. */
+      /** The header rules of the route, without their values, which can be secrets; undefined if it has no rules. */
       readonly headers: { readonly request: ChangedFields; readonly response: ChangedFields } | undefined
     }
 
@@ -74,64 +77,57 @@ export type Explained =
 type ChangedFields = { readonly set: readonly string[]; readonly removed: readonly string[] }
 
 /**
- * Explains one request by the config and the flags as they are now. Health is a running gateway's knowledge, so every
- * address counts as available here.
+ * Explains one request with the current config and flags. Only a running gateway knows the health of upstreams, so
+ * every address counts as available.
  *
  * @throws {ConfigError} if the config cannot be used
  */
-export async function explainRequest(options: Options, asked: ExplainRequest): Promise<Explained> {
+export async function explainRequest(options: Options, request: ExplainRequest): Promise<Explained> {
   const loaded = await loadConfig(options.config)
   if (!loaded.ok) throw new ConfigError(options.config, loaded.mistakes)
   const snapshot = compile(loaded.config)
   const flags = createFlags(options, quietEvents, systemClock)
   await flags.start()
   try {
-    return explainWith({ snapshot, flags, health: { isAvailable: () => true } }, asked)
+    return explainWith({ snapshot, flags, health: { isAvailable: () => true } }, request)
   } finally {
     await flags.stop()
   }
 }
 
-/** What decides, as it is at one moment. */
-export type DecisionSources = {
+/** The state that a decision reads, at one moment. */
+export type ExplainSources = {
   readonly snapshot: Snapshot
   readonly flags: Flags
   readonly health: HealthReader
 }
 
-/** Explains one request by what decides in a gateway that runs. */
-export function explainWith({ snapshot, flags, health }: DecisionSources, asked: ExplainRequest): Explained {
-  const request = `${asked.method} ${asked.target}`
-  const head = headOf(asked, snapshot)
-  if (head instanceof Refusal) return refused(request, head)
-  const match = matchRoute(head, snapshot)
-  const { route } = match
-  const identity = identityOf(asked, route.anonymous ?? snapshot.identity.anonymous)
-  if (route.auth !== undefined && !route.auth.optional && asked.user === undefined) {
-    const detail = `the route asks for a token of ${route.auth.issuer}; say --user ID for one whose sub is ID`
-    return refused(request, new Refusal('unauthenticated', detail))
-  }
-  const decision = decide({ controls: snapshot.controls, head, route, identity, flags, health })
-  const slash = refuseEncodedSlash(head, match, decision, snapshot)
-  if (slash !== undefined) return refused(request, slash)
+/** Explains one request with the state of a running gateway. */
+export function explainWith(sources: ExplainSources, request: ExplainRequest): Explained {
+  const { snapshot, flags, health } = sources
+  const requestLine = `${request.method} ${request.target}`
+  const policy = policyOf(sources, request)
+  const refusal = policy instanceof Refusal ? policy : policy.refusal
+  if (refusal !== undefined || policy instanceof Refusal) return refused(requestLine, refusal as Refusal)
+  const { head, identity, route, decision } = policy
   const { context } = route
   const flag = context && flags.trace(context.flag, flagContext(head, identity, context))
   return {
     kind: 'decided',
-    request,
+    request: requestLine,
     path: head.path,
     route: route.pattern,
     context: context && { name: context.name, owner: context.owner },
-    auth: route.auth && explainAuth(route.auth, asked.user),
+    auth: route.auth && explainAuth(route.auth, request.user),
     identity,
-    identityTrouble: identityTrouble(asked, snapshot, route.auth !== undefined),
+    identityTrouble: identityTrouble(request, snapshot, route.auth !== undefined),
     flag,
     hashWarning: flag && hashWarningOf(flag),
     flagTrouble: flags.status().trouble,
     side: decision.side,
     reason: decision.reason,
     because: REASONS[decision.reason],
-    url: urlOf(head, match, decision.side, snapshot),
+    url: urlOf(policy),
     fallback: decision.fallback,
     serviceTrouble: serviceTrouble(decision, context, health),
     headers: route.headers && {
@@ -139,6 +135,17 @@ export function explainWith({ snapshot, flags, health }: DecisionSources, asked:
       response: changedFields(route.headers.response),
     },
   }
+}
+
+/** The policy that a real request meets, with the given ids in place of its fields and its token. */
+function policyOf({ snapshot, flags, health }: ExplainSources, request: ExplainRequest): Policy | Refusal {
+  const head = headOf(request, snapshot)
+  if (head instanceof Refusal) return head
+  const authenticate = (_head: RequestHead, policy: AuthPolicy) => refuseWithoutUser(policy, request.user)
+  const facts = gatherFacts(head, matchRoute(head, snapshot), { authenticate })
+  if (facts instanceof Refusal) return facts
+  const identify: Identify = (_head, { identity }, route) => identityOf(request, route?.anonymous ?? identity.anonymous)
+  return applyPolicy(facts, snapshot, { identify, flags, upstreams: health })
 }
 
 function serviceTrouble({ side }: Decision, context: Context | undefined, health: HealthReader): string | undefined {
@@ -155,9 +162,18 @@ function changedFields(rules: FieldRules | undefined): ChangedFields {
 function explainAuth({ issuer, optional }: AuthPolicy, user: string | undefined) {
   const note =
     user === undefined
-      ? `a token of ${issuer} is taken, and none is asked for`
+      ? `the route accepts a token of ${issuer} and does not require one`
       : `--user stands for a verified token of ${issuer} with this sub`
   return { issuer, optional, note }
+}
+
+/** A given user counts as the user of a valid token. */
+function refuseWithoutUser({ issuer, optional }: AuthPolicy, user: string | undefined): Refusal | undefined {
+  if (optional || user !== undefined) return undefined
+  return new Refusal(
+    'unauthenticated',
+    `the route requires a token of ${issuer}; add --user ID for a token with the sub ID`,
+  )
 }
 
 function refused(request: string, { failure, detail }: Refusal): Explained {
@@ -174,7 +190,7 @@ function headOf({ method, target, host, address }: ExplainRequest, snapshot: Sna
     peerAddress: address,
     secure: false,
   } as const
-  return readHead(raw, snapshot.limits, undefined)
+  return readHead(raw, snapshot)
 }
 
 function identityOf({ address, user, session, anonymous }: ExplainRequest, policy: AnonymousPolicy): Identity {
@@ -217,7 +233,7 @@ function hashWarningOf({ strategies }: FlagTrace): string | undefined {
   return `"${risky.groupId}:${risky.value}" has characters outside ASCII: an Unleash SDK of another language can compute another bucket for it`
 }
 
-function urlOf(head: RequestHead, match: RouteMatch, side: Side, snapshot: Snapshot): string {
-  const upstream = side === 'service' ? match.route.context?.service : snapshot.legacy
-  return `${upstream?.urls[0] ?? ''}${upstreamPath(head, match, side)}`
+function urlOf({ head, match, route, decision, snapshot }: Policy): string {
+  const { urls } = upstreamFor(route, decision.side, snapshot)
+  return `${urls[0] ?? ''}${upstreamPath(head, match, decision.side)}`
 }

@@ -103,11 +103,11 @@ function headOf(
   host: string,
   peerAddress: string,
   secure: boolean,
-  { limits, identity }: Snapshot,
+  snapshot: Snapshot,
 ): RequestHead | Refusal {
   const rawHeaders = ['Host', host, ...fields]
   const raw = { method, target, majorVersion: 1, minorVersion: 1, rawHeaders, peerAddress, secure } as const
-  return readHead(raw, limits, identity.user?.header, identity.claimHeaders)
+  return readHead(raw, snapshot)
 }
 
 function pathFor(head: RequestHead, match: RouteMatch, upstream: Upstream): string {

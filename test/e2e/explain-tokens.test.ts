@@ -26,7 +26,7 @@ describe('explain, where a token is asked for', () => {
   it('shows that nobody comes in without', async () => {
     const { code, stdout } = await explain('/orders', '--session', 'a')
     expect(code).toBe(1)
-    expect(stdout).toContain('401 unauthenticated: the route asks for a token of https://login.test/; say --user ID')
+    expect(stdout).toContain('401 unauthenticated: the route requires a token of https://login.test/; add --user ID')
   })
 
   it('takes --user for a verified token, and says so', async () => {
@@ -40,6 +40,6 @@ describe('explain, where a token is asked for', () => {
   it('shows what a request without one gets where it is optional', async () => {
     const { code, stdout } = await explain('/maybe')
     expect(code).toBe(0)
-    expect(stdout).toContain('a token of https://login.test/ is taken, and none is asked for')
+    expect(stdout).toContain('the route accepts a token of https://login.test/ and does not require one')
   })
 })

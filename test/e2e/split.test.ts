@@ -33,17 +33,17 @@ async function decideForAll(flags: string, kind: Identity['kind']): Promise<bool
     peerAddress: '127.0.0.1',
     secure: false,
   } as const
-  const head = readHead(raw, snapshot.limits, undefined)
+  const head = readHead(raw, snapshot)
   if (head instanceof Refusal) throw new Error(head.detail)
-  const { route } = snapshot.match('GET', head.host, head.path)
+  const match = snapshot.match('GET', head.host, head.path)
   const reader = createFlags({ unleash: undefined, flags, stateDir: '' }, quietEvents, systemClock)
   await reader.start()
   onTestFinished(() => reader.stop())
-  const health = { isAvailable: () => true }
+  const sources = { flags: reader, upstreams: { isAvailable: () => true } }
   return Array.from({ length: PEOPLE }, (_, id) => {
     const known = { clientAddress: '127.0.0.1', secure: false, requestId: '', isNew: false }
     const identity: Identity = { ...known, kind, key: `person-${id}` }
-    return decide({ controls: snapshot.controls, head, route, identity, flags: reader, health }).side === 'service'
+    return decide({ head, match }, identity, snapshot, sources).side === 'service'
   })
 }
 

@@ -33,9 +33,7 @@ function start(method = 'GET') {
       ...{ method, target: '/shop/7?a=b', majorVersion: 1, minorVersion: 1, peerAddress: '192.0.2.1', secure: false },
       rawHeaders: ['Host', 'shop.example', 'X-Shadow', '1', 'X-Shop-User', 'anna'],
     },
-    snapshot.limits,
-    snapshot.identity.user?.header,
-    snapshot.identity.claimHeaders,
+    snapshot,
   )
   if (head instanceof Refusal) throw new Error(head.detail)
   const identity = {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { FlagAnswer, FlagContext, Identity } from '../../model/decision.ts'
 import type { RequestHead } from '../../model/request-head.ts'
-import type { Context, FallbackPolicy, Route, Side } from '../../model/route.ts'
+import type { Context, FallbackPolicy, Side } from '../../model/route.ts'
 import { decide, flagContext } from './decide.ts'
 
 const HEAD = { method: 'GET', host: 'shop.example', path: '/products' } as RequestHead
@@ -43,14 +43,11 @@ function decided({
   kind = 'session',
 }: Case) {
   const context = owned ? { ...CONTEXT, fallback, whenStale } : undefined
-  return decide({
-    controls: { isKilled, pins: new Map(pin === undefined ? [] : [[CONTEXT.name, pin]]), shadows: new Map() },
-    head: { ...HEAD, method },
-    route: { context } as Route,
-    identity: { ...IDENTITY, kind },
-    flags: { evaluate: () => answer, isFullyOn: () => isFullyOn, isOlderThan: () => isOld },
-    health: { isAvailable: () => available },
-  })
+  const controls = { isKilled, pins: new Map(pin === undefined ? [] : [[CONTEXT.name, pin]]), shadows: new Map() }
+  const flags = { evaluate: () => answer, isFullyOn: () => isFullyOn, isOlderThan: () => isOld }
+  const upstreams = { isAvailable: () => available }
+  const facts = { head: { ...HEAD, method }, match: { route: { context } } }
+  return decide(facts, { ...IDENTITY, kind }, { controls }, { flags, upstreams })
 }
 
 describe('the policy', () => {

@@ -1,25 +1,30 @@
-// The product: which side answers a request, and why. It reads like the policy and is pure.
+// The decision: which side answers a request, and why. Pure.
 import type { Decision, FlagContext, Identity, Reason } from '../../model/decision.ts'
 import { hostName } from '../../model/host-name.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { FlagReader, HealthReader } from '../../model/ports.ts'
 import type { RequestHead } from '../../model/request-head.ts'
 import type { Context, Route } from '../../model/route.ts'
-import type { Controls } from '../../model/snapshot.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
 import { isRead } from '../forward/may-repeat.ts'
 
-export type DecisionInput = {
-  readonly controls: Controls
+/** The head and the route of the request to decide. */
+export type DecisionFacts = {
   readonly head: RequestHead
-  readonly route: Route
-  readonly identity: Identity
-  readonly flags: FlagReader
-  readonly health: HealthReader
+  readonly match: { readonly route: Pick<Route, 'context'> }
 }
 
-/** Decides one request. Whatever is unknown is legacy, and the reason says so. */
-export function decide({ controls, head, route, identity, flags, health }: DecisionInput): Decision {
-  const context = route.context
+/** The state in memory that a decision reads. */
+export type DecisionSources = { readonly flags: FlagReader; readonly upstreams: HealthReader }
+
+/** Decides one request. Legacy answers whenever an input is missing, and the reason names that input. */
+export function decide(
+  { head, match }: DecisionFacts,
+  identity: Identity,
+  { controls }: Pick<Snapshot, 'controls'>,
+  { flags, upstreams: health }: DecisionSources,
+): Decision {
+  const { context } = match.route
   if (context === undefined) return LEGACY.unowned
   if (controls.isKilled) return LEGACY.killed
   const pin = controls.pins.get(context.name)
@@ -40,49 +45,54 @@ export function decide({ controls, head, route, identity, flags, health }: Decis
   }
 }
 
-/** To the service, unless none of its addresses is available and legacy may answer this method instead. */
-function toService({ fallback, service }: Context, method: string, health: HealthReader, because: Because): Decision {
+/** The service answers, unless all its addresses are unavailable and legacy may answer this method instead. */
+function toService(
+  { fallback, service }: Context,
+  method: string,
+  health: HealthReader,
+  decisions: ServiceDecisions,
+): Decision {
   const mayFallBack = fallback === 'all' || (fallback === 'reads' && isRead(method))
-  if (!mayFallBack) return because.withoutFallback
-  return health.isAvailable(service) ? because.withFallback : LEGACY['service-unavailable']
+  if (!mayFallBack) return decisions.withoutFallback
+  return health.isAvailable(service) ? decisions.withFallback : LEGACY['service-unavailable']
 }
 
 /**
- * The Unleash context of a request: the user id and the session id where the client has both. A service behind us that asks Unleash with the same user, session or address gets
- * the same answer, because the same evaluation hashes the same value.
+ * The Unleash context of a request: the user id, and the session id if the client has both. A service that evaluates the
+ * flag for the same user, session or address gets the same result, because Unleash hashes the same value.
  */
 export function flagContext(head: RequestHead, identity: Identity, context: Context): FlagContext {
-  const asked: FlagContext = {
+  const fields: FlagContext = {
     remoteAddress: identity.clientAddress,
     properties: { context: context.name, method: head.method, host: hostName(head.host) },
   }
   if (identity.kind === 'user') {
-    asked.userId = identity.key
-    if (identity.session !== undefined) asked.sessionId = identity.session
-  } else if (identity.kind !== 'none') asked.sessionId = identity.key
-  return asked
+    fields.userId = identity.key
+    if (identity.session !== undefined) fields.sessionId = identity.session
+  } else if (identity.kind !== 'none') fields.sessionId = identity.key
+  return fields
 }
 
-type Because = { readonly withFallback: Decision; readonly withoutFallback: Decision }
+type ServiceDecisions = { readonly withFallback: Decision; readonly withoutFallback: Decision }
 
-const FLAG_ON = because('flag-on')
-const PINNED = because('pinned')
+const FLAG_ON = serviceDecisions('flag-on')
+const PINNED = serviceDecisions('pinned')
 
-function because(reason: Reason): Because {
+function serviceDecisions(reason: Reason): ServiceDecisions {
   return {
     withFallback: { side: 'service', reason, fallback: true },
     withoutFallback: { side: 'service', reason, fallback: false },
   }
 }
 
-/** The decision as it came out: a request that fell back was legacy's in the end, and its reason says so. */
+/** The decision that took effect: `fell-back` if legacy answered in place of the service. */
 export function effectiveDecision(decision: Decision, outcome: Outcome): Decision {
   return outcome.fallbackCause === undefined ? decision : FELL_BACK
 }
 
 const FELL_BACK: Decision = { side: 'legacy', reason: 'fell-back', fallback: false }
 
-/** Made once: a decision allocates nothing. */
+/** Allocated once: a decision allocates nothing. */
 const LEGACY = Object.fromEntries(
   (
     [

@@ -1,7 +1,20 @@
-// Where a path with an encoded slash or backslash may go: only some servers take `%2F` for a separator.
+// Paths with an encoded slash or backslash. Some servers decode `%2F` before they split a path, others do not: the same
+// path names two resources. Only an upstream whose config allows it receives such a path.
+import type { RequestHead } from '../../model/request-head.ts'
 import type { Route, Upstream } from '../../model/route.ts'
+import { Refusal } from './refusal.ts'
 
-/** The route's own word, else that of the upstream. */
+/** The route's own setting, else the upstream's. */
 export function acceptsEncodedSlashes(route: Pick<Route, 'allowEncodedSlashes'>, upstream: Upstream): boolean {
   return route.allowEncodedSlashes ?? upstream.allowEncodedSlashes
+}
+
+/** Undefined if the upstream may receive the path of the request. */
+export function refuseEncodedSlash(
+  head: Pick<RequestHead, 'hasEncodedSlash'>,
+  route: Pick<Route, 'allowEncodedSlashes'>,
+  upstream: Upstream,
+): Refusal | undefined {
+  if (!head.hasEncodedSlash || acceptsEncodedSlashes(route, upstream)) return undefined
+  return new Refusal('bad-target', 'an encoded slash or backslash', undefined, 'encoded-slash')
 }

@@ -20,8 +20,7 @@ const HEAD = readHead(
     peerAddress: '192.0.2.1',
     secure: false,
   },
-  SNAPSHOT.limits,
-  'x-account',
+  SNAPSHOT,
 ) as RequestHead
 
 const applied = (changes: object, url = BEFORE.url) =>

@@ -2,8 +2,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { mayChangeRequestField } from '../../model/gateway-fields.ts'
 import type { HeaderList, RequestHead } from '../../model/request-head.ts'
-import type { Snapshot } from '../../model/snapshot.ts'
-import { readHead } from './read-head.ts'
+import { type HeadRules, readHead } from './read-head.ts'
 import { Refusal } from './refusal.ts'
 
 /** The two properties of a Node request that middleware may change. */
@@ -23,12 +22,13 @@ export function applyChanges(
   head: RequestHead,
   before: ChangeableRequest,
   after: ChangeableRequest,
-  { limits, identity }: Pick<Snapshot, 'limits' | 'identity'>,
+  rules: HeadRules,
 ): RequestHead {
-  const userHeader = identity.user?.header
+  const { identity } = rules
   const fields = changedFields(before.headers, after.headers)
   for (const lower of fields.keys()) {
-    const mayChange = mayChangeRequestField(lower) && lower !== userHeader && !identity.claimHeaders?.has(lower)
+    const mayChange =
+      mayChangeRequestField(lower) && lower !== identity.user?.header && !identity.claimHeaders?.has(lower)
     if (!mayChange) fields.delete(lower)
   }
   if (fields.size === 0 && before.url === after.url) return head
@@ -44,7 +44,7 @@ export function applyChanges(
     peerAddress: head.peerAddress,
     secure: head.secure,
   }
-  const changed = readHead(raw, limits, userHeader, identity.claimHeaders)
+  const changed = readHead(raw, rules)
   if (changed instanceof Refusal) throw new Error(`the gateway refuses the changed request: ${changed.detail}`)
   return changed.path === head.path ? changed : { ...changed, isPathChanged: true }
 }

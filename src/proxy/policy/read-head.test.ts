@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { DROPPED_FIELDS, mayChangeRequestField, READ_FIELDS } from '../../model/gateway-fields.ts'
 import type { RequestHead } from '../../model/request-head.ts'
-import type { Limits } from '../../model/snapshot.ts'
-import { isEndToEnd, type RawHead, readHead } from './read-head.ts'
+import { type HeadRules, isEndToEnd, type RawHead, readHead } from './read-head.ts'
 import { Refusal } from './refusal.ts'
 
-const LIMITS = { targetBytes: 100, headerBytes: 1000, headerCount: 20 } as Limits
+const RULES = {
+  limits: { targetBytes: 100, headerBytes: 1000, headerCount: 20 },
+  identity: { user: { header: 'x-account' } },
+} as HeadRules
 
 function read(headers: readonly string[], raw: Partial<RawHead> = {}): RequestHead | Refusal {
   const head: RawHead = {
@@ -18,7 +20,7 @@ function read(headers: readonly string[], raw: Partial<RawHead> = {}): RequestHe
     secure: false,
     ...raw,
   }
-  return readHead(head, LIMITS, 'x-account')
+  return readHead(head, RULES)
 }
 
 /** The failure, or `ok`. The parser in front of this refuses most of these already: both must, as parsers change. */

@@ -1,8 +1,8 @@
 // From what the parser read to the plain value that the policy takes; what is ambiguous ends here.
 // One pass over the field list sorts each line: kept for the upstream, noted for ourselves, or dropped.
 import { DROPPED_FAMILIES, DROPPED_FIELDS, READ_FIELDS } from '../../model/gateway-fields.ts'
-import type { BodyFraming, ReadFields, RequestHead } from '../../model/request-head.ts'
-import type { Limits } from '../../model/snapshot.ts'
+import type { BodyFraming, NotedFields, RequestHead } from '../../model/request-head.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
 import { Refusal } from './refusal.ts'
 import { parseTarget } from './target.ts'
 
@@ -16,18 +16,11 @@ export type RawHead = {
   readonly secure: boolean
 }
 
-/**
- * Reads a request head, or refuses it (400, 405, 414, 417, 431, 501).
- *
- * @param userHeader the identity header in lower case, or undefined where none is configured
- * @param claimHeaders headers in lower case that carry verified claims: no client says them
- */
-export function readHead(
-  raw: RawHead,
-  limits: Limits,
-  userHeader: string | undefined,
-  claimHeaders?: ReadonlySet<string>,
-): RequestHead | Refusal {
+/** The part of a snapshot that decides how a head is read. */
+export type HeadRules = Pick<Snapshot, 'limits' | 'identity'>
+
+/** Reads a request head, or refuses it (400, 405, 414, 417, 431, 501). */
+export function readHead(raw: RawHead, { limits, identity }: HeadRules): RequestHead | Refusal {
   // The parser takes the line `GET / HTTP/2.0` too; HTTP/2 itself begins with another.
   if (raw.majorVersion !== 1) return new Refusal('malformed', `HTTP version ${raw.majorVersion}`, undefined, 'protocol')
   if (raw.target.length > limits.targetBytes) return new Refusal('target-too-long', `${raw.target.length} bytes`)
@@ -37,7 +30,7 @@ export function readHead(
   if (raw.method === 'TRACE' || raw.method === 'CONNECT') return new Refusal('method-refused', raw.method)
 
   const sorted = new SortedFields()
-  const refusal = sorted.read(raw.rawHeaders, limits.headerBytes, userHeader, claimHeaders)
+  const refusal = sorted.read(raw.rawHeaders, limits.headerBytes, identity.user?.header, identity.claimHeaders)
   if (refusal !== undefined) return refusal
 
   const host = readHost(sorted, raw.minorVersion)
@@ -144,7 +137,7 @@ export function isEndToEnd(name: string): boolean {
   return fieldOf(name) === Field.keep
 }
 
-class SortedFields implements ReadFields {
+class SortedFields implements NotedFields {
   readonly endToEnd: string[] = []
   hosts = 0
   host = ''

@@ -1,14 +1,14 @@
-// A request turned away before it is forwarded: expected trouble, so a value and not an exception.
-import type { Failure } from '../../model/failures.ts'
+// A request that is refused before it is forwarded: an expected result, so a value and not an exception.
+import type { Failure } from '../../model/outcome.ts'
 import { type RefusalRule, RULE_OF_FAILURE } from '../../model/refusal-rules.ts'
 
 export class Refusal {
   readonly failure: Failure
-  /** What exactly was wrong: for the log, never for the client. */
+  /** The cause, for the log. The client never sees it. */
   readonly detail: string
-  /** What the client is asked to bring (`WWW-Authenticate`, RFC 9110 section 11.6.1), where that is what is missing. */
+  /** The `WWW-Authenticate` value (RFC 9110 section 11.6.1) if a token is missing or not sufficient. */
   readonly challenge: string | undefined
-  /** The rule that the request breaks: shown to the client. Undefined where it breaks none. */
+  /** The rule that the request breaks, which the client sees; undefined if it breaks no rule. */
   readonly rule: RefusalRule | undefined
 
   constructor(failure: Failure, detail: string, challenge?: string, rule = RULE_OF_FAILURE[failure]) {
@@ -18,3 +18,6 @@ export class Refusal {
     this.rule = rule
   }
 }
+
+export const LOOP = new Refusal('loop', 'the name of this gateway in Via or CDN-Loop')
+export const CLIENT_GONE = new Refusal('client-gone', 'while its token’s key was fetched')

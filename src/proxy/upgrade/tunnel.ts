@@ -1,169 +1,29 @@
-// WebSocket over the same identify, match and decide. Only a 101 switches: httpxy relays any other answer as the
-// plain response it is and closes.
-import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
+// One WebSocket connection: the handshake with an upstream, the fallback to legacy, the switch and the end.
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { createProxyServer, type ProxyServerOptions } from 'httpxy'
-import { FAILURES, type Failure } from '../../model/failures.ts'
-import type { Outcome } from '../../model/outcome.ts'
+import type { ProxyServer, ProxyServerOptions } from 'httpxy'
+import { FAILURES, type Failure, type Outcome } from '../../model/outcome.ts'
 import type { Side, Timeouts, Upstream } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { RequestFacts } from '../../telemetry/events.ts'
 import { continueTrace } from '../../telemetry/trace.ts'
-import { peerAddress } from '../downstream/peer-address.ts'
+import type { DataPlane } from '../data-plane.ts'
 import { rawError } from '../downstream/respond-error.ts'
 import { classifyError, UpstreamTimeout } from '../forward/classify-error.ts'
-import { applyRulesToObject, hopByHopOf, isLoop, requestHeaders, toFieldObject } from '../forward/headers.ts'
+import { applyRulesToObject, hopByHopOf, requestHeaders, toFieldObject } from '../forward/headers.ts'
 import { mapHeadersBack, publicView } from '../forward/map-back.ts'
 import { mayFallBack } from '../forward/may-repeat.ts'
-import { type DataPlane, type Policy, rawHead, refuseEncodedSlash } from '../handle-request.ts'
-import type { Access } from '../policy/authenticate.ts'
-import { decide, effectiveDecision } from '../policy/decide.ts'
+import type { Policy } from '../policy/apply-policy.ts'
+import { effectiveDecision } from '../policy/decide.ts'
 import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
-import { identityOfUser } from '../policy/identify.ts'
-import { matchRoute } from '../policy/match-route.ts'
 import { upstreamPath } from '../policy/path.ts'
-import { readHead } from '../policy/read-head.ts'
-import { Refusal } from '../policy/refusal.ts'
+import { upstreamFor } from '../policy/upstream-for.ts'
 import { blamesTarget } from '../upstream/health.ts'
 import { ResponseError } from '../upstream/response-parser.ts'
 import type { Address } from '../upstream/upstreams.ts'
 
-/** A request or a tunnel that a side is answering; no context for what none claims. */
-export type UnderWay = { readonly context: string | undefined; readonly side: Side }
-
-export function createUpgrades(plane: DataPlane) {
-  const tunnels = new Set<Tunnel>()
-  // httpxy speaks by events of the one server for all tunnels; the request says whose an event is.
-  const tunnelOf = new WeakMap<object, Tunnel>()
-  const proxy = createProxyServer({ prependPath: false })
-  proxy.on('proxyReqWs', (outgoing, request) => tunnelOf.get(request)?.watch(outgoing))
-  proxy.on('error', (error, request) => void (request && tunnelOf.get(request)?.broke(error)))
-
-  return {
-    open: () => tunnels.size,
-    underWay: tunnels as Iterable<UnderWay>,
-
-    /** Whether a request with an Upgrade field is one that we switch; all others are plain requests without it. */
-    isUpgrade: (request: IncomingMessage): boolean => {
-      if (!asksForWebSocket(request)) return false
-      const { current } = plane.snapshots
-      const head = readHead(rawHead(request), current.limits, current.identity.user?.header)
-      // A body has no place in a tunnel: whoever takes the switch for refused would read it as the next request.
-      if (head instanceof Refusal || head.body.kind !== 'none') return false
-      return !isAnswering(request.socket) && matchRoute(head, current).route.upgrade
-    },
-
-    handle: (request: IncomingMessage, socket: Duplex, early: Buffer): void => {
-      const arrivedAt = plane.now()
-      // Node takes its own listener away from a socket that it hands over: a reset would end the process.
-      socket.on('error', () => socket.destroy())
-      const policy = applyPolicy(plane, request)
-      if (!(policy instanceof Promise)) {
-        proceed(policy)
-        return
-      }
-      policy.then(proceed).catch((error: unknown) => {
-        plane.events.bug({ where: 'upgrade', error })
-        socket.destroy()
-      })
-
-      function proceed(settled: Policy | Refusal): void {
-        if (socket.destroyed) {
-          refuse(new Refusal('client-gone', 'while its token’s key was fetched'), request, socket as Socket, arrivedAt)
-          return
-        }
-        if (settled instanceof Refusal) {
-          refuse(settled, request, socket as Socket, arrivedAt)
-          return
-        }
-        const tunnel = new Tunnel(plane, settled, request, socket as Socket, arrivedAt, tunnels, proxy)
-        tunnelOf.set(request, tunnel)
-        tunnel.open(early)
-      }
-    },
-
-    /** Draining: tells both ends that no more will come. */
-    close: () => {
-      for (const tunnel of tunnels) tunnel.end()
-    },
-
-    cut: () => {
-      for (const tunnel of tunnels) tunnel.cut()
-    },
-  }
-
-  function refuse(refusal: Refusal, request: IncomingMessage, socket: Socket, arrivedAt: number): void {
-    const requestId = plane.random.hex(16)
-    dismiss(socket)
-    socket.end(rawError(refusal.failure, requestId, refusal.challenge, refusal.rule))
-    plane.events.requestRefused({
-      arrivedAt,
-      finishedAt: plane.now(),
-      failure: refusal.failure,
-      requestId,
-      peerAddress: peerAddress(socket),
-      method: request.method,
-      target: request.url,
-      detail: refusal.detail,
-    })
-  }
-}
-
-/** A pipelined request before this one still has its answer to come; bytes of a tunnel would get before or into it. */
-function isAnswering(socket: Socket): boolean {
-  return Boolean((socket as Socket & { _httpMessage?: ServerResponse | null })._httpMessage)
-}
-
-/** RFC 6455 section 4.1: GET, HTTP/1.1, `Connection: Upgrade`, a 16-byte key, version 13. */
-function asksForWebSocket(request: IncomingMessage): boolean {
-  const { headers } = request
-  return (
-    request.method === 'GET' &&
-    request.httpVersion === '1.1' &&
-    headers.upgrade?.toLowerCase() === 'websocket' &&
-    /(?:^|,)\s*upgrade\s*(?:,|$)/i.test(headers.connection ?? '') &&
-    headers['sec-websocket-version'] === '13' &&
-    /^[A-Za-z0-9+/]{22}==$/.test(headers['sec-websocket-key'] ?? '')
-  )
-}
-
-/** A promise only where a token's key must be fetched first. */
-function applyPolicy(plane: DataPlane, request: IncomingMessage): Policy | Refusal | Promise<Policy | Refusal> {
-  const snapshot = plane.snapshots.current
-  const head = readHead(
-    rawHead(request),
-    snapshot.limits,
-    snapshot.identity.user?.header,
-    snapshot.identity.claimHeaders,
-  )
-  if (head instanceof Refusal) return head
-  if (isLoop(head.fields, plane.viaName)) return new Refusal('loop', 'the name of this gateway in Via or CDN-Loop')
-  const sound = head
-  const match = matchRoute(head, snapshot)
-  const identity = plane.identify(head, snapshot, match.route)
-  if (!match.route.upgrade || !asksForWebSocket(request)) return new Refusal('bad-upgrade', 'not a WebSocket route')
-  const access = match.route.auth && plane.authenticate(head, match.route.auth)
-  return access instanceof Promise ? access.then(proceed) : proceed(access)
-
-  function proceed(settled: Access): Policy | Refusal {
-    if (settled instanceof Refusal) return settled
-    const asker = settled === undefined ? identity : identityOfUser(identity, settled)
-    const decision = decide({
-      controls: snapshot.controls,
-      head: sound,
-      route: match.route,
-      identity: asker,
-      flags: plane.flags,
-      health: plane.upstreams,
-    })
-    const policy: Policy = { snapshot, head: sound, identity: asker, match, decision }
-    return refuseEncodedSlash(sound, match, decision, snapshot) ?? policy
-  }
-}
-
 /** One upgraded connection, from the request to the end of the last byte. */
-class Tunnel {
+export class Tunnel {
   readonly #plane: DataPlane
   readonly #snapshot: Snapshot
   readonly #policy: Policy
@@ -171,7 +31,7 @@ class Tunnel {
   readonly #socket: Socket
   readonly #arrivedAt: number
   readonly #tunnels: Set<Tunnel>
-  readonly #proxy: ReturnType<typeof createProxyServer>
+  readonly #proxy: ProxyServer
   #side: Side
   #upstream: Upstream
   #address: Address | undefined
@@ -194,7 +54,7 @@ class Tunnel {
     socket: Socket,
     arrivedAt: number,
     tunnels: Set<Tunnel>,
-    proxy: ReturnType<typeof createProxyServer>,
+    proxy: ProxyServer,
   ) {
     this.#plane = plane
     this.#snapshot = policy.snapshot
@@ -205,7 +65,7 @@ class Tunnel {
     this.#tunnels = tunnels
     this.#proxy = proxy
     this.#side = policy.decision.side
-    this.#upstream = this.#upstreamOf(this.#side)
+    this.#upstream = upstreamFor(policy.route, this.#side, policy.snapshot)
   }
 
   get side(): Side {
@@ -213,7 +73,7 @@ class Tunnel {
   }
 
   get context(): string | undefined {
-    return this.#policy.match.route.context?.name
+    return this.#policy.route.context?.name
   }
 
   /** @param early bytes that the client sent after the handshake, before its answer */
@@ -225,15 +85,10 @@ class Tunnel {
     this.#ask(this.#side, early)
   }
 
-  #upstreamOf(side: Side): Upstream {
-    const { context } = this.#policy.match.route
-    return side === 'service' && context !== undefined ? context.service : this.#snapshot.legacy
-  }
-
   #ask(side: Side, early: Buffer): void {
     const { head, identity, match } = this.#policy
     const plane = this.#plane
-    const upstream = this.#upstreamOf(side)
+    const upstream = upstreamFor(this.#policy.route, side, this.#snapshot)
     const address = plane.upstreams.pick(plane.upstreams.of(upstream))
     this.#side = side
     this.#upstream = upstream
@@ -268,7 +123,7 @@ class Tunnel {
   /** The request to the upstream is made: listens to what becomes of it, before httpxy does. */
   watch(outgoing: ClientRequest): void {
     this.#outgoing = outgoing
-    const { connectMs, headersMs } = { ...this.#upstream.timeouts, ...definedOf(this.#policy.match.route.timeouts) }
+    const { connectMs, headersMs } = { ...this.#upstream.timeouts, ...definedOf(this.#policy.route.timeouts) }
     let timer = this.#giveUpAfter(connectMs, 'connect-timeout', outgoing)
     const onAnswer = () => {
       clearTimeout(timer)
@@ -282,7 +137,7 @@ class Tunnel {
         this.#switched(answer, upstreamSocket)
       } else {
         upstreamSocket.destroy()
-        this.broke(new ResponseError('a switch to another protocol'))
+        this.fail(new ResponseError('a switch to another protocol'))
       }
     })
     outgoing.prependOnceListener('response', (answer) => {
@@ -304,7 +159,7 @@ class Tunnel {
   }
 
   /** httpxy met an error: before the answer the client is told, behind it the connection shows it. */
-  broke(error: unknown): void {
+  fail(error: unknown): void {
     if (this.#socket.destroyed && this.#status === 0) this.#failure ??= 'client-gone'
     else if (this.#status === 0) this.#recover(classifyError(error, this.#isConnected), error)
     else if (this.#status !== 101) this.#failure ??= 'response-broken'
@@ -334,7 +189,7 @@ class Tunnel {
     dismiss(this.#socket)
     if (answer.statusCode === 101) {
       answer.destroy()
-      this.broke(new ResponseError('101 without Upgrade'))
+      this.fail(new ResponseError('101 without Upgrade'))
       return
     }
     this.#status = answer.statusCode ?? 502
@@ -353,7 +208,7 @@ class Tunnel {
     this.#upstreamSocket = upstreamSocket
     this.#sign(answer.headers)
     if (this.#address !== undefined) this.#plane.upstreams.succeeded(this.#address)
-    const idleMs = this.#policy.match.route.timeouts?.idleMs ?? 0
+    const idleMs = this.#policy.route.timeouts?.idleMs ?? 0
     if (idleMs > 0) setImmediate(() => this.#socket.setTimeout(idleMs, () => this.cut()))
     this.#takesAlong(upstreamSocket, this.#socket)
     this.#takesAlong(this.#socket, upstreamSocket)
@@ -402,7 +257,7 @@ class Tunnel {
   #mayFallBack(failure: Failure): boolean {
     const { decision, head } = this.#policy
     if (this.#side === 'legacy' || !decision.fallback || this.#hasAnswer || this.#fellBack !== undefined) return false
-    if (head.hasEncodedSlash && !acceptsEncodedSlashes(this.#policy.match.route, this.#snapshot.legacy)) return false
+    if (head.hasEncodedSlash && !acceptsEncodedSlashes(this.#policy.route, this.#snapshot.legacy)) return false
     return mayFallBack(failure, { method: head.method, hasBody: false, hasBodyBegun: false })
   }
 
@@ -476,8 +331,8 @@ class Tunnel {
 /** How long a client that was answered may take to close, in milliseconds. */
 const LINGER_MS = 2000
 
-/** The client is told no: what it still sends goes nowhere, and once it has its answer it is not waited for long. */
-function dismiss(socket: Socket): void {
+/** Discards the bytes that a refused client still sends, and closes its connection soon after the answer is written. */
+export function dismiss(socket: Socket): void {
   socket.resume()
   socket.once('finish', () => {
     const timer = setTimeout(() => socket.destroy(), LINGER_MS)
