@@ -1,12 +1,12 @@
-// JSON whose members are not all of different names: JSON.parse takes the last of them, other readers the first.
+// Finds members with the same name in a JSON object: JSON.parse uses the last of them, other parsers the first.
 
 /**
- * Whether any object in a JSON text says a name twice, however it is escaped (RFC 8259 section 4).
+ * Whether any object in a JSON text contains a name twice, escaped or not (RFC 8259 section 4).
  *
- * @param json a text that JSON.parse has taken
+ * @param json a text that JSON.parse accepts
  */
 export function hasDuplicateMembers(json: string): boolean {
-  /** The names of each object that is open; undefined for an array. */
+  /** The names in each open object; undefined for an array. */
   const open: (Set<string> | undefined)[] = []
   for (let i = 0; i < json.length; i++) {
     const character = json[i]
@@ -27,14 +27,14 @@ export function hasDuplicateMembers(json: string): boolean {
   return false
 }
 
-/** Where the string that begins at `start` has ended. */
+/** The index after the string that begins at `start`. */
 function endOfString(json: string, start: number): number {
   let i = start + 1
   while (json[i] !== '"') i += json[i] === '\\' ? 2 : 1
   return i + 1
 }
 
-/** Only a member's name has a colon behind it. */
+/** A string is a member's name if a colon follows it. */
 function isName(json: string, end: number): boolean {
   let i = end
   while (json[i] === ' ' || json[i] === '\t' || json[i] === '\n' || json[i] === '\r') i++

@@ -1,73 +1,68 @@
-// Signed tokens that are not known to be valid: the same token is checked once in five seconds, and signature checks take turns.
+// Limits the cost of signed tokens that are not known to be valid: a token is checked once in five seconds, and signature
+// checks take turns.
 import { createHash } from 'node:crypto'
+import { LruMap } from '../../lib/lru-map.ts'
 import { NetworkMap } from '../http/network-map.ts'
 import { Refusal } from '../http/problem.ts'
 import { SignatureTurns } from './signature-turns.ts'
 import type { Actor, VerifyJwt } from './verify-jwt.ts'
 
-/** For how long a refused token is refused unchecked: its time may begin, or its key be new. */
-const LOOK_AGAIN_MS = 5_000
-const MOST_REFUSED = 16
-const MOST_GOOD = 256
+/** A rejected token is checked again after this time: it may have become valid, or its key may be new. */
+const RECHECK_MS = 5_000
+const MOST_REJECTED = 16
+const MOST_VALID = 256
 
 type Verdict = Promise<Actor | Refusal>
 /** `isGone` has one function for each caller that waits for the verdict. */
-type Checked = { readonly at: number; readonly verdict: Verdict; readonly isGone: (() => boolean)[] }
+type Check = { readonly startedAt: number; readonly verdict: Verdict; readonly isGone: (() => boolean)[] }
 
 export class Guesses {
   readonly #verify: VerifyJwt
   readonly #now: () => number
-  readonly #networks = new NetworkMap<Map<string, Checked>>(() => new Map())
+  readonly #networks = new NetworkMap<LruMap<string, Check>>(() => new LruMap(MOST_REJECTED))
   readonly #turns = new SignatureTurns()
   /** Digests of tokens that were valid once: their signature checks wait for no turn. */
-  readonly #good = new Map<string, true>()
+  readonly #valid = new LruMap<string, true>(MOST_VALID)
 
   constructor(verify: VerifyJwt, now: () => number) {
     this.#verify = verify
     this.#now = now
   }
 
-  /** @param isGone whether the caller has left, for whom nothing is checked any more */
-  async look(address: string, token: string, isGone: () => boolean = () => false): Promise<Actor | Refusal> {
+  /** @param isGone whether the caller has disconnected: its token is then not checked */
+  async verify(address: string, token: string, isGone: () => boolean = () => false): Verdict {
     const digest = createHash('sha256').update(token).digest('base64')
-    const answer = this.#good.has(digest)
+    const result = this.#valid.has(digest)
       ? await this.#verify(token)
       : await this.#check(address, token, digest, isGone)
-    // A token without a role is known as well as one with a role. While the keys cannot be read nothing is known.
-    if (!(answer instanceof Refusal) || answer.status === 403) keep(this.#good, digest, true, MOST_GOOD)
-    else if (answer.status === 401) this.#good.delete(digest)
-    return answer
+    // 403: a valid token without a role. 503: the keys cannot be read, so the token may be valid or not.
+    if (!(result instanceof Refusal) || result.status === 403) this.#valid.set(digest, true)
+    else if (result.status === 401) this.#valid.delete(digest)
+    return result
   }
 
   async #check(address: string, token: string, digest: string, isGone: () => boolean): Verdict {
-    const checked = this.#networks.getOrCreate(address)
+    const checks = this.#networks.getOrCreate(address)
     const now = this.#now()
-    const before = checked.get(digest)
-    if (before !== undefined && now - before.at < LOOK_AGAIN_MS) {
-      if (before.isGone.length > 0) before.isGone.push(isGone)
-      return before.verdict
+    const earlier = checks.get(digest)
+    if (earlier !== undefined && now - earlier.startedAt < RECHECK_MS) {
+      if (earlier.isGone.length > 0) earlier.isGone.push(isGone)
+      return earlier.verdict
     }
-    // Callers that present the same token meanwhile wait for the same verdict, and as long as one of them is there.
+    // Callers that present the same token meanwhile share the verdict. The check is dropped only if all of them leave.
     const callers = [isGone]
     const areGone = () => callers.every((isGone) => isGone())
     const verdict = this.#verify(token, (check) => this.#turns.take(address, areGone, check))
-    const entry = { at: now, verdict, isGone: callers }
-    keep(checked, digest, entry, MOST_REFUSED)
-    const answer = await verdict
+    const entry = { startedAt: now, verdict, isGone: callers }
+    checks.set(digest, entry)
+    const result = await verdict
     callers.length = 0
-    const isRefused = answer instanceof Refusal && answer.status === 401
-    if (!isRefused && checked.get(digest) === entry) checked.delete(digest)
-    return answer
+    const isRejected = result instanceof Refusal && result.status === 401
+    if (!isRejected && checks.get(digest) === entry) checks.delete(digest)
+    return result
   }
 
   get size(): number {
-    return this.#good.size + this.#networks.size
+    return this.#valid.size + this.#networks.size
   }
-}
-
-/** Evicts the least recently kept entry where there are too many. */
-function keep<Value>(map: Map<string, Value>, key: string, value: Value, most: number): void {
-  map.delete(key)
-  map.set(key, value)
-  if (map.size > most) map.delete(map.keys().next().value as string)
 }

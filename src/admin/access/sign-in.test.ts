@@ -125,8 +125,8 @@ describe('failures', () => {
     )
     for (let i = 0; i < 3000; i++) {
       kept.getOrCreate(`10.${i >> 8}.${i & 255}.1`)
-      await guesses.look(`10.${i >> 8}.${i & 255}.1`, 'wrong')
-      await good.look(HERE, `good-${i}`)
+      await guesses.verify(`10.${i >> 8}.${i & 255}.1`, 'wrong')
+      await good.verify(HERE, `good-${i}`)
     }
     expect([kept.size, guesses.size, good.size]).toEqual([1000, 1000, 257])
     for (let i = 0; i < 3000; i++) await codeOf(`wrong-${i}`)

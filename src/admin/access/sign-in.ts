@@ -1,23 +1,23 @@
-// Identifies the caller by its token. A valid token is accepted however often others have failed, also others of its network.
+// Identifies the caller by its token. A valid token is accepted however often other callers of its network have failed.
+import { bearerToken } from '../../auth/bearer-token.ts'
+import { TokenRejection } from '../../auth/token-rejection.ts'
 import { BUILT_IN_ACTORS } from '../../model/built-in-actors.ts'
+import type { HeaderList } from '../../model/request-head.ts'
 import { Refusal, retryAfter } from '../http/problem.ts'
 import type { IsToken } from './admin-token.ts'
+import { TOKEN_INVALID, TOKEN_REQUIRED } from './challenges.ts'
 import { Failures } from './failures.ts'
 import { Guesses } from './guesses.ts'
 import type { Actor, VerifyJwt } from './verify-jwt.ts'
 
-/** As whom the bearer of the gateway's own token is on record. */
+/** The actor that the audit log names for the gateway's own token. */
 export const TOKEN_BEARER: Actor = { name: BUILT_IN_ACTORS.adminToken, role: 'admin', expiresAt: undefined }
 
-/** @param isGone whether the caller has left: its token is not checked any more */
-export type SignIn = (
-  address: string,
-  rawHeaders: readonly string[],
-  isGone?: () => boolean,
-) => Promise<Actor | Refusal>
+/** @param isGone whether the caller has disconnected: its token is then not checked */
+export type SignIn = (address: string, rawHeaders: HeaderList, isGone?: () => boolean) => Promise<Actor | Refusal>
 
 export type SignInOptions = {
-  /** Undefined where only signed tokens are taken. */
+  /** Undefined if only signed tokens are accepted. */
   readonly isToken: IsToken | undefined
   readonly verifyJwt: VerifyJwt | undefined
   readonly now: () => number
@@ -28,33 +28,37 @@ export function createSignIn({ isToken, verifyJwt, now }: SignInOptions): SignIn
   const guesses = verifyJwt && new Guesses(verifyJwt, now)
 
   return async (address, rawHeaders, isGone) => {
-    const token = bearerToken(rawHeaders)
-    const found = typeof token === 'string' ? await bearerOf(address, token, isGone) : token
-    if (!(found instanceof Refusal) || found.status !== 401) return found
+    const token = readCredentials(rawHeaders)
+    const result = typeof token === 'string' ? await actorOf(address, token, isGone) : token
+    if (!(result instanceof Refusal) || result.status !== 401) return result
     const waitMs = failures.count(address)
-    return waitMs > 0 ? tooMany(waitMs, found) : found
+    return waitMs > 0 ? tooMany(waitMs, result) : result
   }
 
-  /** The gateway's own token cannot be guessed at any pace, and costs next to nothing to compare: no limit stands before it. */
-  async function bearerOf(address: string, token: string, isGone?: () => boolean): Promise<Actor | Refusal> {
+  /** The gateway's own token has no limit of attempts: it is too long to be guessed, and cheap to compare. */
+  async function actorOf(address: string, token: string, isGone?: () => boolean): Promise<Actor | Refusal> {
     if (await isToken?.(token)) return TOKEN_BEARER
-    return guesses === undefined ? WRONG : guesses.look(address, token, isGone)
+    return guesses === undefined ? WRONG_TOKEN : guesses.verify(address, token, isGone)
   }
 }
 
-const CHALLENGE = { 'WWW-Authenticate': 'Bearer' } as const
-export const INVALID = { 'WWW-Authenticate': 'Bearer error="invalid_token"' } as const
-const WRONG = new Refusal('invalid-token', undefined, { why: 'the token is not the gateway’s', headers: INVALID })
+const WRONG_TOKEN = new Refusal('invalid-token', undefined, {
+  why: 'the token is not the gateway’s',
+  headers: TOKEN_INVALID,
+})
 
-/** The one place for a token is the Authorization field, which may come once (RFC 9110 section 5.3). */
-export function bearerToken(rawHeaders: readonly string[]): string | Refusal {
-  const fields = rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === 'authorization')
-  if (fields.length > 1)
-    return new Refusal('unauthenticated', undefined, { why: 'two Authorization fields', headers: CHALLENGE })
-  const [, token] = /^bearer +([\x21-\x7e]+)$/i.exec(fields[0] ?? '') ?? []
-  const detail = 'say it in the header: Authorization: Bearer …'
-  return token ?? new Refusal('unauthenticated', detail, { why: 'no token', headers: CHALLENGE })
+/** Reads the token of the Authorization field; refuses a request without one. */
+export function readCredentials(rawHeaders: HeaderList): string | Refusal {
+  const token = bearerToken(rawHeaders)
+  if (token instanceof TokenRejection) {
+    return new Refusal('unauthenticated', undefined, { why: token.detail, headers: TOKEN_REQUIRED })
+  }
+  if (token !== undefined && VISIBLE_ASCII.test(token)) return token
+  const detail = 'send the token in the header: Authorization: Bearer TOKEN'
+  return new Refusal('unauthenticated', detail, { why: 'no token', headers: TOKEN_REQUIRED })
 }
+
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/
 
 function tooMany(waitMs: number, { why }: Refusal): Refusal {
   return new Refusal('too-many-failures', undefined, { why: `${why}; too many failures`, ...retryAfter(waitMs / 1000) })

@@ -1,50 +1,53 @@
-// The public keys of issuers. jwks-rsa reads a set and makes keys of it; when it is asked, and what is kept, is here.
+// The public keys of issuers. jwks-rsa reads a key set (RFC 7517); this module decides when, and keeps the result.
 //
-// Its own cache is one of single keys by the `kid` that a client says: every unknown one is a fetch of its own, five of
-// them push the good ones out, and a key whose time is up is gone while the issuer is down. Its rate limit then keeps
-// the good keys out together with the bad. So the set is kept whole here, for as long as there is no newer.
+// jwks-rsa's own cache is not used. It holds single keys by the `kid` that a client sends: each unknown `kid` causes a
+// fetch, five of them evict the valid keys, and an expired key is missing while the issuer is down. Its rate limit then
+// blocks valid keys too. So this module keeps the whole set until it has read a newer one.
 import { createPublicKey } from 'node:crypto'
 import { JwksClient, type SigningKey } from 'jwks-rsa'
 import { readUpTo } from '../lib/bounded-read.ts'
 import { LEAST_RSA_BITS } from '../model/auth.ts'
 import type { Events } from '../telemetry/events.ts'
-import type { TokenKey } from './verify-token.ts'
+import type { TokenKey } from './token-key.ts'
 
-/** Between two fetches of a set at least, whoever asks for what. */
+/** The shortest time between two fetches of a set. */
 const COOL_DOWN_MS = 30_000
-/** The same while no set was ever read: an issuer that starts later than the gateway is soon found. */
+/** The same before the first set was read: an issuer can start later than the gateway. */
 const FIRST_COOL_DOWN_MS = 5_000
-/** A set that is older is read again, while the old one serves. */
+/** An older set is read again, and serves until then. */
 const FRESH_MS = 5 * 60_000
-/** A set that nobody has asked for so long is read before it serves: what was withdrawn meanwhile is not believed. */
-const UNASKED_MS = 2 * FRESH_MS
-/** A fetch, from its beginning to the last byte. */
+/** An unused set of this age is read again before it serves: its issuer may have withdrawn a key. */
+const UNUSED_MS = 2 * FRESH_MS
+/** The time limit of a fetch, to the last byte. */
 const FETCH_MS = 2000
 const MOST_BYTES = 256 * 1024
 const MOST_KEYS = 100
 
-/** `unknown`: no such key in the set. `unreachable`: no set was ever read. */
+/** `unknown`: the set does not contain the key. `unreachable`: no set was ever read. */
 export type KeyLookup = TokenKey | 'unknown' | 'unreachable'
 
-export type KeySets = {
-  /** A key, at once but where the set must be read for it first. Never throws. */
-  readonly find: (uri: string, kid: string | undefined) => KeyLookup | Promise<KeyLookup>
-}
+export type KeySetEvents = Pick<Events, 'keysRead' | 'keysFailed'>
 
-export type KeySetOptions = { readonly now: () => number; readonly events: Pick<Events, 'keysRead' | 'keysFailed'> }
+/** `now` returns milliseconds of a monotonic clock. */
+export type KeySetOptions = { readonly now: () => number; readonly events: KeySetEvents }
 
-export function createKeySets(options: KeySetOptions): KeySets {
-  // They outlive an edit of the map: its keys must not be lost just while their issuer is down.
-  const sets = new Map<string, KeySet>()
-  return {
-    find: (uri, kid) => {
-      let set = sets.get(uri)
-      if (set === undefined) {
-        set = new KeySet(uri, options)
-        sets.set(uri, set)
-      }
-      return set.find(kid)
-    },
+export class KeySets {
+  readonly #options: KeySetOptions
+  /** By address. They outlive an edit of the map, because their issuer may be down at that time. */
+  readonly #sets = new Map<string, KeySet>()
+
+  constructor(options: KeySetOptions) {
+    this.#options = options
+  }
+
+  /** Finds a key. Returns a promise only if the set must be read first; never throws or rejects. */
+  find(uri: string, kid: string | undefined): KeyLookup | Promise<KeyLookup> {
+    let set = this.#sets.get(uri)
+    if (set === undefined) {
+      set = new KeySet(uri, this.#options)
+      this.#sets.set(uri, set)
+    }
+    return set.find(kid)
   }
 }
 
@@ -52,7 +55,7 @@ class KeySet {
   readonly #uri: string
   readonly #options: KeySetOptions
   readonly #client: JwksClient
-  /** The last good set, by `kid`; `''` is a key without. */
+  /** The set that was read last, by `kid`; `''` for a key without a `kid`. */
   #keys: ReadonlyMap<string, TokenKey> = new Map()
   #readAt = Number.NEGATIVE_INFINITY
   #triedAt = Number.NEGATIVE_INFINITY
@@ -66,26 +69,26 @@ class KeySet {
   }
 
   find(kid: string | undefined): KeyLookup | Promise<KeyLookup> {
-    const known = this.#keyOf(kid)
+    const key = this.#keyOf(kid)
     const ageMs = this.#options.now() - this.#readAt
-    if (known !== undefined && ageMs <= FRESH_MS) return known
+    if (key !== undefined && ageMs <= FRESH_MS) return key
     const fetching = this.#fetch()
-    const mayServe = known !== undefined && (this.#isFailing || ageMs <= UNASKED_MS)
-    if (mayServe || fetching === undefined) return this.#answer(kid)
-    return fetching.then(() => this.#answer(kid))
+    const mayServe = key !== undefined && (this.#isFailing || ageMs <= UNUSED_MS)
+    if (mayServe || fetching === undefined) return this.#lookUp(kid)
+    return fetching.then(() => this.#lookUp(kid))
   }
 
-  #answer(kid: string | undefined): KeyLookup {
+  #lookUp(kid: string | undefined): KeyLookup {
     return this.#keyOf(kid) ?? (this.#keys.size === 0 ? 'unreachable' : 'unknown')
   }
 
-  /** A token that names no key is taken where there is only one. */
+  /** A token without a `kid` is verified with the only key of a set. */
   #keyOf(kid: string | undefined): TokenKey | undefined {
     if (kid !== undefined) return this.#keys.get(kid)
     return this.#keys.size === 1 ? this.#keys.values().next().value : undefined
   }
 
-  /** The fetch under way, or a new one; undefined where the last one is too short ago. */
+  /** The fetch in progress, or a new one; undefined during the cool-down. */
   #fetch(): Promise<void> | undefined {
     if (this.#fetching !== undefined) return this.#fetching
     const now = this.#options.now()
@@ -98,13 +101,13 @@ class KeySet {
     return this.#fetching
   }
 
-  /** Never rejects: what cannot be read leaves the last good set. */
+  /** Never rejects: a failed read keeps the previous set. */
   async #read(): Promise<void> {
     const { events, now } = this.#options
     try {
       const keys = new Map<string, TokenKey>()
       for (const key of await this.#client.getSigningKeys()) addKey(keys, key)
-      if (keys.size === 0) throw new Error('no key in the set can be used')
+      if (keys.size === 0) throw new Error('the set contains no usable key')
       this.#keys = keys
       this.#readAt = now()
       this.#isFailing = false
@@ -116,7 +119,7 @@ class KeySet {
   }
 }
 
-/** The first of a name counts. */
+/** Of several keys with one `kid`, the first counts. */
 function addKey(keys: Map<string, TokenKey>, { kid, alg, getPublicKey }: SigningKey): void {
   const key = createPublicKey(getPublicKey())
   const bits = key.asymmetricKeyDetails?.modulusLength ?? LEAST_RSA_BITS
@@ -124,12 +127,9 @@ function addKey(keys: Map<string, TokenKey>, { kid, alg, getPublicKey }: Signing
   if (bits >= LEAST_RSA_BITS && !keys.has(name)) keys.set(name, { key, alg })
 }
 
-/**
- * One GET of a set. jwks-rsa's own has a limit for silence only, so that an endpoint that dribbles keeps it for ever, and
- * none for the size.
- */
+/** One GET of a set. jwks-rsa's own fetch has no limit of size, and a time limit for silence only. */
 async function fetchSet(uri: string): Promise<{ keys: unknown[] }> {
-  // A redirect leads where the map does not say.
+  // A redirect could lead to an address that the map does not contain.
   const answer = await fetch(uri, {
     redirect: 'error',
     signal: AbortSignal.timeout(FETCH_MS),
@@ -140,6 +140,7 @@ async function fetchSet(uri: string): Promise<{ keys: unknown[] }> {
     throw new Error(`status ${answer.status}`)
   }
   const { keys } = JSON.parse((await readUpTo(MOST_BYTES, answer.body)).toString('utf8')) as { keys?: unknown }
-  if (!Array.isArray(keys) || keys.length > MOST_KEYS) throw new Error(`no list of at most ${MOST_KEYS} keys`)
+  if (!Array.isArray(keys) || keys.length > MOST_KEYS)
+    throw new Error(`the response is not a list of at most ${MOST_KEYS} keys`)
   return { keys }
 }
