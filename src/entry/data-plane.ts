@@ -1,8 +1,8 @@
 // Builds the data plane: everything that one request needs, from its identity to its response.
 import type { Clock, FlagReader, Random, SnapshotSource } from '../model/ports.ts'
 import type { Shadowing } from '../model/shadow.ts'
+import type { DataPlane } from '../proxy/data-plane.ts'
 import { createForward } from '../proxy/forward/forward.ts'
-import type { DataPlane } from '../proxy/handle-request.ts'
 import { createAnonymousIds } from '../proxy/policy/anonymous-id.ts'
 import { createAuthenticate } from '../proxy/policy/authenticate.ts'
 import { createIdentify } from '../proxy/policy/identify.ts'

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import { type Admin, type AdminOptions, startAdmin } from '../admin/http/admin-server.ts'
 import type { Readiness } from '../admin/http/services.ts'
-import { createKeySets } from '../auth/jwks.ts'
+import { KeySets } from '../auth/key-sets.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { compile } from '../config/load/compile.ts'
 import { type FollowedConfig, followConfig } from '../config/load/follow.ts'
@@ -219,7 +219,8 @@ export class Gateway {
 
   #adminOptions({ control, store, flags }: ControlPlane): AdminOptions {
     const options = this.#options
-    const findKey = createKeySets({ now: this.#clock.now, events: this.#events }).find
+    const keySets = new KeySets({ now: this.#clock.now, events: this.#events })
+    const findKey = keySets.find.bind(keySets)
     return {
       host: options.adminHost,
       port: options.adminPort,

@@ -5,7 +5,8 @@ import type { Registry } from 'prom-client'
 import type { Clock } from '../../model/ports.ts'
 import type { Events } from '../../telemetry/events.ts'
 import { givenToken, keptToken } from '../access/admin-token.ts'
-import { bearerToken, createSignIn, INVALID, type SignIn } from '../access/sign-in.ts'
+import { TOKEN_INVALID } from '../access/challenges.ts'
+import { createSignIn, readCredentials, type SignIn } from '../access/sign-in.ts'
 import { TurnedAway } from '../access/turned-away.ts'
 import { createVerifyJwt } from '../access/verify-jwt.ts'
 import { API } from '../contract/api-paths.ts'
@@ -117,10 +118,10 @@ function mountProbes(app: Express, options: AdminAppOptions): void {
 function metricsGuard(metricsToken: string): RequestHandler {
   const isMetricsToken = givenToken(metricsToken)
   return async (request, response, next) => {
-    const token = bearerToken(request.rawHeaders)
+    const token = readCredentials(request.rawHeaders)
     if (token instanceof Refusal) return sendRefusal(response, token)
     if (await isMetricsToken(token)) return next()
-    sendRefusal(response, new Refusal('invalid-token', 'metrics have a token of their own', { headers: INVALID }))
+    sendRefusal(response, new Refusal('invalid-token', 'metrics have a token of their own', { headers: TOKEN_INVALID }))
   }
 }
 

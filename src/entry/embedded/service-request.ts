@@ -2,7 +2,8 @@
 // service cannot answer, and reported once.
 import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { FAILURES, type Failure, type Outcome } from '../../model/outcome.ts'
+import { FAILURES, type Failure } from '../../model/failures.ts'
+import type { Outcome } from '../../model/outcome.ts'
 import type { Random } from '../../model/ports.ts'
 import type { Upstream } from '../../model/route.ts'
 import { endAfterBody, writeError } from '../../proxy/downstream/respond-error.ts'

@@ -1,6 +1,6 @@
 // Bytes that Node's parser rejects, heads that do not arrive in time, and CONNECT.
 import type { Socket } from 'node:net'
-import type { Failure } from '../../model/outcome.ts'
+import type { Failure } from '../../model/failures.ts'
 import { RULE_OF_PARSE_ERROR } from '../../model/refusal-rules.ts'
 import type { DataPlane } from '../data-plane.ts'
 import { hasUnknownCoding } from '../policy/read-head.ts'

@@ -4,7 +4,7 @@ import { TokenRejection, type TokenRejectionReason } from '../../auth/token-reje
 import { type TokenResult, TokenVerifier } from '../../auth/token-verifier.ts'
 import type { VerifiedToken } from '../../auth/verify-token.ts'
 import type { AuthPolicy } from '../../model/auth.ts'
-import type { Failure } from '../../model/outcome.ts'
+import type { Failure } from '../../model/failures.ts'
 import type { Clock } from '../../model/ports.ts'
 import type { RequestHead } from '../../model/request-head.ts'
 import { Refusal } from './refusal.ts'

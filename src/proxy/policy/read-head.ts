@@ -1,7 +1,7 @@
 // From what the parser read to the plain value that the policy takes; what is ambiguous ends here.
 // One pass over the field list sorts each line: kept for the upstream, noted for ourselves, or dropped.
 import { DROPPED_FAMILIES, DROPPED_FIELDS, READ_FIELDS } from '../../model/gateway-fields.ts'
-import type { BodyFraming, NotedFields, RequestHead } from '../../model/request-head.ts'
+import type { BodyFraming, ReadFields, RequestHead } from '../../model/request-head.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { Refusal } from './refusal.ts'
 import { parseTarget } from './target.ts'
@@ -137,7 +137,7 @@ export function isEndToEnd(name: string): boolean {
   return fieldOf(name) === Field.keep
 }
 
-class SortedFields implements NotedFields {
+class SortedFields implements ReadFields {
   readonly endToEnd: string[] = []
   hosts = 0
   host = ''

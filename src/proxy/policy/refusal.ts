@@ -1,5 +1,5 @@
 // A request that is refused before it is forwarded: an expected result, so a value and not an exception.
-import type { Failure } from '../../model/outcome.ts'
+import type { Failure } from '../../model/failures.ts'
 import { type RefusalRule, RULE_OF_FAILURE } from '../../model/refusal-rules.ts'
 
 export class Refusal {
