@@ -9,7 +9,7 @@ import type { AuditEntry } from '../model/audit-log.ts'
 import type { Clock } from '../model/ports.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, type SharedState, type Stamp, type Verb } from '../model/shared-state.ts'
 import { FAULTY, keptOf, reportsOn } from '../shadow/report/reports.test-kit.ts'
-import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
+import { MemoryStore, SharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { TurnedAwayFacts } from './access/turned-away.ts'
 import type { Explanation } from './contract/explanation.ts'
@@ -39,15 +39,15 @@ export type TestControl = Control & {
   readonly away: TurnedAwayFacts[]
   /** What the next change answers, instead of being done. */
   next: ChangeResult | Promise<ChangeResult> | undefined
-  readonly memory: ReturnType<typeof sharedMemory>
+  readonly memory: SharedMemory
   readonly state: () => SharedState
 }
 
 const CONTEXTS = ['catalog', 'orders']
 
 export function testControl(clock: Clock): TestControl {
-  const memory = sharedMemory()
-  const store = memoryStore({ memory, clock })
+  const memory = new SharedMemory()
+  const store = new MemoryStore({ memory, clock })
   void store.start()
   const fleet = { generation: 0, members: [member(clock)] }
   const control: TestControl = {
@@ -118,8 +118,8 @@ export function testControl(clock: Clock): TestControl {
         noted(state, name, difference, { ...stamp, resolvedAt: stamp.at }),
       ),
     thaw: (name, order) => change('thaw', name, order, (state) => ofContext(state, name, { freeze: null })),
-    verifyHistory: store.verifyHistory,
-    history: store.history,
+    verifyHistory: () => store.verifyHistory(),
+    history: (query) => store.history(query),
     fleet: async () => fleet,
     watch: (listener) =>
       store.onChange((state) => listener({ generation: state.generation, state, localKill: [], killFileProblems: [] })),

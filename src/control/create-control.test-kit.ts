@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { replaceFile } from '../lib/replace-file.ts'
 import type { AuditRecord } from '../model/audit-log.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
 import type { FlagWriteResult, FlagWriter } from '../model/ports.ts'
@@ -10,8 +11,7 @@ import type { Context } from '../model/route.ts'
 import { type Controls, NO_CONTROLS } from '../model/snapshot.ts'
 import type { StateStore } from '../model/state-store.ts'
 import type { UpstreamReading } from '../model/upstream-reading.ts'
-import { memoryStore, sharedMemory } from '../store/memory/memory-store.ts'
-import { replaceFile } from '../store/replace-file.ts'
+import { MemoryStore, SharedMemory } from '../store/memory/memory-store.ts'
 import { contextNamed, flagsAt, type HandClock, handClock } from './control.test-kit.ts'
 import type { ChangeRequest, ChangeResult } from './control.ts'
 import { createControl, type RunningControl } from './create-control.ts'
@@ -37,7 +37,7 @@ export type Gateway = {
 
 export type TestFleet = {
   readonly clock: HandClock
-  readonly memory: ReturnType<typeof sharedMemory>
+  readonly memory: SharedMemory
   /** Starts one more. */
   readonly start: (more?: Starting) => Promise<Gateway>
   /** The audit log, the oldest first. */
@@ -65,7 +65,7 @@ export const bob: ChangeRequest = { by: 'bob', address: '192.0.2.2', reason: nul
 /** @param unleash the authority; flags are embedded without one, at 10 % each */
 export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
   const clock = unleash?.clock ?? handClock()
-  const memory = sharedMemory()
+  const memory = new SharedMemory()
   if (unleash === undefined) await seedFlags(memory, clock)
   let count = 0
   return {
@@ -73,7 +73,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
     memory,
     start: ({ id = `gateway-${++count}`, ...more } = {}) => startGateway(id, more),
     log: async () => {
-      const { records } = await memoryStore({ memory, clock }).history({ limit: 1000 })
+      const { records } = await new MemoryStore({ memory, clock }).history({ limit: 1000 })
       return [...records].reverse()
     },
   }
@@ -83,7 +83,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
     { isJoining = true, stateDir: folder, before, instance = id }: Starting,
   ): Promise<Gateway> {
     const stateDir = folder ?? (await mkdtemp(join(tmpdir(), 'control-')))
-    const store = memoryStore({ memory, clock })
+    const store = new MemoryStore({ memory, clock })
     await store.start()
     const heard = rememberedEvents()
     const flags = unleash === undefined ? ownFlags(store, heard.events) : unleash.follow()
@@ -143,8 +143,8 @@ function ownFlags(store: StateStore, events: Parameters<typeof embeddedFlags>[0]
   })
 }
 
-async function seedFlags(memory: ReturnType<typeof sharedMemory>, clock: HandClock): Promise<void> {
-  const store = memoryStore({ memory, clock })
+async function seedFlags(memory: SharedMemory, clock: HandClock): Promise<void> {
+  const store = new MemoryStore({ memory, clock })
   const state = await store.read()
   const flags = flagsAt(Object.fromEntries(CONTEXTS.map(({ flag }) => [flag, 10])))
   await store.commit(

@@ -131,8 +131,8 @@ export function createControl(options: ControlOptions): RunningControl {
     resolve: (context, difference, order) => inContext({ verb: 'resolve', context, difference }, order),
     kill: (order) => kill(order),
     revive: (order) => revive(order),
-    history: store.history,
-    verifyHistory: store.verifyHistory,
+    history: (query) => store.history(query),
+    verifyHistory: () => store.verifyHistory(),
     fleet: views.fleet,
     forget,
     watch: (listener) => {

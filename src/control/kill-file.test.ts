@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { until } from '../../test/kit/until.ts'
-import { replaceFile } from '../store/replace-file.ts'
+import { replaceFile } from '../lib/replace-file.ts'
 import { followKillFile, type KillFile } from './kill-file.ts'
 
 let folder: string

@@ -11,19 +11,19 @@ import { followFlagsFile } from '../control/flags/embedded/flags-file.ts'
 import type { Flags } from '../control/flags/flags.ts'
 import { unleashFlags } from '../control/flags/unleash/unleash-flags.ts'
 import { environmentOf, unleashWriter } from '../control/flags/unleash/unleash-writer.ts'
+import { replaceFile } from '../lib/replace-file.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
 import type { Clock, FlagBackupStore, FlagWriter, Random } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { EmbeddedFlags } from '../model/shared-state.ts'
 import type { Controls } from '../model/snapshot.ts'
 import type { Store } from '../model/store.ts'
-import type { StoreEvents } from '../store/events.ts'
-import { fileStore } from '../store/file/file-store.ts'
-import { keptId } from '../store/kept-id.ts'
-import { redisStore } from '../store/redis/redis-store.ts'
-import { NotARedisUrl } from '../store/redis/redis-url.ts'
-import { replaceFile } from '../store/replace-file.ts'
-import { followStateFolder, type StateFolder } from '../store/state-folder.ts'
+import { FileStore } from '../store/file/file-store.ts'
+import { loadGatewayId } from '../store/gateway-id.ts'
+import { RedisStore } from '../store/redis/redis-store.ts'
+import { InvalidRedisUrl } from '../store/redis/redis-url.ts'
+import { StateFolderMonitor } from '../store/state-folder-monitor.ts'
+import type { StoreEvents } from '../store/store-events.ts'
 import type { Events } from '../telemetry/events.ts'
 import { version } from './version.ts'
 
@@ -53,7 +53,7 @@ export type ControlPlane = {
   readonly store: Store
   /** The map and the flags file on disk, where their content was rejected. */
   readonly rejectedFiles: () => readonly FileRejection[]
-  readonly stateFolder: StateFolder
+  readonly stateFolder: StateFolderMonitor
   /** Resolves when requests may come, whether or not the store and the flags could be reached. Never rejects. */
   readonly start: () => Promise<void>
   readonly stop: () => Promise<void>
@@ -64,13 +64,13 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
   const { options, clock, random, events, contexts } = plane
   const instance = `${hostname()}-${random.hex(4)}`
   const location = options.stateDir
-  const stateFolder = followStateFolder({
+  const stateFolder = new StateFolderMonitor({
     folder: location,
     clock,
     onFailed: (error) => events.stateFolderFailed({ folder: location, error }),
     onRecovered: (afterMs) => events.stateFolderRecovered({ folder: location, afterMs }),
   })
-  const id = options.name ?? keptId(location, instance, idNotKept)
+  const id = options.name ?? loadGatewayId(location, instance, idNotKept)
   const isNamed = options.name !== undefined
   const store = createStore(options, { id, isNamed, clock, events, stateFolder, reached: () => flags.again() })
   const flags = options.unleash === undefined ? embedded() : ofUnleash(options.unleash)
@@ -82,8 +82,8 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
     useFlags: flags.use,
     writer: flags.writer,
     stateDir: options.stateDir,
-    replaceFile: (path, text) => stateFolder.writing(() => replaceFile(path, text)),
-    stateFolder: stateFolder.status,
+    replaceFile: (path, text) => stateFolder.write(() => replaceFile(path, text)),
+    stateFolder: () => stateFolder.status(),
     contexts,
     rejectedFiles,
     publish: plane.publish,
@@ -121,7 +121,7 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
 
   function idNotKept(error: Error): void {
     events.storeTroubled({ location, error })
-    stateFolder.failed(error)
+    stateFolder.reportFailure(error)
   }
 
   /** They are part of the shared state; the file seeds them. */
@@ -158,7 +158,7 @@ export function createControlPlane(plane: ControlPlaneOptions): ControlPlane {
   function ofUnleash(unleash: UnleashOptions): FlagSource {
     const reader = createUnleashFlags(unleash, options.stateDir, events, clock, {
       keep: store,
-      onBackupFailed: stateFolder.failed,
+      onBackupFailed: (error) => stateFolder.reportFailure(error),
     })
     const { url, adminToken, project, token } = unleash
     const environment = unleash.environment ?? environmentOf(token) ?? 'development'
@@ -189,7 +189,7 @@ type StoreUse = {
   readonly isNamed: boolean
   readonly clock: Clock
   readonly events: Events
-  readonly stateFolder: StateFolder
+  readonly stateFolder: StateFolderMonitor
   readonly reached: () => void
 }
 
@@ -197,24 +197,24 @@ type StoreUse = {
 function createStore({ redis, stateDir, forgetAfterMs }: ControlPlaneOptions['options'], use: StoreUse): Store {
   const { id, isNamed, clock, events } = use
   const told: StoreEvents = {
-    troubled: (error) => events.storeTroubled({ location: store.status().location, error }),
-    cutOff: (why) => events.storeCutOff({ location: store.status().location, why }),
-    reached: (afterMs) => {
+    failed: (error) => events.storeTroubled({ location: store.status().location, error }),
+    disconnected: (why) => events.storeCutOff({ location: store.status().location, why }),
+    reconnected: (afterMs) => {
       events.storeReached({ location: store.status().location, afterMs })
       use.reached()
     },
     restored: (facts) => events.storeRestored({ location: store.status().location, ...facts }),
-    writeFailed: use.stateFolder.failed,
+    writeFailed: (error) => use.stateFolder.reportFailure(error),
     folderLost: (generation) => events.stateFolderLost({ folder: stateDir, generation }),
   }
-  const store = redis === undefined ? fileStore({ folder: stateDir, clock, events: told }) : inRedis(redis)
+  const store = redis === undefined ? new FileStore({ folder: stateDir, clock, events: told }) : inRedis(redis)
   return store
 
   function inRedis({ url, prefix }: { readonly url: string; readonly prefix: string }): Store {
     try {
-      return redisStore({ url, prefix, stateDir, forgetAfterMs, gateway: id, isNamed, clock, events: told })
+      return new RedisStore({ url, prefix, stateDir, forgetAfterMs, gateway: id, isNamed, clock, events: told })
     } catch (error) {
-      if (!(error instanceof NotARedisUrl)) throw error
+      if (!(error instanceof InvalidRedisUrl)) throw error
       throw new ConfigError('REDIS_URL', [{ path: 'REDIS_URL', found: '', message: error.message }])
     }
   }

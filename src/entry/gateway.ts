@@ -198,7 +198,7 @@ export class Gateway {
   #loadCookieSecret({ stateFolder }: ControlPlane): string {
     return loadCookieSecret(this.#options.stateDir, (file, error) => {
       this.#events.stateNotKept({ file, error })
-      stateFolder.failed(error)
+      stateFolder.reportFailure(error)
     })
   }
 
@@ -206,7 +206,7 @@ export class Gateway {
     const shadowing = createShadowing({
       writer: instance,
       store: store.comparisons,
-      clock: { now: this.#clock.now, wallTime: store.wallTime },
+      clock: { now: this.#clock.now, wallTime: () => store.wallTime() },
       dice: Math.random,
       events: this.#events,
       limits: () => this.#snapshots.current.shadowing,
@@ -235,9 +235,9 @@ export class Gateway {
         control,
         comparisons: createReports({
           store: store.comparisons,
-          state: store.current,
+          state: () => store.current(),
           contexts: () => [...this.#snapshots.current.contexts.keys()],
-          wallTime: store.wallTime,
+          wallTime: () => store.wallTime(),
           sidesOf: (context, request) => sidesOf(this.#snapshots.current, context, request),
         }),
         explain: async (request) =>

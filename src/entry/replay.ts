@@ -5,6 +5,7 @@ import { ConfigError } from '../config/config-error.ts'
 import { compile } from '../config/load/compile.ts'
 import { loadConfig } from '../config/load/load.ts'
 import type { ValidConfig } from '../config/schema/valid-config.ts'
+import { replaceFile } from '../lib/replace-file.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { readComparisonPolicies } from '../replay/meaning.ts'
 import { openRecording, type Recording } from '../replay/open-recording.ts'
@@ -19,7 +20,6 @@ import { createTally, NO_PROGRESS, type ReplayTotals, type Tally } from '../repl
 import { createBudget } from '../shadow/capture/budget.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
 import { createCopyClient } from '../shadow/worker/ask.ts'
-import { replaceFile } from '../store/replace-file.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 
 export {

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { isMissing } from '../lib/file-errors.ts'
-import { replaceFile } from '../store/replace-file.ts'
+import { replaceFile } from '../lib/replace-file.ts'
 import { UnusableRecording } from './recording.ts'
 import type { Progress } from './tally.ts'
 

@@ -1,12 +1,12 @@
-// The hash chain of the audit log: each entry holds the hash of the entry before it, so that an edited or a missing entry
-// can be found. Pure.
+// The hash chain of the audit log: each entry contains the hash of the entry before it, so that an edited or a missing entry
+// is detected. Pure functions.
 import { createHash } from 'node:crypto'
 import type { AuditEntry, AuditPage, AuditQuery, AuditRecord, ChainReport } from '../model/audit-log.ts'
-import { parseEntry } from './shape.ts'
 import { sortedJson } from './sorted-json.ts'
+import { parseEntry } from './state-schema.ts'
 
-/** An entry as the verification needs it: its place in the chain, without its content. */
-export type Link = {
+/** The chain fields of an entry, without its content. */
+export type ChainLink = {
   readonly position: string
   readonly at: number
   readonly previous: string | null
@@ -29,7 +29,7 @@ export function contentDigest(entry: AuditEntry | AuditRecord): string {
 
 /**
  * SHA-256, hexadecimal, of the hash of the entry before, a space, and the digest of the content. The script that appends
- * to the log in Redis computes the same.
+ * to the log in Redis computes the same hash.
  *
  * @param previous null for the first entry of a log
  */
@@ -37,37 +37,37 @@ export function chainHash(entry: AuditEntry | AuditRecord, previous: string | nu
   return sha256(`${previous ?? ''} ${contentDigest(entry)}`)
 }
 
-/** The text of an entry with its place in the chain, which are its last two fields. */
-export function chainedText(text: string, previous: string | null): string {
+/** Adds `previous` and `hash` to the text of an entry, as its last fields. */
+export function addChainFields(text: string, previous: string | null): string {
   const hash = chainHash(parseEntry(text), previous)
   return `${text.slice(0, -1)},"previous":${JSON.stringify(previous)},"hash":"${hash}"}`
 }
 
-/** The text of an entry as it was before it was chained. */
-export function unchainedText(text: string): string {
+/** Removes the fields that {@link addChainFields} has added. */
+export function removeChainFields(text: string): string {
   return text.replace(CHAIN, '}')
 }
 
-/** The hash in the text of an entry; undefined for an unchained one. */
-export function hashIn(text: string): string | undefined {
+/** The hash in the text of an entry; undefined for an unchained entry. */
+export function parseHash(text: string): string | undefined {
   return CHAIN.exec(text)?.[1]
 }
 
-export function linkOf(record: AuditRecord): Link {
+export function toChainLink(record: AuditRecord): ChainLink {
   const { position, at, previous, hash } = record
   const isIntact = previous !== undefined && hash === chainHash(record, previous)
   return { position, at, previous: previous ?? null, hash, isIntact }
 }
 
 /**
- * Follows the chain up to the first fault. A gateway that puts back what Redis had lost makes a branch: an entry that
- * follows an earlier entry than the one before it. Unchained entries are counted and skipped.
+ * Follows the chain up to the first fault. A gateway that restores entries which Redis had lost creates a branch: an entry
+ * that follows an earlier entry than the one before it. Unchained entries are counted and skipped.
  *
  * @param links the whole log, the oldest first
  */
-export function verifyChain(links: readonly Link[]): ChainReport {
+export function verifyChain(links: readonly ChainLink[]): ChainReport {
   const hashes = new Set(links.map(({ hash }) => hash))
-  const passed = new Set<string | null>([null])
+  const verifiedHashes = new Set<string | null>([null])
   const report = { verified: 0, unchained: 0, unchainedAfterStart: 0, branches: 0 }
   let head: string | null = null
   let startsAfter: string | null = null
@@ -79,15 +79,15 @@ export function verifyChain(links: readonly Link[]): ChainReport {
       continue
     }
     if (head === null) {
-      // What the limit took away, or a rotation of the file, is not missing.
+      // Entries before the first chained one were removed by the limit or by a rotation of the file: they are not missing.
       startsAfter = previous
-      passed.add(previous)
+      verifiedHashes.add(previous)
     }
-    const fault = faultOf(link, hash, passed, hashes)
+    const fault = findFault(link, hash, verifiedHashes, hashes)
     if (fault !== undefined) return { ...report, head, startsAfter, broken: { position, at, fault } }
     if (head !== null && previous !== head) report.branches++
     report.verified++
-    passed.add(hash)
+    verifiedHashes.add(hash)
     head = hash
   }
   return { ...report, head, startsAfter, broken: null }
@@ -95,25 +95,25 @@ export function verifyChain(links: readonly Link[]): ChainReport {
 
 /** Reads the whole log, page by page, and verifies its chain. */
 export async function verifyHistory(history: (query: AuditQuery) => Promise<AuditPage>): Promise<ChainReport> {
-  const links: Link[] = []
-  let before: string | undefined
+  const links: ChainLink[] = []
+  let position: string | undefined
   do {
-    const page: AuditPage = await history({ limit: PAGE_RECORDS, before })
-    for (const record of page.records) links.push(linkOf(record))
-    before = page.next ?? undefined
-  } while (before !== undefined)
+    const page: AuditPage = await history({ limit: PAGE_RECORDS, before: position })
+    for (const record of page.records) links.push(toChainLink(record))
+    position = page.next ?? undefined
+  } while (position !== undefined)
   return verifyChain(links.reverse())
 }
 
-function faultOf(
-  { previous, isIntact }: Link,
+function findFault(
+  { previous, isIntact }: ChainLink,
   hash: string,
-  passed: ReadonlySet<string | null>,
+  verifiedHashes: ReadonlySet<string | null>,
   hashes: ReadonlySet<string | undefined>,
 ): Fault | undefined {
   if (!isIntact) return 'edited'
-  if (passed.has(hash)) return 'repeated'
-  if (previous === null || passed.has(previous)) return undefined
+  if (verifiedHashes.has(hash)) return 'repeated'
+  if (previous === null || verifiedHashes.has(previous)) return undefined
   return hashes.has(previous) ? 'reordered' : 'missing'
 }
 

@@ -40,7 +40,7 @@ export function routeCounts(of: Partial<RouteCounts> = {}): RouteCounts {
   return { context: 'catalog', route: 'GET /products/:id', start: stretch(), counts: STRANGE, ...of }
 }
 
-export function keptExample(of: Partial<StoredExample> = {}, at = Date.now()): StoredExample {
+export function storedExample(of: Partial<StoredExample> = {}, at = Date.now()): StoredExample {
   const answer = {
     status: 200,
     headers: ['content-type', 'text/html'].map(mask),

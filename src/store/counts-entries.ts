@@ -1,71 +1,76 @@
-// Counts of one stretch of time are kept as entries, one for each route and writer. An entry's name says whether it is
-// asked for, so that only then its text is read.
-
+// A store keeps the counts of each period as entries, one for each route and writer. The name of an entry contains what a
+// query filters by, so that the text of other entries is not read.
 import { COUNT_PERIOD_MS, type RouteCounts } from '../model/comparison-counts.ts'
 import { COUNTS_RETENTION_MS } from '../model/comparison-store.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
-import { textOfRouteCounts } from './comparison-shape.ts'
-import { NotThat } from './shape.ts'
+import { serializeRouteCounts } from './comparison-schema.ts'
+import { InvalidStoredValue } from './state-schema.ts'
 
 /** Texts of `RouteCounts` by name. */
 export type Entries = Map<string, string>
 
-/** What the names of the entries that are asked for begin with, and do not end with; `''` for anything, or nothing. */
-export type Asked = { readonly begin: string; readonly exceptEnd: string }
+/** The names that a query selects: they have this prefix and do not have this suffix. An empty text excludes nothing. */
+export type EntryFilter = { readonly prefix: string; readonly excludedSuffix: string }
 
-/** From then on the counts of a stretch are forgotten. */
-export function forgottenAt(start: number): number {
+/** The time at which the counts of a period expire, in milliseconds since 1970. */
+export function expiryTime(start: number): number {
   return start + COUNT_PERIOD_MS + COUNTS_RETENTION_MS
 }
 
 /**
- * The entries that a writer's counts make, by the start of their stretch.
+ * The entries for the counts of a writer, by the start of their period.
  *
- * @throws {NotThat} if no store would read them again
+ * @throws {InvalidStoredValue} if the entries could not be read again
  */
-export function entriesOf(writer: string, counts: readonly RouteCounts[]): Map<number, Entries> {
-  // Without a name, it is all who were before: see `folded`.
-  if (writer === '') throw new NotThat('a writer', 'it has no name')
-  const stretches = new Map<number, Entries>()
-  for (const of of counts) {
-    const entries = stretches.get(of.start) ?? new Map()
-    stretches.set(of.start, entries.set(nameOf(of, writer), textOfRouteCounts(of)))
+export function createEntries(writer: string, counts: readonly RouteCounts[]): Map<number, Entries> {
+  // The empty name stands for all writers that have stopped: see `foldEntries`.
+  if (writer === '') throw new InvalidStoredValue('a writer', 'its name is empty')
+  const periods = new Map<number, Entries>()
+  for (const routeCounts of counts) {
+    const entries = periods.get(routeCounts.start) ?? new Map()
+    entries.set(formatEntryName(routeCounts, writer), serializeRouteCounts(routeCounts))
+    periods.set(routeCounts.start, entries)
   }
-  return stretches
+  return periods
 }
 
-/** In JSON, where a comma between two quotes is never part of a text: neither end can be mistaken for another. */
-export function nameOf({ context, route }: Pick<RouteCounts, 'context' | 'route'>, writer: string): string {
+/** JSON, in which a comma between two quotation marks is never part of a string: prefixes and suffixes are unambiguous. */
+export function formatEntryName({ context, route }: Pick<RouteCounts, 'context' | 'route'>, writer: string): string {
   return JSON.stringify([context, route, writer])
 }
 
-/** What a query asks of the names of entries. */
-export function askedOf(query: { readonly context?: string | undefined; readonly except?: string | undefined }): Asked {
+export function createEntryFilter(query: {
+  readonly context?: string | undefined
+  /** A writer whose entries are excluded. */
+  readonly except?: string | undefined
+}): EntryFilter {
   const { context, except } = query
   return {
-    begin: context === undefined ? '' : `${JSON.stringify([context]).slice(0, -1)},`,
-    exceptEnd: except === undefined ? '' : `,${JSON.stringify([except]).slice(1)}`,
+    prefix: context === undefined ? '' : `${JSON.stringify([context]).slice(0, -1)},`,
+    excludedSuffix: except === undefined ? '' : `,${JSON.stringify([except]).slice(1)}`,
   }
 }
 
-export function isAsked(name: string, { begin, exceptEnd }: Asked): boolean {
-  return name.startsWith(begin) && (exceptEnd === '' || !name.endsWith(exceptEnd))
+export function matchesFilter(name: string, { prefix, excludedSuffix }: EntryFilter): boolean {
+  return name.startsWith(prefix) && (excludedSuffix === '' || !name.endsWith(excludedSuffix))
 }
 
-/** One for each context, route and stretch, sorted by these. */
-export function merged(all: readonly RouteCounts[]): readonly RouteCounts[] {
-  const byPlace = new Map<string, RouteCounts>()
-  for (const of of all) {
-    const place = JSON.stringify([of.context, of.route, of.start])
-    const known = byPlace.get(place)
-    byPlace.set(place, known === undefined ? of : { ...of, counts: mergeCounts(known.counts, of.counts) })
+/** Merges the counts of all writers: one for each context, route and period, sorted by these. */
+export function mergeByRoute(counts: readonly RouteCounts[]): readonly RouteCounts[] {
+  const sums = new Map<string, RouteCounts>()
+  for (const routeCounts of counts) {
+    const key = JSON.stringify([routeCounts.context, routeCounts.route, routeCounts.start])
+    const sum = sums.get(key)
+    sums.set(
+      key,
+      sum === undefined ? routeCounts : { ...routeCounts, counts: mergeCounts(sum.counts, routeCounts.counts) },
+    )
   }
-  return [...byPlace.values()].toSorted(
-    (one, other) =>
-      compare(one.context, other.context) || compare(one.route, other.route) || compare(one.start, other.start),
+  return [...sums.values()].toSorted(
+    (a, b) => compare(a.context, b.context) || compare(a.route, b.route) || compare(a.start, b.start),
   )
 }
 
-function compare<T extends string | number>(one: T, other: T): number {
-  return one < other ? -1 : one > other ? 1 : 0
+function compare<Value extends string | number>(a: Value, b: Value): number {
+  return a < b ? -1 : a > b ? 1 : 0
 }

@@ -1,4 +1,4 @@
-// Which examples of a context are kept: told from what each is named by, so that none is read for it.
+// The id of an example contains everything that decides whether the example is retained, so that no example is read for it.
 import { createHash } from 'node:crypto'
 import type { StoredExample } from '../model/comparison-example.ts'
 import {
@@ -8,42 +8,50 @@ import {
 } from '../model/comparison-store.ts'
 
 export type ExampleId = {
+  /** The time of the example, in milliseconds since 1970. */
   readonly at: number
-  /** Digests of the difference's fingerprint and of the example: the same example is kept once. */
-  readonly of: string
+  /** Digest of the fingerprint of the difference. */
+  readonly difference: string
+  /** Digest of the example: the same example is stored once. */
   readonly digest: string
 }
 
-export function idOf({ fingerprint, example }: StoredExample, text: string): ExampleId {
-  return { at: example.at, of: digestOf(fingerprint), digest: digestOf(text) }
+export function createExampleId({ fingerprint, example }: StoredExample, text: string): ExampleId {
+  return { at: example.at, difference: digestOf(fingerprint), digest: digestOf(text) }
 }
 
-/** Names are whatever a map says: a digest goes into a file's name, at any length. */
+/** A digest that can be part of a file name, of a text of any length and with any characters. */
 export function digestOf(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 24)
 }
 
 /**
- * What is kept of the examples of one context, the newest first, and what is not. `SAVE_EXAMPLES` in
- * redis/comparison-scripts.ts does the same.
+ * Selects the examples of one context that are retained, the newest first. The script `SAVE_EXAMPLES` in
+ * redis/comparison-scripts.ts selects the same ones.
+ *
+ * @param now milliseconds since 1970
  */
-export function sift<Id extends ExampleId>(ids: readonly Id[], now: number): { kept: Id[]; surplus: Id[] } {
-  const ofEach = new Map<string, number>()
-  const [kept, surplus]: [Id[], Id[]] = [[], []]
+export function selectExamples<Id extends ExampleId>(
+  ids: readonly Id[],
+  now: number,
+): { retained: Id[]; surplus: Id[] } {
+  const countByDifference = new Map<string, number>()
+  const retained: Id[] = []
+  const surplus: Id[] = []
   for (const id of ids.toSorted(newestFirst)) {
-    const known = ofEach.get(id.of) ?? 0
-    const isOneTooMany =
-      known === MAX_EXAMPLES_PER_DIFFERENCE || (known === 0 && ofEach.size === MAX_DIFFERENCES_PER_CONTEXT)
-    if (isOneTooMany || id.at <= now - EXAMPLES_RETENTION_MS) surplus.push(id)
+    const count = countByDifference.get(id.difference) ?? 0
+    const isOverLimit =
+      count === MAX_EXAMPLES_PER_DIFFERENCE || (count === 0 && countByDifference.size === MAX_DIFFERENCES_PER_CONTEXT)
+    if (isOverLimit || id.at <= now - EXAMPLES_RETENTION_MS) surplus.push(id)
     else {
-      ofEach.set(id.of, known + 1)
-      kept.push(id)
+      countByDifference.set(id.difference, count + 1)
+      retained.push(id)
     }
   }
-  return { kept, surplus }
+  return { retained, surplus }
 }
 
-/** Of the same time, in an order that all stores have. */
-export function newestFirst(one: ExampleId, other: ExampleId): number {
-  return other.at - one.at || (other.of + other.digest < one.of + one.digest ? -1 : 1)
+/** Examples of the same time have the same order in all stores. */
+export function newestFirst(a: ExampleId, b: ExampleId): number {
+  return b.at - a.at || (b.difference + b.digest < a.difference + a.digest ? -1 : 1)
 }

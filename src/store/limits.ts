@@ -1,6 +1,6 @@
 // Limits that all stores share.
 
-/** The newest entries of the audit log that are kept where it is bounded; what goes beyond is counted as dropped. */
+/** A bounded audit log keeps this many of its newest entries. Older entries are removed and counted as dropped. */
 export const AUDIT_LIMIT = 10_000
-/** A gateway that has been silent for so long is forgotten. */
-export const SILENT_MS = 15 * 60_000
+/** A gateway that has sent no heartbeat for this long is removed from the fleet. */
+export const MEMBER_EXPIRY_MS = 15 * 60_000

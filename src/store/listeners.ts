@@ -1,29 +1,29 @@
-// Who wants to hear of something.
+type Listener<Value> = (value: Value) => void
 
-export type Listeners<T> = {
-  /** Adds a listener and returns what takes it away again. */
-  readonly add: (listener: (value: T) => void) => () => void
-  /** Tells everybody: one who throws keeps nobody else from hearing. */
-  readonly tell: (value: T) => void
-}
+/** Listeners of one event. A listener that throws does not keep the others from being called. */
+export class Listeners<Value> {
+  readonly #reportError: (error: Error) => void
+  readonly #entries = new Set<{ readonly listener: Listener<Value> }>()
 
-export function listeners<T>(troubled: (error: Error) => void): Listeners<T> {
-  const all = new Set<{ readonly hear: (value: T) => void }>()
-  return {
-    add: (hear) => {
-      // An object of its own, so that the same function may listen twice.
-      const one = { hear }
-      all.add(one)
-      return () => void all.delete(one)
-    },
-    tell: (value) => {
-      for (const { hear } of [...all]) {
-        try {
-          hear(value)
-        } catch (error) {
-          troubled(new Error('a listener of the store threw', { cause: error }))
-        }
+  constructor(reportError: (error: Error) => void) {
+    this.#reportError = reportError
+  }
+
+  /** @returns a function that removes the listener */
+  add(listener: Listener<Value>): () => void {
+    // An object for each call, so that the same function can be added twice.
+    const entry = { listener }
+    this.#entries.add(entry)
+    return () => void this.#entries.delete(entry)
+  }
+
+  notify(value: Value): void {
+    for (const { listener } of [...this.#entries]) {
+      try {
+        listener(value)
+      } catch (error) {
+        this.#reportError(new Error('a listener of the store threw an error', { cause: error }))
       }
-    },
+    }
   }
 }

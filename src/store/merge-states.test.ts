@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type ContextState, EMPTY_STATE, type LastChange, type SharedState, type Verb } from '../model/shared-state.ts'
 import { lostEntries, mergeStates } from './merge-states.ts'
-import { parseState, textOfState } from './shape.ts'
+import { parseState, serializeState } from './state-schema.ts'
 
 const NAMES = ['catalog', 'orders', 'billing'] as const
 
@@ -98,7 +98,7 @@ describe('two states merge', () => {
     fc.assert(
       fc.property(pair, ([one, other]) => {
         const merged = mergeStates(one, other)
-        expect(parseState(textOfState(merged))).toEqual(merged)
+        expect(parseState(serializeState(merged))).toEqual(merged)
         for (const { flip } of Object.values(merged.contexts))
           expect(merged.flags?.features.find(({ name }) => name === flip?.flag)?.percentage).toBe(flip?.percentage)
       }),

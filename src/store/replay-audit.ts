@@ -1,21 +1,22 @@
-// Changes that the audit log has and a state does not, such as after state.json was restored from an older backup. Pure.
+// Repeats changes that are in the audit log but not in a state, such as after state.json was restored from an older backup.
+// Pure functions.
 import type { AuditEntry } from '../model/audit-log.ts'
 import { type ContextState, EMPTY_CONTEXT, type SharedState } from '../model/shared-state.ts'
 
-export type Replayed = {
-  /** The state with the changes of which the audit log has all that is needed. */
+export type ReplayResult = {
+  /** The state with the changes that the audit log describes completely. */
   readonly state: SharedState
-  /** The other changes, in words: somebody must make them again. */
+  /** The other changes, one sentence each: an operator must repeat them. */
   readonly lost: readonly string[]
 }
 
 /**
- * Makes the changes of later generations again: kill and revive, pins, rollbacks and freezes. Of a flip the audit log has
- * no flag, so that it is only listed; of a rollback the pin is made again, and its flag stays as it is.
+ * Repeats the changes of later generations: kill and revive, pins, rollbacks and freezes. The audit log does not contain the
+ * flag of a flip, so that a flip is only listed. Of a rollback only the pin is repeated; the flag is not changed.
  *
  * @param entries the audit log, the oldest first
  */
-export function replayAudit(state: SharedState, entries: readonly AuditEntry[]): Replayed {
+export function replayAudit(state: SharedState, entries: readonly AuditEntry[]): ReplayResult {
   const lost: string[] = []
   let next = state
   for (const entry of entries) {
@@ -30,20 +31,22 @@ export function replayAudit(state: SharedState, entries: readonly AuditEntry[]):
   return { state: next, lost }
 }
 
-/** @returns undefined where the entry does not say enough */
+/** @returns undefined if the entry does not describe the change completely */
 function replay(state: SharedState, entry: AuditEntry, generation: number): SharedState | undefined {
   const { verb, actor, reason, at, context } = entry
   const stamp = { by: actor, reason, at }
-  const changed = { ...stamp, verb, generation }
-  if (verb === 'kill') return { ...state, kill: stamp, killChange: changed }
-  if (verb === 'revive') return { ...state, kill: null, killChange: changed }
+  const change = { ...stamp, verb, generation }
+  if (verb === 'kill') return { ...state, kill: stamp, killChange: change }
+  if (verb === 'revive') return { ...state, kill: null, killChange: change }
   if (context === null) return undefined
-  const was = Object.hasOwn(state.contexts, context) ? (state.contexts[context] as ContextState) : EMPTY_CONTEXT
-  const part = partOf(entry, stamp)
-  return part && { ...state, contexts: { ...state.contexts, [context]: { ...was, ...part, changed } } }
+  const previous = Object.hasOwn(state.contexts, context) ? (state.contexts[context] as ContextState) : EMPTY_CONTEXT
+  const changes = parseContextChange(entry, stamp)
+  return (
+    changes && { ...state, contexts: { ...state.contexts, [context]: { ...previous, ...changes, changed: change } } }
+  )
 }
 
-function partOf(
+function parseContextChange(
   { verb, after, until }: AuditEntry,
   stamp: NonNullable<ContextState['freeze']>,
 ): Partial<ContextState> | undefined {

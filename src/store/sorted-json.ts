@@ -1,4 +1,4 @@
-/** JSON with the keys of every object in order: the same content is the same text. Empty for undefined. */
+/** JSON with sorted keys in every object: equal content has equal text. Empty for undefined. */
 export function sortedJson(value: unknown): string {
   return (
     JSON.stringify(value, (_, inner) =>

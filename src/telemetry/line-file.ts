@@ -4,7 +4,7 @@
 // throws into the caller when the file could not be opened, and its flush at exit never returns while a disk is full.
 import { closeSync, constants, close as fsClose, mkdir, open, openSync, write, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { GatheredLines } from './gathered-lines.ts'
+import { LineBuffer } from './line-buffer.ts'
 
 export type LineFile = {
   /** Takes one line with its newline. Never throws, never blocks; a line that cannot be kept is counted. */
@@ -41,8 +41,8 @@ const MODE = 0o640
 export function lineFile({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: LineFileOptions): LineFile {
   const path = typeof to === 'string' ? to : undefined
   let descriptor = typeof to === 'number' ? to : undefined
-  let waiting = new GatheredLines(2 * batchBytes)
-  let spare = new GatheredLines(2 * batchBytes)
+  let waiting = new LineBuffer(2 * batchBytes)
+  let spare = new LineBuffer(2 * batchBytes)
   let lost = 0
   /** The batch being written, and how much of it has been. */
   let batch: Buffer | undefined

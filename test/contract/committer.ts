@@ -1,10 +1,10 @@
 // A process that changes the state in a folder as fast as it can, to be killed: prints each generation that it was
 // promised. Run as `node committer.ts <folder>`.
 import { systemClock } from '../../src/entry/runtime.ts'
-import { fileStore } from '../../src/store/file/file-store.ts'
+import { FileStore } from '../../src/store/file/file-store.ts'
 import { entryOf, flipped, refusal } from './changes.ts'
 
-const store = fileStore({ folder: process.argv[2] as string, clock: systemClock })
+const store = new FileStore({ folder: process.argv[2] as string, clock: systemClock })
 await store.start()
 for (;;) {
   const next = flipped(store.current(), 50)

@@ -1,7 +1,6 @@
 // What every store promises of what comparing finds: memory, folder and Redis alike.
 import { describe, expect, it } from 'vitest'
-import type { Counts } from '../../src/model/comparison-counts.ts'
-import { COUNT_PERIOD_MS } from '../../src/model/comparison-counts.ts'
+import { COUNT_PERIOD_MS, type Counts } from '../../src/model/comparison-counts.ts'
 import type { StoredExample } from '../../src/model/comparison-example.ts'
 import {
   COUNTS_RETENTION_MS,
@@ -10,7 +9,7 @@ import {
   MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../../src/model/comparison-store.ts'
 import { mergeCounts } from '../../src/model/merge-counts.ts'
-import { keptExample, mask, matched, routeCounts, STRANGE, stretch } from '../../src/store/comparisons.test-kit.ts'
+import { mask, matched, routeCounts, STRANGE, storedExample, stretch } from '../../src/store/comparisons.test-kit.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { startRedis } from '../kit/redis.ts'
 import { filePlace, memoryPlace, redisPlace } from './places.ts'
@@ -155,20 +154,20 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
     expect(await ours.comparisons.examples({})).toEqual([])
-    await ours.comparisons.saveExamples([keptExample()])
-    expect(await theirs.comparisons.examples({})).toEqual([keptExample({}, expect.any(Number) as number)])
+    await ours.comparisons.saveExamples([storedExample()])
+    expect(await theirs.comparisons.examples({})).toEqual([storedExample({}, expect.any(Number) as number)])
   })
 
   it('that are saved again are kept once', async () => {
     const { comparisons } = await (await makePlace()).open()
-    const [one, other] = [keptExample({}, now), keptExample({ route: 'GET /products' }, now)]
+    const [one, other] = [storedExample({}, now), storedExample({ route: 'GET /products' }, now)]
     for (let round = 0; round < 3; round++) await comparisons.saveExamples([one, other])
     expect(await comparisons.examples({})).toHaveLength(2)
   })
 
   it('of one difference are the newest few, in whatever order they come', async () => {
     const { comparisons } = await (await makePlace()).open()
-    const all = Array.from({ length: MAX_EXAMPLES_PER_DIFFERENCE + 3 }, (_, index) => keptExample({}, now - index))
+    const all = Array.from({ length: MAX_EXAMPLES_PER_DIFFERENCE + 3 }, (_, index) => storedExample({}, now - index))
     await comparisons.saveExamples(all.slice(2).toReversed())
     await Promise.all(all.slice(0, 2).map((one) => comparisons.saveExamples([one])))
     expect(await comparisons.examples({})).toEqual(all.slice(0, MAX_EXAMPLES_PER_DIFFERENCE))
@@ -178,9 +177,9 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
     const { comparisons } = await (await makePlace()).open()
     const strange = 'fingerprint/../ü\u0000"'
     const [first, second, third] = [
-      keptExample({ fingerprint: 'a', context: 'orders' }, now - 3),
-      keptExample({ fingerprint: strange }, now - 2),
-      keptExample({ fingerprint: 'c', context: '../orders {x}' }, now - 1),
+      storedExample({ fingerprint: 'a', context: 'orders' }, now - 3),
+      storedExample({ fingerprint: strange }, now - 2),
+      storedExample({ fingerprint: 'c', context: '../orders {x}' }, now - 1),
     ]
     await comparisons.saveExamples([second, third, first])
     expect(await comparisons.examples({})).toEqual([third, second, first])
@@ -194,9 +193,9 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
     timeout: 60_000,
   }, async () => {
     const { comparisons } = await (await makePlace()).open()
-    const of = (number: number, at: number) => keptExample({ fingerprint: `f${number}` }, at)
+    const of = (number: number, at: number) => storedExample({ fingerprint: `f${number}` }, at)
     const full = Array.from({ length: MAX_DIFFERENCES_PER_CONTEXT }, (_, number) => of(number, now - 10 * number))
-    await comparisons.saveExamples([...full, keptExample({ context: 'orders' }, now - 100_000)])
+    await comparisons.saveExamples([...full, storedExample({ context: 'orders' }, now - 100_000)])
     // The last but one has an old example too, and a new one: it is not the oldest.
     const last = MAX_DIFFERENCES_PER_CONTEXT - 1
     await comparisons.saveExamples([of(last - 1, now - 50_000), of(last - 1, now - 5)])
@@ -214,34 +213,34 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
 
   it('that are old are not kept', async () => {
     const { comparisons } = await (await makePlace()).open()
-    await comparisons.saveExamples([keptExample({}, now - EXAMPLES_RETENTION_MS - 1)])
+    await comparisons.saveExamples([storedExample({}, now - EXAMPLES_RETENTION_MS - 1)])
     expect(await comparisons.examples({})).toEqual([])
-    const young = keptExample({}, now - EXAMPLES_RETENTION_MS + 60_000)
-    await comparisons.saveExamples([keptExample({}, now - EXAMPLES_RETENTION_MS - 1), young])
+    const young = storedExample({}, now - EXAMPLES_RETENTION_MS + 60_000)
+    await comparisons.saveExamples([storedExample({}, now - EXAMPLES_RETENTION_MS - 1), young])
     expect(await comparisons.examples({})).toEqual([young])
   })
 
   it('outlive the gateway', async () => {
     const place = await makePlace()
-    const all = [keptExample({}, now), keptExample({ context: 'orders' }, now - 1)]
+    const all = [storedExample({}, now), storedExample({ context: 'orders' }, now - 1)]
     await (await place.open()).comparisons.saveExamples(all)
     const { comparisons } = await place.restart()
     expect(await comparisons.examples({})).toEqual(all)
   })
 
   it.each<[string, StoredExample]>([
-    ['a context named __proto__', keptExample({ context: '__proto__' })],
-    ['no fingerprint', keptExample({ fingerprint: '' })],
-    ['a time that is none', keptExample({}, Number.NaN)],
+    ['a context named __proto__', storedExample({ context: '__proto__' })],
+    ['no fingerprint', storedExample({ fingerprint: '' })],
+    ['a time that is none', storedExample({}, Number.NaN)],
     ['a header without a value', ofHeaders(['accept'])],
   ])('are never those of %s', async (_what, example) => {
     const { comparisons } = await (await makePlace()).open()
-    await expect(comparisons.saveExamples([keptExample(), example])).rejects.toThrow('not an example')
+    await expect(comparisons.saveExamples([storedExample(), example])).rejects.toThrow('not an example')
     expect(await comparisons.examples({})).toEqual([])
   })
 })
 
 function ofHeaders(names: readonly string[]): StoredExample {
-  const { example, ...rest } = keptExample()
+  const { example, ...rest } = storedExample()
   return { ...rest, example: { ...example, request: { ...example.request, headers: names.map(mask) } } }
 }

@@ -14,10 +14,10 @@ import {
 } from '../../src/model/comparison-store.ts'
 import { StoreUnavailable } from '../../src/model/state-store.ts'
 import type { Store } from '../../src/model/store.ts'
-import { keptExample, matched, stretch } from '../../src/store/comparisons.test-kit.ts'
-import { NO_EVENTS } from '../../src/store/events.ts'
-import { countsText } from '../../src/store/file/counts-text.ts'
-import { fileStore } from '../../src/store/file/file-store.ts'
+import { matched, storedExample, stretch } from '../../src/store/comparisons.test-kit.ts'
+import { formatCounts } from '../../src/store/file/counts-text.ts'
+import { FileStore } from '../../src/store/file/file-store.ts'
+import { NO_EVENTS } from '../../src/store/store-events.ts'
 import { adjustableClock } from '../kit/calm.ts'
 import { whenOver } from '../kit/lifetime.ts'
 import { until } from '../kit/until.ts'
@@ -28,7 +28,7 @@ describe('the folder', () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1), matched(1, { start: stretch(1) })])
-    await store.comparisons.saveExamples([keptExample(), keptExample({ context: '../orders' })])
+    await store.comparisons.saveExamples([storedExample(), storedExample({ context: '../orders' })])
     const names = (await readdir(join(folder, 'comparisons'), { recursive: true })).toSorted()
     expect(names).toEqual([
       'counts',
@@ -49,8 +49,8 @@ describe('the folder', () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const now = Date.now()
-    for (const ago of [3, 1, 5, 2, 4, 2]) await store.comparisons.saveExamples([keptExample({}, now - ago)])
-    await store.comparisons.saveExamples([keptExample({ fingerprint: 'f2' }, 1)])
+    for (const ago of [3, 1, 5, 2, 4, 2]) await store.comparisons.saveExamples([storedExample({}, now - ago)])
+    await store.comparisons.saveExamples([storedExample({ fingerprint: 'f2' }, 1)])
     expect(await filesOf(folder, 'examples')).toHaveLength(MAX_EXAMPLES_PER_DIFFERENCE)
   })
 
@@ -115,7 +115,7 @@ describe('a process that is killed', () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
-    await store.comparisons.saveExamples([keptExample()])
+    await store.comparisons.saveExamples([storedExample()])
     await store.close()
     const [example] = await filesOf(folder, 'examples')
     const litter = [`${fileOf(folder)}.0000.tmp`, `${example}.0000.tmp`]
@@ -209,7 +209,7 @@ describe('a file that is damaged', () => {
       [name, text],
       [name.replace('gateway-1', 'gateway-2'), text.replace('"matched":1', '"matched":-1')],
     ])
-    await writeFile(fileOf(folder), countsText(entries))
+    await writeFile(fileOf(folder), formatCounts(entries))
     for (let round = 0; round < 3; round++) expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(1)])
     expect(told).toHaveLength(1)
   })
@@ -217,7 +217,7 @@ describe('a file that is damaged', () => {
   it.each(['', '{}', '{"fingerprint":"f1"', '\0\0'])('is an example that is left out: %j', async (text) => {
     const folder = await newFolder()
     const { store, told } = await open(folder)
-    const [one, other] = [keptExample({}, Date.now() - 1), keptExample({ fingerprint: 'f2' })]
+    const [one, other] = [storedExample({}, Date.now() - 1), storedExample({ fingerprint: 'f2' })]
     await store.comparisons.saveExamples([one])
     const [file = ''] = await filesOf(folder, 'examples')
     await store.comparisons.saveExamples([other])
@@ -230,7 +230,7 @@ describe('a file that is damaged', () => {
     const folder = await newFolder()
     const { store, told } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
-    await store.comparisons.saveExamples([keptExample()])
+    await store.comparisons.saveExamples([storedExample()])
     // Named where all are listed, and not there when it is read.
     for (const file of await filesOf(folder)) {
       await rm(file)
@@ -245,7 +245,7 @@ describe('a file that is damaged', () => {
     const folder = await newFolder()
     const { store, told } = await open(folder)
     // Whoever takes a folder over tidies it, and would be told too: what is saved waits for that.
-    await store.comparisons.saveExamples([keptExample()])
+    await store.comparisons.saveExamples([storedExample()])
     await mkdir(fileOf(folder), { recursive: true })
     await expect(store.comparisons.counts({ from: 0 })).rejects.toThrow(StoreUnavailable)
     await expect(store.comparisons.saveCounts('gateway-1', [matched(1)])).rejects.toThrow('cannot be written')
@@ -261,7 +261,7 @@ describe('a disk that takes no more', () => {
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
     await limitFiles(300)
     await expect(store.comparisons.saveCounts('gateway-1', [matched(2)])).rejects.toThrow(StoreUnavailable)
-    await expect(store.comparisons.saveExamples([keptExample()])).rejects.toThrow(StoreUnavailable)
+    await expect(store.comparisons.saveExamples([storedExample()])).rejects.toThrow(StoreUnavailable)
     expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(1)])
     await limitFiles('unlimited')
     expect(await filesOf(folder)).toEqual([fileOf(folder)])
@@ -290,8 +290,8 @@ describe('as time goes by', () => {
     const { store } = await open(folder, clock)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
     await store.comparisons.saveExamples([
-      keptExample(),
-      keptExample({ context: 'orders' }, Date.now() + COUNT_PERIOD_MS),
+      storedExample(),
+      storedExample({ context: 'orders' }, Date.now() + COUNT_PERIOD_MS),
     ])
     await store.close()
     clock.advance(EXAMPLES_RETENTION_MS + COUNT_PERIOD_MS / 2)
@@ -307,7 +307,7 @@ describe('as time goes by', () => {
   it('an example is no longer shown, though nothing was written since', async () => {
     const clock = adjustableClock()
     const { store } = await open(await newFolder(), clock)
-    await store.comparisons.saveExamples([keptExample()])
+    await store.comparisons.saveExamples([storedExample()])
     clock.advance(EXAMPLES_RETENTION_MS - 60_000)
     expect(await store.comparisons.examples({})).toHaveLength(1)
     clock.advance(60_000)
@@ -317,14 +317,14 @@ describe('as time goes by', () => {
 
 async function open(folder: string, clock = systemClock): Promise<{ store: Store; told: Error[] }> {
   const told: Error[] = []
-  const events = { ...NO_EVENTS, troubled: (error: Error) => void told.push(error) }
-  return { store: await started(fileStore({ folder, clock, events })), told }
+  const events = { ...NO_EVENTS, failed: (error: Error) => void told.push(error) }
+  return { store: await started(new FileStore({ folder, clock, events })), told }
 }
 
 function savesOf({ comparisons }: Store) {
   return [
     () => comparisons.saveCounts('gateway-2', [matched(1)]),
-    () => comparisons.saveExamples([keptExample()]),
+    () => comparisons.saveExamples([storedExample()]),
   ] as const
 }
 

@@ -10,9 +10,9 @@ import { systemClock } from '../../src/entry/runtime.ts'
 import type { AuditRecord } from '../../src/model/audit-log.ts'
 import { EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../../src/model/state-store.ts'
-import { unchainedText } from '../../src/store/audit-chain.ts'
-import type { StoreEvents } from '../../src/store/events.ts'
-import { fileStore } from '../../src/store/file/file-store.ts'
+import { removeChainFields } from '../../src/store/audit-chain.ts'
+import { FileStore } from '../../src/store/file/file-store.ts'
+import type { StoreEvents } from '../../src/store/store-events.ts'
 import { whenOver } from '../kit/lifetime.ts'
 import { STARTED_MS, until } from '../kit/until.ts'
 import { entryOf, flipped, refusal } from './changes.ts'
@@ -84,7 +84,7 @@ describe('the folder', () => {
   it.each<[string, (lines: string[]) => string[], number, string]>([
     ['an edited line', ([a = '', b = '', ...rest]) => [a, b.replace('no 1', 'no 9'), ...rest], 1, 'edited'],
     ['a removed line', ([a = '', , ...rest]) => [a, ...rest], 1, 'missing'],
-    ['a line without its hash', ([a = '', b = '', ...rest]) => [a, unchainedText(b), ...rest], 1, 'missing'],
+    ['a line without its hash', ([a = '', b = '', ...rest]) => [a, removeChainFields(b), ...rest], 1, 'missing'],
     ['two lines in another order', ([a = '', b = '', c = '', ...rest]) => [a, c, b, ...rest], 1, 'reordered'],
     ['a line that is there twice', ([a = '', b = '', ...rest]) => [a, b, b, ...rest], 2, 'repeated'],
   ])('%s of the log is found', async (_, edit, verified, fault) => {
@@ -463,12 +463,12 @@ type Told = { readonly troubled: Error[]; readonly cutOff: string[]; readonly re
 async function open(folder: string): Promise<{ store: StateStore; told: Told }> {
   const told: Told = { troubled: [], cutOff: [], reached: [] }
   const events: StoreEvents = {
-    troubled: (error) => void told.troubled.push(error),
-    cutOff: (reason) => void told.cutOff.push(reason),
-    reached: (ms) => void told.reached.push(ms),
+    failed: (error) => void told.troubled.push(error),
+    disconnected: (reason) => void told.cutOff.push(reason),
+    reconnected: (ms) => void told.reached.push(ms),
     restored: () => {},
   }
-  return { store: await started(fileStore({ folder, clock: systemClock, events })), told }
+  return { store: await started(new FileStore({ folder, clock: systemClock, events })), told }
 }
 
 /** Commits the next change, and gives the state that it made. */

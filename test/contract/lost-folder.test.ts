@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest'
 import { systemClock } from '../../src/entry/runtime.ts'
 import { EMPTY_STATE } from '../../src/model/shared-state.ts'
-import { redisStore } from '../../src/store/redis/redis-store.ts'
+import { RedisStore } from '../../src/store/redis/redis-store.ts'
 import { startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'
 import { entryOf, flipped, reportOf } from './changes.ts'
@@ -13,13 +13,13 @@ it('a gateway that starts with an empty folder reports the generation that Redis
   const open = async (gateway: string, stateDir: string, isNamed = false) => {
     const lost: number[] = []
     const events = {
-      troubled: () => {},
-      cutOff: () => {},
-      reached: () => {},
+      failed: () => {},
+      disconnected: () => {},
+      reconnected: () => {},
       restored: () => {},
       folderLost: (generation: number) => void lost.push(generation),
     }
-    const store = await started(redisStore({ url, stateDir, gateway, isNamed, clock: systemClock, events }))
+    const store = await started(new RedisStore({ url, stateDir, gateway, isNamed, clock: systemClock, events }))
     return { store, lost }
   }
   const kept = await newFolder()

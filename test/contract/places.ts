@@ -7,9 +7,9 @@ import { Redis } from 'ioredis'
 import { systemClock } from '../../src/entry/runtime.ts'
 import type { Clock } from '../../src/model/ports.ts'
 import type { Store } from '../../src/model/store.ts'
-import { fileStore } from '../../src/store/file/file-store.ts'
-import { memoryStore, sharedMemory } from '../../src/store/memory/memory-store.ts'
-import { redisStore } from '../../src/store/redis/redis-store.ts'
+import { FileStore } from '../../src/store/file/file-store.ts'
+import { MemoryStore, SharedMemory } from '../../src/store/memory/memory-store.ts'
+import { RedisStore } from '../../src/store/redis/redis-store.ts'
 import { whenOver } from '../kit/lifetime.ts'
 
 export type Place = {
@@ -20,20 +20,20 @@ export type Place = {
 }
 
 export async function memoryPlace(clock: Clock = systemClock): Promise<Place> {
-  const memory = sharedMemory()
-  const open = () => started(memoryStore({ memory, clock }))
+  const memory = new SharedMemory()
+  const open = () => started(new MemoryStore({ memory, clock }))
   return { open, restart: open }
 }
 
 /** A folder has one handle: whoever opens it again has the same. */
 export async function filePlace(clock: Clock = systemClock): Promise<Place> {
   const folder = join(await newFolder(), '.strangler')
-  let store = await started(fileStore({ folder, clock }))
+  let store = await started(new FileStore({ folder, clock }))
   return {
     open: async () => store,
     restart: async () => {
       await store.close()
-      store = await started(fileStore({ folder, clock }))
+      store = await started(new FileStore({ folder, clock }))
       return store
     },
   }
@@ -54,7 +54,7 @@ export async function redisPlace(url: string): Promise<Place> {
     for await (const keys of client.scanStream({ match: `{${prefix}}:*` })) if (keys.length > 0) await client.del(keys)
     client.disconnect()
   })
-  const open = () => started(redisStore({ url, prefix, clock: systemClock }))
+  const open = () => started(new RedisStore({ url, prefix, clock: systemClock }))
   return { open, restart: open }
 }
 

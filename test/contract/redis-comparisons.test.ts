@@ -5,9 +5,9 @@ import { COUNT_PERIOD_MS } from '../../src/model/comparison-counts.ts'
 import { COUNTS_RETENTION_MS, EXAMPLES_RETENTION_MS } from '../../src/model/comparison-store.ts'
 import { StoreUnavailable } from '../../src/model/state-store.ts'
 import type { Store } from '../../src/model/store.ts'
-import { keptExample, matched, stretch } from '../../src/store/comparisons.test-kit.ts'
-import { NO_EVENTS } from '../../src/store/events.ts'
-import { redisStore } from '../../src/store/redis/redis-store.ts'
+import { matched, storedExample, stretch } from '../../src/store/comparisons.test-kit.ts'
+import { RedisStore } from '../../src/store/redis/redis-store.ts'
+import { NO_EVENTS } from '../../src/store/store-events.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { freePort } from '../kit/origin.ts'
 import { startRedis } from '../kit/redis.ts'
@@ -29,8 +29,8 @@ describe('what is kept in Redis', () => {
   it('has an end: examples when the newest of a context is', async () => {
     const { comparisons, key } = await openOwn()
     const at = Date.now() - 1000
-    await comparisons.saveExamples([keptExample({}, at), keptExample({ context: 'orders' }, at - 5000)])
-    await comparisons.saveExamples([keptExample({ context: 'orders' }, at - 9000)])
+    await comparisons.saveExamples([storedExample({}, at), storedExample({ context: 'orders' }, at - 5000)])
+    await comparisons.saveExamples([storedExample({ context: 'orders' }, at - 9000)])
     for (const part of ['examples', 'example-ids']) {
       expect(await endOf(key(`${part}:catalog`))).toBe(at + EXAMPLES_RETENTION_MS)
       expect(await endOf(key(`${part}:orders`))).toBe(at - 5000 + EXAMPLES_RETENTION_MS)
@@ -42,7 +42,7 @@ describe('what is kept in Redis', () => {
     const { comparisons, key, keys } = await openOwn()
     const years = 100_000 * COUNT_PERIOD_MS
     await comparisons.saveCounts('gateway-1', [matched(1, { start: stretch() + years })])
-    await comparisons.saveExamples([keptExample({}, Date.now() + years)])
+    await comparisons.saveExamples([storedExample({}, Date.now() + years)])
     const latest = Date.now() + COUNTS_RETENTION_MS + COUNT_PERIOD_MS
     const all = await keys()
     expect(all).toHaveLength(5)
@@ -63,7 +63,7 @@ describe('what is kept in Redis', () => {
     expect(await comparisons.counts({ from: 0 })).toEqual([])
     expect(await comparisons.examples({})).toEqual([])
     await comparisons.saveCounts('gateway-1', [matched(1)])
-    await comparisons.saveExamples([keptExample()])
+    await comparisons.saveExamples([storedExample()])
     expect(await shared().cli('ZRANGE', key('stretches'), '0', '-1')).toBe(String(stretch()))
     expect(await shared().cli('ZRANGE', key('examples'), '0', '-1')).toBe('catalog')
   })
@@ -73,7 +73,10 @@ describe('what is kept in Redis', () => {
     for (const times of [1, 2, 3]) {
       await comparisons.saveCounts('gateway-1', [matched(times), matched(times, { route: 'GET /other' })])
       await comparisons.saveCounts('gateway-2', [matched(times)])
-      await comparisons.saveExamples([keptExample({}, Date.now() - times), keptExample({}, Date.now() - 10 * times)])
+      await comparisons.saveExamples([
+        storedExample({}, Date.now() - times),
+        storedExample({}, Date.now() - 10 * times),
+      ])
     }
     expect(await shared().cli('HLEN', key(`counts:${stretch()}`))).toBe('3')
     expect(await shared().cli('HLEN', key('examples:catalog'))).toBe('3')
@@ -82,7 +85,10 @@ describe('what is kept in Redis', () => {
 
   it('is no example that is old, though its context has younger ones', async () => {
     const { comparisons, key } = await openOwn()
-    await comparisons.saveExamples([keptExample({}, Date.now() - EXAMPLES_RETENTION_MS), keptExample({}, Date.now())])
+    await comparisons.saveExamples([
+      storedExample({}, Date.now() - EXAMPLES_RETENTION_MS),
+      storedExample({}, Date.now()),
+    ])
     expect(await shared().cli('HLEN', key('examples:catalog'))).toBe('1')
     expect(await shared().cli('ZCARD', key('example-ids:catalog'))).toBe('1')
   })
@@ -95,7 +101,7 @@ describe('what is kept in Redis', () => {
 
   it('an example that was just taken away is left out', async () => {
     const { comparisons, key, told } = await openOwn()
-    await comparisons.saveExamples([keptExample()])
+    await comparisons.saveExamples([storedExample()])
     await shared().cli('ZADD', key('example-ids:catalog'), String(Date.now()), 'abc def')
     expect(await comparisons.examples({})).toHaveLength(1)
     expect(told).toEqual([])
@@ -106,7 +112,7 @@ describe('what is kept in Redis', () => {
     async (text) => {
       const { comparisons, key, told } = await openOwn()
       await comparisons.saveCounts('gateway-1', [matched(1)])
-      await comparisons.saveExamples([keptExample({}, 1 + Date.now() - COUNT_PERIOD_MS)])
+      await comparisons.saveExamples([storedExample({}, 1 + Date.now() - COUNT_PERIOD_MS)])
       await shared().cli('HSET', key(`counts:${stretch()}`), '["catalog","GET /","x"]', text)
       await shared().cli('HSET', key('examples:catalog'), 'abc def', text || 'garbage')
       await shared().cli('ZADD', key('example-ids:catalog'), String(Date.now()), 'abc def')
@@ -115,8 +121,8 @@ describe('what is kept in Redis', () => {
         expect(await comparisons.examples({})).toHaveLength(1)
       }
       expect(told.map(({ message }) => message)).toEqual([
-        `something in ${key(`counts:${stretch()}`)} cannot be read, and is left out`,
-        `something in ${key('examples:catalog')} cannot be read, and is left out`,
+        `a value in ${key(`counts:${stretch()}`)} cannot be read, and is left out`,
+        `a value in ${key('examples:catalog')} cannot be read, and is left out`,
       ])
     },
   )
@@ -160,7 +166,7 @@ describe('a Redis that is gone', () => {
     const redis = await startRedis()
     const store = await open(redis.url)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
-    await store.comparisons.saveExamples([keptExample()])
+    await store.comparisons.saveExamples([storedExample()])
     await redis.cli('REPLICAOF', '127.0.0.1', String(await freePort()))
     await expect(store.comparisons.saveCounts('gateway-1', [matched(2)])).rejects.toThrow('READONLY')
     await until(() =>
@@ -179,7 +185,7 @@ async function everyQuestionFails({ comparisons }: Store, withinMs: number): Pro
   for (const ask of [
     () => comparisons.saveCounts('gateway-1', [matched(1)]),
     () => comparisons.counts({ from: 0 }),
-    () => comparisons.saveExamples([keptExample()]),
+    () => comparisons.saveExamples([storedExample()]),
     () => comparisons.examples({ context: 'catalog' }),
   ]) {
     const askedAt = performance.now()
@@ -201,8 +207,8 @@ async function openOwn() {
 }
 
 function open(url: string, { prefix = 'strangler', told = [] as Error[] } = {}): Promise<Store> {
-  const events = { ...NO_EVENTS, troubled: (error: Error) => void told.push(error) }
-  return started(redisStore({ url, prefix, clock: systemClock, events, limitMs: 300 }))
+  const events = { ...NO_EVENTS, failed: (error: Error) => void told.push(error) }
+  return started(new RedisStore({ url, prefix, clock: systemClock, events, limitMs: 300 }))
 }
 
 /** When a key is gone, in milliseconds since 1970. */

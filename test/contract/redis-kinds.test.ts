@@ -8,8 +8,8 @@ import { systemClock } from '../../src/entry/runtime.ts'
 import { EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
 import type { StateStore } from '../../src/model/state-store.ts'
 import type { Store } from '../../src/model/store.ts'
-import { keptExample, routeCounts } from '../../src/store/comparisons.test-kit.ts'
-import { type RedisStoreOptions, redisStore } from '../../src/store/redis/redis-store.ts'
+import { routeCounts, storedExample } from '../../src/store/comparisons.test-kit.ts'
+import { RedisStore, type RedisStoreOptions } from '../../src/store/redis/redis-store.ts'
 import { createAuthority } from '../kit/certificates.ts'
 import { whenOver } from '../kit/lifetime.ts'
 import { freePort } from '../kit/origin.ts'
@@ -309,7 +309,7 @@ async function startNode(): Promise<RedisProcess> {
 }
 
 async function open(url: string, options: Partial<RedisStoreOptions> = {}): Promise<Store> {
-  return started(redisStore({ url, clock: systemClock, ...options }))
+  return started(new RedisStore({ url, clock: systemClock, ...options }))
 }
 
 async function change(store: StateStore): Promise<SharedState> {
@@ -320,7 +320,7 @@ async function change(store: StateStore): Promise<SharedState> {
 
 /** What comparing finds is kept here too, and found by the other. */
 async function compareHere(store: Store, other: Store): Promise<void> {
-  const [counts, example] = [routeCounts(), keptExample()]
+  const [counts, example] = [routeCounts(), storedExample()]
   await store.comparisons.saveCounts('gateway-1', [counts])
   await store.comparisons.saveExamples([example])
   expect(await other.comparisons.counts({ from: 0 })).toEqual([counts])

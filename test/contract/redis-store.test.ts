@@ -7,10 +7,10 @@ import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/entry/runtime.ts'
 import { EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../../src/model/state-store.ts'
-import { chainedText, contentDigest } from '../../src/store/audit-chain.ts'
-import type { Restored, StoreEvents } from '../../src/store/events.ts'
+import { addChainFields, contentDigest } from '../../src/store/audit-chain.ts'
 import { CHAIN } from '../../src/store/redis/chain-script.ts'
-import { type RedisStoreOptions, redisStore } from '../../src/store/redis/redis-store.ts'
+import { RedisStore, type RedisStoreOptions } from '../../src/store/redis/redis-store.ts'
+import type { RestoreResult, StoreEvents } from '../../src/store/store-events.ts'
 import { sharedByFile, whenOver } from '../kit/lifetime.ts'
 import { freePort } from '../kit/origin.ts'
 import { startRedis } from '../kit/redis.ts'
@@ -614,7 +614,7 @@ describe('what is kept in Redis', () => {
     const script = (begin: string) => `${begin} local AUDIT = KEYS[1] ${CHAIN} return chained(ARGV[1], ARGV[2])`
     const run = (begin: string) =>
       shared().cli('EVAL', script(begin), '1', '{nothing}:audit', entry, contentDigest(refusal('no')))
-    expect(await run('')).toBe(chainedText(entry, null))
+    expect(await run('')).toBe(addChainFields(entry, null))
     expect(await run('local bit')).toBe(entry)
   })
 
@@ -674,18 +674,18 @@ type Told = {
   readonly troubled: Error[]
   readonly cutOff: string[]
   readonly reached: number[]
-  readonly restored: Restored[]
+  readonly restored: RestoreResult[]
 }
 
 async function open(options: Partial<RedisStoreOptions> & { readonly url: string }): Promise<Opened> {
   const told: Told = { troubled: [], cutOff: [], reached: [], restored: [] }
   const events: StoreEvents = {
-    troubled: (error) => void told.troubled.push(error),
-    cutOff: (reason) => void told.cutOff.push(reason),
-    reached: (ms) => void told.reached.push(ms),
+    failed: (error) => void told.troubled.push(error),
+    disconnected: (reason) => void told.cutOff.push(reason),
+    reconnected: (ms) => void told.reached.push(ms),
     restored: (facts) => void told.restored.push(facts),
   }
-  const store = await started(redisStore({ clock: systemClock, events, ...options }))
+  const store = await started(new RedisStore({ clock: systemClock, events, ...options }))
   return { store, told, prefix: options.prefix ?? 'strangler' }
 }
 

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { until } from '../../../test/kit/until.ts'
 import type { AuditEntry } from '../../model/audit-log.ts'
 import { type StateStore, StoreUnavailable } from '../../model/state-store.ts'
-import { memoryStore, sharedMemory } from '../../store/memory/memory-store.ts'
+import { MemoryStore, SharedMemory } from '../../store/memory/memory-store.ts'
 import { handClock, NOON } from '../control.test-kit.ts'
 import { rememberedEvents } from '../flags/flags.test-kit.ts'
 import { createRecorder, type Recorder } from './recorder.ts'
@@ -32,15 +32,15 @@ function entry(reason: string, more: Partial<AuditEntry> = {}): AuditEntry {
 type Running = {
   readonly recorder: Recorder
   readonly store: StateStore
-  readonly memory: ReturnType<typeof sharedMemory>
+  readonly memory: SharedMemory
   readonly heard: ReturnType<typeof rememberedEvents>
   /** Reasons of what is in the audit log, the oldest first. */
   readonly log: () => Promise<(string | null)[]>
 }
 
 function recording(): Running {
-  const memory = sharedMemory()
-  const store = memoryStore({ memory, clock: handClock() })
+  const memory = new SharedMemory()
+  const store = new MemoryStore({ memory, clock: handClock() })
   const heard = rememberedEvents()
   const recorder = createRecorder(store, heard.events, 'g1')
   recorder.start()

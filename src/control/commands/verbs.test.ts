@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { EMPTY_CONTEXT, type EmbeddedFlags, type SharedState } from '../../model/shared-state.ts'
-import { textOfState } from '../../store/shape.ts'
+import { serializeState } from '../../store/state-schema.ts'
 import { contextNamed, deepFrozen, flagsAt, NOON, stampAt, stateWith } from '../control.test-kit.ts'
 import { controlsOf } from '../controls.ts'
 import { percentageAmong } from '../flags/embedded/embedded-writer.ts'
@@ -433,7 +433,7 @@ describe('any sequence of commands', () => {
               expect(is.flip.generation).toBe(next.generation)
           }
           if (!isEmbedded) expect(next.flags).toBeNull()
-          expect(JSON.parse(textOfState(next))).toEqual(next)
+          expect(JSON.parse(serializeState(next))).toEqual(next)
           if (command.verb !== 'pin' && command.verb !== 'resolve' && (isEmbedded || command.verb !== 'flip'))
             expect(turn(next, command, circumstances).kind, `${command.verb} twice`).toBe('unchanged')
           state = next

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { EMPTY_CONTEXT, type SharedState } from '../../model/shared-state.ts'
 import type { Controls } from '../../model/snapshot.ts'
-import { memoryStore } from '../../store/memory/memory-store.ts'
+import { MemoryStore } from '../../store/memory/memory-store.ts'
 import { type HandClock, handClock, NOON, stampAt, stateWith } from '../control.test-kit.ts'
 import { type FakeUnleash, fakeUnleash } from '../create-control.test-kit.ts'
 import { rememberedEvents } from '../flags/flags.test-kit.ts'
@@ -23,7 +23,7 @@ beforeEach(() => {
   told = []
   const { events } = rememberedEvents()
   applier = createApplier({
-    store: memoryStore({ clock: handClock() }),
+    store: new MemoryStore({ clock: handClock() }),
     clock,
     events,
     flags,

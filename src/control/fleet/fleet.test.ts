@@ -3,20 +3,20 @@ import type { Heartbeat } from '../../model/fleet.ts'
 import type { SharedState } from '../../model/shared-state.ts'
 import { EMPTY_CONTEXT } from '../../model/shared-state.ts'
 import type { StateStore } from '../../model/state-store.ts'
-import { memoryStore, sharedMemory } from '../../store/memory/memory-store.ts'
+import { MemoryStore, SharedMemory } from '../../store/memory/memory-store.ts'
 import { type HandClock, handClock, NOON, stampAt, stateWith } from '../control.test-kit.ts'
 import { createFleet, type Expected, type Fleet } from './fleet.ts'
 
 let clock: HandClock
-let memory: ReturnType<typeof sharedMemory>
+let memory: SharedMemory
 let store: StateStore
 let fleet: Fleet
 
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
   clock = handClock()
-  memory = sharedMemory()
-  store = memoryStore({ memory, clock })
+  memory = new SharedMemory()
+  store = new MemoryStore({ memory, clock })
   await store.start()
   fleet = createFleet({ store, clock, report: () => reportOf('self', 5), limitMs: 5000 })
 })

@@ -2,198 +2,140 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { isMissing } from '../../lib/file-errors.ts'
+import { syncFolder } from '../../lib/replace-file.ts'
 import type { AuditPage, AuditQuery, AuditRecord } from '../../model/audit-log.ts'
-import { chainedText, hashIn, unchainedText } from '../audit-chain.ts'
-import { syncFolder } from '../replace-file.ts'
-import { parseEntry } from '../shape.ts'
+import { addChainFields, parseHash, removeChainFields } from '../audit-chain.ts'
+import { parseEntry } from '../state-schema.ts'
+import { completeSize, readLinesBackwards, removeIncompleteLine, writeFully } from './line-reader.ts'
 
-const NEWLINE = 0x0a
-const CHUNK_BYTES = 64 * 1024
 const POSITION_LENGTH = 16
 
 export class AuditFile {
-  private readonly file: string
-  private readonly troubled: (error: Error) => void
-  /** The hash of the last line that was added: a log that begins anew after a rotation goes on with the chain. */
-  private head: string | null = null
+  readonly #path: string
+  readonly #reportError: (error: Error) => void
+  /** The hash of the last appended line: after a rotation of the file, the new file continues the chain. */
+  #head: string | null = null
 
-  constructor(file: string, troubled: (error: Error) => void) {
-    this.file = file
-    this.troubled = troubled
+  constructor(path: string, reportError: (error: Error) => void) {
+    this.#path = path
+    this.#reportError = reportError
   }
 
   /**
-   * Adds a line and resolves when it is on the disk. What a crash or a full disk has left of a line is cut first.
+   * Appends a line. When it resolves, the line survives a power cut. Removes an incomplete line first, which a crash or a
+   * full disk has left.
    *
-   * @throws what the file system says; then the file is as it was, or ends with what the next one cuts
+   * @throws the error of the file system; the file is then unchanged, or ends with an incomplete line
    */
   async append(entry: string): Promise<void> {
-    const { file, isNew } = await this.openToWrite()
+    const { file, isNew } = await this.#openForWrite()
     try {
-      const size = await cutTornLine(file)
-      const line = Buffer.from(`${entry}\n`)
-      await writeAll(file, line, size).catch(async (error: unknown) => {
+      const size = await removeIncompleteLine(file)
+      await writeFully(file, Buffer.from(`${entry}\n`), size).catch(async (error: unknown) => {
         await file.truncate(size).catch(() => {})
         throw error
       })
       await file.sync()
-      this.head = hashIn(entry) ?? this.head
+      this.#head = parseHash(entry) ?? this.#head
     } finally {
       await file.close()
     }
-    if (isNew) await syncFolder(dirname(this.file))
+    if (isNew) await syncFolder(dirname(this.#path))
   }
 
-  /** The text of an entry with its place behind the last chained line, for {@link append}. */
-  async chained(entry: string): Promise<string> {
-    const last = await this.newest((text) => hashIn(text) !== undefined, Number.POSITIVE_INFINITY)
-    return chainedText(entry, last === undefined ? this.head : (hashIn(last) ?? null))
+  /** Adds the chain fields behind the last chained line to the text of an entry, for {@link append}. */
+  async chain(entry: string): Promise<string> {
+    const last = await this.findNewest((line) => parseHash(line) !== undefined)
+    return addChainFields(entry, last === undefined ? this.#head : (parseHash(last) ?? null))
   }
 
-  /** How long it is, in bytes, without a line that a crash has torn. */
-  async wholeSize(): Promise<number> {
-    const file = await this.openToRead()
-    if (file === undefined) return 0
-    try {
-      return await wholeSizeOf(file)
-    } finally {
-      await file.close()
-    }
+  /** The size in bytes, without an incomplete line at the end. */
+  async completeSize(): Promise<number> {
+    return this.#readFile(0, (file) => completeSize(file))
   }
 
-  /** Whether a line is there, at a byte or, where the file was exchanged, among the last with any place in the chain. */
-  async has(entry: string, at: number): Promise<boolean> {
-    const file = await this.openToRead()
-    if (file === undefined) return false
-    try {
+  /**
+   * Whether the file contains a line. If the file was replaced, the line may be elsewhere, with other chain fields.
+   *
+   * @param offset the byte at which the line was written
+   */
+  async contains(entry: string, offset: number): Promise<boolean> {
+    return this.#readFile(false, async (file) => {
       const line = Buffer.from(`${entry}\n`)
-      const there = Buffer.alloc(line.length)
-      await file.read(there, 0, line.length, at)
-      if (there.equals(line)) return true
-      const content = unchainedText(entry)
-      for await (const { text, position } of linesBackwards(file, await wholeSizeOf(file))) {
-        if (unchainedText(text) === content) return true
-        if (position < at) return false
+      const found = Buffer.alloc(line.length)
+      await file.read(found, 0, line.length, offset)
+      if (found.equals(line)) return true
+      const content = removeChainFields(entry)
+      for await (const { text, position } of readLinesBackwards(file, await completeSize(file))) {
+        if (removeChainFields(text) === content) return true
+        if (position < offset) return false
       }
       return false
-    } finally {
-      await file.close()
-    }
+    })
   }
 
-  /** Positions are the bytes at which lines begin. Nothing is ever dropped. */
+  /** A position is the byte at which a line begins. No entry is ever dropped. */
   async page({ context, before, limit }: AuditQuery): Promise<AuditPage> {
     const records: AuditRecord[] = []
-    const file = await this.openToRead()
-    if (file === undefined) return { records, next: null, dropped: 0 }
-    try {
-      const end = await wholeSizeOf(file, before === undefined ? undefined : Number(before) || 0)
-      for await (const { text, position } of linesBackwards(file, end)) {
-        const record = this.recordOf(text, position)
+    return this.#readFile<AuditPage>({ records, next: null, dropped: 0 }, async (file) => {
+      const end = await completeSize(file, before === undefined ? undefined : Number(before) || 0)
+      for await (const { text, position } of readLinesBackwards(file, end)) {
+        const record = this.#parseRecord(text, position)
         if (record === undefined || (context !== undefined && record.context !== context)) continue
         if (records.length === limit) return { records, next: records.at(-1)?.position ?? null, dropped: 0 }
         records.push(record)
       }
       return { records, next: null, dropped: 0 }
-    } finally {
-      await file.close()
-    }
+    })
   }
 
-  /** The text of the newest line that a test is true of. */
-  async newest(isIt: (text: string) => boolean, most: number): Promise<string | undefined> {
-    const file = await this.openToRead()
-    if (file === undefined) return undefined
-    try {
-      let seen = 0
-      for await (const { text } of linesBackwards(file, await wholeSizeOf(file))) {
-        if (isIt(text)) return text
-        if (++seen === most) return undefined
+  /** The newest line that matches, among the last `maxLines`. */
+  async findNewest(
+    matches: (line: string) => boolean,
+    maxLines = Number.POSITIVE_INFINITY,
+  ): Promise<string | undefined> {
+    return this.#readFile<string | undefined>(undefined, async (file) => {
+      let lines = 0
+      for await (const { text } of readLinesBackwards(file, await completeSize(file))) {
+        if (matches(text)) return text
+        if (++lines === maxLines) return undefined
       }
       return undefined
-    } finally {
-      await file.close()
-    }
+    })
   }
 
-  private recordOf(text: string, position: number): AuditRecord | undefined {
+  #parseRecord(text: string, position: number): AuditRecord | undefined {
     try {
       return { ...parseEntry(text), position: String(position).padStart(POSITION_LENGTH, '0') }
     } catch (error) {
-      this.troubled(new Error(`${this.file} has a line at byte ${position} that is no entry`, { cause: error }))
+      this.#reportError(
+        new Error(`${this.#path}: the line at byte ${position} is not an audit entry`, { cause: error }),
+      )
       return undefined
     }
   }
 
-  private async openToRead(): Promise<FileHandle | undefined> {
-    try {
-      return await open(this.file, 'r')
-    } catch (error) {
+  /** @param fallback the result if the file does not exist */
+  async #readFile<Result>(fallback: Result, read: (file: FileHandle) => Promise<Result>): Promise<Result> {
+    const file = await open(this.#path, 'r').catch((error: unknown) => {
       if (isMissing(error)) return undefined
       throw error
+    })
+    if (file === undefined) return fallback
+    try {
+      return await read(file)
+    } finally {
+      await file.close()
     }
   }
 
-  /** It is opened for each entry, so that who rotates it need not say so. */
-  private async openToWrite(): Promise<{ readonly file: FileHandle; readonly isNew: boolean }> {
+  /** Opens the file for each entry, so that it can be rotated at any time. */
+  async #openForWrite(): Promise<{ readonly file: FileHandle; readonly isNew: boolean }> {
     try {
-      return { file: await open(this.file, 'r+'), isNew: false }
+      return { file: await open(this.#path, 'r+'), isNew: false }
     } catch (error) {
       if (!isMissing(error)) throw error
-      return { file: await open(this.file, 'wx+', 0o600), isNew: true }
+      return { file: await open(this.#path, 'wx+', 0o600), isNew: true }
     }
   }
-}
-
-async function writeAll(file: FileHandle, bytes: Buffer, at: number): Promise<void> {
-  let written = 0
-  while (written < bytes.length) {
-    const { bytesWritten } = await file.write(bytes, written, bytes.length - written, at + written)
-    written += bytesWritten
-  }
-}
-
-async function cutTornLine(file: FileHandle): Promise<number> {
-  const { size } = await file.stat()
-  const whole = await wholeSizeOf(file)
-  if (whole < size) await file.truncate(whole)
-  return whole
-}
-
-/** Where the last newline ends, of the file or of what stands before a byte. */
-async function wholeSizeOf(file: FileHandle, before = Number.POSITIVE_INFINITY): Promise<number> {
-  let end = Math.min((await file.stat()).size, before)
-  const chunk = Buffer.alloc(CHUNK_BYTES)
-  while (end > 0) {
-    const start = Math.max(0, end - CHUNK_BYTES)
-    const { bytesRead } = await file.read(chunk, 0, end - start, start)
-    const newline = chunk.subarray(0, bytesRead).lastIndexOf(NEWLINE)
-    if (newline >= 0) return start + newline + 1
-    end = start
-  }
-  return 0
-}
-
-/** Lines that end at or before a byte, the last one first. */
-async function* linesBackwards(
-  file: FileHandle,
-  end: number,
-): AsyncGenerator<{ readonly text: string; readonly position: number }> {
-  let pending = Buffer.alloc(0)
-  let start = end
-  while (start > 0) {
-    const from = Math.max(0, start - CHUNK_BYTES)
-    const chunk = Buffer.alloc(start - from)
-    await file.read(chunk, 0, chunk.length, from)
-    pending = Buffer.concat([chunk, pending])
-    start = from
-    // The last byte is the newline of the last line; each line begins behind the newline before it.
-    for (;;) {
-      const newline = pending.lastIndexOf(NEWLINE, pending.length - 2)
-      if (newline < 0 || pending.length < 2) break
-      yield { text: pending.toString('utf8', newline + 1, pending.length - 1), position: start + newline + 1 }
-      pending = pending.subarray(0, newline + 1)
-    }
-  }
-  if (pending.length > 1) yield { text: pending.toString('utf8', 0, pending.length - 1), position: 0 }
 }

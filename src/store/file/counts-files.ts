@@ -1,90 +1,89 @@
-// Counts in a folder: a file for each stretch of time, which is replaced as a whole.
+// Counts in a folder: one file for each period, which is always replaced as a whole.
 import { readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMissing } from '../../lib/file-errors.ts'
-import { type Entries, forgottenAt } from '../counts-entries.ts'
-import type { TellOnce } from '../once.ts'
-import { replaceFile } from '../replace-file.ts'
-import { NotThat } from '../shape.ts'
-import { countsText, entriesIn } from './counts-text.ts'
-import { folded } from './folded.ts'
-import { isLitter, namesIn } from './litter.ts'
+import { replaceFile } from '../../lib/replace-file.ts'
+import { type Entries, expiryTime } from '../counts-entries.ts'
+import type { ReportUnreadable } from '../report-once.ts'
+import { InvalidStoredValue } from '../state-schema.ts'
+import { formatCounts, parseCounts } from './counts-text.ts'
+import { foldEntries } from './fold-entries.ts'
+import { listFolder, removeStaleFiles } from './temporary-files.ts'
 
-/** `1760000400000.counts`, and what is left beside it. */
-const OURS = /^(\d+)\.counts(\..+)?$/
+/** `1760000400000.counts`, and temporary or unreadable files beside it. */
+const FILE_NAME = /^(\d+)\.counts(\..+)?$/
 
 export class CountsFiles {
-  private readonly folder: string
-  private readonly tellOnce: TellOnce
+  readonly #folder: string
+  readonly #reportUnreadable: ReportUnreadable
 
-  constructor(folder: string, tellOnce: TellOnce) {
-    this.folder = folder
-    this.tellOnce = tellOnce
+  constructor(folder: string, reportUnreadable: ReportUnreadable) {
+    this.#folder = folder
+    this.#reportUnreadable = reportUnreadable
   }
 
-  /** Of the stretches that are kept, the oldest first. */
-  async starts(): Promise<number[]> {
-    const found = (await namesIn(this.folder)).map((name) => OURS.exec(name))
-    const whole = found.filter((name) => name !== null && name[2] === undefined)
-    return whole.map((name) => Number(name?.[1])).toSorted((one, other) => one - other)
+  /** The starts of the stored periods, the oldest first. */
+  async periods(): Promise<number[]> {
+    const matches = (await listFolder(this.#folder)).map((name) => FILE_NAME.exec(name))
+    const complete = matches.filter((match) => match !== null && match[2] === undefined)
+    return complete.map((match) => Number(match?.[1])).toSorted((a, b) => a - b)
   }
 
-  /** What is damaged is left out, which is told. */
+  /** Leaves out and reports a damaged file. */
   async read(start: number): Promise<Entries> {
+    const file = this.#fileOf(start)
     try {
-      return entriesIn(await readFile(this.fileOf(start), 'utf8'))
+      return parseCounts(await readFile(file, 'utf8'))
     } catch (error) {
-      if (isMissing(error)) return new Map()
-      if (error instanceof NotThat) this.tellOnce(this.fileOf(start), error)
-      else throw error
+      if (error instanceof InvalidStoredValue) this.#reportUnreadable(file, error)
+      else if (!isMissing(error)) throw error
       return new Map()
     }
   }
 
-  /** Puts entries in the place of those of the same name. Resolves with whether the stretch is a new one. */
+  /** Adds entries; replaces those of the same name. @returns whether the period is new */
   async put(start: number, entries: Entries): Promise<boolean> {
-    const known = await this.readToWrite(start)
-    await this.replace(start, new Map([...(known ?? []), ...entries]))
-    return known === undefined
+    const stored = await this.#readForWrite(start)
+    await this.#replace(start, new Map([...(stored ?? []), ...entries]))
+    return stored === undefined
   }
 
-  /** Makes one entry of what writers have said who are gone. */
-  async fold(living: Iterable<string>): Promise<void> {
-    for (const start of await this.starts()) {
-      const fewer = folded((await this.readToWrite(start)) ?? new Map(), living)
-      if (fewer !== undefined) await this.replace(start, fewer)
+  /** Merges the entries of all writers that have stopped. */
+  async fold(activeWriters: Iterable<string>): Promise<void> {
+    for (const start of await this.periods()) {
+      const folded = foldEntries((await this.#readForWrite(start)) ?? new Map(), activeWriters)
+      if (folded !== undefined) await this.#replace(start, folded)
     }
   }
 
-  /** Takes away what is forgotten, and what a process that was killed has left. */
+  /** Removes expired files and stale temporary files. @param now milliseconds since 1970 */
   async sweep(now: number): Promise<void> {
-    for (const name of await namesIn(this.folder)) {
-      const path = join(this.folder, name)
-      const start = OURS.exec(name)?.[1]
-      const isForgotten = start !== undefined && forgottenAt(Number(start)) <= now
-      if (isForgotten || (await isLitter(path))) await rm(path, { force: true })
+    await removeStaleFiles(this.#folder)
+    for (const name of await listFolder(this.#folder)) {
+      const start = FILE_NAME.exec(name)?.[1]
+      if (start !== undefined && expiryTime(Number(start)) <= now) await rm(join(this.#folder, name), { force: true })
     }
   }
 
-  /** What is damaged is put aside, and the stretch begun anew: what the living say of it, they say again. */
-  private async readToWrite(start: number): Promise<Entries | undefined> {
-    const file = this.fileOf(start)
+  /** Renames and reports a damaged file. The period begins anew: writers that are active save their counts again. */
+  async #readForWrite(start: number): Promise<Entries | undefined> {
+    const file = this.#fileOf(start)
     try {
-      return entriesIn(await readFile(file, 'utf8'))
+      return parseCounts(await readFile(file, 'utf8'))
     } catch (error) {
       if (isMissing(error)) return undefined
-      if (!(error instanceof NotThat)) throw error
-      this.tellOnce(file, error)
+      if (!(error instanceof InvalidStoredValue)) throw error
+      this.#reportUnreadable(file, error)
       await rename(file, `${file}.unreadable-${Date.now()}`)
       return undefined
     }
   }
 
-  private async replace(start: number, entries: Entries): Promise<void> {
-    await replaceFile(this.fileOf(start), countsText(entries))
+  async #replace(start: number, entries: Entries): Promise<void> {
+    await replaceFile(this.#fileOf(start), formatCounts(entries))
   }
 
-  private fileOf(start: number): string {
-    return join(this.folder, `${start}.counts`)
+  #fileOf(start: number): string {
+    return join(this.#folder, `${start}.counts`)
   }
 }

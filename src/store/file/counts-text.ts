@@ -1,26 +1,27 @@
-// The text of a file of counts: a digest of all that follows, then a line for each entry. A file that was cut at the end
-// of a line, or in which a digit was changed, would otherwise be read as if nothing had happened.
+// The format of a file of counts: a digest of the rest, then one line for each entry. Without the digest, a file that was cut
+// at the end of a line, or in which a digit was changed, would be read without an error.
 import { createHash } from 'node:crypto'
 import type { Entries } from '../counts-entries.ts'
-import { NotThat } from '../shape.ts'
+import { InvalidStoredValue } from '../state-schema.ts'
 
-/** Neither JSON has one in it. */
-const BETWEEN = '\t'
+/** JSON contains no raw tab. */
+const SEPARATOR = '\t'
 
-export function countsText(entries: Entries): string {
-  const lines = [...entries].map(([name, text]) => `${name}${BETWEEN}${text}\n`).join('')
+export function formatCounts(entries: Entries): string {
+  const lines = [...entries].map(([name, text]) => `${name}${SEPARATOR}${text}\n`).join('')
   return `${digestOf(lines)}\n${lines}`
 }
 
-/** @throws {NotThat} if it is not as it was written */
-export function entriesIn(text: string): Entries {
+/** @throws {InvalidStoredValue} if the file was changed */
+export function parseCounts(text: string): Entries {
   const end = text.indexOf('\n') + 1
   const lines = text.slice(end)
-  if (text.slice(0, end) !== `${digestOf(lines)}\n`) throw new NotThat('a file of counts', 'it was cut or changed')
+  if (text.slice(0, end) !== `${digestOf(lines)}\n`)
+    throw new InvalidStoredValue('a file of counts', 'it was cut or changed')
   const entries: Entries = new Map()
   for (const line of lines.split('\n').slice(0, -1)) {
-    const at = line.indexOf(BETWEEN)
-    entries.set(line.slice(0, at), line.slice(at + 1))
+    const separatorIndex = line.indexOf(SEPARATOR)
+    entries.set(line.slice(0, separatorIndex), line.slice(separatorIndex + 1))
   }
   return entries
 }

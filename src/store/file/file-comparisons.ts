@@ -1,129 +1,140 @@
-// What comparing finds, in a folder. It has a turn of its own: a change of the state does not wait for it.
+// Counts and examples of comparisons in a folder. Writes have a queue of their own: a change of the state does not wait for them.
 import { join } from 'node:path'
 import type { RouteCounts } from '../../model/comparison-counts.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
 import type { Clock } from '../../model/ports.ts'
 import { StoreUnavailable } from '../../model/state-store.ts'
-import { parseRouteCounts, textOfExample } from '../comparison-shape.ts'
-import { askedOf, entriesOf, forgottenAt, isAsked, merged } from '../counts-entries.ts'
-import { idOf } from '../example-id.ts'
-import { tellOnce } from '../once.ts'
-import { queue } from '../queue.ts'
-import { NotThat } from '../shape.ts'
+import { parseRouteCounts, serializeExample } from '../comparison-schema.ts'
+import { createEntries, createEntryFilter, expiryTime, matchesFilter, mergeByRoute } from '../counts-entries.ts'
+import { createExampleId } from '../example-id.ts'
+import { type ReportUnreadable, reportUnreadableOnce } from '../report-once.ts'
+import { SerialQueue } from '../serial-queue.ts'
+import { InvalidStoredValue } from '../state-schema.ts'
+import type { StoreEvents } from '../store-events.ts'
 import { CountsFiles } from './counts-files.ts'
 import { ExampleFiles } from './example-files.ts'
 
 export type FileComparisonsOptions = {
   readonly folder: string
   readonly clock: Clock
-  readonly troubled: (error: Error) => void
-  readonly writeFailed?: ((error: unknown) => void) | undefined
-  /** Rejects where the folder is not ours to write. */
-  readonly own: () => Promise<unknown>
+  readonly events: StoreEvents
+  /** Takes the lock of the folder. Rejects if another gateway has it. */
+  readonly lock: () => Promise<unknown>
 }
 
-export type FileComparisons = {
-  readonly store: ComparisonStore
-  /** The folder is ours from now on: takes away and folds what others have left. Nobody waits for it. */
-  readonly tidy: () => void
-  /** Resolves when nothing is being written any more. */
-  readonly close: () => Promise<void>
-}
+type CountsQuery = Parameters<ComparisonStore['counts']>[0]
+type ExamplesQuery = Parameters<ComparisonStore['examples']>[0]
 
-export function fileComparisons({
-  folder,
-  clock,
-  troubled,
-  writeFailed,
-  own,
-}: FileComparisonsOptions): FileComparisons {
-  const once = tellOnce(troubled)
-  const counts = new CountsFiles(join(folder, 'counts'), once)
-  const examples = new ExampleFiles(join(folder, 'examples'), once)
-  const inTurn = queue()
-  /** Who may say more of what they have said. */
-  const living = new Set<string>()
-  let isClosed = false
+export class FileComparisons implements ComparisonStore {
+  readonly #options: FileComparisonsOptions
+  readonly #reportUnreadable: ReportUnreadable
+  readonly #counts: CountsFiles
+  readonly #examples: ExampleFiles
+  readonly #queue = new SerialQueue()
+  /** The writers of this process, which can still replace their entries. */
+  readonly #activeWriters = new Set<string>()
+  #isClosed = false
 
-  return {
-    store: {
-      saveCounts: async (writer, given) => {
-        const stretches = entriesOf(writer, given)
-        living.add(writer)
-        await write(async () => {
-          for (const [start, entries] of stretches) {
-            const isNew = await counts.put(start, entries)
-            if (isNew) await sweep()
-          }
-        })
-      },
-      counts: (query) => attempt('read', () => readCounts(query)),
-      saveExamples: async (given) => {
-        const texts = given.map((one) => ({ one, text: textOfExample(one) }))
-        await write(async () => {
-          for (const { one, text } of texts) await examples.put(one.context, idOf(one, text), text, clock.wallTime())
-        })
-      },
-      examples: ({ context, fingerprint }) =>
-        attempt('read', () => examples.read(context, fingerprint, clock.wallTime())),
-    },
-    tidy: () => {
-      inTurn(async () => {
-        await sweep()
-        await counts.fold(living)
-      }).catch((error: unknown) => troubled(new Error(`${folder} cannot be tidied`, { cause: error })))
-    },
-    close: async () => {
-      isClosed = true
-      await inTurn(async () => {})
-    },
+  constructor(options: FileComparisonsOptions) {
+    this.#options = options
+    this.#reportUnreadable = reportUnreadableOnce(options.events.failed)
+    this.#counts = new CountsFiles(join(options.folder, 'counts'), this.#reportUnreadable)
+    this.#examples = new ExampleFiles(join(options.folder, 'examples'), this.#reportUnreadable)
   }
 
-  /** Stretch by stretch: while one is read from the disk, requests have their turn. */
-  async function readCounts(query: Parameters<ComparisonStore['counts']>[0]): Promise<readonly RouteCounts[]> {
-    const asked = askedOf(query)
-    const found: RouteCounts[] = []
-    for (const start of await counts.starts()) {
-      if (start < query.from || forgottenAt(start) <= clock.wallTime()) continue
-      for (const [name, text] of await counts.read(start)) {
-        if (isAsked(name, asked)) found.push(...understood(start, text))
+  async saveCounts(writer: string, counts: readonly RouteCounts[]): Promise<void> {
+    const periods = createEntries(writer, counts)
+    this.#activeWriters.add(writer)
+    await this.#write(async () => {
+      for (const [start, entries] of periods) {
+        const isNew = await this.#counts.put(start, entries)
+        if (isNew) await this.#sweep()
+      }
+    })
+  }
+
+  counts(query: CountsQuery): Promise<readonly RouteCounts[]> {
+    return this.#reportUnavailable('read', () => this.#readCounts(query))
+  }
+
+  async saveExamples(examples: readonly StoredExample[]): Promise<void> {
+    const serialized = examples.map((example) => ({ example, text: serializeExample(example) }))
+    await this.#write(async () => {
+      for (const { example, text } of serialized)
+        await this.#examples.put(example.context, createExampleId(example, text), text, this.#now())
+    })
+  }
+
+  examples({ context, fingerprint }: ExamplesQuery): Promise<readonly StoredExample[]> {
+    return this.#reportUnavailable('read', () => this.#examples.read(context, fingerprint, this.#now()))
+  }
+
+  /** This process has just taken the folder: removes expired files and folds the counts of stopped writers, in the background. */
+  tidy(): void {
+    const { folder, events } = this.#options
+    const tidied = this.#queue.run(async () => {
+      await this.#sweep()
+      await this.#counts.fold(this.#activeWriters)
+    })
+    tidied.catch((error: unknown) => events.failed(new Error(`${folder} cannot be tidied`, { cause: error })))
+  }
+
+  /** Rejects further writes. Resolves when the pending ones have ended. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#queue.run(async () => {})
+  }
+
+  /** Reads one period after the other, so that requests are served between them. */
+  async #readCounts(query: CountsQuery): Promise<readonly RouteCounts[]> {
+    const filter = createEntryFilter(query)
+    const counts: RouteCounts[] = []
+    for (const start of await this.#counts.periods()) {
+      if (start < query.from || expiryTime(start) <= this.#now()) continue
+      for (const [name, text] of await this.#counts.read(start)) {
+        if (matchesFilter(name, filter)) counts.push(...this.#parseEntry(start, text))
       }
     }
-    return merged(found)
+    return mergeByRoute(counts)
   }
 
-  function understood(start: number, text: string): readonly RouteCounts[] {
+  #parseEntry(start: number, text: string): readonly RouteCounts[] {
     try {
       return [parseRouteCounts(text)]
     } catch (error) {
-      if (!(error instanceof NotThat)) throw error
-      once(`an entry of ${start}.counts in ${folder}`, error)
+      if (!(error instanceof InvalidStoredValue)) throw error
+      this.#reportUnreadable(`an entry of ${start}.counts in ${this.#options.folder}`, error)
       return []
     }
   }
 
-  async function write(what: () => Promise<void>): Promise<void> {
-    // What was asked for before is still done.
-    if (isClosed) throw new StoreUnavailable('the store is closed', undefined)
-    return inTurn(async () => {
-      await own()
-      await attempt('written', what)
+  async #write(task: () => Promise<void>): Promise<void> {
+    if (this.#isClosed) throw new StoreUnavailable('the store is closed', undefined)
+    return this.#queue.run(async () => {
+      await this.#options.lock()
+      await this.#reportUnavailable('written', task)
     })
   }
 
-  async function sweep(): Promise<void> {
-    await counts.sweep(clock.wallTime())
-    await examples.sweep(clock.wallTime())
+  async #sweep(): Promise<void> {
+    await this.#counts.sweep(this.#now())
+    await this.#examples.sweep(this.#now())
   }
 
-  /** Whether the state can be kept is not told by this: it is said to who asked. */
-  async function attempt<T>(what: 'read' | 'written', doing: () => Promise<T>): Promise<T> {
+  #now(): number {
+    return this.#options.clock.wallTime()
+  }
+
+  /** A failure is reported to the caller only: it does not show whether the state can be written. */
+  async #reportUnavailable<Result>(verb: 'read' | 'written', task: () => Promise<Result>): Promise<Result> {
+    const { folder, events } = this.#options
     try {
-      return await doing()
+      return await task()
     } catch (error) {
-      if (what === 'written') writeFailed?.(error)
-      const why = error instanceof Error ? error.message : String(error)
-      throw new StoreUnavailable(`${folder} cannot be ${what}: ${why}`, error)
+      if (verb === 'written') events.writeFailed?.(error)
+      const message = error instanceof Error ? error.message : String(error)
+      throw new StoreUnavailable(`${folder} cannot be ${verb}: ${message}`, error)
     }
   }
 }

@@ -1,26 +1,29 @@
-// Shared state in a folder, for a gateway that is alone: what it is told survives it, however it ends.
+// Shared state in a folder, for a single gateway. The state survives every end of the process.
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
 import { isMissing } from '../../lib/file-errors.ts'
-import type { AuditPage, AuditQuery } from '../../model/audit-log.ts'
+import { createFolder, replaceFile } from '../../lib/replace-file.ts'
+import type { AuditEntry, AuditPage, AuditQuery, ChainReport } from '../../model/audit-log.ts'
 import type { FleetMember, Heartbeat } from '../../model/fleet.ts'
 import type { Clock } from '../../model/ports.ts'
 import type { SharedState, StoredFlagBackup } from '../../model/shared-state.ts'
 import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
-import { unchainedText, verifyHistory } from '../audit-chain.ts'
-import { NO_EVENTS, type Restored, type StoreEvents } from '../events.ts'
-import { KnownState } from '../known-state.ts'
-import { SILENT_MS } from '../limits.ts'
-import { listeners } from '../listeners.ts'
-import { queue } from '../queue.ts'
-import { makeFolder, replaceFile } from '../replace-file.ts'
-import { parseKeptFlags, parseReport, parseState, textOfEntry, textOfState } from '../shape.ts'
+import { verifyHistory } from '../audit-chain.ts'
+import { CachedState } from '../cached-state.ts'
+import { MEMBER_EXPIRY_MS } from '../limits.ts'
+import { Listeners } from '../listeners.ts'
+import { Outage } from '../outage.ts'
+import { createRestoreEntry } from '../restore-entry.ts'
+import { SerialQueue } from '../serial-queue.ts'
+import { parseFlagBackup, parseHeartbeat, serializeEntry, serializeState } from '../state-schema.ts'
+import { NO_EVENTS, type RestoreResult, type StoreEvents } from '../store-events.ts'
 import { AuditFile } from './audit-file.ts'
-import { fileComparisons } from './file-comparisons.ts'
+import { FileComparisons } from './file-comparisons.ts'
 import { FolderLock, FolderTaken, TOUCH_MS } from './folder-lock.ts'
-import { type Kept, KeptState } from './kept-state.ts'
+import { StateFiles } from './state-files.ts'
+import { StateJournal } from './state-journal.ts'
 
 export type FileStoreOptions = {
   /** `.strangler` if not given. */
@@ -29,289 +32,269 @@ export type FileStoreOptions = {
   readonly events?: StoreEvents
 }
 
-/** Among so many of the newest entries, a change that is asked for again is looked for. */
-const REPEAT_ENTRIES = 100
-
 /**
- * The state in a folder: `state.json`, `state.copy.json`, `audit.jsonl`, `kept-flags.json` and `lock`, for the gateway's own
- * eyes; and under `comparisons` what comparing finds. The audit log grows as it is written; whoever moves it away begins a
- * new one.
+ * The state in a folder that only the owner can read: `state.json`, `state.copy.json`, `audit.jsonl`, `kept-flags.json` and
+ * `lock`, and the comparisons in `comparisons`. The audit log grows without a limit; an operator can rotate it at any time.
  *
- * A folder has one handle, in this process and in all others. A second one says in its status and with every change why it
- * cannot; it follows the state of the first, and takes the folder over when that one is gone.
+ * Only one store in all processes can write to a folder. A second one reports the reason in its status and with every
+ * change, follows the state of the first one, and takes the folder over when the first one has ended.
  */
-export function fileStore({ folder = '.strangler', clock, events = NO_EVENTS }: FileStoreOptions): Store {
-  const location = resolve(folder)
-  const known = new KnownState(events.troubled)
-  const reports = listeners<Heartbeat>(events.troubled)
-  const audit = new AuditFile(join(location, 'audit.jsonl'), events.troubled)
-  const keptState = new KeptState(location, events.troubled)
-  const flagsFile = join(location, 'kept-flags.json')
-  const members = new Map<string, { readonly report: Heartbeat; readonly at: number }>()
-  const serially = queue()
-  const comparisons = fileComparisons({
-    folder: join(location, 'comparisons'),
-    clock,
-    troubled: events.troubled,
-    writeFailed: events.writeFailed,
-    own: () => serially(own),
-  })
-  let lock: FolderLock | undefined
-  let kept: Kept | undefined
-  let isEntryMissing = false
-  let trouble: { readonly reason: string; readonly since: number } | undefined = {
-    reason: 'the store was not started',
-    since: clock.now(),
-  }
-  let isTold = false
-  let restored: StoreStatus['restored']
-  let timer: NodeJS.Timeout | undefined
-  let isClosed = false
+export class FileStore implements Store {
+  readonly comparisons: FileComparisons
+  readonly #folder: string
+  readonly #flagsFile: string
+  readonly #clock: Clock
+  readonly #events: StoreEvents
+  readonly #cache: CachedState
+  readonly #heartbeats: Listeners<Heartbeat>
+  readonly #members = new Map<string, { readonly report: Heartbeat; readonly at: number }>()
+  readonly #journal: StateJournal
+  readonly #queue = new SerialQueue()
+  readonly #outage: Outage<'folder'>
+  readonly #createdAt: number
+  #lock: FolderLock | undefined
+  /** Whether the folder was used once, with or without success. */
+  #wasTried = false
+  #restored: StoreStatus['restored']
+  #timer: NodeJS.Timeout | undefined
+  #isClosed = false
 
-  return {
-    start: async () => {
-      await serially(own).catch(() => {})
-      keepUp()
-    },
-    current: () => known.current,
-    read: () => serially(own),
-    commit: async (next, entry) => {
-      const [text, line] = [textOfState(next), textOfEntry(entry)]
-      return serially(() => commit(text, line, next.generation))
-    },
-    record: async (entry) => {
-      const line = textOfEntry(entry)
-      await serially(() => record(line))
-    },
-    history,
-    verifyHistory: () => verifyHistory(history),
-    onChange: (listener) => known.onChange(listener),
-    sendHeartbeat: async (report) => {
-      const copy = parseReport(JSON.stringify(report))
-      members.set(copy.id, { report: copy, at: clock.now() })
-      reports.tell(copy)
-    },
-    removeMember: async (id) => void members.delete(id),
-    fleet: async () => fleet(),
-    onHeartbeat: (listener) => reports.add(listener),
-    saveFlagBackup: (flags) => serially(() => keepFlags(flags)),
-    loadFlagBackup: keptFlags,
-    wallTime: () => clock.wallTime(),
-    status,
-    comparisons: comparisons.store,
-    close,
-  }
-
-  async function history(query: AuditQuery): Promise<AuditPage> {
-    await serially(() => (lock === undefined ? Promise.resolve() : writeMissingEntry())).catch(() => {})
-    return reading(() => audit.page(query))
-  }
-
-  /** Has the folder, or says why not; the state is known either way, if it can be read. */
-  async function own(): Promise<SharedState> {
-    if (isClosed) throw new StoreUnavailable('the store is closed', undefined)
-    if (lock !== undefined && (await lock.isOurs())) return known.current
-    lock = undefined
-    return attempt(async () => {
-      await makeFolder(location)
-      await follow()
-      const taken = await FolderLock.take(location)
-      try {
-        await recover()
-        lock = taken
-        comparisons.tidy()
-      } finally {
-        // What could not be read must not be written over.
-        if (lock === undefined) await taken.release()
-      }
-      return known.current
+  constructor({ folder = '.strangler', clock, events = NO_EVENTS }: FileStoreOptions) {
+    this.#folder = resolve(folder)
+    this.#flagsFile = join(this.#folder, 'kept-flags.json')
+    this.#clock = clock
+    this.#events = events
+    this.#cache = new CachedState(events.failed)
+    this.#heartbeats = new Listeners(events.failed)
+    const audit = new AuditFile(join(this.#folder, 'audit.jsonl'), events.failed)
+    this.#journal = new StateJournal(new StateFiles(this.#folder, audit, events.failed), audit)
+    this.#outage = new Outage(clock, events)
+    this.#createdAt = clock.now()
+    this.comparisons = new FileComparisons({
+      folder: join(this.#folder, 'comparisons'),
+      clock,
+      events,
+      lock: () => this.read(),
     })
   }
 
-  async function recover(): Promise<void> {
-    const recovered = await keptState.recover(audit, known.current)
-    kept = recovered
-    isEntryMissing = kept.entry !== undefined && !(await audit.has(kept.entry, kept.auditBytes))
-    // Its place in the chain may be taken: the log was moved away, and others were written into the new one.
-    if (isEntryMissing && kept.entry !== undefined)
-      kept = { ...kept, entry: await audit.chained(unchainedText(kept.entry)) }
-    await writeMissingEntry()
-    known.adopt(kept.state)
-    if (recovered.restored !== undefined) await report(recovered.restored)
+  async start(): Promise<void> {
+    await this.read().catch(() => {})
+    this.#checkLater()
   }
 
-  /** The state was older than what is left of later changes: somebody must know. */
-  async function report(facts: Restored): Promise<void> {
-    const { generation, found, lost } = facts
-    const rest = lost.length === 0 ? '' : `; make these changes again: ${lost.join(', ')}`
-    const detail = `state.json had generation ${found}, and later changes are known: put back generation ${generation}${rest}`
-    const at = clock.wallTime()
-    restored = { at, detail }
-    events.restored(facts)
-    await append(
-      textOfEntry({
-        at,
-        actor: 'gateway',
-        address: null,
-        verb: 'restore',
-        context: null,
-        before: { generation: found },
-        after: { generation },
-        reason: null,
-        until: null,
-        result: 'done',
-        detail,
-        generation: null,
-        gateway: hostname(),
-      }),
-    )
+  current(): SharedState {
+    return this.#cache.current
   }
 
-  /** What another gateway has written is known here too. */
-  async function follow(): Promise<void> {
-    const theirs = await keptState.read().catch(() => undefined)
-    if (theirs !== undefined) known.adopt(theirs.state)
+  read(): Promise<SharedState> {
+    return this.#queue.run(() => this.#takeFolder())
   }
 
-  async function commit(text: string, line: string, generation: number): Promise<CommitResult> {
-    await own()
-    if (known.current.generation !== generation - 1) {
-      const isOurs =
-        (await reading(() => audit.newest((other) => unchainedText(other) === line, REPEAT_ENTRIES))) !== undefined
-      return isOurs ? { ok: true } : { ok: false, conflict: known.current }
-    }
-    const next = await attempt(async () => {
-      await writeMissingEntry()
-      const [auditBytes, chained] = [await audit.wholeSize(), await audit.chained(line)]
-      await keptState.write(text, chained, auditBytes)
-      return { state: parseState(text), entry: chained, auditBytes }
-    })
-    kept = next
-    isEntryMissing = true
-    // The change is made, its entry with it: the log may follow later.
-    await writeMissingEntry().catch((error: unknown) => void unavailable(error))
-    serially(() => keptState.writeCopy(next)).catch((error: unknown) => void unavailable(error))
-    known.adopt(next.state)
-    return { ok: true }
+  async commit(next: SharedState, entry: AuditEntry): Promise<CommitResult> {
+    const stateText = serializeState(next)
+    const entryText = serializeEntry(entry)
+    return this.#queue.run(() => this.#commit(stateText, entryText, next.generation))
   }
 
-  async function record(line: string): Promise<void> {
-    await own()
-    await attempt(async () => {
-      await writeMissingEntry()
-      await append(line)
+  async record(entry: AuditEntry): Promise<void> {
+    const text = serializeEntry(entry)
+    await this.#queue.run(async () => {
+      await this.#takeFolder()
+      await this.#write(() => this.#journal.append(text))
     })
   }
 
-  async function append(line: string): Promise<void> {
-    await audit.append(await audit.chained(line))
+  async history(query: AuditQuery): Promise<AuditPage> {
+    await this.#queue
+      .run(async () => {
+        if (this.#lock !== undefined) await this.#journal.completeLog()
+      })
+      .catch(() => {})
+    return this.#read(() => this.#journal.page(query))
   }
 
-  /** The entry of the last change, where it stands in `state.json` only. */
-  async function writeMissingEntry(): Promise<void> {
-    if (!isEntryMissing || kept?.entry === undefined) return
-    await audit.append(kept.entry)
-    isEntryMissing = false
+  verifyHistory(): Promise<ChainReport> {
+    return verifyHistory((query) => this.history(query))
   }
 
-  async function keepFlags(flags: StoredFlagBackup): Promise<void> {
-    await own()
-    await attempt(async () => {
-      const last = await keptFlags()
-      if (flags.at < (last?.at ?? 0)) return
-      await replaceFile(flagsFile, JSON.stringify({ text: flags.text, at: flags.at }))
+  onChange(listener: (state: SharedState) => void): () => void {
+    return this.#cache.onChange(listener)
+  }
+
+  async sendHeartbeat(report: Heartbeat): Promise<void> {
+    const copy = parseHeartbeat(JSON.stringify(report))
+    this.#members.set(copy.id, { report: copy, at: this.#clock.now() })
+    this.#heartbeats.notify(copy)
+  }
+
+  async removeMember(id: string): Promise<void> {
+    this.#members.delete(id)
+  }
+
+  async fleet(): Promise<FleetMember[]> {
+    const now = this.#clock.now()
+    for (const [id, { at }] of this.#members) if (now - at > MEMBER_EXPIRY_MS) this.#members.delete(id)
+    return [...this.#members.values()].map(({ report, at }) => ({ ...report, silentMs: Math.round(now - at) }))
+  }
+
+  onHeartbeat(listener: (report: Heartbeat) => void): () => void {
+    return this.#heartbeats.add(listener)
+  }
+
+  async saveFlagBackup({ text, at }: StoredFlagBackup): Promise<void> {
+    await this.#queue.run(async () => {
+      await this.#takeFolder()
+      await this.#write(async () => {
+        const stored = await this.loadFlagBackup()
+        if (at >= (stored?.at ?? 0)) await replaceFile(this.#flagsFile, JSON.stringify({ text, at }))
+      })
     })
   }
 
-  async function keptFlags(): Promise<StoredFlagBackup | undefined> {
+  async loadFlagBackup(): Promise<StoredFlagBackup | undefined> {
     try {
-      return parseKeptFlags(await readFile(flagsFile, 'utf8'))
+      return parseFlagBackup(await readFile(this.#flagsFile, 'utf8'))
     } catch (error) {
-      if (isMissing(error)) return undefined
-      events.troubled(new Error(`${flagsFile} cannot be read`, { cause: error }))
+      if (!isMissing(error)) this.#events.failed(new Error(`${this.#flagsFile} cannot be read`, { cause: error }))
       return undefined
     }
   }
 
-  function fleet(): FleetMember[] {
-    const now = clock.now()
-    for (const [id, { at }] of members) if (now - at > SILENT_MS) members.delete(id)
-    return [...members.values()].map(({ report, at }) => ({ ...report, silentMs: Math.round(now - at) }))
+  wallTime(): number {
+    return this.#clock.wallTime()
   }
 
-  function keepUp(): void {
-    if (isClosed) return
-    timer = setTimeout(async () => {
-      await serially(tick).catch(() => {})
-      keepUp()
-    }, TOUCH_MS)
-    timer.unref()
+  status(): StoreStatus {
+    const location = this.#folder
+    if (!this.#wasTried) {
+      const cutOffMs = this.#clock.now() - this.#createdAt
+      return { kind: 'file', location, isConnected: false, cutOffMs, trouble: 'the store was not started' }
+    }
+    const { reason, durationMs } = this.#outage
+    const isConnected = reason === undefined
+    return { kind: 'file', location, isConnected, cutOffMs: durationMs, trouble: reason, restored: this.#restored }
   }
 
-  async function tick(): Promise<void> {
-    await own()
-    await lock?.touch()
-    // Whether the disk takes writes again is only known by writing.
-    const last = kept
-    if (trouble !== undefined && last !== undefined)
-      await attempt(async () => {
-        await writeMissingEntry()
-        await keptState.writeCopy(last)
+  async close(): Promise<void> {
+    clearTimeout(this.#timer)
+    await this.comparisons.close()
+    await this.#queue
+      .run(async () => {
+        this.#isClosed = true
+        await this.#lock?.release()
+        this.#lock = undefined
+      })
+      .catch(() => {})
+  }
+
+  /** Takes the lock if this store does not have it. Reads the state in either case. @throws {StoreUnavailable} */
+  async #takeFolder(): Promise<SharedState> {
+    if (this.#isClosed) throw new StoreUnavailable('the store is closed', undefined)
+    if (this.#lock !== undefined && (await this.#lock.isOurs())) return this.#cache.current
+    this.#lock = undefined
+    return this.#write(async () => {
+      await createFolder(this.#folder)
+      const state = await this.#journal.readState()
+      if (state !== undefined) this.#cache.adopt(state)
+      const lock = await FolderLock.take(this.#folder)
+      try {
+        await this.#recover()
+        this.#lock = lock
+        this.comparisons.tidy()
+      } finally {
+        // A state that could not be read must not be overwritten.
+        if (this.#lock === undefined) await lock.release()
+      }
+      return this.#cache.current
+    })
+  }
+
+  async #recover(): Promise<void> {
+    const { state, restored } = await this.#journal.recover(this.#cache.current)
+    this.#cache.adopt(state)
+    if (restored !== undefined) await this.#reportRestore(restored)
+  }
+
+  async #reportRestore(result: RestoreResult): Promise<void> {
+    const { generation, found } = result
+    const at = this.#clock.wallTime()
+    const detail = describeRestore(result)
+    this.#restored = { at, detail }
+    this.#events.restored(result)
+    const before = { generation: found }
+    const after = { generation }
+    await this.#journal.append(serializeEntry(createRestoreEntry({ at, before, after, detail, gateway: hostname() })))
+  }
+
+  async #commit(stateText: string, entryText: string, generation: number): Promise<CommitResult> {
+    await this.#takeFolder()
+    if (this.#cache.current.generation !== generation - 1) {
+      const isRepeated = await this.#read(() => this.#journal.hasEntry(entryText))
+      return isRepeated ? { ok: true } : { ok: false, conflict: this.#cache.current }
+    }
+    const record = await this.#write(() => this.#journal.commit(stateText, entryText))
+    // The change and its entry are on the disk: the log may follow later.
+    await this.#journal.completeLog().catch((error: unknown) => void this.#fail(error))
+    this.#queue.run(() => this.#journal.writeCopy(record)).catch((error: unknown) => void this.#fail(error))
+    this.#cache.adopt(record.state)
+    return { ok: true }
+  }
+
+  #checkLater(): void {
+    if (this.#isClosed) return
+    this.#timer = setTimeout(async () => {
+      await this.#queue.run(() => this.#check()).catch(() => {})
+      this.#checkLater()
+    }, TOUCH_MS).unref()
+  }
+
+  async #check(): Promise<void> {
+    await this.#takeFolder()
+    await this.#lock?.touch()
+    // Only a write shows whether the disk accepts writes again.
+    if (this.#outage.has('folder'))
+      await this.#write(async () => {
+        await this.#journal.completeLog()
+        await this.#journal.writeCopy()
       })
   }
 
-  /** Does something with the folder; what goes wrong is remembered until something goes well. */
-  async function attempt<T>(what: () => Promise<T>): Promise<T> {
+  /** Writes to the folder. A failure begins an outage, and a success ends it. @throws {StoreUnavailable} */
+  async #write<Result>(task: () => Promise<Result>): Promise<Result> {
     try {
-      const result = await what()
-      mended()
+      const result = await task()
+      this.#wasTried = true
+      this.#outage.end('folder')
       return result
     } catch (error) {
-      throw unavailable(error)
+      throw this.#fail(error)
     }
   }
 
-  /** Reads: that it works says nothing of whether the folder can be written. */
-  async function reading<T>(what: () => Promise<T>): Promise<T> {
+  /** Reads from the folder, which does not show whether the folder can be written. @throws {StoreUnavailable} */
+  async #read<Result>(task: () => Promise<Result>): Promise<Result> {
     try {
-      return await what()
+      return await task()
     } catch (error) {
-      throw new StoreUnavailable(`${location} cannot be read: ${messageOf(error)}`, error)
+      throw new StoreUnavailable(`${this.#folder} cannot be read: ${messageOf(error)}`, error)
     }
   }
 
-  function unavailable(error: unknown): StoreUnavailable {
+  #fail(error: unknown): StoreUnavailable {
     if (error instanceof StoreUnavailable) return error
+    this.#wasTried = true
+    this.#events.writeFailed?.(error)
     const isTaken = error instanceof FolderTaken
-    events.writeFailed?.(error)
-    const reason = isTaken ? error.message : `${location} cannot be written: ${messageOf(error)}`
-    trouble = { reason, since: isTold ? (trouble?.since ?? clock.now()) : clock.now() }
-    if (!isTold) events.cutOff(reason)
-    isTold = true
+    const reason = isTaken ? error.message : `${this.#folder} cannot be written: ${messageOf(error)}`
+    this.#outage.begin('folder', reason)
     return new StoreUnavailable(reason, error)
   }
+}
 
-  function mended(): void {
-    if (trouble === undefined) return
-    if (isTold) events.reached(clock.now() - trouble.since)
-    trouble = undefined
-    isTold = false
-  }
-
-  function status(): StoreStatus {
-    const cutOffMs = trouble === undefined ? 0 : clock.now() - trouble.since
-    return { kind: 'file', location, isConnected: trouble === undefined, cutOffMs, trouble: trouble?.reason, restored }
-  }
-
-  async function close(): Promise<void> {
-    clearTimeout(timer)
-    await comparisons.close()
-    await serially(async () => {
-      isClosed = true
-      await lock?.release()
-      lock = undefined
-    }).catch(() => {})
-  }
+function describeRestore({ generation, found, lost }: RestoreResult): string {
+  const rest = lost.length === 0 ? '' : `; make these changes again: ${lost.join(', ')}`
+  return `state.json had generation ${found}, and later changes are known: put back generation ${generation}${rest}`
 }
 
 function messageOf(error: unknown): string {

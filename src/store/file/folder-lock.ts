@@ -1,30 +1,30 @@
-// One gateway for a folder: a second one would overwrite what the first has said.
+// The lock of a folder: a second gateway would overwrite the state of the first one.
 import { randomUUID } from 'node:crypto'
 import { link, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
-import { isMissing } from '../../lib/file-errors.ts'
+import { errorCode, isMissing } from '../../lib/file-errors.ts'
 
-/** Whoever holds the lock touches it so often; on another host, where its process cannot be seen, that shows its life. */
+/** The holder touches its lock this often: on another host, where the process cannot be checked, this shows that it runs. */
 export const TOUCH_MS = 1000
 const STALE_MS = 15_000
+/** The pause before another attempt, while another process removes a dead lock. */
+const RETRY_MS = 5
 
-const holderShape = z.object({
+const holderSchema = z.object({
   pid: z.int().positive(),
-  /** When the process began, as the system counts: a number that was used again is not the same process. */
+  /** The start time of the process: a process with a reused id has another one. Null if the system does not tell it. */
   started: z.string().nullable(),
   host: z.string(),
   token: z.string(),
 })
-type Holder = z.infer<typeof holderShape>
+type Holder = z.infer<typeof holderSchema>
 
 const UNREADABLE = { pid: Number.NaN, started: null, host: '', token: '' } as const satisfies Holder
-/** Whoever finds another at it looks again so much later. */
-const PAUSE_MS = 5
 
-/** Somebody else has the folder. The message says who, and what to do. */
+/** Another gateway has the folder. The message names it, and what an operator can do. */
 export class FolderTaken extends Error {
   constructor(folder: string, holder: Holder) {
     super(
@@ -35,57 +35,57 @@ export class FolderTaken extends Error {
 }
 
 export class FolderLock {
-  private readonly folder: string
-  private readonly file: string
-  private readonly ours: Holder
+  readonly #folder: string
+  readonly #file: string
+  readonly #holder: Holder
 
-  private constructor(folder: string, ours: Holder) {
-    this.folder = folder
-    this.file = join(folder, 'lock')
-    this.ours = ours
+  private constructor(folder: string, holder: Holder) {
+    this.#folder = folder
+    this.#file = join(folder, 'lock')
+    this.#holder = holder
   }
 
   /**
-   * Takes the folder, also from a process that was killed.
+   * Takes the folder. A lock of a process that was killed is removed.
    *
-   * @throws {FolderTaken} if a gateway that lives has it
-   * @throws what the file system says
+   * @throws {FolderTaken} if a running gateway has the folder
+   * @throws the error of the file system
    */
   static async take(folder: string): Promise<FolderLock> {
-    const ours: Holder = {
-      pid: process.pid,
-      started: await startOf(process.pid),
+    const { pid } = process
+    const lock = new FolderLock(folder, {
+      pid,
+      started: await readStartTime(pid),
       host: hostname(),
       token: randomUUID(),
-    }
-    const lock = new FolderLock(folder, ours)
-    await lock.take()
+    })
+    await lock.#take()
     return lock
   }
 
-  /** Says that its holder lives. */
+  /** Shows other hosts that the holder runs. */
   async touch(): Promise<void> {
     const now = new Date()
-    await utimes(this.file, now, now).catch(() => {})
+    await utimes(this.#file, now, now).catch(() => {})
   }
 
-  /** Whether it is still ours: somebody may have deleted it by hand. */
+  /** Whether this lock still exists: an operator may have deleted it. */
   async isOurs(): Promise<boolean> {
-    return (await readHolder(this.file))?.token === this.ours.token
+    return (await readHolder(this.#file))?.token === this.#holder.token
   }
 
   async release(): Promise<void> {
-    if (await this.isOurs()) await rm(this.file, { force: true })
+    if (await this.isOurs()) await rm(this.#file, { force: true })
   }
 
-  private async take(): Promise<void> {
-    const candidate = `${this.file}.${this.ours.token}`
-    await writeFile(candidate, JSON.stringify(this.ours), { mode: 0o600 })
+  async #take(): Promise<void> {
+    const candidate = `${this.#file}.${this.#holder.token}`
+    await writeFile(candidate, JSON.stringify(this.#holder), { mode: 0o600 })
     try {
-      // A link is made with all that is in it, or not at all: nobody reads half a lock.
-      while (!(await linked(candidate, this.file))) {
-        const holder = await clear(this.file, candidate)
-        if (holder !== undefined) throw new FolderTaken(this.folder, holder)
+      // A link is created with its whole content, or not at all: no process reads half a lock.
+      while (!(await tryLink(candidate, this.#file))) {
+        const holder = await removeDeadLock(this.#file, candidate)
+        if (holder !== undefined) throw new FolderTaken(this.#folder, holder)
       }
     } finally {
       await rm(candidate, { force: true })
@@ -94,42 +94,41 @@ export class FolderLock {
 }
 
 /**
- * Removes what a dead process has left there. Only whoever has made the claim that is named after that process may: another
- * who has seen the same would remove what a third has taken since. A claim whose maker died is itself cleared so.
+ * Removes the lock of a dead process. This needs a claim named after the dead lock: without it, a process that has read the
+ * dead lock could remove the lock that another process has taken since. A claim of a dead process is removed the same way.
  *
- * @param candidate what is linked to claim it
- * @returns who has it and lives; undefined where it is worth another try
+ * @param candidate the file that is linked as the claim
+ * @returns the holder if it runs; undefined if the caller can try again
  */
-async function clear(file: string, candidate: string): Promise<Holder | undefined> {
-  const seen = await readHolder(file)
-  if (seen === undefined) return undefined
-  if (await lives(seen, file)) return seen
-  const claim = `${file}.${encodeURIComponent(seen.token)}.dead`
-  if (!(await linked(candidate, claim))) {
-    await clear(claim, candidate)
-    await pause(PAUSE_MS)
+async function removeDeadLock(file: string, candidate: string): Promise<Holder | undefined> {
+  const holder = await readHolder(file)
+  if (holder === undefined) return undefined
+  if (await isRunning(holder, file)) return holder
+  const claim = `${file}.${encodeURIComponent(holder.token)}.dead`
+  if (!(await tryLink(candidate, claim))) {
+    await removeDeadLock(claim, candidate)
+    await pause(RETRY_MS)
     return undefined
   }
   try {
-    if ((await readHolder(file))?.token === seen.token) await rm(file, { force: true })
+    if ((await readHolder(file))?.token === holder.token) await rm(file, { force: true })
   } finally {
     await rm(claim, { force: true })
   }
   return undefined
 }
 
-async function lives(holder: Holder, file: string): Promise<boolean> {
+async function isRunning(holder: Holder, file: string): Promise<boolean> {
   if (holder === UNREADABLE) return false
   if (holder.host !== hostname()) return !(await isStale(file))
   try {
     process.kill(holder.pid, 0)
   } catch (error) {
-    // It is there, and not ours to signal.
-    if (!(error instanceof Error && 'code' in error && error.code === 'EPERM')) return false
+    // EPERM: the process exists and belongs to another user.
+    if (errorCode(error) !== 'EPERM') return false
   }
-  const started = await startOf(holder.pid)
-  // In a container every gateway is process 1: the time at which it began tells them apart.
-  return started === holder.started
+  // In a container every gateway is process 1: only the start time distinguishes them.
+  return (await readStartTime(holder.pid)) === holder.started
 }
 
 async function isStale(file: string): Promise<boolean> {
@@ -137,14 +136,14 @@ async function isStale(file: string): Promise<boolean> {
   return Date.now() - mtimeMs > STALE_MS
 }
 
-/** Field 22 of /proc/…/stat, clock ticks since boot; null where there is no such file. */
-async function startOf(pid: number): Promise<string | null> {
+/** Field 22 of /proc/…/stat, in clock ticks since boot; null if the file does not exist. */
+async function readStartTime(pid: number): Promise<string | null> {
   const text = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  // The second field is the command's name in parentheses, with whatever is in it.
+  // The second field is the name of the command in parentheses, which can contain spaces and parentheses.
   return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null
 }
 
-/** What was not written by us belongs to nobody who lives. Undefined where there is no such file. */
+/** A lock that cannot be parsed counts as the lock of a dead process. Undefined if the file does not exist. */
 async function readHolder(file: string): Promise<Holder | undefined> {
   const text = await readFile(file, 'utf8').catch((error: unknown) => {
     if (isMissing(error)) return undefined
@@ -152,18 +151,18 @@ async function readHolder(file: string): Promise<Holder | undefined> {
   })
   if (text === undefined) return undefined
   try {
-    return holderShape.parse(JSON.parse(text))
+    return holderSchema.parse(JSON.parse(text))
   } catch {
     return UNREADABLE
   }
 }
 
-async function linked(from: string, to: string): Promise<boolean> {
+async function tryLink(from: string, to: string): Promise<boolean> {
   try {
     await link(from, to)
     return true
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    if (errorCode(error) === 'EEXIST') return false
     throw error
   }
 }

@@ -1,72 +1,86 @@
-// What comparing finds, in the memory of one process.
+// Counts and examples of comparisons in the memory of one process.
+import type { RouteCounts } from '../../model/comparison-counts.ts'
+import type { StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
-import { parseExample, parseRouteCounts, textOfExample } from '../comparison-shape.ts'
-import { askedOf, type Entries, entriesOf, forgottenAt, isAsked, merged } from '../counts-entries.ts'
-import { digestOf, type ExampleId, idOf, newestFirst, sift } from '../example-id.ts'
+import { parseExample, parseRouteCounts, serializeExample } from '../comparison-schema.ts'
+import {
+  createEntries,
+  createEntryFilter,
+  type Entries,
+  expiryTime,
+  matchesFilter,
+  mergeByRoute,
+} from '../counts-entries.ts'
+import { createExampleId, digestOf, type ExampleId, newestFirst, selectExamples } from '../example-id.ts'
 
-export type ComparisonMemory = {
-  /** By the start of their stretch. */
-  readonly stretches: Map<number, Entries>
+/** The comparisons that all stores over one memory share. */
+export class ComparisonMemory {
+  /** By the start of their period. */
+  readonly periods = new Map<number, Entries>()
   /** By context. */
-  readonly examples: Map<string, readonly HeldExample[]>
-}
-type HeldExample = ExampleId & { readonly text: string }
-
-export function comparisonMemory(): ComparisonMemory {
-  return { stretches: new Map(), examples: new Map() }
+  readonly examples = new Map<string, readonly SerializedExample[]>()
 }
 
-/** @param reach rejects while the memory is cut off */
-export function memoryComparisons(
-  { stretches, examples }: ComparisonMemory,
-  reach: () => Promise<void>,
-  wallTime: () => number,
-): ComparisonStore {
-  return {
-    saveCounts: async (writer, counts) => {
-      const ofWriter = entriesOf(writer, counts)
-      await reach()
-      for (const [start, entries] of ofWriter) {
-        stretches.set(start, new Map([...(stretches.get(start) ?? []), ...entries]))
-      }
-      forget()
-    },
-    counts: async (query) => {
-      await reach()
-      forget()
-      const asked = askedOf(query)
-      return merged(
-        [...stretches]
-          .filter(([start]) => start >= query.from)
-          .flatMap(([, entries]) => [...entries])
-          .filter(([name]) => isAsked(name, asked))
-          .map(([, text]) => parseRouteCounts(text)),
-      )
-    },
-    saveExamples: async (given) => {
-      const held = given.map((one) => {
-        const text = textOfExample(one)
-        return [one.context, { ...idOf(one, text), text }] as const
-      })
-      await reach()
-      for (const [context, one] of held) {
-        const others = (examples.get(context) ?? []).filter(({ digest }) => digest !== one.digest)
-        examples.set(context, sift([...others, one], wallTime()).kept)
-      }
-    },
-    examples: async ({ context, fingerprint }) => {
-      await reach()
-      const of = fingerprint === undefined ? undefined : digestOf(fingerprint)
-      const asked = context === undefined ? [...examples.values()] : [examples.get(context) ?? []]
-      return asked
-        .flatMap((held) => sift(held, wallTime()).kept)
-        .filter((one) => of === undefined || one.of === of)
-        .toSorted(newestFirst)
-        .map(({ text }) => parseExample(text))
-    },
+type SerializedExample = ExampleId & { readonly text: string }
+type CountsQuery = Parameters<ComparisonStore['counts']>[0]
+type ExamplesQuery = Parameters<ComparisonStore['examples']>[0]
+
+export class MemoryComparisons implements ComparisonStore {
+  readonly #memory: ComparisonMemory
+  readonly #connect: () => Promise<void>
+  readonly #wallTime: () => number
+
+  /** @param connect rejects while the memory cannot be reached */
+  constructor(memory: ComparisonMemory, connect: () => Promise<void>, wallTime: () => number) {
+    this.#memory = memory
+    this.#connect = connect
+    this.#wallTime = wallTime
   }
 
-  function forget(): void {
-    for (const start of stretches.keys()) if (forgottenAt(start) <= wallTime()) stretches.delete(start)
+  async saveCounts(writer: string, counts: readonly RouteCounts[]): Promise<void> {
+    const newEntries = createEntries(writer, counts)
+    await this.#connect()
+    const { periods } = this.#memory
+    for (const [start, entries] of newEntries) periods.set(start, new Map([...(periods.get(start) ?? []), ...entries]))
+    this.#removeExpired()
+  }
+
+  async counts({ from, ...query }: CountsQuery): Promise<readonly RouteCounts[]> {
+    await this.#connect()
+    this.#removeExpired()
+    const filter = createEntryFilter(query)
+    const entries = [...this.#memory.periods].filter(([start]) => start >= from).flatMap(([, period]) => [...period])
+    return mergeByRoute(
+      entries.filter(([name]) => matchesFilter(name, filter)).map(([, text]) => parseRouteCounts(text)),
+    )
+  }
+
+  async saveExamples(examples: readonly StoredExample[]): Promise<void> {
+    const serialized = examples.map((example) => {
+      const text = serializeExample(example)
+      return { context: example.context, stored: { ...createExampleId(example, text), text } }
+    })
+    await this.#connect()
+    for (const { context, stored } of serialized) {
+      const others = (this.#memory.examples.get(context) ?? []).filter(({ digest }) => digest !== stored.digest)
+      this.#memory.examples.set(context, selectExamples([...others, stored], this.#wallTime()).retained)
+    }
+  }
+
+  async examples({ context, fingerprint }: ExamplesQuery): Promise<readonly StoredExample[]> {
+    await this.#connect()
+    const difference = fingerprint === undefined ? undefined : digestOf(fingerprint)
+    const { examples } = this.#memory
+    const groups = context === undefined ? [...examples.values()] : [examples.get(context) ?? []]
+    return groups
+      .flatMap((group) => selectExamples(group, this.#wallTime()).retained)
+      .filter((example) => difference === undefined || example.difference === difference)
+      .toSorted(newestFirst)
+      .map(({ text }) => parseExample(text))
+  }
+
+  #removeExpired(): void {
+    const { periods } = this.#memory
+    for (const start of periods.keys()) if (expiryTime(start) <= this.#wallTime()) periods.delete(start)
   }
 }

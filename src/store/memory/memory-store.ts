@@ -1,185 +1,204 @@
-// Shared state in the memory of one process: for tests, where several handles over one memory are a fleet.
-
-import type { AuditEntry, AuditPage, AuditQuery, AuditRecord } from '../../model/audit-log.ts'
+// Shared state in the memory of one process, for tests: several stores over one memory are a fleet.
+import type { AuditEntry, AuditPage, AuditQuery, AuditRecord, ChainReport } from '../../model/audit-log.ts'
+import type { ComparisonStore } from '../../model/comparison-store.ts'
 import type { FleetMember, Heartbeat } from '../../model/fleet.ts'
 import type { Clock } from '../../model/ports.ts'
 import { EMPTY_STATE, type SharedState, type StoredFlagBackup } from '../../model/shared-state.ts'
 import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../model/state-store.ts'
 import type { Store } from '../../model/store.ts'
-import { chainedText, hashIn, unchainedText, verifyHistory } from '../audit-chain.ts'
-import { NO_EVENTS, type StoreEvents } from '../events.ts'
-import { KnownState } from '../known-state.ts'
-import { AUDIT_LIMIT, SILENT_MS } from '../limits.ts'
-import { listeners } from '../listeners.ts'
-import { parseEntry, parseReport, parseState, textOfEntry, textOfState } from '../shape.ts'
-import { type ComparisonMemory, comparisonMemory, memoryComparisons } from './memory-comparisons.ts'
+import { addChainFields, parseHash, removeChainFields, verifyHistory } from '../audit-chain.ts'
+import { CachedState } from '../cached-state.ts'
+import { AUDIT_LIMIT, MEMBER_EXPIRY_MS } from '../limits.ts'
+import { Listeners } from '../listeners.ts'
+import { parseEntry, parseHeartbeat, parseState, serializeEntry, serializeState } from '../state-schema.ts'
+import { NO_EVENTS, type StoreEvents } from '../store-events.ts'
+import { ComparisonMemory, MemoryComparisons } from './memory-comparisons.ts'
 
-/** What all handles share. It holds texts, as the real stores do: nobody can change what another has read. */
-export type SharedMemory = {
-  /** Whether the handles reach it. A test that sets it to false cuts all of them off. */
-  isReachable: boolean
-  state: string
-  generation: number
-  readonly audit: Line[]
-  written: number
-  dropped: number
-  readonly members: Map<string, { readonly report: string; readonly at: number }>
-  flags: StoredFlagBackup | undefined
-  readonly comparisons: ComparisonMemory
-  readonly handles: Set<Handle>
-}
 type Line = { readonly position: string; readonly text: string }
-type Handle = { readonly changed: (state: string) => void; readonly reported: (report: string) => void }
+type Subscriber = {
+  readonly receiveState: (text: string) => void
+  readonly receiveHeartbeat: (text: string) => void
+}
+
+/** The memory that several stores share. It contains texts, so that no store can change what another one has read. */
+export class SharedMemory {
+  /** Whether the stores can reach the memory. A test sets it to false to simulate an outage. */
+  isReachable = true
+  state = serializeState(EMPTY_STATE)
+  generation = 0
+  flags: StoredFlagBackup | undefined
+  readonly members = new Map<string, { readonly report: string; readonly at: number }>()
+  readonly comparisons = new ComparisonMemory()
+  readonly subscribers = new Set<Subscriber>()
+  readonly audit: Line[] = []
+  #written = 0
+  #dropped = 0
+
+  /** Appends the text of an entry to the audit log, with its chain fields. */
+  append(text: string): void {
+    const last = this.audit.findLast((line) => parseHash(line.text) !== undefined)
+    const chained = addChainFields(text, last === undefined ? null : (parseHash(last.text) ?? null))
+    this.audit.push({ position: String(++this.#written).padStart(16, '0'), text: chained })
+    if (this.audit.length <= AUDIT_LIMIT) return
+    this.audit.shift()
+    this.#dropped++
+  }
+
+  hasEntry(text: string): boolean {
+    return this.audit.some((line) => removeChainFields(line.text) === text)
+  }
+
+  page({ context, before, limit }: AuditQuery): AuditPage {
+    const dropped = this.#dropped
+    const records: AuditRecord[] = []
+    for (const { position, text } of this.audit.toReversed()) {
+      if (before !== undefined && position >= before) continue
+      const entry = parseEntry(text)
+      if (context !== undefined && entry.context !== context) continue
+      if (records.length === limit) return { records, next: records.at(-1)?.position ?? null, dropped }
+      records.push({ ...entry, position })
+    }
+    return { records, next: null, dropped }
+  }
+}
 
 export type MemoryStoreOptions = {
+  /** A memory of its own if not given. */
   readonly memory?: SharedMemory
   readonly clock: Clock
   readonly events?: StoreEvents
 }
 
-export function sharedMemory(): SharedMemory {
-  return {
-    isReachable: true,
-    state: textOfState(EMPTY_STATE),
-    generation: 0,
-    audit: [],
-    written: 0,
-    dropped: 0,
-    members: new Map(),
-    flags: undefined,
-    comparisons: comparisonMemory(),
-    handles: new Set(),
-  }
-}
+/** A store over a memory. The audit log has the newest 10,000 entries. */
+export class MemoryStore implements Store {
+  readonly comparisons: ComparisonStore
+  readonly #memory: SharedMemory
+  readonly #clock: Clock
+  readonly #cache: CachedState
+  readonly #heartbeats: Listeners<Heartbeat>
+  readonly #subscriber: Subscriber
+  #unreachableSince: number | undefined
 
-/** A handle over `memory`, which others may share. Of the audit log it keeps the newest 10,000 entries. */
-export function memoryStore({ memory = sharedMemory(), clock, events = NO_EVENTS }: MemoryStoreOptions): Store {
-  const known = new KnownState(events.troubled)
-  const reports = listeners<Heartbeat>(events.troubled)
-  const handle: Handle = {
-    changed: (text) => known.adopt(parseState(text)),
-    reported: (text) => reports.tell(parseReport(text)),
-  }
-  let cutOffAt: number | undefined
-
-  return {
-    start: async () => {
-      memory.handles.add(handle)
-      if (memory.isReachable) known.adopt(parseState(memory.state))
-    },
-    current: () => known.current,
-    read: async () => {
-      await reach()
-      const state = parseState(memory.state)
-      known.adopt(state)
-      return state
-    },
-    commit: async (next, entry) => {
-      await reach()
-      return commit(next, entry)
-    },
-    record: async (entry) => {
-      await reach()
-      append(textOfEntry(entry))
-    },
-    history,
-    verifyHistory: () => verifyHistory(history),
-    onChange: (listener) => known.onChange(listener),
-    sendHeartbeat: async (report) => {
-      await reach()
-      const text = JSON.stringify(report)
-      memory.members.set(parseReport(text).id, { report: text, at: clock.wallTime() })
-      for (const other of memory.handles) other.reported(text)
-    },
-    removeMember: async (id) => {
-      await reach()
-      memory.members.delete(id)
-    },
-    fleet: async () => {
-      await reach()
-      return fleet(memory, clock.wallTime())
-    },
-    onHeartbeat: (listener) => reports.add(listener),
-    saveFlagBackup: async (flags) => {
-      await reach()
-      if (flags.at >= (memory.flags?.at ?? 0)) memory.flags = { text: flags.text, at: flags.at }
-    },
-    loadFlagBackup: async () => {
-      await reach()
-      return memory.flags
-    },
-    wallTime: () => clock.wallTime(),
-    status,
-    comparisons: memoryComparisons(memory.comparisons, reach, () => clock.wallTime()),
-    close: async () => void memory.handles.delete(handle),
-  }
-
-  async function history(query: AuditQuery): Promise<AuditPage> {
-    await reach()
-    return page(memory, query)
-  }
-
-  function commit(next: SharedState, entry: AuditEntry): CommitResult {
-    const [state, line] = [textOfState(next), textOfEntry(entry)]
-    if (memory.generation !== next.generation - 1) {
-      const isOurs = memory.audit.some(({ text }) => unchainedText(text) === line)
-      return isOurs ? { ok: true } : { ok: false, conflict: parseState(memory.state) }
+  constructor({ memory = new SharedMemory(), clock, events = NO_EVENTS }: MemoryStoreOptions) {
+    this.#memory = memory
+    this.#clock = clock
+    this.#cache = new CachedState(events.failed)
+    this.#heartbeats = new Listeners(events.failed)
+    this.#subscriber = {
+      receiveState: (text) => this.#cache.adopt(parseState(text)),
+      receiveHeartbeat: (text) => this.#heartbeats.notify(parseHeartbeat(text)),
     }
+    const connect = () => this.#connect()
+    this.comparisons = new MemoryComparisons(memory.comparisons, connect, () => clock.wallTime())
+  }
+
+  async start(): Promise<void> {
+    this.#memory.subscribers.add(this.#subscriber)
+    if (this.#memory.isReachable) this.#cache.adopt(parseState(this.#memory.state))
+  }
+
+  current(): SharedState {
+    return this.#cache.current
+  }
+
+  async read(): Promise<SharedState> {
+    await this.#connect()
+    const state = parseState(this.#memory.state)
+    this.#cache.adopt(state)
+    return state
+  }
+
+  async commit(next: SharedState, entry: AuditEntry): Promise<CommitResult> {
+    await this.#connect()
+    const memory = this.#memory
+    const state = serializeState(next)
+    const text = serializeEntry(entry)
+    if (memory.generation !== next.generation - 1)
+      return memory.hasEntry(text) ? { ok: true } : { ok: false, conflict: parseState(memory.state) }
     memory.state = state
     memory.generation = next.generation
-    append(line)
-    for (const other of memory.handles) other.changed(state)
+    memory.append(text)
+    for (const subscriber of memory.subscribers) subscriber.receiveState(state)
     return { ok: true }
   }
 
-  function append(text: string): void {
-    const last = memory.audit.findLast((line) => hashIn(line.text) !== undefined)
-    const chained = chainedText(text, last === undefined ? null : (hashIn(last.text) ?? null))
-    memory.audit.push({ position: String(++memory.written).padStart(16, '0'), text: chained })
-    if (memory.audit.length > AUDIT_LIMIT) {
-      memory.audit.shift()
-      memory.dropped++
-    }
+  async record(entry: AuditEntry): Promise<void> {
+    await this.#connect()
+    this.#memory.append(serializeEntry(entry))
   }
 
-  /** Takes a turn, as an answer over a network does: what is asked at once races. */
-  async function reach(): Promise<void> {
+  async history(query: AuditQuery): Promise<AuditPage> {
+    await this.#connect()
+    return this.#memory.page(query)
+  }
+
+  verifyHistory(): Promise<ChainReport> {
+    return verifyHistory((query) => this.history(query))
+  }
+
+  onChange(listener: (state: SharedState) => void): () => void {
+    return this.#cache.onChange(listener)
+  }
+
+  async sendHeartbeat(report: Heartbeat): Promise<void> {
+    await this.#connect()
+    const text = JSON.stringify(report)
+    this.#memory.members.set(parseHeartbeat(text).id, { report: text, at: this.#clock.wallTime() })
+    for (const subscriber of this.#memory.subscribers) subscriber.receiveHeartbeat(text)
+  }
+
+  async removeMember(id: string): Promise<void> {
+    await this.#connect()
+    this.#memory.members.delete(id)
+  }
+
+  async fleet(): Promise<FleetMember[]> {
+    await this.#connect()
+    const now = this.#clock.wallTime()
+    const { members } = this.#memory
+    for (const [id, { at }] of members) if (now - at > MEMBER_EXPIRY_MS) members.delete(id)
+    return [...members.values()].map(({ report, at }) => ({ ...parseHeartbeat(report), silentMs: now - at }))
+  }
+
+  onHeartbeat(listener: (report: Heartbeat) => void): () => void {
+    return this.#heartbeats.add(listener)
+  }
+
+  async saveFlagBackup({ text, at }: StoredFlagBackup): Promise<void> {
+    await this.#connect()
+    if (at >= (this.#memory.flags?.at ?? 0)) this.#memory.flags = { text, at }
+  }
+
+  async loadFlagBackup(): Promise<StoredFlagBackup | undefined> {
+    await this.#connect()
+    return this.#memory.flags
+  }
+
+  wallTime(): number {
+    return this.#clock.wallTime()
+  }
+
+  status(): StoreStatus {
+    const common = { kind: 'memory', location: 'memory' } as const
+    if (this.#memory.isReachable) return { ...common, isConnected: true, cutOffMs: 0, trouble: undefined }
+    const now = this.#clock.now()
+    this.#unreachableSince ??= now
+    const cutOffMs = now - this.#unreachableSince
+    return { ...common, isConnected: false, cutOffMs, trouble: 'the memory cannot be reached' }
+  }
+
+  async close(): Promise<void> {
+    this.#memory.subscribers.delete(this.#subscriber)
+  }
+
+  /** Takes a turn of the event loop, as a reply over a network does, so that concurrent calls race. */
+  async #connect(): Promise<void> {
     await null
-    if (memory.isReachable) {
-      cutOffAt = undefined
+    if (this.#memory.isReachable) {
+      this.#unreachableSince = undefined
       return
     }
-    cutOffAt ??= clock.now()
+    this.#unreachableSince ??= this.#clock.now()
     throw new StoreUnavailable('the memory cannot be reached', undefined)
   }
-
-  function status(): StoreStatus {
-    if (memory.isReachable)
-      return { kind: 'memory', location: 'memory', isConnected: true, cutOffMs: 0, trouble: undefined }
-    cutOffAt ??= clock.now()
-    return {
-      kind: 'memory',
-      location: 'memory',
-      isConnected: false,
-      cutOffMs: clock.now() - cutOffAt,
-      trouble: 'the memory cannot be reached',
-    }
-  }
-}
-
-function page(memory: SharedMemory, { context, before, limit }: AuditQuery): AuditPage {
-  const found: AuditRecord[] = []
-  for (const { position, text } of memory.audit.toReversed()) {
-    if (before !== undefined && position >= before) continue
-    const entry = parseEntry(text)
-    if (context !== undefined && entry.context !== context) continue
-    if (found.length === limit) return { records: found, next: found.at(-1)?.position ?? null, dropped: memory.dropped }
-    found.push({ ...entry, position })
-  }
-  return { records: found, next: null, dropped: memory.dropped }
-}
-
-function fleet(memory: SharedMemory, now: number): FleetMember[] {
-  for (const [id, { at }] of memory.members) if (now - at > SILENT_MS) memory.members.delete(id)
-  return [...memory.members.values()].map(({ report, at }) => ({ ...parseReport(report), silentMs: now - at }))
 }

@@ -1,10 +1,10 @@
-// The hash chain of the audit log inside Redis, so that the newest hash is read, and the entry added behind it, at once.
-// Redis gives its scripts SHA-1 only: SHA-256 is written out here (FIPS 180-4).
+// The hash chain of the audit log inside Redis, so that reading the newest hash and adding the next entry are atomic.
+// Redis offers only SHA-1 to its scripts: this is an implementation of SHA-256 (FIPS 180-4).
 
 /**
- * Lua: `chained(entry, digest)` gives the text of an entry with its place behind the newest chained entry of AUDIT, as
- * `chainedText` of audit-chain.ts makes it; where it cannot be computed, the text as it is. `isEntry(member, entry)` is
- * whether a member of AUDIT is this entry, chained or not.
+ * Lua: `chained(entry, digest)` returns the text of an entry with the chain fields that follow the newest chained entry of
+ * AUDIT, as `addChainFields` of audit-chain.ts does; without them if the hash cannot be computed. `isEntry(member, entry)`
+ * returns whether a member of AUDIT is this entry, with or without chain fields.
  */
 export const CHAIN = `
 local SQUARE_ROOTS = {
@@ -66,7 +66,7 @@ end
 
 local function chained(entry, digest)
   local previous = newestHash()
-  -- A server without the library of bit operations has a log without a chain, and not a gateway without changes.
+  -- Without the library of bit operations the log has no chain; a change is still possible.
   local isDone, hash = pcall(sha256, (previous or '') .. ' ' .. digest)
   if not isDone then return entry end
   previous = previous and '"' .. previous .. '"' or 'null'

@@ -1,19 +1,19 @@
-// What happens inside Redis to what comparing finds. Under the same hash tag as all of scripts.ts, and each with an end:
-// nothing here has to be cleared away.
+// Scripts for the counts and examples of comparisons. The keys have the hash tag of scripts.ts. Each key expires, so that
+// nothing has to be deleted.
 //
-//   {prefix}:stretches              sorted set: starts of stretches by when they are forgotten
+//   {prefix}:stretches              sorted set: starts of periods by their expiry
 //   {prefix}:counts:<start>         hash: entry's name → RouteCounts as JSON; the name is JSON too, [context, route, writer]
-//   {prefix}:examples               sorted set: contexts by when their last example is forgotten
-//   {prefix}:examples:<context>     hash: id → KeptExample as JSON; an id is "digest of the fingerprint, digest"
+//   {prefix}:examples               sorted set: contexts by the expiry of their last example
+//   {prefix}:examples:<context>     hash: id → StoredExample as JSON; an id is "digest of the fingerprint, digest"
 //   {prefix}:example-ids:<context>  sorted set: ids by the time of the example
 //
 // All times are milliseconds since 1970, by the clock of Redis.
 
 export const STRETCHES = 'stretches'
 export const EXAMPLES = 'examples'
-export const countsOf = (start: number): string => `counts:${start}`
-export const examplesOf = (context: string): string => `examples:${context}`
-export const idsOf = (context: string): string => `example-ids:${context}`
+export const countsKey = (start: number): string => `counts:${start}`
+export const examplesKey = (context: string): string => `examples:${context}`
+export const exampleIdsKey = (context: string): string => `example-ids:${context}`
 
 const BEGIN = `
 local time = redis.call('TIME')
@@ -21,7 +21,7 @@ local nowMs = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 local function whole(number) return string.format('%.0f', number) end
 
--- Whoever made it says when it ends; by a clock that is wrong, it would be never.
+-- The writer sends the expiry. With a wrong clock it could be years ahead: it is limited by the clock of Redis.
 local function endsAt(said, mostMs) return math.min(tonumber(said), nowMs + tonumber(mostMs)) end
 
 local function enlist(index, member, at)
@@ -33,10 +33,10 @@ end
 `
 
 /**
- * Puts entries in the place of those of the same name.
+ * Replaces entries of the same name.
  *
- * KEYS: stretches, counts of the stretch
- * ARGV: start, when it is forgotten, after how long at most, name, text, and so on, the last moment
+ * KEYS: stretches, counts of the period
+ * ARGV: start, expiry, longest retention, name, text, and so on, deadline
  * → 'done' | 'late'
  */
 export const SAVE_COUNTS = `${BEGIN}
@@ -48,7 +48,7 @@ enlist(KEYS[1], ARGV[1], at)
 return 'done'
 `
 
-/** KEYS: an index → what is in it and not forgotten */
+/** KEYS: an index → its members that have not expired */
 export const LISTED = `${BEGIN}
 return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(nowMs), '+inf')
 `
@@ -56,8 +56,8 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(nowMs), '+inf')
 /**
  * The entries that are asked for: see `isAsked`.
  *
- * KEYS: counts of a stretch
- * ARGV: what a name begins with, what it does not end with
+ * KEYS: counts of a period
+ * ARGV: prefix of a name, excluded suffix of a name
  * → texts
  */
 export const COUNTS = `
@@ -73,10 +73,10 @@ return asked
 `
 
 /**
- * Adds examples of a context, and takes away what is surplus: see `sift`, which does the same.
+ * Adds examples of a context and removes the surplus ones, as `selectExamples` does.
  *
  * KEYS: contexts, examples of the context, their ids
- * ARGV: context, how long one is kept, of one difference, of the context, then time, id, text, and so on
+ * ARGV: context, retention, examples of a difference, differences of a context, then time, id, text, and so on
  */
 export const SAVE_EXAMPLES = `${BEGIN}
 local keptMs, ofOne, ofContext = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -110,7 +110,7 @@ return 'done'
 
 /**
  * KEYS: ids of the examples of a context
- * ARGV: how long one is kept, the digest of a fingerprint or nothing
+ * ARGV: retention, the digest of a fingerprint or an empty text
  * → ids, the newest first
  */
 export const EXAMPLE_IDS = `${BEGIN}
@@ -123,12 +123,12 @@ end
 return asked
 `
 
-/** KEYS: examples of a context · ARGV: ids → texts, with nothing for one that is gone */
+/** KEYS: examples of a context · ARGV: ids → texts, empty for an example that is gone */
 export const EXAMPLE_TEXTS = `
 local texts = {}
 for _, id in ipairs(ARGV) do table.insert(texts, redis.call('HGET', KEYS[1], id) or '') end
 return texts
 `
 
-/** What changes nothing. */
+/** Scripts that change nothing. */
 export const COMPARISON_READS: readonly string[] = [LISTED, COUNTS, EXAMPLE_IDS, EXAMPLE_TEXTS]

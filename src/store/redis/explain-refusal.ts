@@ -1,8 +1,10 @@
-// What an operator must set where Redis refuses the login, or a right that the gateway needs.
+// Advice for an operator if Redis refuses the login, or a right that the gateway needs.
+
+const MAX_REASON_LENGTH = 160
 
 /**
  * @param message as Redis or ioredis wrote it; Sentinels and Clusters wrap the reply of Redis in words of their own
- * @returns one sentence that says what to set; undefined where Redis refused neither login nor right
+ * @returns one sentence that says what to set; undefined if Redis refused neither the login nor a right
  */
 export function explainRefusal(message: string, location: string, prefix: string): string | undefined {
   if (/\bNOAUTH\b/.test(message)) {
@@ -13,9 +15,7 @@ export function explainRefusal(message: string, location: string, prefix: string
   }
   if (/\bNOPERM\b|can't publish to the channel/.test(message)) {
     const rights = `~{${prefix}}:* &{${prefix}}:* +@all -@admin -@dangerous +info`
-    return `Redis at ${location} denies its user a right that the gateway needs. Set with ACL SETUSER: ${rights} (${message.slice(0, LONGEST_REASON)})`
+    return `Redis at ${location} denies its user a right that the gateway needs. Set with ACL SETUSER: ${rights} (${message.slice(0, MAX_REASON_LENGTH)})`
   }
   return undefined
 }
-
-const LONGEST_REASON = 160

@@ -1,53 +1,60 @@
-// The clock of Redis, told here: gateways may be an hour apart, and all of them say the same time.
+// The clock of Redis, read locally: the clocks of gateways can differ by an hour, and all of them must use the same time.
 import type { Clock } from '../../model/ports.ts'
 
-/** A measurement is kept until one with a shorter round trip comes, or it is this old. */
+type Measurement = {
+  readonly redisMs: number
+  /** The monotonic time of this process at which Redis had that time. */
+  readonly measuredAt: number
+  readonly roundTripMs: number
+}
+
+/** A measurement is used until one with a shorter round trip arrives, or until it is this old. */
 const STALE_MS = 60_000
 const SLACK_MS = 50
 
 export class RedisClock {
-  private readonly clock: Clock
-  /** What Redis said, at which of our monotonic milliseconds, and how exact that can be. */
-  private measured: { readonly redisMs: number; readonly at: number; readonly roundTripMs: number } | undefined
+  readonly #clock: Clock
+  #measurement: Measurement | undefined
 
   constructor(clock: Clock) {
-    this.clock = clock
+    this.#clock = clock
   }
 
   get isKnown(): boolean {
-    return this.measured !== undefined && Number.isFinite(this.measured.roundTripMs)
+    return this.#measurement !== undefined && Number.isFinite(this.#measurement.roundTripMs)
   }
 
-  /** How wrong it can be, in milliseconds. */
+  /** The largest possible error, in milliseconds. */
   get errorMs(): number {
-    return this.measured === undefined ? 0 : this.measured.roundTripMs / 2
+    return this.#measurement === undefined ? 0 : this.#measurement.roundTripMs / 2
   }
 
-  /** It may be another Redis now, or have another time: the next measurement is taken, whatever it is. */
+  /** The server may be another one now, or its clock may have been set: the next measurement replaces the last one. */
   distrust(): void {
-    if (this.measured !== undefined) this.measured = { ...this.measured, roundTripMs: Number.POSITIVE_INFINITY }
+    if (this.#measurement !== undefined)
+      this.#measurement = { ...this.#measurement, roundTripMs: Number.POSITIVE_INFINITY }
   }
 
-  /** Milliseconds since 1970: by Redis, or by our own calendar as long as Redis was never asked. */
+  /** Milliseconds since 1970 by the clock of Redis; by the clock of this process before the first measurement. */
   wallTime(): number {
-    if (this.measured === undefined) return this.clock.wallTime()
-    return Math.round(this.measured.redisMs + this.clock.now() - this.measured.at)
+    if (this.#measurement === undefined) return this.#clock.wallTime()
+    return Math.round(this.#measurement.redisMs + this.#clock.now() - this.#measurement.measuredAt)
   }
 
-  /** Takes what Redis answered to a question asked at `askedAt` of our monotonic clock. */
-  measure(redisMs: number, askedAt: number): void {
-    const now = this.clock.now()
-    const roundTripMs = now - askedAt
-    if (this.isBetterKept(redisMs, now, roundTripMs)) return
-    this.measured = { redisMs, at: now - roundTripMs / 2, roundTripMs }
+  /** Takes the time in a reply of Redis. @param requestedAt the monotonic time of this process at the request */
+  measure(redisMs: number, requestedAt: number): void {
+    const now = this.#clock.now()
+    const roundTripMs = now - requestedAt
+    if (this.#isLastBetter(redisMs, now, roundTripMs)) return
+    this.#measurement = { redisMs, measuredAt: now - roundTripMs / 2, roundTripMs }
   }
 
-  /** Whether the last measurement is the more exact one, and this one does not contradict it. */
-  private isBetterKept(redisMs: number, now: number, roundTripMs: number): boolean {
-    const last = this.measured
-    if (last === undefined || roundTripMs <= last.roundTripMs || now - last.at > STALE_MS) return false
-    const predictedMs = last.redisMs + (now - roundTripMs / 2) - last.at
-    // Further apart than the round trips explain: somebody has set the clock of Redis.
+  /** Whether the last measurement is more exact and does not contradict the new one. */
+  #isLastBetter(redisMs: number, now: number, roundTripMs: number): boolean {
+    const last = this.#measurement
+    if (last === undefined || roundTripMs <= last.roundTripMs || now - last.measuredAt > STALE_MS) return false
+    const predictedMs = last.redisMs + (now - roundTripMs / 2) - last.measuredAt
+    // A difference that the round trips cannot explain: the clock of Redis was set.
     return Math.abs(redisMs - predictedMs) <= roundTripMs + SLACK_MS
   }
 }

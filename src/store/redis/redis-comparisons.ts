@@ -1,5 +1,4 @@
-// What comparing finds, in Redis. It asks for little at a time: while Redis answers, it answers nobody else.
-
+// Counts and examples of comparisons in Redis. Each command reads or writes little: Redis runs one command at a time.
 import { COUNT_PERIOD_MS, type RouteCounts } from '../../model/comparison-counts.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
 import {
@@ -9,117 +8,149 @@ import {
   MAX_DIFFERENCES_PER_CONTEXT,
   MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../../model/comparison-store.ts'
-import { parseExample, parseRouteCounts, textOfExample } from '../comparison-shape.ts'
-import { askedOf, type Entries, entriesOf, forgottenAt, merged } from '../counts-entries.ts'
-import { digestOf, type ExampleId, idOf, newestFirst } from '../example-id.ts'
-import { tellOnce } from '../once.ts'
-import { NotThat } from '../shape.ts'
-import { array } from './answers.ts'
-import * as scripts from './comparison-scripts.ts'
+import { parseExample, parseRouteCounts, serializeExample } from '../comparison-schema.ts'
+import { createEntries, createEntryFilter, type Entries, expiryTime, mergeByRoute } from '../counts-entries.ts'
+import { createExampleId, digestOf, type ExampleId, newestFirst } from '../example-id.ts'
+import { type ReportUnreadable, reportUnreadableOnce } from '../report-once.ts'
+import { InvalidStoredValue } from '../state-schema.ts'
+import {
+  COUNTS,
+  countsKey,
+  EXAMPLE_IDS,
+  EXAMPLE_TEXTS,
+  EXAMPLES,
+  exampleIdsKey,
+  examplesKey,
+  LISTED,
+  SAVE_COUNTS,
+  SAVE_EXAMPLES,
+  STRETCHES,
+} from './comparison-scripts.ts'
+import type { RedisClient } from './redis-client.ts'
+import type { RedisWriter } from './redis-writer.ts'
+import { asStrings } from './replies.ts'
 
 export type RedisComparisonsOptions = {
+  readonly client: RedisClient
+  readonly writer: RedisWriter
   readonly prefix: string
-  /** Runs a script on keys. */
-  readonly ask: (script: string, names: readonly string[], args: readonly string[]) => Promise<unknown>
-  /** The same for what must not be carried out once it was given up: older counts in the place of newer ones. */
-  readonly askInTime: (script: string, names: readonly string[], args: readonly string[]) => Promise<unknown>
-  readonly troubled: (error: Error) => void
+  readonly reportError: (error: Error) => void
 }
 
-type Found = ExampleId & { readonly example: StoredExample }
+type CountsQuery = Parameters<ComparisonStore['counts']>[0]
+type ExamplesQuery = Parameters<ComparisonStore['examples']>[0]
+type IdentifiedExample = ExampleId & { readonly example: StoredExample }
+type SerializedExample = { readonly example: StoredExample; readonly text: string }
 
-/** Entries and examples in one question: of some kilobytes each. */
-const AT_ONCE = 50
+/** A command contains at most this many entries or examples, of some kilobytes each. */
+const CHUNK_SIZE = 50
 
-export function redisComparisons({ prefix, ask, askInTime, troubled }: RedisComparisonsOptions): ComparisonStore {
-  const once = tellOnce(troubled)
+export class RedisComparisons implements ComparisonStore {
+  readonly #client: RedisClient
+  readonly #writer: RedisWriter
+  readonly #prefix: string
+  readonly #reportUnreadable: ReportUnreadable
 
-  return {
-    saveCounts: async (writer, counts) => {
-      for (const [start, entries] of entriesOf(writer, counts)) await saveStretch(start, entries)
-    },
-    counts: async ({ from, ...query }) => {
-      const { begin, exceptEnd } = askedOf(query)
-      const found: RouteCounts[] = []
-      for (const start of (await listed(scripts.STRETCHES)).map(Number)) {
-        if (start < from) continue
-        const key = scripts.countsOf(start)
-        const texts = array(await ask(scripts.COUNTS, [key], [begin, exceptEnd]))
-        found.push(...understood(key, texts, parseRouteCounts))
-      }
-      return merged(found)
-    },
-    saveExamples: async (examples) => {
-      const held = examples.map((one) => ({ one, text: textOfExample(one) }))
-      for (const [context, all] of Map.groupBy(held, ({ one }) => one.context)) {
-        for (const some of chunks(all)) await saveSome(context, some)
-      }
-    },
-    examples: async ({ context, fingerprint }) => {
-      const contexts = context === undefined ? await listed(scripts.EXAMPLES) : [context]
-      const found: Found[] = []
-      for (const one of contexts) found.push(...(await examplesOf(one, fingerprint)))
-      return found.toSorted(newestFirst).map(({ example }) => example)
-    },
+  constructor({ client, writer, prefix, reportError }: RedisComparisonsOptions) {
+    this.#client = client
+    this.#writer = writer
+    this.#prefix = prefix
+    this.#reportUnreadable = reportUnreadableOnce(reportError)
   }
 
-  async function saveStretch(start: number, entries: Entries): Promise<void> {
-    const keys = [scripts.STRETCHES, scripts.countsOf(start)]
-    const times = [start, forgottenAt(start), COUNT_PERIOD_MS + COUNTS_RETENTION_MS].map(String)
-    for (const some of chunks([...entries])) await askInTime(scripts.SAVE_COUNTS, keys, [...times, ...some.flat()])
+  async saveCounts(writer: string, counts: readonly RouteCounts[]): Promise<void> {
+    for (const [start, entries] of createEntries(writer, counts)) await this.#savePeriod(start, entries)
   }
 
-  async function saveSome(
-    context: string,
-    some: readonly { readonly one: StoredExample; readonly text: string }[],
-  ): Promise<void> {
-    const keys = [scripts.EXAMPLES, scripts.examplesOf(context), scripts.idsOf(context)]
+  async counts({ from, ...query }: CountsQuery): Promise<readonly RouteCounts[]> {
+    const { prefix, excludedSuffix } = createEntryFilter(query)
+    const counts: RouteCounts[] = []
+    for (const start of (await this.#list(STRETCHES)).map(Number)) {
+      if (start < from) continue
+      const key = countsKey(start)
+      const texts = asStrings(await this.#run(COUNTS, [key], [prefix, excludedSuffix]))
+      counts.push(...this.#parseAll(key, texts, parseRouteCounts))
+    }
+    return mergeByRoute(counts)
+  }
+
+  async saveExamples(examples: readonly StoredExample[]): Promise<void> {
+    const serialized = examples.map((example) => ({ example, text: serializeExample(example) }))
+    for (const [context, group] of Map.groupBy(serialized, ({ example }) => example.context)) {
+      for (const chunk of chunksOf(group)) await this.#saveChunk(context, chunk)
+    }
+  }
+
+  async examples({ context, fingerprint }: ExamplesQuery): Promise<readonly StoredExample[]> {
+    const contexts = context === undefined ? await this.#list(EXAMPLES) : [context]
+    const examples: IdentifiedExample[] = []
+    for (const name of contexts) examples.push(...(await this.#readExamples(name, fingerprint)))
+    return examples.toSorted(newestFirst).map(({ example }) => example)
+  }
+
+  async #savePeriod(start: number, entries: Entries): Promise<void> {
+    const keys = [STRETCHES, countsKey(start)]
+    const times = [start, expiryTime(start), COUNT_PERIOD_MS + COUNTS_RETENTION_MS].map(String)
+    // Old counts must not replace newer ones: a write that was given up must not happen later.
+    for (const chunk of chunksOf([...entries]))
+      await this.#writer.runBeforeDeadline('the counts', SAVE_COUNTS, [...times, ...chunk.flat()], keys)
+  }
+
+  async #saveChunk(context: string, chunk: readonly SerializedExample[]): Promise<void> {
+    const keys = [EXAMPLES, examplesKey(context), exampleIdsKey(context)]
     const bounds = [EXAMPLES_RETENTION_MS, MAX_EXAMPLES_PER_DIFFERENCE, MAX_DIFFERENCES_PER_CONTEXT].map(String)
-    const examples = some.flatMap(({ one, text }) => {
-      const { at, of, digest } = idOf(one, text)
-      return [String(at), `${of} ${digest}`, text]
+    const examples = chunk.flatMap(({ example, text }) => {
+      const { at, difference, digest } = createExampleId(example, text)
+      return [String(at), `${difference} ${digest}`, text]
     })
-    await ask(scripts.SAVE_EXAMPLES, keys, [context, ...bounds, ...examples])
+    await this.#run(SAVE_EXAMPLES, keys, [context, ...bounds, ...examples])
   }
 
-  async function examplesOf(context: string, fingerprint: string | undefined): Promise<Found[]> {
-    const of = fingerprint === undefined ? '' : digestOf(fingerprint)
-    const ids = array(await ask(scripts.EXAMPLE_IDS, [scripts.idsOf(context)], [String(EXAMPLES_RETENTION_MS), of]))
-    const key = scripts.examplesOf(context)
-    const found: Found[] = []
-    for (const some of chunks(ids)) {
-      const texts = array(await ask(scripts.EXAMPLE_TEXTS, [key], some))
-      for (const [index, id] of some.entries()) {
-        // It had to make room for another one just now.
+  async #readExamples(context: string, fingerprint: string | undefined): Promise<IdentifiedExample[]> {
+    const wanted = fingerprint === undefined ? '' : digestOf(fingerprint)
+    const ids = asStrings(
+      await this.#run(EXAMPLE_IDS, [exampleIdsKey(context)], [String(EXAMPLES_RETENTION_MS), wanted]),
+    )
+    const key = examplesKey(context)
+    const examples: IdentifiedExample[] = []
+    for (const chunk of chunksOf(ids)) {
+      const texts = asStrings(await this.#run(EXAMPLE_TEXTS, [key], chunk))
+      for (const [index, id] of chunk.entries()) {
+        // A newer example has evicted this one meanwhile.
         if (texts[index] === '') continue
-        for (const example of understood(key, [texts[index] ?? ''], parseExample)) {
+        for (const example of this.#parseAll(key, [texts[index] ?? ''], parseExample)) {
           const [difference = '', digest = ''] = id.split(' ')
-          found.push({ at: example.example.at, of: difference, digest, example })
+          examples.push({ at: example.example.at, difference, digest, example })
         }
       }
     }
-    return found
+    return examples
   }
 
-  async function listed(index: string): Promise<readonly string[]> {
-    return array(await ask(scripts.LISTED, [index], []))
+  async #list(index: string): Promise<readonly string[]> {
+    return asStrings(await this.#run(LISTED, [index], []))
   }
 
-  function understood<T>(key: string, texts: readonly string[], parse: (text: string) => T): T[] {
+  #run(script: string, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    return this.#client.run(script, args, { keys })
+  }
+
+  /** Leaves out and reports a text that cannot be read. */
+  #parseAll<Value>(key: string, texts: readonly string[], parse: (text: string) => Value): Value[] {
     return texts.flatMap((text) => {
       try {
         return [parse(text)]
       } catch (error) {
-        if (!(error instanceof NotThat)) throw error
-        once(`something in {${prefix}}:${key}`, error)
+        if (!(error instanceof InvalidStoredValue)) throw error
+        this.#reportUnreadable(`a value in {${this.#prefix}}:${key}`, error)
         return []
       }
     })
   }
 }
 
-function chunks<T>(all: readonly T[]): T[][] {
-  return Array.from({ length: Math.ceil(all.length / AT_ONCE) }, (_, index) =>
-    all.slice(index * AT_ONCE, (index + 1) * AT_ONCE),
+function chunksOf<Item>(items: readonly Item[]): Item[][] {
+  return Array.from({ length: Math.ceil(items.length / CHUNK_SIZE) }, (_, index) =>
+    items.slice(index * CHUNK_SIZE, (index + 1) * CHUNK_SIZE),
   )
 }

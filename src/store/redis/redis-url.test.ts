@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { NotARedisUrl, parseRedisUrl } from './redis-url.ts'
+import { InvalidRedisUrl, parseRedisUrl } from './redis-url.ts'
 
 describe('a Redis URL', () => {
   it.each([
@@ -59,7 +59,7 @@ describe('a Redis URL', () => {
     ['redis+sentinel://h/m?quorum=2', 'may have sentinelUsername and sentinelPassword'],
     ['redis+cluster://h/1', 'names a database, and a Cluster has only one'],
   ])('is refused: %j', (url, why) => {
-    expect(() => parseRedisUrl(url)).toThrow(NotARedisUrl)
+    expect(() => parseRedisUrl(url)).toThrow(InvalidRedisUrl)
     expect(() => parseRedisUrl(url)).toThrow(why)
   })
 

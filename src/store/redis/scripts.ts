@@ -1,20 +1,20 @@
-// What happens inside Redis, each at once and as a whole.
+// The scripts that run inside Redis, each atomically.
 //
-// Under one hash tag, so that a Cluster keeps all of it on one node:
+// All keys have one hash tag, so that a Cluster stores them on one node:
 //
 //   {prefix}:state     hash: `generation`, and `text`, the state as JSON
 //   {prefix}:audit     sorted set: entries as "position JSON" by position, which is microseconds since 1970
-//   {prefix}:dropped   how many entries the limit has taken away
-//   {prefix}:fleet     hash: id → "milliseconds JSON", the last report and when it came
+//   {prefix}:dropped   how many entries were removed because of the limit
+//   {prefix}:fleet     hash: id → "milliseconds JSON", the last heartbeat and its time
 //   {prefix}:flags     hash: `text` and `at`, flags of an Unleash
-//   {prefix}:left      hash: id → milliseconds, gateways that left or were forgotten
-//   {prefix}:settling  there for a moment after a restore
+//   {prefix}:left      hash: id → milliseconds, gateways that left or were removed
+//   {prefix}:settling  exists for a moment after a restore
 //   {prefix}:news      the channel: "state␊generation␊audit member␊state as JSON", "report␊JSON" or "left␊id"
 //
-// and what comparison-scripts.ts lists.
+// and the keys of comparison-scripts.ts.
 //
-// A sorted set and not a stream, since a stream takes nothing older than its newest entry: what gateways remember of a log
-// that was lost could not be put back among what was written since.
+// The audit log is a sorted set and not a stream, since a stream rejects entries that are older than its newest one: the
+// entries of a lost log could not be restored behind entries that were written since.
 import { CHAIN } from './chain-script.ts'
 import { COMPARISON_READS } from './comparison-scripts.ts'
 
@@ -53,14 +53,14 @@ local function append(entry, limit)
 end
 `
 
-/** ... and appending with the hash chain. */
+/** The beginning of a script that appends to the audit log with the hash chain. */
 const BEGIN_APPENDING = `${BEGIN}${CHAIN}`
 
 /**
- * What is there, for who knows a generation and its digest, and the log up to some entries.
+ * Reads what has changed since the caller's last read.
  *
- * ARGV: generation, SHA-1 of its text, newest position known, entries that must be there
- * → seconds, microseconds, generation, text if another one is known, dropped, how many of the entries are missing,
+ * ARGV: generation, SHA-1 of its text, newest known position, entries that Redis must have
+ * → seconds, microseconds, generation, text if it differs, dropped, how many of the entries are missing,
  *   newer entries, the newest first
  */
 export const LOOK = `${BEGIN}
@@ -76,10 +76,10 @@ return { time[1], time[2], whole(there), text, redis.call('GET', DROPPED) or '0'
 `
 
 /**
- * The compare-and-set. An entry that is there already was this very change, whose answer was lost.
+ * The compare-and-set. If the entry exists, this change was made before and its reply was lost.
  *
- * ARGV: audit limit, generation, text, entry, the digest of its content, the last moment in milliseconds
- * → 'done' and the audit member | 'late' | 'settling' | 'conflict', the generation that is there, its text
+ * ARGV: audit limit, generation, text, entry, the digest of its content, the deadline in milliseconds
+ * → 'done' and the audit member | 'late' | 'settling' | 'conflict', the generation in Redis, its text
  */
 export const COMMIT = `${BEGIN_APPENDING}
 if nowMs > tonumber(ARGV[6]) then return { 'late' } end
@@ -98,13 +98,12 @@ return { 'done', member }
 `
 
 /**
- * Puts back what a gateway remembers: the state if it is newer and was merged with the one that is there, and each entry
- * that is not there. Doing it twice, or two at once, does the same. For a moment afterwards nobody commits: a gateway that
- * remembers more may be on its way.
+ * Restores the state, if it is newer and was merged with the one in Redis, and each missing entry. Idempotent, also when
+ * several gateways run it. Afterwards no gateway commits for a moment: another gateway may know a newer state.
  *
  * ARGV: audit limit, generation, text, dropped, milliseconds to settle, text of flags, their time, the generation that the
  *   state was merged with, entries
- * → the generation that was found, how many entries were added, the generation that is there now, its text
+ * → the generation before, how many entries were added, the generation now, its text
  */
 export const RESTORE = `${BEGIN}
 local found = generation()
@@ -114,7 +113,7 @@ local isFull = redis.call('ZCARD', AUDIT) >= limit
 local added = 0
 for i = 9, #ARGV do
   local position = tonumber(string.sub(ARGV[i], 1, 16))
-  -- What the limit has taken away stays away.
+  -- An entry that the limit has removed is not added again.
   if not (isFull and position < tonumber(oldest[2])) then
     added = added + redis.call('ZADD', AUDIT, whole(position), ARGV[i])
   end
@@ -130,19 +129,19 @@ end
 return { whole(found), whole(added), whole(generation()), redis.call('HGET', STATE, 'text') or '' }
 `
 
-/** ARGV: audit limit, entry, the digest of its content, the last moment in milliseconds → the audit member | 'late' */
+/** ARGV: audit limit, entry, the digest of its content, the deadline in milliseconds → the audit member | 'late' */
 export const RECORD = `${BEGIN_APPENDING}
 if nowMs > tonumber(ARGV[4]) then return 'late' end
 return append(chained(ARGV[2], ARGV[3]), tonumber(ARGV[1]))
 `
 
-/** ARGV: position to begin before, limit → dropped, entries, the newest first */
+/** ARGV: upper bound of the positions, limit → dropped, entries, the newest first */
 export const HISTORY = `${BEGIN}
 local page = redis.call('ZREVRANGEBYSCORE', AUDIT, ARGV[1], '-inf', 'LIMIT', 0, ARGV[2])
 return { redis.call('GET', DROPPED) or '0', page }
 `
 
-/** ARGV: id, report */
+/** ARGV: id, heartbeat */
 export const BEAT = `${BEGIN}
 redis.call('HSET', FLEET, ARGV[1], whole(nowMs) .. ' ' .. ARGV[2])
 redis.call('HDEL', LEFT, ARGV[1])
@@ -159,8 +158,8 @@ return 'done'
 `
 
 /**
- * ARGV: milliseconds after which a silent gateway is forgotten
- * → milliseconds of silence, report, and so on; ids of those that left or were forgotten
+ * ARGV: milliseconds of silence after which a gateway is removed
+ * → milliseconds of silence, heartbeat, and so on; ids of the gateways that left or were removed
  */
 export const MEMBERS = `${BEGIN}
 local all = redis.call('HGETALL', FLEET)
@@ -184,7 +183,7 @@ end
 return { members, left }
 `
 
-/** ARGV: text, when it was good */
+/** ARGV: text, its time */
 export const KEEP_FLAGS = `${BEGIN}
 if tonumber(ARGV[2]) >= tonumber(redis.call('HGET', FLAGS, 'at') or '0') then
   redis.call('HSET', FLAGS, 'text', ARGV[1], 'at', ARGV[2])
@@ -192,10 +191,10 @@ end
 return 'done'
 `
 
-/** → text and when it was good, or nothing */
+/** → text and its time, or two empty texts */
 export const KEPT_FLAGS = `${BEGIN}
 return { redis.call('HGET', FLAGS, 'text') or '', redis.call('HGET', FLAGS, 'at') or '' }
 `
 
-/** What changes nothing: that it works says nothing of whether Redis takes writes. */
+/** Scripts that change nothing: their success does not show that Redis accepts writes. */
 export const READS: ReadonlySet<string> = new Set([LOOK, HISTORY, KEPT_FLAGS, MEMBERS, ...COMPARISON_READS])

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } fro
 import { until } from '../../../../test/kit/until.ts'
 import type { EmbeddedFlags } from '../../../model/shared-state.ts'
 import type { StateStore } from '../../../model/state-store.ts'
-import { memoryStore, sharedMemory } from '../../../store/memory/memory-store.ts'
+import { MemoryStore, SharedMemory } from '../../../store/memory/memory-store.ts'
 import { turn } from '../../commands/verbs.ts'
 import { contextNamed, flagsAt, handClock, NOON, stampAt } from '../../control.test-kit.ts'
 import { rememberedEvents } from '../flags.test-kit.ts'
@@ -16,14 +16,14 @@ const HOUR = 3600_000
 const clock = handClock()
 let folder: string
 let file: string
-let memory: ReturnType<typeof sharedMemory>
+let memory: SharedMemory
 let store: StateStore
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'flags-file-'))
   file = join(folder, 'flags.json')
-  memory = sharedMemory()
-  store = memoryStore({ memory, clock })
+  memory = new SharedMemory()
+  store = new MemoryStore({ memory, clock })
   await store.start()
 })
 
@@ -106,13 +106,13 @@ describe('seeding', () => {
   test('twice is nothing, be it by this gateway or by another', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
     await follow().flagsFile.start()
-    await follow(memoryStore({ memory, clock }), 'g2').flagsFile.start()
+    await follow(new MemoryStore({ memory, clock }), 'g2').flagsFile.start()
     expect(store.current().generation).toBe(1)
   })
 
   test('by several at once is done once', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
-    const all = ['g1', 'g2', 'g3'].map((gateway) => follow(memoryStore({ memory, clock }), gateway))
+    const all = ['g1', 'g2', 'g3'].map((gateway) => follow(new MemoryStore({ memory, clock }), gateway))
     await Promise.all(all.map(({ flagsFile }) => flagsFile.start()))
     expect(await log()).toHaveLength(1)
     expect(all.map(({ flagsFile }) => flagsFile.trouble())).toEqual([undefined, undefined, undefined])

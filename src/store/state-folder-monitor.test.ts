@@ -2,20 +2,20 @@ import { mkdtemp, readdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
-import { followStateFolder } from './state-folder.ts'
+import { StateFolderMonitor } from './state-folder-monitor.ts'
 
 const clock = { now: () => performance.now(), wallTime: () => Date.now() }
 
 async function folderToFollow(below = '.') {
   const parent = await mkdtemp(join(tmpdir(), 'state-folder-'))
   const events: string[] = []
-  const folder = followStateFolder({
+  const folder = new StateFolderMonitor({
     folder: join(parent, below),
     clock,
     onFailed: () => void events.push('failed'),
     onRecovered: () => void events.push('recovered'),
   })
-  onTestFinished(folder.close)
+  onTestFinished(() => folder.close())
   return { folder, parent, events }
 }
 
@@ -26,8 +26,8 @@ describe('the state folder', () => {
     'is not writable from %s, also as a cause, until a trial write succeeds, which leaves no file',
     async (code) => {
       const { folder, parent, events } = await folderToFollow()
-      folder.failed(new Error('a file cannot be kept', { cause: errorOf(code) }))
-      folder.failed(errorOf(code))
+      folder.reportFailure(new Error('a file cannot be kept', { cause: errorOf(code) }))
+      folder.reportFailure(errorOf(code))
       expect(folder.status()).toMatchObject({ isWritable: false, code, trouble: `${code}: a write failed` })
       expect(folder.status().since).toBeLessThanOrEqual(Date.now())
       await vi.waitUntil(() => events.includes('recovered'), 5000)
@@ -40,15 +40,15 @@ describe('the state folder', () => {
   it('is not writable where a trial write confirms that its path is not a folder', async () => {
     const { folder, parent, events } = await folderToFollow('file/state')
     await writeFile(join(parent, 'file'), '')
-    folder.failed(errorOf('ENOTDIR'))
+    folder.reportFailure(errorOf('ENOTDIR'))
     await vi.waitUntil(() => events.includes('failed'), 5000)
     expect(folder.status()).toMatchObject({ isWritable: false, code: 'ENOTDIR' })
   })
 
   it('stays writable after an error that does not come from its disk', async () => {
     const { folder, events } = await folderToFollow()
-    folder.failed(errorOf('EMFILE'))
-    folder.failed(new Error('the store is closed'))
+    folder.reportFailure(errorOf('EMFILE'))
+    folder.reportFailure(new Error('the store is closed'))
     expect(folder.status().isWritable).toBe(true)
     expect(events).toEqual([])
   })

@@ -1,4 +1,4 @@
-// What comparing finds, read back from where it was kept: see shape.ts.
+// Schemas of stored counts and examples: see state-schema.ts.
 import { z } from 'zod'
 import {
   DIFFERENCE_KINDS,
@@ -10,30 +10,30 @@ import {
 } from '../model/comparison.ts'
 import type { Counts, RouteCounts } from '../model/comparison-counts.ts'
 import type { MaskedAnswer, StoredExample } from '../model/comparison-example.ts'
-import { field, name, reader, side, time } from './shape.ts'
+import { createParser, field, name, side, time } from './state-schema.ts'
 
 const count = z.int().nonnegative()
 
 /**
- * A record under whatever names a body, and so a stranger, has given: without a prototype, and with `__proto__` as a
- * name like any other, which `z.record` would leave out.
+ * A record whose keys can come from a response body, and so from an attacker: without a prototype, and with `__proto__` as
+ * an ordinary key, which `z.record` would leave out.
  *
- * Names that are none here are left out, and not the whole refused: a newer gateway of the fleet has words of its own.
+ * A key that does not match is left out, and the record is accepted: a newer gateway of the fleet may have more keys.
  */
 function record<K extends string, V>(key: z.ZodType<K>, value: z.ZodType<V>): z.ZodType<Record<K, V>> {
   return z
     .unknown()
-    .refine((given) => typeof given === 'object' && given !== null && !Array.isArray(given), 'is not a record')
-    .transform((given) => Object.entries(given as object).filter(([own]) => key.safeParse(own).success))
+    .refine((input) => typeof input === 'object' && input !== null && !Array.isArray(input), 'is not a record')
+    .transform((input) => Object.entries(input as object).filter(([name]) => key.safeParse(name).success))
     .pipe(z.array(z.tuple([z.string(), value])))
     .transform((entries) => {
-      const made = Object.create(null) as Record<string, V>
-      for (const [own, its] of entries) made[own] = its
-      return made as Record<K, V>
+      const result = Object.create(null) as Record<string, V>
+      for (const [name, entry] of entries) result[name] = entry
+      return result as Record<K, V>
     })
 }
 
-function wordsOf<K extends string>(table: Readonly<Record<K, unknown>>): z.ZodType<K> {
+function keysOf<K extends string>(table: Readonly<Record<K, unknown>>): z.ZodType<K> {
   return z.enum(Object.keys(table) as K[]) as unknown as z.ZodType<K>
 }
 
@@ -41,8 +41,8 @@ const counts: z.ZodType<Counts> = z.object({
   matched: count,
   ignored: count,
   differing: record(z.string(), count),
-  uncomparable: record(wordsOf(UNCOMPARABLE), count),
-  shed: record(wordsOf(SHED), count),
+  uncomparable: record(keysOf(UNCOMPARABLE), count),
+  shed: record(keysOf(SHED), count),
   failed: record(z.enum([...SHADOW_FAILURES, 'primary', 'not-dry-run']), count),
   pairs: count,
   fields: record(field, z.object({ sides: count, self: count, firstSeen: time, lastSeen: time })),
@@ -56,7 +56,7 @@ const routeCounts: z.ZodType<RouteCounts> = z.object({
   counts,
 })
 
-/** It was masked before it was kept: `redact` alone makes what is put here. */
+/** The text was masked before it was stored: only `redact` creates it. */
 const masked = z.string().transform((text) => text as Masked)
 const fields = z.array(masked).refine(({ length }) => length % 2 === 0, 'has a name without a value')
 const answer: z.ZodType<MaskedAnswer> = z.object({
@@ -65,7 +65,7 @@ const answer: z.ZodType<MaskedAnswer> = z.object({
   body: masked.nullable(),
   ms: z.number().nonnegative(),
 })
-const keptExample: z.ZodType<StoredExample> = z.object({
+const storedExample: z.ZodType<StoredExample> = z.object({
   fingerprint: z.string().min(1),
   context: name,
   route: z.string(),
@@ -78,7 +78,7 @@ const keptExample: z.ZodType<StoredExample> = z.object({
     service: answer,
     differences: z.array(
       z.object({
-        kind: wordsOf<DifferenceKind>(DIFFERENCE_KINDS),
+        kind: keysOf<DifferenceKind>(DIFFERENCE_KINDS),
         path: z.string(),
         legacy: masked.nullable(),
         service: masked.nullable(),
@@ -88,24 +88,24 @@ const keptExample: z.ZodType<StoredExample> = z.object({
   }),
 })
 
-/** @throws {NotThat} */
-export const parseRouteCounts = reader('the counts of a route', routeCounts, 'any key')
-/** @throws {NotThat} */
-export const parseExample = reader('an example', keptExample)
+/** @throws {InvalidStoredValue} */
+export const parseRouteCounts = createParser('the counts of a route', routeCounts, 'any key')
+/** @throws {InvalidStoredValue} */
+export const parseExample = createParser('an example', storedExample)
 
 /**
- * The text that is kept.
+ * The text that is stored.
  *
- * @throws {NotThat} if no store would read it again
+ * @throws {InvalidStoredValue} if the text could not be read again
  */
-export function textOfRouteCounts(of: RouteCounts): string {
-  const text = JSON.stringify(of)
+export function serializeRouteCounts(counts: RouteCounts): string {
+  const text = JSON.stringify(counts)
   parseRouteCounts(text)
   return text
 }
 
-/** @throws {NotThat} */
-export function textOfExample(example: StoredExample): string {
+/** @throws {InvalidStoredValue} */
+export function serializeExample(example: StoredExample): string {
   const text = JSON.stringify(example)
   parseExample(text)
   return text

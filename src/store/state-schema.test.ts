@@ -1,7 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import type { AuditEntry } from '../model/audit-log.ts'
 import { EMPTY_CONTEXT, EMPTY_STATE } from '../model/shared-state.ts'
-import { NotThat, parseEntry, parseReport, parseState, textOfEntry, textOfState } from './shape.ts'
+import {
+  InvalidStoredValue,
+  parseEntry,
+  parseHeartbeat,
+  parseState,
+  serializeEntry,
+  serializeState,
+} from './state-schema.ts'
 
 const STAMP = { by: 'ada', reason: null, at: 1 }
 const ENTRY: AuditEntry = {
@@ -28,7 +35,7 @@ describe('a state', () => {
       contexts: { catalog: { ...EMPTY_CONTEXT, pin: { ...STAMP, side: 'legacy' as const, until: 5 } } },
       flags: { version: 2, features: [{ name: 'a', strategies: [] }] },
     }
-    expect(parseState(textOfState(state))).toEqual(state)
+    expect(parseState(serializeState(state))).toEqual(state)
   })
 
   it.each([
@@ -66,13 +73,13 @@ describe('a state', () => {
     ],
     ['__proto__ in disguise', '{"generation":1,"kill":null,"contexts":{},"flags":null,"\\u005f_proto__":1}'],
   ])('is not %s', (_what, text) => {
-    expect(() => parseState(text)).toThrow(NotThat)
+    expect(() => parseState(text)).toThrow(InvalidStoredValue)
   })
 
   it('keeps what a newer gateway has written into it', () => {
     const text =
       '{"generation":1,"kill":null,"contexts":{"a":{"pin":null,"freeze":null,"flip":null,"changed":null,"new":1}},"flags":null,"new":[2]}'
-    expect(JSON.parse(textOfState(parseState(text)))).toEqual(JSON.parse(text))
+    expect(JSON.parse(serializeState(parseState(text)))).toEqual(JSON.parse(text))
   })
 })
 
@@ -88,7 +95,7 @@ describe('a context', () => {
     ['differences', { differences: { f1: NOTE, f2: { ...NOTE, ruling: null, resolvedAt: 5, later: 'word' } } }],
   ])('is read with %s', (_what, parts) => {
     const text = ofContext(parts)
-    expect(JSON.parse(textOfState(parseState(text)))).toEqual(JSON.parse(text))
+    expect(JSON.parse(serializeState(parseState(text)))).toEqual(JSON.parse(text))
   })
 
   it.each([
@@ -112,19 +119,19 @@ describe('a context', () => {
 })
 
 it('an entry is written with whatever it has before and after, and with nothing as null', () => {
-  expect(parseEntry(textOfEntry(ENTRY))).toEqual({ ...ENTRY, before: null })
-  expect(() => parseEntry('{"at":1}')).toThrow(NotThat)
+  expect(parseEntry(serializeEntry(ENTRY))).toEqual({ ...ENTRY, before: null })
+  expect(() => parseEntry('{"at":1}')).toThrow(InvalidStoredValue)
 })
 
 it('the report of a gateway names no context that is none', () => {
   const lastMinute = '{"toString":{"legacy":1,"service":0}}'
   const text = `{"id":"a","version":"1","address":"x","startedAt":1,"applied":0,"localKill":[],"percentages":{},"flags":{"source":"x","stale":false,"ageMs":null},"lastMinute":${lastMinute},"inFlight":{}}`
-  expect(() => parseReport(text)).toThrow('not the report of a gateway')
-  expect(parseReport(text.replace('toString', 'catalog')).lastMinute).toEqual({ catalog: { legacy: 1, service: 0 } })
+  expect(() => parseHeartbeat(text)).toThrow('not the report of a gateway')
+  expect(parseHeartbeat(text.replace('toString', 'catalog')).lastMinute).toEqual({ catalog: { legacy: 1, service: 0 } })
 })
 
 it('times are whole: what is written at a fraction would be read by the store and by nobody else', () => {
   const kill = (at: number) => ({ generation: 1, kill: { by: 'ann', reason: null, at }, contexts: {}, flags: null })
-  expect(() => textOfState(kill(1.5))).toThrow('not a state: kill.at')
-  expect(parseState(textOfState(kill(2))).kill?.at).toBe(2)
+  expect(() => serializeState(kill(1.5))).toThrow('not a state: kill.at')
+  expect(parseState(serializeState(kill(2))).kill?.at).toBe(2)
 })

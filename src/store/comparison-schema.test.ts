@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { parseExample, parseRouteCounts, textOfExample, textOfRouteCounts } from './comparison-shape.ts'
-import { keptExample, mask, routeCounts, STRANGE } from './comparisons.test-kit.ts'
-import { NotThat } from './shape.ts'
+import { parseExample, parseRouteCounts, serializeExample, serializeRouteCounts } from './comparison-schema.ts'
+import { mask, routeCounts, STRANGE, storedExample } from './comparisons.test-kit.ts'
+import { InvalidStoredValue } from './state-schema.ts'
 
 describe('the counts of a route', () => {
   it('are read as they were written, in records without a prototype', () => {
-    const { counts, ...rest } = parseRouteCounts(textOfRouteCounts(routeCounts()))
+    const { counts, ...rest } = parseRouteCounts(serializeRouteCounts(routeCounts()))
     expect({ ...rest, counts }).toEqual(routeCounts())
     expect(Object.entries(counts.differing)).toEqual(Object.entries(STRANGE.differing))
     expect(Object.entries(counts.fields)).toEqual(Object.entries(STRANGE.fields))
@@ -57,16 +57,16 @@ describe('the counts of a route', () => {
   })
 
   it.each(['', '[]', '7', '{"context":'])('are not %j', (text) => {
-    expect(() => parseRouteCounts(text)).toThrow(NotThat)
+    expect(() => parseRouteCounts(text)).toThrow(InvalidStoredValue)
   })
 })
 
 describe('an example', () => {
   it('is read as it was written', () => {
-    expect(parseExample(textOfExample(keptExample({}, 1)))).toEqual(keptExample({}, 1))
+    expect(parseExample(serializeExample(storedExample({}, 1)))).toEqual(storedExample({}, 1))
   })
 
-  const { example } = keptExample({}, 1)
+  const { example } = storedExample({}, 1)
   const { request, legacy, differences } = example
   it.each<[string, object]>([
     ['fingerprint', { fingerprint: '' }],
@@ -92,12 +92,12 @@ describe('an example', () => {
     ['example.differences.0.service', { example: { ...example, differences: [{ ...differences[0], service: 7 }] } }],
     ['example.differences.0.times', { example: { ...example, differences: [{ ...differences[0], times: -1 }] } }],
   ])('is not read with another %s', (where, of) => {
-    const text = JSON.stringify({ ...keptExample({}, 1), ...of })
+    const text = JSON.stringify({ ...storedExample({}, 1), ...of })
     expect(() => parseExample(text)).toThrow(`not an example: ${where}:`)
   })
 
   it('is not read with a __proto__ in it', () => {
-    const text = JSON.stringify(keptExample({}, 1)).replace('{', '{"__proto__":{},')
+    const text = JSON.stringify(storedExample({}, 1)).replace('{', '{"__proto__":{},')
     expect(() => parseExample(text)).toThrow('a key is __proto__')
   })
 })

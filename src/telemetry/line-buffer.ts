@@ -5,7 +5,7 @@ const NEWLINE = 0x0a
 /** UTF-8 takes at most three bytes for a UTF-16 unit. */
 const MOST_BYTES_PER_UNIT = 3
 
-export class GatheredLines {
+export class LineBuffer {
   #bytes: Buffer
   /** Where the next line goes. The first byte is a line break for whoever needs one (see `take`). */
   #end = 1

@@ -1,0 +1,57 @@
+import { describe, expect, it } from 'vitest'
+import { mergeCounts } from '../../model/merge-counts.ts'
+import { parseRouteCounts } from '../comparison-schema.ts'
+import { matched, routeCounts, STRANGE } from '../comparisons.test-kit.ts'
+import { createEntries, type Entries, formatEntryName } from '../counts-entries.ts'
+import { foldEntries } from './fold-entries.ts'
+
+describe('what several starts have said', () => {
+  it('becomes one entry for each route, as mergeCounts makes it', () => {
+    const other = matched(1, { route: 'GET /other' })
+    const entries = entriesBy({ 'start-1': [routeCounts(), other], 'start-2': [matched(3)], 'start-3': [matched(4)] })
+    const fewer = foldEntries(entries, [])
+    expect([...(fewer ?? [])].map(([name]) => name)).toEqual([
+      formatEntryName(other, 'start-1'),
+      formatEntryName(routeCounts(), ''),
+    ])
+    const sum = parseRouteCounts(fewer?.get(formatEntryName(routeCounts(), '')) ?? '')
+    expect(sum).toEqual(routeCounts({ counts: mergeCounts(STRANGE, matched(7).counts) }))
+  })
+
+  it('is added to what was folded before', () => {
+    const once = foldEntries(entriesBy({ 'start-1': [matched(1)], 'start-2': [matched(2)] }), []) as Entries
+    const twice = foldEntries(new Map([...once, ...entriesBy({ 'start-3': [matched(4)] })]), [])
+    expect([...(twice?.values() ?? [])].map(parseRouteCounts)).toEqual([matched(7)])
+  })
+
+  it('stays as it is where there is one for each route', () => {
+    expect(foldEntries(entriesBy({ 'start-1': [matched(1), matched(2, { route: 'GET /other' })] }), [])).toBeUndefined()
+    expect(foldEntries(new Map(), [])).toBeUndefined()
+  })
+
+  it('is not mixed with what the living say: they put another in its place', () => {
+    const entries = entriesBy({ 'start-1': [matched(1)], 'start-2': [matched(2)], now: [matched(4)] })
+    expect([...(foldEntries(entries, ['now', 'other']) ?? [])].map(([name]) => name)).toEqual([
+      formatEntryName(matched(4), 'now'),
+      formatEntryName(matched(3), ''),
+    ])
+    expect(foldEntries(entries, ['start-1', 'now'])).toBeUndefined()
+  })
+
+  it('is left where it cannot be understood', () => {
+    const entries = entriesBy({ 'start-1': [matched(1)], 'start-2': [matched(2)] })
+    entries.set(formatEntryName(matched(1), 'start-3'), '{"of":"a newer gateway"}')
+    expect([...(foldEntries(entries, []) ?? [])].map(([name]) => name)).toEqual([
+      formatEntryName(matched(1), 'start-3'),
+      formatEntryName(matched(1), ''),
+    ])
+  })
+})
+
+function entriesBy(given: Readonly<Record<string, Parameters<typeof createEntries>[1]>>): Entries {
+  return new Map(
+    Object.entries(given).flatMap(([writer, counts]) =>
+      [...createEntries(writer, counts).values()].flatMap((entries) => [...entries]),
+    ),
+  )
+}
