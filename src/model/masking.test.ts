@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { maskHeaders, maskRequestTarget, maskSecrets } from '../shadow/capture/redact.ts'
-import { maskTarget } from '../telemetry/mask-target.ts'
+import { maskTarget } from '../telemetry/log/mask-target.ts'
 import { holdsSecret, holdsToken, isSecretName, looksLikeToken } from './masking.ts'
 
 const HEX = '9f86d081884c7d659a2feaa0c55ad015'

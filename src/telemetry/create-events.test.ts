@@ -2,9 +2,9 @@ import { beforeEach, expect, test } from 'vitest'
 import { createEvents } from './create-events.ts'
 import type { Events } from './events.ts'
 import { quietReadings, requestFacts } from './facts.test-kit.ts'
-import type { LineFile } from './line-file.ts'
-import { createLog } from './log.ts'
-import { createMetrics } from './metrics.ts'
+import type { LineFile } from './log/line-file.ts'
+import { createLog } from './log/log.ts'
+import { createMetrics } from './metrics/metrics.ts'
 
 let now: number
 let raw: string[]

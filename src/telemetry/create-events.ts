@@ -2,9 +2,9 @@
 import type { Logger } from 'pino'
 import type { Clock } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
-import type { AccessLog } from './access-log.ts'
 import type { Events } from './events.ts'
-import type { Metrics } from './metrics.ts'
+import type { AccessLog } from './log/access-log.ts'
+import type { Metrics } from './metrics/metrics.ts'
 
 export type Sinks = {
   readonly metrics: Metrics

@@ -3,12 +3,12 @@ import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Clock } from '../model/ports.ts'
 import type { Side } from '../model/route.ts'
-import { createAccessLog } from './access-log.ts'
 import { createEvents } from './create-events.ts'
 import type { Events } from './events.ts'
-import { type LineFile, lineFile } from './line-file.ts'
-import { createLog, type LogLevel } from './log.ts'
-import { createMetrics, type Readings } from './metrics.ts'
+import { createAccessLog } from './log/access-log.ts'
+import { type LineFile, lineFile } from './log/line-file.ts'
+import { createLog, type LogLevel } from './log/log.ts'
+import { createMetrics, type Readings } from './metrics/metrics.ts'
 
 export type TelemetryOptions = {
   /** A file, `-` for stdout, or undefined for none. */

@@ -239,7 +239,7 @@ describe('docs/configuration.md', () => {
 
 describe('docs/observability.md', () => {
   it('has every field of the access log, and no other', () => {
-    const source = read('src/telemetry/access-line.ts')
+    const source = read('src/telemetry/log/access-line.ts')
     const written = new Set(['level', ...[...source.matchAll(/"(\w+)":/g)].map(([, field = '']) => field)])
     const told = table(OBSERVABILITY, 'The access log').map(([field]) => codes(field)[0])
     expect(told.sort()).toEqual([...written].sort())

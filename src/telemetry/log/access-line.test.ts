@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { refusalFacts, requestFacts } from '../facts.test-kit.ts'
 import { refusalFields, requestFields } from './access-line.ts'
-import { refusalFacts, requestFacts } from './facts.test-kit.ts'
 
 const parsed = (fields: string): Record<string, unknown> => JSON.parse(`{"level":"info"${fields}}`)
 

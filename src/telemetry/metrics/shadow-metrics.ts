@@ -1,9 +1,9 @@
 // What is counted of copies and comparisons. Every eligible request ends in exactly one outcome, so that in a quiet
 // moment `strangler_shadow_outcomes_total` adds up to `strangler_shadow_eligible_total`.
 import type { Registry } from 'prom-client'
-import type { Parity } from '../model/comparison-counts.ts'
-import type { Side } from '../model/route.ts'
-import type { ShadowOutcome, ShadowReason } from '../model/shadow.ts'
+import type { Parity } from '../../model/comparison-counts.ts'
+import type { Side } from '../../model/route.ts'
+import type { ShadowOutcome, ShadowReason } from '../../model/shadow.ts'
 import { Distribution, expose, type Sample } from './exposition.ts'
 
 /** What is only looked up when somebody scrapes. Looking it up tells of all that has been shed until then. */

@@ -1,10 +1,10 @@
 // The access log: one line a request, through pino, to a file, to stdout or nowhere.
 import { pino } from 'pino'
 import { isColorSupported, prettyFactory } from 'pino-pretty'
-import { FAILURES } from '../model/failures.ts'
-import type { Clock } from '../model/ports.ts'
+import { FAILURES } from '../../model/failures.ts'
+import type { Clock } from '../../model/ports.ts'
+import type { AnswerFacts, RefusalFacts, RequestFacts } from '../events.ts'
 import { answerFields, refusalFields, requestFields } from './access-line.ts'
-import type { AnswerFacts, RefusalFacts, RequestFacts } from './events.ts'
 import type { LineFile } from './line-file.ts'
 import { parsePrintable } from './log.ts'
 

@@ -1,7 +1,7 @@
 // What is counted per bounded context: flat arrays, indexed by the positions of the labels in their closed unions.
-import { REASONS, type Reason } from '../model/decision.ts'
-import { FAILURES, type Failure } from '../model/failures.ts'
-import type { Side } from '../model/route.ts'
+import { REASONS, type Reason } from '../../model/decision.ts'
+import { FAILURES, type Failure } from '../../model/failures.ts'
+import type { Side } from '../../model/route.ts'
 import { Distribution, type Sample } from './exposition.ts'
 
 export const SIDES: readonly Side[] = ['legacy', 'service']

@@ -1,11 +1,11 @@
 // One request as one line of JSON. The fields are laid out by hand: pino's own walk over an object of this size takes
 // 2 to 3 µs, and this is on every request's path.
-import { quote } from '../lib/escape.ts'
-import type { Responder } from '../model/outcome.ts'
-import type { Route } from '../model/route.ts'
-import type { AnswerFacts, RefusalFacts, RequestFacts } from './events.ts'
+import { quote } from '../../lib/escape.ts'
+import type { Responder } from '../../model/outcome.ts'
+import type { Route } from '../../model/route.ts'
+import type { AnswerFacts, RefusalFacts, RequestFacts } from '../events.ts'
+import { parseTraceparent } from '../trace.ts'
 import { maskTarget } from './mask-target.ts'
-import { parseTraceparent } from './trace.ts'
 
 const LONGEST = { method: 32, target: 2048, userAgent: 256, requestId: 128, error: 256 } as const
 

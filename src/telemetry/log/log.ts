@@ -4,7 +4,7 @@
 // ERROR wakes somebody and is zero on a healthy day; WARN heals itself; INFO tells the story of a deploy.
 import { type Logger, pino } from 'pino'
 import { isColorSupported, prettyFactory } from 'pino-pretty'
-import { escapeControls } from '../lib/escape.ts'
+import { escapeControls } from '../../lib/escape.ts'
 import type { LineFile } from './line-file.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'

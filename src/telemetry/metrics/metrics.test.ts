@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { quietReadings, requestFacts } from '../facts.test-kit.ts'
 import { parseExposition, type Series } from './exposition.test-kit.ts'
-import { quietReadings, requestFacts } from './facts.test-kit.ts'
 import { createMetrics, type Metrics, type Readings } from './metrics.ts'
 
 let readings: Readings

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
+import { requestFacts } from '../facts.test-kit.ts'
 import { createAccessLog } from './access-log.ts'
-import { requestFacts } from './facts.test-kit.ts'
 import type { LineFile } from './line-file.ts'
 import { createLog } from './log.ts'
 

@@ -1,6 +1,6 @@
 // Hides secrets in a request target: tokens travel in queries (reset links, OAuth codes, signed URLs) and logs are
 // read by more people than databases are. Every expression here is linear: clients choose what it runs on.
-import { holdsSecret, holdsToken, isRandomSegment, isSecretName, TOKEN_LENGTH } from '../model/masking.ts'
+import { holdsSecret, holdsToken, isRandomSegment, isSecretName, TOKEN_LENGTH } from '../../model/masking.ts'
 
 const MASK = '***'
 /** Clears nearly every query in one pass: nothing in it could begin a secret's name. */

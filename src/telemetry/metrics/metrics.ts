@@ -1,9 +1,9 @@
 // Everything /metrics shows. Labels come from closed unions and from the config, never from a client.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
-import type { Failure } from '../model/failures.ts'
-import type { Side } from '../model/route.ts'
-import type { AnswerFacts, RequestFacts } from './events.ts'
+import type { Failure } from '../../model/failures.ts'
+import type { Side } from '../../model/route.ts'
+import type { AnswerFacts, RequestFacts } from '../events.ts'
 import { expose, type Sample } from './exposition.ts'
 import { FAILURE_AT, FAILURE_NAMES, RequestTally, SIDES } from './request-tally.ts'
 import { createShadowMetrics, type ShadowReadings } from './shadow-metrics.ts'
