@@ -1,4 +1,4 @@
-// docker-compose.yml, the Dockerfile and the recipes of the documents, as files. What needs an engine is not run here.
+// Reads docker-compose.yml, the Dockerfile and the recipes of the documents. It starts no container.
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -33,7 +33,7 @@ const SERVICES = Object.entries(COMPOSE.services)
 const { gateway, balancer, redis } = COMPOSE.services as Readonly<Record<'gateway' | 'balancer' | 'redis', Service>>
 
 describe('docker-compose.yml', () => {
-  it.each(SERVICES)('limits memory, processor and processes of %s, and gives it networks', (_, service) => {
+  it.each(SERVICES)('limits the memory, processor and processes of %s, and assigns its networks', (_, service) => {
     expect(service.mem_limit).toMatch(/^\d+[mg]$/)
     expect(service.cpus).toBeGreaterThan(0)
     expect(service.pids_limit).toBeGreaterThan(0)

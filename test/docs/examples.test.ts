@@ -1,4 +1,4 @@
-// What the documents show works as it stands, and what they list is what there is.
+// Runs the examples of the documents, and compares their tables with the code.
 import { spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
@@ -35,19 +35,19 @@ import { output, startDemoShop, textOf } from './shop.ts'
 const CONFIGURATION = read('docs/configuration.md')
 const OBSERVABILITY = read('docs/observability.md')
 
-/** Commands that need no gateway; the others are run with one by operating.test.ts, and by the first ten minutes. */
+/** Commands that need no gateway. operating.test.ts and the test of the first ten minutes run the others. */
 const ALONE = /^(?:npx )?strangler ((?:check|serve|explain)\b.*)$/
-/** Of the reasons that are not legacy's alone. */
+/** The side of the reasons that do not always mean legacy. */
 const SIDE_OF: Readonly<Record<string, string>> = { 'flag-on': 'service', pinned: 'either' }
-/** Results of a run on one machine, kept by `npm run bench -- --save` and `npm run bench:parity -- --save`. */
+/** Results that `npm run bench -- --save` and `npm run bench:parity -- --save` write. */
 const WRITTEN_BY_A_RUN = new Set(['bench/RESULTS.md', 'bench/parity/RESULTS.md'])
 
 const examples = documents().flatMap(({ path, text }) =>
-  fences(text).map(({ language, code }, at) => ({
+  fences(text).map(({ language, code }, index) => ({
     path,
     language,
     code,
-    name: `${path.replaceAll(/\W/g, '-')}-${at}`,
+    name: `${path.replaceAll(/\W/g, '-')}-${index}`,
   })),
 )
 
@@ -60,7 +60,7 @@ describe('demo-traffic', () => {
   }
   const usage = expect.stringMatching(/^npm run demo:traffic -- \[--url http:\/\/127\.0\.0\.1:18080\] .+\n$/)
 
-  it('says how it is used, in one sentence', () => {
+  it('prints its usage in one sentence', () => {
     expect(ran('--help')).toEqual({ status: 0, stdout: usage, stderr: '' })
     for (const args of [['--nope'], ['--rate', '0'], ['--seconds', 'x'], ['--url', 'x'], ['more']]) {
       expect(ran(...args), args.join(' ')).toEqual({ status: 2, stdout: '', stderr: usage })
@@ -69,7 +69,7 @@ describe('demo-traffic', () => {
 })
 
 describe('every document', () => {
-  it('links only to what is there', () => {
+  it('links only to files and headings that exist', () => {
     const broken = documents().flatMap(({ path, text }) =>
       relativeLinks(text).flatMap((link) => {
         const [file = '', anchor] = link.split('#')
@@ -83,7 +83,7 @@ describe('every document', () => {
     expect(broken).toEqual([])
   })
 
-  it('names npm scripts that exist', () => {
+  it('contains only npm scripts that exist', () => {
     const { scripts } = JSON.parse(read('package.json')) as { scripts: Record<string, string> }
     const named = documents().flatMap(({ text }) =>
       [...text.matchAll(/\bnpm (?:run ([\w:-]+)|(start|test|pack)\b)/g)].map(([, run, verb]) => run ?? verb ?? ''),
@@ -92,7 +92,7 @@ describe('every document', () => {
     expect([...new Set(named)].filter((script) => script !== 'pack' && !(script in scripts))).toEqual([])
   })
 
-  it('names commands of strangler that exist', async () => {
+  it('contains only commands of strangler that exist', async () => {
     const { stdout } = await runStrangler(['help'])
     const named = documents().flatMap(({ text }) =>
       [...text.matchAll(/`(?:npx )?strangler ([a-z]+)/g)].map(([, command = '']) => command),
@@ -103,35 +103,35 @@ describe('every document', () => {
 })
 
 describe('the README', () => {
-  it('leads to decide in one click, and tells what CI runs', () => {
+  it('links to decide.ts and shows the command of CI', () => {
     expect(relativeLinks(read('README.md'))).toContain('src/proxy/policy/decide.ts')
     expect(read('README.md')).toContain('npm ci && npm test')
     expect(read('.ci/run')).toContain('npm ci && npm test')
   })
 
   it.skipIf(spawnSync('curl', ['--version']).status !== 0)(
-    'shows ten minutes that go as they are told, line by line',
+    'shows ten minutes whose commands print the shown output, line by line',
     async () => {
       const demo = await startDemoShop()
       onTestFinished(demo.stop)
-      const told = fences(section(read('README.md'), 'The first ten minutes'))
-      expect(told.length).toBeGreaterThan(10)
-      for (const [at, { language, code }] of told.entries()) {
+      const blocks = fences(section(read('README.md'), 'The first ten minutes'))
+      expect(blocks.length).toBeGreaterThan(10)
+      for (const [index, { language, code }] of blocks.entries()) {
         if (language !== 'sh') continue
-        const before = await demo.flagReads()
-        const next = told[at + 1]
+        const readsBefore = await demo.flagReads()
+        const next = blocks[index + 1]
         if (code.includes('strangler diffs')) {
-          // What was found a moment ago is written once a second; how much that is differs from run to run.
-          const isTold = async () => figuresAside(await demo.run(code)) === figuresAside(next?.code ?? '')
-          // These were half of the minute's visits: where others keep the machine busy, and more is shed, it takes them all.
-          await until(isTold, 10_000).catch(async () => {
+          // The gateway writes comparisons once a second; their number differs from run to run.
+          const isShown = async () => figuresAside(await demo.run(code)) === figuresAside(next?.code ?? '')
+          // The test makes half of the minute's visits. If a busy machine sheds too many copies, it makes the other half too.
+          await until(isShown, 10_000).catch(async () => {
             await demo.run('npm run demo:traffic')
-            await until(isTold, 30_000)
+            await until(isShown, 30_000)
           })
           continue
         }
         const printed = await demo.run(code)
-        if (code.includes('flags.json')) await until(async () => (await demo.flagReads()) > before)
+        if (code.includes('flags.json')) await until(async () => (await demo.flagReads()) > readsBefore)
         if (next?.language === 'text') expect(lines(printed)).toEqual(lines(next.code))
       }
     },
@@ -142,14 +142,14 @@ describe('the README', () => {
 function figuresAside(text: string): string {
   return (
     lines(text)
-      // The time has a date before it where the comparisons began on an earlier day.
+      // A date precedes the time if the comparisons began on an earlier day.
       .map((line) => line.replace(/since \d{4}-\d\d-\d\d /, 'since ').replace(/\d[\d.,:–-]*/g, 'N'))
       .join('\n')
   )
 }
 
-describe('examples', () => {
-  it('in TypeScript pass the type check, and the maps among them are good', async () => {
+describe('the examples', () => {
+  it('in TypeScript pass the type check, and their maps are valid', async () => {
     const project = await someProject()
     const typed = examples.filter(({ language }) => language === 'ts')
     expect(typed.length).toBeGreaterThan(3)
@@ -167,7 +167,7 @@ describe('examples', () => {
     }
   }, 60_000)
 
-  it('in JSON parse, and the flags among them are flags', () => {
+  it('in JSON parse, and their flags are valid', () => {
     const json = examples.filter(({ language }) => language === 'json')
     const flags = json.filter(({ code }) => code.includes('"features"'))
     expect(flags.length).toBeGreaterThan(1)
@@ -175,7 +175,7 @@ describe('examples', () => {
     for (const { path, code } of flags) expect(parseFlagFile(path, code).features.length).toBeGreaterThan(0)
   })
 
-  it('of commands run', async () => {
+  it('of commands that need no gateway run', async () => {
     const commands = examples
       .filter(({ language }) => language === 'sh')
       .flatMap(({ code }) => code.split('\n'))
@@ -200,40 +200,42 @@ describe('docs/configuration.md', () => {
   it('has every key of the map, and no other', () => {
     expect(types.length).toBeGreaterThan(12)
     for (const { type, keys } of types) {
-      const told = table(CONFIGURATION, `(\`${type}\`)`).map(([key]) => codes(key)[0])
-      expect(told.sort(), type).toEqual(keys.sort())
+      const documented = table(CONFIGURATION, `(\`${type}\`)`).map(([key]) => codes(key)[0])
+      expect(documented.sort(), type).toEqual(keys.sort())
     }
   })
 
-  it('has every rule of comparing, and no other', () => {
-    const [, body = ''] = /^export type Rules = \{\n([\s\S]*?)^\}/m.exec(read('src/model/comparison.ts')) ?? []
+  it('has every comparison rule, and no other', () => {
+    const [, body = ''] = /^export type Rules = \{\n([\s\S]*?)^\}/m.exec(read('src/model/comparison-rules.ts')) ?? []
     const rules = [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, key]) => key)
-    const told = table(CONFIGURATION, '(`Rules`)').map(([key]) => codes(key)[0])
-    expect(told).toEqual(rules)
+    const documented = table(CONFIGURATION, '(`Rules`)').map(([key]) => codes(key)[0])
+    expect(documented).toEqual(rules)
   })
 
   it('has the defaults that validate fills in', () => {
     for (const [type, filled] of Object.entries(filledIn())) {
-      const told = new Map(table(CONFIGURATION, `(\`${type}\`)`).map((cells) => [codes(cells[0])[0], cells.at(-1)]))
+      const documented = new Map(
+        table(CONFIGURATION, `(\`${type}\`)`).map((cells) => [codes(cells[0])[0], cells.at(-1)]),
+      )
       for (const [key, value] of Object.entries(filled)) {
-        const written = /^`([^`]+)`/.exec(told.get(key) ?? '')?.[1] ?? 'nothing in backticks'
-        // Without a limit is 0 to write, and a number that is never reached to compare with.
+        const written = /^`([^`]+)`/.exec(documented.get(key) ?? '')?.[1] ?? 'nothing in backticks'
+        // The map has 0 for no limit; `validate` replaces it with a number that is never reached.
         expect(written, `${type}.${key}`).toBe(JSON.stringify(value === Number.MAX_SAFE_INTEGER ? 0 : value))
       }
     }
   })
 
   it('has every option with its variable and its default', () => {
-    const told = table(CONFIGURATION, 'Options').map(([flag, variable, , fallback]) => {
+    const documented = table(CONFIGURATION, 'Options').map(([flag, variable, , fallback]) => {
       return { flag: codes(flag)[0], variable: codes(variable)[0], fallback: fallback?.replaceAll('`', '') }
     })
     for (const { flag, variable, fallback } of Object.values<OptionFacts>(OPTIONS)) {
-      const row = told.find((one) => one.variable === variable)
+      const row = documented.find((option) => option.variable === variable)
       expect(row?.flag, variable).toBe(flag)
       if (fallback !== undefined) expect(row?.fallback, variable).toBe(fallback)
     }
-    const known = Object.values(OPTIONS).map(({ variable }) => variable as string)
-    expect(told.filter(({ variable }) => !known.includes(variable ?? ''))).toEqual([])
+    const variables = Object.values(OPTIONS).map(({ variable }) => variable as string)
+    expect(documented.filter(({ variable }) => !variables.includes(variable ?? ''))).toEqual([])
   })
 })
 
@@ -241,8 +243,8 @@ describe('docs/observability.md', () => {
   it('has every field of the access log, and no other', () => {
     const source = read('src/telemetry/log/access-line.ts')
     const written = new Set(['level', ...[...source.matchAll(/"(\w+)":/g)].map(([, field = '']) => field)])
-    const told = table(OBSERVABILITY, 'The access log').map(([field]) => codes(field)[0])
-    expect(told.sort()).toEqual([...written].sort())
+    const documented = table(OBSERVABILITY, 'The access log').map(([field]) => codes(field)[0])
+    expect(documented.sort()).toEqual([...written].sort())
   })
 
   it('has every metric with its type and labels, and no other', async () => {
@@ -257,9 +259,9 @@ describe('docs/observability.md', () => {
 
     const text = await gateway.metrics()
     const types = new Map([...text.matchAll(/^# TYPE (strangler_\w+) (\w+)$/gm)].map(([, name, type]) => [name, type]))
-    const told = new Map(table(OBSERVABILITY, 'Metrics').map(([name, ...rest]) => [codes(name)[0], rest]))
-    expect([...told.keys()].sort()).toEqual([...types.keys()].sort())
-    for (const [name, [type, labels]] of told) {
+    const documented = new Map(table(OBSERVABILITY, 'Metrics').map(([name, ...rest]) => [codes(name)[0], rest]))
+    expect([...documented.keys()].sort()).toEqual([...types.keys()].sort())
+    for (const [name, [type, labels]] of documented) {
       expect(types.get(name), name).toBe(type)
       const seen = labelsOf(text, name ?? '')
       if (seen !== undefined) expect(seen, name).toEqual(codes(labels).sort())
@@ -277,7 +279,7 @@ describe('docs/observability.md', () => {
     expect(failures).toEqual(Object.entries(FAILURES).map(([name, { status, blame }]) => [name, `${status}`, blame]))
   })
 
-  it('shows /readyz as it is', async () => {
+  it('shows the body of /readyz', async () => {
     const legacy = await startNamedOrigin('legacy')
     const gateway = await startGateway(shop({ legacy: legacy.url, service: legacy.url }))
     const [shown] = fences(section(OBSERVABILITY, 'Health'))
@@ -286,34 +288,34 @@ describe('docs/observability.md', () => {
 })
 
 describe('docs/life-of-a-request.md', () => {
-  it('tells the steps of handle-request.ts in their order', () => {
+  it('has the steps of handle-request.ts in their order', () => {
     const source = read('src/proxy/handle-request.ts')
     const body = /async function handleRequest[\s\S]*?\n {2}\}\n/.exec(source)?.[0] ?? ''
     const calls = [...body.matchAll(/\b(?:plane\.(?:events\.)?)?([a-z]\w+)\(/g)].map(([, call = '']) => call)
     const aside = new Set(['handleRequest', 'now', 'if', 'rawHead', 'refuse'])
     const steps = [...new Set(calls)].filter((call) => !aside.has(call))
-    const told = headings(read('docs/life-of-a-request.md')).filter((title) => /^\d+\. /.test(title))
+    const documented = headings(read('docs/life-of-a-request.md')).filter((title) => /^\d+\. /.test(title))
     expect(steps.length).toBeGreaterThan(8)
-    expect(told.flatMap(codes)).toEqual(steps)
+    expect(documented.flatMap(codes)).toEqual(steps)
   })
 })
 
 describe('docs/architecture.md', () => {
   it('has the import table that test/architecture.test.ts asserts', () => {
     const source = /MAY_IMPORT[^=]*= \{\n([\s\S]*?)^\}/m.exec(read('test/architecture.test.ts'))?.[1] ?? ''
-    const asserted = [...source.matchAll(/^ {2}'?([\w.-]+)'?: \[([^\]]*)\]/gm)].map(([, from, rooms = '']) => {
-      return [from, [...rooms.matchAll(/'([^']+)'/g)].map(([, room]) => room)]
+    const asserted = [...source.matchAll(/^ {2}'?([\w.-]+)'?: \[([^\]]*)\]/gm)].map(([, from, modules = '']) => {
+      return [from, [...modules.matchAll(/'([^']+)'/g)].map(([, module]) => module)]
     })
-    const told = table(read('docs/architecture.md'), 'Import table').map(([from, rooms]) => {
-      return [codes(from)[0], codes(rooms)]
+    const documented = table(read('docs/architecture.md'), 'Import table').map(([from, modules]) => {
+      return [codes(from)[0], codes(modules)]
     })
     expect(asserted.length).toBeGreaterThan(8)
-    expect(told).toEqual(asserted)
+    expect(documented).toEqual(asserted)
   })
 })
 
 describe('CONTEXT.md', () => {
-  it('has the words that decide and forward speak', () => {
+  it('defines the words of the decision and the exchange', () => {
     const words = withoutFences(read('CONTEXT.md')).toLowerCase()
     for (const word of [
       'context',
@@ -332,7 +334,7 @@ describe('CONTEXT.md', () => {
   })
 })
 
-/** A folder like somebody else's project, in which the gateway and its libraries are installed. */
+/** A project of a user, with the gateway and its libraries installed. */
 async function someProject(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-project-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
@@ -360,7 +362,7 @@ function tsconfig(files: readonly string[]) {
   }
 }
 
-/** Starts what the command starts, on free ports, and stops it once it listens. */
+/** Starts the gateway with the arguments of the command, on free ports, and stops it when it listens. */
 async function serves(args: readonly string[]): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-serve-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
@@ -377,7 +379,7 @@ async function serves(args: readonly string[]): Promise<void> {
   expect(await exited, log()).toBe(0)
 }
 
-/** What validate makes of a map that says as little as it can, by the types of define-routes.ts. */
+/** The defaults that `validate` fills into a minimal map, by the types of define-routes.ts. */
 function filledIn(): Record<string, object> {
   const upstream = { url: 'https://127.0.0.1:3001', tls: {}, health: { path: '/' } }
   const jwt = { issuer: 'a', audience: 'a', algorithms: ['RS256'], jwksUri: 'https://a.example/' }
@@ -414,7 +416,7 @@ function filledIn(): Record<string, object> {
   }
 }
 
-/** The labels of a metric's first sample, but those that the type of a metric brings along; undefined if it has none. */
+/** The labels of a metric's first sample, without those of its type; undefined if it has no sample. */
 function labelsOf(text: string, name: string): string[] | undefined {
   const sample = new RegExp(`^${name}(?:_count)?(?:\\{(.*)\\})? [^ ]+$`, 'm').exec(text)
   if (sample === null) return undefined

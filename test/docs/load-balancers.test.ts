@@ -18,9 +18,9 @@ const OPERATING = read('docs/operating.md')
 
 /** The first example in this language under a heading of docs/operating.md. */
 function example(heading: string, language: string): string {
-  const found = fences(section(OPERATING, heading)).find((fence) => fence.language === language)
-  if (found === undefined) throw new Error(`"${heading}" has no example in ${language}`)
-  return found.code
+  const block = fences(section(OPERATING, heading)).find((fence) => fence.language === language)
+  if (block === undefined) throw new Error(`"${heading}" has no example in ${language}`)
+  return block.code
 }
 
 /** The origin takes a moment for some requests, so that a drain always has requests under way. */
@@ -68,10 +68,10 @@ async function startNginx(config: string): Promise<() => string> {
   const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${folder}/${name};`,
   )
-  const all = `daemon off; pid ${folder}/pid; error_log stderr warn; events {}
+  const nginxConf = `daemon off; pid ${folder}/pid; error_log stderr warn; events {}
 http { access_log off; ${paths.join(' ')}
 ${config} }`
-  const file = await fileWith('nginx.conf', all)
+  const file = await fileWith('nginx.conf', nginxConf)
   return run('nginx', ['-e', 'stderr', '-c', file])
 }
 
@@ -107,8 +107,8 @@ async function drainUnderLoad(
   leaving?.signal('SIGTERM')
   await whileDraining()
   expect(await leaving?.exited).toEqual({ code: 0, signal: null })
-  const before = load.answers.length
-  await until(() => load.answers.length > before + 100)
+  const answersBefore = load.answers.length
+  await until(() => load.answers.length > answersBefore + 100)
   const { answers, failed } = await load.stop()
   expect(failed).toEqual([])
   expect(answers.every(({ status }) => status === 200)).toBe(true)
@@ -134,7 +134,7 @@ describe('the health checks of docs/operating.md', () => {
       await untilServed(port)
       await drainUnderLoad(port, gateways, async () => {
         await until(() => /gateways\/edge-1 is DOWN, reason: Layer7 wrong status, code: 503/.test(log()))
-        // Its port is still open then: a request that HAProxy had sent on its way is answered.
+        // The port is still open: the gateway answers a request that HAProxy has already sent.
         expect((await ask({ port: first.port })).status).toBe(200)
       })
       expect(log()).not.toMatch(/edge-2 is DOWN/)

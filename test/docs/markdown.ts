@@ -1,4 +1,4 @@
-// Markdown as far as the tests of the documents read it: fences, headings, tables, links.
+// The parts of Markdown that the tests of the documents read: fences, headings, tables, links.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative, resolve } from 'node:path'
 
@@ -36,11 +36,11 @@ export function headings(text: string): string[] {
   return [...withoutFences(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, title = '']) => title)
 }
 
-/** What is under the heading that holds these words, up to the next heading. */
+/** The text under the first heading that contains these words, up to the next heading. */
 export function section(text: string, words: string): string {
   const lines = text.split('\n')
   const start = lines.findIndex((line) => /^#{1,6} /.test(line) && line.includes(words))
-  if (start < 0) throw new Error(`no heading holds "${words}"`)
+  if (start < 0) throw new Error(`no heading contains "${words}"`)
   let isFenced = false
   const length = lines.slice(start + 1).findIndex((line) => {
     if (line.startsWith('```')) isFenced = !isFenced
@@ -49,7 +49,7 @@ export function section(text: string, words: string): string {
   return lines.slice(start + 1, length < 0 ? undefined : start + 1 + length).join('\n')
 }
 
-/** The rows of the first table under a heading, without its head; cells as they are written. */
+/** The rows of the first table under a heading, without its head. */
 export function table(text: string, words: string): string[][] {
   const rows = section(text, words)
     .split('\n')
@@ -62,19 +62,19 @@ export function table(text: string, words: string): string[][] {
   )
 }
 
-/** What a cell has in backticks. */
+/** The parts of a cell in backticks. */
 export function codes(cell = ''): string[] {
   return [...cell.matchAll(/`([^`]+)`/g)].map(([, code = '']) => code)
 }
 
-/** Where the links of a text lead, in this project. */
+/** The targets of the links to files of this project. */
 export function relativeLinks(text: string): string[] {
   return [...withoutFences(text).matchAll(/\]\(([^)\s]+)\)/g)]
     .map(([, target = '']) => target)
     .filter((target) => !/^[a-z]+:/.test(target))
 }
 
-/** The anchors of a text, as GitHub makes them. */
+/** The anchors of a text, as GitHub generates them. */
 export function anchors(text: string): string[] {
   return headings(text).map((title) =>
     title

@@ -10,7 +10,7 @@ it('no document and no message of npm start runs npx without --no, which would d
   const lines = files.flatMap((file) =>
     readFileSync(new URL(file, ROOT), 'utf8')
       .split('\n')
-      .map((line, at) => `${file}:${at + 1}: ${line}`),
+      .map((line, index) => `${file}:${index + 1}: ${line}`),
   )
   expect(lines.filter((line) => /npx (?!--no )(?:[\w-]+ )*strangler(?!-)/.test(line))).toEqual([])
 })

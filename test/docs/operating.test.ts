@@ -1,4 +1,4 @@
-// The runbook, run: every command of docs/operating.md in its order, on three gateways with a Redis that goes and comes.
+// Runs the commands of the runbook, docs/operating.md, in their order, on three gateways with a Redis that stops and restarts.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,7 +13,7 @@ import { output, textOf } from './shop.ts'
 const RUNBOOK = read('docs/operating.md')
 const TOKEN = 'a-token-of-the-runbook-and-no-other'
 
-it('goes as it is told', async () => {
+it('every command of the runbook prints the output that docs/operating.md shows', async () => {
   const redis = await startRedis()
   const fleet = await startFleet(redis, 3)
 
@@ -31,15 +31,15 @@ it('goes as it is told', async () => {
   await until(async () => (await fleet.run('strangler fleet || true')).split('converged').length === 4)
 
   await fleet.runs('A gateway lags')
-  // What was done without Redis goes on record within seconds of its being back, and so does what it had lost.
+  // Changes without Redis, and the changes that Redis has lost, are recorded within seconds of its return.
   await until(async () => {
     const history = await fleet.run('strangler history')
     return /^\S+ \S+ +kill .* on \S+ alone/m.test(history) && / restore /.test(history)
   })
 }, 60_000)
 
-it('has a section for each thing that happens', () => {
-  for (const what of [
+it('docs/operating.md has a section for each operation and incident', () => {
+  for (const title of [
     'Flip',
     'Roll back',
     'Redis is unavailable',
@@ -47,7 +47,7 @@ it('has a section for each thing that happens', () => {
     'A gateway lags',
     'Rotating',
   ])
-    expect(section(RUNBOOK, what).length, what).toBeGreaterThan(200)
+    expect(section(RUNBOOK, title).length, title).toBeGreaterThan(200)
 })
 
 type Readiness = { readonly killed: boolean; readonly store: { readonly connected: boolean } }
@@ -70,8 +70,8 @@ async function startFleet(redis: RedisProcess, size: number) {
     REDIS_URL: redis.url,
   }
   const ports: number[] = []
-  for (let at = 0; at < size; at++) {
-    const state = at === 0 ? '.strangler' : `state-${at}`
+  for (let index = 0; index < size; index++) {
+    const state = index === 0 ? '.strangler' : `state-${index}`
     const args = [
       STRANGLER,
       'serve',
@@ -80,7 +80,7 @@ async function startFleet(redis: RedisProcess, size: number) {
       '--state-dir',
       state,
       '--access-log',
-      `access-${at}`,
+      `access-${index}`,
     ]
     const child = spawn(process.execPath, args, { cwd: folder, env })
     children.push(child)
@@ -94,26 +94,27 @@ async function startFleet(redis: RedisProcess, size: number) {
 
   async function run(script: string): Promise<string> {
     const command = `strangler() { "${process.execPath}" "${STRANGLER}" "$@"; }\n${script}`
-    return asTold(await output('bash', ['-euo', 'pipefail', '-c', command], folder, asking))
+    return withDocumentPorts(await output('bash', ['-euo', 'pipefail', '-c', command], folder, asking))
   }
 
-  /** In the document's own words: its ports, its names. */
-  function asTold(printed: string): string {
-    let told = printed.replaceAll(`127.0.0.1:${redis.port}`, '127.0.0.1:6379')
-    for (const [at, port] of ports.entries()) told = told.replaceAll(`127.0.0.1:${port}`, `127.0.0.1:${8081 + at}`)
-    return told
+  /** Replaces the ports of the test with those of the document. */
+  function withDocumentPorts(printed: string): string {
+    let text = printed.replaceAll(`127.0.0.1:${redis.port}`, '127.0.0.1:6379')
+    for (const [index, port] of ports.entries())
+      text = text.replaceAll(`127.0.0.1:${port}`, `127.0.0.1:${8081 + index}`)
+    return text
   }
 
   return {
     run,
-    /** Runs the commands of a section; where the document shows what is printed, that is what is printed. */
+    /** Runs the commands of a section, and compares their output with the output that the document shows. */
     runs: async (title: string, then: (command: string) => Promise<void> = async () => {}) => {
-      const told = fences(section(RUNBOOK, title))
-      for (const [at, { language, code }] of told.entries()) {
+      const blocks = fences(section(RUNBOOK, title))
+      for (const [index, { language, code }] of blocks.entries()) {
         if (language !== 'sh') continue
         const printed = await run(code)
         await then(code)
-        const next = told[at + 1]
+        const next = blocks[index + 1]
         if (next?.language === 'text' && !/^(kubectl|systemctl)/.test(next.code)) {
           expect(rows(printed), code).toEqual(rows(next.code))
         }
@@ -121,13 +122,13 @@ async function startFleet(redis: RedisProcess, size: number) {
     },
     until: (isTrue: (readiness: Readiness, gateway: number) => boolean) =>
       until(async () => {
-        const all = ports.map(async (port) => (await fetch(`http://127.0.0.1:${port}/readyz`)).json())
-        return (await Promise.all(all)).every((one, at) => isTrue(one as Readiness, at))
+        const responses = ports.map(async (port) => (await fetch(`http://127.0.0.1:${port}/readyz`)).json())
+        return (await Promise.all(responses)).every((body, index) => isTrue(body as Readiness, index))
       }),
   }
 }
 
-/** Lines without names that are made anew, ages and times of the day; of a fleet in no order. */
+/** Lines without generated names, ages and times of day; the lines of a fleet are sorted. */
 function rows(text: string): string[] {
   const same = lines(text).map((line) =>
     line

@@ -11,7 +11,7 @@ import { ROOT } from './markdown.ts'
 export type DemoShop = {
   /** Holds `flags.json`. */
   readonly folder: string
-  /** Runs a piece of a document in the folder; its addresses are the document's, before and after. */
+  /** Runs a code block of a document in the folder; the block and its output have the addresses of the document. */
   readonly run: (script: string) => Promise<string>
   readonly flagReads: () => Promise<number>
   readonly stop: () => Promise<void>
@@ -25,10 +25,10 @@ export async function startDemoShop(): Promise<DemoShop> {
     const child = spawn(process.execPath, args, { cwd: folder, env: { ...withoutOurs(process.env), ...env } })
     children.push(child)
     const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)]
-    const found = () => ports.map((port) => Number(port.exec(stdout() + stderr())?.[1] ?? 0))
-    await until(() => child.exitCode !== null || !found().includes(0))
-    if (found().includes(0)) throw new Error(stdout() + stderr())
-    return found()
+    const foundPorts = () => ports.map((port) => Number(port.exec(stdout() + stderr())?.[1] ?? 0))
+    await until(() => child.exitCode !== null || !foundPorts().includes(0))
+    if (foundPorts().includes(0)) throw new Error(stdout() + stderr())
+    return foundPorts()
   }
   const upstream = async (file: string, name: string) => {
     const env = { PORT: '0', DATA_FILE: join(folder, `${name}.sqlite`) }
@@ -83,7 +83,7 @@ export async function startDemoShop(): Promise<DemoShop> {
   }
 }
 
-/** What a command prints; throws what it complains of if it fails. */
+/** The standard output of a command. Throws an error with its output if it fails. */
 export function output(
   command: string,
   args: readonly string[],
@@ -105,7 +105,7 @@ export function output(
   })
 }
 
-/** Gathers what a stream brings; the answer is what it has brought so far. */
+/** Collects a stream; the returned function gives the text so far. */
 export function textOf(stream: Readable): () => string {
   const chunks: Buffer[] = []
   stream.on('data', (chunk: Buffer) => void chunks.push(chunk))
