@@ -1,6 +1,6 @@
 // Three rules for what is reported, given the same comparisons: the gateway's, and two to hold it against.
 import type { Comparison, Field } from '../../src/model/comparison.ts'
-import { createCounter, fieldsIn } from '../../src/shadow/stats/count.ts'
+import { createCounter, fieldsIn } from '../../src/shadow/stats/route-counter.ts'
 import { DEFAULT_NOISE, judgeFields, pairShareNow } from '../../src/shadow/stats/noise.ts'
 import type { Random } from './random.ts'
 

@@ -8,7 +8,7 @@ import type { ChangeRequest, ChangeResult, ContextView, Control, DifferenceKey }
 import type { AuditEntry } from '../model/audit-log.ts'
 import type { Clock } from '../model/ports.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, type SharedState, type Stamp, type Verb } from '../model/shared-state.ts'
-import { FAULTY, keptOf, reportsOn } from '../shadow/report/reports.test-kit.ts'
+import { FAULTY, keptOf, reportsOn } from '../shadow/report/comparison-reports.test-kit.ts'
 import { MemoryStore, SharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { TurnedAwayFacts } from './access/turned-away.ts'

@@ -12,7 +12,7 @@ import {
   reportsOn,
   seen,
   THIS_HOUR,
-} from '../shadow/report/reports.test-kit.ts'
+} from '../shadow/report/comparison-reports.test-kit.ts'
 import { fingerprintOf } from '../shadow/stats/fingerprint.ts'
 import { testAdmin } from './admin.test-kit.ts'
 

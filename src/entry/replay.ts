@@ -7,19 +7,19 @@ import { loadConfig } from '../config/load/load.ts'
 import type { ValidConfig } from '../config/schema/valid-config.ts'
 import { replaceFile } from '../lib/replace-file.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { readComparisonPolicies } from '../replay/meaning.ts'
+import { readComparisonPolicies } from '../replay/comparison-policies.ts'
 import { openRecording, type Recording } from '../replay/open-recording.ts'
-import { createPace } from '../replay/pace.ts'
-import { type PrepareOptions, prepare } from '../replay/prepare.ts'
+import { createPace } from '../replay/request-pace.ts'
+import { type PrepareOptions, prepare } from '../replay/prepare-request.ts'
 import { BadReplayOption, type Format, type Skipped, UnusableRecording } from '../replay/recording.ts'
 import { makeReport, type Report } from '../replay/report.ts'
 import { toMarkdown } from '../replay/report-markdown.ts'
-import { type ReplayEnd, run } from '../replay/run.ts'
+import { type ReplayEnd, run } from '../replay/run-replay.ts'
 import { checkState, createStateFile, type RunOf, readState, type SavedRun, sha256 } from '../replay/state-file.ts'
-import { createTally, NO_PROGRESS, type ReplayTotals, type Tally } from '../replay/tally.ts'
-import { createBudget } from '../shadow/capture/budget.ts'
+import { createTally, NO_PROGRESS, type ReplayTotals, type Tally } from '../replay/progress.ts'
+import { createBudget } from '../shadow/capture/byte-budget.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
-import { createCopyClient } from '../shadow/worker/ask.ts'
+import { createCopyClient } from '../shadow/worker/copy-client.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 
 export {
@@ -29,7 +29,7 @@ export {
   UnusableRecording as Unusable,
 } from '../replay/recording.ts'
 export type { Report } from '../replay/report.ts'
-export { MOST_FAILURES } from '../replay/run.ts'
+export { MOST_FAILURES } from '../replay/run-replay.ts'
 
 export type ReplayRequest = {
   readonly config: string

@@ -6,7 +6,7 @@ import { readAccessLine } from './read-access-line.ts'
 import { readHar } from './read-har.ts'
 import { readLines } from './read-lines.ts'
 import { readNginxLine } from './read-nginx-line.ts'
-import { recognise } from './recognise.ts'
+import { recognise } from './detect-format.ts'
 import { type Entry, FORMATS, type Format, type Read, UnusableRecording, unreadable } from './recording.ts'
 
 export type Recording = {

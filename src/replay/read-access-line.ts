@@ -1,5 +1,5 @@
 // A line of this gateway's own access log, in JSON (docs/observability.md), as a request.
-import { isSafe } from '../shadow/capture/eligible.ts'
+import { isSafe } from '../shadow/capture/eligibility.ts'
 import { isFieldValue, type Read, skipped, unreadable } from './recording.ts'
 
 export function readAccessLine(line: string): Read {

@@ -1,6 +1,6 @@
 // A HAR 1.2 document (http://www.softwareishard.com/blog/har-12-spec), as browsers and proxies save it. It is read
 // entry by entry without trust: it was made by others, and edited by hand.
-import { isSafe } from '../shadow/capture/eligible.ts'
+import { isSafe } from '../shadow/capture/eligibility.ts'
 import { isFieldValue, type Read, skipped, UnusableRecording, unreadable } from './recording.ts'
 
 /** @returns what each entry says, in order @throws {UnusableRecording} if it is no HAR */

@@ -1,5 +1,5 @@
 // A line in nginx's `combined` format, which is Apache's too, as a request. What stands behind it is not read.
-import { isSafe } from '../shadow/capture/eligible.ts'
+import { isSafe } from '../shadow/capture/eligibility.ts'
 import { isFieldValue, type Read, skipped, unreadable } from './recording.ts'
 
 export function readNginxLine(line: string): Read {

@@ -3,7 +3,7 @@ import type { Field, Masked } from '../model/comparison.ts'
 import { NO_COUNTS } from '../model/comparison-counts.ts'
 import { makeReport } from './report.ts'
 import { toMarkdown } from './report-markdown.ts'
-import { NO_PROGRESS, type Progress } from './tally.ts'
+import { NO_PROGRESS, type Progress } from './progress.ts'
 
 const TOLD = {
   recording: { file: 'a.har', format: 'har', bytes: 1200, sha256: 'ab'.repeat(32) } as const,

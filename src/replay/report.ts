@@ -5,9 +5,9 @@ import { splitField } from '../model/comparison.ts'
 import type { Accounting, Parity } from '../model/comparison-counts.ts'
 import { maskSecrets } from '../shadow/capture/redact.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
-import { type Gate, judge } from './gate.ts'
+import { type Gate, judge } from './parity-gate.ts'
 import type { Format, Skipped } from './recording.ts'
-import { addUp, type Progress, type ReplayExample, type RouteSum, sumOf, type Unread } from './tally.ts'
+import { addUp, type Progress, type ReplayExample, type RouteSum, sumOf, type Unread } from './progress.ts'
 
 export type Report = {
   /** Of this document: raised where a member changes its meaning or goes. */

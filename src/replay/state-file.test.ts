@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { checkState, createStateFile, type RunOf, readState } from './state-file.ts'
-import { NO_PROGRESS, type Progress } from './tally.ts'
+import { NO_PROGRESS, type Progress } from './progress.ts'
 
 const OF: RunOf = { bytes: 10, digest: 'd', config: 'c', choices: 'x' }
 

@@ -4,7 +4,7 @@ import { readFile, rm } from 'node:fs/promises'
 import { isMissing } from '../lib/file-errors.ts'
 import { replaceFile } from '../lib/replace-file.ts'
 import { UnusableRecording } from './recording.ts'
-import type { Progress } from './tally.ts'
+import type { Progress } from './progress.ts'
 
 /** What a run is of: with another of these, what was counted would be of something else. */
 export type RunOf = {

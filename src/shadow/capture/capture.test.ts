@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { RequestHead } from '../../model/request-head.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
-import { headOf, policyOf } from '../heads.test-kit.ts'
-import { createBudget } from './budget.ts'
+import { headOf, policyOf } from '../request-heads.test-kit.ts'
+import { createBudget } from './byte-budget.ts'
 import { Capture } from './capture.ts'
 
 const JSON_TYPE = ['Content-Type', 'application/json']

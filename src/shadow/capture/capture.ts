@@ -6,10 +6,10 @@ import type { Side } from '../../model/route.ts'
 import type { CreateCopy, Tap } from '../../model/shadow.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { firstField } from '../compare/first-field.ts'
-import { hasBody } from '../compare/has-body.ts'
+import { hasBody } from '../compare/response-has-body.ts'
 import { familyOf } from '../compare/media-type.ts'
-import type { Budget } from './budget.ts'
-import { isSafe } from './eligible.ts'
+import type { Budget } from './byte-budget.ts'
+import { isSafe } from './eligibility.ts'
 
 export type Captured = {
   readonly context: string

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import type { Comparison, Uncomparable } from '../../model/comparison.ts'
 import type { HeaderList } from '../../model/request-head.ts'
-import { type CompareLimits, DEFAULT_LIMITS } from '../limits.ts'
+import { type CompareLimits, DEFAULT_LIMITS } from './compare-limits.ts'
 import { readForm } from './compare-form.ts'
 import { compareHeaders } from './compare-headers.ts'
 import { compareJson } from './compare-json.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DEFAULT_LIMITS } from '../limits.ts'
+import { DEFAULT_LIMITS } from './compare-limits.ts'
 import { compared, comparedJson, findingsFor, jsonTexts } from './compare.test-kit.ts'
 import { compareJson } from './compare-json.ts'
 import { type JsonDocument, readJson } from './read-json.ts'

@@ -1,6 +1,6 @@
 // JSON, compared by what it means: objects without order, lists in order or as the rules say, numbers by value.
 import type { DifferenceKind } from '../../model/comparison.ts'
-import { type Alignment, alignByKey, isAscending, matchByKey, matchMembers, type Pair, pairLeftOvers } from './align.ts'
+import { type Alignment, alignByKey, isAscending, matchByKey, matchMembers, type Pair, pairLeftOvers } from './list-alignment.ts'
 import { type Findings, type Leaf, leafText } from './findings.ts'
 import { createJsonHasher, isContainer, type JsonHasher } from './json-hash.ts'
 import { sameNumber } from './json-number.ts'

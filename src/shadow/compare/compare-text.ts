@@ -1,6 +1,6 @@
 // Text, compared by line. A line that begins with a name (`host: x`, `host=x`) has that name for its place, so that
 // one line which is noise does not hide the others.
-import { alignByKey, pairLeftOvers } from './align.ts'
+import { alignByKey, pairLeftOvers } from './list-alignment.ts'
 import type { Findings } from './findings.ts'
 import { textHash } from './json-hash.ts'
 import { EACH, keySegment, type Path } from './path.ts'

@@ -1,7 +1,7 @@
 // Undoes content codings, within limits: what grows out of proportion is a bomb, and nothing is decoded twice to find
 // out. Synchronous, as it runs in a worker.
 import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib'
-import type { CompareLimits } from '../limits.ts'
+import type { CompareLimits } from './compare-limits.ts'
 
 export type Decoded =
   | { readonly kind: 'decoded'; readonly bytes: Uint8Array }

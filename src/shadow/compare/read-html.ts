@@ -1,6 +1,6 @@
 // HTML as a browser would read it, by parse5, which follows the WHATWG's algorithm.
 import { type DefaultTreeAdapterTypes, defaultTreeAdapter, html, parse, type TreeAdapter } from 'parse5'
-import type { CompareLimits } from '../limits.ts'
+import type { CompareLimits } from './compare-limits.ts'
 import { foldText, type MarkupElement, type MarkupNode, type ReadMarkup } from './markup.ts'
 import { isIdLike } from './path.ts'
 

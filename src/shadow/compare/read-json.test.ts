@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DEFAULT_LIMITS } from '../limits.ts'
+import { DEFAULT_LIMITS } from './compare-limits.ts'
 import { numberText } from './json-number.ts'
 import { type JsonValue, readJson } from './read-json.ts'
 

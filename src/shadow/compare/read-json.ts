@@ -1,6 +1,6 @@
 // Reads JSON without losing anything that a comparison must see: all digits of a number, names said twice, and
 // members called `__proto__`. JSON.parse rounds 9007199254740993, takes the last of two members, and has no limits.
-import type { CompareLimits } from '../limits.ts'
+import type { CompareLimits } from './compare-limits.ts'
 import { type JsonNumber, readNumber } from './json-number.ts'
 
 export type JsonValue = null | boolean | string | JsonNumber | JsonArray | JsonObject

@@ -1,6 +1,6 @@
 // XML by parse-xml, which reads no DTD: an entity that one would declare is a mistake, not a bomb and not a file.
 import { parseXml, XmlElement, XmlError, type XmlNode, XmlText } from '@rgrove/parse-xml'
-import type { CompareLimits } from '../limits.ts'
+import type { CompareLimits } from './compare-limits.ts'
 import { foldText, type MarkupElement, type MarkupNode, type ReadMarkup } from './markup.ts'
 
 export function readXml(text: string, limits: Pick<CompareLimits, 'maxDepth' | 'maxNodes'>): ReadMarkup {

@@ -7,7 +7,7 @@ import { decodeBody } from '../compare/decode-body.ts'
 import { firstField } from '../compare/first-field.ts'
 import { familyOf } from '../compare/media-type.ts'
 import { BODY, EACH, namedSegment, pathText } from '../compare/path.ts'
-import { DEFAULT_LIMITS } from '../limits.ts'
+import { DEFAULT_LIMITS } from '../compare/compare-limits.ts'
 
 export type Seen = {
   readonly at: number

@@ -3,7 +3,7 @@ import type { Field } from '../../model/comparison.ts'
 import type { Example, MaskedAnswer } from '../../model/comparison-example.ts'
 import type { Rules } from '../../model/comparison-rules.ts'
 import { readRules } from '../compare/rules.ts'
-import { exampleOf, keptOf, masked, PRICE, ROUTE } from './reports.test-kit.ts'
+import { exampleOf, keptOf, masked, PRICE, ROUTE } from './comparison-reports.test-kit.ts'
 import { tryRules } from './try-rules.ts'
 
 function tried(rules: Rules, field: Field, example: Partial<Example> = {}) {

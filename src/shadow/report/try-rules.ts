@@ -5,7 +5,7 @@ import type { Example, MaskedAnswer, StoredExample } from '../../model/compariso
 import type { DifferenceTrial, RuleTrial } from '../../model/comparison-views.ts'
 import { type ComparedResponse, compareAnswers } from '../compare/compare-answers.ts'
 import { type CompiledRules, NO_RULES } from '../compare/rules.ts'
-import { fieldsIn } from '../stats/count.ts'
+import { fieldsIn } from '../stats/route-counter.ts'
 
 /** @param examples of one context */
 export function tryRules(rules: CompiledRules, examples: readonly StoredExample[]): RuleTrial {

@@ -6,7 +6,7 @@ import type { DifferenceRow } from '../../model/comparison-views.ts'
 import type { DifferenceNote } from '../../model/shared-state.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { comparisonsIn } from './noise.ts'
-import { type JudgedRoute, type Notes, type Seen, shareIfAny } from './tally.ts'
+import { type JudgedRoute, type Notes, type Seen, shareIfAny } from './judge-route.ts'
 
 /** @param examples the newest first */
 export function rowsOf(route: JudgedRoute, notes: Notes, examples: readonly StoredExample[]): DifferenceRow[] {

@@ -5,7 +5,7 @@ import type { Counts } from '../../model/comparison-counts.ts'
 import { NO_COUNTS } from '../../model/comparison-counts.ts'
 import { mergeCounts } from '../../model/merge-counts.ts'
 import { seeded } from '../compare/compare.test-kit.ts'
-import { createCounter, DEFAULT_CAPS } from './count.ts'
+import { createCounter, DEFAULT_CAPS } from './route-counter.ts'
 import { DEFAULT_NOISE, judgeFields, pairShareNow, verdictOf } from './noise.ts'
 import { account, parityOf } from './parity.ts'
 

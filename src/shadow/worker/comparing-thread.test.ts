@@ -5,7 +5,7 @@ import { NO_COUNTS } from '../../model/comparison-counts.ts'
 import { type ComparingThread, comparingThread, type ThreadLimits } from './comparing-thread.ts'
 import type { Job, Report } from './messages.ts'
 
-const FILE = new URL('./misbehaving.test-kit.ts', import.meta.url)
+const FILE = new URL('./faulty-worker.test-kit.ts', import.meta.url)
 const LIMITS: ThreadLimits = { heapMb: 32, comparingMs: 300, silentMs: 60_000, watchMs: 20, restMs: 100 }
 const LEARNED: RouteCounts = { context: 'catalog', route: 'GET /', start: 0, counts: { ...NO_COUNTS, matched: 7 } }
 

@@ -6,7 +6,7 @@ import type { RouteCounts } from '../../model/comparison-counts.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { BUSY_WITH, type Job, type PackedCopy, type Parcel, pack, type Report, TURN } from './messages.ts'
-import type { WorkerData } from './worker.ts'
+import type { WorkerData } from './compare-worker.ts'
 
 export type ComparingThread = {
   /** The number that jobs name it by; it is told once. */
@@ -41,7 +41,7 @@ export type ThreadLimits = {
 }
 
 const LIMITS: ThreadLimits = { heapMb: 256, comparingMs: 5000, silentMs: 60_000, watchMs: 500, restMs: 1000 }
-const FILE = new URL(`./worker${extname(import.meta.url)}`, import.meta.url)
+const FILE = new URL(`./compare-worker${extname(import.meta.url)}`, import.meta.url)
 /** Of answers that the thread holds while they are compared. */
 const MOST_BYTES = 64 * 1024 * 1024
 /** Jobs go over together: a message costs as much as what is in it. */

@@ -16,7 +16,7 @@ import {
   seen,
   stateWith,
   THIS_HOUR,
-} from './reports.test-kit.ts'
+} from './comparison-reports.test-kit.ts'
 
 const DAY = 24 * HOUR
 const PRICE_PRINT = fingerprintOf('catalog', ROUTE, PRICE)
@@ -269,7 +269,7 @@ describe('rules that are tried', () => {
 
   // The attack: 1,500 expressions in one body of 64 KiB were compiled in the thread that serves clients, for 1.6 s.
   test('cost the thread that serves clients almost nothing, however many expressions they have', async () => {
-    const { createTrial } = await import('./trial.ts')
+    const { createTrial } = await import('./rule-trial.ts')
     const trial = createTrial()
     for (const [expressions, kind] of [
       [1_500, 'mistakes'],
@@ -313,7 +313,7 @@ describe('rules that are tried', () => {
   })
 
   test('that take too long are given up, and meanwhile no others are tried', async () => {
-    const { createTrial } = await import('./trial.ts')
+    const { createTrial } = await import('./rule-trial.ts')
     const trial = createTrial(1)
     const [first, second] = await Promise.all([trial(tolerance, [keptOf()]), trial(tolerance, [keptOf()])])
     expect(first).toMatchObject({ kind: 'given-up', why: expect.stringContaining('longer than') })

@@ -2,7 +2,7 @@
 import { escapeControls } from '../../lib/escape.ts'
 import { DIFFERENCE_KINDS, splitField } from '../../model/comparison.ts'
 import type { ExportForm, ExportResult } from '../../model/comparison-views.ts'
-import { isSafe } from '../capture/eligible.ts'
+import { isSafe } from '../capture/eligibility.ts'
 import { curlOf } from './export-curl.ts'
 import { type Exporting, requestOf } from './export-request.ts'
 import { vitestOf } from './export-vitest.ts'

@@ -2,11 +2,11 @@ import { expect, it } from 'vitest'
 import type { CopyRequest } from '../model/shadow.ts'
 import { DEFAULT_REDACTION } from '../shadow/capture/redact.ts'
 import { NO_RULES } from '../shadow/compare/rules.ts'
-import type { CopyResult } from '../shadow/worker/ask.ts'
-import type { Prepared } from './prepare.ts'
+import type { CopyResult } from '../shadow/worker/copy-client.ts'
+import type { Prepared } from './prepare-request.ts'
 import type { Entry, Read } from './recording.ts'
-import { MOST_FAILURES, type ReplayContext, type ReplayEnd, run } from './run.ts'
-import { createTally, NO_PROGRESS, type Tally } from './tally.ts'
+import { MOST_FAILURES, type ReplayContext, type ReplayEnd, run } from './run-replay.ts'
+import { createTally, NO_PROGRESS, type Tally } from './progress.ts'
 
 const REQUEST: Read = {
   kind: 'request',

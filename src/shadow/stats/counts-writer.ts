@@ -4,9 +4,9 @@ import { COUNT_PERIOD_MS, type RouteCounts } from '../../model/comparison-counts
 import type { StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
 import { mergeCounts } from '../../model/merge-counts.ts'
-import { type Place, STRETCHES_KEPT } from '../scorebook.ts'
+import { type Place, STRETCHES_KEPT } from './comparison-stats.ts'
 import { routeKey } from '../worker/messages.ts'
-import { type Counter, createCounter } from './count.ts'
+import { type Counter, createCounter } from './route-counter.ts'
 
 export type Ledger = {
   /** Where this thread counts what never came to a comparison. */

@@ -11,9 +11,9 @@ import { firstField } from '../compare/first-field.ts'
 import { inOrder, rowOf, rowsOf } from '../stats/difference-rows.ts'
 import { fingerprintOf } from '../stats/fingerprint.ts'
 import { comparisonsIn } from '../stats/noise.ts'
-import { beginningOf, byRoute, type JudgedRoute, judgeRoute, notesOf, tallyOf } from '../stats/tally.ts'
-import { exportOf } from './export.ts'
-import { createTrial, type Trial } from './trial.ts'
+import { beginningOf, byRoute, type JudgedRoute, judgeRoute, notesOf, tallyOf } from '../stats/judge-route.ts'
+import { exportOf } from './export-difference.ts'
+import { createTrial, type Trial } from './rule-trial.ts'
 
 export type ReportsOptions = {
   readonly store: Pick<ComparisonStore, 'counts' | 'examples'>

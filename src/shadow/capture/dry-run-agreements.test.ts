@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import type { CopyRequest } from '../../model/shadow.ts'
-import { copyOf } from '../heads.test-kit.ts'
-import type { CopyResult } from '../worker/ask.ts'
-import { createDryRuns } from './dry-run.ts'
+import { copyOf } from '../request-heads.test-kit.ts'
+import type { CopyResult } from '../worker/copy-client.ts'
+import { createDryRuns } from './dry-run-agreements.ts'
 
 const MINUTE = 60_000
 type Says = { status: number; headers: string[] } | 'nothing'

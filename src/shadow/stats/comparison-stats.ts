@@ -1,14 +1,14 @@
 // What was found, by route and stretch of time, and what is known of each field by now. Lives in the comparing thread.
-import type { Comparison, Field, Rulings } from '../model/comparison.ts'
-import type { Counts, Parity } from '../model/comparison-counts.ts'
-import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, NO_COUNTS, type RouteCounts } from '../model/comparison-counts.ts'
-import { mergeCounts } from '../model/merge-counts.ts'
-import type { ShadowOutcome } from '../model/shadow.ts'
-import type { NoisePolicy } from '../model/shadow-policy.ts'
-import { type Counter, createCounter, fieldsIn } from './stats/count.ts'
-import { DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow, verdictOf } from './stats/noise.ts'
-import { account, addAccounts, parityOf } from './stats/parity.ts'
-import { routeKey } from './worker/messages.ts'
+import type { Comparison, Field, Rulings } from '../../model/comparison.ts'
+import type { Counts, Parity } from '../../model/comparison-counts.ts'
+import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, NO_COUNTS, type RouteCounts } from '../../model/comparison-counts.ts'
+import { mergeCounts } from '../../model/merge-counts.ts'
+import type { ShadowOutcome } from '../../model/shadow.ts'
+import type { NoisePolicy } from '../../model/shadow-policy.ts'
+import { type Counter, createCounter, fieldsIn } from './route-counter.ts'
+import { DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow, verdictOf } from './noise.ts'
+import { account, addAccounts, parityOf } from './parity.ts'
+import { routeKey } from '../worker/messages.ts'
 
 /** What a gate asks for unless it says otherwise. */
 export const DEFAULT_TARGET = 0.999

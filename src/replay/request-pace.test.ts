@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { createPace } from './pace.ts'
+import { createPace } from './request-pace.ts'
 
 /** A clock that waiting moves, and nothing else. */
 function paceAt(perSecond: number) {

@@ -12,7 +12,7 @@ import type { Example, StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, EMPTY_STATE, type SharedState } from '../../model/shared-state.ts'
 import { fingerprintOf } from '../stats/fingerprint.ts'
-import { createReports, type ReportsOptions } from './reports.ts'
+import { createReports, type ReportsOptions } from './comparison-reports.ts'
 
 export const HOUR = COUNT_PERIOD_MS
 /** Half past two in the afternoon. */

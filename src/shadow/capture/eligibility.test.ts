@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Decision } from '../../model/decision.ts'
 import type { RequestHead } from '../../model/request-head.ts'
-import { headOf } from '../heads.test-kit.ts'
-import { isEligible } from './eligible.ts'
+import { headOf } from '../request-heads.test-kit.ts'
+import { isEligible } from './eligibility.ts'
 
 const TO_LEGACY: Decision = { side: 'legacy', reason: 'flag-off', fallback: false }
 const TO_SERVICE: Decision = { side: 'service', reason: 'flag-on', fallback: true }

@@ -2,9 +2,9 @@ import { expect, it } from 'vitest'
 import type { Comparison, Difference } from '../model/comparison.ts'
 import type { ShadowPolicy } from '../model/shadow-policy.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { readComparisonPolicies } from './meaning.ts'
-import type { Prepared } from './prepare.ts'
-import { createTally, NO_PROGRESS, type Progress, type Tally } from './tally.ts'
+import { readComparisonPolicies } from './comparison-policies.ts'
+import type { Prepared } from './prepare-request.ts'
+import { createTally, NO_PROGRESS, type Progress, type Tally } from './progress.ts'
 
 const NOTHING: Progress = { ...NO_PROGRESS, startedAt: 1 }
 const PREPARED = {

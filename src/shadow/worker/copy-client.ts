@@ -2,10 +2,10 @@
 import { buildConnector, type Dispatcher, errors, Pool } from 'undici'
 import type { ShadowFailure, Shed } from '../../model/comparison.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
-import type { Budget } from '../capture/budget.ts'
+import type { Budget } from '../capture/byte-budget.ts'
 import type { ComparedResponse } from '../compare/compare-answers.ts'
 import { firstField } from '../compare/first-field.ts'
-import { hasBody } from '../compare/has-body.ts'
+import { hasBody } from '../compare/response-has-body.ts'
 import { familyOf } from '../compare/media-type.ts'
 
 export type CopyResult =

@@ -10,8 +10,8 @@ import type { Field } from '../../model/comparison.ts'
 import { splitField } from '../../model/comparison.ts'
 import type { Example } from '../../model/comparison-example.ts'
 import type { ExportForm } from '../../model/comparison-views.ts'
-import { exportOf } from './export.ts'
-import { exampleOf, masked, PRICE, ROUTE } from './reports.test-kit.ts'
+import { exportOf } from './export-difference.ts'
+import { exampleOf, masked, PRICE, ROUTE } from './comparison-reports.test-kit.ts'
 
 const SIDES = { legacy: 'http://127.0.0.1:3000', service: 'http://127.0.0.1:3001' }
 

@@ -3,7 +3,7 @@ import { compile } from '../config/load/compile.ts'
 import { checkConfig } from '../config/load/load.ts'
 import type { Route } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { type PrepareOptions, prepare } from './prepare.ts'
+import { type PrepareOptions, prepare } from './prepare-request.ts'
 import type { Recorded } from './recording.ts'
 
 async function snapshotOf(more: object = {}): Promise<Snapshot> {

@@ -5,7 +5,7 @@ import { readAccessLine } from './read-access-line.ts'
 import { readHar } from './read-har.ts'
 import { type Line, readLines } from './read-lines.ts'
 import { readNginxLine } from './read-nginx-line.ts'
-import { recognise } from './recognise.ts'
+import { recognise } from './detect-format.ts'
 import type { Read } from './recording.ts'
 
 /** In one word: the reason, or what is asked for. */

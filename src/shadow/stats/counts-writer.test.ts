@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { COUNT_PERIOD_MS, type Counts, NO_COUNTS, type RouteCounts } from '../../model/comparison-counts.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
-import { keptOf } from '../report/reports.test-kit.ts'
-import { createLedger } from './ledger.ts'
+import { keptOf } from '../report/comparison-reports.test-kit.ts'
+import { createLedger } from './counts-writer.ts'
 
 const HOUR = COUNT_PERIOD_MS
 const NOW = 500_000 * HOUR

@@ -6,10 +6,10 @@ import { NO_COUNTS } from '../model/comparison-counts.ts'
 import { mergeCounts } from '../model/merge-counts.ts'
 import type { NoisePolicy } from '../model/shadow-policy.ts'
 import { maskRequestTarget, patternIn, type Redaction, redact } from '../shadow/capture/redact.ts'
-import { type Counter, createCounter } from '../shadow/stats/count.ts'
+import { type Counter, createCounter } from '../shadow/stats/route-counter.ts'
 import { comparisonsIn, DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow } from '../shadow/stats/noise.ts'
 import { account, addAccounts } from '../shadow/stats/parity.ts'
-import type { Prepared } from './prepare.ts'
+import type { Prepared } from './prepare-request.ts'
 import type { Skipped } from './recording.ts'
 
 /** How far a run is, and what it has found. Plain: it goes through JSON unchanged. */

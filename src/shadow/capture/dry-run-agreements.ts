@@ -4,8 +4,8 @@
 // `X-Shadow-Accepted: dry-run`. Each copy then carries `X-Shadow: dry-run`, and each answer repeats the agreement.
 import type { CopyRequest } from '../../model/shadow.ts'
 import { firstField } from '../compare/first-field.ts'
-import type { CopyClient } from '../worker/ask.ts'
-import { isAccepted, SHADOW_FIELD } from './mark.ts'
+import type { CopyClient } from '../worker/copy-client.ts'
+import { isAccepted, SHADOW_FIELD } from './copy-fields.ts'
 
 export const HANDSHAKE_PATH = '/.well-known/shadow'
 

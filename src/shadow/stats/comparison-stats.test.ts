@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import type { Comparison } from '../model/comparison.ts'
-import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, NO_COUNTS } from '../model/comparison-counts.ts'
-import type { NoisePolicy } from '../model/shadow-policy.ts'
-import { createScorebook } from './scorebook.ts'
+import type { Comparison } from '../../model/comparison.ts'
+import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, NO_COUNTS } from '../../model/comparison-counts.ts'
+import type { NoisePolicy } from '../../model/shadow-policy.ts'
+import { createScorebook } from './comparison-stats.ts'
 
 const HOUR = COUNT_PERIOD_MS
 const NOW = 500_000 * HOUR

@@ -6,8 +6,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createAuthority } from '../../../test/kit/certificates.ts'
 import { until } from '../../../test/kit/until.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
-import { createBudget } from '../capture/budget.ts'
-import { type CopyClient, type CopyResult, createCopyClient } from './ask.ts'
+import { createBudget } from '../capture/byte-budget.ts'
+import { type CopyClient, type CopyResult, createCopyClient } from './copy-client.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => {

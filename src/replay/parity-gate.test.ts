@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Accounting } from '../model/comparison-counts.ts'
-import { judge } from './gate.ts'
+import { judge } from './parity-gate.ts'
 
 function accounting(more: Partial<Accounting>): Accounting {
   const nothing = { eligible: 0, matched: 0, mismatched: 0, noise: 0, inconclusive: 0, ignored: 0, uncomparable: 0 }
