@@ -1,7 +1,7 @@
 // Three rules for what is reported, given the same comparisons: the gateway's, and two to hold it against.
 import type { Comparison, Field } from '../../src/model/comparison.ts'
-import { createCounter, fieldsIn } from '../../src/shadow/stats/route-counter.ts'
 import { DEFAULT_NOISE, judgeFields, pairShareNow } from '../../src/shadow/stats/noise.ts'
+import { differingFields, RouteCounter } from '../../src/shadow/stats/route-counter.ts'
 import type { Random } from './random.ts'
 
 export type Reporter = {
@@ -23,7 +23,7 @@ export const LOOK_EVERY = 20
 
 /** The product's own counter, verdicts and pairs, put together as a gateway does. */
 const gateway: MakeReporter = (random) => {
-  const counter = createCounter()
+  const counter = new RouteCounter()
   let reported: ReadonlySet<Field> = new Set()
   let noise: ReadonlySet<Field> = new Set()
   let pairShare = DEFAULT_NOISE.pairShare
@@ -39,9 +39,9 @@ const gateway: MakeReporter = (random) => {
   }
   return {
     see: (number, sides, self) => {
-      counter.compared(sides, number, noise)
+      counter.recordComparison(sides, number, noise)
       if (random() < pairShare) {
-        counter.paired(self(), number)
+        counter.recordPair(self(), number)
         pairs++
       }
       if (number % LOOK_EVERY === 0) look()
@@ -102,5 +102,5 @@ export function exceeds(raw: number, noise: number, total: number): boolean {
 export const REPORTERS: Readonly<Record<ReporterName, MakeReporter>> = { gateway, inequality, diffy }
 
 export function seenIn(comparison: Comparison): readonly Field[] {
-  return comparison.kind === 'compared' ? fieldsIn(comparison) : []
+  return comparison.kind === 'compared' ? differingFields(comparison) : []
 }

@@ -8,7 +8,7 @@ import type { ChangeRequest, ChangeResult, ContextView, Control, DifferenceKey }
 import type { AuditEntry } from '../model/audit-log.ts'
 import type { Clock } from '../model/ports.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, type SharedState, type Stamp, type Verb } from '../model/shared-state.ts'
-import { FAULTY, keptOf, reportsOn } from '../shadow/report/comparison-reports.test-kit.ts'
+import { FAULTY, reportsOn, storedExampleOf } from '../shadow/report/comparison-reports.test-kit.ts'
 import { MemoryStore, SharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { TurnedAwayFacts } from './access/turned-away.ts'
@@ -305,7 +305,7 @@ export async function testAdmin(
     api: {
       control,
       explain: async () => EXPLAINED,
-      comparisons: reportsOn({ counts: [FAULTY], examples: [keptOf()] }, { state: control.state }),
+      comparisons: reportsOn({ counts: [FAULTY], examples: [storedExampleOf()] }, { state: control.state }),
       auth: { stateDir: '/nowhere', token: TOKEN, jwt: undefined, findKey: () => 'unknown' as const },
       clock,
       requireReason: false,

@@ -5,12 +5,12 @@ import {
   countsOf,
   FAULTY,
   HOUR,
-  keptOf,
   NOW,
   PRICE,
   ROUTE,
   reportsOn,
   seen,
+  storedExampleOf,
   THIS_HOUR,
 } from '../shadow/report/comparison-reports.test-kit.ts'
 import { fingerprintOf } from '../shadow/stats/fingerprint.ts'
@@ -46,7 +46,7 @@ describe('parity', () => {
 describe('differences', () => {
   test('are those of a context, over the window', async () => {
     const old = { ...FAULTY, start: THIS_HOUR - 30 * HOUR }
-    const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [old], examples: [keptOf()] }) })
+    const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [old], examples: [storedExampleOf()] }) })
     expect((await ask('get', '/contexts/catalog/differences').expect(200)).body.differences).toEqual([])
     const { body } = await ask('get', '/contexts/catalog/differences?window=2d').expect(200)
     expect(body.differences[0]).toMatchObject({ fingerprint: PRINT, verdict: 'real', example: { legacy: '10.00' } })
@@ -158,7 +158,7 @@ describe('rules that are tried', () => {
 
   test('that are given up are to be tried again', async () => {
     const trial = async () => ({ kind: 'given-up', why: 'too long' }) as const
-    const { ask } = await testAdmin({ comparisons: reportsOn({ examples: [keptOf()] }, { trial }) })
+    const { ask } = await testAdmin({ comparisons: reportsOn({ examples: [storedExampleOf()] }, { runTrial: trial }) })
     const { status, body } = await ask('post', '/contexts/catalog/try-rule').send({ rules })
     expect({ status, detail: body.detail }).toEqual({ status: 503, detail: 'too long' })
   })

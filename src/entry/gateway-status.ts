@@ -3,7 +3,7 @@ import type { Readiness } from '../admin/http/services.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import type { ProxyServer } from '../proxy/downstream/server.ts'
 import type { Upstreams } from '../proxy/upstream/upstreams.ts'
-import type { RunningShadow } from '../shadow/gateway-shadowing.ts'
+import type { GatewayShadowing } from '../shadow/gateway-shadowing.ts'
 import type { ControlPlane } from './control-plane.ts'
 
 /** The parts of a gateway that report their state. A part is undefined until it has started. */
@@ -12,7 +12,7 @@ export type GatewayParts = {
   readonly upstreams: Upstreams
   readonly controlPlane: ControlPlane
   readonly server: ProxyServer | undefined
-  readonly shadowing: RunningShadow | undefined
+  readonly shadowing: GatewayShadowing | undefined
 }
 
 /** The body of `/readyz`. */

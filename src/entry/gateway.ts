@@ -17,8 +17,8 @@ import type { Snapshot } from '../model/snapshot.ts'
 import { type ProxyServer, startServer } from '../proxy/downstream/server.ts'
 import { sidesOf } from '../proxy/policy/sides-of.ts'
 import { Upstreams } from '../proxy/upstream/upstreams.ts'
-import { createShadowing, type RunningShadow } from '../shadow/gateway-shadowing.ts'
-import { createReports } from '../shadow/report/comparison-reports.ts'
+import { GatewayShadowing } from '../shadow/gateway-shadowing.ts'
+import { ComparisonReports } from '../shadow/report/comparison-reports.ts'
 import { allRulings } from '../shadow/stats/rulings.ts'
 import { createTelemetry, type Telemetry } from '../telemetry/create-telemetry.ts'
 import type { Events } from '../telemetry/events.ts'
@@ -71,7 +71,7 @@ export class Gateway {
   #phase: Readiness['status'] = 'starting'
   #mapRejection: FileRejection | undefined
   #controlPlane: ControlPlane | undefined
-  #shadowing: RunningShadow | undefined
+  #shadowing: GatewayShadowing | undefined
   #stopRulings: (() => void) | undefined
   #admin: Admin | undefined
   #server: ProxyServer | undefined
@@ -202,18 +202,18 @@ export class Gateway {
     })
   }
 
-  #createShadowing({ instance, store }: ControlPlane): RunningShadow {
-    const shadowing = createShadowing({
+  #createShadowing({ instance, store }: ControlPlane): GatewayShadowing {
+    const shadowing = new GatewayShadowing({
       writer: instance,
       store: store.comparisons,
       clock: { now: this.#clock.now, wallTime: () => store.wallTime() },
-      dice: Math.random,
+      random: Math.random,
       events: this.#events,
       limits: () => this.#snapshots.current.shadowing,
     })
     // The comparing thread receives a ruling as soon as this gateway has it.
-    shadowing.rule(allRulings(store.current()))
-    this.#stopRulings = store.onChange((state) => shadowing.rule(allRulings(state)))
+    shadowing.setRulings(allRulings(store.current()))
+    this.#stopRulings = store.onChange((state) => shadowing.setRulings(allRulings(state)))
     return shadowing
   }
 
@@ -233,7 +233,7 @@ export class Gateway {
       events: this.#events,
       api: {
         control,
-        comparisons: createReports({
+        comparisons: new ComparisonReports({
           store: store.comparisons,
           state: () => store.current(),
           contexts: () => [...this.#snapshots.current.contexts.keys()],

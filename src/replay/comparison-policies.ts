@@ -5,7 +5,7 @@ import { DEFAULT_REDACTION, type Redaction } from '../shadow/capture/redact.ts'
 import { parsePathPattern } from '../shadow/compare/path-pattern.ts'
 import { type CompiledRules, NO_RULES, readRules } from '../shadow/compare/rules.ts'
 
-export type Meaning = {
+export type ComparisonPolicy = {
   /** What may differ. */
   readonly rules: CompiledRules
   /** What examples may show. */
@@ -13,15 +13,15 @@ export type Meaning = {
 }
 
 /** The config was checked, so there is no mistake in what is read here. */
-export function readComparisonPolicies({ routes }: Snapshot): (policy: ShadowPolicy) => Meaning {
-  const known = new Map<ShadowPolicy, Meaning>()
-  for (const { shadow } of routes) if (shadow !== undefined) known.set(shadow, meaningOf(shadow))
-  return (policy) => known.get(policy) ?? NOTHING_SAID
+export function readComparisonPolicies({ routes }: Snapshot): (policy: ShadowPolicy) => ComparisonPolicy {
+  const policies = new Map<ShadowPolicy, ComparisonPolicy>()
+  for (const { shadow } of routes) if (shadow !== undefined) policies.set(shadow, compilePolicy(shadow))
+  return (policy) => policies.get(policy) ?? NO_POLICY
 }
 
-const NOTHING_SAID: Meaning = { rules: NO_RULES, redaction: DEFAULT_REDACTION }
+const NO_POLICY: ComparisonPolicy = { rules: NO_RULES, redaction: DEFAULT_REDACTION }
 
-function meaningOf({ compare, showOnly }: ShadowPolicy): Meaning {
+function compilePolicy({ compare, showOnly }: ShadowPolicy): ComparisonPolicy {
   const read = readRules(compare)
   const shown = showOnly?.map(parsePathPattern).flatMap((parsed) => (parsed.ok ? [parsed.pattern] : []))
   return { rules: read.ok ? read.rules : NO_RULES, redaction: { showOnly: shown } }

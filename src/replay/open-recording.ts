@@ -2,16 +2,23 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
+import { detectFormat } from './detect-format.ts'
 import { readAccessLine } from './read-access-line.ts'
 import { readHar } from './read-har.ts'
 import { readLines } from './read-lines.ts'
 import { readNginxLine } from './read-nginx-line.ts'
-import { recognise } from './detect-format.ts'
-import { type Entry, FORMATS, type Format, type Read, UnusableRecording, unreadable } from './recording.ts'
+import {
+  type ParsedEntry,
+  RECORDING_FORMATS,
+  type RecordingEntry,
+  type RecordingFormat,
+  UnusableRecording,
+  unreadable,
+} from './recording.ts'
 
 export type Recording = {
   readonly file: string
-  readonly format: Format
+  readonly format: RecordingFormat
   /** Of the part that is replayed: a log may grow meanwhile. */
   readonly bytes: number
   /** SHA-256 of that part, in hexadecimal: what a run that goes on must find again. */
@@ -19,18 +26,18 @@ export type Recording = {
   /** The host of the first request, where the recording says hosts. */
   readonly firstHost: string | undefined
   /** @param after what stands up to there is passed over */
-  readonly entries: (after: number) => AsyncIterable<Entry>
+  readonly entries: (after: number) => AsyncIterable<RecordingEntry>
 }
 
 /** Larger ones do not fit into one text with what is made of it. */
-export const LARGEST_HAR = 256 * 1024 * 1024
+export const MAX_HAR_BYTES = 256 * 1024 * 1024
 
 /**
  * @param format undefined finds it out
  * @param begunWith the length that it had when the run began that goes on
  * @throws {UnusableRecording} if it cannot be read, or is none
  */
-export async function openRecording(file: string, format?: Format, begunWith?: number): Promise<Recording> {
+export async function openRecording(file: string, format?: RecordingFormat, begunWith?: number): Promise<Recording> {
   try {
     const size = await sizeOf(file)
     const bytes = Math.min(size, begunWith ?? size)
@@ -53,16 +60,16 @@ async function sizeOf(file: string): Promise<number> {
   return found.size
 }
 
-async function recogniseFile(file: string): Promise<Format> {
+async function recogniseFile(file: string): Promise<RecordingFormat> {
   const handle = await open(file, 'r')
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(BEGINNING), 0, BEGINNING, 0)
     if (buffer[0] === 0x1f && buffer[1] === 0x8b)
       throw new UnusableRecording('it is compressed; unpack it first: gunzip FILE')
-    const found = recognise(buffer.toString('utf8', 0, bytesRead))
+    const found = detectFormat(buffer.toString('utf8', 0, bytesRead))
     if (found !== undefined) return found
     throw new UnusableRecording(
-      `nothing at its beginning looks like a HAR, this gateway’s access log or nginx’s; say --format ${FORMATS.join('|')}`,
+      `nothing at its beginning looks like a HAR, this gateway’s access log or nginx’s; say --format ${RECORDING_FORMATS.join('|')}`,
     )
   } finally {
     await handle.close()
@@ -80,9 +87,9 @@ async function digestOf(file: string, bytes: number): Promise<string> {
 const CHUNK = 1024 * 1024
 
 async function openHar(file: string, bytes: number, digest: string): Promise<Recording> {
-  if (bytes > LARGEST_HAR) {
+  if (bytes > MAX_HAR_BYTES) {
     throw new UnusableRecording(
-      `a HAR is read whole, and this one is larger than ${LARGEST_HAR / 1024 ** 2} MiB; save fewer pages`,
+      `a HAR is read whole, and this one is larger than ${MAX_HAR_BYTES / 1024 ** 2} MiB; save fewer pages`,
     )
   }
   const chunks: Buffer[] = []
@@ -96,7 +103,8 @@ async function openHar(file: string, bytes: number, digest: string): Promise<Rec
     digest,
     firstHost: first?.request.host,
     entries: async function* (after) {
-      for (let i = after; i < reads.length; i++) yield { at: i + 1, share: (i + 1) / reads.length, read: reads[i]! }
+      for (let i = after; i < reads.length; i++)
+        yield { number: i + 1, share: (i + 1) / reads.length, parsed: reads[i]! }
     },
   }
 }
@@ -112,12 +120,12 @@ function openLog(file: string, format: 'access-log' | 'nginx', bytes: number, di
     entries: async function* (after) {
       const chunks = createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK }) as AsyncIterable<Buffer>
       for await (const { number, text, end } of readLines(chunks, after)) {
-        yield { at: number, share: end / bytes, read: readLine(text, read) }
+        yield { number: number, share: end / bytes, parsed: readLine(text, read) }
       }
     },
   }
 }
 
-function readLine(text: string | undefined, read: (line: string) => Read): Read {
+function readLine(text: string | undefined, read: (line: string) => ParsedEntry): ParsedEntry {
   return text === undefined ? unreadable('is longer than 1 MiB') : read(text)
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import type { Accounting } from '../model/comparison-counts.ts'
-import { judge } from './parity-gate.ts'
+import { judgeGate } from './parity-gate.ts'
 
 function accounting(more: Partial<Accounting>): Accounting {
   const nothing = { eligible: 0, matched: 0, mismatched: 0, noise: 0, inconclusive: 0, ignored: 0, uncomparable: 0 }
@@ -16,5 +16,5 @@ it.each([
   ['the service does not answer a tenth', { matched: 90, failed: 10 }, 10, { isPassed: false, share: 0.9 }],
   ['legacy does not answer a tenth', { matched: 90, failed: 10 }, 0, { isPassed: true, share: 1 }],
 ])('where %s', (_, counts, unanswered, expected) => {
-  expect(judge(accounting(counts), unanswered, 0.999)).toMatchObject(expected)
+  expect(judgeGate(accounting(counts), unanswered, 0.999)).toMatchObject(expected)
 })

@@ -2,7 +2,7 @@
 import type { Accounting } from '../model/comparison-counts.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
 
-export type Gate = {
+export type GateResult = {
   /** From 0 to below 1. */
   readonly target: number
   /** The share that matches, with all that is not known to match against it; undefined of nothing. */
@@ -23,7 +23,7 @@ export type Gate = {
  *
  * @param unanswered requests that legacy answered and the service did not
  */
-export function judge(accounting: Accounting, unanswered: number, target: number): Gate {
+export function judgeGate(accounting: Accounting, unanswered: number, target: number): GateResult {
   const { inconclusive, mismatched } = accounting
   const against = { ...accounting, inconclusive: inconclusive + unanswered }
   const { atLeast, untilTarget } = parityOf(against, target)

@@ -3,8 +3,8 @@ import { compile } from '../config/load/compile.ts'
 import { checkConfig } from '../config/load/load.ts'
 import type { Route } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { type PrepareOptions, prepare } from './prepare-request.ts'
-import type { Recorded } from './recording.ts'
+import { type PrepareOptions, prepareRequest } from './prepare-request.ts'
+import type { RecordedRequest } from './recording.ts'
 
 async function snapshotOf(more: object = {}): Promise<Snapshot> {
   const written = {
@@ -27,7 +27,7 @@ async function snapshotOf(more: object = {}): Promise<Snapshot> {
   return compile(checked.config)
 }
 
-function recorded(more: Partial<Recorded> = {}): Recorded {
+function recorded(more: Partial<RecordedRequest> = {}): RecordedRequest {
   return {
     method: 'GET',
     target: '/products/7',
@@ -58,11 +58,11 @@ it.each([
   ['GET', 'http://other.example/products/7', 'refused'],
   ['OPTIONS', '*', 'not-forwarded'],
 ])('%s %s is not replayed: %s', async (method, target, reason) => {
-  expect(prepare(recorded({ method, target }), await preparing({ contexts: new Set(['catalog']) }))).toBe(reason)
+  expect(prepareRequest(recorded({ method, target }), await preparing({ contexts: new Set(['catalog']) }))).toBe(reason)
 })
 
 it('is not replayed for another host, where the config says never, or where a token is asked for', async () => {
-  expect(prepare(recorded({ host: 'tracker.example' }), await preparing())).toBe('other-host')
+  expect(prepareRequest(recorded({ host: 'tracker.example' }), await preparing())).toBe('other-host')
   const snapshot = await snapshotOf()
   const changed = (change: Partial<Route>): Snapshot => ({
     ...snapshot,
@@ -71,17 +71,17 @@ it('is not replayed for another host, where the config says never, or where a to
       return { ...match, route: { ...match.route, ...change } }
     },
   })
-  expect(prepare(recorded(), await preparing({ snapshot: changed({ shadow: undefined }) }))).toBe('not-shadowed')
+  expect(prepareRequest(recorded(), await preparing({ snapshot: changed({ shadow: undefined }) }))).toBe('not-shadowed')
   const auth = { id: '', issuer: 'https://login.example', optional: false } as unknown as NonNullable<Route['auth']>
-  expect(prepare(recorded(), await preparing({ snapshot: changed({ auth }) }))).toBe('needs-token')
-  expect(prepare(recorded(), await preparing({ snapshot: changed({ auth: { ...auth, optional: true } }) }))).toBeTypeOf(
-    'object',
-  )
+  expect(prepareRequest(recorded(), await preparing({ snapshot: changed({ auth }) }))).toBe('needs-token')
+  expect(
+    prepareRequest(recorded(), await preparing({ snapshot: changed({ auth: { ...auth, optional: true } }) })),
+  ).toBeTypeOf('object')
 })
 
 it('makes what the proxy would send: the path, the host and the name of each side', async () => {
   const asked = recorded({ target: '/old/./%37?q=1', host: 'shop.example', secure: true, client: '203.0.113.9' })
-  const made = prepare(asked, await preparing(), 1)
+  const made = prepareRequest(asked, await preparing(), 1)
   if (typeof made === 'string') throw new Error(made)
   expect(made).toMatchObject({ context: { name: 'catalog' }, label: 'GET /old/:id' })
   expect(made.legacy).toMatchObject({ origin: 'http://127.0.0.2:3000', path: '/old/7?q=1', servername: '' })
@@ -110,7 +110,7 @@ it('names what says who asks, and passes on nobody’s claim to be somebody', as
     'X-HTTP-Method-Override',
     'DELETE',
   ]
-  const made = prepare(recorded({ fields }), await preparing())
+  const made = prepareRequest(recorded({ fields }), await preparing())
   if (typeof made === 'string') throw new Error(made)
   const sent = asObject(made.service.fields)
   expect(sent).toMatchObject({ accept: '*/*' })

@@ -20,10 +20,10 @@ import { servernameOf } from '../proxy/upstream/upstreams.ts'
 import { isSafe } from '../shadow/capture/eligibility.ts'
 import { isSecretHeader } from '../shadow/capture/redact.ts'
 import { continueTrace } from '../telemetry/trace.ts'
-import type { Recorded, Skipped } from './recording.ts'
+import type { RecordedRequest, SkipReason } from './recording.ts'
 
 /** A request as it is sent to both sides. */
-export type Prepared = {
+export type PreparedRequest = {
   readonly context: Context
   readonly route: Route
   readonly shadow: ShadowPolicy
@@ -45,7 +45,11 @@ export type PrepareOptions = {
   readonly random: Random
 }
 
-export function prepare(recorded: Recorded, preparing: PrepareOptions, turn = 0): Prepared | Skipped {
+export function prepareRequest(
+  recorded: RecordedRequest,
+  preparing: PrepareOptions,
+  turn = 0,
+): PreparedRequest | SkipReason {
   const { snapshot, contexts, hosts, random } = preparing
   // Readers have seen to it; this is the last place where it can be.
   if (!isSafe(recorded.method)) return 'unsafe-method'
@@ -70,7 +74,7 @@ export function prepare(recorded: Recorded, preparing: PrepareOptions, turn = 0)
     ...{ kind: 'none', key: '', isNew: false },
     ...{ clientAddress: peerAddress, secure, requestId: random.hex(16) },
   }
-  const identityFields = fieldsThatSayWho(head, snapshot)
+  const identityFields = identityFieldsOf(head, snapshot)
   const requestTo = (upstream: Upstream): CopyRequest => {
     const url = upstream.urls[turn % upstream.urls.length]!
     const added = { head, identity, snapshot, rules: route.headers, viaName: VIA, traceparent }
@@ -99,7 +103,7 @@ export function prepare(recorded: Recorded, preparing: PrepareOptions, turn = 0)
 const VIA = 'strangler-replay'
 
 function headOf(
-  { method, target, fields }: Recorded,
+  { method, target, fields }: RecordedRequest,
   host: string,
   peerAddress: string,
   secure: boolean,
@@ -115,7 +119,7 @@ function pathFor(head: RequestHead, match: RouteMatch, upstream: Upstream): stri
 }
 
 /** Names in lower case. Of browsers and of applications: `X-Api-Key` is as good as a cookie. */
-function fieldsThatSayWho({ endToEnd }: RequestHead, { identity }: Snapshot): string[] {
+function identityFieldsOf({ endToEnd }: RequestHead, { identity }: Snapshot): string[] {
   const names = [USER_ID_HEADER.toLowerCase(), ...(identity.user === undefined ? [] : [identity.user.header])]
   for (let i = 0; i < endToEnd.length; i += 2) {
     const name = endToEnd[i]!.toLowerCase()

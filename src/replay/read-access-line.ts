@@ -1,8 +1,8 @@
 // A line of this gateway's own access log, in JSON (docs/observability.md), as a request.
 import { isSafe } from '../shadow/capture/eligibility.ts'
-import { isFieldValue, type Read, skipped, unreadable } from './recording.ts'
+import { isFieldValue, type ParsedEntry, skipped, unreadable } from './recording.ts'
 
-export function readAccessLine(line: string): Read {
+export function readAccessLine(line: string): ParsedEntry {
   const fields = parse(line)
   if (fields === undefined) return unreadable('is no JSON object')
   const { method, path, failure } = fields

@@ -1,10 +1,10 @@
 // A HAR 1.2 document (http://www.softwareishard.com/blog/har-12-spec), as browsers and proxies save it. It is read
 // entry by entry without trust: it was made by others, and edited by hand.
 import { isSafe } from '../shadow/capture/eligibility.ts'
-import { isFieldValue, type Read, skipped, UnusableRecording, unreadable } from './recording.ts'
+import { isFieldValue, type ParsedEntry, skipped, UnusableRecording, unreadable } from './recording.ts'
 
 /** @returns what each entry says, in order @throws {UnusableRecording} if it is no HAR */
-export function readHar(text: string): Read[] {
+export function readHar(text: string): ParsedEntry[] {
   const entries = entriesOf(parse(text.replace(/^\ufeff/, '')))
   return entries.map((entry) => readEntry(objectAt(objectAt(entry)?.request)))
 }
@@ -24,7 +24,7 @@ function entriesOf(document: unknown): readonly unknown[] {
   return entries
 }
 
-function readEntry(request: Readonly<Record<string, unknown>> | undefined): Read {
+function readEntry(request: Readonly<Record<string, unknown>> | undefined): ParsedEntry {
   const { method, url } = request ?? {}
   if (request === undefined || typeof method !== 'string' || typeof url !== 'string') {
     return unreadable('has no request with "method" and "url"')

@@ -9,13 +9,13 @@ export type Line = {
   readonly end: number
 }
 
-export const LONGEST_LINE = 1024 * 1024
+export const MAX_LINE_BYTES = 1024 * 1024
 
 /** @param after lines up to this number are passed over */
 export async function* readLines(
   chunks: AsyncIterable<Buffer>,
   after = 0,
-  longest: number = LONGEST_LINE,
+  longest: number = MAX_LINE_BYTES,
 ): AsyncGenerator<Line> {
   let number = 1
   let end = 0

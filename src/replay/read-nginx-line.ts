@@ -1,8 +1,8 @@
 // A line in nginx's `combined` format, which is Apache's too, as a request. What stands behind it is not read.
 import { isSafe } from '../shadow/capture/eligibility.ts'
-import { isFieldValue, type Read, skipped, unreadable } from './recording.ts'
+import { isFieldValue, type ParsedEntry, skipped, unreadable } from './recording.ts'
 
-export function readNginxLine(line: string): Read {
+export function readNginxLine(line: string): ParsedEntry {
   const parts = LINE.exec(line)
   if (parts === null) return unreadable('is not in the format "combined"')
   const [, client, request = '', status, referer = '', userAgent = ''] = parts

@@ -1,15 +1,15 @@
 // Readers of recordings: what they take for a request, what they pass over, and what they cannot read.
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
+import { detectFormat } from './detect-format.ts'
 import { readAccessLine } from './read-access-line.ts'
 import { readHar } from './read-har.ts'
 import { type Line, readLines } from './read-lines.ts'
 import { readNginxLine } from './read-nginx-line.ts'
-import { recognise } from './detect-format.ts'
-import type { Read } from './recording.ts'
+import type { ParsedEntry } from './recording.ts'
 
 /** In one word: the reason, or what is asked for. */
-function gist(read: Read): string {
+function gist(read: ParsedEntry): string {
   if (read.kind === 'skipped') return read.reason
   return read.kind === 'unreadable' ? 'unreadable' : `${read.request.method} ${read.request.target}`
 }
@@ -200,6 +200,6 @@ describe('a format', () => {
     ['{"version":"1.2"}', undefined],
     ['', undefined],
   ])('of %j is %s', (text, expected) => {
-    expect(recognise(text)).toBe(expected)
+    expect(detectFormat(text)).toBe(expected)
   })
 })

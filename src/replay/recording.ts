@@ -2,7 +2,7 @@
 import type { HeaderList } from '../model/request-head.ts'
 
 /** A request as it was recorded. */
-export type Recorded = {
+export type RecordedRequest = {
   readonly method: string
   /** Path and query as they were asked for. */
   readonly target: string
@@ -17,7 +17,7 @@ export type Recorded = {
 }
 
 /** What is in a recording and is not replayed: by right, unlike what cannot be read. */
-export const SKIPPED = {
+export const SKIP_REASONS = {
   'unsafe-method': 'the method may change something: only GET, HEAD and OPTIONS are ever sent',
   'with-body': 'it came with a body',
   upgrade: 'it left HTTP for WebSocket or the like',
@@ -33,20 +33,20 @@ export const SKIPPED = {
   'needs-token': 'its route asks for a token, which only a client can bring',
 } as const satisfies Record<string, string>
 
-export type Skipped = keyof typeof SKIPPED
+export type SkipReason = keyof typeof SKIP_REASONS
 
 /** What one line or entry says. */
-export type Read =
-  | { readonly kind: 'request'; readonly request: Recorded }
-  | { readonly kind: 'skipped'; readonly reason: Skipped }
+export type ParsedEntry =
+  | { readonly kind: 'request'; readonly request: RecordedRequest }
+  | { readonly kind: 'skipped'; readonly reason: SkipReason }
   /** The reason never quotes it: it may hold anything. */
   | { readonly kind: 'unreadable'; readonly why: string }
 
 /** @param at the number of its line, or its place in a HAR; from 1 @param share of the recording behind us, 0 to 1 */
-export type Entry = { readonly at: number; readonly share: number; readonly read: Read }
+export type RecordingEntry = { readonly number: number; readonly share: number; readonly parsed: ParsedEntry }
 
-export const FORMATS = ['har', 'access-log', 'nginx'] as const
-export type Format = (typeof FORMATS)[number]
+export const RECORDING_FORMATS = ['har', 'access-log', 'nginx'] as const
+export type RecordingFormat = (typeof RECORDING_FORMATS)[number]
 
 /** A recording, or what is left of a run over one, that cannot be used; the message says why and what to do. */
 export class UnusableRecording extends Error {}
@@ -58,10 +58,10 @@ export function isFieldValue(text: string): boolean {
   return /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
 }
 
-export function skipped(reason: Skipped): Read {
+export function skipped(reason: SkipReason): ParsedEntry {
   return { kind: 'skipped', reason }
 }
 
-export function unreadable(why: string): Read {
+export function unreadable(why: string): ParsedEntry {
   return { kind: 'unreadable', why }
 }

@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
 import type { Field, Masked } from '../model/comparison.ts'
 import { NO_COUNTS } from '../model/comparison-counts.ts'
+import { NO_PROGRESS, type Progress } from './progress.ts'
 import { makeReport } from './report.ts'
 import { toMarkdown } from './report-markdown.ts'
-import { NO_PROGRESS, type Progress } from './progress.ts'
 
 const TOLD = {
   recording: { file: 'a.har', format: 'har', bytes: 1200, sha256: 'ab'.repeat(32) } as const,

@@ -2,10 +2,11 @@
 import { escapeControls } from '../lib/escape.ts'
 import { DIFFERENCE_KINDS, type DifferenceKind } from '../model/comparison.ts'
 import type { Parity } from '../model/comparison-counts.ts'
-import { SKIPPED, type Skipped } from './recording.ts'
-import { type ContextReport, type DifferenceReport, type Report, type RouteReport, USUAL_TARGET } from './report.ts'
+import { DEFAULT_PARITY_TARGET } from '../shadow/stats/parity.ts'
+import { SKIP_REASONS, type SkipReason } from './recording.ts'
+import type { ContextReport, DifferenceReport, ReplayReport, RouteReport } from './report.ts'
 
-export function toMarkdown(report: Report): string {
+export function toMarkdown(report: ReplayReport): string {
   const parts = [
     `# Replay of ${code(report.recording.file)}`,
     verdict(report),
@@ -20,14 +21,14 @@ export function toMarkdown(report: Report): string {
 }
 
 /** In whole sentences: whether the sides agree, how sure that is, and whether it is enough for whoever asked. */
-function verdict({ parity, gate }: Report): string {
+function verdict({ parity, gate }: ReplayReport): string {
   const sentences = [parityWords(parity)]
   if (gate === null) {
     const missing = parity.untilTarget
     sentences.push(
       missing === 0
-        ? `There were enough comparisons to say that at least ${percent(USUAL_TARGET)} match.`
-        : `There were not enough comparisons to say that at least ${percent(USUAL_TARGET)} match: ${number(missing)} more must, with none that does not.`,
+        ? `There were enough comparisons to say that at least ${percent(DEFAULT_PARITY_TARGET)} match.`
+        : `There were not enough comparisons to say that at least ${percent(DEFAULT_PARITY_TARGET)} match: ${number(missing)} more must, with none that does not.`,
     )
     return sentences.join(' ')
   }
@@ -61,7 +62,7 @@ function parityWords({ matching, conclusive, inconclusive, atLeast }: Parity): s
   return `**${percent(share)} of ${number(conclusive)} comparisons match** (95 % confidence: ${percent(lower)} to ${percent(upper)}), with noise, and with what rules forgive.${open}`
 }
 
-function facts({ recording, legacy, services, startedAt, finishedAt, withCredentials }: Report): string[][] {
+function facts({ recording, legacy, services, startedAt, finishedAt, withCredentials }: ReplayReport): string[][] {
   return [
     [
       'recording',
@@ -84,19 +85,19 @@ const PLACES = {
   failed: 'failed: a side did not answer',
 } as const
 
-function whereabouts({ accounting, requests }: Report): string[][] {
+function whereabouts({ accounting, requests }: ReplayReport): string[][] {
   const placed = Object.entries(PLACES) as [keyof typeof PLACES, string][]
-  const skipped = Object.entries(requests.skipped) as [Skipped, number][]
+  const skipped = Object.entries(requests.skipped) as [SkipReason, number][]
   return [
     ['**replayed**', `**${number(requests.replayed)}**`],
     ...placed.map(([place, words]) => [words, number(accounting[place])]),
-    ...skipped.map(([reason, count]) => [`not replayed: ${SKIPPED[reason]}`, number(count)]),
+    ...skipped.map(([reason, count]) => [`not replayed: ${SKIP_REASONS[reason]}`, number(count)]),
     ...(requests.unreadable.count > 0 ? [['not replayed: cannot be read', number(requests.unreadable.count)]] : []),
     ...(requests.interrupted > 0 ? [['interrupted', number(requests.interrupted)]] : []),
   ]
 }
 
-function unread({ recording, requests: { unreadable } }: Report): string {
+function unread({ recording, requests: { unreadable } }: ReplayReport): string {
   if (unreadable.count === 0) return ''
   const what = recording.format === 'har' ? 'entry' : 'line'
   const named = unreadable.first.map(({ at, why }) => `- ${what} ${at} ${why}`)

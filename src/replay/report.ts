@@ -1,20 +1,19 @@
 // What a run says in the end, as a value: the JSON report is this, and the Markdown one is made of it.
 
-import type { Field, FieldVerdict } from '../model/comparison.ts'
-import { splitField } from '../model/comparison.ts'
+import { type Field, type FieldVerdict, splitField } from '../model/comparison.ts'
 import type { Accounting, Parity } from '../model/comparison-counts.ts'
 import { maskSecrets } from '../shadow/capture/redact.ts'
-import { parityOf } from '../shadow/stats/parity.ts'
-import { type Gate, judge } from './parity-gate.ts'
-import type { Format, Skipped } from './recording.ts'
-import { addUp, type Progress, type ReplayExample, type RouteSum, sumOf, type Unread } from './progress.ts'
+import { DEFAULT_PARITY_TARGET, parityOf, sumAccountings } from '../shadow/stats/parity.ts'
+import { type GateResult, judgeGate } from './parity-gate.ts'
+import { type Progress, type ReplayExample, type RouteTotals, totalsOf, type UnreadableEntry } from './progress.ts'
+import type { RecordingFormat, SkipReason } from './recording.ts'
 
-export type Report = {
+export type ReplayReport = {
   /** Of this document: raised where a member changes its meaning or goes. */
   readonly version: 1
   readonly recording: {
     readonly file: string
-    readonly format: Format
+    readonly format: RecordingFormat
     readonly bytes: number
     readonly sha256: string
   }
@@ -26,15 +25,15 @@ export type Report = {
   readonly withCredentials: boolean
   readonly requests: {
     readonly replayed: number
-    readonly skipped: Readonly<Partial<Record<Skipped, number>>>
-    readonly unreadable: { readonly count: number; readonly first: readonly Unread[] }
+    readonly skipped: Readonly<Partial<Record<SkipReason, number>>>
+    readonly unreadable: { readonly count: number; readonly first: readonly UnreadableEntry[] }
     /** Under way when a run was killed: asked or not, they are in no other number. */
     readonly interrupted: number
   }
   readonly accounting: Accounting
   readonly parity: Parity
   /** Null where nobody asked for one. */
-  readonly gate: Gate | null
+  readonly gate: GateResult | null
   /** What makes the numbers say less than they seem to. */
   readonly notes: readonly string[]
   readonly contexts: readonly ContextReport[]
@@ -72,7 +71,7 @@ export type DifferenceReport = {
   readonly examples: readonly Omit<ReplayExample, 'field'>[]
 }
 
-export type Told = Pick<Report, 'recording' | 'legacy' | 'services' | 'withCredentials'> & {
+export type ReportInput = Pick<ReplayReport, 'recording' | 'legacy' | 'services' | 'withCredentials'> & {
   readonly owners: ReadonlyMap<string, string>
   /** Milliseconds since 1970. */
   readonly finishedAt: number
@@ -80,12 +79,9 @@ export type Told = Pick<Report, 'recording' | 'legacy' | 'services' | 'withCrede
   readonly failUnder: number | undefined
 }
 
-/** What "how many more" is said of where nobody names a target. */
-export const USUAL_TARGET = 0.999
-
-export function makeReport(progress: Progress, told: Told): Report {
-  const target = told.failUnder ?? USUAL_TARGET
-  const { accounting, byRoute } = sumOf(progress.routes)
+export function makeReport(progress: Progress, told: ReportInput): ReplayReport {
+  const target = told.failUnder ?? DEFAULT_PARITY_TARGET
+  const { accounting, byRoute } = totalsOf(progress.routes)
   const { owners, failUnder, finishedAt, ...same } = told
   return {
     version: 1,
@@ -100,7 +96,7 @@ export function makeReport(progress: Progress, told: Told): Report {
     },
     accounting,
     parity: parityOf(accounting, target),
-    gate: failUnder === undefined ? null : judge(accounting, unansweredIn(byRoute), failUnder),
+    gate: failUnder === undefined ? null : judgeGate(accounting, unansweredIn(byRoute), failUnder),
     notes: notesOn(progress),
     contexts: contextsOf(byRoute, owners, target),
   }
@@ -136,21 +132,25 @@ function isRedirect(status: number): boolean {
   return status >= 300 && status < 400 && status !== 304
 }
 
-function unansweredIn(routes: readonly RouteSum[]): number {
+function unansweredIn(routes: readonly RouteTotals[]): number {
   return routes.reduce((sum, { counts, accounting }) => sum + accounting.failed - (counts.failed.primary ?? 0), 0)
 }
 
-function contextsOf(routes: readonly RouteSum[], owners: ReadonlyMap<string, string>, target: number): ContextReport[] {
+function contextsOf(
+  routes: readonly RouteTotals[],
+  owners: ReadonlyMap<string, string>,
+  target: number,
+): ContextReport[] {
   return [...Map.groupBy(routes, ({ context }) => context)]
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([context, of]) => {
-      const accounting = addUp(of.map((route) => route.accounting))
+      const accounting = sumAccountings(of.map((route) => route.accounting))
       const owner = owners.get(context) ?? ''
       return { context, owner, accounting, parity: parityOf(accounting, target), routes: routesOf(of, target) }
     })
 }
 
-function routesOf(routes: readonly RouteSum[], target: number): RouteReport[] {
+function routesOf(routes: readonly RouteTotals[], target: number): RouteReport[] {
   return [...routes]
     .sort((one, other) => (one.route < other.route ? -1 : 1))
     .map((route) => ({
@@ -167,7 +167,7 @@ function routesOf(routes: readonly RouteSum[], target: number): RouteReport[] {
 
 const ORDER: Readonly<Record<FieldVerdict, number>> = { real: 0, inconclusive: 1, noise: 2 }
 
-function differencesOf({ counts, verdicts, examples }: RouteSum): DifferenceReport[] {
+function differencesOf({ counts, verdicts, examples }: RouteTotals): DifferenceReport[] {
   return [...verdicts]
     .map(([field, verdict]) => {
       const { sides, self } = counts.fields[field]!

@@ -1,21 +1,30 @@
-// A bounded rate: one turn after another, never two at once to make up for a pause.
+// Limits the rate of requests. After a pause there is no burst.
 import type { Clock } from '../model/ports.ts'
 
-export type Pace = {
-  /** Resolves when it is one's turn. */
-  readonly turn: () => Promise<void>
+export type RequestPaceOptions = {
+  readonly perSecond: number
+  readonly clock: Pick<Clock, 'now'>
+  /** As `setTimeout` of `node:timers/promises`. */
+  readonly wait: (ms: number) => Promise<unknown>
 }
 
-/** @param wait as setTimeout does */
-export function createPace(perSecond: number, clock: Pick<Clock, 'now'>, wait: (ms: number) => Promise<unknown>): Pace {
-  const gapMs = 1000 / perSecond
-  let next = Number.NEGATIVE_INFINITY
-  return {
-    turn: async () => {
-      const now = clock.now()
-      const mine = Math.max(now, next)
-      next = mine + gapMs
-      if (mine > now) await wait(mine - now)
-    },
+export class RequestPace {
+  readonly #gapMs: number
+  readonly #clock: RequestPaceOptions['clock']
+  readonly #wait: RequestPaceOptions['wait']
+  #nextAt = Number.NEGATIVE_INFINITY
+
+  constructor({ perSecond, clock, wait }: RequestPaceOptions) {
+    this.#gapMs = 1000 / perSecond
+    this.#clock = clock
+    this.#wait = wait
+  }
+
+  /** Resolves when the caller may send its request. */
+  async turn(): Promise<void> {
+    const now = this.#clock.now()
+    const startsAt = Math.max(now, this.#nextAt)
+    this.#nextAt = startsAt + this.#gapMs
+    if (startsAt > now) await this.#wait(startsAt - now)
   }
 }

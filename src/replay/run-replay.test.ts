@@ -1,18 +1,19 @@
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { CopyRequest } from '../model/shadow.ts'
 import { DEFAULT_REDACTION } from '../shadow/capture/redact.ts'
 import { NO_RULES } from '../shadow/compare/rules.ts'
 import type { CopyResult } from '../shadow/worker/copy-client.ts'
-import type { Prepared } from './prepare-request.ts'
-import type { Entry, Read } from './recording.ts'
-import { MOST_FAILURES, type ReplayContext, type ReplayEnd, run } from './run-replay.ts'
-import { createTally, NO_PROGRESS, type Tally } from './progress.ts'
+import type { PreparedRequest } from './prepare-request.ts'
+import { NO_PROGRESS } from './progress.ts'
+import { ProgressTracker } from './progress-tracker.ts'
+import type { ParsedEntry, RecordingEntry } from './recording.ts'
+import { MAX_FAILURES_IN_ROW, type ReplayEnd, ReplayRun, type ReplayRunOptions } from './run-replay.ts'
 
-const REQUEST: Read = {
+const REQUEST: ParsedEntry = {
   kind: 'request',
   request: { method: 'GET', target: '/a', host: undefined, secure: undefined, client: undefined, fields: [] },
 }
-const READS: readonly Read[] = [
+const ENTRIES: readonly ParsedEntry[] = [
   REQUEST,
   REQUEST,
   { kind: 'skipped', reason: 'masked' },
@@ -20,7 +21,7 @@ const READS: readonly Read[] = [
   { kind: 'unreadable', why: 'x' },
 ]
 
-function prepared(): Prepared {
+function prepareRequest(): PreparedRequest {
   const copy = (origin: string): CopyRequest => ({
     ...{ origin, tls: undefined, servername: '', method: 'GET', path: '/a', fields: [], identityFields: [] },
   })
@@ -28,10 +29,10 @@ function prepared(): Prepared {
     ...{ context: { name: 'catalog' }, label: 'GET /a', head: { method: 'GET', path: '/a', query: '' } },
     shadow: { maxBodyBytes: 1, timeoutMs: 1, noise: { pairShare: 1, pairShareOpen: 1 } },
     ...{ legacy: copy('http://legacy'), service: copy('http://service') },
-  } as unknown as Prepared
+  } as unknown as PreparedRequest
 }
 
-type Saying = (origin: string) => CopyResult
+type Respond = (origin: string) => CopyResult
 
 const ANSWER: CopyResult = {
   kind: 'answered',
@@ -40,81 +41,95 @@ const ANSWER: CopyResult = {
 }
 const REFUSED: CopyResult = { kind: 'failed', reason: 'connect-refused' }
 
-/** @param look called whenever something may be written down, or is asked */
-async function replay(reads: readonly Read[], say: Saying, look: (tally: Tally) => void = () => {}) {
-  const tally = createTally({ ...NO_PROGRESS, startedAt: 1 }, () => 7)
+/** @param check called at each save and each request */
+async function replay(
+  entries: readonly ParsedEntry[],
+  respond: Respond,
+  check: (progress: ProgressTracker) => void = () => {},
+) {
+  const progress = new ProgressTracker({ ...NO_PROGRESS, startedAt: 1 }, () => 7)
   const origins: string[] = []
-  const stop = new AbortController()
-  const pace = { turn: async () => look(tally) }
-  const replaying: ReplayContext = {
-    ...{ tally, concurrency: 2, keepCredentials: false, onShare: () => {}, prepare: prepared },
+  const pace = { turn: async () => check(progress) }
+  const options: ReplayRunOptions = {
+    ...{ progress, concurrency: 2, keepCredentials: false, onProgress: () => {}, prepareRequest },
     recording: {
-      entries: async function* (after) {
-        for (const [i, read] of reads.entries()) if (i >= after) yield { at: i + 1, share: 1, read } satisfies Entry
+      entries: async function* (skip) {
+        for (const [i, parsed] of entries.entries())
+          if (i >= skip) yield { number: i + 1, share: 1, parsed } satisfies RecordingEntry
       },
     },
-    meaningOf: () => ({ rules: NO_RULES, redaction: DEFAULT_REDACTION }),
-    asker: {
-      ask: async ({ origin }) => {
+    policyOf: () => ({ rules: NO_RULES, redaction: DEFAULT_REDACTION }),
+    client: {
+      send: async ({ origin }) => {
         origins.push(origin.slice('http://'.length))
-        look(tally)
-        // Others go on meanwhile.
-        for (let turns = 0; turns < 5; turns++) await Promise.resolve().then(() => look(tally))
-        return say(origin)
+        check(progress)
+        // Other requests continue meanwhile.
+        for (let turns = 0; turns < 5; turns++) await Promise.resolve().then(() => check(progress))
+        return respond(origin)
       },
     },
     paces: { legacy: pace, service: pace },
-    save: async () => look(tally),
+    save: async () => check(progress),
     random: { hex: (bytes) => '0'.repeat(2 * bytes) },
   }
-  const ended: ReplayEnd = await run(replaying, stop.signal)
-  return { ended, tally, origins }
+  const end: ReplayEnd = await new ReplayRun(options).run(new AbortController().signal)
+  return { end, progress, origins }
 }
 
-it('asks legacy, then the service, then legacy again', async () => {
-  const { ended, origins, tally } = await replay([REQUEST], () => ANSWER)
-  expect(ended).toEqual({ kind: 'finished' })
-  expect(origins).toEqual(['legacy', 'service', 'legacy'])
-  expect(tally.sum()).toMatchObject({ accounting: { eligible: 1, matched: 1 }, byRoute: [{ counts: { pairs: 1 } }] })
-})
-
-it.each<[string, Saying]>([
-  ['all answer', () => ANSWER],
-  ['the service does not', (origin) => (origin === 'http://service' ? REFUSED : ANSWER)],
-  ['legacy does not', (origin) => (origin === 'http://legacy' ? REFUSED : ANSWER)],
-])('has each request in one place at any time, where %s', async (_, say) => {
-  let looks = 0
-  const { tally } = await replay(READS, say, (now) => {
-    looks++
-    const { through, underWay, unreadable } = now.progress()
-    expect(now.sum().accounting.eligible + underWay.length + unreadable.count + (through >= 3 ? 1 : 0)).toBe(through)
+describe('a replay', () => {
+  it('asks legacy, then the service, then legacy again', async () => {
+    const { end, origins, progress } = await replay([REQUEST], () => ANSWER)
+    expect(end).toEqual({ kind: 'finished' })
+    expect(origins).toEqual(['legacy', 'service', 'legacy'])
+    expect(progress.totals()).toMatchObject({
+      accounting: { eligible: 1, matched: 1 },
+      byRoute: [{ counts: { pairs: 1 } }],
+    })
   })
-  expect(looks).toBeGreaterThan(20)
-  expect(tally.progress()).toMatchObject({ through: 5, underWay: [], skipped: { masked: 1 } })
-})
 
-it('writes down what it will ask before it asks', async () => {
-  let isWritten = false
-  await replay(
-    [REQUEST],
-    () => ANSWER,
-    (tally) => {
-      isWritten ||= tally.progress().underWay.length === 1
-      expect(isWritten).toBe(true)
-    },
-  )
-})
+  it.each<[string, Respond]>([
+    ['both sides answer', () => ANSWER],
+    ['the service does not answer', (origin) => (origin === 'http://service' ? REFUSED : ANSWER)],
+    ['legacy does not answer', (origin) => (origin === 'http://legacy' ? REFUSED : ANSWER)],
+  ])('has each entry in exactly one place at any time if %s', async (_, respond) => {
+    let checks = 0
+    const { progress } = await replay(ENTRIES, respond, (current) => {
+      checks++
+      const { through, underWay, unreadable } = current.snapshot()
+      const { eligible } = current.totals().accounting
+      expect(eligible + underWay.length + unreadable.count + (through >= 3 ? 1 : 0)).toBe(through)
+    })
+    expect(checks).toBeGreaterThan(20)
+    expect(progress.snapshot()).toMatchObject({ through: 5, underWay: [], skipped: { masked: 1 } })
+  })
 
-it('stops at so many failures of one side in a row, and not of what could not be sent', async () => {
-  const many = Array<Read>(100).fill(REQUEST)
-  const { ended, tally } = await replay(many, (origin) => (origin === 'http://service' ? REFUSED : ANSWER))
-  expect(ended).toEqual({ kind: 'down', side: 'service', origin: 'http://service', reason: 'connect-refused' })
-  expect(tally.through()).toBeLessThan(MOST_FAILURES + 3)
-  let asked = 0
-  const mostly: Saying = (origin) => (origin === 'http://service' && ++asked % MOST_FAILURES !== 0 ? REFUSED : ANSWER)
-  expect((await replay(many, mostly)).ended.kind).toBe('finished')
-  const odd = await replay(many, (origin) =>
-    origin === 'http://service' ? { kind: 'failed', reason: 'internal' } : ANSWER,
-  )
-  expect(odd.ended.kind).toBe('finished')
+  it('saves an entry as under way before it sends the request', async () => {
+    let isSaved = false
+    await replay(
+      [REQUEST],
+      () => ANSWER,
+      (progress) => {
+        isSaved ||= progress.snapshot().underWay.length === 1
+        expect(isSaved).toBe(true)
+      },
+    )
+  })
+
+  it('ends after twenty failures of one side in a row', async () => {
+    const entries = Array<ParsedEntry>(100).fill(REQUEST)
+    const { end, progress } = await replay(entries, (origin) => (origin === 'http://service' ? REFUSED : ANSWER))
+    expect(end).toEqual({ kind: 'down', side: 'service', origin: 'http://service', reason: 'connect-refused' })
+    expect(progress.through()).toBeLessThan(MAX_FAILURES_IN_ROW + 3)
+  })
+
+  it('continues if failures are interrupted by an answer, or if the requests could not be sent', async () => {
+    const entries = Array<ParsedEntry>(100).fill(REQUEST)
+    let requests = 0
+    const mostlyRefused: Respond = (origin) =>
+      origin === 'http://service' && ++requests % MAX_FAILURES_IN_ROW !== 0 ? REFUSED : ANSWER
+    expect((await replay(entries, mostlyRefused)).end.kind).toBe('finished')
+    const unsendable: Respond = (origin) =>
+      origin === 'http://service' ? { kind: 'failed', reason: 'internal' } : ANSWER
+    expect((await replay(entries, unsendable)).end.kind).toBe('finished')
+  })
 })

@@ -1,118 +1,140 @@
-// Replays a recording: takes entry after entry, asks legacy, then the service, then perhaps legacy again, compares,
-// and counts. What may have been asked is written down before it is, so that a run which goes on asks nothing twice.
+// Replays a recording: for each entry it asks legacy, then the service, then perhaps legacy again, compares, and counts. It saves
+// which entries it is about to send before it sends them, so that a later run sends none of them twice.
 import type { Comparison, ShadowFailure } from '../model/comparison.ts'
 import type { Random } from '../model/ports.ts'
 import type { Side } from '../model/route.ts'
-import type { CopyRequest } from '../model/shadow.ts'
 import type { ShadowPolicy } from '../model/shadow-policy.ts'
 import { copyFields } from '../shadow/capture/copy-fields.ts'
 import { type ComparedResponse, compareAnswers } from '../shadow/compare/compare-answers.ts'
 import type { CompiledRules } from '../shadow/compare/rules.ts'
 import type { CopyClient, CopyResult } from '../shadow/worker/copy-client.ts'
-import type { Meaning } from './comparison-policies.ts'
+import type { ComparisonPolicy } from './comparison-policies.ts'
 import type { Recording } from './open-recording.ts'
-import type { Pace } from './request-pace.ts'
-import type { Prepared } from './prepare-request.ts'
-import type { Recorded, Skipped } from './recording.ts'
-import type { Tally } from './progress.ts'
+import type { PreparedRequest } from './prepare-request.ts'
+import type { ProgressTracker } from './progress-tracker.ts'
+import type { RecordedRequest, SkipReason } from './recording.ts'
+import type { RequestPace } from './request-pace.ts'
 
-export type ReplayContext = {
+export type ReplayRunOptions = {
   readonly recording: Pick<Recording, 'entries'>
-  readonly prepare: (recorded: Recorded, at: number) => Prepared | Skipped
-  readonly meaningOf: (policy: ShadowPolicy) => Meaning
-  readonly asker: Pick<CopyClient, 'ask'>
-  readonly paces: Readonly<Record<Side, Pace>>
-  readonly tally: Tally
-  /** Resolves when what the tally says is on the disk. */
+  readonly prepareRequest: (recorded: RecordedRequest, entry: number) => PreparedRequest | SkipReason
+  readonly policyOf: (policy: ShadowPolicy) => ComparisonPolicy
+  readonly client: Pick<CopyClient, 'send'>
+  readonly paces: Readonly<Record<Side, Pick<RequestPace, 'turn'>>>
+  readonly progress: ProgressTracker
+  /** Resolves when the current progress is saved on disk. */
   readonly save: () => Promise<void>
-  /** Requests that are under way at once. */
+  /** The number of requests at the same time. */
   readonly concurrency: number
   readonly keepCredentials: boolean
   readonly random: Random
-  /** Told after each entry: how much of the recording is behind us, from 0 to 1. */
-  readonly onShare: (share: number) => void
+  /** Called after each entry with the share of the recording that was read, from 0 to 1. */
+  readonly onProgress: (share: number) => void
 }
 
 export type ReplayEnd =
   | { readonly kind: 'finished' }
   | { readonly kind: 'stopped' }
-  /** So many of its answers failed to come, one after another, that asking on is of no use. */
+  /** One address failed so often in a row that the run has ended. */
   | { readonly kind: 'down'; readonly side: Side; readonly origin: string; readonly reason: ShadowFailure }
 
-/** Failures of one side in a row after which it is taken to be gone. */
-export const MOST_FAILURES = 20
+/** Failures of one address in a row after which it counts as down. */
+export const MAX_FAILURES_IN_ROW = 20
 
-/** @param stop what is under way is finished then, and nothing more is begun */
-export async function run(replaying: ReplayContext, stop: AbortSignal): Promise<ReplayEnd> {
-  const { recording, prepare, tally, save, concurrency, onShare } = replaying
-  const underWay = new Set<Promise<void>>()
-  const watch = watchSides()
-  const trouble: unknown[] = []
-  const isOver = () => stop.aborted || watch.down() !== undefined || trouble.length > 0
+export class ReplayRun {
+  readonly #options: ReplayRunOptions
+  readonly #underWay = new Set<Promise<void>>()
+  readonly #errors: unknown[] = []
+  /** By address: one of several services may be down alone. */
+  readonly #failuresInRow = new Map<string, number>()
+  #down: Extract<ReplayEnd, { kind: 'down' }> | undefined
 
-  for await (const { at, share, read } of recording.entries(tally.through())) {
-    while (underWay.size >= concurrency && !isOver()) await Promise.race(underWay)
-    // Not counted, so it is the first to be looked at when the run goes on.
-    if (isOver()) break
-    onShare(share)
-    if (read.kind === 'unreadable') tally.unreadable(at, read.why)
-    else {
-      const prepared = read.kind === 'request' ? prepare(read.request, at) : read.reason
-      if (typeof prepared === 'string') tally.skip(at, prepared)
-      else {
-        tally.begin(at)
-        const one = replay(at, prepared)
-          .catch((error: unknown) => void trouble.push(error))
-          .finally(() => underWay.delete(one))
-        underWay.add(one)
-      }
-    }
+  constructor(options: ReplayRunOptions) {
+    this.#options = options
   }
-  await Promise.all(underWay)
-  if (trouble.length > 0) throw trouble[0]
-  await save()
-  return watch.down() ?? (stop.aborted ? { kind: 'stopped' } : { kind: 'finished' })
 
-  async function replay(at: number, prepared: Prepared): Promise<void> {
-    const of = tally.of(prepared)
-    // Chosen before anything is asked: pairs of requests that turn out to differ would be of requests that differ.
-    const isPaired = rollOf(replaying.random) < of.pairShare(prepared.shadow.noise)
-    await replaying.paces.legacy.turn()
+  /** @param stop when aborted, requests that are under way are finished and no other is started @throws the error of a failed save */
+  async run(stop: AbortSignal): Promise<ReplayEnd> {
+    const { recording, progress, save, concurrency, onProgress } = this.#options
+    const isOver = () => stop.aborted || this.#down !== undefined || this.#errors.length > 0
+    for await (const { number, share, parsed } of recording.entries(progress.through())) {
+      while (this.#underWay.size >= concurrency && !isOver()) await Promise.race(this.#underWay)
+      // This entry is not counted: a later run begins with it.
+      if (isOver()) break
+      onProgress(share)
+      if (parsed.kind === 'unreadable') progress.skipUnreadable(number, parsed.why)
+      else if (parsed.kind === 'skipped') progress.skip(number, parsed.reason)
+      else this.#start(number, parsed.request)
+    }
+    await Promise.all(this.#underWay)
+    if (this.#errors.length > 0) throw this.#errors[0]
     await save()
-    const legacy = await ask('legacy', prepared)
-    if (legacy.kind !== 'answered') return count(() => of.failed('primary'))
-    of.answered(legacy.answer.status)
-    await replaying.paces.service.turn()
-    const service = await ask('service', prepared)
-    if (service.kind === 'failed') return count(() => of.failed(service.reason))
-    if (service.kind === 'shed') return count(() => of.failed('internal'))
-    const { rules, redaction } = replaying.meaningOf(prepared.shadow)
-    const comparison = compared(legacy.answer, service.answer, rules)
-    count(() => of.compared(comparison, at, prepared, redaction))
-    if (!isPaired) return
-    await replaying.paces.legacy.turn()
-    const again = await ask('legacy', prepared)
-    if (again.kind === 'answered') of.paired(compared(legacy.answer, again.answer, rules))
-
-    /** In one step: what is written down at any time has each request in one place. */
-    function count(where: () => void): void {
-      where()
-      tally.end(at)
-    }
+    return this.#down ?? { kind: stop.aborted ? 'stopped' : 'finished' }
   }
 
-  async function ask(side: Side, prepared: Prepared): Promise<CopyResult> {
-    const request = prepared[side]
+  #start(entry: number, recorded: RecordedRequest): void {
+    const { progress, prepareRequest } = this.#options
+    const prepared = prepareRequest(recorded, entry)
+    if (typeof prepared === 'string') {
+      progress.skip(entry, prepared)
+      return
+    }
+    progress.start(entry)
+    const replay = this.#replay(entry, prepared)
+      .catch((error: unknown) => void this.#errors.push(error))
+      .finally(() => this.#underWay.delete(replay))
+    this.#underWay.add(replay)
+  }
+
+  async #replay(entry: number, prepared: PreparedRequest): Promise<void> {
+    const { progress, paces, save, policyOf, random } = this.#options
+    const route = progress.routeOf(prepared)
+    // In one step: each saved progress has the entry in exactly one place.
+    const end = (record: () => void): void => {
+      record()
+      progress.end(entry)
+    }
+    // Decided before any response is known: pairs of requests that turn out to differ would be a biased sample.
+    const isPaired = randomShare(random) < route.pairShare(prepared.shadow.noise)
+    await paces.legacy.turn()
+    await save()
+    const legacy = await this.#send('legacy', prepared)
+    if (legacy.kind !== 'answered') return end(() => route.recordFailure('primary'))
+    route.recordStatus(legacy.answer.status)
+    await paces.service.turn()
+    const service = await this.#send('service', prepared)
+    if (service.kind !== 'answered') {
+      return end(() => route.recordFailure(service.kind === 'failed' ? service.reason : 'internal'))
+    }
+    const { rules, redaction } = policyOf(prepared.shadow)
+    const comparison = compare(legacy.answer, service.answer, rules)
+    end(() => route.recordComparison(comparison, entry, prepared, redaction))
+    if (!isPaired) return
+    await paces.legacy.turn()
+    const again = await this.#send('legacy', prepared)
+    if (again.kind === 'answered') route.recordPair(compare(legacy.answer, again.answer, rules))
+  }
+
+  async #send(side: Side, prepared: PreparedRequest): Promise<CopyResult> {
+    const { client, keepCredentials, random } = this.#options
     const { maxBodyBytes, timeoutMs } = prepared.shadow
-    const identities = replaying.keepCredentials ? 'keep' : 'strip'
-    const fields = copyFields(request, '1', identities, replaying.random.hex(8))
-    const asked = await replaying.asker.ask(request, fields, undefined, { maxBodyBytes, timeoutMs })
-    watch.see(side, request, asked)
-    return asked
+    const fields = copyFields(prepared[side], '1', keepCredentials ? 'keep' : 'strip', random.hex(8))
+    const result = await client.send(prepared[side], fields, undefined, { maxBodyBytes, timeoutMs })
+    this.#countFailures(side, prepared[side].origin, result)
+    return result
+  }
+
+  #countFailures(side: Side, origin: string, result: CopyResult): void {
+    // A request that was not sent is no evidence about the side.
+    if (result.kind === 'failed' && result.reason === 'internal') return
+    const failures = result.kind === 'failed' ? (this.#failuresInRow.get(origin) ?? 0) + 1 : 0
+    this.#failuresInRow.set(origin, failures)
+    if (result.kind === 'failed' && failures >= MAX_FAILURES_IN_ROW)
+      this.#down ??= { kind: 'down', side, origin, reason: result.reason }
   }
 }
 
-function compared(legacy: ComparedResponse, other: ComparedResponse, rules: CompiledRules): Comparison {
+function compare(legacy: ComparedResponse, other: ComparedResponse, rules: CompiledRules): Comparison {
   try {
     return compareAnswers(legacy, other, rules)
   } catch {
@@ -121,23 +143,6 @@ function compared(legacy: ComparedResponse, other: ComparedResponse, rules: Comp
 }
 
 /** From 0 to below 1. */
-function rollOf(random: Random): number {
+function randomShare(random: Random): number {
   return Number.parseInt(random.hex(4), 16) / 2 ** 32
-}
-
-/** Failures in a row, by address: of several services one alone may be gone. */
-function watchSides() {
-  const inRow = new Map<string, number>()
-  let down: Extract<ReplayEnd, { kind: 'down' }> | undefined
-  return {
-    down: () => down,
-    see: (side: Side, { origin }: CopyRequest, asked: CopyResult) => {
-      // What could not even be sent says nothing of the side.
-      if (asked.kind === 'failed' && asked.reason === 'internal') return
-      const failures = asked.kind === 'failed' ? (inRow.get(origin) ?? 0) + 1 : 0
-      inRow.set(origin, failures)
-      if (asked.kind === 'failed' && failures >= MOST_FAILURES)
-        down ??= { kind: 'down', side, origin, reason: asked.reason }
-    },
-  }
 }

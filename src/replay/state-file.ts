@@ -1,27 +1,29 @@
-// Where a run writes down how far it is, so that the same command goes on there, whatever ended it.
+// The state file of a replay: its progress, with which the same command continues after any end.
 import { createHash } from 'node:crypto'
 import { readFile, rm } from 'node:fs/promises'
 import { isMissing } from '../lib/file-errors.ts'
 import { replaceFile } from '../lib/replace-file.ts'
-import { UnusableRecording } from './recording.ts'
+import { singleFlight } from '../lib/single-flight.ts'
 import type { Progress } from './progress.ts'
+import { UnusableRecording } from './recording.ts'
 
-/** What a run is of: with another of these, what was counted would be of something else. */
-export type RunOf = {
-  /** The recording: its length, and the SHA-256 of that much. */
+/** A run with another identity must not continue: its counts and the saved ones do not add up. */
+export type RunIdentity = {
+  /** The length of the recording, and the SHA-256 of so many bytes. */
   readonly bytes: number
   readonly digest: string
-  /** SHA-256 of the config, as it was understood. */
+  /** SHA-256 of the parsed config. */
   readonly config: string
-  /** SHA-256 of what was asked for: contexts, hosts, credentials. */
+  /** SHA-256 of the contexts, hosts and credentials that the command names. */
   readonly choices: string
 }
 
-export type SavedRun = { readonly of: RunOf; readonly progress: Progress }
+/** The content of the file. `of`: the identity of the run. */
+export type SavedRun = { readonly of: RunIdentity; readonly progress: Progress }
 
 const VERSION = 1
 
-/** What a run has left; undefined where there is nothing. @throws {UnusableRecording} if it cannot be used */
+/** The saved run; undefined without a file. @throws {UnusableRecording} if the file cannot be read or used */
 export async function readState(file: string): Promise<SavedRun | undefined> {
   let text: string
   try {
@@ -31,41 +33,59 @@ export async function readState(file: string): Promise<SavedRun | undefined> {
     throw new UnusableRecording(`${file} cannot be read (${(error as NodeJS.ErrnoException).code})`)
   }
   const [head = '', body = ''] = text.split('\n')
-  // Nobody but us writes it, so what has our sum has our shape.
+  // Only this program writes the checksum, so a correct one proves the shape of the body.
   if (head !== headOf(body)) {
-    throw new UnusableRecording(`${file} is not what a run has written, or of another version; --fresh starts anew`)
+    throw new UnusableRecording(`${file} is not a state file of this version; --fresh starts again without it`)
   }
   return JSON.parse(body) as SavedRun
 }
 
-/** @throws {UnusableRecording} if what is kept is of another run */
-export function checkState(file: string, kept: RunOf, now: RunOf): void {
-  const other =
-    kept.bytes !== now.bytes || kept.digest !== now.digest
+/** @throws {UnusableRecording} if the saved run has another identity */
+export function checkState(file: string, saved: RunIdentity, current: RunIdentity): void {
+  const difference =
+    saved.bytes !== current.bytes || saved.digest !== current.digest
       ? 'another recording'
-      : kept.config !== now.config
+      : saved.config !== current.config
         ? 'another config'
-        : kept.choices !== now.choices
+        : saved.choices !== current.choices
           ? 'other contexts, hosts or credentials'
           : undefined
-  if (other === undefined) return
+  if (difference === undefined) return
   throw new UnusableRecording(
-    `${file} is of a run over ${other}: what it has counted and what is to come would not add up; --fresh starts anew, --state FILE keeps both`,
+    `${file} belongs to a run with ${difference}, so its counts cannot be continued; --fresh starts again without it, --state FILE keeps both`,
   )
 }
 
-export type StateFile = {
-  /** Resolves when what was there at the time of the call, or later, is on the disk. */
-  readonly save: () => Promise<void>
-  readonly remove: () => Promise<void>
+export type StateFileOptions = {
+  readonly file: string
+  readonly identity: RunIdentity
+  readonly progress: () => Progress
 }
 
-/** Saves that are asked for while one is under way become one: each waits for the disk, and none for each other. */
-export function createStateFile(file: string, of: RunOf, progress: () => Progress): StateFile {
-  let writing: Promise<unknown> = Promise.resolve()
-  let next: Promise<void> | undefined
-  const write = async () => {
-    const body = JSON.stringify({ of, progress: progress() } satisfies SavedRun)
+export class StateFile {
+  readonly #options: StateFileOptions
+  readonly #write = singleFlight(() => this.#writeOnce())
+
+  constructor(options: StateFileOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Resolves when the progress at the time of the call, or a later one, is on disk. Calls during a write share the next write.
+   *
+   * @throws {UnusableRecording} if the file cannot be written
+   */
+  save(): Promise<void> {
+    return this.#write()
+  }
+
+  remove(): Promise<void> {
+    return rm(this.#options.file, { force: true })
+  }
+
+  async #writeOnce(): Promise<void> {
+    const { file, identity, progress } = this.#options
+    const body = JSON.stringify({ of: identity, progress: progress() } satisfies SavedRun)
     try {
       await replaceFile(file, `${headOf(body)}\n${body}\n`)
     } catch (error) {
@@ -73,26 +93,13 @@ export function createStateFile(file: string, of: RunOf, progress: () => Progres
       throw new UnusableRecording(`${file} cannot be written (${code}); --state FILE names another place`)
     }
   }
-  return {
-    save: () => {
-      if (next !== undefined) return next
-      // One after another: of two at once the older might be the last to take its place.
-      const turn = writing.then(() => {
-        next = undefined
-        return write()
-      })
-      next = turn
-      writing = turn.catch(() => {})
-      return turn
-    },
-    remove: () => rm(file, { force: true }),
-  }
 }
 
 function headOf(body: string): string {
   return `strangler replay ${VERSION} ${sha256(body)}`
 }
 
+/** In hexadecimal. */
 export function sha256(text: string): string {
   return createHash('sha256').update(text).digest('hex')
 }

@@ -1,16 +1,15 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import type { RouteCounts } from '../model/comparison-counts.ts'
-import { NO_COUNTS } from '../model/comparison-counts.ts'
+import { NO_COUNTS, type RouteCounts } from '../model/comparison-counts.ts'
 import type { ComparisonStore } from '../model/comparison-store.ts'
 import type { Decision } from '../model/decision.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Route } from '../model/route.ts'
 import type { Events } from '../telemetry/events.ts'
 import { quietEvents } from '../telemetry/quiet-events.ts'
-import { createShadowing, type ShadowingOptions } from './gateway-shadowing.ts'
+import { GatewayShadowing, type GatewayShadowingOptions } from './gateway-shadowing.ts'
 import { copyOf, headOf, policyOf } from './request-heads.test-kit.ts'
-import type { comparingThread, ThreadListener } from './worker/comparing-thread.ts'
-import type { Job, Report } from './worker/messages.ts'
+import type { ThreadHandle, ThreadListener } from './worker/comparing-thread.ts'
+import type { Job, ThreadReport } from './worker/messages.ts'
 
 afterEach(() => void vi.useRealTimers())
 
@@ -18,16 +17,16 @@ const DECISION: Decision = { side: 'legacy', reason: 'flag-off', fallback: false
 /** The client went: it is counted here, and no thread is needed. */
 const GONE = { status: 200, failure: 'client-gone', fallbackCause: undefined } as Outcome
 
-function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<ShadowingOptions> = {}) {
+function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<GatewayShadowingOptions> = {}) {
   const ended: string[] = []
   const told = { opened: 0 }
   const troubles: unknown[] = []
   const nothing = async () => []
-  const shadowing = createShadowing({
+  const shadowing = new GatewayShadowing({
     writer: 'me',
     store: { saveCounts, counts: nothing, saveExamples: async () => {}, examples: nothing },
     clock: { now: () => performance.now(), wallTime: () => 1_800_000_000_000 },
-    dice: () => 0,
+    random: () => 0,
     events: Object.assign(Object.create(quietEvents) as Events, {
       shadowOpened: ({ count }: { count: number }) => {
         told.opened += count
@@ -151,17 +150,20 @@ describe('with a comparing thread', () => {
   const PLACE = { context: 'catalog', route: 'GET /products/:id', start: 1_800_000_000_000 }
   const ANSWERED = { ...GONE, failure: undefined } as Outcome
 
-  function startWithThread(counts: ComparisonStore['counts'] = async () => [], more: Partial<ShadowingOptions> = {}) {
+  function startWithThread(
+    counts: ComparisonStore['counts'] = async () => [],
+    more: Partial<GatewayShadowingOptions> = {},
+  ) {
     const sent: Job[] = []
     let listener: ThreadListener | undefined
-    const begin: typeof comparingThread = (given) => {
+    const startThread = (given: ThreadListener): ThreadHandle => {
       listener = given
       return {
-        know: () => 0,
-        pack: ({ tls, ...copy }) => ({ ...copy, tls: tls && 0, fields: '', identityFields: '' }),
+        numberOf: () => 0,
+        packCopy: ({ tls, ...copy }) => ({ ...copy, tls: tls && 0, fields: '', identityFields: '' }),
         send: (job) => void sent.push(job),
-        underWay: () => 0,
-        rule: () => {},
+        pendingJobs: () => 0,
+        setRulings: () => {},
         finish: async () => {},
         stop: async () => {},
       }
@@ -172,16 +174,16 @@ describe('with a comparing thread', () => {
     }
     const nothing = async () => []
     const store = { saveCounts, counts, saveExamples: async () => {}, examples: nothing }
-    const started = start(saveCounts, { begin, store, ...more })
+    const started = start(saveCounts, { startThread, store, ...more })
     const copy = (body = '') => {
       const tap = started.shadowing.open(started.request)
       tap?.onHead(200, [])
       if (body !== '') tap?.onBody(Buffer.from(body), 0, body.length)
       tap?.close(ANSWERED, () => copyOf())
     }
-    const report = (more: Partial<Report>) =>
+    const report = (more: Partial<ThreadReport>) =>
       listener?.onReport({
-        ...{ ended: [], counts: [], cpuMs: 0, pairShares: {}, parity: {}, examples: [], notDryRun: [], ...more },
+        ...{ results: [], counts: [], cpuMs: 0, pairShares: {}, parity: {}, examples: [], notDryRun: [], ...more },
       })
     return { ...started, sent, stored, copy, report, listener: () => listener as ThreadListener }
   }
@@ -193,7 +195,7 @@ describe('with a comparing thread', () => {
     for (let i = 0; i < 4; i++) copy('x'.repeat(100))
     expect(shadowing.readings().capturedBytes).toBeGreaterThanOrEqual(400)
     const [first, second, third] = sent.map(({ id }) => id) as [number, number, number]
-    report({ ended: [matched(first)], counts: counted(1) })
+    report({ results: [matched(first)], counts: counted(1) })
     listener().onLost(
       [
         { id: second, reason: 'out-of-time' },
@@ -201,7 +203,7 @@ describe('with a comparing thread', () => {
       ],
       'a test',
     )
-    report({ ended: [matched(second)] })
+    report({ results: [matched(second)] })
     await shadowing.stop()
     expect(ended).toEqual(['matched()', 'uncomparable(out-of-time)', 'uncomparable(crashed)', 'shed(draining)'])
     expect([...stored.values()]).toMatchObject([
@@ -221,7 +223,7 @@ describe('with a comparing thread', () => {
     ] as const) {
       let now = 0
       const clock = { now: () => now, wallTime: () => PLACE.start }
-      const { shadowing, sent, copy } = startWithThread(undefined, { isOneForAll, clock })
+      const { shadowing, sent, copy } = startWithThread(undefined, { isSingleProcessor: isOneForAll, clock })
       // No test waits meanwhile: for all that is seen of this thread, it is busy.
       for (; now < 6000; now += 100) await vi.advanceTimersByTimeAsync(100)
       for (let i = 0; i < 1000; i++) copy()
@@ -237,18 +239,18 @@ describe('with a comparing thread', () => {
       expect(except).toBe('me')
       return others
     })
-    expect(await listener().counts()).toEqual(others)
+    expect(await listener().loadCounts()).toEqual(others)
     report({ counts: counted(3) })
-    expect(await listener().counts(), 'it knows by itself').toEqual(others)
+    expect(await listener().loadCounts(), 'it knows by itself').toEqual(others)
     listener().onLost([], 'a test')
-    expect(await listener().counts()).toEqual([...counted(3), ...others])
+    expect(await listener().loadCounts()).toEqual([...counted(3), ...others])
     await shadowing.stop()
     const cutOff = startWithThread(async () => {
       throw new Error('away')
     })
     cutOff.report({ counts: counted(3) })
     cutOff.listener().onLost([], 'a test')
-    expect(await cutOff.listener().counts()).toEqual(counted(3))
+    expect(await cutOff.listener().loadCounts()).toEqual(counted(3))
     await cutOff.shadowing.stop()
   })
 })

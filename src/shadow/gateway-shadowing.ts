@@ -1,332 +1,223 @@
-// The shadow as the gateway sees it: which requests are copied, what becomes of each, and what is told of it.
+// Shadowing in the gateway's thread: decides which requests are captured, hands their copies to the comparing thread, and counts
+// the others.
 import { availableParallelism } from 'node:os'
-import type { Rulings, ShadowFailure, Shed } from '../model/comparison.ts'
-import type { Parity } from '../model/comparison-counts.ts'
+import { singleFlight } from '../lib/single-flight.ts'
+import type { Rulings, Shed } from '../model/comparison.ts'
 import { DEFAULT_WINDOW_MS } from '../model/comparison-counts.ts'
 import type { ComparisonStore } from '../model/comparison-store.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { Clock } from '../model/ports.ts'
-import type { Route, Side } from '../model/route.ts'
-import type { CopyRequest, CreateCopy, Shadowing, ShadowOutcome, ShadowReason } from '../model/shadow.ts'
+import type { CreateCopy, Shadowing } from '../model/shadow.ts'
 import type { ShadowLimits } from '../model/shadow-policy.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { ShadowReadings } from '../telemetry/metrics/shadow-metrics.ts'
-import { createBudget } from './capture/byte-budget.ts'
-import { Capture, type Captured } from './capture/capture.ts'
-import { isEligible, isSafe } from './capture/eligibility.ts'
-import { createLedger } from './stats/counts-writer.ts'
-import { comparingThread } from './worker/comparing-thread.ts'
-import { createCpuAllowance, shareBeside } from './worker/cpu-allowance.ts'
-import { type NoComparison, pack, type Report, routeKey } from './worker/messages.ts'
+import { ByteBudget } from './capture/byte-budget.ts'
+import { Capture, type CapturedRequest, type CaptureListener } from './capture/capture.ts'
+import { isEligible } from './capture/eligibility.ts'
+import { LoadMonitor, SAMPLE_INTERVAL_MS } from './capture/load-monitor.ts'
+import { ShedLog } from './capture/shed-log.ts'
+import { CountsWriter } from './stats/counts-writer.ts'
+import type { UncomparedOutcome } from './stats/route-counter.ts'
+import { ComparingThread, type ThreadHandle, type ThreadListener } from './worker/comparing-thread.ts'
+import { CopyDispatcher, otherSide } from './worker/copy-dispatcher.ts'
+import { CpuAllowance, shareOfOnlyProcessor } from './worker/cpu-allowance.ts'
 
-export type ShadowingOptions = {
-  /** This gateway, unlike any other and new with each start. */
+export type GatewayShadowingOptions = {
+  /** The name of this process in the store; each start has a new one. */
   readonly writer: string
   readonly store: ComparisonStore
   readonly clock: Clock
-  /** From 0 to below 1, for whoever is sampled. */
-  readonly dice: () => number
+  /** The random source of sampling, from 0 to below 1. */
+  readonly random: () => number
   readonly events: Events
   readonly limits: () => ShadowLimits
-  /** What begins the comparing thread. */
-  readonly begin?: typeof comparingThread
-  /** Whether that thread shares a processor with this one. */
-  readonly isOneForAll?: boolean
+  readonly startThread?: (listener: ThreadListener) => ThreadHandle
+  /** Whether the comparing thread shares its processor with this one. */
+  readonly isSingleProcessor?: boolean
 }
 
-export type RunningShadow = Shadowing & {
-  /** What operators say of fields, by context and route as `routeKey` writes them. */
-  readonly rule: (rulings: Readonly<Record<string, Rulings>>) => void
-  readonly readings: () => ShadowReadings
-  /** No further copies; those under way may finish, and what was found is written. */
-  readonly stop: () => Promise<void>
-}
+/** Captures at the same time. */
+const MAX_CAPTURES = 1024
+const SAVE_INTERVAL_MS = 1000
+/** How long `stop` waits for copies. */
+const STOP_LIMIT_MS = 1000
 
-/** Requests that are looked at while they are answered. */
-const MOST_CAPTURES = 1024
-const BEAT_MS = 100
-/** How busy this thread is, is told of about so long. */
-const BUSY_OVER_MS = 1000
-const SAVE_MS = 1000
-const LAST_MS = 1000
-/** Until the comparing thread has said better: what `DEFAULT_NOISE` asks where nothing is open. */
-const FIRST_PAIR_SHARE = 0.1
+export class GatewayShadowing implements Shadowing {
+  readonly #store: ComparisonStore
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #events: Events
+  readonly #limits: () => ShadowLimits
+  readonly #budget: ByteBudget
+  readonly #counts: CountsWriter
+  readonly #load: LoadMonitor
+  readonly #cpu: CpuAllowance
+  readonly #shedLog = new ShedLog()
+  readonly #thread: ThreadHandle
+  readonly #dispatcher: CopyDispatcher
+  readonly #sampleTimer: NodeJS.Timeout
+  readonly #saveTimer: NodeJS.Timeout
+  /** A slow store delays the next save; it never gathers a queue of saves. */
+  readonly #save = singleFlight(() => this.#saveOnce())
+  #captures = 0
+  #isDraining = false
+  #isStoreFailing = false
 
-/** Of one method of a route, as whoever is copied is counted. */
-type Line = {
-  readonly context: string
-  readonly route: string
-  /** Not yet told: on a busy gateway thousands are shed in a second. */
-  readonly shed: Map<Shed, number>
-}
-
-/** What is remembered of a copy until its end is known. */
-type Pending = { readonly its: Captured; readonly at: number; readonly primaryMs: number; readonly free: () => void }
-
-export function createShadowing({
-  writer,
-  store,
-  clock,
-  dice,
-  events,
-  limits,
-  begin = comparingThread,
-  isOneForAll = availableParallelism() === 1,
-}: ShadowingOptions): RunningShadow {
-  const budget = createBudget(() => limits().captureBytes)
-  const ledger = createLedger(writer, store)
-  const cpu = createCpuAllowance(() => {
-    const { cpuShare } = limits()
-    return isOneForAll ? shareBeside(cpuShare, busy) : cpuShare
-  })
-  const pending = new Map<number, Pending>()
-  const parity: Record<string, Parity> = {}
-  const lines = new WeakMap<Route, Map<string, Line>>()
-  const toTell = new Set<Line>()
-  let pairShares: Record<string, number> = {}
-  let captures = 0
-  let lastId = 0
-  let isDraining = false
-  let isBehind = false
-  let beatAt = clock.now()
-  let loop = performance.eventLoopUtilization()
-  let busy = 0
-  let saving: Promise<void> | undefined
-  let hasTrouble = false
-
-  const thread = begin({
-    onReport,
-    onLost: (lost, why) => {
-      ledger.close()
-      for (const { id, reason } of lost) end(id, { outcome: 'uncomparable', reason })
-      events.shadowThreadLost({ why, comparisons: lost.length })
-    },
-    counts: async () => {
-      const from = clock.wallTime() - DEFAULT_WINDOW_MS
-      // Where they cannot be had it learns them by itself.
-      const others = await store.counts({ from, except: writer }).catch(() => [])
-      return [...ledger.closed(), ...others]
-    },
-  })
-  const beat = setInterval(() => {
-    const now = clock.now()
-    const elapsedMs = now - beatAt
-    isBehind = elapsedMs > BEAT_MS + limits().lagMs
-    beatAt = now
-    const before = loop
-    loop = performance.eventLoopUtilization()
-    // Of no time at all it says NaN.
-    const utilization = performance.eventLoopUtilization(loop, before).utilization || 0
-    busy += (1 - Math.exp(-elapsedMs / BUSY_OVER_MS)) * (utilization - busy)
-    tellShed()
-  }, BEAT_MS)
-  beat.unref()
-  const saver = setInterval(save, SAVE_MS)
-  saver.unref()
-
-  return {
-    open,
-    rule: thread.rule,
-    readings: () => {
-      tellShed()
-      return { underWay: thread.underWay(), captures, capturedBytes: budget.held(), parity }
-    },
-    stop,
+  constructor(options: GatewayShadowingOptions) {
+    const { writer, store, clock, random, events, limits } = options
+    const { startThread = (listener) => new ComparingThread({ listener }) } = options
+    const { isSingleProcessor = availableParallelism() === 1 } = options
+    this.#store = store
+    this.#clock = clock
+    this.#random = random
+    this.#events = events
+    this.#limits = limits
+    this.#budget = new ByteBudget(() => limits().captureBytes)
+    this.#counts = new CountsWriter({ writer, store })
+    this.#load = new LoadMonitor(clock, () => limits().lagMs)
+    this.#cpu = new CpuAllowance(() => {
+      const { cpuShare } = limits()
+      return isSingleProcessor ? shareOfOnlyProcessor(cpuShare, this.#load.utilization) : cpuShare
+    })
+    this.#thread = startThread({
+      onReport: (report) => this.#dispatcher.onReport(report),
+      onLost: (lost, why) => this.#dispatcher.onLost(lost, why),
+      loadCounts: () => this.#loadCounts(writer),
+    })
+    this.#dispatcher = new CopyDispatcher({
+      thread: this.#thread,
+      counts: this.#counts,
+      cpu: this.#cpu,
+      events,
+      random,
+    })
+    this.#sampleTimer = setInterval(() => {
+      this.#load.sample()
+      this.#reportSheds()
+    }, SAMPLE_INTERVAL_MS).unref()
+    this.#saveTimer = setInterval(this.#save, SAVE_INTERVAL_MS).unref()
   }
 
-  function open({ head, route, decision, shares }: Parameters<Shadowing['open']>[0]): Capture | undefined {
+  open({ head, route, decision, shares }: Parameters<Shadowing['open']>[0]): Capture | undefined {
     const { context, shadow: policy } = route
     if (policy === undefined || context === undefined) return undefined
     const share = (shares.size === 0 ? undefined : shares.get(context.name)) ?? policy.sample
-    if (share === 0 || (share < 1 && dice() >= share)) return undefined
+    if (share === 0 || (share < 1 && this.#random() >= share)) return undefined
     if (!isEligible(head, decision, policy.writes)) return undefined
-    const line = lineOf(route, context.name, head.method)
-    const shed = whyShed()
-    if (shed !== undefined) {
-      line.shed.set(shed, (line.shed.get(shed) ?? 0) + 1)
-      toTell.add(line)
-      if (isDraining) tellShed()
+    const entry = this.#shedLog.entryOf(route, context.name, head.method)
+    const shedReason = this.#shedReason()
+    if (shedReason !== undefined) {
+      this.#shedLog.add(entry, shedReason)
+      if (this.#isDraining) this.#reportSheds()
       return undefined
     }
-    events.shadowOpened({ context: line.context, count: 1 })
-    captures++
-    const its: Captured = { context: line.context, route: line.route, policy, head, answeredBy: decision.side }
-    return new Capture(its, budget, close)
+    this.#events.shadowOpened({ context: entry.context, count: 1 })
+    this.#captures++
+    const request = { context: entry.context, route: entry.route, policy, head, answeredBy: decision.side }
+    return new Capture(request, this.#budget, this.#onCaptureClosed)
   }
 
-  function lineOf(route: Route, context: string, method: string): Line {
-    const known = lines.get(route)?.get(method)
-    if (known !== undefined) return known
-    const line = { context, route: `${method} ${route.pattern}`, shed: new Map() }
-    lines.set(route, (lines.get(route) ?? new Map<string, Line>()).set(method, line))
-    return line
+  /** @param rulings of operators on fields, by `routeKey`; they replace all earlier ones */
+  setRulings(rulings: Readonly<Record<string, Rulings>>): void {
+    this.#thread.setRulings(rulings)
   }
 
-  /** Eligible and shed at the same time, so that the accounts agree whenever they are read. */
-  function tellShed(): void {
-    if (toTell.size === 0) return
-    const at = Math.floor(clock.wallTime())
-    for (const { context, route, shed } of toTell) {
-      const counter = ledger.counter({ context, route, at })
-      for (const [reason, times] of shed) {
-        counter.uncompared({ outcome: 'shed', reason }, times)
-        events.shadowOpened({ context, count: times })
-        events.shadowEnded({ context, outcome: 'shed', reason, count: times })
-      }
-      shed.clear()
+  readings(): ShadowReadings {
+    this.#reportSheds()
+    return {
+      underWay: this.#thread.pendingJobs(),
+      captures: this.#captures,
+      capturedBytes: this.#budget.usedBytes,
+      parity: this.#dispatcher.parity,
     }
-    toTell.clear()
   }
 
-  /** Looked at first of all: what is going to be shed is not captured. */
-  function whyShed(): Shed | undefined {
-    if (isDraining) return 'draining'
-    if (isBehind) return 'lag'
-    if (captures >= MOST_CAPTURES) return 'in-flight'
-    if (thread.underWay() >= limits().underWay) return 'queue'
-    return cpu.mayBegin(clock.now()) ? undefined : 'cpu'
+  /** Copies nothing more, waits for pending copies for a limited time, and writes all counts. */
+  async stop(): Promise<void> {
+    this.#isDraining = true
+    clearInterval(this.#sampleTimer)
+    this.#reportSheds()
+    clearInterval(this.#saveTimer)
+    await this.#dispatcher.stop(STOP_LIMIT_MS)
+    await this.#save()
   }
 
-  function close(capture: Capture, outcome: Outcome, copyFor: CreateCopy): void {
-    captures--
+  /** Checked before the capture begins and before the copy is sent. */
+  #shedReason(): Shed | undefined {
+    if (this.#isDraining) return 'draining'
+    if (this.#load.isLagging) return 'lag'
+    if (this.#captures >= MAX_CAPTURES) return 'in-flight'
+    if (this.#thread.pendingJobs() >= this.#limits().underWay) return 'queue'
+    return this.#cpu.mayStart(this.#clock.now()) ? undefined : 'cpu'
+  }
+
+  /** Reports sheds as eligible and as shed together, so that the metrics add up at any time. */
+  #reportSheds(): void {
+    const time = Math.floor(this.#clock.wallTime())
+    for (const { context, route, reason, times } of this.#shedLog.take()) {
+      this.#counts.counterFor({ context, route, time }).recordUncompared({ outcome: 'shed', reason }, times)
+      this.#events.shadowOpened({ context, count: times })
+      this.#events.shadowEnded({ context, outcome: 'shed', reason, count: times })
+    }
+  }
+
+  /** One function for all captures: `open` creates no closure per request. */
+  readonly #onCaptureClosed: CaptureListener = (capture, outcome, copyFor) => {
+    this.#captures--
     try {
-      const at = Math.floor(clock.wallTime())
-      const not = whyNot(capture, outcome)
-      const copy = not === undefined ? copyFor(other(capture.its.answeredBy)) : undefined
-      if (copy === undefined) {
-        capture.free()
-        count(capture.its, at, not ?? { outcome: 'failed', reason: 'unavailable' })
-      } else send(capture, outcome, copy, copyFor, at)
+      this.#finish(capture, outcome, copyFor)
     } catch (error) {
-      capture.free()
-      count(capture.its, clock.wallTime(), { outcome: 'failed', reason: 'internal' })
-      events.bug({ where: 'shadow', error })
+      this.#endUncompared(capture, this.#clock.wallTime(), { outcome: 'failed', reason: 'internal' })
+      this.#events.bug({ where: 'shadow', error })
     }
   }
 
-  function whyNot(capture: Capture, { failure, fallbackCause: fellBack }: Outcome): NoComparison | undefined {
-    if (failure === 'client-gone') return { outcome: 'failed', reason: 'client-gone' }
-    if (failure === 'overloaded') return { outcome: 'shed', reason: 'overloaded' }
-    if (failure !== undefined || fellBack !== undefined || capture.status === 0) return FAILED_ITSELF
-    if (capture.shed !== undefined) return { outcome: 'shed', reason: capture.shed }
-    if (!capture.isRequestWhole) return { outcome: 'uncomparable', reason: 'truncated' }
-    if (capture.isStream) return { outcome: 'uncomparable', reason: 'streaming' }
-    if (capture.status === 206) return { outcome: 'uncomparable', reason: 'partial' }
-    const reason = whyShed()
+  #finish(capture: Capture, outcome: Outcome, copyFor: CreateCopy): void {
+    const time = Math.floor(this.#clock.wallTime())
+    const uncompared = whyNotCompared(capture, outcome) ?? this.#shedOutcome()
+    const copy = uncompared === undefined ? copyFor(otherSide(capture.request.answeredBy)) : undefined
+    if (copy !== undefined) this.#dispatcher.dispatch(capture, outcome, copy, copyFor, time)
+    else this.#endUncompared(capture, time, uncompared ?? { outcome: 'failed', reason: 'unavailable' })
+  }
+
+  #shedOutcome(): UncomparedOutcome | undefined {
+    const reason = this.#shedReason()
     return reason && { outcome: 'shed', reason }
   }
 
-  function send(capture: Capture, outcome: Outcome, copy: CopyRequest, copyFor: CreateCopy, at: number): void {
-    const { its } = capture
-    const primaryMs = outcome.upstreamTotalMs ?? 0
-    lastId = (lastId + 1) & 0x7fffffff
-    const id = lastId === 0 ? ++lastId : lastId
-    pending.set(id, { its, at, primaryMs, free: () => capture.free() })
-    cpu.began()
-    thread.send({
-      id,
-      context: its.context,
-      route: its.route,
-      policy: thread.know(its.policy),
-      at,
-      answeredBy: its.answeredBy,
-      target: its.head.path + its.head.query,
-      status: capture.status,
-      headers: pack(capture.headers),
-      body: capture.body,
-      isTruncated: capture.isTruncated,
-      ms: primaryMs,
-      copy: thread.pack(copy),
-      again: twin(its, copy, copyFor),
-      requestBody: capture.requestBody,
-    })
+  #endUncompared(capture: Capture, time: number, outcome: UncomparedOutcome): void {
+    capture.release()
+    const { context, route }: CapturedRequest = capture.request
+    this.#counts.counterFor({ context, route, time: Math.floor(time) }).recordUncompared(outcome)
+    this.#events.shadowEnded({ context, ...outcome, count: 1 })
   }
 
-  /** Legacy once more. It goes by what was seen before, never by the request itself. */
-  function twin(its: Captured, copy: CopyRequest, copyFor: CreateCopy) {
-    if (!isSafe(its.head.method)) return undefined
-    const share = pairShares[routeKey(its)] ?? FIRST_PAIR_SHARE
-    if (share < 1 && dice() >= share) return undefined
-    const again = its.answeredBy === 'legacy' ? copyFor('legacy') : copy
-    return again && thread.pack(again)
+  /** For a comparing thread that starts. Without the store it learns the noise again by itself. */
+  async #loadCounts(writer: string) {
+    const from = this.#clock.wallTime() - DEFAULT_WINDOW_MS
+    const others = await this.#store.counts({ from, except: writer }).catch(() => [])
+    return [...this.#counts.sealedCounts(), ...others]
   }
 
-  function onReport(report: Report): void {
-    cpu.spent(report.cpuMs, report.ended.length)
-    ledger.take(report.counts)
-    ledger.keep(report.examples)
-    pairShares = { ...pairShares, ...report.pairShares }
-    Object.assign(parity, report.parity)
-    for (const { id, outcome, reason, copyMs } of report.ended) {
-      const known = pending.get(id)
-      if (known !== undefined && copyMs !== undefined) {
-        const { context, answeredBy } = known.its
-        events.shadowAnswered({ context, answeredBy, primaryMs: known.primaryMs, copyMs })
-      }
-      told(id, outcome, reason)
-    }
-    for (const refused of report.notDryRun) events.shadowNotDryRun(refused)
-  }
-
-  /** Counted where it ended; here it is told, and what it held is free. */
-  function told(id: number, outcome: ShadowOutcome, reason: ShadowReason): Pending | undefined {
-    const known = pending.get(id)
-    if (known === undefined) return undefined
-    pending.delete(id)
-    known.free()
-    events.shadowEnded({ context: known.its.context, outcome, reason, count: 1 })
-    return known
-  }
-
-  /** What the comparing thread says no more of. */
-  function end(id: number, ending: NoComparison): void {
-    const known = told(id, ending.outcome, ending.reason)
-    if (known === undefined) return
-    const place = { context: known.its.context, route: known.its.route, at: known.at }
-    ledger.counter(place).uncompared(ending)
-  }
-
-  /** What comes to its end in this thread. */
-  function count({ context, route }: Captured, at: number, ending: NoComparison): void {
-    ledger.counter({ context, route, at: Math.floor(at) }).uncompared(ending)
-    events.shadowEnded({ context, ...ending, count: 1 })
-  }
-
-  /** One at a time: while the store takes longer than the pause between two, those that wait would be waited for at the end. */
-  function save(): Promise<void> {
-    saving ??= saveOnce().finally(() => {
-      saving = undefined
-    })
-    return saving
-  }
-
-  async function saveOnce(): Promise<void> {
-    const trouble = await ledger.save()
-    if ((trouble !== undefined) !== hasTrouble) {
-      hasTrouble = trouble !== undefined
-      if (hasTrouble) events.comparisonsNotKept({ error: trouble })
-    }
-  }
-
-  async function stop(): Promise<void> {
-    isDraining = true
-    clearInterval(beat)
-    tellShed()
-    clearInterval(saver)
-    await thread.finish(LAST_MS)
-    await thread.stop()
-    ledger.close()
-    for (const id of pending.keys()) end(id, { outcome: 'shed', reason: 'draining' })
-    await saving
-    await save()
+  /** Logs the first of several failures in a row. */
+  async #saveOnce(): Promise<void> {
+    const error = await this.#counts.save()
+    const isFailing = error !== undefined
+    if (isFailing && !this.#isStoreFailing) this.#events.comparisonsNotKept({ error })
+    this.#isStoreFailing = isFailing
   }
 }
 
-const FAILED_ITSELF = { outcome: 'failed', reason: 'primary' } as const satisfies {
-  outcome: 'failed'
-  reason: ShadowFailure
-}
-
-function other(side: Side): Side {
-  return side === 'legacy' ? 'service' : 'legacy'
+/** Why a captured request cannot be compared; undefined if it can. */
+function whyNotCompared(capture: Capture, { failure, fallbackCause }: Outcome): UncomparedOutcome | undefined {
+  if (failure === 'client-gone') return { outcome: 'failed', reason: 'client-gone' }
+  if (failure === 'overloaded') return { outcome: 'shed', reason: 'overloaded' }
+  if (failure !== undefined || fallbackCause !== undefined || capture.status === 0) {
+    return { outcome: 'failed', reason: 'primary' }
+  }
+  if (capture.shedReason !== undefined) return { outcome: 'shed', reason: capture.shedReason }
+  if (!capture.isRequestComplete) return { outcome: 'uncomparable', reason: 'truncated' }
+  if (capture.isStream) return { outcome: 'uncomparable', reason: 'streaming' }
+  if (capture.status === 206) return { outcome: 'uncomparable', reason: 'partial' }
+  return undefined
 }

@@ -320,11 +320,11 @@ describe('a run that is ended before its end', () => {
       expect(stderr).toMatch(sentence)
     }
     await writeFile(join(folder, 'map.json'), map.replace('"/products/:id"', '"/products/:key"'))
-    await refused(/s is of a run over another config: .*--fresh starts anew/)
+    await refused(/s belongs to a run with another config, .*--fresh starts again/)
     await writeFile(join(folder, 'map.json'), map)
     await refused(/other contexts, hosts or credentials/, '--context', 'orders')
     await writeFile(join(folder, 'a.log'), manyLines(31).replace('/products/3 ', '/products/4 '))
-    await refused(/over another recording/)
+    await refused(/belongs to a run with another recording/)
     await writeFile(join(folder, 'a.log'), manyLines(30))
     expect(service.seen.length).toBe(asked)
     service.answer = (path) => ({ path, price: 7 })

@@ -1,23 +1,25 @@
-// Bytes that may be held at once, by all who share it.
+// A limit on the bytes that all of its users hold together.
 
-export type Budget = {
-  /** @returns whether there is room */
-  readonly take: (bytes: number) => boolean
-  readonly give: (bytes: number) => void
-  readonly held: () => number
-}
+export class ByteBudget {
+  readonly #maxBytes: () => number
+  #usedBytes = 0
 
-export function createBudget(mostBytes: () => number): Budget {
-  let held = 0
-  return {
-    take: (bytes) => {
-      if (held + bytes > mostBytes()) return false
-      held += bytes
-      return true
-    },
-    give: (bytes) => {
-      held -= bytes
-    },
-    held: () => held,
+  constructor(maxBytes: () => number) {
+    this.#maxBytes = maxBytes
+  }
+
+  get usedBytes(): number {
+    return this.#usedBytes
+  }
+
+  /** @returns whether the bytes fit; only then they are reserved */
+  reserve(bytes: number): boolean {
+    if (this.#usedBytes + bytes > this.#maxBytes()) return false
+    this.#usedBytes += bytes
+    return true
+  }
+
+  release(bytes: number): void {
+    this.#usedBytes -= bytes
   }
 }

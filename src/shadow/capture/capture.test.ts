@@ -3,14 +3,14 @@ import { describe, expect, test } from 'vitest'
 import type { RequestHead } from '../../model/request-head.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { headOf, policyOf } from '../request-heads.test-kit.ts'
-import { createBudget } from './byte-budget.ts'
+import { ByteBudget } from './byte-budget.ts'
 import { Capture } from './capture.ts'
 
 const JSON_TYPE = ['Content-Type', 'application/json']
 const POST: Partial<RequestHead> = { method: 'POST', body: { kind: 'chunked' } }
 
 function start({ most = 1_000_000, head = {}, policy = {} }: Options = {}) {
-  const budget = createBudget(() => most)
+  const budget = new ByteBudget(() => most)
   const its = {
     context: 'catalog',
     route: 'GET /products/:id',
@@ -40,8 +40,8 @@ describe('an answer', () => {
     say('y')
     expect(capture).toMatchObject({ isTruncated: false, body: `${'x'.repeat(999)}y` })
     say('z')
-    expect(capture).toMatchObject({ isTruncated: true, body: '', shed: undefined })
-    expect(budget.held()).toBe(0)
+    expect(capture).toMatchObject({ isTruncated: true, body: '', shedReason: undefined })
+    expect(budget.usedBytes).toBe(0)
     say('more')
     expect(capture.body).toBe('')
   })
@@ -51,7 +51,7 @@ describe('an answer', () => {
     capture.onHead(200, [...JSON_TYPE, 'content-length', '1001'])
     say('x')
     expect(capture).toMatchObject({ isTruncated: true, body: '' })
-    expect(budget.held()).toBe(0)
+    expect(budget.usedBytes).toBe(0)
   })
 
   test.each([
@@ -70,7 +70,7 @@ describe('an answer', () => {
       capture.onHead(200, ['Content-Type', type])
       say('data: 1\n\n')
       expect(capture).toMatchObject({ isStream: true, body: '' })
-      expect(budget.held()).toBe(0)
+      expect(budget.usedBytes).toBe(0)
     },
   )
 })
@@ -84,13 +84,13 @@ describe('a request', () => {
   test('that is larger than is copied is shed, and all that is held is free', () => {
     const { capture, budget, say } = start({ head: POST })
     capture.onRequestBody(Buffer.alloc(1000))
-    expect(capture.shed).toBeUndefined()
+    expect(capture.shedReason).toBeUndefined()
     capture.onRequestBody(Buffer.alloc(1))
-    expect(capture).toMatchObject({ shed: 'request-too-large', requestBody: undefined })
+    expect(capture).toMatchObject({ shedReason: 'request-too-large', requestBody: undefined })
     capture.onHead(200, JSON_TYPE)
     say('x')
     expect(capture.body).toBe('')
-    expect(budget.held()).toBe(0)
+    expect(budget.usedBytes).toBe(0)
   })
 
   test.each<[string, Partial<RequestHead>, number, boolean, boolean]>([
@@ -104,7 +104,7 @@ describe('a request', () => {
     const { capture } = start({ head })
     if (bytes > 0) capture.onRequestBody(Buffer.alloc(bytes))
     if (hasEnded) capture.onRequestEnd()
-    expect(capture.isRequestWhole).toBe(expected)
+    expect(capture.isRequestComplete).toBe(expected)
   })
 })
 
@@ -114,15 +114,15 @@ describe('the budget', () => {
     capture.onHead(200, JSON_TYPE)
     say('x'.repeat(100))
     say('x'.repeat(100))
-    expect(capture).toMatchObject({ shed: 'bytes', body: '' })
-    expect(budget.held()).toBe(0)
+    expect(capture).toMatchObject({ shedReason: 'bytes', body: '' })
+    expect(budget.usedBytes).toBe(0)
   })
 
   test('counts what a byte costs that comes alone', () => {
     const { capture, budget, say } = start()
     capture.onHead(200, JSON_TYPE)
     for (let i = 0; i < 100; i++) say('x')
-    expect(budget.held()).toBeGreaterThan(100 * 32)
+    expect(budget.usedBytes).toBeGreaterThan(100 * 32)
   })
 
   test('is given back exactly, in whatever order things come, and once', () => {
@@ -138,13 +138,13 @@ describe('the budget', () => {
           if (kind === 'request') capture.onRequestBody(Buffer.alloc(bytes))
           else if (kind === 'body') capture.onBody(Buffer.alloc(bytes), 0, bytes)
           else capture.onHead(200, ['Content-Length', String(bytes)])
-          expect(budget.held()).toBe(capture.held)
-          expect(budget.held()).toBeGreaterThanOrEqual(capture.body.length + (capture.requestBody?.length ?? 0))
+          expect(budget.usedBytes).toBe(capture.heldBytes)
+          expect(budget.usedBytes).toBeGreaterThanOrEqual(capture.body.length + (capture.requestBody?.length ?? 0))
         }
-        capture.free()
-        expect(budget.held()).toBe(0)
-        capture.free()
-        expect(budget.held()).toBe(0)
+        capture.release()
+        expect(budget.usedBytes).toBe(0)
+        capture.release()
+        expect(budget.usedBytes).toBe(0)
       }),
     )
   })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { copyFields, isAccepted } from './copy-fields.ts'
+import { acceptsDryRun, copyFields } from './copy-fields.ts'
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736'
 const SPAN = '00f067aa0ba902b7'
@@ -32,7 +32,7 @@ test('without who asks', () => {
 })
 
 test('only one word is an agreement', () => {
-  expect(isAccepted(['Content-Type', 'text/plain', 'x-shadow-accepted', ' Dry-Run'])).toBe(true)
+  expect(acceptsDryRun(['Content-Type', 'text/plain', 'x-shadow-accepted', ' Dry-Run'])).toBe(true)
   for (const headers of [[], ['X-Shadow-Accepted', '1'], ['X-Shadow', 'dry-run']])
-    expect(isAccepted(headers)).toBe(false)
+    expect(acceptsDryRun(headers)).toBe(false)
 })

@@ -1,18 +1,18 @@
-// The fields of a copy: marked as one, of a span of its own, and with or without who asks. Pure.
+// The header fields of a copy: the mark, a trace span of its own, and with or without the client's identity. Pure.
 import type { HeaderList } from '../../model/request-head.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 import { firstField } from '../compare/first-field.ts'
 import { isSecretHeader } from './redact.ts'
 
-/** On each copy, and on no other request: the gateway takes it from whatever clients send. */
+/** Marks a copy. The gateway removes this field from requests of clients. */
 export const SHADOW_FIELD = 'X-Shadow'
-/** `1`: an answer is wanted, and nobody will see it. `dry-run`: and nothing may be changed by it. */
+/** `1`: the response is compared, and no client receives it. `dry-run`: in addition, the service must change nothing. */
 export type ShadowMark = '1' | 'dry-run'
-/** What a service says to copies that it only acts upon as if: `dry-run`. */
+/** The field with which a service accepts dry runs: `dry-run`. */
 export const ACCEPTED_FIELD = 'X-Shadow-Accepted'
 
-/** @param spanId 16 lower-case hexadecimal digits: the copy is a child of the span that the request itself came with */
+/** @param spanId 16 lower-case hexadecimal digits: the copy is a child of the span of the original request */
 export function copyFields(
   { fields, identityFields }: Pick<CopyRequest, 'fields' | 'identityFields'>,
   mark: ShadowMark,
@@ -32,17 +32,17 @@ export function copyFields(
   return copied
 }
 
-/** Whether the service said that it only acted as if. */
-export function isAccepted(headers: HeaderList): boolean {
+/** Whether the service handled the request as a dry run. */
+export function acceptsDryRun(headers: HeaderList): boolean {
   return firstField(headers, ACCEPTED_LOWER).trim().toLowerCase() === 'dry-run'
 }
 
 const SHADOW_LOWER = SHADOW_FIELD.toLowerCase()
 const ACCEPTED_LOWER = ACCEPTED_FIELD.toLowerCase()
-/** Whoever sends the copy frames its body. */
+/** The sender of the copy frames its body. */
 const FRAMING: ReadonlySet<string> = new Set(['content-length', 'transfer-encoding', 'connection', 'expect', 'trailer'])
 
-/** `X-Api-Key` is as good as `Authorization`. */
+/** `X-Api-Key` is a credential like `Authorization`. */
 function isCredential(lower: string): boolean {
   return lower !== 'idempotency-key' && isSecretHeader(lower)
 }

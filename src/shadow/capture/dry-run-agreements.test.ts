@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { CopyRequest } from '../../model/shadow.ts'
 import { copyOf } from '../request-heads.test-kit.ts'
 import type { CopyResult } from '../worker/copy-client.ts'
-import { createDryRuns } from './dry-run-agreements.ts'
+import { DryRunAgreements } from './dry-run-agreements.ts'
 
 const MINUTE = 60_000
 type Says = { status: number; headers: string[] } | 'nothing'
@@ -15,9 +15,9 @@ function start(first: Says = YES) {
   const asked: { request: CopyRequest; fields: readonly string[]; body: unknown }[] = []
   const waiting: (() => void)[] = []
   const isHeld = { now: false }
-  const dryRuns = createDryRuns(
-    {
-      ask: async (request, fields, body): Promise<CopyResult> => {
+  const dryRuns = new DryRunAgreements({
+    client: {
+      send: async (request, fields, body): Promise<CopyResult> => {
         asked.push({ request, fields, body })
         const said = says.now
         if (isHeld.now) await new Promise<void>((resolve) => waiting.push(resolve))
@@ -25,8 +25,8 @@ function start(first: Says = YES) {
         return { kind: 'answered', answer: { ...said, body: Buffer.alloc(0), isTruncated: false }, ms: 1 }
       },
     },
-    () => now,
-  )
+    now: () => now,
+  })
   return {
     ...{ asked, says, isHeld, waiting, dryRuns },
     pass: (ms: number) => {

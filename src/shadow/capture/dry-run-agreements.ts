@@ -1,90 +1,99 @@
-// Whether a service has agreed to act upon copies only as if. Nothing that changes anything is sent before it has.
+// Whether a service has agreed to handle copies as dry runs. No request that changes something is copied before that.
 //
 // The handshake: OPTIONS /.well-known/shadow with `X-Shadow: handshake`, answered with a 2xx and
-// `X-Shadow-Accepted: dry-run`. Each copy then carries `X-Shadow: dry-run`, and each answer repeats the agreement.
+// `X-Shadow-Accepted: dry-run`. Each copy then carries `X-Shadow: dry-run`, and each response repeats the agreement.
+import { LruMap } from '../../lib/lru-map.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import { firstField } from '../compare/first-field.ts'
 import type { CopyClient } from '../worker/copy-client.ts'
-import { isAccepted, SHADOW_FIELD } from './copy-fields.ts'
+import { acceptsDryRun, SHADOW_FIELD } from './copy-fields.ts'
 
 export const HANDSHAKE_PATH = '/.well-known/shadow'
 
-export type DryRuns = {
-  /**
-   * Asks the address that the copy would go to, unless it has answered a moment ago.
-   *
-   * @returns what holds as long as the agreement does: it is aborted when that ends
-   */
-  readonly agreement: (copy: CopyRequest) => Promise<AbortSignal | undefined>
-  /** It answered a copy without a word of agreement: nothing further is sent until it agrees again. */
-  readonly withdraw: (copy: CopyRequest) => void
+/** How long an agreement is valid: a deployment may end it. */
+const AGREEMENT_MS = 60_000
+/** How long a refusal is valid. */
+const REFUSAL_MS = 30_000
+/** Addresses change with the config, and a preserved Host is chosen by clients. */
+const MAX_SERVICES = 1000
+const HANDSHAKE_LIMITS = { maxBodyBytes: 16 * 1024, timeoutMs: 2000 }
+
+/** The result of the last handshake with one service. */
+type Handshake = {
+  readonly expiresAt: number
+  readonly isAgreed: Promise<boolean>
+  /** Aborted when the agreement ends. */
+  readonly agreement: AbortController
 }
 
-/** An agreement holds so long: a deployment may take it back. */
-const AGREED_MS = 60_000
-/** Whoever did not agree is asked again after so long. */
-const REFUSED_MS = 30_000
-/** Beyond that the oldest goes: addresses come and go with the config, and a Host that is preserved is the client's. */
-const MOST_KNOWN = 1000
-const HANDSHAKE = { maxBodyBytes: 16 * 1024, timeoutMs: 2000 }
+export type DryRunAgreementsOptions = {
+  readonly client: Pick<CopyClient, 'send'>
+  /** Milliseconds of a monotonic clock. */
+  readonly now: () => number
+}
 
-/** @param now milliseconds that only grow */
-export function createDryRuns({ ask }: Pick<CopyClient, 'ask'>, now: () => number): DryRuns {
-  const known = new Map<string, Known>()
-  return {
-    agreement: async (copy) => {
-      const key = keyOf(copy)
-      const before = known.get(key)
-      const current = before !== undefined && before.until > now() ? before : askAgain(key, copy, before?.holds)
-      const { isAgreed, holds } = current
-      return (await isAgreed) && !holds.signal.aborted ? holds.signal : undefined
-    },
-    withdraw: (copy) => {
-      const key = keyOf(copy)
-      const before = known.get(key)
-      keep(key, { until: now() + REFUSED_MS, isAgreed: NO, holds: new AbortController() })
-      // Copies that wait for a connection are not sent any more.
-      before?.holds.abort()
-    },
+export class DryRunAgreements {
+  readonly #client: DryRunAgreementsOptions['client']
+  readonly #now: () => number
+  readonly #handshakes = new LruMap<string, Handshake>(MAX_SERVICES)
+
+  constructor({ client, now }: DryRunAgreementsOptions) {
+    this.#client = client
+    this.#now = now
   }
 
-  /** What was sent under the agreement before goes on under this one. */
-  function askAgain(key: string, copy: CopyRequest, before: AbortController | undefined): Known {
-    const holds = before === undefined || before.signal.aborted ? new AbortController() : before
-    const asked: Known = { until: now() + AGREED_MS, isAgreed: shakeHands(copy), holds }
-    keep(key, asked)
-    void asked.isAgreed.then((isAgreed) => {
-      if (isAgreed) return
-      holds.abort()
-      if (known.get(key) === asked) known.set(key, { ...asked, until: now() + REFUSED_MS })
+  /**
+   * Performs the handshake with the service of this copy, unless a recent one is still valid.
+   *
+   * @returns a signal that is aborted when the agreement ends; undefined without an agreement
+   */
+  async agreement(copy: CopyRequest): Promise<AbortSignal | undefined> {
+    const key = serviceKey(copy)
+    const last = this.#handshakes.get(key)
+    const isValid = last !== undefined && last.expiresAt > this.#now()
+    const { isAgreed, agreement } = isValid ? last : this.#startHandshake(key, copy, last?.agreement)
+    return (await isAgreed) && !agreement.signal.aborted ? agreement.signal : undefined
+  }
+
+  /** The service answered a copy without the agreement: nothing is sent until the next successful handshake. */
+  withdraw(copy: CopyRequest): void {
+    const key = serviceKey(copy)
+    const last = this.#handshakes.get(key)
+    this.#handshakes.set(key, {
+      expiresAt: this.#now() + REFUSAL_MS,
+      isAgreed: Promise.resolve(false),
+      agreement: new AbortController(),
     })
-    return asked
+    // Copies that wait for a connection are not sent any more.
+    last?.agreement.abort()
   }
 
-  function keep(key: string, it: Known): void {
-    known.delete(key)
-    if (known.size >= MOST_KNOWN) known.delete(known.keys().next().value as string)
-    known.set(key, it)
+  /** A renewed agreement keeps the signal of the previous one, so a withdrawal ends copies of both. */
+  #startHandshake(key: string, copy: CopyRequest, previous: AbortController | undefined): Handshake {
+    const agreement = previous === undefined || previous.signal.aborted ? new AbortController() : previous
+    const handshake = { expiresAt: this.#now() + AGREEMENT_MS, isAgreed: this.#shakeHands(copy), agreement }
+    this.#handshakes.set(key, handshake)
+    void handshake.isAgreed.then((isAgreed) => {
+      if (isAgreed) return
+      agreement.abort()
+      const isLast = this.#handshakes.get(key) === handshake
+      if (isLast) this.#handshakes.set(key, { ...handshake, expiresAt: this.#now() + REFUSAL_MS })
+    })
+    return handshake
   }
 
-  async function shakeHands(copy: CopyRequest): Promise<boolean> {
+  async #shakeHands(copy: CopyRequest): Promise<boolean> {
     const request = { ...copy, method: 'OPTIONS', path: HANDSHAKE_PATH }
     const fields = ['Host', hostOf(copy), SHADOW_FIELD, 'handshake']
-    const asked = await ask(request, fields, undefined, HANDSHAKE)
-    return asked.kind === 'answered' && Math.floor(asked.answer.status / 100) === 2 && isAccepted(asked.answer.headers)
+    const result = await this.#client.send(request, fields, undefined, HANDSHAKE_LIMITS)
+    if (result.kind !== 'answered') return false
+    const { status, headers } = result.answer
+    return Math.floor(status / 100) === 2 && acceptsDryRun(headers)
   }
 }
 
-type Known = {
-  readonly until: number
-  readonly isAgreed: Promise<boolean>
-  readonly holds: AbortController
-}
-
-const NO = Promise.resolve(false)
-
-/** Whoever is reached there: behind one address there may be a service for each name. */
-function keyOf(copy: CopyRequest): string {
+/** Behind one address there may be a service for each host name. */
+function serviceKey(copy: CopyRequest): string {
   return `${copy.origin} ${copy.servername} ${hostOf(copy)}`
 }
 

@@ -1,11 +1,11 @@
-// Which requests may be copied at all. Pure.
+// Which requests may be copied. Pure.
 import type { Decision } from '../../model/decision.ts'
 import type { RequestHead } from '../../model/request-head.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
 
-/** RFC 9110 section 9.2.1, without TRACE, which shows credentials to whoever asks. */
+/** RFC 9110 section 9.2.1, without TRACE, which returns the credentials of a request to its sender. */
 const SAFE: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS'])
-/** What a service may act upon as if. */
+/** Methods that a service may receive as a dry run. */
 const WRITES: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH', 'DELETE'])
 
 export function isSafe(method: string): boolean {
@@ -13,14 +13,14 @@ export function isSafe(method: string): boolean {
 }
 
 /**
- * Whether a copy of this request may be made. Never of one that changes something, but where the service acts as if;
- * never of one that is a copy itself; and never while the kill switch is on, as whoever throws it has other worries.
+ * Whether this request may be copied. A request that changes something may be copied only to a service that accepts dry runs. A
+ * request that is a copy itself is never copied. While the kill switch is on, nothing is copied: operators have an incident.
  */
 export function isEligible(head: RequestHead, { reason, side }: Decision, writes: ShadowPolicy['writes']): boolean {
   if (reason === 'killed' || head.fields.saysShadow || head.fields.upgrade !== undefined) return false
-  // What one side takes for data in a path is a path to another.
+  // One side may read an encoded slash as data, the other as a path.
   if (head.hasEncodedSlash) return false
-  // A body on a method that has none is what smugglers send (CVE-2026-29057).
+  // A body on a method without one is a sign of request smuggling (CVE-2026-29057).
   if (SAFE.has(head.method)) return head.body.kind === 'none'
   return writes === 'dry-run' && side === 'legacy' && WRITES.has(head.method)
 }

@@ -2,9 +2,9 @@ import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompress
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Comparison } from '../../model/comparison.ts'
-import { DEFAULT_LIMITS } from './compare-limits.ts'
 import { answer, compared, gzipped, rulesOf, summary } from './compare.test-kit.ts'
 import { type ComparedResponse, compareAnswers } from './compare-answers.ts'
+import { DEFAULT_LIMITS } from './compare-limits.ts'
 
 const differ = (legacy: ComparedResponse, service: ComparedResponse, rules: unknown = {}) =>
   summary(compareAnswers(legacy, service, rulesOf(rules)))

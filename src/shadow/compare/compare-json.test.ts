@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { DEFAULT_LIMITS } from './compare-limits.ts'
 import { compared, comparedJson, findingsFor, jsonTexts } from './compare.test-kit.ts'
 import { compareJson } from './compare-json.ts'
+import { DEFAULT_LIMITS } from './compare-limits.ts'
 import { type JsonDocument, readJson } from './read-json.ts'
 import { splitPath } from './split-path.ts'
 

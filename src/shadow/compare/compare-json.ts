@@ -1,9 +1,17 @@
 // JSON, compared by what it means: objects without order, lists in order or as the rules say, numbers by value.
 import type { DifferenceKind } from '../../model/comparison.ts'
-import { type Alignment, alignByKey, isAscending, matchByKey, matchMembers, type Pair, pairLeftOvers } from './list-alignment.ts'
 import { type Findings, type Leaf, leafText } from './findings.ts'
 import { createJsonHasher, isContainer, type JsonHasher } from './json-hash.ts'
 import { sameNumber } from './json-number.ts'
+import {
+  type Alignment,
+  alignByKey,
+  isAscending,
+  matchByKey,
+  matchMembers,
+  type Pair,
+  pairLeftOvers,
+} from './list-alignment.ts'
 import { ANY_KEY, DICTIONARY_SIZE, EACH, keySegment, type Path } from './path.ts'
 import type { JsonArray, JsonDocument, JsonObject, JsonValue } from './read-json.ts'
 import type { ListRule } from './rules.ts'

@@ -1,8 +1,9 @@
 // Two trees of elements. Attributes have no order; children have. A path has the names of the elements and no
 // positions: `$.html.body.ul.li.@class`.
-import { alignByKey, isAscending, matchMembers, pairLeftOvers } from './list-alignment.ts'
+
 import type { Findings } from './findings.ts'
 import { textHash } from './json-hash.ts'
+import { alignByKey, isAscending, matchMembers, pairLeftOvers } from './list-alignment.ts'
 import type { MarkupElement, MarkupNode } from './markup.ts'
 import { keySegment, type Path } from './path.ts'
 

@@ -1,8 +1,9 @@
 // Text, compared by line. A line that begins with a name (`host: x`, `host=x`) has that name for its place, so that
 // one line which is noise does not hide the others.
-import { alignByKey, pairLeftOvers } from './list-alignment.ts'
+
 import type { Findings } from './findings.ts'
 import { textHash } from './json-hash.ts'
+import { alignByKey, pairLeftOvers } from './list-alignment.ts'
 import { EACH, keySegment, type Path } from './path.ts'
 
 export type TextLines = readonly string[]

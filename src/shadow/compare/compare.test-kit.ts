@@ -2,8 +2,8 @@
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import type { Comparison } from '../../model/comparison.ts'
-import { DEFAULT_LIMITS } from './compare-limits.ts'
 import { type ComparedResponse, compareAnswers } from './compare-answers.ts'
+import { DEFAULT_LIMITS } from './compare-limits.ts'
 import { createFindings } from './findings.ts'
 import { type CompiledRules, NO_RULES, readRules } from './rules.ts'
 

@@ -12,7 +12,7 @@ import type { Example, StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, EMPTY_STATE, type SharedState } from '../../model/shared-state.ts'
 import { fingerprintOf } from '../stats/fingerprint.ts'
-import { createReports, type ReportsOptions } from './comparison-reports.ts'
+import { ComparisonReports, type ComparisonReportsOptions } from './comparison-reports.ts'
 
 export const HOUR = COUNT_PERIOD_MS
 /** Half past two in the afternoon. */
@@ -66,7 +66,7 @@ export function exampleOf(more: Partial<Example> = {}): Example {
   }
 }
 
-export function keptOf(field: Field = PRICE, more: Partial<Example> = {}, route = ROUTE): StoredExample {
+export function storedExampleOf(field: Field = PRICE, more: Partial<Example> = {}, route = ROUTE): StoredExample {
   const fingerprint = fingerprintOf('catalog', route, field)
   const { kind, path } = splitField(field)
   const differences = [{ kind, path, legacy: masked('one'), service: masked('other'), times: 1 }]
@@ -81,9 +81,12 @@ export function stateWith(field: Field, note: Partial<DifferenceNote>): SharedSt
   return { ...EMPTY_STATE, contexts: { catalog: { ...EMPTY_CONTEXT, differences } } }
 }
 
-type Found = { readonly counts?: readonly RouteCounts[]; readonly examples?: readonly StoredExample[] }
+type StoredComparisons = { readonly counts?: readonly RouteCounts[]; readonly examples?: readonly StoredExample[] }
 
-export function storeOf({ counts = [], examples = [] }: Found): Pick<ComparisonStore, 'counts' | 'examples'> {
+export function storeOf({
+  counts = [],
+  examples = [],
+}: StoredComparisons): Pick<ComparisonStore, 'counts' | 'examples'> {
   return {
     counts: async ({ context, from }) =>
       counts.filter((one) => one.start >= from && (context === undefined || one.context === context)),
@@ -94,8 +97,8 @@ export function storeOf({ counts = [], examples = [] }: Found): Pick<ComparisonS
   }
 }
 
-export function reportsOn(found: Found, more: Partial<ReportsOptions> = {}) {
-  return createReports({
+export function reportsOn(found: StoredComparisons, more: Partial<ComparisonReportsOptions> = {}) {
+  return new ComparisonReports({
     store: storeOf(found),
     state: () => EMPTY_STATE,
     contexts: () => ['catalog', 'orders'],

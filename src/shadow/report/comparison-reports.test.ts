@@ -6,7 +6,6 @@ import {
   exampleOf,
   FAULTY,
   HOUR,
-  keptOf,
   masked,
   NOW,
   PRICE,
@@ -15,6 +14,7 @@ import {
   STAMP,
   seen,
   stateWith,
+  storedExampleOf,
   THIS_HOUR,
 } from './comparison-reports.test-kit.ts'
 
@@ -100,7 +100,7 @@ describe('parity', () => {
 
 describe('differences', () => {
   test('have one row for each field, with its share, its noise and its newest values', async () => {
-    const { differences, ...view } = await reportsOn({ counts: [FAULTY], examples: [keptOf()] }).differences(
+    const { differences, ...view } = await reportsOn({ counts: [FAULTY], examples: [storedExampleOf()] }).differences(
       'catalog',
       DAY,
     )
@@ -197,14 +197,14 @@ describe('one difference', () => {
     const found = { fingerprint: PRICE_PRINT, context: 'catalog', route: ROUTE, field: PRICE }
     const state = () => stateWith(PRICE, { ruling: 'noise' })
     expect(await reportsOn({}, { state }).find(PRICE_PRINT)).toEqual(found)
-    expect(await reportsOn({ examples: [keptOf()] }).find(PRICE_PRINT)).toEqual(found)
+    expect(await reportsOn({ examples: [storedExampleOf()] }).find(PRICE_PRINT)).toEqual(found)
     expect(await reportsOn({ counts: [{ ...FAULTY, start: 0 }] }).find(PRICE_PRINT)).toEqual(found)
   })
 
   test.each(['0123456789', 'ABCDEF0123', '../../status', '', '__proto__', PRICE_PRINT.slice(1)])(
     'is not found by %j',
     async (fingerprint) => {
-      const reports = reportsOn({ counts: [FAULTY], examples: [keptOf()] })
+      const reports = reportsOn({ counts: [FAULTY], examples: [storedExampleOf()] })
       expect(await reports.find(fingerprint)).toBeUndefined()
     },
   )
@@ -219,18 +219,24 @@ describe('one difference', () => {
   )
 
   test('of a context that the config no longer has is none', async () => {
-    const reports = reportsOn({ counts: [FAULTY], examples: [keptOf()] }, { contexts: () => ['orders'] })
+    const reports = reportsOn({ counts: [FAULTY], examples: [storedExampleOf()] }, { contexts: () => ['orders'] })
     expect(await reports.find(PRICE_PRINT)).toBeUndefined()
   })
 
   test('says which fields of its examples are noise', async () => {
-    const stamped = keptOf(PRICE, { differences: [...exampleOf().differences, ...keptOf(STAMP).example.differences] })
+    const stamped = storedExampleOf(PRICE, {
+      differences: [...exampleOf().differences, ...storedExampleOf(STAMP).example.differences],
+    })
     const reports = reportsOn({ counts: [FAULTY], examples: [stamped] })
     expect(await reports.difference((await reports.find(PRICE_PRINT))!, DAY)).toMatchObject({ noise: [STAMP] })
   })
 
   test('comes with its examples, the newest first', async () => {
-    const examples = [keptOf(PRICE, { at: NOW }), keptOf(PRICE, { at: NOW - 1 }), keptOf(STAMP)]
+    const examples = [
+      storedExampleOf(PRICE, { at: NOW }),
+      storedExampleOf(PRICE, { at: NOW - 1 }),
+      storedExampleOf(STAMP),
+    ]
     const reports = reportsOn({ counts: [FAULTY], examples })
     const found = await reports.find(PRICE_PRINT)
     const view = await reports.difference(found!, DAY)
@@ -263,13 +269,17 @@ describe('rules that are tried', () => {
   const tolerance = { tolerance: [{ path: '$.items[*].price', absolute: 0.011 }] }
 
   test('are read first, and every mistake is said', async () => {
-    const answer = await reportsOn({ examples: [keptOf()] }).tryRules('catalog', { ignore: ['price'], x: 1 }, undefined)
+    const answer = await reportsOn({ examples: [storedExampleOf()] }).tryRules(
+      'catalog',
+      { ignore: ['price'], x: 1 },
+      undefined,
+    )
     expect(answer.kind === 'mistakes' && answer.mistakes.map(({ path }) => path)).toEqual(['x', 'ignore[0]'])
   })
 
   // The attack: 1,500 expressions in one body of 64 KiB were compiled in the thread that serves clients, for 1.6 s.
   test('cost the thread that serves clients almost nothing, however many expressions they have', async () => {
-    const { createTrial } = await import('./rule-trial.ts')
+    const { createRuleTrialRunner: createTrial } = await import('./rule-trial.ts')
     const trial = createTrial()
     for (const [expressions, kind] of [
       [1_500, 'mistakes'],
@@ -277,7 +287,7 @@ describe('rules that are tried', () => {
     ] as const) {
       const steps = Array.from({ length: expressions }, (_, i) => ({ regex: `((a|b){9}${i}){9}`, with: '' }))
       const before = process.threadCpuUsage()
-      const answer = await trial({ normalise: [{ path: '$.name', steps }] }, [keptOf()])
+      const answer = await trial({ normalise: [{ path: '$.name', steps }] }, [storedExampleOf()])
       const { user } = process.threadCpuUsage(before)
       expect(answer.kind).toBe(kind)
       expect(user / 1000).toBeLessThan(60)
@@ -285,7 +295,7 @@ describe('rules that are tried', () => {
   })
 
   test('are bounded in the number and in the total length of their expressions', async () => {
-    const reports = reportsOn({ examples: [keptOf()] })
+    const reports = reportsOn({ examples: [storedExampleOf()] })
     const withSteps = (count: number, length: number) => ({
       normalise: [{ path: '$.name', steps: Array(count).fill({ regex: 'a'.repeat(length), with: '' }) }],
     })
@@ -299,7 +309,7 @@ describe('rules that are tried', () => {
   })
 
   test('are tried on the examples of the context, or of one route', async () => {
-    const reports = reportsOn({ examples: [keptOf(), keptOf(PRICE, {}, 'GET /elsewhere')] })
+    const reports = reportsOn({ examples: [storedExampleOf(), storedExampleOf(PRICE, {}, 'GET /elsewhere')] })
     const all = await reports.tryRules('catalog', tolerance, undefined)
     expect(all).toMatchObject({ kind: 'tried', trial: { examples: 2 } })
     const one = await reports.tryRules('catalog', tolerance, ROUTE)
@@ -313,12 +323,15 @@ describe('rules that are tried', () => {
   })
 
   test('that take too long are given up, and meanwhile no others are tried', async () => {
-    const { createTrial } = await import('./rule-trial.ts')
+    const { createRuleTrialRunner: createTrial } = await import('./rule-trial.ts')
     const trial = createTrial(1)
-    const [first, second] = await Promise.all([trial(tolerance, [keptOf()]), trial(tolerance, [keptOf()])])
+    const [first, second] = await Promise.all([
+      trial(tolerance, [storedExampleOf()]),
+      trial(tolerance, [storedExampleOf()]),
+    ])
     expect(first).toMatchObject({ kind: 'given-up', why: expect.stringContaining('longer than') })
     expect(second).toMatchObject({ kind: 'given-up', why: expect.stringContaining('try again') })
-    expect(await createTrial()(tolerance, [keptOf()])).toMatchObject({ kind: 'tried' })
+    expect(await createTrial()(tolerance, [storedExampleOf()])).toMatchObject({ kind: 'tried' })
   })
 })
 
@@ -328,9 +341,9 @@ test('an export without an example, or of a context that is gone, says what is m
     kind: 'impossible',
     why: expect.stringContaining('no example'),
   })
-  const gone = reportsOn({ examples: [keptOf()] }, { sidesOf: () => undefined })
+  const gone = reportsOn({ examples: [storedExampleOf()] }, { sidesOf: () => undefined })
   expect(await gone.exportRequest(found, 'curl')).toMatchObject({ kind: 'impossible' })
-  const kept = keptOf(PRICE, {
+  const kept = storedExampleOf(PRICE, {
     request: { method: 'GET', target: masked('/p'), headers: ['Host', 'shop.example'].map(masked) },
   })
   const asked: unknown[] = []

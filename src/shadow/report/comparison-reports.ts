@@ -1,182 +1,199 @@
-// What comparing has found, as it is shown: read from the store when somebody asks, and judged then.
-import { setImmediate as breathe } from 'node:timers/promises'
+// The results of comparisons, as operators see them: read from the store and judged on each request.
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import type { Field } from '../../model/comparison.ts'
-import type { RouteCounts } from '../../model/comparison-counts.ts'
-import { NO_COUNTS } from '../../model/comparison-counts.ts'
+import { COUNT_PERIOD_MS, NO_COUNTS, type RouteCounts } from '../../model/comparison-counts.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
-import type { ComparisonViews, DifferenceReference, DifferenceView, SideTargets } from '../../model/comparison-views.ts'
+import type {
+  ComparisonViews,
+  DifferenceReference,
+  DifferencesView,
+  DifferenceView,
+  ExportForm,
+  ExportResult,
+  ParityView,
+  RuleTrialResult,
+  SideTargets,
+  TimeWindow,
+} from '../../model/comparison-views.ts'
 import type { SharedState } from '../../model/shared-state.ts'
 import { firstField } from '../compare/first-field.ts'
-import { inOrder, rowOf, rowsOf } from '../stats/difference-rows.ts'
+import { rowOf, rowsOf, sortRows } from '../stats/difference-rows.ts'
 import { fingerprintOf } from '../stats/fingerprint.ts'
+import { groupByRoute, type JudgedRoute, judgeRoute } from '../stats/judge-route.ts'
 import { comparisonsIn } from '../stats/noise.ts'
-import { beginningOf, byRoute, type JudgedRoute, judgeRoute, notesOf, tallyOf } from '../stats/judge-route.ts'
-import { exportOf } from './export-difference.ts'
-import { createTrial, type Trial } from './rule-trial.ts'
+import { parityStatsOf } from '../stats/parity-stats.ts'
+import { notesOf } from '../stats/rulings.ts'
+import { exportDifference } from './export-difference.ts'
+import { createRuleTrialRunner, type RuleTrialRunner } from './rule-trial.ts'
 
-export type ReportsOptions = {
+export type ComparisonReportsOptions = {
   readonly store: Pick<ComparisonStore, 'counts' | 'examples'>
   readonly state: () => SharedState
-  /** Of the config in use, in its order. */
+  /** The names in the current config, in its order. */
   readonly contexts: () => readonly string[]
   /** The clock that the fleet shares, in milliseconds since 1970. */
   readonly wallTime: () => number
-  /** Where a request of a context would be sent. @param target as the client asked for it */
-  readonly sidesOf: (context: string, request: Asked) => SideTargets | undefined
-  readonly trial?: Trial
+  /** The addresses that a request of a context would be sent to; undefined if the config has no such context. */
+  readonly sidesOf: (context: string, request: SentRequest) => SideTargets | undefined
+  readonly runTrial?: RuleTrialRunner
 }
 
-export type Asked = { readonly method: string; readonly host: string; readonly target: string }
+/** `target`: path and query of the client's request. */
+export type SentRequest = { readonly method: string; readonly host: string; readonly target: string }
 
-export function createReports(options: ReportsOptions): ComparisonViews {
-  const { store, state, contexts, wallTime, sidesOf, trial = createTrial() } = options
+/** Each method rejects with `StoreUnavailable` if the store does not answer. */
+export class ComparisonReports implements ComparisonViews {
+  readonly #options: ComparisonReportsOptions
+  readonly #store: ComparisonReportsOptions['store']
+  readonly #runTrial: RuleTrialRunner
 
-  return {
-    parity: async ({ windowMs, target }) => {
-      const window = windowNow(windowMs)
-      const counts = await store.counts({ from: window.from })
-      const judged = await judge(counts)
-      const of = (name: string) => judged.filter(({ context }) => context === name)
+  constructor(options: ComparisonReportsOptions) {
+    this.#options = options
+    this.#store = options.store
+    this.#runTrial = options.runTrial ?? createRuleTrialRunner()
+  }
+
+  async parity({ windowMs, target }: { readonly windowMs: number; readonly target: number }): Promise<ParityView> {
+    const window = this.#windowOf(windowMs)
+    const counts = await this.#store.counts({ from: window.from })
+    const judged = await this.#judge(counts)
+    const contexts = this.#options.contexts().map((context) => {
+      const routes = judged.filter((route) => route.context === context)
       return {
-        ...window,
-        target,
-        contexts: contexts().map((context) => {
-          const routes = of(context).map((one) => ({ route: one.route, ...tallyOf([one], target) }))
-          const dataSince = beginOf(counts.filter((one) => one.context === context))
-          return { context, dataSince, ...tallyOf(of(context), target), routes }
-        }),
-      }
-    },
-
-    differences: async (context, windowMs) => {
-      const window = windowNow(windowMs)
-      const [counts, examples] = await Promise.all([
-        store.counts({ context, from: window.from }),
-        store.examples({ context }),
-      ])
-      const judged = await judge(counts)
-      const notes = notesOf(state(), context)
-      const sum = (of: (route: JudgedRoute) => number) => judged.reduce((total, route) => total + of(route), 0)
-      return {
-        ...window,
         context,
-        dataSince: beginOf(counts),
-        comparisons: sum(({ counts }) => comparisonsIn(counts)),
-        pairs: sum(({ counts }) => counts.pairs),
-        fieldsLeftOut: sum(({ counts }) => counts.fieldsLeftOut),
-        differences: inOrder(judged.flatMap((route) => rowsOf(route, notes, examples))),
+        dataSince: dataSince(counts.filter((hour) => hour.context === context)),
+        ...parityStatsOf(routes, target),
+        routes: routes.map((route) => ({ route: route.route, ...parityStatsOf([route], target) })),
       }
-    },
-
-    find: async (fingerprint) => (FINGERPRINT.test(fingerprint) ? find(fingerprint) : undefined),
-
-    difference: async (found, windowMs) => {
-      const examples = await store.examples({ context: found.context, fingerprint: found.fingerprint })
-      const window = windowNow(windowMs)
-      const inWindow = await viewOf(found, window, examples)
-      // Whoever names one wants to see it, if it was last seen the day before yesterday too.
-      return inWindow.difference.lastSeen === null ? viewOf(found, { ...window, from: 0 }, examples) : inWindow
-    },
-
-    exportRequest: async ({ fingerprint, context, route, field }, as) => {
-      const [newest] = await store.examples({ context, fingerprint })
-      if (newest === undefined) return { kind: 'impossible', why: NO_EXAMPLE }
-      const { method, target, headers } = newest.example.request
-      const sides = sidesOf(context, { method, host: firstField(headers, 'host'), target })
-      if (sides === undefined) return { kind: 'impossible', why: `the config has no context "${context}" any more` }
-      return exportOf({ fingerprint, context, route, field, example: newest.example, sides }, as)
-    },
-
-    tryRules: async (context, written, route) => {
-      const examples = await store.examples({ context })
-      return trial(
-        written,
-        examples.filter((one) => route === undefined || one.route === route),
-      )
-    },
+    })
+    return { ...window, target, contexts }
   }
 
-  function windowNow(windowMs: number): { readonly from: number; readonly to: number } {
-    const to = wallTime()
-    return { from: beginningOf(windowMs, to), to }
+  async differences(context: string, windowMs: number): Promise<DifferencesView> {
+    const window = this.#windowOf(windowMs)
+    const [counts, examples] = await Promise.all([
+      this.#store.counts({ context, from: window.from }),
+      this.#store.examples({ context }),
+    ])
+    const judged = await this.#judge(counts)
+    const notes = notesOf(this.#options.state(), context)
+    const sum = (numberOf: (route: JudgedRoute) => number) =>
+      judged.reduce((total, route) => total + numberOf(route), 0)
+    return {
+      ...window,
+      context,
+      dataSince: dataSince(counts),
+      comparisons: sum((route) => comparisonsIn(route.counts)),
+      pairs: sum((route) => route.counts.pairs),
+      fieldsLeftOut: sum((route) => route.counts.fieldsLeftOut),
+      differences: sortRows(judged.flatMap((route) => rowsOf(route, notes, examples))),
+    }
   }
 
-  /** Judging many fields takes its time, and this thread serves: between routes it does. */
-  async function judge(counts: readonly RouteCounts[]): Promise<JudgedRoute[]> {
+  async find(fingerprint: string): Promise<DifferenceReference | undefined> {
+    return FINGERPRINT.test(fingerprint) ? this.#find(fingerprint) : undefined
+  }
+
+  async difference(reference: DifferenceReference, windowMs: number): Promise<DifferenceView> {
+    const { context, fingerprint } = reference
+    const examples = await this.#store.examples({ context, fingerprint })
+    const window = this.#windowOf(windowMs)
+    const view = await this.#viewOf(reference, window, examples)
+    // A caller that names a difference wants its counts, even if they are older than the window.
+    return view.difference.lastSeen === null ? this.#viewOf(reference, { ...window, from: 0 }, examples) : view
+  }
+
+  async exportRequest(reference: DifferenceReference, form: ExportForm): Promise<ExportResult> {
+    const { fingerprint, context, route, field } = reference
+    const [newest] = await this.#store.examples({ context, fingerprint })
+    if (newest === undefined) return { kind: 'impossible', why: NO_EXAMPLE }
+    const { method, target, headers } = newest.example.request
+    const sides = this.#options.sidesOf(context, { method, host: firstField(headers, 'host'), target })
+    if (sides === undefined) return { kind: 'impossible', why: `the config has no context "${context}" any more` }
+    return exportDifference({ fingerprint, context, route, field, example: newest.example, sides }, form)
+  }
+
+  async tryRules(context: string, written: unknown, route: string | undefined): Promise<RuleTrialResult> {
+    const examples = await this.#store.examples({ context })
+    return this.#runTrial(
+      written,
+      examples.filter((stored) => route === undefined || stored.route === route),
+    )
+  }
+
+  /** Begins with the hour in which the window begins, because counts are kept by the hour. */
+  #windowOf(windowMs: number): TimeWindow {
+    const to = this.#options.wallTime()
+    const from = to - windowMs
+    return { from: from - (from % COUNT_PERIOD_MS), to }
+  }
+
+  /** Judging many fields takes long, and this thread serves clients: it yields after each route. */
+  async #judge(counts: readonly RouteCounts[]): Promise<JudgedRoute[]> {
     const judged: JudgedRoute[] = []
-    for (const ofRoute of byRoute(counts)) {
-      judged.push(judgeRoute(ofRoute, notesOf(state(), ofRoute[0].context)))
-      await breathe()
+    for (const routeCounts of groupByRoute(counts)) {
+      judged.push(judgeRoute(routeCounts, notesOf(this.#options.state(), routeCounts[0].context)))
+      await yieldToEventLoop()
     }
     return judged
   }
 
-  async function viewOf(
+  async #viewOf(
     { context, route, field, fingerprint }: DifferenceReference,
-    { from, to }: { readonly from: number; readonly to: number },
+    { from, to }: TimeWindow,
     examples: readonly StoredExample[],
   ): Promise<DifferenceView> {
-    const counts = (await store.counts({ context, from })).filter((one) => one.route === route)
-    const [judged = nothingOf(context, route)] = await judge(counts)
-    const [newest] = examples
-    const row = rowOf(
-      judged,
-      field,
-      notesOf(state(), context),
-      new Map(newest === undefined ? [] : [[fingerprint, newest]]),
-    )
-    const begins = Math.min(...counts.map(({ start }) => start), to)
+    const counts = (await this.#store.counts({ context, from })).filter((hour) => hour.route === route)
+    const [judged = judgeRoute([{ context, route, start: 0, counts: NO_COUNTS }], {})] = await this.#judge(counts)
+    const newest = new Map(examples.slice(0, 1).map((example) => [fingerprint, example]))
     return {
-      from: from === 0 ? begins : from,
+      from: from === 0 ? (dataSince(counts) ?? to) : from,
       to,
-      difference: row,
+      difference: rowOf(judged, field, notesOf(this.#options.state(), context), newest),
       examples: examples.map(({ example }) => example),
-      noise: fieldsIn(examples).filter((one) => judged.verdicts.get(one) === 'noise'),
+      noise: fieldsOf(examples).filter((name) => judged.verdicts.get(name) === 'noise'),
     }
   }
 
-  /** Where little has to be read, first: a fingerprint tells nothing of what it was made of. */
-  async function find(fingerprint: string): Promise<DifferenceReference | undefined> {
-    const known = contexts()
-    for (const context of known) {
-      const notes = notesOf(state(), context)
+  /** A fingerprint cannot be reversed. The search begins with the notes and examples, which are fewer than the counts. */
+  async #find(fingerprint: string): Promise<DifferenceReference | undefined> {
+    const contexts = this.#options.contexts()
+    for (const context of contexts) {
+      const notes = notesOf(this.#options.state(), context)
       const note = Object.hasOwn(notes, fingerprint) ? notes[fingerprint] : undefined
       if (note !== undefined) return { fingerprint, context, route: note.route, field: note.field }
     }
-    const [example] = await store.examples({ fingerprint })
-    const found = example ?? (await findCounted(fingerprint))
-    if (found === undefined || !known.includes(found.context)) return undefined
-    return { fingerprint, context: found.context, route: found.route, field: found.field }
+    const [example] = await this.#store.examples({ fingerprint })
+    const match = example ?? (await this.#findInCounts(fingerprint))
+    if (match === undefined || !contexts.includes(match.context)) return undefined
+    return { fingerprint, context: match.context, route: match.route, field: match.field }
   }
 
-  async function findCounted(fingerprint: string): Promise<Omit<DifferenceReference, 'fingerprint'> | undefined> {
-    for (const ofRoute of byRoute(await store.counts({ from: 0 }))) {
-      const [{ context, route }] = ofRoute
-      const fields = new Set(ofRoute.flatMap(({ counts }) => Object.keys(counts.fields) as Field[]))
+  async #findInCounts(fingerprint: string): Promise<Omit<DifferenceReference, 'fingerprint'> | undefined> {
+    for (const routeCounts of groupByRoute(await this.#store.counts({ from: 0 }))) {
+      const [{ context, route }] = routeCounts
+      const fields = new Set(routeCounts.flatMap(({ counts }) => Object.keys(counts.fields) as Field[]))
       for (const field of fields)
         if (fingerprintOf(context, route, field) === fingerprint) return { context, route, field }
-      await breathe()
+      await yieldToEventLoop()
     }
     return undefined
   }
-}
-
-function nothingOf(context: string, route: string): JudgedRoute {
-  return judgeRoute([{ context, route, start: 0, counts: NO_COUNTS }], {})
 }
 
 const FINGERPRINT = /^[0-9a-f]{10}$/
 const NO_EXAMPLE =
   'no example of it is kept, so there is no request to export: examples are kept for 7 days, of the 500 differences of a context that were seen last'
 
-function fieldsIn(examples: readonly StoredExample[]): Field[] {
+function fieldsOf(examples: readonly StoredExample[]): Field[] {
   const fields = examples.flatMap(({ example }) =>
     example.differences.map(({ kind, path }): Field => `${kind} ${path}`),
   )
   return [...new Set(fields)]
 }
 
-function beginOf(counts: readonly RouteCounts[]): number | null {
+/** The start of the first hour with counts; null without counts. */
+function dataSince(counts: readonly RouteCounts[]): number | null {
   return counts.length === 0 ? null : Math.min(...counts.map(({ start }) => start))
 }

@@ -4,7 +4,7 @@ import type { Difference } from '../../model/comparison.ts'
 import { answer } from '../compare/compare.test-kit.ts'
 import { type ComparedResponse, compareAnswers } from '../compare/compare-answers.ts'
 import { parsePathPattern } from '../compare/path-pattern.ts'
-import { exampleOf, type Seen } from './example.ts'
+import { type ComparedExchange, exampleOf } from './example.ts'
 
 /** Each looks like what it would be, and none is like another. */
 const SECRET = {
@@ -21,12 +21,16 @@ const SECRET = {
 } as const
 const ALL = Object.values(SECRET)
 
-function seen(legacy: ComparedResponse, service: ComparedResponse, more: Partial<Seen> = {}): Seen {
+function seen(
+  legacy: ComparedResponse,
+  service: ComparedResponse,
+  more: Partial<ComparedExchange> = {},
+): ComparedExchange {
   const comparison = compareAnswers(legacy, service)
   const differences: readonly Difference[] = comparison.kind === 'compared' ? comparison.differences : []
   return {
     ...{
-      at: 1,
+      time: 1,
       method: 'GET',
       target: '/products/1',
       pattern: '/products/:id',

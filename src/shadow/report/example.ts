@@ -1,16 +1,17 @@
 // One request with both answers, as it may be kept: nothing secret leaves the worker. Pure.
+
 import type { Difference, Masked } from '../../model/comparison.ts'
 import type { Example, MaskedAnswer } from '../../model/comparison-example.ts'
 import { DEFAULT_REDACTION, maskHeaders, maskRequestTarget, type Redaction, redact } from '../capture/redact.ts'
 import type { ComparedResponse } from '../compare/compare-answers.ts'
+import { DEFAULT_LIMITS } from '../compare/compare-limits.ts'
 import { decodeBody } from '../compare/decode-body.ts'
 import { firstField } from '../compare/first-field.ts'
 import { familyOf } from '../compare/media-type.ts'
 import { BODY, EACH, namedSegment, pathText } from '../compare/path.ts'
-import { DEFAULT_LIMITS } from '../compare/compare-limits.ts'
 
-export type Seen = {
-  readonly at: number
+export type ComparedExchange = {
+  readonly time: number
   readonly method: string
   readonly target: string
   /** Of the route. */
@@ -28,8 +29,8 @@ export type Seen = {
 /** Decoded bytes of a body that is kept with an example: a page of a list, not an export. */
 const LONGEST_BODY = 16 * 1024
 
-export function exampleOf(seen: Seen, redaction: Redaction = DEFAULT_REDACTION): Example {
-  const { at, method, target, pattern, fields, answeredBy, legacy, service, differences } = seen
+export function exampleOf(seen: ComparedExchange, redaction: Redaction = DEFAULT_REDACTION): Example {
+  const { time: at, method, target, pattern, fields, answeredBy, legacy, service, differences } = seen
   const query = target.indexOf('?')
   const [path, rest] = query === -1 ? [target, ''] : [target.slice(0, query), target.slice(query)]
   return {

@@ -1,9 +1,9 @@
 // A difference as command lines of curl, for sh. Paths and fields were recorded from clients: whatever they hold, it stays
 // one argument. Pure.
 import type { Side } from '../../model/route.ts'
-import type { Exporting, ExportRequest, Piece } from './export-request.ts'
+import type { DifferenceExport, ExportRequest, Piece } from './export-request.ts'
 
-export function curlOf({ sides }: Exporting, request: ExportRequest, remarks: readonly string[]): string {
+export function curlOf({ sides }: DifferenceExport, request: ExportRequest, remarks: readonly string[]): string {
   const lines = [
     '#!/bin/sh',
     ...remarks.map((remark) => `# ${remark}`),

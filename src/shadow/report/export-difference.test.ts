@@ -6,12 +6,11 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Field } from '../../model/comparison.ts'
-import { splitField } from '../../model/comparison.ts'
+import { type Field, splitField } from '../../model/comparison.ts'
 import type { Example } from '../../model/comparison-example.ts'
 import type { ExportForm } from '../../model/comparison-views.ts'
-import { exportOf } from './export-difference.ts'
 import { exampleOf, masked, PRICE, ROUTE } from './comparison-reports.test-kit.ts'
+import { exportDifference } from './export-difference.ts'
 
 const SIDES = { legacy: 'http://127.0.0.1:3000', service: 'http://127.0.0.1:3001' }
 
@@ -30,7 +29,7 @@ function answerTo({ method = 'GET', target = '/products', headers = [], ...more 
   const { field = PRICE, urls = SIDES, serviceTarget = target } = more
   const { kind, path } = splitField(field)
   const differences = [{ kind, path, legacy: masked('10.00'), service: masked('10.01'), times: 1 }]
-  return exportOf(
+  return exportDifference(
     {
       fingerprint: '0123456789',
       context: 'catalog',

@@ -4,10 +4,10 @@ import { DIFFERENCE_KINDS, splitField } from '../../model/comparison.ts'
 import type { ExportForm, ExportResult } from '../../model/comparison-views.ts'
 import { isSafe } from '../capture/eligibility.ts'
 import { curlOf } from './export-curl.ts'
-import { type Exporting, requestOf } from './export-request.ts'
+import { type DifferenceExport, requestOf } from './export-request.ts'
 import { vitestOf } from './export-vitest.ts'
 
-export function exportOf(exporting: Exporting, as: ExportForm): ExportResult {
+export function exportDifference(exporting: DifferenceExport, as: ExportForm): ExportResult {
   const { method } = exporting.example.request
   // The copy was only acted upon as if. Whatever is sent by hand is done.
   if (!isSafe(method)) {
@@ -22,7 +22,7 @@ export function exportOf(exporting: Exporting, as: ExportForm): ExportResult {
 }
 
 /** For comments, so each is one line whatever stands in a path. */
-function remarksOn({ fingerprint, context, route, field, example }: Exporting): string[] {
+function remarksOn({ fingerprint, context, route, field, example }: DifferenceExport): string[] {
   const { kind, path } = splitField(field)
   const here = example.differences.find((one) => one.kind === kind && one.path === path)
   const shown = (value: string | null | undefined) => value ?? 'nothing'

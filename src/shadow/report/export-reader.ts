@@ -1,8 +1,7 @@
 // The part of an exported test that finds, in one answer, what the difference is about: of this field and kind and no other,
 // so that noise elsewhere in the answer does not fail the test. Pure.
 import { quote } from '../../lib/escape.ts'
-import type { DifferenceKind, Field } from '../../model/comparison.ts'
-import { splitField } from '../../model/comparison.ts'
+import { type DifferenceKind, type Field, splitField } from '../../model/comparison.ts'
 import type { Example } from '../../model/comparison-example.ts'
 import { firstField } from '../compare/first-field.ts'
 import { familyOf } from '../compare/media-type.ts'

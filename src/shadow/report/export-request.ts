@@ -1,12 +1,13 @@
 // A kept request as it can be sent again: what was masked becomes environment variables. Pure. All of it was said by
 // clients, and none of it is believed.
+
 import type { Field } from '../../model/comparison.ts'
 import type { Example } from '../../model/comparison-example.ts'
 import type { SideTargets } from '../../model/comparison-views.ts'
 import type { Side } from '../../model/route.ts'
 
 /** A difference, its newest example, and where each side is asked. */
-export type Exporting = {
+export type DifferenceExport = {
   readonly fingerprint: string
   readonly context: string
   readonly route: string
@@ -27,7 +28,7 @@ export type ExportRequest = {
   readonly variables: readonly string[]
 }
 
-export function requestOf({ example, sides }: Pick<Exporting, 'example' | 'sides'>): ExportRequest {
+export function requestOf({ example, sides }: Pick<DifferenceExport, 'example' | 'sides'>): ExportRequest {
   const { method, headers } = example.request
   const names = new Map<string, number>()
   const kept = headers.flatMap((name, i): SentField[] => {

@@ -2,9 +2,9 @@
 import { quote } from '../../lib/escape.ts'
 import { splitField } from '../../model/comparison.ts'
 import { readerOf } from './export-reader.ts'
-import type { Exporting, ExportRequest, Piece } from './export-request.ts'
+import type { DifferenceExport, ExportRequest, Piece } from './export-request.ts'
 
-export function vitestOf(exporting: Exporting, request: ExportRequest, remarks: readonly string[]): string {
+export function vitestOf(exporting: DifferenceExport, request: ExportRequest, remarks: readonly string[]): string {
   const { sides, route, field, example } = exporting
   const reader = readerOf(field, example)
   const { path } = splitField(field)

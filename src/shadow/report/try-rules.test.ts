@@ -3,13 +3,13 @@ import type { Field } from '../../model/comparison.ts'
 import type { Example, MaskedAnswer } from '../../model/comparison-example.ts'
 import type { Rules } from '../../model/comparison-rules.ts'
 import { readRules } from '../compare/rules.ts'
-import { exampleOf, keptOf, masked, PRICE, ROUTE } from './comparison-reports.test-kit.ts'
+import { exampleOf, masked, PRICE, ROUTE, storedExampleOf } from './comparison-reports.test-kit.ts'
 import { tryRules } from './try-rules.ts'
 
 function tried(rules: Rules, field: Field, example: Partial<Example> = {}) {
   const read = readRules(rules)
   if (!read.ok) throw new Error(JSON.stringify(read.mistakes))
-  const { differences, appearing } = tryRules(read.rules, [keptOf(field, example)])
+  const { differences, appearing } = tryRules(read.rules, [storedExampleOf(field, example)])
   const [{ forgiven, remaining, untried } = { forgiven: 0, remaining: 0, untried: 0 }] = differences
   return { is: forgiven ? 'forgiven' : remaining ? 'remaining' : untried ? 'untried' : 'lost', appearing }
 }
@@ -85,7 +85,7 @@ test('examples are told by difference, and one request is one example of what ap
     { kind: 'value', path: '$.items[*].price', legacy: null, service: null, times: 1 },
     { kind: 'missing', path: '$.tags[*]', legacy: null, service: null, times: 2 },
   ] as const
-  const kept = [keptOf(PRICE), keptOf('missing $.tags[*]')].map((one) => ({
+  const kept = [storedExampleOf(PRICE), storedExampleOf('missing $.tags[*]')].map((one) => ({
     ...one,
     example: { ...one.example, ...example, differences: both },
   }))

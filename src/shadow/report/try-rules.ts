@@ -1,11 +1,11 @@
 // Rules tried on the examples that are kept, before anybody saves them. Pure. Examples are masked, so not all can be told.
-import type { Comparison, Field } from '../../model/comparison.ts'
-import { splitField } from '../../model/comparison.ts'
+
+import { type Comparison, type Field, splitField } from '../../model/comparison.ts'
 import type { Example, MaskedAnswer, StoredExample } from '../../model/comparison-example.ts'
 import type { DifferenceTrial, RuleTrial } from '../../model/comparison-views.ts'
 import { type ComparedResponse, compareAnswers } from '../compare/compare-answers.ts'
 import { type CompiledRules, NO_RULES } from '../compare/rules.ts'
-import { fieldsIn } from '../stats/route-counter.ts'
+import { differingFields } from '../stats/route-counter.ts'
 
 /** @param examples of one context */
 export function tryRules(rules: CompiledRules, examples: readonly StoredExample[]): RuleTrial {
@@ -61,7 +61,7 @@ function answerOf({ status, headers, body }: MaskedAnswer): ComparedResponse {
 }
 
 function fieldsOf(comparison: Comparison): Field[] {
-  return comparison.kind === 'compared' ? fieldsIn(comparison) : []
+  return comparison.kind === 'compared' ? differingFields(comparison) : []
 }
 
 function isOfBody(field: Field): boolean {

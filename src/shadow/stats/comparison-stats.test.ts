@@ -2,12 +2,12 @@ import { describe, expect, test } from 'vitest'
 import type { Comparison } from '../../model/comparison.ts'
 import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, NO_COUNTS } from '../../model/comparison-counts.ts'
 import type { NoisePolicy } from '../../model/shadow-policy.ts'
-import { createScorebook } from './comparison-stats.ts'
+import { ComparisonStats } from './comparison-stats.ts'
 
 const HOUR = COUNT_PERIOD_MS
 const NOW = 500_000 * HOUR
 const NOISE: NoisePolicy = { pairShare: 0.1, pairShareOpen: 0.9 }
-const PLACE = { context: 'catalog', route: 'GET /products', at: NOW }
+const PLACE = { context: 'catalog', route: 'GET /products', time: NOW }
 const KEY = 'catalog\nGET /products'
 
 const MATCH = found([])
@@ -21,14 +21,14 @@ function found(paths: readonly string[]): Comparison {
 }
 
 function start() {
-  const book = createScorebook()
-  const compared = (comparison: Comparison, times = 1, at = NOW) => {
+  const book = new ComparisonStats()
+  const compared = (comparison: Comparison, times = 1, time = NOW) => {
     let last = ''
-    for (let i = 0; i < times; i++) last = book.compared({ ...PLACE, at }, NOISE, comparison)
+    for (let i = 0; i < times; i++) last = book.recordComparison({ ...PLACE, time }, NOISE, comparison)
     return last
   }
   const paired = (comparison: Comparison, times: number) => {
-    for (let i = 0; i < times; i++) book.paired(PLACE, comparison)
+    for (let i = 0; i < times; i++) book.recordPair(PLACE, comparison)
   }
   /** Legacy’s own timestamps differ each time, its prices never. */
   const learn = () => {
@@ -55,8 +55,8 @@ describe('the verdict at the moment', () => {
   test('is one route’s own: what is noise in one is open in another', () => {
     const { book, learn } = start()
     learn()
-    expect(book.compared({ ...PLACE, route: 'GET /orders' }, NOISE, STAMP)).toBe('inconclusive')
-    expect(book.compared({ ...PLACE, context: 'orders' }, NOISE, STAMP)).toBe('inconclusive')
+    expect(book.recordComparison({ ...PLACE, route: 'GET /orders' }, NOISE, STAMP)).toBe('inconclusive')
+    expect(book.recordComparison({ ...PLACE, context: 'orders' }, NOISE, STAMP)).toBe('inconclusive')
   })
 })
 
@@ -70,7 +70,7 @@ test('what others have learned is known from the first comparison that is judged
     differing: { '': 100 },
     fields: { 'value $.generatedAt': seen },
   }
-  book.learn([{ context: 'catalog', route: 'GET /products', start: NOW - HOUR, counts }])
+  book.addEarlierCounts([{ context: 'catalog', route: 'GET /products', start: NOW - HOUR, counts }])
   compared(MATCH)
   const judged = book.judge(NOW)
   expect(compared(STAMP)).toBe('noise')
@@ -82,10 +82,10 @@ describe('what an operator says', () => {
   test('is true at once, of this route alone, until it is taken back', () => {
     const { book, compared, learn } = start()
     learn()
-    book.rule({ [KEY]: { 'value $.price': 'noise', 'value $.generatedAt': 'real' } })
+    book.setRulings({ [KEY]: { 'value $.price': 'noise', 'value $.generatedAt': 'real' } })
     expect([compared(STAMP), compared(PRICE)]).toEqual(['mismatched', 'noise'])
-    expect(book.compared({ ...PLACE, route: 'GET /orders' }, NOISE, PRICE)).toBe('inconclusive')
-    book.rule({})
+    expect(book.recordComparison({ ...PLACE, route: 'GET /orders' }, NOISE, PRICE)).toBe('inconclusive')
+    book.setRulings({})
     expect([compared(STAMP), compared(PRICE)]).toEqual(['noise', 'mismatched'])
   })
 
@@ -93,14 +93,14 @@ describe('what an operator says', () => {
     const { book, learn } = start()
     learn()
     expect(book.judge(NOW).parity).toEqual({})
-    book.rule({ [KEY]: { 'value $.price': 'noise' } })
+    book.setRulings({ [KEY]: { 'value $.price': 'noise' } })
     expect(book.judge(NOW).parity.catalog?.matching?.share).toBe(1)
     expect(book.judge(NOW).parity, 'once').toEqual({})
   })
 
   test('of a route named like what every object has says nothing', () => {
     const { book, compared } = start()
-    book.rule({ ['__proto__']: { 'value $.price': 'noise' } })
+    book.setRulings({ ['__proto__']: { 'value $.price': 'noise' } })
     expect(compared(PRICE)).toBe('inconclusive')
   })
 })
@@ -131,8 +131,8 @@ describe('what is told', () => {
 
   test('counts what never came to a comparison', () => {
     const { book } = start()
-    book.counter(PLACE).uncompared({ outcome: 'shed', reason: 'bytes' })
-    book.counter(PLACE).uncompared({ outcome: 'failed', reason: 'response-timeout' })
+    book.recordUncompared(PLACE, { outcome: 'shed', reason: 'bytes' })
+    book.recordUncompared(PLACE, { outcome: 'failed', reason: 'response-timeout' })
     expect(book.judge(NOW).counts).toMatchObject([
       { counts: { shed: { bytes: 1 }, failed: { 'response-timeout': 1 } } },
     ])
@@ -142,19 +142,19 @@ describe('what is told', () => {
 describe('the window', () => {
   test('moves on by itself: an old fault is no longer told, though nobody has asked since', () => {
     const { book, compared } = start()
-    book.rule({ [KEY]: { 'value $.price': 'real' } })
+    book.setRulings({ [KEY]: { 'value $.price': 'real' } })
     compared(PRICE, 5)
     compared(MATCH, 5)
-    book.compared({ ...PLACE, route: 'GET /orders' }, NOISE, MATCH)
+    book.recordComparison({ ...PLACE, route: 'GET /orders' }, NOISE, MATCH)
     expect(book.judge(NOW).parity.catalog?.conclusive).toBe(11)
     const tomorrow = NOW + DEFAULT_WINDOW_MS + 2 * HOUR
-    book.compared({ ...PLACE, route: 'GET /orders', at: tomorrow }, NOISE, MATCH)
+    book.recordComparison({ ...PLACE, route: 'GET /orders', time: tomorrow }, NOISE, MATCH)
     expect(book.judge(tomorrow).parity.catalog?.conclusive).toBe(1)
   })
 
   test('of what was learned as well', () => {
     const { book, compared } = start()
-    book.learn([
+    book.addEarlierCounts([
       { context: 'catalog', route: 'GET /products', start: NOW - 26 * HOUR, counts: { ...NO_COUNTS, matched: 9 } },
     ])
     compared(MATCH)

@@ -1,154 +1,107 @@
-// What was found, by route and stretch of time, and what is known of each field by now. Lives in the comparing thread.
-import type { Comparison, Field, Rulings } from '../../model/comparison.ts'
-import type { Counts, Parity } from '../../model/comparison-counts.ts'
-import { COUNT_PERIOD_MS, DEFAULT_WINDOW_MS, NO_COUNTS, type RouteCounts } from '../../model/comparison-counts.ts'
-import { mergeCounts } from '../../model/merge-counts.ts'
+// The counts of the comparing thread: it records each outcome, judges the routes that changed, and reports them.
+
+import type { Comparison, Rulings } from '../../model/comparison.ts'
+import { COUNT_PERIOD_MS, type Parity, type RouteCounts } from '../../model/comparison-counts.ts'
 import type { ShadowOutcome } from '../../model/shadow.ts'
 import type { NoisePolicy } from '../../model/shadow-policy.ts'
-import { type Counter, createCounter, fieldsIn } from './route-counter.ts'
-import { DEFAULT_NOISE, type FieldVerdicts, judgeFields, pairShareNow, verdictOf } from './noise.ts'
-import { account, addAccounts, parityOf } from './parity.ts'
-import { routeKey } from '../worker/messages.ts'
+import { type FieldVerdicts, verdictOf } from './noise.ts'
+import { accountingOf, DEFAULT_PARITY_TARGET, parityOf, sumAccountings } from './parity.ts'
+import { differingFields, type UncomparedOutcome } from './route-counter.ts'
+import { routeKey } from './route-key.ts'
+import { RouteStats } from './route-stats.ts'
 
-/** What a gate asks for unless it says otherwise. */
-export const DEFAULT_TARGET = 0.999
+/** One request of a route. `time` is milliseconds since 1970. */
+export type Occurrence = { readonly context: string; readonly route: string; readonly time: number }
 
-/** Of one route: the window, and the stretch that it begins in. */
-export const STRETCHES_KEPT = DEFAULT_WINDOW_MS / COUNT_PERIOD_MS + 1
-
-export type Place = { readonly context: string; readonly route: string; readonly at: number }
-
-export type Scorebook = {
-  /** @returns where the comparison is counted, by what is known now */
-  readonly compared: (place: Place, noise: NoisePolicy, comparison: Comparison) => ShadowOutcome
-  /** Legacy was asked twice. */
-  readonly paired: (place: Place, comparison: Comparison) => void
-  readonly counter: (place: Place) => Counter
-  /** Judges anew the routes in which something was counted since. @returns what of them is to be told */
-  readonly judge: (now: number) => Judged
-  /** From before this process, or from other gateways. */
-  readonly learn: (counts: readonly RouteCounts[]) => void
-  readonly rule: (rulings: Readonly<Record<string, Rulings>>) => void
-}
-
-export type Judged = {
+export type StatsUpdate = {
   readonly counts: readonly RouteCounts[]
+  /** The share of the next copies for which legacy is asked twice, by `routeKey`. */
   readonly pairShares: Readonly<Record<string, number>>
-  /** By context, over the window, for the target of 99.9 %. */
+  /** By context, over the default window, for the default target. */
   readonly parity: Readonly<Record<string, Parity>>
 }
 
-type Page = {
-  readonly context: string
-  readonly route: string
-  /** The one that was counted in last is the last. */
-  readonly stretches: Map<number, Counter>
-  readonly changed: Set<number>
-  readonly learned: RouteCounts[]
-  noise: NoisePolicy
-  verdicts: FieldVerdicts
-  noiseFields: ReadonlySet<Field>
-  total: Counts
-}
+export class ComparisonStats {
+  readonly #routes = new Map<string, RouteStats>()
+  #rulings: Readonly<Record<string, Rulings>> = {}
+  #judgedAt = 0
+  /** New rulings change the verdicts of routes in which nothing was counted. */
+  #hasNewRulings = false
 
-export function createScorebook(): Scorebook {
-  const pages = new Map<string, Page>()
-  let rulings: Readonly<Record<string, Rulings>> = {}
-  let judgedAt = 0
-  /** What is true of each page may have changed without anything being counted in it. */
-  let isAllDue = false
-
-  return {
-    compared: (place, noise, comparison) => {
-      const page = pageOf(place)
-      page.noise = noise
-      counterOf(page, place.at).compared(comparison, place.at, page.noiseFields)
-      return outcomeOf(comparison, page.verdicts)
-    },
-    paired: (place, comparison) => counterOf(pageOf(place), place.at).paired(comparison, place.at),
-    counter: (place) => counterOf(pageOf(place), place.at),
-    learn: (counts) => {
-      for (const learned of counts) pageOf(learned).learned.push(learned)
-    },
-    rule: (said) => {
-      rulings = said
-      isAllDue = true
-      for (const page of pages.values()) judgePage(page)
-    },
-    judge: (now) => {
-      const counts: RouteCounts[] = []
-      const pairShares: Record<string, number> = {}
-      const touched = new Set<string>()
-      const isNextStretch = Math.floor(now / COUNT_PERIOD_MS) !== Math.floor(judgedAt / COUNT_PERIOD_MS)
-      const areAllDue = isAllDue || isNextStretch
-      isAllDue = false
-      judgedAt = now
-      for (const [key, page] of pages) {
-        if (page.changed.size === 0 && !areAllDue) continue
-        judgePage(page)
-        touched.add(page.context)
-        pairShares[key] = pairShareNow(page.total, page.verdicts, optionsOf(page))
-        for (const start of page.changed) {
-          const counter = page.stretches.get(start)
-          if (counter !== undefined)
-            counts.push({ context: page.context, route: page.route, start, counts: counter.counts() })
-        }
-        page.changed.clear()
-      }
-      return { counts, pairShares, parity: parityOfAll(touched) }
-    },
+  /** @returns the outcome by the verdicts that are known now */
+  recordComparison(occurrence: Occurrence, noisePolicy: NoisePolicy, comparison: Comparison): ShadowOutcome {
+    const stats = this.#statsOf(occurrence)
+    stats.noisePolicy = noisePolicy
+    stats.counterFor(occurrence.time).recordComparison(comparison, occurrence.time, stats.noiseFields)
+    return outcomeOf(comparison, stats.judged.verdicts)
   }
 
-  function pageOf({ context, route }: Pick<Place, 'context' | 'route'>): Page {
-    const key = routeKey({ context, route })
-    const known = pages.get(key)
-    if (known !== undefined) return known
-    const page: Page = {
-      context,
-      route,
-      stretches: new Map(),
-      changed: new Set(),
-      learned: [],
-      noise: DEFAULT_NOISE,
-      verdicts: new Map(),
-      noiseFields: new Set(),
-      total: NO_COUNTS,
+  /** Records a comparison of two answers of legacy to one request. */
+  recordPair(occurrence: Occurrence, comparison: Comparison): void {
+    this.#statsOf(occurrence).counterFor(occurrence.time).recordPair(comparison, occurrence.time)
+  }
+
+  recordUncompared(occurrence: Occurrence, outcome: UncomparedOutcome): void {
+    this.#statsOf(occurrence).counterFor(occurrence.time).recordUncompared(outcome)
+  }
+
+  /** @param counts of earlier threads of this gateway, and of other gateways */
+  addEarlierCounts(counts: readonly RouteCounts[]): void {
+    for (const routeCounts of counts) this.#statsOf(routeCounts).addEarlierCounts(routeCounts)
+  }
+
+  /** @param rulings by `routeKey`; they replace all earlier ones */
+  setRulings(rulings: Readonly<Record<string, Rulings>>): void {
+    this.#rulings = rulings
+    this.#hasNewRulings = true
+    for (const stats of this.#routes.values()) this.#judge(stats)
+  }
+
+  /**
+   * Judges the routes that changed since the last call; all routes after new rulings and with each new hour, because the window
+   * moves.
+   *
+   * @param now milliseconds since 1970
+   */
+  judge(now: number): StatsUpdate {
+    const isNextHour = Math.floor(now / COUNT_PERIOD_MS) !== Math.floor(this.#judgedAt / COUNT_PERIOD_MS)
+    const judgesAll = this.#hasNewRulings || isNextHour
+    this.#hasNewRulings = false
+    this.#judgedAt = now
+    const counts: RouteCounts[] = []
+    const pairShares: Record<string, number> = {}
+    const contexts = new Set<string>()
+    for (const [key, stats] of this.#routes) {
+      if (!stats.hasChanged && !judgesAll) continue
+      this.#judge(stats)
+      contexts.add(stats.context)
+      pairShares[key] = stats.pairShare()
+      counts.push(...stats.takeChanges())
     }
-    pages.set(key, page)
-    return page
+    return { counts, pairShares, parity: this.#parityOf(contexts) }
   }
 
-  function counterOf(page: Page, at: number): Counter {
-    const start = at - (at % COUNT_PERIOD_MS)
-    const counter = page.stretches.get(start) ?? createCounter()
-    page.stretches.delete(start)
-    page.stretches.set(start, counter)
-    // Not by the time of day: what is forgotten while a clock goes wrong would begin at nothing once it is right again,
-    // in the place of what was said before.
-    if (page.stretches.size > STRETCHES_KEPT) page.stretches.delete(page.stretches.keys().next().value as number)
-    page.changed.add(start)
-    return counter
+  #statsOf({ context, route }: Pick<Occurrence, 'context' | 'route'>): RouteStats {
+    const key = routeKey({ context, route })
+    const existing = this.#routes.get(key)
+    if (existing !== undefined) return existing
+    const stats = new RouteStats(context, route)
+    this.#routes.set(key, stats)
+    return stats
   }
 
-  function judgePage(page: Page): void {
-    const isInWindow = (start: number) => start + COUNT_PERIOD_MS >= judgedAt - DEFAULT_WINDOW_MS
-    const parts = [
-      ...page.learned.filter(({ start }) => isInWindow(start)).map(({ counts }) => counts),
-      ...[...page.stretches].filter(([start]) => isInWindow(start)).map(([, counter]) => counter.counts()),
-    ]
-    page.total = parts.reduce(mergeCounts, NO_COUNTS)
-    const key = routeKey(page)
-    const said = Object.hasOwn(rulings, key) ? rulings[key] : undefined
-    page.verdicts = judgeFields(page.total, said, optionsOf(page))
-    page.noiseFields = new Set([...page.verdicts].filter(([, verdict]) => verdict === 'noise').map(([field]) => field))
+  #judge(stats: RouteStats): void {
+    const key = routeKey(stats)
+    stats.judge(this.#judgedAt, Object.hasOwn(this.#rulings, key) ? this.#rulings[key] : undefined)
   }
 
-  function parityOfAll(contexts: ReadonlySet<string>): Record<string, Parity> {
+  #parityOf(contexts: ReadonlySet<string>): Record<string, Parity> {
+    const routes = [...this.#routes.values()]
     return Object.fromEntries(
       [...contexts].map((name) => {
-        const accounts = [...pages.values()].filter(({ context }) => context === name)
-        const sum = accounts.map(({ total, verdicts }) => account(total, verdicts)).reduce(addAccounts)
-        return [name, parityOf(sum, DEFAULT_TARGET)]
+        const judged = routes.filter(({ context }) => context === name).map((stats) => stats.judged)
+        const accountings = judged.map(({ counts, verdicts }) => accountingOf(counts, verdicts))
+        return [name, parityOf(sumAccountings(accountings), DEFAULT_PARITY_TARGET)]
       }),
     )
   }
@@ -157,10 +110,6 @@ export function createScorebook(): Scorebook {
 function outcomeOf(comparison: Comparison, verdicts: FieldVerdicts): ShadowOutcome {
   if (comparison.kind === 'uncomparable') return 'uncomparable'
   if (comparison.differences.length === 0) return comparison.forgiven > 0 ? 'ignored' : 'matched'
-  const verdict = verdictOf(fieldsIn(comparison), verdicts)
+  const verdict = verdictOf(differingFields(comparison), verdicts)
   return verdict === 'mismatch' ? 'mismatched' : verdict
-}
-
-function optionsOf({ noise }: Page) {
-  return { ...DEFAULT_NOISE, pairShare: noise.pairShare, pairShareOpen: noise.pairShareOpen }
 }

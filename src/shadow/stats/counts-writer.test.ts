@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { COUNT_PERIOD_MS, type Counts, NO_COUNTS, type RouteCounts } from '../../model/comparison-counts.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
-import { keptOf } from '../report/comparison-reports.test-kit.ts'
-import { createLedger } from './counts-writer.ts'
+import { storedExampleOf } from '../report/comparison-reports.test-kit.ts'
+import { CountsWriter } from './counts-writer.ts'
 
 const HOUR = COUNT_PERIOD_MS
 const NOW = 500_000 * HOUR
@@ -15,24 +15,28 @@ function start() {
   const calls: (readonly RouteCounts[])[] = []
   const examples: StoredExample[] = []
   const fails = { counts: false, examples: false }
-  const ledger = createLedger('me', {
-    saveCounts: async (writer, counts) => {
-      expect(writer).toBe('me')
-      if (fails.counts) throw new Error('away')
-      calls.push(counts)
-      for (const said of counts) stored.set(said.start, said.counts)
-    },
-    saveExamples: async (more) => {
-      if (fails.examples) throw new Error('away')
-      examples.push(...more)
+  const ledger = new CountsWriter({
+    writer: 'me',
+    store: {
+      saveCounts: async (writer, counts) => {
+        expect(writer).toBe('me')
+        if (fails.counts) throw new Error('away')
+        calls.push(counts)
+        for (const said of counts) stored.set(said.start, said.counts)
+      },
+      saveExamples: async (more) => {
+        if (fails.examples) throw new Error('away')
+        examples.push(...more)
+      },
     },
   })
   const matchHere = (times: number, at = NOW) => {
-    for (let i = 0; i < times; i++) ledger.counter({ ...PLACE, at }).compared(MATCH, at, new Set())
+    for (let i = 0; i < times; i++) ledger.counterFor({ ...PLACE, time: at }).recordComparison(MATCH, at, new Set())
   }
   return {
     ...{ ledger, stored, calls, examples, fails, matchHere },
-    say: (matched: number, start = NOW) => ledger.take([{ ...PLACE, start, counts: { ...NO_COUNTS, matched } }]),
+    say: (matched: number, start = NOW) =>
+      ledger.replaceThreadCounts([{ ...PLACE, start, counts: { ...NO_COUNTS, matched } }]),
     matched: (start = NOW) => stored.get(start)?.matched,
   }
 }
@@ -52,20 +56,20 @@ test('what the thread says takes the place of what it said before, beside what i
 test('what a lost thread said stands, and the next one begins at nothing', async () => {
   const { ledger, say, matched } = start()
   say(5)
-  ledger.close()
-  expect(ledger.closed()).toMatchObject([{ ...PLACE, start: NOW, counts: { matched: 5 } }])
+  ledger.sealThreadCounts()
+  expect(ledger.sealedCounts()).toMatchObject([{ ...PLACE, start: NOW, counts: { matched: 5 } }])
   await ledger.save()
   expect(matched()).toBe(5)
   say(1)
   await ledger.save()
   expect(matched()).toBe(6)
   // Twice in a row, with nothing said in between.
-  ledger.close()
-  ledger.close()
+  ledger.sealThreadCounts()
+  ledger.sealThreadCounts()
   say(10)
   await ledger.save()
   expect(matched()).toBe(16)
-  expect(ledger.closed()).toMatchObject([{ counts: { matched: 6 } }])
+  expect(ledger.sealedCounts()).toMatchObject([{ counts: { matched: 6 } }])
 })
 
 describe('a store that fails', () => {
@@ -73,7 +77,7 @@ describe('a store that fails', () => {
     const { ledger, say, matchHere, matched, fails, examples } = start()
     fails.counts = true
     say(5)
-    ledger.keep([keptOf()])
+    ledger.addExamples([storedExampleOf()])
     expect(await ledger.save()).toBeInstanceOf(Error)
     say(6)
     matchHere(1)
@@ -89,7 +93,7 @@ describe('a store that fails', () => {
     const { ledger, say, matched, fails, examples } = start()
     fails.examples = true
     say(5)
-    ledger.keep([keptOf()])
+    ledger.addExamples([storedExampleOf()])
     expect(await ledger.save()).toBeInstanceOf(Error)
     fails.examples = false
     await ledger.save()
@@ -101,7 +105,7 @@ describe('a store that fails', () => {
     const { ledger, fails, examples } = start()
     fails.counts = fails.examples = true
     for (let i = 0; i < 500; i++) {
-      ledger.keep([keptOf('value $.a', { at: i })])
+      ledger.addExamples([storedExampleOf('value $.a', { at: i })])
       if (i % 7 === 0) await ledger.save()
     }
     fails.counts = fails.examples = false
@@ -142,8 +146,8 @@ describe('stretches', () => {
       say(1, NOW + hour * HOUR)
       await ledger.save()
     }
-    ledger.close()
-    expect(ledger.closed()).toHaveLength(25)
+    ledger.sealThreadCounts()
+    expect(ledger.sealedCounts()).toHaveLength(25)
   })
 
   test('a clock that was ahead and is right again costs nothing of what is counted', async () => {

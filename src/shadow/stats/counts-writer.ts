@@ -1,134 +1,141 @@
-// What this gateway has counted, whichever thread counted it, on its way to the store.
-import type { Counts } from '../../model/comparison-counts.ts'
-import { COUNT_PERIOD_MS, type RouteCounts } from '../../model/comparison-counts.ts'
+// Writes the counts and examples of this gateway to the store, from its own thread and from the comparing thread.
+import type { Counts, RouteCounts } from '../../model/comparison-counts.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
 import type { ComparisonStore } from '../../model/comparison-store.ts'
-import { mergeCounts } from '../../model/merge-counts.ts'
-import { type Place, STRETCHES_KEPT } from './comparison-stats.ts'
-import { routeKey } from '../worker/messages.ts'
-import { type Counter, createCounter } from './route-counter.ts'
+import type { Occurrence } from './comparison-stats.ts'
+import { RouteCounter } from './route-counter.ts'
+import { routeKey } from './route-key.ts'
+import { HOURS_KEPT, hourOf } from './route-stats.ts'
+import { sumCounts } from './sum-counts.ts'
 
-export type Ledger = {
-  /** Where this thread counts what never came to a comparison. */
-  readonly counter: (place: Place) => Counter
-  /** What the comparing thread has counted since it began, in the place of what it said before. */
-  readonly take: (counts: readonly RouteCounts[]) => void
-  readonly keep: (examples: readonly StoredExample[]) => void
-  /** The comparing thread has ended: what it said stands, and the next one begins at nothing. */
-  readonly close: () => void
-  /** What threads that have ended had found: the store leaves it out when it is asked for what others found. */
-  readonly closed: () => readonly RouteCounts[]
-  /** Writes what has changed, and says whether it could. Never rejects. */
-  readonly save: () => Promise<unknown>
+export type CountsWriterOptions = {
+  /** The name of this process in the store; each start has a new one. */
+  readonly writer: string
+  readonly store: Pick<ComparisonStore, 'saveCounts' | 'saveExamples'>
 }
 
+/** The counts of one route and hour, by the thread that counted. */
 type Entry = {
   readonly context: string
   readonly route: string
   readonly start: number
-  readonly own: Counter
-  /** Of threads that have ended. */
-  closed: Counts | undefined
-  /** Of the one that runs. */
+  readonly ownCounter: RouteCounter
+  /** Of comparing threads that have ended. */
+  sealed: Counts | undefined
+  /** Of the comparing thread that runs. */
   current: Counts | undefined
 }
 
-/** Examples that wait for the store at most. */
-const MOST_EXAMPLES = 200
+/** Examples that wait for the store; beyond that the newest are kept. */
+const MAX_WAITING_EXAMPLES = 200
 
-/** @param writer unlike any other, and new with each start */
-export function createLedger(writer: string, store: Pick<ComparisonStore, 'saveCounts' | 'saveExamples'>): Ledger {
-  const entries = new Map<string, Entry>()
-  const changed = new Set<Entry>()
-  const recent = new Map<string, Map<string, Entry>>()
-  /** The one that was counted in last is the last. */
-  const starts = new Set<number>()
-  let examples: StoredExample[] = []
+export class CountsWriter {
+  readonly #writer: string
+  readonly #store: CountsWriterOptions['store']
+  readonly #entries = new Map<string, Entry>()
+  readonly #changed = new Set<Entry>()
+  /** The last entry of each context and route. */
+  readonly #recent = new Map<string, Map<string, Entry>>()
+  /** Hours in the order of their last use. */
+  readonly #hours = new Set<number>()
+  #examples: StoredExample[] = []
 
-  return {
-    counter: counterAt,
-    take: (counts) => {
-      for (const said of counts) entryOf(said).current = said.counts
-    },
-    keep: (more) => {
-      examples = [...examples, ...more].slice(-MOST_EXAMPLES)
-    },
-    close: () => {
-      for (const entry of entries.values()) {
-        entry.closed = sumOf(entry.closed, entry.current)
-        entry.current = undefined
-      }
-    },
-    closed: () =>
-      [...entries.values()].flatMap(({ context, route, start, closed }) =>
-        closed === undefined ? [] : [{ context, route, start, counts: closed }],
-      ),
-    save,
+  constructor({ writer, store }: CountsWriterOptions) {
+    this.#writer = writer
+    this.#store = store
   }
 
-  /** What was counted last is counted next: looked up without making a key, as a busy gateway sheds thousands a second. */
-  function counterAt({ context, route, at }: Place): Counter {
-    const start = at - (at % COUNT_PERIOD_MS)
-    const last = recent.get(context)?.get(route)
+  /**
+   * The counter of this thread, for requests that did not reach a comparison. The last entry of a route is found without building
+   * a key: a busy gateway sheds thousands of requests per second.
+   */
+  counterFor({ context, route, time }: Occurrence): RouteCounter {
+    const start = hourOf(time)
+    const last = this.#recent.get(context)?.get(route)
     if (last?.start === start) {
-      changed.add(last)
-      return last.own
+      this.#changed.add(last)
+      return last.ownCounter
     }
-    const entry = entryOf({ context, route, start })
-    const ofContext = recent.get(context) ?? new Map<string, Entry>()
-    recent.set(context, ofContext.set(route, entry))
-    return entry.own
+    const entry = this.#touch({ context, route, start })
+    const routes = this.#recent.get(context) ?? new Map<string, Entry>()
+    this.#recent.set(context, routes.set(route, entry))
+    return entry.ownCounter
   }
 
-  /** Whoever asks for an entry changes it. */
-  function entryOf({ context, route, start }: Omit<RouteCounts, 'counts'>): Entry {
-    const key = `${start}\n${routeKey({ context, route })}`
-    const entry = entries.get(key) ?? {
-      ...{ context, route, start },
-      own: createCounter(),
-      closed: undefined,
-      current: undefined,
-    }
-    entries.set(key, entry)
-    changed.add(entry)
-    starts.delete(start)
-    starts.add(start)
-    return entry
+  /** @param counts all that the comparing thread has counted since it started; they replace its earlier report */
+  replaceThreadCounts(counts: readonly RouteCounts[]): void {
+    for (const routeCounts of counts) this.#touch(routeCounts).current = routeCounts.counts
   }
 
-  async function save(): Promise<unknown> {
-    const due = [...changed]
-    const shown = examples
-    if (due.length === 0 && shown.length === 0) return undefined
-    changed.clear()
-    examples = []
+  addExamples(examples: readonly StoredExample[]): void {
+    this.#examples = [...this.#examples, ...examples].slice(-MAX_WAITING_EXAMPLES)
+  }
+
+  /** Keeps the counts of the comparing thread when it ends: the next thread begins at 0. */
+  sealThreadCounts(): void {
+    for (const entry of this.#entries.values()) {
+      entry.sealed = sumOf(entry.sealed, entry.current)
+      entry.current = undefined
+    }
+  }
+
+  /** Counts of comparing threads that have ended. A new thread needs them: the store leaves out this writer. */
+  sealedCounts(): readonly RouteCounts[] {
+    return [...this.#entries.values()].flatMap(({ context, route, start, sealed }) =>
+      sealed === undefined ? [] : [{ context, route, start, counts: sealed }],
+    )
+  }
+
+  /** Writes the counts that changed, and the waiting examples. Never rejects. @returns the error, if the store failed */
+  async save(): Promise<unknown> {
+    const changed = [...this.#changed]
+    const examples = this.#examples
+    if (changed.length === 0 && examples.length === 0) return undefined
+    this.#changed.clear()
+    this.#examples = []
     try {
-      if (due.length > 0) await store.saveCounts(writer, due.map(countsOf))
-      if (shown.length > 0) await store.saveExamples(shown)
-      forgetTheOld()
+      if (changed.length > 0) await this.#store.saveCounts(this.#writer, changed.map(routeCountsOf))
+      if (examples.length > 0) await this.#store.saveExamples(examples)
+      this.#evictHours()
       return undefined
     } catch (error) {
-      // Said again, it is counted once.
-      for (const entry of due) changed.add(entry)
-      examples = [...shown, ...examples].slice(-MOST_EXAMPLES)
+      // Counts replace those that were saved before, so saving them twice counts them once.
+      for (const entry of changed) this.#changed.add(entry)
+      this.#examples = [...examples, ...this.#examples].slice(-MAX_WAITING_EXAMPLES)
       return error
     }
   }
 
-  /** Not by the time of day: once a clock that was ahead is right again, all that is counted would be old. */
-  function forgetTheOld(): void {
-    for (const oldest of [...starts].slice(0, -STRETCHES_KEPT)) {
-      starts.delete(oldest)
-      for (const [key, { start }] of entries) if (start === oldest) entries.delete(key)
-      recent.clear()
+  /** The entry of a route and hour, marked as changed. */
+  #touch({ context, route, start }: Omit<RouteCounts, 'counts'>): Entry {
+    const key = `${start}\n${routeKey({ context, route })}`
+    const entry = this.#entries.get(key) ?? newEntry(context, route, start)
+    this.#entries.set(key, entry)
+    this.#changed.add(entry)
+    this.#hours.delete(start)
+    this.#hours.add(start)
+    return entry
+  }
+
+  /** By last use, not by time: after a wrong clock is corrected, the current hour would be the earliest one. */
+  #evictHours(): void {
+    for (const evicted of [...this.#hours].slice(0, -HOURS_KEPT)) {
+      this.#hours.delete(evicted)
+      for (const [key, { start }] of this.#entries) if (start === evicted) this.#entries.delete(key)
+      this.#recent.clear()
     }
   }
 }
 
-function countsOf({ context, route, start, own, closed, current }: Entry): RouteCounts {
-  return { context, route, start, counts: sumOf(sumOf(own.counts(), closed), current) as Counts }
+function newEntry(context: string, route: string, start: number): Entry {
+  return { context, route, start, ownCounter: new RouteCounter(), sealed: undefined, current: undefined }
 }
 
-function sumOf(one: Counts | undefined, other: Counts | undefined): Counts | undefined {
-  return one === undefined || other === undefined ? (one ?? other) : mergeCounts(one, other)
+function routeCountsOf({ context, route, start, ownCounter, sealed, current }: Entry): RouteCounts {
+  return { context, route, start, counts: sumOf(ownCounter.counts(), sealed, current) as Counts }
+}
+
+function sumOf(...parts: readonly (Counts | undefined)[]): Counts | undefined {
+  const present = parts.filter((part) => part !== undefined)
+  return present.length === 0 ? undefined : sumCounts(present)
 }

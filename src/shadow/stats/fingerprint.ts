@@ -1,18 +1,17 @@
-// What a person calls a difference by.
+// The short name of a difference, for people.
 import { createHash } from 'node:crypto'
+import { LruMap } from '../../lib/lru-map.ts'
 import type { Field } from '../../model/comparison.ts'
 
-/** The same for the same field of the same route, on every gateway: ten hexadecimal digits. */
+/** Ten hexadecimal digits, the same for the same field of the same route on every gateway. */
 export function fingerprintOf(context: string, route: string, field: Field): string {
-  const what = `${context}\n${route}\n${field}`
-  const known = kept.get(what)
-  if (known !== undefined) return known
-  const made = createHash('sha256').update(what).digest('hex').slice(0, 10)
-  if (kept.size >= MOST_KEPT) kept.clear()
-  kept.set(what, made)
-  return made
+  const name = `${context}\n${route}\n${field}`
+  const cached = fingerprints.get(name)
+  if (cached !== undefined) return cached
+  const fingerprint = createHash('sha256').update(name).digest('hex').slice(0, 10)
+  fingerprints.set(name, fingerprint)
+  return fingerprint
 }
 
-/** The same few differ in comparison after comparison. */
-const kept = new Map<string, string>()
-const MOST_KEPT = 5000
+/** The same few fields differ in comparison after comparison. */
+const fingerprints = new LruMap<string, string>(5000)

@@ -1,13 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Comparison, Difference, Field } from '../../model/comparison.ts'
-import type { Counts } from '../../model/comparison-counts.ts'
-import { NO_COUNTS } from '../../model/comparison-counts.ts'
+import { type Counts, NO_COUNTS } from '../../model/comparison-counts.ts'
 import { mergeCounts } from '../../model/merge-counts.ts'
 import { seeded } from '../compare/compare.test-kit.ts'
-import { createCounter, DEFAULT_CAPS } from './route-counter.ts'
 import { DEFAULT_NOISE, judgeFields, pairShareNow, verdictOf } from './noise.ts'
-import { account, parityOf } from './parity.ts'
+import { accountingOf, parityOf } from './parity.ts'
+import { DEFAULT_CAPS, RouteCounter } from './route-counter.ts'
 
 const NO_NOISE: ReadonlySet<Field> = new Set()
 
@@ -78,7 +77,7 @@ describe('a seeded study', () => {
   /** Requests with thirty fields of noise, of rates from nearly never to always, looked at after every hundred. */
   function study(seed: number, { faultRate = 0, noisyFields = 0, requests = 3000 }) {
     const random = seeded(seed)
-    const counter = createCounter()
+    const counter = new RouteCounter()
     const rates = Array.from({ length: noisyFields }, (_, i) => [0.01, 0.05, 0.1, 0.3, 0.5, 0.9, 1][i % 7]!)
     const names = rates.map((_, i) => `$.noise${String.fromCharCode(97 + i)}`)
     const noise = () => names.filter((_, i) => random() < rates[i]!)
@@ -87,8 +86,8 @@ describe('a seeded study', () => {
     let found: number | undefined
     for (let request = 1; request <= requests; request++) {
       const fault = random() < faultRate ? ['$.price'] : []
-      counter.compared(differing([...noise(), ...fault]), request, NO_NOISE)
-      if (random() < pairShare) counter.paired(differing(noise()), request)
+      counter.recordComparison(differing([...noise(), ...fault]), request, NO_NOISE)
+      if (random() < pairShare) counter.recordPair(differing(noise()), request)
       if (request % 100 > 0) continue
       const counts = counter.counts()
       const verdicts = judgeFields(counts)
@@ -132,14 +131,15 @@ describe('counting', () => {
   const events = fc.array(event, { maxLength: 30 })
 
   function countAll(all: readonly Event[]): Counts {
-    const counter = createCounter()
+    const counter = new RouteCounter()
     for (const one of all) {
-      if (one.is === 'compared') counter.compared(differing(one.paths), one.at, NO_NOISE)
-      else if (one.is === 'paired') counter.paired(differing(one.paths), one.at)
-      else if (one.is === 'shed') counter.uncompared({ outcome: 'shed', reason: 'queue' })
-      else if (one.is === 'failed') counter.uncompared({ outcome: 'failed', reason: 'connection-lost' })
-      else if (one.is === 'forgiven') counter.compared({ ...differing([]), forgiven: 1 } as Comparison, 0, NO_NOISE)
-      else counter.compared({ kind: 'uncomparable', reason: 'bomb' }, 0, NO_NOISE)
+      if (one.is === 'compared') counter.recordComparison(differing(one.paths), one.at, NO_NOISE)
+      else if (one.is === 'paired') counter.recordPair(differing(one.paths), one.at)
+      else if (one.is === 'shed') counter.recordUncompared({ outcome: 'shed', reason: 'queue' })
+      else if (one.is === 'failed') counter.recordUncompared({ outcome: 'failed', reason: 'connection-lost' })
+      else if (one.is === 'forgiven')
+        counter.recordComparison({ ...differing([]), forgiven: 1 } as Comparison, 0, NO_NOISE)
+      else counter.recordComparison({ kind: 'uncomparable', reason: 'bomb' }, 0, NO_NOISE)
     }
     return counter.counts()
   }
@@ -156,7 +156,7 @@ describe('counting', () => {
     fc.assert(
       fc.property(events, (all) => {
         const total = countAll(all)
-        const { eligible, ...parts } = account(total, judgeFields(total))
+        const { eligible, ...parts } = accountingOf(total, judgeFields(total))
         expect(eligible).toBe(all.filter(({ is }) => is !== 'paired').length)
         expect(Object.values(parts).reduce((sum, part) => sum + part, 0)).toBe(eligible)
       }),
@@ -177,35 +177,35 @@ describe('counting', () => {
 
   test('what is learned of a field is true of earlier comparisons too', () => {
     const early = counts(20, 20, 20, 20)
-    expect(account(early, judgeFields(early))).toMatchObject({ inconclusive: 20, noise: 0 })
+    expect(accountingOf(early, judgeFields(early))).toMatchObject({ inconclusive: 20, noise: 0 })
     const later = mergeCounts(early, counts(20, 20, 20, 20))
-    expect(account(later, judgeFields(later))).toMatchObject({ inconclusive: 0, noise: 40 })
+    expect(accountingOf(later, judgeFields(later))).toMatchObject({ inconclusive: 0, noise: 40 })
   })
 
   test('fields that are known as noise are left out of signatures', () => {
-    const counter = createCounter()
-    counter.compared(differing(['$.a', '$.b']), 0, new Set<Field>(['value $.a']))
-    counter.compared(differing(['$.a']), 0, new Set<Field>(['value $.a']))
+    const counter = new RouteCounter()
+    counter.recordComparison(differing(['$.a', '$.b']), 0, new Set<Field>(['value $.a']))
+    counter.recordComparison(differing(['$.a']), 0, new Set<Field>(['value $.a']))
     expect({ ...counter.counts().differing }).toEqual({ 'value $.b': 1, '': 1 })
-    expect(account(counter.counts(), new Map())).toMatchObject({ noise: 1, inconclusive: 1 })
+    expect(accountingOf(counter.counts(), new Map())).toMatchObject({ noise: 1, inconclusive: 1 })
   })
 
   test('a hundred thousand different fields grow nothing, and are counted', () => {
-    const counter = createCounter()
-    for (let i = 0; i < 100_000; i++) counter.compared(differing([`$.k${i}`]), i, NO_NOISE)
+    const counter = new RouteCounter()
+    for (let i = 0; i < 100_000; i++) counter.recordComparison(differing([`$.k${i}`]), i, NO_NOISE)
     const { fields, differing: signatures, fieldsLeftOut } = counter.counts()
     expect(Object.keys(fields)).toHaveLength(DEFAULT_CAPS.fields)
     expect(Object.keys(signatures)).toHaveLength(DEFAULT_CAPS.signatures + 1)
     expect(fieldsLeftOut).toBe(100_000 - DEFAULT_CAPS.fields)
-    expect(account(counter.counts(), new Map()).eligible).toBe(100_000)
+    expect(accountingOf(counter.counts(), new Map()).eligible).toBe(100_000)
   })
 
   test('counts that were given out stay as they are', () => {
-    const counter = createCounter()
-    counter.compared(differing(['$.a']), 1, NO_NOISE)
+    const counter = new RouteCounter()
+    counter.recordComparison(differing(['$.a']), 1, NO_NOISE)
     const before = kept(counter.counts())
     const given = counter.counts()
-    counter.compared(differing(['$.a']), 9, NO_NOISE)
+    counter.recordComparison(differing(['$.a']), 9, NO_NOISE)
     expect(kept(given)).toEqual(before)
   })
 })

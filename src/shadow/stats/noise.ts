@@ -1,29 +1,28 @@
-// Noise told from fault. A field is real where the sides differ more often than legacy differs from itself; the
-// formula, and why it is this one, is in docs/adr/0008.
+// Separates faults from noise. A field is real if the sides differ in it more often than legacy differs from itself. The formula
+// and its reasons are in docs/adr/0008.
 
 import type { Field, FieldVerdict, Rulings, Verdict } from '../../model/comparison.ts'
-import type { Counts, FieldCounts, Signature } from '../../model/comparison-counts.ts'
-import { TOO_MANY } from '../../model/comparison-counts.ts'
+import { type Counts, type FieldCounts, type Signature, TOO_MANY } from '../../model/comparison-counts.ts'
 import { alphaNow, greaterOddsP, holm } from './statistics.ts'
 
 export type NoiseOptions = {
-  /** The probability with which any field of a route may be called real that is not. */
+  /** The probability that at least one field of a route is called real and is not. */
   readonly alpha: number
-  /** The sides’ odds of differing must be greater than legacy’s own by this factor. */
+  /** The sides' odds of differing must exceed legacy's own by this factor. */
   readonly odds: number
-  /** Comparisons before anything is said. */
+  /** Comparisons before the first verdict. */
   readonly minComparisons: number
-  /** Pairs of legacy’s own answers before anything is said. */
+  /** Pairs of legacy's own answers before the first verdict. */
   readonly minPairs: number
   /** Pairs that differ before a field is noise. */
   readonly minSelf: number
-  /** A field is noise only where the sides show no sign of differing more: not even with this probability of error. */
-  readonly noSign: number
-  /** The share of safe requests for which legacy is asked twice while nothing is open, from 0 to 1. */
+  /** A field is noise only if its p-value is above this one: the sides do not even seem to differ more than legacy does. */
+  readonly minNoiseP: number
+  /** The share of safe requests for which legacy is asked twice while no field is inconclusive, from 0 to 1. */
   readonly pairShare: number
-  /** And while a field is. One pair for each comparison makes a fault of 1 % known after half as many requests. */
+  /** The same while a field is inconclusive. One pair for each comparison finds a fault of 1 % after half as many requests. */
   readonly pairShareOpen: number
-  /** After so many pairs a field that is still open is too rare to double legacy’s load for. */
+  /** After so many pairs a field that is still inconclusive is too rare to double the load of legacy for it. */
   readonly enoughPairs: number
 }
 
@@ -33,7 +32,7 @@ export const DEFAULT_NOISE: NoiseOptions = {
   minComparisons: 30,
   minPairs: 30,
   minSelf: 3,
-  noSign: 0.01,
+  minNoiseP: 0.01,
   pairShare: 0.1,
   pairShareOpen: 1,
   enoughPairs: 20_000,
@@ -42,9 +41,8 @@ export const DEFAULT_NOISE: NoiseOptions = {
 export type FieldVerdicts = ReadonlyMap<Field, FieldVerdict>
 
 /**
- * What each field of a route is. A place that was never seen to differ, on either count, is not tested and needs no
- * correction: with no hits to share out it could not have been called real (R. E. Tarone, A modified Bonferroni
- * method for discrete data, Biometrics 46 (1990) 515–522).
+ * The verdict on each field of a route. A field that has never differed is not tested and needs no correction: without hits it
+ * cannot be called real (R. E. Tarone, A modified Bonferroni method for discrete data, Biometrics 46 (1990) 515–522).
  */
 export function judgeFields(
   counts: Counts,
@@ -63,43 +61,48 @@ export function judgeFields(
     fields.map(([field, { self }], i) => {
       if (Object.hasOwn(rulings, field)) return [field, rulings[field]!]
       if (isReal[i]) return [field, 'real']
-      const isNoise = enough && self >= options.minSelf && pValues[i]! > options.noSign
+      const isNoise = enough && self >= options.minSelf && pValues[i]! > options.minNoiseP
       return [field, isNoise ? 'noise' : 'inconclusive']
     }),
   )
 }
 
+/** The fields with the verdict noise. */
+export function noiseFieldsOf(verdicts: FieldVerdicts): ReadonlySet<Field> {
+  return new Set([...verdicts].flatMap(([field, verdict]) => (verdict === 'noise' ? [field] : [])))
+}
+
 /**
- * The share of the next requests for which legacy is asked twice. It goes by what was seen before, never by the request
- * itself: pairs that are asked for because an answer differs would be of the requests that differ.
+ * The share of the next requests for which legacy is asked twice. It depends on earlier comparisons, never on the request itself:
+ * pairs that are requested because an answer differs would be a biased sample.
  */
 export function pairShareNow(counts: Counts, verdicts: FieldVerdicts, options: NoiseOptions = DEFAULT_NOISE): number {
   const isOpen = [...verdicts].some(([field, verdict]) => verdict === 'inconclusive' && counts.fields[field]!.sides > 0)
   return isOpen && counts.pairs < options.enoughPairs ? options.pairShareOpen : options.pairShare
 }
 
-/** Comparisons between the sides that were made, whatever came of them. */
+/** Comparisons between the sides, with any result. */
 export function comparisonsIn(counts: Counts): number {
   return counts.matched + counts.ignored + Object.values(counts.differing).reduce((sum, count) => sum + count, 0)
 }
 
-/** What a comparison that differs in these fields says. */
+/** The verdict on a comparison that differs in these fields. */
 export function verdictOf(fields: readonly Field[], verdicts: FieldVerdicts): Exclude<Verdict, 'match'> {
-  const found = fields.map((field) => verdicts.get(field) ?? 'inconclusive')
-  if (found.includes('real')) return 'mismatch'
-  return found.includes('inconclusive') ? 'inconclusive' : 'noise'
+  const fieldVerdicts = fields.map((field) => verdicts.get(field) ?? 'inconclusive')
+  if (fieldVerdicts.includes('real')) return 'mismatch'
+  return fieldVerdicts.includes('inconclusive') ? 'inconclusive' : 'noise'
 }
 
 export function signatureVerdict(signature: Signature, verdicts: FieldVerdicts): Exclude<Verdict, 'match'> {
   return signature === TOO_MANY ? 'inconclusive' : verdictOf(fieldsOf(signature), verdicts)
 }
 
-/** The fields, in one order, so that the same fields are always the same signature. */
-export function signatureOf(fields: readonly Field[], most: number): Signature {
-  return fields.length > most ? TOO_MANY : [...fields].sort().join('\n')
+/** Sorts the fields, so that the same fields always have the same signature. */
+export function signatureOf(fields: readonly Field[], maxFields: number): Signature {
+  return fields.length > maxFields ? TOO_MANY : [...fields].sort().join('\n')
 }
 
-/** Paths are quoted where they are odd, so a line end is in none. */
+/** Unusual names in paths are quoted, so no path contains a line end. */
 function fieldsOf(signature: Signature): Field[] {
   return signature === '' ? [] : (signature.split('\n') as Field[])
 }

@@ -1,10 +1,20 @@
-// How alike the sides answer, said of counts: where each eligible request is, and the share that matches.
-import type { Accounting, Counts, Parity, Share, Signature } from '../../model/comparison-counts.ts'
+// How often the two sides agree: the outcome of each eligible request, and the share that matches.
+import {
+  type Accounting,
+  type Counts,
+  NO_COUNTS,
+  type Parity,
+  type Share,
+  type Signature,
+} from '../../model/comparison-counts.ts'
 import { type FieldVerdicts, signatureVerdict } from './noise.ts'
 import { hitsUntil, wilson } from './statistics.ts'
 
-/** The sum is right by construction: each eligible request was counted once, in one place. */
-export function account(counts: Counts, verdicts: FieldVerdicts): Accounting {
+/** The target of a gate that does not name its own. */
+export const DEFAULT_PARITY_TARGET = 0.999
+
+/** Each eligible request was counted once, so `eligible` is the sum of the parts. */
+export function accountingOf(counts: Counts, verdicts: FieldVerdicts): Accounting {
   const differing = { mismatch: 0, noise: 0, inconclusive: 0 }
   for (const [signature, count] of Object.entries(counts.differing) as [Signature, number][]) {
     differing[signatureVerdict(signature, verdicts)] += count
@@ -22,35 +32,39 @@ export function account(counts: Counts, verdicts: FieldVerdicts): Accounting {
   return { eligible: sum(parts), ...parts }
 }
 
-/** Of several routes, each judged by itself. */
-export function addAccounts(one: Accounting, other: Accounting): Accounting {
+/** The sum over several routes, each of which was judged by itself. */
+export function sumAccountings(accountings: readonly Accounting[]): Accounting {
+  return accountings.reduce(addAccountings, accountingOf(NO_COUNTS, new Map()))
+}
+
+function addAccountings(a: Accounting, b: Accounting): Accounting {
   return {
-    eligible: one.eligible + other.eligible,
-    matched: one.matched + other.matched,
-    mismatched: one.mismatched + other.mismatched,
-    noise: one.noise + other.noise,
-    inconclusive: one.inconclusive + other.inconclusive,
-    ignored: one.ignored + other.ignored,
-    uncomparable: one.uncomparable + other.uncomparable,
-    shed: one.shed + other.shed,
-    failed: one.failed + other.failed,
+    eligible: a.eligible + b.eligible,
+    matched: a.matched + b.matched,
+    mismatched: a.mismatched + b.mismatched,
+    noise: a.noise + b.noise,
+    inconclusive: a.inconclusive + b.inconclusive,
+    ignored: a.ignored + b.ignored,
+    uncomparable: a.uncomparable + b.uncomparable,
+    shed: a.shed + b.shed,
+    failed: a.failed + b.failed,
   }
 }
 
 /** @param target below 1: 0.999 for "99.9 % match" */
 export function parityOf({ matched, noise, ignored, mismatched, inconclusive }: Accounting, target: number): Parity {
-  const alike = matched + noise + ignored
-  const conclusive = alike + mismatched
+  const matching = matched + noise + ignored
+  const conclusive = matching + mismatched
   return {
     conclusive,
     inconclusive,
-    matching: conclusive === 0 ? undefined : shareOf(alike, conclusive),
-    atLeast: wilson(alike, conclusive + inconclusive).lower,
-    untilTarget: hitsUntil(alike, conclusive + inconclusive, target),
+    matching: conclusive === 0 ? undefined : shareOf(matching, conclusive),
+    atLeast: wilson(matching, conclusive + inconclusive).lower,
+    untilTarget: hitsUntil(matching, conclusive + inconclusive, target),
   }
 }
 
-/** A share with its 95 % interval; undefined of nothing would be a guess, so there must be trials. */
+/** A share with its 95 % interval. @param trials above 0: without trials any share would be a guess */
 export function shareOf(hits: number, trials: number): Share {
   return { share: hits / trials, ...wilson(hits, trials) }
 }

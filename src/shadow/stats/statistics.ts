@@ -1,4 +1,4 @@
-// The statistics of comparing. Each function is one published method, and says which.
+// The statistics of comparisons. Each function is one published method, which its comment names.
 
 /** Two-sided 95 %. */
 export const Z_95 = 1.959964
@@ -6,13 +6,13 @@ export const Z_95 = 1.959964
 export type Interval = { readonly lower: number; readonly upper: number }
 
 /**
- * The score interval of a share. Unlike the textbook’s it stays within 0 and 1, and is not of no width when
+ * The score interval of a share. Unlike the normal approximation, it stays within 0 and 1, and its width is above 0 even if
  * everything matched.
  *
  * E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209–212; R. G.
  * Newcombe, Two-sided confidence intervals for the single proportion, Statistics in Medicine 17 (1998) 857–872.
  *
- * @param hits of `trials`; with no trials nothing is known, and the interval is all there is
+ * @param hits of `trials`; without trials the interval is 0 to 1
  */
 export function wilson(hits: number, trials: number, z: number = Z_95): Interval {
   if (trials === 0) return { lower: 0, upper: 1 }
@@ -28,7 +28,7 @@ export function wilson(hits: number, trials: number, z: number = Z_95): Interval
 }
 
 /**
- * How many more trials, all of them hits, until Wilson’s lower bound reaches the target; 0 if it has.
+ * How many further trials, all of them hits, raise the lower bound of `wilson` to the target; 0 if it is there.
  *
  * @param target below 1: 0.999 for 99.9 %
  */
@@ -38,7 +38,7 @@ export function hitsUntil(hits: number, trials: number, target: number, z: numbe
   let enough = 1
   while (!reached(enough)) enough *= 2
   let short = Math.floor(enough / 2)
-  // The bound only rises with further hits, so the first that is enough is found by halving.
+  // The bound rises with each hit, so bisection finds the smallest number.
   while (enough - short > 1) {
     const middle = Math.floor((enough + short) / 2)
     if (reached(middle)) enough = middle
@@ -50,12 +50,12 @@ export function hitsUntil(hits: number, trials: number, target: number, z: numbe
 export type Proportion = { readonly hits: number; readonly trials: number }
 
 /**
- * How likely so many hits, or more, in the first sample would be if its odds were at most `odds` times those of the
- * second: the exact conditional test of two proportions, by Fisher’s noncentral hypergeometric distribution. It needs
- * no large sample, which matters: a fault of one in a thousand is a handful of hits against none.
+ * The p-value of the first sample having at least so many hits if its odds are at most `odds` times those of the second sample:
+ * the exact conditional test of two proportions, by Fisher's noncentral hypergeometric distribution. It needs no large sample: a
+ * fault of one in a thousand shows as a handful of hits against zero.
  *
  * R. A. Fisher, The logic of inductive inference, J. R. Stat. Soc. 98 (1935) 39–82; J. Cornfield, A statistical
- * problem arising from retrospective studies, 3rd Berkeley Symposium IV (1956) 135–148. It is R’s
+ * problem arising from retrospective studies, 3rd Berkeley Symposium IV (1956) 135–148. It equals R's
  * `fisher.test(…, or = odds, alternative = "greater")`.
  */
 export function greaterOddsP(first: Proportion, second: Proportion, odds: number = 1): number {
@@ -63,7 +63,7 @@ export function greaterOddsP(first: Proportion, second: Proportion, odds: number
   const least = Math.max(0, total - second.trials)
   const most = Math.min(first.trials, total)
   if (first.hits <= least) return 1
-  /** The weight of k hits in the first sample over that of k - 1, all hits in both given. */
+  /** The weight of k hits in the first sample, divided by the weight of k - 1. */
   const step = (k: number): number =>
     (odds * (first.trials - k + 1) * (total - k + 1)) / (k * (second.trials - total + k))
   let above = 1
@@ -83,33 +83,33 @@ export function greaterOddsP(first: Proportion, second: Proportion, odds: number
   return above / (above + below)
 }
 
-/** Doubles add nothing below. */
+/** A smaller term does not change the sum of doubles. */
 const NEGLIGIBLE = 1e-17
 
 /**
- * Which of several hypotheses are refuted, so that with probability `alpha` at most any is refuted wrongly, however
- * they depend on one another: S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Stat. 6
+ * Which of several hypotheses are rejected. The probability of any false rejection is at most `alpha`, also for dependent
+ * hypotheses: S. Holm, A simple sequentially rejective multiple test procedure, Scand. J. Stat. 6
  * (1979) 65–70.
  *
- * @returns for each p-value whether it is small enough
+ * @returns for each p-value whether its hypothesis is rejected
  */
 export function holm(pValues: readonly number[], alpha: number): boolean[] {
-  const refuted = pValues.map(() => false)
+  const rejected = pValues.map(() => false)
   const ascending = pValues.map((p, index) => ({ p, index })).sort((a, b) => a.p - b.p)
   for (const [rank, { p, index }] of ascending.entries()) {
     if (p > alpha / (pValues.length - rank)) break
-    refuted[index] = true
+    rejected[index] = true
   }
-  return refuted
+  return rejected
 }
 
 /**
- * The part of `alpha` that may be spent on looking now, when the same numbers are looked at again and again as they
- * grow: one look for each doubling, and 1/2 + 1/6 + 1/12 + … of all there is. The sum is 1, so all looks together err
- * with probability `alpha` at most. (Geometric looks with α/k(k+1), as for the law of the iterated logarithm: D. A.
- * Darling and H. Robbins, Confidence sequences for mean, variance, and median, PNAS 58 (1967) 66–68.)
+ * The part of `alpha` that one look may spend, if the same growing counts are tested again and again: one look for each doubling
+ * of the sample, with 1/2 + 1/6 + 1/12 + … of `alpha`. The sum is 1, so the probability of an error in any look is at most
+ * `alpha`. (Geometric looks with α/k(k+1), as for the law of the iterated logarithm: D. A. Darling and H. Robbins, Confidence
+ * sequences for mean, variance, and median, PNAS 58 (1967) 66–68.)
  *
- * @param first the sample at which one begins to look
+ * @param first the sample of the first look
  */
 export function alphaNow(alpha: number, sample: number, first: number): number {
   const look = 1 + Math.max(0, Math.floor(Math.log2(sample / first)))

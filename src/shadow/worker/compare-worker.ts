@@ -1,156 +1,169 @@
-// The comparing thread: takes jobs, sends the copies, compares, and reports. Whatever an answer does here, the gateway's
-// own thread does not feel it; if it never ends, the thread is ended and another begins.
+// The script of the comparing thread: it receives jobs, sends the copies, compares the responses, and reports. A response that is
+// expensive to compare does not delay the gateway's own thread.
 import { readlinkSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { parentPort, workerData } from 'node:worker_threads'
+import { LruMap } from '../../lib/lru-map.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
 import type { TlsOptions } from '../../model/route.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
-import { createBudget } from '../capture/byte-budget.ts'
-import { createDryRuns } from '../capture/dry-run-agreements.ts'
+import { ByteBudget } from '../capture/byte-budget.ts'
+import { DryRunAgreements } from '../capture/dry-run-agreements.ts'
 import { parsePathPattern } from '../compare/path-pattern.ts'
 import { NO_RULES, readRules } from '../compare/rules.ts'
-import { createScorebook } from '../stats/comparison-stats.ts'
-import { createCopyClient } from './copy-client.ts'
-import { createCopier, type Work } from './job-runner.ts'
-import { BUSY_WITH, type Ended, type Job, type PackedCopy, type Parcel, type Report, TURN, unpack } from './messages.ts'
+import { ComparisonStats } from '../stats/comparison-stats.ts'
+import { CopyClient } from './copy-client.ts'
+import { JobRunner, type PreparedJob } from './job-runner.ts'
+import {
+  COMPARISONS_STARTED,
+  CURRENT_JOB,
+  type DryRunRefusal,
+  type Job,
+  type JobResult,
+  type PackedCopy,
+  type ThreadInput,
+  type ThreadReport,
+  unpackFields,
+} from './messages.ts'
 
 export type WorkerData = {
-  /** What it is busy with: see `BUSY_WITH` and `TURN`. */
-  readonly busy: SharedArrayBuffer
-  readonly mostBytes: number
+  /** See `CURRENT_JOB` and `COMPARISONS_STARTED`. */
+  readonly sharedMemory: SharedArrayBuffer
+  /** Bytes of responses that the thread holds. */
+  readonly maxBytes: number
 }
 
-/** While anything is under way a report comes this often, so that silence tells. */
-const REPORT_MS = 250
-/** Endings are told at once where so many have gathered: their captures' bytes are held until then. */
-const MANY_ENDED = 64
-/** Examples of one difference: the first ones at once, then one from time to time. */
+/** While jobs are under way, silence means that the thread is stuck. */
+const REPORT_INTERVAL_MS = 250
+/** So many results are reported at once, because their captures hold bytes until then. */
+const MAX_WAITING_RESULTS = 64
+/** Examples of one difference: the first ones at once, then one per interval. */
 const FIRST_EXAMPLES = 3
-const EXAMPLE_MS = 60_000
-const MOST_REMEMBERED = 5000
-const LESS_THAN_TRAFFIC = 19
+const EXAMPLE_INTERVAL_MS = 60_000
+/** The lowest priority of Linux, below that of the thread that serves clients. */
+const LOWEST_PRIORITY = 19
 
 const port = parentPort
-if (port === null) throw new Error('this file is the comparing thread')
-const { busy, mostBytes } = workerData as WorkerData
-const flags = new Int32Array(busy)
-const budget = createBudget(() => mostBytes)
-const asker = createCopyClient(budget)
-const book = createScorebook()
-const known = new Map<number, ShadowPolicy | TlsOptions>()
-const meanings = new Map<number, Pick<Work, 'rules' | 'redaction'>>()
-const given = new Map<string, { count: number; last: number }>()
-let cpuBefore = process.threadCpuUsage()
-let underWay = 0
-let isLast = false
-let ended: Ended[] = []
+if (port === null) throw new Error('this file must run in a worker thread')
+const { sharedMemory, maxBytes } = workerData as WorkerData
+const flags = new Int32Array(sharedMemory)
+const budget = new ByteBudget(() => maxBytes)
+const client = new CopyClient({ budget })
+const stats = new ComparisonStats()
+const sharedValues = new Map<number, ShadowPolicy | TlsOptions>()
+const comparisonRules = new Map<number, Pick<PreparedJob, 'rules' | 'redaction'>>()
+const exampleTimes = new LruMap<string, { count: number; last: number }>(5000)
+let cpuUsage = process.threadCpuUsage()
+let runningJobs = 0
+let isFinal = false
+let results: JobResult[] = []
 let examples: StoredExample[] = []
-let notDryRun: { context: string; origin: string; why: string }[] = []
+let notDryRun: DryRunRefusal[] = []
 
-const run = createCopier({
-  asker,
+const runner = new JobRunner({
+  client,
   budget,
-  dryRuns: createDryRuns(asker, () => performance.now()),
-  book,
-  whileComparing: (id, compare) => {
-    Atomics.add(flags, TURN, 1)
-    Atomics.store(flags, BUSY_WITH, id)
-    try {
-      return compare()
-    } finally {
-      Atomics.store(flags, BUSY_WITH, 0)
-    }
-  },
-  isWanted: (fingerprint, at) => {
-    const before = given.get(fingerprint) ?? { count: 0, last: 0 }
-    if (before.count >= FIRST_EXAMPLES && at - before.last < EXAMPLE_MS) return false
-    if (given.size >= MOST_REMEMBERED) given.clear()
-    given.set(fingerprint, { count: before.count + 1, last: at })
-    return true
-  },
-  keep: (example) => examples.push(example),
-  notDryRun: (context, origin, why) => notDryRun.push({ context, origin, why }),
+  agreements: new DryRunAgreements({ client, now: () => performance.now() }),
+  stats,
+  watchComparison,
+  wantsExample,
+  addExample: (example) => examples.push(example),
+  reportNotDryRun: (refusal) => notDryRun.push(refusal),
 })
 
-giveWay()
-setInterval(report, REPORT_MS)
-port.on('message', (parcel: Parcel) => {
-  if (parcel.isAnew) {
-    known.clear()
-    meanings.clear()
+lowerPriority()
+setInterval(report, REPORT_INTERVAL_MS)
+port.on('message', (input: ThreadInput) => {
+  if (input.resetsNumbers) {
+    sharedValues.clear()
+    comparisonRules.clear()
   }
-  for (const [at, value] of parcel.known ?? []) known.set(at, value)
-  if (parcel.counts !== undefined) book.learn(parcel.counts)
-  if (parcel.rulings !== undefined) book.rule(parcel.rulings)
-  for (const job of parcel.jobs ?? []) void take(job)
-  if (parcel.isLast) isLast = true
+  for (const [number, value] of input.sharedValues ?? []) sharedValues.set(number, value)
+  if (input.counts !== undefined) stats.addEarlierCounts(input.counts)
+  if (input.rulings !== undefined) stats.setRulings(input.rulings)
+  for (const job of input.jobs ?? []) void run(job)
+  if (input.isFinal) isFinal = true
 })
 
-async function take(job: Job): Promise<void> {
-  underWay++
-  const one = await run(workOf(job))
-  // Not in one line: the list is another by then, as a report has taken the one before.
-  ended.push(one)
-  underWay--
-  // When all that is done by now has said so: what is counted and not yet ended would be counted again if this thread
-  // were lost.
-  if (ended.length >= MANY_ENDED || (isLast && underWay === 0)) setImmediate(report)
+async function run(job: Job): Promise<void> {
+  runningJobs++
+  const result = await runner.run(prepare(job))
+  // `results` is read after the await: a report replaces the list.
+  results.push(result)
+  runningJobs--
+  // The report comes after all jobs that end in this turn. A job that is counted but not reported would be counted again if this
+  // thread were lost.
+  if (results.length >= MAX_WAITING_RESULTS || (isFinal && runningJobs === 0)) setImmediate(report)
 }
 
-function workOf(job: Job): Work {
-  const policy = known.get(job.policy) as ShadowPolicy
-  const copy = copyOf(job.copy)
-  return { job, policy, ...meaningOf(job.policy, policy), copy, again: job.again && copyOf(job.again) }
+function watchComparison<T>(id: number, compare: () => T): T {
+  Atomics.add(flags, COMPARISONS_STARTED, 1)
+  Atomics.store(flags, CURRENT_JOB, id)
+  try {
+    return compare()
+  } finally {
+    Atomics.store(flags, CURRENT_JOB, 0)
+  }
 }
 
-function copyOf({ tls, fields, identityFields, ...request }: PackedCopy): CopyRequest {
+function wantsExample(fingerprint: string, time: number): boolean {
+  const { count, last } = exampleTimes.get(fingerprint) ?? { count: 0, last: 0 }
+  if (count >= FIRST_EXAMPLES && time - last < EXAMPLE_INTERVAL_MS) return false
+  exampleTimes.set(fingerprint, { count: count + 1, last: time })
+  return true
+}
+
+function prepare(job: Job): PreparedJob {
+  const policy = sharedValues.get(job.policy) as ShadowPolicy
+  const twin = job.twin && unpackCopy(job.twin)
+  return { job, policy, ...rulesOf(job.policy, policy), copy: unpackCopy(job.copy), twin }
+}
+
+function unpackCopy({ tls, fields, identityFields, ...request }: PackedCopy): CopyRequest {
   return {
     ...request,
-    tls: tls === undefined ? undefined : (known.get(tls) as TlsOptions),
-    fields: unpack(fields),
-    identityFields: unpack(identityFields),
+    tls: tls === undefined ? undefined : (sharedValues.get(tls) as TlsOptions),
+    fields: unpackFields(fields),
+    identityFields: unpackFields(identityFields),
   }
 }
 
-/** What a policy says, read once. The map was refused if it could not be. */
-function meaningOf(at: number, { compare, showOnly }: ShadowPolicy): Pick<Work, 'rules' | 'redaction'> {
-  const before = meanings.get(at)
-  if (before !== undefined) return before
+/** Compiles the rules of each policy once. The config was validated, so they have no mistakes. */
+function rulesOf(policyNumber: number, { compare, showOnly }: ShadowPolicy): Pick<PreparedJob, 'rules' | 'redaction'> {
+  const existing = comparisonRules.get(policyNumber)
+  if (existing !== undefined) return existing
   const read = readRules(compare)
-  const shown = showOnly?.map(parsePathPattern).flatMap((parsed) => (parsed.ok ? [parsed.pattern] : []))
-  const meaning = { rules: read.ok ? read.rules : NO_RULES, redaction: { showOnly: shown } }
-  meanings.set(at, meaning)
-  return meaning
+  const patterns = showOnly?.map(parsePathPattern).flatMap((parsed) => (parsed.ok ? [parsed.pattern] : []))
+  const rules = { rules: read.ok ? read.rules : NO_RULES, redaction: { showOnly: patterns } }
+  comparisonRules.set(policyNumber, rules)
+  return rules
 }
 
 function report(): void {
-  const judged = book.judge(Date.now())
-  const isJudged = judged.counts.length > 0 || Object.keys(judged.parity).length > 0
-  if (ended.length === 0 && underWay === 0 && !isJudged && notDryRun.length === 0) {
-    // What an idle thread takes is not charged to whatever is compared next: after a night that would be minutes of nothing.
-    cpuBefore = process.threadCpuUsage()
+  const update = stats.judge(Date.now())
+  const hasUpdate = update.counts.length > 0 || Object.keys(update.parity).length > 0
+  if (results.length === 0 && runningJobs === 0 && !hasUpdate && notDryRun.length === 0) {
+    // The time of an idle thread is not charged to the next comparison: after a night it would be minutes.
+    cpuUsage = process.threadCpuUsage()
     return
   }
-  port?.postMessage({ cpuMs: cpuSinceLast(), ended, examples, notDryRun, ...judged } satisfies Report)
-  ended = []
+  port?.postMessage({ cpuMs: takeCpuMs(), results, examples, notDryRun, ...update } satisfies ThreadReport)
+  results = []
   examples = []
   notDryRun = []
 }
 
-/** What it took to begin is not counted: it comes once. */
-function cpuSinceLast(): number {
-  const { user, system } = process.threadCpuUsage(cpuBefore)
-  cpuBefore = process.threadCpuUsage()
+/** The processor time since the last call, in milliseconds. The start of the thread is not counted: it happens once. */
+function takeCpuMs(): number {
+  const { user, system } = process.threadCpuUsage(cpuUsage)
+  cpuUsage = process.threadCpuUsage()
   return (user + system) / 1000
 }
 
-/** On Linux a thread has a priority of its own: comparing takes what answering leaves. */
-function giveWay(): void {
+/** On Linux each thread has its own priority. Elsewhere, or without the permission, the thread keeps the normal one. */
+function lowerPriority(): void {
   try {
-    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), LESS_THAN_TRAFFIC)
-  } catch {
-    // Elsewhere, or where it is not allowed: it is as good as any other thread.
-  }
+    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), LOWEST_PRIORITY)
+  } catch {}
 }

@@ -1,12 +1,18 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { until } from '../../../test/kit/until.ts'
-import type { RouteCounts } from '../../model/comparison-counts.ts'
-import { NO_COUNTS } from '../../model/comparison-counts.ts'
-import { type ComparingThread, comparingThread, type ThreadLimits } from './comparing-thread.ts'
-import type { Job, Report } from './messages.ts'
+import { NO_COUNTS, type RouteCounts } from '../../model/comparison-counts.ts'
+import type { ShadowPolicy } from '../../model/shadow-policy.ts'
+import { ComparingThread, type ThreadLimits } from './comparing-thread.ts'
+import type { Job, ThreadReport } from './messages.ts'
 
 const FILE = new URL('./faulty-worker.test-kit.ts', import.meta.url)
-const LIMITS: ThreadLimits = { heapMb: 32, comparingMs: 300, silentMs: 60_000, watchMs: 20, restMs: 100 }
+const LIMITS: ThreadLimits = {
+  heapMb: 32,
+  maxComparisonMs: 300,
+  maxSilenceMs: 60_000,
+  checkIntervalMs: 20,
+  restartDelayMs: 100,
+}
 const LEARNED: RouteCounts = { context: 'catalog', route: 'GET /', start: 0, counts: { ...NO_COUNTS, matched: 7 } }
 
 const begun: ComparingThread[] = []
@@ -18,25 +24,25 @@ function start(limits: Partial<ThreadLimits> = {}, file: string | URL = FILE) {
   const ended: number[] = []
   const lost: { jobs: string[]; why: string; at: number }[] = []
   const told: { known: unknown[]; counts: unknown[]; rulings: unknown; anew: number; policy: unknown }[] = []
-  const thread = comparingThread(
-    {
-      onReport: (report: Report) => {
-        ended.push(...report.ended.map(({ id }) => id))
+  const thread = new ComparingThread({
+    listener: {
+      onReport: (report: ThreadReport) => {
+        ended.push(...report.results.map(({ id }) => id))
         told.push(...report.notDryRun.map(({ why }) => JSON.parse(why)))
       },
       onLost: (jobs, why) =>
         lost.push({ jobs: jobs.map(({ id, reason }) => `${id} ${reason}`), why, at: performance.now() }),
-      counts: async () => [LEARNED],
+      loadCounts: async () => [LEARNED],
     },
-    { ...LIMITS, ...limits },
+    limits: { ...LIMITS, ...limits },
     file,
-  )
+  })
   begun.push(thread)
   let last = 0
   /** @returns the job's id */
   const send = (does: string, policy: object = {}) => {
     const id = ++last
-    thread.send(job(id, does, thread.know(policy)))
+    thread.send(job(id, does, thread.numberOf(policy as ShadowPolicy)))
     return id
   }
   return { thread, ended, lost, told, send }
@@ -44,8 +50,8 @@ function start(limits: Partial<ThreadLimits> = {}, file: string | URL = FILE) {
 
 function job(id: number, context: string, policy: number): Job {
   return {
-    ...{ id, context, policy, route: 'GET /', at: 0, answeredBy: 'legacy', target: '/', status: 200, headers: '' },
-    ...{ body: '', isTruncated: false, ms: 1, again: undefined, requestBody: undefined },
+    ...{ id, context, policy, route: 'GET /', time: 0, answeredBy: 'legacy', target: '/', status: 200, headers: '' },
+    ...{ body: '', isTruncated: false, ms: 1, twin: undefined, requestBody: undefined },
     copy: { origin: '', tls: undefined, servername: '', method: 'GET', path: '/', fields: '', identityFields: '' },
   }
 }
@@ -59,7 +65,7 @@ describe('a thread that does not come to an end is lost with what it had', () =>
       jobs: ['1 crashed', '2 out-of-time', '3 crashed'],
       why: expect.stringContaining('300 ms'),
     })
-    expect(thread.underWay()).toBe(0)
+    expect(thread.pendingJobs()).toBe(0)
   })
 
   test.each([
@@ -75,7 +81,7 @@ describe('a thread that does not come to an end is lost with what it had', () =>
   })
 
   test('it says nothing any more', async () => {
-    const { lost, send } = start({ silentMs: 400 })
+    const { lost, send } = start({ maxSilenceMs: 400 })
     send('silent')
     await until(() => lost.length === 1)
     expect(lost[0]).toMatchObject({ jobs: ['1 crashed'], why: 'it was silent for 400 ms' })
@@ -90,7 +96,7 @@ describe('a thread that does not come to an end is lost with what it had', () =>
 })
 
 test('a thread that had nothing to do for long is not taken for a silent one', async () => {
-  const { ended, lost, send } = start({ silentMs: 500 })
+  const { ended, lost, send } = start({ maxSilenceMs: 500 })
   const first = send('answers')
   await until(() => ended.includes(first))
   const idleUntil = performance.now() + 700
@@ -101,7 +107,7 @@ test('a thread that had nothing to do for long is not taken for a silent one', a
 })
 
 test('this thread was held up: that is not held against the other one', async () => {
-  const { ended, lost, send } = start({ silentMs: 1200 })
+  const { ended, lost, send } = start({ maxSilenceMs: 1200 })
   const first = send('answers later')
   await until(() => ended.includes(first))
   // What it says meanwhile lies there unread, and comes after the look.
@@ -115,7 +121,7 @@ test('this thread was held up: that is not held against the other one', async ()
 
 describe('the next thread', () => {
   test('begins after a rest; what came meanwhile waits for it, and does not make the rest longer', async () => {
-    const { thread, ended, lost, send } = start({ restMs: 400 })
+    const { thread, ended, lost, send } = start({ restartDelayMs: 400 })
     send('throws')
     await until(() => lost.length === 1)
     const sent: number[] = []
@@ -124,7 +130,7 @@ describe('the next thread', () => {
       sent.push(send('answers'))
       await new Promise((resolve) => setTimeout(resolve, 15))
     }
-    await until(() => thread.underWay() === 0)
+    await until(() => thread.pendingJobs() === 0)
     expect(lost, 'one loss, told once').toHaveLength(1)
     expect(ended).toEqual(sent)
     expect(sent.length).toBeGreaterThan(5)
@@ -133,7 +139,7 @@ describe('the next thread', () => {
   test('is told again what it must know', async () => {
     const { thread, told, lost, send } = start()
     const policy = { sample: 0.5 }
-    thread.rule({ 'catalog\nGET /': { 'value $.a': 'noise' } })
+    thread.setRulings({ 'catalog\nGET /': { 'value $.a': 'noise' } })
     send('silent', policy)
     send('throws', policy)
     await until(() => lost.length === 1)
@@ -152,7 +158,7 @@ describe('the next thread', () => {
   })
 
   test('is not taken for the one before, whose last words are read when it is gone: its jobs are counted as lost', async () => {
-    const { ended, lost, send } = start({ silentMs: 600 })
+    const { ended, lost, send } = start({ maxSilenceMs: 600 })
     const first = send('answers later')
     // The turn ends with what was set for immediately: the look comes next, and then what the thread says meanwhile.
     await new Promise((resolve) => setTimeout(() => setImmediate(resolve), 200))
@@ -175,7 +181,7 @@ test('ten thousand edits of the config: the thread keeps no more than a thousand
   expect(told[0]?.policy).toEqual(last)
   expect(told[0]?.known.length).toBeLessThan(1100)
   expect(told[0]?.anew).toBeGreaterThan(5)
-  expect(thread.underWay()).toBe(0)
+  expect(thread.pendingJobs()).toBe(0)
 })
 
 describe('the end', () => {
@@ -203,7 +209,7 @@ describe('the end', () => {
   })
 
   test('stop ends it without a word of loss, whatever it does', async () => {
-    const { thread, lost, send } = start({ comparingMs: 60_000 })
+    const { thread, lost, send } = start({ maxComparisonMs: 60_000 })
     send('spins')
     await new Promise((resolve) => setTimeout(resolve, 200))
     await thread.stop()

@@ -1,240 +1,210 @@
-// The gateway's hold on the comparing thread: hands it jobs, watches it, and ends it when it does not come to an end.
+// Runs the comparing thread from the gateway's side: sends it jobs in batches, watches it, and replaces it when it fails.
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { withTimeout } from '../../lib/timeout.ts'
 import type { Rulings, Uncomparable } from '../../model/comparison.ts'
 import type { RouteCounts } from '../../model/comparison-counts.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
-import { BUSY_WITH, type Job, type PackedCopy, type Parcel, pack, type Report, TURN } from './messages.ts'
 import type { WorkerData } from './compare-worker.ts'
-
-export type ComparingThread = {
-  /** The number that jobs name it by; it is told once. */
-  readonly know: (value: object) => number
-  readonly pack: (copy: CopyRequest) => PackedCopy
-  readonly send: (job: Job) => void
-  /** Jobs that were sent and have not come to their end. */
-  readonly underWay: () => number
-  readonly rule: (rulings: Readonly<Record<string, Rulings>>) => void
-  /** @returns when all that was sent has come to its end, or the time is up */
-  readonly finish: (limitMs: number) => Promise<void>
-  readonly stop: () => Promise<void>
-}
+import { type Job, type PackedCopy, packFields, type ThreadInput, type ThreadReport } from './messages.ts'
+import { SharedValues } from './shared-values.ts'
+import { ThreadWatchdog, type WatchdogLimits } from './thread-watchdog.ts'
 
 export type ThreadListener = {
-  readonly onReport: (report: Report) => void
-  /** It is gone, with these jobs: each with why there is no comparison. */
-  readonly onLost: (lost: readonly { readonly id: number; readonly reason: Uncomparable }[], why: string) => void
-  /** What was learned before: asked for whenever a thread begins. */
-  readonly counts: () => Promise<readonly RouteCounts[]>
+  readonly onReport: (report: ThreadReport) => void
+  /** The thread has ended with these jobs, each with the reason why there is no comparison. */
+  readonly onLost: (lost: readonly LostJob[], why: string) => void
+  /** Counts of earlier threads and other gateways, for a thread that starts. */
+  readonly loadCounts: () => Promise<readonly RouteCounts[]>
 }
 
-export type ThreadLimits = {
+export type LostJob = { readonly id: number; readonly reason: Uncomparable }
+
+export type ThreadLimits = WatchdogLimits & {
   readonly heapMb: number
-  /** A single comparison that takes longer will not end. */
-  readonly comparingMs: number
-  /** With jobs under way it reports four times a second. */
-  readonly silentMs: number
-  readonly watchMs: number
-  /** After one has ended, before another begins: one that cannot run must not be begun for every request. */
-  readonly restMs: number
+  /** The pause before a failed thread is replaced: a thread that cannot run must not be started for each request. */
+  readonly restartDelayMs: number
 }
 
-const LIMITS: ThreadLimits = { heapMb: 256, comparingMs: 5000, silentMs: 60_000, watchMs: 500, restMs: 1000 }
+export type ComparingThreadOptions = {
+  readonly listener: ThreadListener
+  readonly limits?: ThreadLimits
+  /** The script of the thread. */
+  readonly file?: string | URL
+}
+
+/** The public part of `ComparingThread`, which tests replace. */
+export type ThreadHandle = Pick<ComparingThread, keyof ComparingThread>
+
+const LIMITS: ThreadLimits = {
+  heapMb: 256,
+  maxComparisonMs: 5000,
+  maxSilenceMs: 60_000,
+  checkIntervalMs: 500,
+  restartDelayMs: 1000,
+}
 const FILE = new URL(`./compare-worker${extname(import.meta.url)}`, import.meta.url)
-/** Of answers that the thread holds while they are compared. */
-const MOST_BYTES = 64 * 1024 * 1024
-/** Jobs go over together: a message costs as much as what is in it. */
-const BATCH = 32
+/** Bytes of responses that the thread holds. */
+const MAX_BYTES = 64 * 1024 * 1024
+/** Jobs are sent in batches: the overhead of a message is as large as the cost of a job in it. */
+const BATCH_SIZE = 32
 const BATCH_MS = 10
-/** A look that comes so much too late tells of the thread that looks. */
-const HELD_UP_MS = 1000
-/** Each edit of the config brings policies of its own: after so many the numbers begin anew. */
-const MOST_KNOWN = 1000
 
-/**
- * The thread begins with the first job.
- *
- * @param file what runs in it
- */
-export function comparingThread(
-  { onReport, onLost, counts }: ThreadListener,
-  { heapMb, comparingMs, silentMs, watchMs, restMs }: ThreadLimits = LIMITS,
-  file: string | URL = FILE,
-): ComparingThread {
-  const busy = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT)
-  const flags = new Int32Array(busy)
-  let worker: Worker | undefined
-  let isStopped = false
-  /** Sent and not yet heard of. */
-  const underWay = new Set<number>()
-  let batch: Job[] = []
-  let batchTimer: NodeJS.Timeout | undefined
-  let numbers = new WeakMap<object, number>()
-  let next = 0
-  let toKnow: [number, ShadowPolicy][] = []
-  let isAnew = false
-  let rulings: Readonly<Record<string, Rulings>> = {}
-  let watch: NodeJS.Timeout | undefined
-  let heardAt = 0
-  let lookedAt = 0
-  let restAt = 0
-  let lastTurn = 0
-  let turnSince = 0
-  let whenIdle: (() => void) | undefined
+/** The thread starts with the first job. */
+export class ComparingThread {
+  readonly #listener: ThreadListener
+  readonly #limits: ThreadLimits
+  readonly #file: string | URL
+  readonly #sharedMemory = new SharedArrayBuffer(2 * Int32Array.BYTES_PER_ELEMENT)
+  readonly #watchdog: ThreadWatchdog
+  readonly #values = new SharedValues()
+  /** Ids of jobs whose result was not received yet. */
+  readonly #pending = new Set<number>()
+  #worker: Worker | undefined
+  #batch: Job[] = []
+  #batchTimer: NodeJS.Timeout | undefined
+  #watchTimer: NodeJS.Timeout | undefined
+  #rulings: Readonly<Record<string, Rulings>> = {}
+  #restartAt = 0
+  #isStopped = false
+  #onIdle: (() => void) | undefined
 
-  return {
-    know,
-    pack: ({ fields, identityFields, tls, ...request }) => ({
+  constructor({ listener, limits = LIMITS, file = FILE }: ComparingThreadOptions) {
+    this.#listener = listener
+    this.#limits = limits
+    this.#file = file
+    this.#watchdog = new ThreadWatchdog(limits, new Int32Array(this.#sharedMemory))
+  }
+
+  /** The number by which jobs refer to a policy. */
+  numberOf(policy: ShadowPolicy): number {
+    return this.#values.numberOf(policy)
+  }
+
+  packCopy({ fields, identityFields, tls, ...request }: CopyRequest): PackedCopy {
+    return {
       ...request,
-      tls: tls === undefined ? undefined : know(tls),
-      fields: pack(fields),
-      identityFields: pack(identityFields),
-    }),
-    send,
-    underWay: () => underWay.size,
-    rule: (said) => {
-      rulings = said
-      worker?.postMessage({ rulings } satisfies Parcel)
-    },
-    finish,
-    stop,
-  }
-
-  function know(value: object): number {
-    const before = numbers.get(value)
-    if (before !== undefined) return before
-    numbers.set(value, next)
-    toKnow.push([next, value as ShadowPolicy])
-    return next++
-  }
-
-  function send(job: Job): void {
-    // Until now it had nothing to say.
-    if (underWay.size === 0) heardAt = performance.now()
-    underWay.add(job.id)
-    if (batch.push(job) >= BATCH) flush()
-    else batchTimer ??= setTimeout(flush, BATCH_MS)
-  }
-
-  function flush(): void {
-    clearTimeout(batchTimer)
-    batchTimer = undefined
-    if (batch.length === 0) return
-    const restsMs = worker === undefined ? restAt - performance.now() : 0
-    if (restsMs > 0) {
-      // They wait, and count as under way: what comes beyond that is shed.
-      batchTimer = setTimeout(flush, restsMs)
-      return
+      tls: tls === undefined ? undefined : this.#values.numberOf(tls),
+      fields: packFields(fields),
+      identityFields: packFields(identityFields),
     }
-    const parcel: Parcel = { jobs: batch, known: toKnow, isAnew }
-    batch = []
-    toKnow = []
-    isAnew = false
-    try {
-      worker ??= begin()
-      worker.postMessage(parcel)
-    } catch (error) {
-      // The system gives no thread. Thrown from a timer, this would end the gateway.
-      lose(worker, messageOf(error))
-      return
-    }
-    if (next >= MOST_KNOWN) countAnew()
   }
 
-  /** Jobs name nothing that was told before. */
-  function countAnew(): void {
-    numbers = new WeakMap()
-    toKnow = []
-    next = 0
-    isAnew = true
+  send(job: Job): void {
+    // An idle thread does not report.
+    if (this.#pending.size === 0) this.#watchdog.noteReport()
+    this.#pending.add(job.id)
+    if (this.#batch.push(job) >= BATCH_SIZE) this.#flush()
+    else this.#batchTimer ??= setTimeout(() => this.#flush(), BATCH_MS)
   }
 
-  function begin(): Worker {
-    const begun = new Worker(file, {
-      name: 'compare',
-      workerData: { busy, mostBytes: MOST_BYTES } satisfies WorkerData,
-      resourceLimits: { maxOldGenerationSizeMb: heapMb },
+  pendingJobs(): number {
+    return this.#pending.size
+  }
+
+  /** @param rulings by `routeKey`; they replace all earlier ones */
+  setRulings(rulings: Readonly<Record<string, Rulings>>): void {
+    this.#rulings = rulings
+    this.#worker?.postMessage({ rulings } satisfies ThreadInput)
+  }
+
+  /** Resolves when all jobs have ended, or after `limitMs`. */
+  async finish(limitMs: number): Promise<void> {
+    this.#flush()
+    if (this.#pending.size === 0 || this.#worker === undefined) return
+    this.#worker.postMessage({ isFinal: true } satisfies ThreadInput)
+    const idle = new Promise<void>((resolve) => {
+      this.#onIdle = resolve
     })
-    heardAt = performance.now()
-    Atomics.store(flags, BUSY_WITH, 0)
-    begun
-      .on('message', (report: Report) => {
-        // What it had said is still read after it was given up, and has been counted by then.
-        if (worker !== begun) return
-        heardAt = performance.now()
-        for (const { id } of report.ended) underWay.delete(id)
-        onReport(report)
-        if (underWay.size === 0) whenIdle?.()
-      })
-      .on('error', (error) => lose(begun, messageOf(error)))
-      .on('exit', () => lose(begun, 'it ended'))
-    begun.postMessage({ rulings } satisfies Parcel)
-    void counts().then(
-      (learned) => worker === begun && begun.postMessage({ counts: learned } satisfies Parcel),
+    await withTimeout(limitMs, idle, undefined)
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    clearInterval(this.#watchTimer)
+    clearTimeout(this.#batchTimer)
+    const worker = this.#worker
+    this.#worker = undefined
+    await worker?.terminate()
+  }
+
+  #flush(): void {
+    clearTimeout(this.#batchTimer)
+    this.#batchTimer = undefined
+    if (this.#batch.length === 0) return
+    const delayMs = this.#worker === undefined ? this.#restartAt - performance.now() : 0
+    if (delayMs > 0) {
+      // The jobs wait and count as pending; beyond the limit of pending jobs, new ones are shed.
+      this.#batchTimer = setTimeout(() => this.#flush(), delayMs)
+      return
+    }
+    const input: ThreadInput = { jobs: this.#batch, ...this.#values.takeUnsent() }
+    this.#batch = []
+    try {
+      this.#worker ??= this.#start()
+      this.#worker.postMessage(input)
+    } catch (error) {
+      // The system refuses a new thread. An error that is thrown in a timer would end the gateway.
+      this.#lose(this.#worker, messageOf(error))
+      return
+    }
+    if (this.#values.isFull) this.#values.reset()
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#file, {
+      name: 'compare',
+      workerData: { sharedMemory: this.#sharedMemory, maxBytes: MAX_BYTES } satisfies WorkerData,
+      resourceLimits: { maxOldGenerationSizeMb: this.#limits.heapMb },
+    })
+    this.#watchdog.noteStart()
+    worker
+      .on('message', (report: ThreadReport) => this.#receive(worker, report))
+      .on('error', (error) => this.#lose(worker, messageOf(error)))
+      .on('exit', () => this.#lose(worker, 'it ended'))
+    worker.postMessage({ rulings: this.#rulings } satisfies ThreadInput)
+    void this.#listener.loadCounts().then(
+      (counts) => this.#worker === worker && worker.postMessage({ counts } satisfies ThreadInput),
       () => {},
     )
-    watch ??= setInterval(look, watchMs)
-    watch.unref()
-    begun.unref()
-    return begun
+    this.#watchTimer ??= setInterval(() => this.#check(), this.#limits.checkIntervalMs)
+    this.#watchTimer.unref()
+    worker.unref()
+    return worker
   }
 
-  /** Whether it still comes to an end with what it does. */
-  function look(): void {
-    const at = performance.now()
-    if (at - lookedAt > watchMs + HELD_UP_MS) heardAt = turnSince = at
-    lookedAt = at
-    const turn = Atomics.load(flags, TURN)
-    const id = Atomics.load(flags, BUSY_WITH)
-    if (id === 0 || turn !== lastTurn) {
-      lastTurn = turn
-      turnSince = at
-    }
-    if (worker === undefined) return
-    if (id !== 0 && at - turnSince > comparingMs) lose(worker, `comparing took longer than ${comparingMs} ms`, id)
-    else if (underWay.size > 0 && at - heardAt > silentMs) lose(worker, `it was silent for ${silentMs} ms`)
+  #receive(worker: Worker, report: ThreadReport): void {
+    // Late messages of a lost thread still arrive, but its jobs have been counted as lost.
+    if (this.#worker !== worker) return
+    this.#watchdog.noteReport()
+    for (const { id } of report.results) this.#pending.delete(id)
+    this.#listener.onReport(report)
+    if (this.#pending.size === 0) this.#onIdle?.()
   }
 
-  /** @param culprit the job that it did not come to an end with */
-  function lose(which: Worker | undefined, why: string, culprit?: number): void {
-    if (worker !== which) return
-    worker = undefined
-    void which?.terminate()
-    const lost = [...underWay]
-    // The next one has been told nothing, and what waits names numbers that this one knew.
-    underWay.clear()
-    batch = []
-    countAnew()
-    restAt = performance.now() + restMs
-    if (isStopped) return
-    onLost(
+  #check(): void {
+    const stall = this.#watchdog.check(this.#pending.size > 0)
+    if (stall !== undefined && this.#worker !== undefined) this.#lose(this.#worker, stall.why, stall.culprit)
+  }
+
+  /** @param culprit the id of the job whose comparison does not end */
+  #lose(worker: Worker | undefined, why: string, culprit?: number): void {
+    if (this.#worker !== worker) return
+    this.#worker = undefined
+    void worker?.terminate()
+    const lost = [...this.#pending]
+    // The next thread knows no shared values, so the waiting jobs cannot be sent to it.
+    this.#pending.clear()
+    this.#batch = []
+    this.#values.reset()
+    this.#restartAt = performance.now() + this.#limits.restartDelayMs
+    if (this.#isStopped) return
+    this.#listener.onLost(
       lost.map((id) => ({ id, reason: id === culprit ? 'out-of-time' : 'crashed' })),
       why,
     )
-    whenIdle?.()
-  }
-
-  async function finish(limitMs: number): Promise<void> {
-    flush()
-    if (underWay.size === 0 || worker === undefined) return
-    worker.postMessage({ isLast: true } satisfies Parcel)
-    await new Promise<void>((resolve) => {
-      const limit = setTimeout(resolve, limitMs)
-      whenIdle = () => {
-        clearTimeout(limit)
-        resolve()
-      }
-    })
-  }
-
-  async function stop(): Promise<void> {
-    isStopped = true
-    clearInterval(watch)
-    clearTimeout(batchTimer)
-    const last = worker
-    worker = undefined
-    await last?.terminate()
+    this.#onIdle?.()
   }
 }
 

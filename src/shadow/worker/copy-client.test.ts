@@ -6,8 +6,8 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createAuthority } from '../../../test/kit/certificates.ts'
 import { until } from '../../../test/kit/until.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
-import { createBudget } from '../capture/byte-budget.ts'
-import { type CopyClient, type CopyResult, createCopyClient } from './copy-client.ts'
+import { ByteBudget } from '../capture/byte-budget.ts'
+import { CopyClient, type CopyResult } from './copy-client.ts'
 
 const closing: (() => void)[] = []
 afterEach(() => {
@@ -43,12 +43,12 @@ const LIMITS = { maxBodyBytes: 1000, timeoutMs: 5000 }
 async function ask(
   request: CopyRequest,
   limits = LIMITS,
-  budget = createBudget(() => 1e9),
+  budget = new ByteBudget(() => 1e9),
   body?: Uint8Array,
 ): Promise<CopyResult> {
-  const asker: CopyClient = createCopyClient(budget)
-  closing.push(() => void asker.close())
-  return asker.ask(request, request.fields, body, limits)
+  const client = new CopyClient({ budget })
+  closing.push(() => void client.close())
+  return client.send(request, request.fields, body, limits)
 }
 
 const OK = 'HTTP/1.1 200 OK\r\n'
@@ -59,7 +59,7 @@ test('the request goes out as it is, and the answer comes back as it came', asyn
     asked = text
     socket.write(`${OK}Content-Length: 5\r\nX-A: 1\r\nx-a: \xe4\r\n\r\nhello`, 'latin1')
   })
-  const budget = createBudget(() => 1e9)
+  const budget = new ByteBudget(() => 1e9)
   const { answer } = (await ask(request, LIMITS, budget)) as Extract<CopyResult, { kind: 'answered' }>
   expect(asked).toContain('GET /products/1?a=b HTTP/1.1\r\n')
   expect(asked.toLowerCase()).toContain('host: shop.example\r\n')
@@ -67,7 +67,7 @@ test('the request goes out as it is, and the answer comes back as it came', asyn
   expect(answer).toMatchObject({ status: 200, isTruncated: false })
   expect(answer.headers).toEqual(['Content-Length', '5', 'X-A', '1', 'x-a', 'ä'])
   expect(Buffer.from(answer.body).toString()).toBe('hello')
-  expect(budget.held(), 'until it was compared').toBe(5)
+  expect(budget.usedBytes, 'until it was compared').toBe(5)
 })
 
 describe('whatever the other side does, it ends', () => {
@@ -84,10 +84,10 @@ describe('whatever the other side does, it ends', () => {
     ['a GiB, untold', (it) => flood(it, `${OK}Connection: close\r\n\r\n`, 'x'.repeat(500)), truncated()],
     ['a stream', (it) => it.write(`${OK}Content-Type: text/event-stream\r\n\r\ndata: 1\n\n`), truncated()],
   ])('%s', async (_, say, expected) => {
-    const budget = createBudget(() => 1e9)
+    const budget = new ByteBudget(() => 1e9)
     const request = await origin(say)
     expect(await ask(request, { maxBodyBytes: 1000, timeoutMs: 300 }, budget)).toMatchObject(expected)
-    expect(budget.held()).toBe(0)
+    expect(budget.usedBytes).toBe(0)
   })
 
   test('an answer to HEAD is whole, however long the one is that it speaks of', async () => {
@@ -142,14 +142,14 @@ describe('whatever the other side does, it ends', () => {
       socket.resetAndDestroy()
     })
     const nowhere = requestTo('http://nowhere.invalid')
-    const asker = createCopyClient(createBudget(() => 1e9))
+    const client = new CopyClient({ budget: new ByteBudget(() => 1e9) })
     closing.push(
-      () => void asker.close(),
+      () => void client.close(),
       () => server.close(),
     )
     const reasons: unknown[] = []
     for (let i = 0; i < 7; i++) {
-      const asked = await asker.ask(nowhere, nowhere.fields, undefined, LIMITS)
+      const asked = await client.send(nowhere, nowhere.fields, undefined, LIMITS)
       reasons.push(asked.kind === 'failed' ? asked.reason : asked.kind)
     }
     expect(reasons).toEqual([...Array(5).fill('connect-refused'), 'unavailable', 'unavailable'])
@@ -157,19 +157,19 @@ describe('whatever the other side does, it ends', () => {
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const there = requestTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-    expect(await asker.ask(there, there.fields, undefined, LIMITS)).toMatchObject({ reason: 'connection-lost' })
+    expect(await client.send(there, there.fields, undefined, LIMITS)).toMatchObject({ reason: 'connection-lost' })
     expect(connections).toBe(1)
     await until(async () => {
-      const asked = await asker.ask(nowhere, nowhere.fields, undefined, LIMITS)
+      const asked = await client.send(nowhere, nowhere.fields, undefined, LIMITS)
       return asked.kind === 'failed' && asked.reason === 'connect-refused'
     })
   })
 
   test('there is no room for the answer', async () => {
-    const budget = createBudget(() => 600)
+    const budget = new ByteBudget(() => 600)
     const request = await origin((it) => it.write(`${OK}Content-Length: 700\r\n\r\n${'x'.repeat(700)}`))
     expect(await ask(request, LIMITS, budget)).toEqual({ kind: 'shed', reason: 'bytes' })
-    expect(budget.held()).toBe(0)
+    expect(budget.usedBytes).toBe(0)
   })
 
   test('what cannot be sent is not', async () => {

@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest'
-import { createCpuAllowance, shareBeside } from './cpu-allowance.ts'
+import { CpuAllowance, shareOfOnlyProcessor } from './cpu-allowance.ts'
 
 /** Begins as many as it may, a hundred times a second, and tells what they cost a quarter of a second later. */
 function comparisonsIn(seconds: number, share: number, costMs: number): number {
-  const allowance = createCpuAllowance(() => share)
+  const allowance = new CpuAllowance(() => share)
   let begun = 0
   let untold = 0
   for (let now = 0; now < seconds * 1000; now += 10) {
-    for (let i = 0; i < 100 && allowance.mayBegin(now); i++) {
-      allowance.began()
+    for (let i = 0; i < 100 && allowance.mayStart(now); i++) {
+      allowance.reserve()
       begun++
       untold++
     }
     if (now % 250 === 0) {
-      allowance.spent(untold * costMs, untold)
+      allowance.settle(untold * costMs, untold)
       untold = 0
     }
   }
@@ -33,31 +33,31 @@ test.each([
 })
 
 test('after a rest there is a burst, and then the share', () => {
-  const allowance = createCpuAllowance(() => 0.1)
-  expect(allowance.mayBegin(0)).toBe(true)
-  allowance.spent(10, 0)
-  expect(allowance.mayBegin(0)).toBe(false)
-  expect(allowance.mayBegin(10)).toBe(true)
-  allowance.spent(10, 0)
-  expect(allowance.mayBegin(50)).toBe(false)
+  const allowance = new CpuAllowance(() => 0.1)
+  expect(allowance.mayStart(0)).toBe(true)
+  allowance.settle(10, 0)
+  expect(allowance.mayStart(0)).toBe(false)
+  expect(allowance.mayStart(10)).toBe(true)
+  allowance.settle(10, 0)
+  expect(allowance.mayStart(50)).toBe(false)
   // An hour later it is no more than the share of a tenth of a second.
-  expect(allowance.mayBegin(3_600_000)).toBe(true)
-  allowance.spent(10, 0)
-  expect(allowance.mayBegin(3_600_000)).toBe(false)
+  expect(allowance.mayStart(3_600_000)).toBe(true)
+  allowance.settle(10, 0)
+  expect(allowance.mayStart(3_600_000)).toBe(false)
 })
 
 test('after the dearest comparison it goes on within half a minute, and as soon as there is more to spare', () => {
   let share = 0.003
-  const allowance = createCpuAllowance(() => share)
-  expect(allowance.mayBegin(0)).toBe(true)
-  allowance.spent(5000, 1)
-  expect(allowance.mayBegin(0)).toBe(false)
-  expect(allowance.mayBegin(29_900)).toBe(false)
-  expect(allowance.mayBegin(30_100)).toBe(true)
-  allowance.spent(5000, 1)
-  expect(allowance.mayBegin(30_100)).toBe(false)
+  const allowance = new CpuAllowance(() => share)
+  expect(allowance.mayStart(0)).toBe(true)
+  allowance.settle(5000, 1)
+  expect(allowance.mayStart(0)).toBe(false)
+  expect(allowance.mayStart(29_900)).toBe(false)
+  expect(allowance.mayStart(30_100)).toBe(true)
+  allowance.settle(5000, 1)
+  expect(allowance.mayStart(30_100)).toBe(false)
   share = 0.5
-  expect(allowance.mayBegin(30_500)).toBe(true)
+  expect(allowance.mayStart(30_500)).toBe(true)
 })
 
 test.each([
@@ -69,5 +69,5 @@ test.each([
   [1, 0.25, 0.25],
   [0.001, 1, 0.001],
 ])('with %d of the only processor at most, a gateway that is busy %d of the time leaves it %d', (most, busy, share) => {
-  expect(shareBeside(most, busy)).toBeCloseTo(share, 10)
+  expect(shareOfOnlyProcessor(most, busy)).toBeCloseTo(share, 10)
 })

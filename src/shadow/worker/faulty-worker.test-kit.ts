@@ -1,14 +1,21 @@
 // A comparing thread that does with each job what the job's context says: for tests of whoever watches it.
 import { parentPort, workerData } from 'node:worker_threads'
-import { BUSY_WITH, type Ended, type Job, type Parcel, type Report, TURN } from './messages.ts'
+import {
+  COMPARISONS_STARTED,
+  CURRENT_JOB,
+  type Job,
+  type JobResult,
+  type ThreadInput,
+  type ThreadReport,
+} from './messages.ts'
 
 const port = parentPort
 if (port === null) throw new Error('this file is a thread')
-const flags = new Int32Array((workerData as { readonly busy: SharedArrayBuffer }).busy)
+const flags = new Int32Array((workerData as { readonly sharedMemory: SharedArrayBuffer }).sharedMemory)
 /** Everything that it was told beside jobs, since it began. */
 const told = { known: [] as (readonly [number, unknown])[], counts: [] as unknown[], rulings: {} as object, anew: 0 }
 
-port.on('message', ({ known, jobs, counts, rulings, isAnew }: Parcel) => {
+port.on('message', ({ sharedValues: known, jobs, counts, rulings, resetsNumbers: isAnew }: ThreadInput) => {
   if (isAnew) {
     told.anew++
     told.known = []
@@ -21,15 +28,15 @@ port.on('message', ({ known, jobs, counts, rulings, isAnew }: Parcel) => {
 
 function doAsTold(job: Job): void {
   const { id, context } = job
-  if (context === 'answers') report({ ended: [ended(id)] })
-  if (context === 'answers later') setTimeout(() => report({ ended: [ended(id)] }), 300)
+  if (context === 'answers') report({ results: [ended(id)] })
+  if (context === 'answers later') setTimeout(() => report({ results: [ended(id)] }), 300)
   if (context === 'tells') {
     const why = JSON.stringify({ ...told, policy: told.known.find(([at]) => at === job.policy)?.[1] })
-    report({ ended: [ended(id)], notDryRun: [{ context, origin: '', why }] })
+    report({ results: [ended(id)], notDryRun: [{ context, origin: '', why }] })
   }
   if (context === 'spins') {
-    Atomics.add(flags, TURN, 1)
-    Atomics.store(flags, BUSY_WITH, id)
+    Atomics.add(flags, COMPARISONS_STARTED, 1)
+    Atomics.store(flags, CURRENT_JOB, id)
     for (;;);
   }
   if (context === 'throws') throw new Error('a bug')
@@ -37,11 +44,11 @@ function doAsTold(job: Job): void {
   if (context === 'exhausts') for (const held: unknown[][] = []; ; ) held.push(new Array(100_000).fill(id))
 }
 
-function ended(id: number): Ended {
+function ended(id: number): JobResult {
   return { id, outcome: 'matched', reason: '', copyMs: 1 }
 }
 
-function report(more: Partial<Report>): void {
-  const nothing = { ended: [], counts: [], cpuMs: 0, pairShares: {}, parity: {}, examples: [], notDryRun: [] }
-  port?.postMessage({ ...nothing, ...more } satisfies Report)
+function report(more: Partial<ThreadReport>): void {
+  const nothing = { results: [], counts: [], cpuMs: 0, pairShares: {}, parity: {}, examples: [], notDryRun: [] }
+  port?.postMessage({ ...nothing, ...more } satisfies ThreadReport)
 }

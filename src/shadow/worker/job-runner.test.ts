@@ -2,12 +2,12 @@ import { describe, expect, test } from 'vitest'
 import type { StoredExample } from '../../model/comparison-example.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
-import { createBudget } from '../capture/byte-budget.ts'
+import { ByteBudget } from '../capture/byte-budget.ts'
 import { NO_RULES } from '../compare/rules.ts'
 import { copyOf, policyOf } from '../request-heads.test-kit.ts'
-import { createScorebook } from '../stats/comparison-stats.ts'
+import { ComparisonStats } from '../stats/comparison-stats.ts'
 import type { CopyResult } from './copy-client.ts'
-import { type CopierUse, createCopier } from './job-runner.ts'
+import { JobRunner, type JobRunnerOptions } from './job-runner.ts'
 import type { Job } from './messages.ts'
 
 const JSON_TYPE = ['Content-Type', 'application/json']
@@ -15,9 +15,9 @@ const NOW = 1_800_000_000_000
 
 function jobOf(more: Partial<Job> = {}): Job {
   return {
-    ...{ id: 1, context: 'catalog', route: 'GET /products/:id', policy: 0, at: NOW, answeredBy: 'legacy' },
+    ...{ id: 1, context: 'catalog', route: 'GET /products/:id', policy: 0, time: NOW, answeredBy: 'legacy' },
     ...{ target: '/products/1', status: 200, headers: JSON_TYPE.join('\n'), body: '{"a":1}', isTruncated: false },
-    ...{ ms: 5, again: undefined, requestBody: undefined },
+    ...{ ms: 5, twin: undefined, requestBody: undefined },
     copy: { origin: '', tls: undefined, servername: '', method: 'GET', path: '/', fields: '', identityFields: '' },
     ...more,
   }
@@ -25,42 +25,48 @@ function jobOf(more: Partial<Job> = {}): Job {
 
 type Answers = (request: CopyRequest, fields: readonly string[]) => { headers?: string[]; body?: string } | CopyResult
 
-function start(answers: Answers, more: Partial<CopierUse> = {}) {
-  const budget = createBudget(() => 1e6)
-  const book = createScorebook()
+function start(answers: Answers, more: Partial<JobRunnerOptions> = {}) {
+  const budget = new ByteBudget(() => 1e6)
+  const book = new ComparisonStats()
   const kept: StoredExample[] = []
   const sent: { request: CopyRequest; fields: readonly string[]; body: string | undefined }[] = []
   const agreement = new AbortController()
   const withdrawn: string[] = []
-  const run = createCopier({
-    asker: {
-      ask: async (request, fields, body): Promise<CopyResult> => {
+  const runner = new JobRunner({
+    client: {
+      send: async (request, fields, body): Promise<CopyResult> => {
         sent.push({ request, fields, body: body && Buffer.from(body).toString() })
         const said = answers(request, fields)
         if ('kind' in said) return said
         const bytes = Buffer.from(said.body ?? '{"a":1}')
-        budget.take(bytes.length)
+        budget.reserve(bytes.length)
         const answer = { status: 200, headers: said.headers ?? JSON_TYPE, body: bytes, isTruncated: false }
         return { kind: 'answered', answer, ms: 7 }
       },
-      close: async () => {},
     },
-    ...{ budget, book },
-    dryRuns: { agreement: async () => agreement.signal, withdraw: ({ origin }) => void withdrawn.push(origin) },
-    whileComparing: (_, compare) => compare(),
-    isWanted: () => true,
-    keep: (example) => kept.push(example),
-    notDryRun: () => {},
+    ...{ budget, stats: book },
+    agreements: { agreement: async () => agreement.signal, withdraw: ({ origin }) => void withdrawn.push(origin) },
+    watchComparison: (_, compare) => compare(),
+    wantsExample: () => true,
+    addExample: (example) => kept.push(example),
+    reportNotDryRun: () => {},
     ...more,
   })
   const work = (job: Job, policy: Partial<ShadowPolicy> = {}, again?: CopyRequest) =>
-    run({ job, policy: policyOf(policy), rules: NO_RULES, redaction: { showOnly: undefined }, copy: copyOf(), again })
+    runner.run({
+      job,
+      policy: policyOf(policy),
+      rules: NO_RULES,
+      redaction: { showOnly: undefined },
+      copy: copyOf(),
+      twin: again,
+    })
   return { work, budget, book, kept, sent, withdrawn }
 }
 
 describe('what the answers held is free', () => {
   const again = copyOf({ origin: 'http://legacy' })
-  test.each<[string, Answers, Partial<CopierUse>, Partial<Job>]>([
+  test.each<[string, Answers, Partial<JobRunnerOptions>, Partial<Job>]>([
     ['they agree', () => ({}), {}, {}],
     ['they differ', () => ({ body: '{"a":2}' }), {}, {}],
     ['legacy was asked twice', ({ origin }) => (origin === again.origin ? { body: '{"a":3}' } : {}), {}, {}],
@@ -70,7 +76,7 @@ describe('what the answers held is free', () => {
       'comparing them is a bug',
       () => ({}),
       {
-        whileComparing: () => {
+        watchComparison: () => {
           throw new Error('a bug')
         },
       },
@@ -79,7 +85,7 @@ describe('what the answers held is free', () => {
   ])('when %s', async (_, answers, use, job) => {
     const { work, budget } = start(answers, use)
     await work(jobOf(job), {}, job.requestBody === undefined ? again : undefined)
-    expect(budget.held()).toBe(0)
+    expect(budget.usedBytes).toBe(0)
   })
 })
 
@@ -87,7 +93,7 @@ test('a bug in comparing is one comparison that crashed', async () => {
   const throws = () => {
     throw new Error('a bug')
   }
-  const { work, book } = start(() => ({}), { whileComparing: throws })
+  const { work, book } = start(() => ({}), { watchComparison: throws })
   expect(await work(jobOf())).toMatchObject({ id: 1, outcome: 'uncomparable', reason: 'crashed' })
   expect(book.judge(NOW).counts).toMatchObject([{ counts: { uncomparable: { crashed: 1 } } }])
 })
@@ -111,7 +117,7 @@ describe('a request that writes', () => {
 
   test('is not sent without an agreement', async () => {
     const none = { agreement: async () => undefined, withdraw: () => {} }
-    const { work, sent } = start(() => agrees, { dryRuns: none })
+    const { work, sent } = start(() => agrees, { agreements: none })
     expect(await work(jobOf({ requestBody: 'a' }))).toMatchObject({ outcome: 'failed', reason: 'not-dry-run' })
     expect(sent).toEqual([])
   })

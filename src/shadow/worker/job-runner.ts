@@ -1,143 +1,155 @@
-// One job from beginning to end: the copy is sent, legacy perhaps asked once more, and the answers are compared.
+// Runs one job: sends the copy, perhaps sends a second request to legacy, and compares the responses.
 import { randomFillSync } from 'node:crypto'
 import type { Comparison, Field } from '../../model/comparison.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
 import type { CopyRequest } from '../../model/shadow.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
-import type { Budget } from '../capture/byte-budget.ts'
-import type { DryRuns } from '../capture/dry-run-agreements.ts'
-import { copyFields, isAccepted } from '../capture/copy-fields.ts'
+import type { ByteBudget } from '../capture/byte-budget.ts'
+import { acceptsDryRun, copyFields } from '../capture/copy-fields.ts'
+import type { DryRunAgreements } from '../capture/dry-run-agreements.ts'
 import { patternIn, type Redaction } from '../capture/redact.ts'
 import { type ComparedResponse, compareAnswers } from '../compare/compare-answers.ts'
 import type { CompiledRules } from '../compare/rules.ts'
-import { exampleOf } from '../report/example.ts'
-import type { Scorebook } from '../stats/comparison-stats.ts'
-import { fieldsIn } from '../stats/route-counter.ts'
+import { type ComparedExchange, exampleOf } from '../report/example.ts'
+import type { ComparisonStats } from '../stats/comparison-stats.ts'
 import { fingerprintOf } from '../stats/fingerprint.ts'
+import { differingFields, type UncomparedOutcome } from '../stats/route-counter.ts'
 import type { CopyClient, CopyResult } from './copy-client.ts'
-import { type Ended, type Job, type NoComparison, unpack } from './messages.ts'
+import { type DryRunRefusal, type Job, type JobResult, unpackFields } from './messages.ts'
 
-/** A job with what it names by number. */
-export type Work = {
+/** A job with the values that it refers to by number. */
+export type PreparedJob = {
   readonly job: Job
   readonly policy: ShadowPolicy
   readonly rules: CompiledRules
   readonly redaction: Redaction
   readonly copy: CopyRequest
-  readonly again: CopyRequest | undefined
+  /** A second request to legacy. */
+  readonly twin: CopyRequest | undefined
 }
 
-export type CopierUse = {
-  readonly asker: CopyClient
-  readonly budget: Budget
-  readonly dryRuns: DryRuns
-  readonly book: Scorebook
-  /** Around each comparison: it is what may take too long. */
-  readonly whileComparing: <T>(id: number, compare: () => T) => T
-  /** Whether another example of this difference is wanted. */
-  readonly isWanted: (fingerprint: string, at: number) => boolean
-  readonly keep: (example: StoredExample) => void
-  readonly notDryRun: (context: string, origin: string, why: string) => void
+export type JobRunnerOptions = {
+  readonly client: Pick<CopyClient, 'send'>
+  readonly budget: ByteBudget
+  readonly agreements: Pick<DryRunAgreements, 'agreement' | 'withdraw'>
+  readonly stats: ComparisonStats
+  /** Wraps each comparison, so that one that takes too long is noticed. */
+  readonly watchComparison: <T>(id: number, compare: () => T) => T
+  /** Whether another example of this difference is to be kept. */
+  readonly wantsExample: (fingerprint: string, time: number) => boolean
+  readonly addExample: (example: StoredExample) => void
+  readonly reportNotDryRun: (refusal: DryRunRefusal) => void
 }
 
-export function createCopier(use: CopierUse) {
-  const { asker, budget, dryRuns, book } = use
+type Answered = Extract<CopyResult, { kind: 'answered' }>
+
+export class JobRunner {
+  readonly #options: JobRunnerOptions
+
+  constructor(options: JobRunnerOptions) {
+    this.#options = options
+  }
 
   /** Never rejects. */
-  return async function run(work: Work): Promise<Ended> {
-    const { job } = work
+  async run(prepared: PreparedJob): Promise<JobResult> {
     try {
-      return await copied(work)
+      return await this.#run(prepared)
     } catch {
-      return nothing(job, { outcome: 'uncomparable', reason: 'crashed' })
+      return this.#endUncompared(prepared.job, { outcome: 'uncomparable', reason: 'crashed' })
     }
   }
 
-  async function copied({ job, policy, rules, redaction, copy, again }: Work): Promise<Ended> {
+  async #run(prepared: PreparedJob): Promise<JobResult> {
+    const { job, policy, copy, twin } = prepared
+    const { client, budget, agreements } = this.#options
     const isWrite = job.requestBody !== undefined
-    const agreement = isWrite ? await dryRuns.agreement(copy) : undefined
-    if (isWrite && agreement === undefined) {
-      use.notDryRun(job.context, copy.origin, 'it has not agreed')
-      return nothing(job, { outcome: 'failed', reason: 'not-dry-run' })
-    }
-    const fields = (request: CopyRequest) =>
-      copyFields(request, isWrite ? 'dry-run' : '1', policy.identities, newSpanId())
+    const agreement = isWrite ? await agreements.agreement(copy) : undefined
+    if (isWrite && agreement === undefined) return this.#endNotDryRun(job, copy, 'it has not agreed')
     const body = isWrite && job.requestBody !== '' ? Buffer.from(job.requestBody as string, 'latin1') : undefined
-    const sent = fields(copy)
-    const asked = await asker.ask(copy, sent, body, policy, agreement)
-    if (asked.kind === 'failed') return nothing(job, { outcome: 'failed', reason: asked.reason })
-    if (asked.kind === 'shed') return nothing(job, { outcome: 'shed', reason: asked.reason })
-    if (isWrite && !isAccepted(asked.answer.headers)) {
-      dryRuns.withdraw(copy)
-      budget.give(asked.answer.body.length)
-      use.notDryRun(job.context, copy.origin, 'it answered a copy without agreeing again')
-      return nothing(job, { outcome: 'failed', reason: 'not-dry-run' })
+    const fields = fieldsOf(copy, prepared)
+    const copied = await client.send(copy, fields, body, policy, agreement)
+    if (copied.kind === 'failed') return this.#endUncompared(job, { outcome: 'failed', reason: copied.reason })
+    if (copied.kind === 'shed') return this.#endUncompared(job, { outcome: 'shed', reason: copied.reason })
+    if (isWrite && !acceptsDryRun(copied.answer.headers)) {
+      agreements.withdraw(copy)
+      budget.release(copied.answer.body.length)
+      return this.#endNotDryRun(job, copy, 'it answered a copy without agreeing again')
     }
-    // After the service: what changes with time has then more time to change between legacy and itself.
-    const twin = again === undefined ? undefined : await asker.ask(again, fields(again), undefined, policy)
+    // The second request to legacy comes after the copy: a value that changes with time then has more time to change between the
+    // two responses of legacy than between the sides, and counts as noise.
+    const again = twin === undefined ? undefined : await client.send(twin, fieldsOf(twin, prepared), undefined, policy)
     try {
-      return judged({ job, policy, rules, redaction, sent }, asked, twin)
+      return this.#compare(prepared, fields, copied, again)
     } finally {
-      for (const one of [asked, twin]) if (one?.kind === 'answered') budget.give(one.answer.body.length)
+      budget.release(copied.answer.body.length)
+      if (again?.kind === 'answered') budget.release(again.answer.body.length)
     }
   }
 
-  type Asking = Pick<Work, 'job' | 'policy' | 'rules' | 'redaction'> & { readonly sent: readonly string[] }
-  type Answered = Extract<CopyResult, { kind: 'answered' }>
-
-  function judged(
-    { job, policy, rules, redaction, sent }: Asking,
-    asked: Answered,
-    twin: CopyResult | undefined,
-  ): Ended {
-    const given: ComparedResponse = {
+  #compare(
+    { job, policy, rules, redaction }: PreparedJob,
+    fields: readonly string[],
+    copied: Answered,
+    again: CopyResult | undefined,
+  ): JobResult {
+    const { stats, watchComparison } = this.#options
+    const primary: ComparedResponse = {
       status: job.status,
-      headers: unpack(job.headers),
+      headers: unpackFields(job.headers),
       body: Buffer.from(job.body, 'latin1'),
       isTruncated: job.isTruncated,
     }
-    const [legacy, service] = job.answeredBy === 'legacy' ? [given, asked.answer] : [asked.answer, given]
-    const compare = (other: ComparedResponse) => use.whileComparing(job.id, () => compareAnswers(legacy, other, rules))
-    const comparison = compare(service)
-    if (twin?.kind === 'answered') book.paired(job, compare(twin.answer))
-    const outcome = book.compared(job, policy.noise, comparison)
-    const [legacyMs, serviceMs] = job.answeredBy === 'legacy' ? [job.ms, asked.ms] : [asked.ms, job.ms]
-    keepExamples(comparison, job, redaction, () => ({
-      at: job.at,
-      method: job.copy.method,
-      target: job.target,
-      pattern: patternIn(job.route),
-      fields: sent,
-      answeredBy: job.answeredBy,
-      ...{ legacy, legacyMs, service, serviceMs },
+    const isLegacyPrimary = job.answeredBy === 'legacy'
+    const [legacy, service] = isLegacyPrimary ? [primary, copied.answer] : [copied.answer, primary]
+    const [legacyMs, serviceMs] = isLegacyPrimary ? [job.ms, copied.ms] : [copied.ms, job.ms]
+    const compareWith = (response: ComparedResponse) =>
+      watchComparison(job.id, () => compareAnswers(legacy, response, rules))
+    const comparison = compareWith(service)
+    if (again?.kind === 'answered') stats.recordPair(job, compareWith(again.answer))
+    const outcome = stats.recordComparison(job, policy.noise, comparison)
+    this.#keepExamples(comparison, job, redaction, () => ({
+      ...{ time: job.time, method: job.copy.method, target: job.target, pattern: patternIn(job.route), fields },
+      ...{ answeredBy: job.answeredBy, legacy, legacyMs, service, serviceMs },
     }))
     const reason = comparison.kind === 'uncomparable' ? comparison.reason : ''
-    return { id: job.id, outcome, reason, copyMs: asked.ms }
+    return { id: job.id, outcome, reason, copyMs: copied.ms }
   }
 
-  function keepExamples(
+  /** Builds the example only if one of its differences needs another example. */
+  #keepExamples(
     comparison: Comparison,
-    { context, route, at }: Job,
+    { context, route, time }: Job,
     redaction: Redaction,
-    seen: () => Omit<Parameters<typeof exampleOf>[0], 'differences'>,
+    exchange: () => Omit<ComparedExchange, 'differences'>,
   ): void {
     if (comparison.kind === 'uncomparable') return
-    const wanted = fieldsIn(comparison)
+    const wanted = differingFields(comparison)
       .map((field): [Field, string] => [field, fingerprintOf(context, route, field)])
-      .filter(([, fingerprint]) => use.isWanted(fingerprint, at))
+      .filter(([, fingerprint]) => this.#options.wantsExample(fingerprint, time))
     if (wanted.length === 0) return
-    const example = exampleOf({ ...seen(), differences: comparison.differences }, redaction)
-    for (const [field, fingerprint] of wanted) use.keep({ fingerprint, context, route, field, example })
+    const example = exampleOf({ ...exchange(), differences: comparison.differences }, redaction)
+    for (const [field, fingerprint] of wanted) {
+      this.#options.addExample({ fingerprint, context, route, field, example })
+    }
   }
 
-  function nothing(job: Job, ending: NoComparison): Ended {
-    book.counter(job).uncompared(ending)
-    return { id: job.id, ...ending, copyMs: undefined }
+  #endNotDryRun(job: Job, { origin }: CopyRequest, why: string): JobResult {
+    this.#options.reportNotDryRun({ context: job.context, origin, why })
+    return this.#endUncompared(job, { outcome: 'failed', reason: 'not-dry-run' })
+  }
+
+  #endUncompared(job: Job, outcome: UncomparedOutcome): JobResult {
+    this.#options.stats.recordUncompared(job, outcome)
+    return { id: job.id, ...outcome, copyMs: undefined }
   }
 }
 
+function fieldsOf(request: CopyRequest, { job, policy }: PreparedJob): string[] {
+  return copyFields(request, job.requestBody === undefined ? '1' : 'dry-run', policy.identities, newSpanId())
+}
+
 const SPAN_BYTES = 8
-/** Random bytes are asked of the system in blocks: a call for each would cost more than the id. */
+/** Random bytes come from the system in blocks: a call for each id would cost more than the rest of the id. */
 const block = Buffer.alloc(1024 * SPAN_BYTES)
 let used = block.length
 

@@ -1,106 +1,94 @@
-// What the gateway's thread and the comparing thread say to each other. Copying a message costs by the number of its
-// values, so lists of fields travel as one text each, and what many jobs share is told once.
+// The messages between the gateway's thread and the comparing thread. Copying a message costs by the number of its values, so a
+// list of fields is one text, and values that many jobs share are sent once.
 
-import type { Rulings, ShadowFailure, Shed, Uncomparable } from '../../model/comparison.ts'
-import type { Parity, RouteCounts } from '../../model/comparison-counts.ts'
+import type { Rulings } from '../../model/comparison.ts'
+import type { RouteCounts } from '../../model/comparison-counts.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
 import type { HeaderList } from '../../model/request-head.ts'
 import type { Side, TlsOptions } from '../../model/route.ts'
 import type { CopyRequest, ShadowOutcome, ShadowReason } from '../../model/shadow.ts'
 import type { ShadowPolicy } from '../../model/shadow-policy.ts'
+import type { Occurrence, StatsUpdate } from '../stats/comparison-stats.ts'
 
-/** To the comparing thread. */
-export type Parcel = {
-  /** Policies and TLS settings, by the number that jobs name them by. */
-  readonly known?: readonly (readonly [number, ShadowPolicy | TlsOptions])[]
-  /** What was known before is named by no job any more. */
-  readonly isAnew?: boolean
+/** A message to the comparing thread. */
+export type ThreadInput = {
+  /** Policies and TLS settings with the numbers by which jobs refer to them. */
+  readonly sharedValues?: readonly (readonly [number, ShadowPolicy | TlsOptions])[]
+  /** No later job refers to a value that was sent before. */
+  readonly resetsNumbers?: boolean
   readonly jobs?: readonly Job[]
-  /** Counts of the window from before this process, and from other gateways: what is noise was learned there. */
+  /** Counts of the window from earlier threads and other gateways: they show which fields are noise. */
   readonly counts?: readonly RouteCounts[]
-  /** What operators say of fields, by {@link routeKey}; takes the place of all that was said before. */
+  /** The rulings of operators, by `routeKey`; they replace all earlier ones. */
   readonly rulings?: Readonly<Record<string, Rulings>>
-  /** Finish what is there and say so. */
-  readonly isLast?: boolean
+  /** Report as soon as all jobs have ended. */
+  readonly isFinal?: boolean
 }
 
-/** One request whose copy is to be sent, with the answer that the client got. */
-export type Job = {
+/** A request whose copy is to be sent, with the response that the client received. `time`: when that response was complete. */
+export type Job = Occurrence & {
   readonly id: number
-  readonly context: string
-  readonly route: string
+  /** The number of the `ShadowPolicy`. */
   readonly policy: number
-  /** When the client's answer was complete, in milliseconds since 1970. */
-  readonly at: number
   readonly answeredBy: Side
-  /** Path and query as the client asked for them. */
+  /** Path and query of the client's request. */
   readonly target: string
   readonly status: number
-  readonly headers: Packed
-  /** One character a byte. */
+  readonly headers: PackedFields
+  /** One character per byte (latin1). */
   readonly body: string
   readonly isTruncated: boolean
+  /** How long the response took, in milliseconds. */
   readonly ms: number
   readonly copy: PackedCopy
-  /** The same for legacy once more, where it is asked twice. */
-  readonly again: PackedCopy | undefined
-  /** Undefined where the method is safe: such a copy has none. */
+  /** A second request to legacy, if legacy is to be compared with itself. */
+  readonly twin: PackedCopy | undefined
+  /** Undefined for a safe method, whose copy has no body. */
   readonly requestBody: string | undefined
 }
 
 export type PackedCopy = Omit<CopyRequest, 'fields' | 'identityFields' | 'tls'> & {
+  /** The number of the `TlsOptions`. */
   readonly tls: number | undefined
-  readonly fields: Packed
-  readonly identityFields: Packed
+  readonly fields: PackedFields
+  readonly identityFields: PackedFields
 }
 
-/** Names and values, a line each: neither can hold a line end. */
-export type Packed = string
+/** Names and values, one per line: neither can contain a line end. */
+export type PackedFields = string
 
-export function pack(fields: HeaderList): Packed {
+export function packFields(fields: HeaderList): PackedFields {
   return fields.join('\n')
 }
 
-export function unpack(packed: Packed): string[] {
+export function unpackFields(packed: PackedFields): string[] {
   return packed === '' ? [] : packed.split('\n')
 }
 
-/** From the comparing thread, a few times a second while there is anything to say. */
-export type Report = {
-  /** What the thread has computed since its last report, in milliseconds of a processor. */
+/**
+ * A message from the comparing thread, a few times per second while there is something to report. The counts of a route and hour
+ * are complete since the start of the thread and replace its earlier report.
+ */
+export type ThreadReport = StatsUpdate & {
+  /** The processor time since the last report, in milliseconds. */
   readonly cpuMs: number
-  readonly ended: readonly Ended[]
-  /** Of the routes that changed: everything since the thread began, in the place of what it said before. */
-  readonly counts: readonly RouteCounts[]
-  /** The share of the next copies for which legacy is asked twice, by {@link routeKey}. */
-  readonly pairShares: Readonly<Record<string, number>>
-  readonly parity: Readonly<Record<string, Parity>>
+  readonly results: readonly JobResult[]
   readonly examples: readonly StoredExample[]
-  /** Services that took a copy for more than a copy. */
-  readonly notDryRun: readonly { readonly context: string; readonly origin: string; readonly why: string }[]
+  /** Services that did not handle a copy as a dry run. */
+  readonly notDryRun: readonly DryRunRefusal[]
 }
 
-/** What became of a job. */
-export type Ended = {
+export type DryRunRefusal = { readonly context: string; readonly origin: string; readonly why: string }
+
+export type JobResult = {
   readonly id: number
   readonly outcome: ShadowOutcome
   readonly reason: ShadowReason
-  /** How long the copy took, where it was answered. */
+  /** How long the copy took, in milliseconds; undefined if it was not answered. */
   readonly copyMs: number | undefined
 }
 
-/** Why a job came to nothing. */
-export type NoComparison =
-  | { readonly outcome: 'failed'; readonly reason: ShadowFailure }
-  | { readonly outcome: 'shed'; readonly reason: Shed }
-  | { readonly outcome: 'uncomparable'; readonly reason: Uncomparable }
-
-/** One route of one context. Neither name can hold a line end. */
-export function routeKey({ context, route }: { readonly context: string; readonly route: string }): string {
-  return `${context}\n${route}`
-}
-
-/** What the other thread is told in shared memory, so that it can be read while this one is busy. */
-export const BUSY_WITH = 0
-/** A number that grows with each comparison that is begun. */
-export const TURN = 1
+/** Indexes of the shared memory that the gateway reads while the comparing thread is busy. The id of the job that it compares. */
+export const CURRENT_JOB = 0
+/** A counter of comparisons that were started. */
+export const COMPARISONS_STARTED = 1
