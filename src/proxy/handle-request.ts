@@ -5,6 +5,7 @@ import type { Route } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { continueTrace } from '../telemetry/trace.ts'
 import type { DataPlane } from './data-plane.ts'
+import { NodeExchange } from './downstream/node-exchange.ts'
 import { rawHead } from './downstream/raw-head.ts'
 import { refuse } from './downstream/refuse.ts'
 import { copyFor } from './forward/copy-for.ts'
@@ -57,8 +58,7 @@ export function createHandleRequest(plane: DataPlane) {
     const { traceparent, traceId } = continueTrace(head.fields.traceparent, plane.random)
     const tap = plane.shadowing.open(policy)
     const forwarding = {
-      request,
-      response,
+      downstream: new NodeExchange(request, response),
       head: forwardedHead,
       identity,
       match,

@@ -3,13 +3,13 @@ import type { CreateCopy } from '../../model/shadow.ts'
 import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
 import { upstreamPath } from '../policy/path.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
-import type { Forwarding } from './forward.ts'
+import type { Forwarding } from './forwarding.ts'
 import { requestHeaders } from './headers.ts'
 
 /** A copy goes only to an address that may be asked now: what is ejected is left alone, by copies too. */
 export function copyFor(
   { upstreams, viaName }: { readonly upstreams: Upstreams; readonly viaName: string },
-  { head, identity, snapshot, match, traceparent }: Omit<Forwarding, 'request' | 'response'>,
+  { head, identity, snapshot, match, traceparent }: Omit<Forwarding, 'downstream'>,
 ): CreateCopy {
   return (side) => {
     const upstream = side === 'legacy' ? snapshot.legacy : match.route.context?.service

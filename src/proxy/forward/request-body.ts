@@ -1,11 +1,11 @@
-// The client's request body on its way to an upstream: counted, limited, and pulled only as fast as it is taken.
-import type { IncomingMessage } from 'node:http'
+// The request body on its way to an upstream: counted, limited, and read only as fast as the upstream takes it.
 import { Readable } from 'node:stream'
 import type { Failure } from '../../model/failures.ts'
 import type { Tap } from '../../model/shadow.ts'
+import type { BodyReader, DownstreamExchange } from '../downstream/downstream-exchange.ts'
 import { spent } from '../downstream/spent-buffers.ts'
 
-/** Why a body ended early, in our words. */
+/** The body ended before it was complete. */
 export class RequestBodyError extends Error {
   readonly failure: Failure
 
@@ -16,78 +16,77 @@ export class RequestBodyError extends Error {
 }
 
 /**
- * A stream over `IncomingMessage` that can be given up without harm to the connection: whoever destroys it (as when a
- * response comes early) stops reading, and the rest of the body is drained so that the next request is found.
+ * A stream over the body of a downstream exchange. Destroying it, for example when the response comes early, does not harm
+ * the connection: the rest of the body is discarded, so that the next request can be read.
  */
-export class RequestBody extends Readable {
-  readonly #request: IncomingMessage
+export class RequestBody extends Readable implements BodyReader {
+  readonly #downstream: DownstreamExchange
   readonly #maxBytes: number
   readonly #owner: { readonly onRequestBodyEnd: () => void }
   readonly #tap: Tap | undefined
   #isAttached = false
-  /** Bytes taken from the client. */
+  /** Bytes that have arrived from the client. */
   bytes = 0
-  /** The client expects a word before it sends, and the upstream has not given it yet. */
+  /** The client waits for `100 Continue` before it sends, and the upstream has not sent it yet. */
   isHeldBack = false
 
   /**
    * @param owner is called when all of the body has arrived
-   * @param tap sees what is taken; it is never waited for
+   * @param tap copies the bytes and never delays them
    */
-  constructor(request: IncomingMessage, maxBytes: number, owner: { readonly onRequestBodyEnd: () => void }, tap?: Tap) {
+  constructor(
+    downstream: DownstreamExchange,
+    maxBytes: number,
+    owner: { readonly onRequestBodyEnd: () => void },
+    tap?: Tap,
+  ) {
     super({ highWaterMark: 64 * 1024 })
-    this.#request = request
+    this.#downstream = downstream
     this.#maxBytes = maxBytes
     this.#owner = owner
     this.#tap = tap
   }
 
-  /** Whether anything was taken: a body that was begun cannot be sent again. */
+  /** Whether bytes were read: such a body cannot be sent again. */
   get hasBegun(): boolean {
     return this.bytes > 0
   }
 
-  /** Whether it is the client that is being waited for, and not the upstream. */
+  /** Whether the upstream could take more, and the client does not send it. */
   get isWaitingForClient(): boolean {
-    const isItsTurn = !this.isHeldBack || this.hasBegun
-    return this.#isAttached && isItsTurn && !this.#request.complete && !this.#request.isPaused()
+    const mayClientSend = !this.isHeldBack || this.hasBegun
+    return this.#isAttached && mayClientSend && !this.#downstream.isBodyComplete && !this.#downstream.isBodyPaused
   }
 
   override _read(): void {
     if (this.#isAttached) {
-      this.#request.resume()
+      this.#downstream.resumeBody()
       return
     }
     this.#isAttached = true
-    this.#request.on('data', this.#onData).on('end', this.#onEnd).on('close', this.#onClose).on('error', noop)
+    this.#downstream.readBody(this)
   }
 
-  #onData = (chunk: Buffer): void => {
-    this.bytes += chunk.length
-    spent(chunk.length)
-    this.#tap?.onRequestBody(chunk)
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#downstream.discardBody()
+    done(error)
+  }
+
+  onBodyBytes(bytes: Buffer): void {
+    this.bytes += bytes.length
+    spent(bytes.length)
+    this.#tap?.onRequestBody(bytes)
     if (this.bytes > this.#maxBytes) this.destroy(new RequestBodyError('body-too-large'))
-    else if (!this.push(chunk)) this.#request.pause()
+    else if (!this.push(bytes)) this.#downstream.pauseBody()
   }
 
-  #onEnd = (): void => {
+  onBodyEnd(): void {
     this.#tap?.onRequestEnd()
     this.#owner.onRequestBodyEnd()
     this.push(null)
   }
 
-  #onClose = (): void => {
-    if (!this.#request.complete) this.destroy(new RequestBodyError('client-gone'))
+  onBodyClose(): void {
+    if (!this.#downstream.isBodyComplete) this.destroy(new RequestBodyError('client-gone'))
   }
-
-  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    const request = this.#request
-    if (this.#isAttached) request.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose)
-    if (!request.complete && !request.destroyed) request.resume()
-    done(error)
-  }
-}
-
-function noop(): void {
-  // The 'close' that follows tells the same; without a listener the error would be thrown.
 }

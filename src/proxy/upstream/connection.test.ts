@@ -1,5 +1,5 @@
 import { createCipheriv, createHash } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { PassThrough } from 'node:stream'
 import tls, { type TLSSocket } from 'node:tls'
@@ -8,6 +8,7 @@ import { createAuthority } from '../../../test/kit/certificates.ts'
 import { sharedByFile, whenOver } from '../../../test/kit/lifetime.ts'
 import { OK, type RawOrigin, type Script, startRawOrigin } from '../../../test/kit/origin.ts'
 import { until } from '../../../test/kit/until.ts'
+import { NodeExchange } from '../downstream/node-exchange.ts'
 import { RequestBody } from '../forward/request-body.ts'
 import {
   Connection,
@@ -99,10 +100,8 @@ function bodyOf(maxBytes = 100 * MIB) {
   client.on('end', () => {
     client.complete = true
   })
-  return {
-    client,
-    body: new RequestBody(client as unknown as IncomingMessage, maxBytes, { onRequestBodyEnd: () => {} }),
-  }
+  const downstream = new NodeExchange(client as unknown as IncomingMessage, {} as ServerResponse)
+  return { client, body: new RequestBody(downstream, maxBytes, { onRequestBodyEnd: () => {} }) }
 }
 
 const socketOf = (origin: RawOrigin, at = 0) => origin.connections[at]?.socket as Socket

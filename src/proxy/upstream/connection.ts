@@ -1,9 +1,16 @@
 // One HTTP/1.1 connection to an upstream: one request at a time goes out, its response is read and told.
 import { readSync } from 'node:fs'
 import net, { type Socket } from 'node:net'
+import type { Readable } from 'node:stream'
 import tls from 'node:tls'
-import type { RequestBody } from '../forward/request-body.ts'
+import { TurnBatch } from '../../lib/turn-batch.ts'
 import { ResponseError, ResponseParser, type ResponseSink } from './response-parser.ts'
+
+/** A request body as a stream that is read no faster than the connection writes it. */
+export type UpstreamBody = Readable & {
+  /** The client waits for `100 Continue` before it sends, so the head goes out alone. */
+  readonly isHeldBack: boolean
+}
 
 /** A request as it goes out: method and path come from a head that was read, and are written as they are. */
 export type UpstreamRequest = {
@@ -11,7 +18,7 @@ export type UpstreamRequest = {
   readonly path: string
   /** `[name, value, ...]`, with Host and without the fields of a connection. */
   readonly fields: readonly string[]
-  readonly body: RequestBody | undefined
+  readonly body: UpstreamBody | undefined
   /** How the body is framed; a length is among the fields already. */
   readonly isChunked: boolean
   /** Read when the body has ended: `[name, value]` pairs to send behind its chunks. */
@@ -67,7 +74,7 @@ export class Connection implements ResponseSink {
   #isConnected = false
   #handler: ResponseHandler | undefined = undefined
   #request: UpstreamRequest | undefined = undefined
-  #body: RequestBody | undefined = undefined
+  #body: UpstreamBody | undefined = undefined
   /** The head of a request with a body, until it goes out: with the first bytes of the body, if they are there. */
   #unsentHead = ''
   /** Some of the request has gone out. Until then nothing that comes is its answer. */
@@ -102,7 +109,7 @@ export class Connection implements ResponseSink {
   send(request: UpstreamRequest, handler: ResponseHandler): void {
     this.#handler = handler
     this.#request = request
-    if (this.#isConnected && toSend.push(this) === 1) setImmediate(sendAll)
+    if (this.#isConnected) connectionsToSend.add(this)
   }
 
   /** Writes what `send` was given, if that has not come to its end meanwhile. */
@@ -205,7 +212,7 @@ export class Connection implements ResponseSink {
     this.#unsentHead = head
     // Bytes of the body that have arrived with the head go out with it in one write; the head waits for no others.
     if (request.body.isHeldBack) this.sendHeadNow()
-    else if (toSendHead.push(this) === 1) setImmediate(sendAllHeads)
+    else headsToSend.add(this)
     this.#sendBody(request.body, request)
   }
 
@@ -215,7 +222,7 @@ export class Connection implements ResponseSink {
     return head
   }
 
-  #sendBody(body: RequestBody, request: UpstreamRequest): void {
+  #sendBody(body: UpstreamBody, request: UpstreamRequest): void {
     const socket = this.#socket
     const { isChunked } = request
     this.#body = body
@@ -239,9 +246,9 @@ export class Connection implements ResponseSink {
     body.resume()
   }
 
-  #endBody({ isChunked, trailers }: UpstreamRequest): void {
+  #endBody(request: UpstreamRequest): void {
     try {
-      const last = isChunked ? `${LAST_CHUNK}${fieldLines(trailers?.().flat() ?? [])}\r\n` : ''
+      const last = request.isChunked ? `${LAST_CHUNK}${fieldLines(request.trailers?.().flat() ?? [])}\r\n` : ''
       this.#isWritten = true
       const rest = this.#takeHead() + last
       if (rest !== '') this.#socket.write(rest, 'latin1')
@@ -348,25 +355,13 @@ function readNow(fd: number, buffer: Buffer): number | undefined {
 }
 
 /**
- * Requests that go out when all that has arrived until now was looked at: a connection that the other side has closed,
- * as it may at any time, is known by then. One look for all requests of a turn costs next to nothing.
+ * Requests go out behind all input that has arrived: the gateway then knows whether the other side has closed the
+ * connection. One callback for all requests of a turn costs little.
  */
-let toSend: Connection[] = []
+const connectionsToSend = new TurnBatch<Connection>(setImmediate, (connection) => connection.sendNow())
 
-function sendAll(): void {
-  const due = toSend
-  toSend = []
-  for (const connection of due) connection.sendNow()
-}
-
-/** Heads whose body has not come yet: one look for all of them, behind what has arrived in this turn. */
-let toSendHead: Connection[] = []
-
-function sendAllHeads(): void {
-  const due = toSendHead
-  toSendHead = []
-  for (const connection of due) connection.sendHeadNow()
-}
+/** Heads whose body has not come in this turn. */
+const headsToSend = new TurnBatch<Connection>(setImmediate, (connection) => connection.sendHeadNow())
 
 const SOCKET = { noDelay: true, keepAlive: true, keepAliveInitialDelay: KEEP_ALIVE_PROBE_MS }
 

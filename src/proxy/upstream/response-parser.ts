@@ -1,5 +1,6 @@
 // Reads HTTP/1 responses from bytes, strictly: what could be read in two ways is refused (RFC 9112). It knows where a
 // message ends; what its fields mean to a client is headers.ts.
+import { latin1 } from '../../lib/latin1.ts'
 
 /** What is told of a response, in this order. Bytes are only lent: they are overwritten when the call returns. */
 export type ResponseSink = {
@@ -293,13 +294,6 @@ export class ResponseParser {
 /** @param end where the empty line begins, -1 where it is not here yet: three bytes of it may be. */
 function isTooLong(text: string, end: number): boolean {
   return (end === -1 ? text.length - 3 : end) > MAX_HEAD_BYTES
-}
-
-/** Node's own shortcut behind `toString('latin1')`, missing from its types. */
-type Latin1 = Buffer & { latin1Slice: (start: number, end: number) => string }
-
-export function latin1(bytes: Buffer, start: number, end: number): string {
-  return (bytes as Latin1).latin1Slice(start, end)
 }
 
 /** RFC 9112 section 4: `HTTP/1.1 200 OK`. @returns the status, 0 if it is no status line */

@@ -7,10 +7,10 @@ import type { Upstream } from '../../model/route.ts'
 import type { EjectionPolicy, Snapshot } from '../../model/snapshot.ts'
 import type { AddressOutage, UpstreamReading } from '../../model/upstream-reading.ts'
 import type { Events } from '../../telemetry/events.ts'
-import { RetryBudget } from '../forward/retry-budget.ts'
 import { Connections } from './connections.ts'
 import { AddressHealth, mayEject } from './health.ts'
 import { startProbe } from './probe.ts'
+import { RetryBudget } from './retry-budget.ts'
 
 /** One address of an upstream. */
 export type Address = {

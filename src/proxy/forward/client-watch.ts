@@ -1,0 +1,52 @@
+// Whether the client keeps up: sends its body and reads its response fast enough. The sweep calls it with elapsed time.
+import type { Limits } from '../../model/snapshot.ts'
+import type { Connections } from '../upstream/connections.ts'
+import { Pace } from './pace.ts'
+
+/** A client that takes nothing of its response for this time, in milliseconds, counts as a slow reader. */
+const SLOW_READER_MS = 250
+
+/** Made when the gateway first waits for the client: few requests last that long. */
+export class ClientWatch {
+  readonly #sending = new Pace()
+  readonly #reading = new Pace()
+  /** Milliseconds since the client last took anything. */
+  #blockedMs = 0
+  /** The connections that count this client as a slow reader. */
+  #countedAt: Connections | undefined = undefined
+
+  /** @param bytes of the request body that have arrived */
+  isSendingTooSlowly(bytes: number, elapsedMs: number, limits: Limits): boolean {
+    return this.#sending.isTooSlow(bytes, elapsedMs, limits)
+  }
+
+  /** @param bytes of the response that the client has taken */
+  isReadingTooSlowly(bytes: number, elapsedMs: number, limits: Limits): boolean {
+    return this.#reading.isTooSlow(bytes, elapsedMs, limits)
+  }
+
+  /**
+   * Slow readers may hold connections until other requests need them. The sweep begins with the oldest exchange, so that
+   * one is evicted first.
+   *
+   * @returns whether this client must be evicted
+   */
+  mustEvict(connections: Connections, elapsedMs: number): boolean {
+    this.#blockedMs += elapsedMs
+    if (this.#blockedMs < SLOW_READER_MS) return false
+    if (this.#countedAt === undefined) {
+      this.#countedAt = connections
+      connections.beginSlowReader()
+    }
+    if (!connections.mustEvictSlowReader()) return false
+    this.endBlock()
+    return true
+  }
+
+  /** The client has taken something, or its connection to the upstream was given back. */
+  endBlock(): void {
+    this.#blockedMs = 0
+    this.#countedAt?.endSlowReader()
+    this.#countedAt = undefined
+  }
+}
