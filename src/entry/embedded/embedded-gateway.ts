@@ -135,7 +135,7 @@ export class EmbeddedGateway {
       return next()
     }
     if (decision.side === 'legacy' || policy.refusal !== undefined) return stay()
-    const address = upstreams.pick(upstreams.of(route.context.service))
+    const address = upstreams.selectAddress(upstreams.get(route.context.service))
     if (address === undefined) return decision.fallback ? stay() : this.#refuse(call, NOT_AVAILABLE)
     if (request.readableDidRead) {
       return next(new Error('strangler() must be mounted before any body parser: the body was read already'))

@@ -123,7 +123,7 @@ export class ServiceRequest implements ProxiedRequest {
     const { head, decision, identity } = policy
     const failure = response.headersSent ? 'response-broken' : (this.#timeout ?? classifyError(error, this.#wasSent))
     this.#failure = failure
-    if (blamesTarget(failure)) upstreams.failed(upstreams.of(this.#service), address, true, failure)
+    if (blamesTarget(failure)) upstreams.recordFailure(upstreams.get(this.#service), address, true, failure)
     const hasBody = head.body.kind !== 'none'
     const hasBodyBegun = hasBody && request.readableDidRead
     if (response.headersSent) {
@@ -143,7 +143,7 @@ export class ServiceRequest implements ProxiedRequest {
     const { upstreams, events, now } = this.#sources
     const { response, policy, address } = this.#options
     if (!response.writableFinished) this.#failure ??= 'client-gone'
-    if (this.#failure === undefined && response.statusCode < 500) upstreams.succeeded(address)
+    if (this.#failure === undefined && response.statusCode < 500) upstreams.recordSuccess(address)
     const outcome = this.#outcome()
     events.requestFinished({
       arrivedAt: this.#askedAt,
@@ -164,7 +164,7 @@ export class ServiceRequest implements ProxiedRequest {
       status: response.headersSent ? response.statusCode : FAILURES['client-gone'].status,
       failure: this.#hasFallenBack ? undefined : this.#failure,
       cause: undefined,
-      answeredBy: headAt === undefined ? undefined : address.answerer,
+      answeredBy: headAt === undefined ? undefined : address.responder,
       upstreamMs: headAt && headAt - this.#askedAt,
       upstreamTotalMs: this.#sources.now() - this.#askedAt,
       requestBytes: 0,

@@ -60,7 +60,7 @@ describe.each(Object.entries(IMPLEMENTATIONS))('a downstream exchange over %s', 
         }),
       )
     })
-    const chunks = '3\r\nonetwo\r\n0\r\nX-Sum: 7\r\n\r\n'
+    const chunks = '3\r\none\r\n3\r\ntwo\r\n0\r\nX-Sum: 7\r\n\r\n'
     const head = 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n'
     expect(await exchange(port, head + chunks)).toMatchObject({ status: 200, body: 'ok' })
     expect(body.join('')).toBe('onetwo')

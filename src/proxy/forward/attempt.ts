@@ -4,7 +4,7 @@ import type { Side, Timeouts } from '../../model/route.ts'
 import type { Uploads } from '../downstream/uploads.ts'
 import { upstreamPath } from '../policy/path.ts'
 import { type Connection, type ResponseHandler, StaleConnection, type UpstreamRequest } from '../upstream/connection.ts'
-import type { Connections, Waiter } from '../upstream/connections.ts'
+import type { ConnectionPool, Waiter } from '../upstream/connection-pool.ts'
 import { blamesTarget } from '../upstream/health.ts'
 import type { Address, LiveUpstream } from '../upstream/upstreams.ts'
 import { classifyError, UpstreamTimeout } from './classify-error.ts'
@@ -24,7 +24,7 @@ export type AttemptOwner = {
   /** Bytes of the response body that were passed to the client. */
   readonly responseBytes: number
   /** @returns false when all places for uploads are taken */
-  readonly takeUploadSlot: (connections: Connections) => boolean
+  readonly takeUploadSlot: (connections: ConnectionPool) => boolean
   /** The attempt has a connection. */
   readonly onAttemptSent: () => void
   /** @returns whether this was the final head and it was passed to the client */
@@ -60,7 +60,7 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
   }
 
   start(): void {
-    if (this.#owner.isBodyArriving && !this.#owner.takeUploadSlot(this.address.connections)) this.#hold()
+    if (this.#owner.isBodyArriving && !this.#owner.takeUploadSlot(this.address.pool)) this.#hold()
     else this.#takeConnection()
   }
 
@@ -85,13 +85,13 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
   /** Called by the sweep. */
   sweepHeld(): void {
     if (this.#phase !== 'held') return
-    if (this.#owner.isBodyArriving && !this.#owner.takeUploadSlot(this.address.connections)) return
+    if (this.#owner.isBodyArriving && !this.#owner.takeUploadSlot(this.address.pool)) return
     this.#owner.uploads.release()
     this.#takeConnection()
   }
 
   #takeConnection(): void {
-    const connection = this.address.connections.take(this)
+    const connection = this.address.pool.take(this)
     if (connection === 'full') {
       this.#owner.onAttemptFailed('overloaded', undefined)
     } else if (connection === 'queued') {
@@ -121,7 +121,7 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
   #stopWaiting(): void {
     clearTimeout(this.#queueTimer)
     this.#queueTimer = undefined
-    this.address.connections.leave(this)
+    this.address.pool.leave(this)
     if (this.#phase === 'held') this.#owner.uploads.release()
   }
 
@@ -197,7 +197,7 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
 
   /** Nothing was written on the stale connection, so this is not a second attempt. */
   #resend(): void {
-    this.#send(this.address.connections.replace(this.#connection as Connection))
+    this.#send(this.address.pool.replace(this.#connection as Connection))
   }
 
   // ---- control by the exchange ----
@@ -226,7 +226,7 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
     const connection = this.#connection
     if (connection === undefined) return
     this.#connection = undefined
-    this.address.connections.release(connection)
+    this.address.pool.release(connection)
   }
 
   /** The response is not wanted any more, or the client has gone. Nothing is reported to the exchange. */
@@ -242,7 +242,7 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
     const connection = this.#connection as Connection
     this.#connection = undefined
     this.#enter('finished')
-    return this.address.connections.replace(connection)
+    return this.address.pool.replace(connection)
   }
 
   /** Called by the sweep while the response is not complete: ends an attempt whose upstream is silent for too long. */
@@ -256,12 +256,12 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
       this.#silentMs = 0
       return
     }
-    const before = this.#silentMs
+    const previousMs = this.#silentMs
     this.#silentMs += elapsedMs
     const [limit, failure] = this.#timeout()
     const limitMs = this.#limitMs(limit)
     // The first sweep after a step may follow at once, so the time of the sweep before is compared.
-    if (limitMs === 0 || before < limitMs) return
+    if (limitMs === 0 || previousMs < limitMs) return
     this.#silentMs = 0
     this.#connection.abort(new UpstreamTimeout(failure))
   }
@@ -279,7 +279,7 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
   reportHealth(failure: Failure | undefined, status: number): void {
     const { upstreams } = this.#owner.dependencies
     if (failure === undefined && status < 500) {
-      upstreams.succeeded(this.address)
+      upstreams.recordSuccess(this.address)
       return
     }
     if (failure !== undefined) {
@@ -288,7 +288,7 @@ export class Attempt implements UpstreamRequest, ResponseHandler, Waiter {
       // Such a request counts only if the upstream was not reached.
       if (!FAILURES[failure].nothingSent && !this.#owner.forwarding.downstream.isBodyComplete) return
     }
-    upstreams.failed(this.live, this.address, failure !== undefined, failure ?? `status ${status}`)
+    upstreams.recordFailure(this.live, this.address, failure !== undefined, failure ?? `status ${status}`)
   }
 
   #enter(phase: AttemptPhase): void {

@@ -1,6 +1,6 @@
 // Whether the client keeps up: sends its body and reads its response fast enough. The sweep calls it with elapsed time.
 import type { Limits } from '../../model/snapshot.ts'
-import type { Connections } from '../upstream/connections.ts'
+import type { ConnectionPool } from '../upstream/connection-pool.ts'
 import { Pace } from './pace.ts'
 
 /** A client that takes nothing of its response for this time, in milliseconds, counts as a slow reader. */
@@ -13,7 +13,7 @@ export class ClientWatch {
   /** Milliseconds since the client last took anything. */
   #blockedMs = 0
   /** The connections that count this client as a slow reader. */
-  #countedAt: Connections | undefined = undefined
+  #countedAt: ConnectionPool | undefined = undefined
 
   /** @param bytes of the request body that have arrived */
   isSendingTooSlowly(bytes: number, elapsedMs: number, limits: Limits): boolean {
@@ -31,7 +31,7 @@ export class ClientWatch {
    *
    * @returns whether this client must be evicted
    */
-  mustEvict(connections: Connections, elapsedMs: number): boolean {
+  mustEvict(connections: ConnectionPool, elapsedMs: number): boolean {
     this.#blockedMs += elapsedMs
     if (this.#blockedMs < SLOW_READER_MS) return false
     if (this.#countedAt === undefined) {

@@ -53,8 +53,8 @@ function start(method = 'GET') {
     },
   )
   const out = (side: Side, which: number) => {
-    const live = upstreams.of(side === 'legacy' ? snapshot.legacy : snapshot.services.get('catalog')!)
-    upstreams.failed(live, live.addresses[which]!, true, 'a test')
+    const live = upstreams.get(side === 'legacy' ? snapshot.legacy : snapshot.services.get('catalog')!)
+    upstreams.recordFailure(live, live.addresses[which]!, true, 'a test')
   }
   return { make, out }
 }

@@ -15,7 +15,7 @@ export function copyFor(
     const upstream = side === 'legacy' ? snapshot.legacy : match.route.context?.service
     if (upstream === undefined || !upstreams.isAvailable(upstream)) return undefined
     if (head.hasEncodedSlash && !acceptsEncodedSlashes(match.route, upstream)) return undefined
-    const address = upstreams.pickForCopy(upstreams.of(upstream))
+    const address = upstreams.selectAddressForCopy(upstreams.get(upstream))
     if (address === undefined) return undefined
     const added = { head, identity, snapshot, rules: match.route.headers, viaName, traceparent }
     const { user, claimHeaders } = snapshot.identity

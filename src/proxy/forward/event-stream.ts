@@ -6,7 +6,7 @@ export const RECONNECT_SOON = 'retry: 2000\n\n'
 const LF = 0x0a
 const CR = 0x0d
 /** The longest end of an event is CRLF CRLF; what stands before the last four bytes cannot matter. */
-const LONGEST_END = 4
+const MAX_EVENT_END_BYTES = 4
 
 /** Where the stream stands: within a line, behind the end of a line, or behind an empty line, which ends an event. */
 const IN_LINE = 0
@@ -20,7 +20,7 @@ export class EventStream {
   /** The stream is to end where the next event does. */
   isEnding = false
   #state: number = EVENT_END
-  #isBehindCr = false
+  #isAfterCr = false
 
   constructor(isCompressed: boolean) {
     this.isCompressed = isCompressed
@@ -39,10 +39,10 @@ export class EventStream {
     if (this.isCompressed) return end
     if (this.isEnding) return this.#takeToEnd(bytes, start, end)
     let from = start
-    if (end - start > LONGEST_END) {
-      from = end - LONGEST_END
+    if (end - start > MAX_EVENT_END_BYTES) {
+      from = end - MAX_EVENT_END_BYTES
       this.#state = IN_LINE
-      this.#isBehindCr = false
+      this.#isAfterCr = false
     }
     for (let i = from; i < end; i++) this.#step(bytes[i] as number)
     return end
@@ -60,12 +60,12 @@ export class EventStream {
   }
 
   #step(byte: number): void {
-    if (byte === LF && this.#isBehindCr) {
+    if (byte === LF && this.#isAfterCr) {
       // The second half of one line end.
-      this.#isBehindCr = false
+      this.#isAfterCr = false
       return
     }
-    this.#isBehindCr = byte === CR
+    this.#isAfterCr = byte === CR
     if (byte !== LF && byte !== CR) this.#state = IN_LINE
     else this.#state = this.#state === IN_LINE ? LINE_START : EVENT_END
   }

@@ -8,7 +8,7 @@ import type { Side } from '../../model/route.ts'
 import type { DownstreamExchange, DownstreamObserver } from '../downstream/downstream-exchange.ts'
 import type { Uploads } from '../downstream/uploads.ts'
 import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
-import type { Connections } from '../upstream/connections.ts'
+import type { ConnectionPool } from '../upstream/connection-pool.ts'
 import { ResponseError } from '../upstream/response-parser.ts'
 import type { Address, LiveUpstream } from '../upstream/upstreams.ts'
 import { Attempt, type AttemptOwner } from './attempt.ts'
@@ -23,7 +23,7 @@ import { finalFields, passedFields } from './response-fields.ts'
 import { UploadSlot } from './upload-slot.ts'
 
 /** Informational responses per request; the gateway cuts a server that sends more. */
-const MOST_INFORMATIONAL = 32
+const MAX_INFORMATIONAL = 32
 
 /** It observes the client's side and owns the attempts, so that a request costs no closures. */
 export class Exchange implements AttemptOwner, DownstreamObserver {
@@ -108,10 +108,12 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
     const { snapshot, match } = this.forwarding
     const { upstreams } = this.dependencies
     this.#side = side
-    const live = upstreams.of(side === 'service' && match.route.context ? match.route.context.service : snapshot.legacy)
+    const live = upstreams.get(
+      side === 'service' && match.route.context ? match.route.context.service : snapshot.legacy,
+    )
     live.retryBudget.earn(snapshot.retries)
     this.#enter('attempting')
-    const address = upstreams.pick(live)
+    const address = upstreams.selectAddress(live)
     if (address === undefined) {
       this.#attempt = undefined
       this.#recover('unavailable', undefined)
@@ -130,7 +132,7 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
     return this.body !== undefined && !this.#downstream.isBodyComplete
   }
 
-  takeUploadSlot(connections: Connections): boolean {
+  takeUploadSlot(connections: ConnectionPool): boolean {
     const { identity, snapshot } = this.forwarding
     this.#uploadSlot ??= new UploadSlot(this.uploads, identity.clientAddress, snapshot.limits.uploadsPerClient)
     return this.#uploadSlot.take(connections)
@@ -179,7 +181,7 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
     if (!mayRetry(failure, this.#sent())) return false
     const { live, address } = attempt
     const { upstreams, now } = this.dependencies
-    const otherAddress = live.addresses.length > 1 ? upstreams.pick(live, address) : undefined
+    const otherAddress = live.addresses.length > 1 ? upstreams.selectAddress(live, address) : undefined
     // At the same address only a fresh connection in the place of a lost one is worth a retry.
     if (otherAddress === undefined && failure !== 'connection-lost') return false
     if (!live.retryBudget.spend(this.forwarding.snapshot.retries, now())) return false
@@ -259,7 +261,7 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
   }
 
   #inform(status: number, fields: string[]): void {
-    if (++this.#informational > MOST_INFORMATIONAL) throw new ResponseError('too many informational responses')
+    if (++this.#informational > MAX_INFORMATIONAL) throw new ResponseError('too many informational responses')
     if (status === 100) {
       const { body } = this
       // RFC 9110 section 10.1.1: only a client that waits for `100 Continue` gets it.
@@ -371,7 +373,7 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
     const { isBlocked, waitingBytes } = downstream
     if (!isBlocked && (this.#phase !== 'answered' || waitingBytes === 0)) return
     this.#clientWatch ??= new ClientWatch()
-    const connections = isBlocked && this.#attempt?.hasConnection ? this.#attempt.address.connections : undefined
+    const connections = isBlocked && this.#attempt?.hasConnection ? this.#attempt.address.pool : undefined
     if (connections !== undefined && this.#clientWatch.mustEvict(connections, elapsedMs)) downstream.abort()
     else if (this.#clientWatch.isReadingTooSlowly(this.responseBytes - waitingBytes, elapsedMs, limits)) {
       downstream.abort()
@@ -384,7 +386,7 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
       status: this.#downstream.sentStatus ?? FAILURES['client-gone'].status,
       failure: this.#failure,
       cause: this.#cause,
-      answeredBy: hasResponse ? this.#attempt?.address.answerer : undefined,
+      answeredBy: hasResponse ? this.#attempt?.address.responder : undefined,
       upstreamMs: hasResponse ? this.#headAt - this.#sentAt : undefined,
       upstreamTotalMs: this.#sentAt > 0 ? (this.#endAt || this.dependencies.now()) - this.#sentAt : undefined,
       requestBytes: this.body?.bytes ?? 0,

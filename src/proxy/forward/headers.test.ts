@@ -5,7 +5,15 @@ import { mayChangeResponseField } from '../../model/gateway-fields.ts'
 import type { RequestHead } from '../../model/request-head.ts'
 import type { Upstream } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
-import { type Added, hopByHopOf, isLoop, requestHeaders, responseHeaders, trailers, userFields } from './headers.ts'
+import {
+  hopByHopOf,
+  isLoop,
+  type RequestAdditions,
+  requestHeaders,
+  responseHeaders,
+  trailers,
+  userFields,
+} from './headers.ts'
 
 const HEAD = {
   method: 'GET',
@@ -41,7 +49,7 @@ function sent({
   via = true,
 }: Changes = {}): Record<string, string> {
   const snapshot = { trustsProxy: () => trusted, identity: { user: { header: 'x-account' } } } as unknown as Snapshot
-  const added: Added = {
+  const added: RequestAdditions = {
     head: { ...HEAD, ...head },
     identity: { ...IDENTITY, ...identity },
     snapshot,

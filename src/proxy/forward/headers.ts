@@ -7,7 +7,7 @@ import type { Snapshot } from '../../model/snapshot.ts'
 import { isEndToEnd } from '../policy/read-head.ts'
 
 /** What the gateway adds to a request, beside what the client sent. */
-export type Added = {
+export type RequestAdditions = {
   readonly head: RequestHead
   readonly identity: Identity
   readonly snapshot: Snapshot
@@ -22,7 +22,7 @@ export type Added = {
  * The field list for an upstream. Host and body framing are the last two, since they differ between upstreams and
  * attempts. `Connection` and `Transfer-Encoding` are the sender's own (RFC 9112 sections 6.1 and 9.1).
  */
-export function requestHeaders(added: Added, upstream: Upstream, authority: string): string[] {
+export function requestHeaders(added: RequestAdditions, upstream: Upstream, authority: string): string[] {
   const { head, identity, snapshot, rules, viaName } = added
   const { fields } = head
   const isPeerTrusted = snapshot.trustsProxy(head.peerAddress)
@@ -78,8 +78,8 @@ export function applyRulesToObject(headers: IncomingHttpHeaders, { names, set }:
   Object.assign(headers, toFieldObject(set))
 }
 
-function append(before: string | undefined, value: string): string {
-  return before === undefined ? value : `${before}, ${value}`
+function append(list: string | undefined, value: string): string {
+  return list === undefined ? value : `${list}, ${value}`
 }
 
 /** RFC 7239 section 4; an IPv6 address is quoted and bracketed (section 6). */
@@ -209,11 +209,11 @@ function withoutListed(list: string[], connection: string): string[] {
   const listed = new Set(lower.split(',').map((token) => token.trim()))
   // The framing of a response cannot be unsaid by the server that sent it.
   listed.delete('content-length')
-  const kept: string[] = []
+  const remaining: string[] = []
   for (let i = 0; i < list.length; i += 2) {
-    if (!listed.has((list[i] as string).toLowerCase())) kept.push(list[i] as string, list[i + 1] as string)
+    if (!listed.has((list[i] as string).toLowerCase())) remaining.push(list[i] as string, list[i + 1] as string)
   }
-  return kept
+  return remaining
 }
 
 /** Fields that change what the message means, and so must not come behind its body (RFC 9110 section 6.5.1). */
@@ -258,8 +258,8 @@ export function toFieldObject(list: readonly string[]): Record<string, string | 
   for (let i = 0; i < list.length; i += 2) {
     const name = (list[i] as string).toLowerCase()
     const value = list[i + 1] as string
-    const before = fields[name]
-    fields[name] = before === undefined ? value : Array.isArray(before) ? [...before, value] : [before, value]
+    const previous = fields[name]
+    fields[name] = previous === undefined ? value : Array.isArray(previous) ? [...previous, value] : [previous, value]
   }
   return fields
 }

@@ -59,10 +59,10 @@ export function mapHeadersBack(headers: IncomingHttpHeaders, view: PublicView): 
 
 /** A URI reference (RFC 3986 section 4.1). Another host's is returned as it is, and so is a path relative to the request's. */
 export function mapReference(reference: string, view: PublicView): string {
-  const found = ABSOLUTE.exec(reference)
-  if (found === null) return reference.startsWith('/') ? mapTarget(reference, view.unrewrites) : reference
-  const [, scheme, written = '', rest = ''] = found
-  const authority = canonical(written.slice(written.lastIndexOf('@') + 1), scheme ?? view.scheme)
+  const match = ABSOLUTE.exec(reference)
+  if (match === null) return reference.startsWith('/') ? mapTarget(reference, view.unrewrites) : reference
+  const [, scheme, writtenAuthority = '', rest = ''] = match
+  const authority = canonical(writtenAuthority.slice(writtenAuthority.lastIndexOf('@') + 1), scheme ?? view.scheme)
   if (!authoritiesOf(view.upstream).has(authority)) {
     // The upstream was sent the client's Host, and builds its own paths on it.
     if (authority !== canonical(view.authority, scheme ?? view.scheme)) return reference
@@ -77,7 +77,7 @@ export function mapReference(reference: string, view: PublicView): string {
 export function mapCookie(cookie: string, { upstream, unrewrites, authority }: PublicView): string {
   const [pair = '', ...attributes] = cookie.split(';')
   let isChanged = false
-  const kept = attributes.flatMap((attribute) => {
+  const mappedAttributes = attributes.flatMap((attribute) => {
     const [, name = '', value = ''] = /^\s*([^=]*?)\s*=\s*(.*?)\s*$/s.exec(attribute) ?? []
     const lower = name.toLowerCase()
     if (lower === 'domain') {
@@ -92,7 +92,7 @@ export function mapCookie(cookie: string, { upstream, unrewrites, authority }: P
     isChanged = true
     return [` ${name}=${path}`]
   })
-  return isChanged ? [pair, ...kept].join(';') : cookie
+  return isChanged ? [pair, ...mappedAttributes].join(';') : cookie
 }
 
 const ABSOLUTE = /^(?:(https?):)?\/\/([^/?#\\]*)(.*)$/is
@@ -119,9 +119,9 @@ function withOneSlash(path: string): string {
 
 function unrewrite(path: string, unrewrites: readonly InverseRewrite[]): string {
   for (const { expression, names, parts } of unrewrites) {
-    const found = expression.exec(path)
-    if (found === null) continue
-    return parts.map((part) => ('text' in part ? part.text : (found[names.indexOf(part.param) + 1] ?? ''))).join('')
+    const match = expression.exec(path)
+    if (match === null) continue
+    return parts.map((part) => ('text' in part ? part.text : (match[names.indexOf(part.param) + 1] ?? ''))).join('')
   }
   for (const { from, to } of unrewrites) {
     if (from !== '' && (path === from || path.startsWith(`${from}/`))) return to + path.slice(from.length) || '/'
@@ -138,12 +138,12 @@ function canonical(authority: string, scheme: string): string {
 const authorities = new WeakMap<Upstream, ReadonlySet<string>>()
 
 function authoritiesOf(upstream: Upstream): ReadonlySet<string> {
-  let known = authorities.get(upstream)
-  if (known === undefined) {
-    known = new Set(upstream.urls.map((url) => new URL(url).host))
-    authorities.set(upstream, known)
+  let hosts = authorities.get(upstream)
+  if (hosts === undefined) {
+    hosts = new Set(upstream.urls.map((url) => new URL(url).host))
+    authorities.set(upstream, hosts)
   }
-  return known
+  return hosts
 }
 
 function hostsOf(upstream: Upstream): ReadonlySet<string> {

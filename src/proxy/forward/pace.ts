@@ -2,7 +2,7 @@
 import type { Limits } from '../../model/snapshot.ts'
 
 /** Who was fast at first may be slow for so long afterwards. Without an end to it a fast start would pay for hours. */
-const MOST_SAVED_MS = 60_000
+const MAX_CREDIT_MS = 60_000
 
 /** One direction of one exchange. Pure state: bytes and time come in as arguments. */
 export class Pace {
@@ -21,7 +21,7 @@ export class Pace {
     this.#silentMs = moved > 0 ? 0 : this.#silentMs + elapsedMs
     if (this.#silentMs > clientIdleMs) return true
     if (minimumRate === 0) return false
-    this.#behindMs = Math.max(-MOST_SAVED_MS, this.#behindMs + elapsedMs - (moved * 1000) / minimumRate)
+    this.#behindMs = Math.max(-MAX_CREDIT_MS, this.#behindMs + elapsedMs - (moved * 1000) / minimumRate)
     return this.#behindMs > rateGraceMs
   }
 }

@@ -1,13 +1,13 @@
 // The place that a request needs at an address, and for its client, while its body is still arriving.
 import type { Uploads } from '../downstream/uploads.ts'
-import type { Connections } from '../upstream/connections.ts'
+import type { ConnectionPool } from '../upstream/connection-pool.ts'
 
 /** Takes at most one place at a time. The limits keep slow clients from using all connections of an upstream. */
 export class UploadSlot {
   readonly #uploads: Uploads
   readonly #client: string
   readonly #clientLimit: number
-  #connections: Connections | undefined = undefined
+  #connections: ConnectionPool | undefined = undefined
 
   /**
    * @param client the address of the client, behind trusted proxies
@@ -20,7 +20,7 @@ export class UploadSlot {
   }
 
   /** @returns false when the address or the client has reached its limit of uploads */
-  take(connections: Connections): boolean {
+  take(connections: ConnectionPool): boolean {
     if (!connections.beginUpload()) return false
     if (!this.#uploads.begin(this.#client, this.#clientLimit)) {
       connections.endUpload()

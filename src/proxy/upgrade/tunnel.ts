@@ -90,7 +90,7 @@ export class Tunnel {
     const { head, identity, match } = this.#policy
     const plane = this.#plane
     const upstream = upstreamFor(this.#policy.route, side, this.#snapshot)
-    const address = plane.upstreams.pick(plane.upstreams.of(upstream))
+    const address = plane.upstreams.selectAddress(plane.upstreams.get(upstream))
     this.#side = side
     this.#upstream = upstream
     this.#address = address
@@ -208,7 +208,7 @@ export class Tunnel {
     this.#headAt = this.#plane.now()
     this.#upstreamSocket = upstreamSocket
     this.#sign(answer.headers)
-    if (this.#address !== undefined) this.#plane.upstreams.succeeded(this.#address)
+    if (this.#address !== undefined) this.#plane.upstreams.recordSuccess(this.#address)
     const idleMs = this.#policy.route.timeouts?.idleMs ?? 0
     if (idleMs > 0) setImmediate(() => this.#socket.setTimeout(idleMs, () => this.cut()))
     this.#takesAlong(upstreamSocket, this.#socket)
@@ -267,7 +267,7 @@ export class Tunnel {
     // there is held against it.
     if (this.#address !== undefined && blamesTarget(failure) && FAILURES[failure].nothingSent) {
       const { upstreams } = this.#plane
-      upstreams.failed(upstreams.of(this.#upstream), this.#address, true, failure)
+      upstreams.recordFailure(upstreams.get(this.#upstream), this.#address, true, failure)
     }
   }
 
@@ -308,7 +308,7 @@ export class Tunnel {
       status: this.#status,
       failure: this.#failure,
       cause: this.#cause,
-      answeredBy: this.#headAt > 0 ? this.#address?.answerer : undefined,
+      answeredBy: this.#headAt > 0 ? this.#address?.responder : undefined,
       upstreamMs,
       upstreamTotalMs: upstreamMs,
       requestBytes: 0,

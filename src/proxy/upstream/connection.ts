@@ -59,7 +59,7 @@ const KEEP_ALIVE_PROBE_MS = 60_000
 const LAST_CHUNK = '0\r\n'
 
 /** Reads of what has arrived before a write failed: more than the kernel keeps for one connection. */
-const MOST_LAST_READS = 128
+const MAX_LAST_READS = 128
 
 /** What would end a field and begin another: a bug of ours, since nothing that was read or configured can hold it. */
 export class UnsafeFieldError extends Error {}
@@ -90,14 +90,14 @@ export class Connection implements ResponseSink {
   idleUntil = 0
 
   /** @param onIdleClose called when the connection ends while it carries nothing */
-  constructor(to: Destination, onIdleClose: (connection: Connection) => void) {
+  constructor(destination: Destination, onIdleClose: (connection: Connection) => void) {
     this.#onIdleClose = onIdleClose
-    this.#parser = new ResponseParser(this, to.bareLineFeeds)
-    this.#socket = to.isTls ? this.#openTls(to) : this.#openPlain(to)
+    this.#parser = new ResponseParser(this, destination.bareLineFeeds)
+    this.#socket = destination.isTls ? this.#openTls(destination) : this.#openPlain(destination)
     this.#socket
       .on('end', () => this.#onEndOfConnection())
-      .on('error', (error) => this.#lost(error))
-      .on('close', () => this.#lost(new Error('the connection was closed')))
+      .on('error', (error) => this.#end(error))
+      .on('close', () => this.#end(new Error('the connection was closed')))
   }
 
   /** `Keep-Alive: timeout=` of the last response, in seconds; undefined where it said none. */
@@ -152,7 +152,7 @@ export class Connection implements ResponseSink {
   /** Ends the connection, with whatever it carries told nothing. */
   close(): void {
     this.isDone = true
-    this.#finish()
+    this.#detach()
     this.#parser.stop()
     this.#socket.destroy()
   }
@@ -180,10 +180,10 @@ export class Connection implements ResponseSink {
 
   #openTls(to: Destination): Socket {
     const { host, port, servername, session } = to
-    const resumed = session === undefined ? {} : { session }
-    const at = { ...to.tls, ...SOCKET, ...resumed, host, port, servername, ALPNProtocols: ['http/1.1'] }
+    const resumption = session === undefined ? {} : { session }
+    const options = { ...to.tls, ...SOCKET, ...resumption, host, port, servername, ALPNProtocols: ['http/1.1'] }
     return tls
-      .connect(at)
+      .connect(options)
       .on('session', (next) => {
         to.session = next
       })
@@ -264,7 +264,7 @@ export class Connection implements ResponseSink {
   #onBytes(bytes: Buffer, length: number): void {
     // What nobody asked for is nobody's answer (F17).
     if (!this.#isWritten) {
-      this.#lost(new ResponseError('bytes that nobody asked for'))
+      this.#end(new ResponseError('bytes that nobody asked for'))
       return
     }
     try {
@@ -294,7 +294,7 @@ export class Connection implements ResponseSink {
     const { trailers } = this.#parser
     this.#hasServed = true
     // Nor does one stay that ended with the message: the parser does not keep it.
-    if (mayBeReused && !hasMore) this.#finish()
+    if (mayBeReused && !hasMore) this.#detach()
     else this.close()
     this.resume()
     try {
@@ -308,7 +308,7 @@ export class Connection implements ResponseSink {
   #onEndOfConnection(): void {
     this.#parser.endOfConnection()
     if (this.#isWritten && this.#parser.isOver) this.#onMessageEnd(false)
-    else this.#lost(new Error('the other side closed the connection'))
+    else this.#end(new Error('the other side closed the connection'))
   }
 
   /**
@@ -318,7 +318,7 @@ export class Connection implements ResponseSink {
   #readLast(socket: Socket, error: Error & { syscall?: string }): void {
     const { fd = -1 } = (socket as Socket & { _handle?: { fd?: number } | null })._handle ?? {}
     if (error.syscall !== 'write' || fd < 0) return
-    for (let i = 0; i < MOST_LAST_READS && this.#handler !== undefined; i++) {
+    for (let i = 0; i < MAX_LAST_READS && this.#handler !== undefined; i++) {
       const buffer = this.#buffer as Buffer
       const length = readNow(fd, buffer)
       if (length === undefined) return
@@ -328,7 +328,7 @@ export class Connection implements ResponseSink {
   }
 
   /** Not ended by us. */
-  #lost(error: Error): void {
+  #end(error: Error): void {
     const isStale = this.#hasServed && !this.#isWritten
     // None of the body may be lost on its way to another connection.
     if (isStale) this.#body?.pause()
@@ -336,7 +336,7 @@ export class Connection implements ResponseSink {
   }
 
   /** Lets go of what was carried. */
-  #finish(): void {
+  #detach(): void {
     this.#handler = undefined
     this.#request = undefined
     this.#body = undefined
@@ -389,8 +389,8 @@ function writePiece(socket: Socket, head: string, piece: Buffer, isChunked: bool
   if (head === '' && !isChunked) return socket.write(piece)
   // Gathered, it is one call to the system.
   socket.cork()
-  const before = isChunked ? `${head}${piece.length.toString(16)}\r\n` : head
-  socket.write(before, 'latin1')
+  const prefix = isChunked ? `${head}${piece.length.toString(16)}\r\n` : head
+  socket.write(prefix, 'latin1')
   let takesMore = socket.write(piece)
   if (isChunked) takesMore = socket.write('\r\n', 'latin1')
   socket.uncork()

@@ -8,7 +8,7 @@ const ANSWERED_500 = false
 
 /** Fails an address so many times and says how long each failure ejected it for. */
 function fail(health: AddressHealth, times: number, now: number, { gotNoResponse = NO_ANSWER, isAlone = false } = {}) {
-  return Array.from({ length: times }, () => health.failed(gotNoResponse, isAlone, true, POLICY, now))
+  return Array.from({ length: times }, () => health.recordFailure(gotNoResponse, isAlone, true, POLICY, now))
 }
 
 describe('the health of an address', () => {
@@ -25,7 +25,7 @@ describe('the health of an address', () => {
     const health = new AddressHealth()
     for (let i = 0; i < 20; i++) {
       expect(fail(health, 2, 0)).toEqual([0, 0])
-      health.succeeded()
+      health.recordSuccess()
     }
     expect(health.isAvailable(0)).toBe(true)
   })
@@ -36,7 +36,7 @@ describe('the health of an address', () => {
     expect(fail(health, 1, 1000)).toEqual([2000])
     expect(fail(health, 1, 3000)).toEqual([2500])
     expect(fail(health, 1, 6000)).toEqual([2500])
-    health.succeeded()
+    health.recordSuccess()
     expect(fail(health, 3, 9000)).toEqual([0, 0, 1000])
   })
 
@@ -49,19 +49,19 @@ describe('the health of an address', () => {
 
   it('is not touched where the policy does not allow one more ejection', () => {
     const health = new AddressHealth()
-    for (let i = 0; i < 10; i++) expect(health.failed(NO_ANSWER, false, false, POLICY, 0)).toBe(0)
+    for (let i = 0; i < 10; i++) expect(health.recordFailure(NO_ANSWER, false, false, POLICY, 0)).toBe(0)
     expect(health.isAvailable(0)).toBe(true)
   })
 
   it('reports why and until when it is unavailable, and nothing while it is available', () => {
     const health = new AddressHealth()
     expect(health.outage(0)).toBeUndefined()
-    for (let i = 0; i < 3; i++) health.failed(NO_ANSWER, false, true, POLICY, 100, 'connect-refused')
+    for (let i = 0; i < 3; i++) health.recordFailure(NO_ANSWER, false, true, POLICY, 100, 'connect-refused')
     expect(health.outage(300)).toEqual({ why: 'connect-refused', forMs: 200, endsInMs: 800 })
     expect(health.outage(1100)).toBeUndefined()
-    health.probed(false, 'health check answered 500', 2000)
+    health.recordVerdict(false, 'health check answered 500', 2000)
     expect(health.outage(2500)).toEqual({ why: 'health check answered 500', forMs: 500, endsInMs: null })
-    health.probed(true, 'health check passed', 3000)
+    health.recordVerdict(true, 'health check passed', 3000)
     expect(health.outage(3000)).toBeUndefined()
   })
 
@@ -75,12 +75,12 @@ describe('the health of an address', () => {
 
   it('follows the active checks as well: out while they fail, and a passing one ends an ejection', () => {
     const health = new AddressHealth()
-    health.probed(false)
+    health.recordVerdict(false)
     expect(health.isAvailable(0)).toBe(false)
-    health.succeeded()
+    health.recordSuccess()
     expect(health.isAvailable(0)).toBe(false)
     fail(health, 3, 0)
-    health.probed(true)
+    health.recordVerdict(true)
     expect(health.isAvailable(0)).toBe(true)
   })
 })
@@ -116,17 +116,17 @@ describe('a health check that passes', () => {
 
   it('ends an ejection', () => {
     const health = new AddressHealth()
-    expect(health.failed(true, true, true, POLICY, 0)).toBe(1000)
-    expect(health.checkPassed(1)).toBe(true)
+    expect(health.recordFailure(true, true, true, POLICY, 0)).toBe(1000)
+    expect(health.recordPassedCheck(1)).toBe(true)
     expect(health.isAvailable(1)).toBe(true)
-    expect(health.checkPassed(2)).toBe(false)
+    expect(health.recordPassedCheck(2)).toBe(false)
   })
 
   it('does not bring back an address while the verdict of the checks is unhealthy', () => {
     const health = new AddressHealth()
-    health.failed(true, true, true, POLICY, 0)
-    health.probed(false)
-    expect(health.checkPassed(1)).toBe(false)
+    health.recordFailure(true, true, true, POLICY, 0)
+    health.recordVerdict(false)
+    expect(health.recordPassedCheck(1)).toBe(false)
     expect(health.isAvailable(1)).toBe(false)
   })
 })

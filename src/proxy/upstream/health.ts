@@ -15,9 +15,9 @@ export class AddressHealth {
   #ejectedUntil = 0
   #isProbedUnhealthy = false
   /** Why and when the address was last ejected, and when the checks last found it unhealthy. */
-  #ejectedWhy = ''
+  #ejectionReason = ''
   #ejectedAt = 0
-  #unhealthyWhy = ''
+  #unhealthyReason = ''
   #unhealthyAt = 0
 
   isAvailable(now: number): boolean {
@@ -26,15 +26,15 @@ export class AddressHealth {
 
   /** Why the address is unavailable, and until when; undefined while it is available. */
   outage(now: number): Omit<AddressOutage, 'address'> | undefined {
-    if (this.#isProbedUnhealthy) return { why: this.#unhealthyWhy, forMs: now - this.#unhealthyAt, endsInMs: null }
+    if (this.#isProbedUnhealthy) return { why: this.#unhealthyReason, forMs: now - this.#unhealthyAt, endsInMs: null }
     if (now >= this.#ejectedUntil) return undefined
-    return { why: this.#ejectedWhy, forMs: now - this.#ejectedAt, endsInMs: this.#ejectedUntil - now }
+    return { why: this.#ejectionReason, forMs: now - this.#ejectedAt, endsInMs: this.#ejectedUntil - now }
   }
 
   /** The verdict of the active checks. @param why what the last check found */
-  probed(isHealthy: boolean, why = '', now = 0): void {
+  recordVerdict(isHealthy: boolean, why = '', now = 0): void {
     this.#isProbedUnhealthy = !isHealthy
-    this.#unhealthyWhy = why
+    this.#unhealthyReason = why
     this.#unhealthyAt = now
     if (isHealthy) this.#ejectedUntil = 0
   }
@@ -45,13 +45,13 @@ export class AddressHealth {
    *
    * @returns whether an ejection ended
    */
-  checkPassed(now: number): boolean {
+  recordPassedCheck(now: number): boolean {
     if (this.#isProbedUnhealthy || now >= this.#ejectedUntil) return false
     this.#ejectedUntil = 0
     return true
   }
 
-  succeeded(): void {
+  recordSuccess(): void {
     this.#errorsInRow = 0
     this.#failuresInRow = 0
     this.#timesEjected = 0
@@ -66,7 +66,7 @@ export class AddressHealth {
    * @param why the failure, for `outage`
    * @returns how long the address is ejected for, or 0
    */
-  failed(
+  recordFailure(
     gotNoResponse: boolean,
     isAlone: boolean,
     mayEject: boolean,
@@ -86,7 +86,7 @@ export class AddressHealth {
     const forMs = Math.min(policy.baseMs * this.#timesEjected, policy.maxMs)
     this.#ejectedUntil = now + forMs
     this.#ejectedAt = now
-    this.#ejectedWhy = why
+    this.#ejectionReason = why
     return forMs
   }
 }

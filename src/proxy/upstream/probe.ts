@@ -7,14 +7,14 @@ export type Probe = { readonly stop: () => void }
 /**
  * Checks an address and reports each change of the verdict. An address counts as healthy until checks say otherwise.
  *
- * @param report called when the verdict changes, with why
- * @param passed called after each check that passes, once a change of the verdict is reported
+ * @param onVerdict called when the verdict changes, with why
+ * @param onPass called after each check that passes, once a change of the verdict is reported
  */
 export function startProbe(
   upstream: Upstream,
   url: string,
-  report: (isHealthy: boolean, why: string) => void,
-  passed: () => void,
+  onVerdict: (isHealthy: boolean, why: string) => void,
+  onPass: () => void,
 ): Probe {
   const check = upstream.health
   if (check === undefined) return { stop: () => {} }
@@ -23,10 +23,10 @@ export function startProbe(
   let isStopped = false
   let timer: NodeJS.Timeout | undefined
   const run = async () => {
-    const failure = await ask(url, check, upstream)
+    const failure = await runCheck(url, check, upstream)
     if (isStopped) return
-    if (verdict.add(failure === undefined)) report(verdict.isHealthy, failure ?? 'health check passed')
-    if (failure === undefined) passed()
+    if (verdict.add(failure === undefined)) onVerdict(verdict.isHealthy, failure ?? 'health check passed')
+    if (failure === undefined) onPass()
     timer = setTimeout(run, check.intervalMs)
     timer.unref()
   }
@@ -64,7 +64,7 @@ class Verdict {
 }
 
 /** @returns why the check failed, or undefined if it passed */
-async function ask(url: string, check: HealthCheck, upstream: Upstream): Promise<string | undefined> {
+async function runCheck(url: string, check: HealthCheck, upstream: Upstream): Promise<string | undefined> {
   const client = new Client(url, {
     allowH2: false,
     pipelining: 0,

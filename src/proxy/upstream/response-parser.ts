@@ -21,13 +21,13 @@ const USUAL_HEAD_BYTES = 2048
 
 const CR = 13
 const LF = 10
-const NONE: readonly string[] = []
+const NO_TRAILERS: readonly string[] = []
 /** The end of a head whose lines end in CRLF or in LF. */
 const LENIENT_HEAD_END = /\r?\n\r?\n/g
 const LENIENT_LINE_END = /\r?\n/g
 
 /** Where in a message the next byte stands. A plain object of numbers: compared for every read. */
-const AT = {
+const STATE = {
   head: 0,
   counted: 1,
   toTheEnd: 2,
@@ -45,18 +45,18 @@ const AT = {
 export class ResponseParser {
   readonly #sink: ResponseSink
   readonly #takesBareLf: boolean
-  #at = AT.over
-  #isHead = false
+  #state = STATE.over
+  #isResponseToHead = false
   /** The beginning of a head, a chunk's size line or trailers, of which the rest is not here yet. */
   #pending = ''
-  #left = 0
+  #remaining = 0
   #isStopped = false
   /** Whether the connection may carry another message after this one (RFC 9112 section 9.3). */
   keepsAlive = false
   /** `Keep-Alive: timeout=`, in seconds; undefined where it is not said. */
   keepAliveHint: number | undefined = undefined
   /** `[name, value, ...]`, once the message is over. */
-  trailers: readonly string[] = NONE
+  trailers: readonly string[] = NO_TRAILERS
 
   /**
    * @param takesBareLf whether a line of a head may end in LF without CR (RFC 9112 section 2.2). Chunks and trailers need
@@ -69,11 +69,11 @@ export class ResponseParser {
 
   /** @param isHead whether the response is to HEAD, and so has no body whatever its fields say */
   expect(isHead: boolean): void {
-    this.#at = AT.head
-    this.#isHead = isHead
+    this.#state = STATE.head
+    this.#isResponseToHead = isHead
     this.#pending = ''
     this.#isStopped = false
-    this.trailers = NONE
+    this.trailers = NO_TRAILERS
   }
 
   /** Nothing more is told of this message: whoever was told has given it up. */
@@ -83,7 +83,7 @@ export class ResponseParser {
 
   /** Whether the message has come to its end. */
   get isOver(): boolean {
-    return this.#at === AT.over
+    return this.#state === STATE.over
   }
 
   /**
@@ -91,70 +91,70 @@ export class ResponseParser {
    * @throws {ResponseError} when they are not a response
    */
   read(bytes: Buffer, length: number): number {
-    let at = 0
-    while (at < length && this.#at !== AT.over && !this.#isStopped) {
-      switch (this.#at) {
-        case AT.head:
-          at = this.#readHead(bytes, at, length)
+    let offset = 0
+    while (offset < length && this.#state !== STATE.over && !this.#isStopped) {
+      switch (this.#state) {
+        case STATE.head:
+          offset = this.#readHead(bytes, offset, length)
           break
-        case AT.counted:
-          at = this.#readCounted(bytes, at, length)
-          if (this.#left === 0) this.#at = AT.over
+        case STATE.counted:
+          offset = this.#readCounted(bytes, offset, length)
+          if (this.#remaining === 0) this.#state = STATE.over
           break
-        case AT.afterInterim:
+        case STATE.afterInterim:
           // Some servers send one empty line too many behind an interim response.
-          this.#at = bytes[at] === CR ? AT.afterInterimLf : AT.head
-          if (this.#at === AT.afterInterimLf || (this.#takesBareLf && bytes[at] === LF)) at++
+          this.#state = bytes[offset] === CR ? STATE.afterInterimLf : STATE.head
+          if (this.#state === STATE.afterInterimLf || (this.#takesBareLf && bytes[offset] === LF)) offset++
           break
-        case AT.afterInterimLf:
-          if (bytes[at++] !== LF) throw new ResponseError('no status line')
-          this.#at = AT.head
+        case STATE.afterInterimLf:
+          if (bytes[offset++] !== LF) throw new ResponseError('no status line')
+          this.#state = STATE.head
           break
-        case AT.toTheEnd:
-          this.#sink.onBody(bytes, at, length)
+        case STATE.toTheEnd:
+          this.#sink.onBody(bytes, offset, length)
           return length
         default:
-          at = this.#readChunked(bytes, at, length)
+          offset = this.#readChunked(bytes, offset, length)
       }
     }
-    return at
+    return offset
   }
 
   /** The connection has ended in good order, and with it a body that has neither a length nor chunks. */
   endOfConnection(): void {
-    if (this.#at === AT.toTheEnd) this.#at = AT.over
+    if (this.#state === STATE.toTheEnd) this.#state = STATE.over
   }
 
   #readHead(bytes: Buffer, from: number, length: number): number {
     if (this.#takesBareLf) return this.#readLenientHead(bytes, from, length)
-    const before = this.#pending.length
+    const pendingLength = this.#pending.length
     let to = Math.min(length, from + USUAL_HEAD_BYTES)
     let text = this.#pending + latin1(bytes, from, to)
-    let end = text.indexOf('\r\n\r\n', Math.max(0, before - 3))
+    let end = text.indexOf('\r\n\r\n', Math.max(0, pendingLength - 3))
     if (end === -1 && to < length) {
       to = length
       text = this.#pending + latin1(bytes, from, to)
-      end = text.indexOf('\r\n\r\n', Math.max(0, before - 3))
+      end = text.indexOf('\r\n\r\n', Math.max(0, pendingLength - 3))
     }
     if (isTooLong(text, end)) throw new ResponseError('a head without end')
     if (end === -1) {
       // Whoever sends something else than HTTP need not be read to 64 KiB.
       if (!'HTTP/1.'.startsWith(text.slice(0, 7))) throw new ResponseError('no status line')
       // A head of bare line feeds alone would have no end, and the request would wait for it until its timeout.
-      if (text.includes('\n\n', Math.max(0, before - 1))) throw new ResponseError('a head with bare line feeds')
+      if (text.includes('\n\n', Math.max(0, pendingLength - 1))) throw new ResponseError('a head with bare line feeds')
       this.#pending = text
       return length
     }
     this.#pending = ''
-    this.#takeHead(text, end + 2)
-    return from + end + 4 - before
+    this.#parseHead(text, end + 2)
+    return from + end + 4 - pendingLength
   }
 
   /** As `#readHead`, where LF alone may end a line too. */
   #readLenientHead(bytes: Buffer, from: number, length: number): number {
-    const before = this.#pending.length
+    const pendingLength = this.#pending.length
     const text = this.#pending + latin1(bytes, from, length)
-    LENIENT_HEAD_END.lastIndex = Math.max(0, before - 3)
+    LENIENT_HEAD_END.lastIndex = Math.max(0, pendingLength - 3)
     const end = LENIENT_HEAD_END.exec(text)
     if (isTooLong(text, end === null ? -1 : end.index)) throw new ResponseError('a head without end')
     if (end === null) {
@@ -164,34 +164,34 @@ export class ResponseParser {
     }
     this.#pending = ''
     const lines = `${text.slice(0, end.index).replace(LENIENT_LINE_END, '\r\n')}\r\n`
-    this.#takeHead(lines, lines.length)
-    return from + end.index + end[0].length - before
+    this.#parseHead(lines, lines.length)
+    return from + end.index + end[0].length - pendingLength
   }
 
   /** @param end where the empty line begins */
-  #takeHead(text: string, end: number): void {
+  #parseHead(text: string, end: number): void {
     const line = text.indexOf('\r\n')
     const minor = text.charCodeAt(7) - 48
-    const status = statusOf(text, line)
+    const status = parseStatus(text, line)
     if (status === 0 || (minor !== 1 && minor !== 0)) throw new ResponseError('no status line')
     const fields: string[] = []
     let length = -1
     let isChunked = false
     let connection = ''
     this.keepAliveHint = undefined
-    for (let at = line + 2; at < end; ) {
-      const eol = text.indexOf('\r\n', at)
-      const colon = text.indexOf(':', at)
+    for (let offset = line + 2; offset < end; ) {
+      const eol = text.indexOf('\r\n', offset)
+      const colon = text.indexOf(':', offset)
       if (colon === -1 || colon >= eol) throw new ResponseError('a field without a colon')
-      const name = text.slice(at, colon)
-      const value = trimmed(text, colon + 1, eol)
-      at = eol + 2
+      const name = text.slice(offset, colon)
+      const value = trimBlanks(text, colon + 1, eol)
+      offset = eol + 2
       fields.push(name, value)
       // The few that say where the message ends, found by the length of their names first.
       if (name.length === 14) {
         if (name.toLowerCase() !== 'content-length') continue
         if (length !== -1) throw new ResponseError('two lengths')
-        length = lengthOf(value)
+        length = parseLength(value)
       } else if (name.length === 17) {
         if (name.toLowerCase() !== 'transfer-encoding') continue
         if (isChunked || value.toLowerCase() !== 'chunked') throw new ResponseError('unknown transfer coding')
@@ -199,7 +199,7 @@ export class ResponseParser {
       } else if (name.length === 10) {
         const lower = name.toLowerCase()
         if (lower === 'connection') connection = connection === '' ? value : `${connection},${value}`
-        else if (lower === 'keep-alive') this.keepAliveHint = hintOf(value)
+        else if (lower === 'keep-alive') this.keepAliveHint = parseKeepAlive(value)
       }
     }
     // RFC 9112 section 6.3: whoever says both may mean to be read in two ways.
@@ -211,45 +211,45 @@ export class ResponseParser {
 
   #enterBody(status: number, length: number, isChunked: boolean): void {
     if (status < 200) {
-      this.#at = AT.afterInterim
+      this.#state = STATE.afterInterim
       return
     }
-    if (this.#isHead || status === 204 || status === 304) {
-      this.#at = AT.over
+    if (this.#isResponseToHead || status === 204 || status === 304) {
+      this.#state = STATE.over
     } else if (isChunked) {
-      this.#at = AT.size
+      this.#state = STATE.size
     } else if (length !== -1) {
-      this.#at = length === 0 ? AT.over : AT.counted
-      this.#left = length
+      this.#state = length === 0 ? STATE.over : STATE.counted
+      this.#remaining = length
     } else {
-      this.#at = AT.toTheEnd
+      this.#state = STATE.toTheEnd
       this.keepsAlive = false
     }
   }
 
   #readCounted(bytes: Buffer, from: number, length: number): number {
-    const to = Math.min(length, from + this.#left)
-    this.#left -= to - from
+    const to = Math.min(length, from + this.#remaining)
+    this.#remaining -= to - from
     this.#sink.onBody(bytes, from, to)
     return to
   }
 
   #readChunked(bytes: Buffer, from: number, length: number): number {
-    switch (this.#at) {
-      case AT.size:
+    switch (this.#state) {
+      case STATE.size:
         return this.#readSize(bytes, from, length)
-      case AT.chunk: {
-        const at = this.#readCounted(bytes, from, length)
-        if (this.#left === 0) this.#at = AT.chunkCr
-        return at
+      case STATE.chunk: {
+        const offset = this.#readCounted(bytes, from, length)
+        if (this.#remaining === 0) this.#state = STATE.chunkCr
+        return offset
       }
-      case AT.chunkCr:
+      case STATE.chunkCr:
         if (bytes[from] !== CR) throw new ResponseError('a chunk longer than its size')
-        this.#at = AT.chunkLf
+        this.#state = STATE.chunkLf
         return from + 1
-      case AT.chunkLf:
+      case STATE.chunkLf:
         if (bytes[from] !== LF) throw new ResponseError('a chunk longer than its size')
-        this.#at = AT.size
+        this.#state = STATE.size
         return from + 1
       default:
         return this.#readTrailers(bytes, from, length)
@@ -268,26 +268,26 @@ export class ResponseParser {
       return length
     }
     this.#pending = ''
-    this.#left = sizeOf(line)
-    this.#at = this.#left === 0 ? AT.trailers : AT.chunk
+    this.#remaining = parseChunkSize(line)
+    this.#state = this.#remaining === 0 ? STATE.trailers : STATE.chunk
     return to
   }
 
   /** Field lines up to an empty one. */
   #readTrailers(bytes: Buffer, from: number, length: number): number {
-    const before = this.#pending.length
+    const pendingLength = this.#pending.length
     const text = this.#pending + latin1(bytes, from, length)
     const isEmpty = text.startsWith('\r\n')
-    const end = isEmpty ? 0 : text.indexOf('\r\n\r\n', Math.max(0, before - 3))
+    const end = isEmpty ? 0 : text.indexOf('\r\n\r\n', Math.max(0, pendingLength - 3))
     if (isTooLong(text, end)) throw new ResponseError('trailers without end')
     if (end === -1) {
       this.#pending = text
       return length
     }
     this.#pending = ''
-    if (!isEmpty) this.trailers = trailersOf(text.slice(0, end + 2))
-    this.#at = AT.over
-    return from + end + (isEmpty ? 2 : 4) - before
+    if (!isEmpty) this.trailers = parseTrailers(text.slice(0, end + 2))
+    this.#state = STATE.over
+    return from + end + (isEmpty ? 2 : 4) - pendingLength
   }
 }
 
@@ -297,7 +297,7 @@ function isTooLong(text: string, end: number): boolean {
 }
 
 /** RFC 9112 section 4: `HTTP/1.1 200 OK`. @returns the status, 0 if it is no status line */
-function statusOf(text: string, line: number): number {
+function parseStatus(text: string, line: number): number {
   if (!text.startsWith('HTTP/1.') || text.charCodeAt(8) !== 32 || line < 12) return 0
   // The reason is optional, and so, say many servers, is the space before it.
   if (line > 12 && text.charCodeAt(12) !== 32) return 0
@@ -311,7 +311,7 @@ function statusOf(text: string, line: number): number {
 }
 
 /** Without the blanks around it (RFC 9112 section 5.1). */
-function trimmed(text: string, start: number, end: number): string {
+function trimBlanks(text: string, start: number, end: number): string {
   let from = start
   let to = end
   while (from < to && isBlank(text.charCodeAt(from))) from++
@@ -323,7 +323,7 @@ function isBlank(code: number): boolean {
   return code === 32 || code === 9
 }
 
-function lengthOf(value: string): number {
+function parseLength(value: string): number {
   if (!/^\d{1,15}$/.test(value)) throw new ResponseError('no length')
   return Number(value)
 }
@@ -339,27 +339,27 @@ function keepsConnection(value: string, byDefault: boolean): boolean {
   return byDefault || tokens.includes('keep-alive')
 }
 
-function hintOf(value: string): number | undefined {
+function parseKeepAlive(value: string): number | undefined {
   const seconds = /(?:^|[,;\s])timeout=(\d{1,9})/i.exec(value)?.[1]
   return seconds === undefined ? undefined : Number(seconds)
 }
 
 const CHUNK_LINE = /^([0-9a-f]+)(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?\r\n$/i
 
-function sizeOf(line: string): number {
+function parseChunkSize(line: string): number {
   const size = CHUNK_LINE.exec(line)?.[1]
   if (size === undefined || size.length > MAX_SIZE_DIGITS) throw new ResponseError('no chunk size')
   return Number.parseInt(size, 16)
 }
 
-function trailersOf(text: string): string[] {
+function parseTrailers(text: string): string[] {
   const fields: string[] = []
-  for (let at = 0; at < text.length; ) {
-    const eol = text.indexOf('\r\n', at)
-    const colon = text.indexOf(':', at)
+  for (let offset = 0; offset < text.length; ) {
+    const eol = text.indexOf('\r\n', offset)
+    const colon = text.indexOf(':', offset)
     if (colon === -1 || colon >= eol) throw new ResponseError('a trailer without a colon')
-    fields.push(text.slice(at, colon), trimmed(text, colon + 1, eol))
-    at = eol + 2
+    fields.push(text.slice(offset, colon), trimBlanks(text, colon + 1, eol))
+    offset = eol + 2
   }
   return fields
 }

@@ -37,33 +37,35 @@ function portOf(address: Address | undefined): number | undefined {
 describe('the address for the next request', () => {
   it('is each in turn while all are as busy', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(3) } })
-    const live = upstreams.of(snapshot.legacy)
-    const picked = Array.from({ length: 6 }, () => portOf(upstreams.pick(live)))
+    const live = upstreams.get(snapshot.legacy)
+    const picked = Array.from({ length: 6 }, () => portOf(upstreams.selectAddress(live)))
     expect(picked).toEqual([1, 2, 3, 1, 2, 3])
   })
 
   it('is each in turn, whatever copies are sent in between; and so it is for copies', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(2) } })
-    const live = upstreams.of(snapshot.legacy)
-    const picked = Array.from({ length: 4 }, () => [upstreams.pick(live), upstreams.pickForCopy(live)].map(portOf))
+    const live = upstreams.get(snapshot.legacy)
+    const picked = Array.from({ length: 4 }, () =>
+      [upstreams.selectAddress(live), upstreams.selectAddressForCopy(live)].map(portOf),
+    )
     expect(picked.map(([client]) => client)).toEqual([1, 2, 1, 2])
     expect(picked.map(([, copy]) => copy)).toEqual([1, 2, 1, 2])
   })
 
   it('is the one with the fewest requests', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(3) } })
-    const live = upstreams.of(snapshot.legacy)
+    const live = upstreams.get(snapshot.legacy)
     const nobody = { isWaiting: false, onConnection: () => {} }
-    for (const at of [0, 0, 1]) live.addresses[at]?.connections.take(nobody)
-    for (let i = 0; i < 4; i++) expect(portOf(upstreams.pick(live))).toBe(3)
+    for (const at of [0, 0, 1]) live.addresses[at]?.pool.take(nobody)
+    for (let i = 0; i < 4; i++) expect(portOf(upstreams.selectAddress(live))).toBe(3)
   })
 
   it('is none that is out, and the one that came back as well', () => {
     const { upstreams, snapshot, ejected, pass } = startUpstreams({ legacy: { urls: urls(3) } })
-    const live = upstreams.of(snapshot.legacy)
-    upstreams.failed(live, live.addresses[1] as Address, true, 'connection-lost')
+    const live = upstreams.get(snapshot.legacy)
+    upstreams.recordFailure(live, live.addresses[1] as Address, true, 'connection-lost')
     expect(ejected).toEqual(['http://127.0.0.1:2'])
-    const picked = () => new Set(Array.from({ length: 12 }, () => portOf(upstreams.pick(live))))
+    const picked = () => new Set(Array.from({ length: 12 }, () => portOf(upstreams.selectAddress(live))))
     expect(picked()).toEqual(new Set([1, 3]))
     pass(1000)
     expect(picked()).toEqual(new Set([1, 2, 3]))
@@ -71,10 +73,10 @@ describe('the address for the next request', () => {
 
   it('is another than the one that has just failed, even where the others are out', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(2) } })
-    const live = upstreams.of(snapshot.legacy)
+    const live = upstreams.get(snapshot.legacy)
     const [one, two] = live.addresses as [Address, Address]
-    upstreams.failed(live, two, true, 'connection-lost')
-    for (let i = 0; i < 4; i++) expect(portOf(upstreams.pick(live, one))).toBe(2)
+    upstreams.recordFailure(live, two, true, 'connection-lost')
+    for (let i = 0; i < 4; i++) expect(portOf(upstreams.selectAddress(live, one))).toBe(2)
   })
 
   it('of a service with none available is nobody; legacy is asked all the same', () => {
@@ -82,10 +84,11 @@ describe('the address for the next request', () => {
       legacy: { url: urls(1)[0] },
       services: { s: { url: urls(1, 9)[0] } },
     })
-    const [legacy, service] = [upstreams.of(snapshot.legacy), upstreams.of(snapshot.services.get('s')!)]
-    for (const live of [legacy, service]) upstreams.failed(live, live.addresses[0] as Address, true, 'connection-lost')
-    expect(portOf(upstreams.pick(legacy))).toBe(1)
-    expect(upstreams.pick(service)).toBeUndefined()
+    const [legacy, service] = [upstreams.get(snapshot.legacy), upstreams.get(snapshot.services.get('s')!)]
+    for (const live of [legacy, service])
+      upstreams.recordFailure(live, live.addresses[0] as Address, true, 'connection-lost')
+    expect(portOf(upstreams.selectAddress(legacy))).toBe(1)
+    expect(upstreams.selectAddress(service)).toBeUndefined()
     expect(upstreams.isAvailable(service.upstream)).toBe(false)
     expect(upstreams.summary()).toEqual([
       { name: 'legacy', available: 1, addresses: 1 },
@@ -98,26 +101,26 @@ describe('a new snapshot', () => {
   it('keeps the health and connections of what stayed the same, and retires what is gone', () => {
     const services = { kept: { urls: urls(2, 10) }, changed: { url: urls(1, 20)[0] } }
     const { upstreams, snapshot } = startUpstreams({ legacy: { url: urls(1)[0] }, services })
-    const kept = upstreams.of(snapshot.services.get('kept')!)
-    const changed = upstreams.of(snapshot.services.get('changed')!)
-    upstreams.failed(kept, kept.addresses[0] as Address, true, 'connection-lost')
-    const client = changed.addresses[0]?.connections.take({ isWaiting: false, onConnection: () => {} })
+    const kept = upstreams.get(snapshot.services.get('kept')!)
+    const changed = upstreams.get(snapshot.services.get('changed')!)
+    upstreams.recordFailure(kept, kept.addresses[0] as Address, true, 'connection-lost')
+    const client = changed.addresses[0]?.pool.take({ isWaiting: false, onConnection: () => {} })
     const next = snapshotOf({
       legacy: { url: urls(1)[0] },
       services: { ...services, changed: { url: urls(1, 20)[0], queue: 1 } },
     })
     upstreams.apply(next)
-    expect(upstreams.of(next.services.get('kept')!)).toBe(kept)
+    expect(upstreams.get(next.services.get('kept')!)).toBe(kept)
     expect(upstreams.summary()[1]).toEqual({ name: 'kept', available: 1, addresses: 2 })
-    expect(upstreams.of(next.services.get('changed')!)).not.toBe(changed)
+    expect(upstreams.get(next.services.get('changed')!)).not.toBe(changed)
     // A request that began with the old snapshot still finds its upstream.
-    expect(upstreams.of(snapshot.services.get('changed')!)).toBe(changed)
-    changed.addresses[0]?.connections.release(client as never)
+    expect(upstreams.get(snapshot.services.get('changed')!)).toBe(changed)
+    changed.addresses[0]?.pool.release(client as never)
     expect((client as Connection).isDone).toBe(true)
   })
 
   it('that was never applied is a bug, not a guess', () => {
     const { upstreams } = startUpstreams({ legacy: { url: urls(1)[0] } })
-    expect(() => upstreams.of(snapshotOf({ legacy: { url: urls(1)[0] } }).legacy)).toThrow(/never applied/)
+    expect(() => upstreams.get(snapshotOf({ legacy: { url: urls(1)[0] } }).legacy)).toThrow(/never applied/)
   })
 })

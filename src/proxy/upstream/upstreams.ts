@@ -7,7 +7,7 @@ import type { Upstream } from '../../model/route.ts'
 import type { EjectionPolicy, Snapshot } from '../../model/snapshot.ts'
 import type { AddressOutage, UpstreamReading } from '../../model/upstream-reading.ts'
 import type { Events } from '../../telemetry/events.ts'
-import { Connections } from './connections.ts'
+import { ConnectionPool } from './connection-pool.ts'
 import { AddressHealth, mayEject } from './health.ts'
 import { startProbe } from './probe.ts'
 import { RetryBudget } from './retry-budget.ts'
@@ -20,8 +20,8 @@ export type Address = {
   /** The name that is asked for in TLS and that the certificate must have; `''` where the address is its own name. */
   readonly servername: string
   /** Who answered, for outcomes: the same object for every request. */
-  readonly answerer: Responder
-  readonly connections: Connections
+  readonly responder: Responder
+  readonly pool: ConnectionPool
   readonly health: AddressHealth
 }
 
@@ -53,16 +53,16 @@ export class Upstreams implements HealthReader {
   /** Makes the snapshot's upstreams live, and retires those it no longer has. */
   apply(snapshot: Snapshot): void {
     this.#ejection = snapshot.ejection
-    const before = this.#byKey
+    const previous = this.#byKey
     this.#byKey = new Map()
     for (const upstream of [snapshot.legacy, ...snapshot.services.values()]) {
       const key = JSON.stringify(upstream)
-      const live = before.get(key) ?? this.#start(upstream)
-      before.delete(key)
+      const live = previous.get(key) ?? this.#start(upstream)
+      previous.delete(key)
       this.#byKey.set(key, live)
       this.#byUpstream.set(upstream, live)
     }
-    for (const retired of before.values()) retired.stop()
+    for (const retired of previous.values()) retired.stop()
   }
 
   close(): void {
@@ -70,14 +70,14 @@ export class Upstreams implements HealthReader {
     this.#byKey.clear()
   }
 
-  of(upstream: Upstream): LiveUpstream {
+  get(upstream: Upstream): LiveUpstream {
     const live = this.#byUpstream.get(upstream)
     if (live === undefined) throw new Error(`upstream "${upstream.name}" was never applied`)
     return live
   }
 
   isAvailable(upstream: Upstream): boolean {
-    const { addresses } = this.of(upstream)
+    const { addresses } = this.get(upstream)
     const now = this.#now()
     for (const address of addresses) if (address.health.isAvailable(now)) return true
     return false
@@ -89,47 +89,54 @@ export class Upstreams implements HealthReader {
    *
    * @param except has just failed: another is wanted
    */
-  pick(live: LiveUpstream, except?: Address): Address | undefined {
+  selectAddress(live: LiveUpstream, except?: Address): Address | undefined {
     const { addresses } = live
     if (addresses.length === 1 && except === undefined) {
       const only = addresses[0] as Address
       return live.upstream.side === 'legacy' || only.health.isAvailable(this.#now()) ? only : undefined
     }
-    return this.#pick(live, this.#turn++, except)
+    return this.#select(live, this.#turn++, except)
   }
 
   /** As `pick`, in turns of their own: one copy for each request, and clients would all be given the same address. */
-  pickForCopy(live: LiveUpstream): Address | undefined {
-    return this.#pick(live, this.#copyTurn++)
+  selectAddressForCopy(live: LiveUpstream): Address | undefined {
+    return this.#select(live, this.#copyTurn++)
   }
 
-  #pick({ addresses, upstream }: LiveUpstream, turn: number, except?: Address): Address | undefined {
+  #select({ addresses, upstream }: LiveUpstream, turn: number, except?: Address): Address | undefined {
     const now = this.#now()
     let best: Address | undefined
     let bestLoad = Number.POSITIVE_INFINITY
     for (let i = 0; i < addresses.length; i++) {
       const address = addresses[(turn + i) % addresses.length] as Address
       if (address === except || !address.health.isAvailable(now)) continue
-      const load = address.connections.inUse + address.connections.waiting
+      const load = address.pool.inUse + address.pool.waiting
       if (load < bestLoad) {
         best = address
         bestLoad = load
       }
     }
     if (best !== undefined || upstream.side === 'service') return best
-    const any = addresses[turn % addresses.length]
-    return any === except ? addresses[(turn + 1) % addresses.length] : any
+    const fallback = addresses[turn % addresses.length]
+    return fallback === except ? addresses[(turn + 1) % addresses.length] : fallback
   }
 
-  succeeded(address: Address): void {
-    address.health.succeeded()
+  recordSuccess(address: Address): void {
+    address.health.recordSuccess()
   }
 
-  failed(live: LiveUpstream, address: Address, gotNoResponse: boolean, why: string): void {
+  recordFailure(live: LiveUpstream, address: Address, gotNoResponse: boolean, why: string): void {
     const { addresses, upstream } = live
-    const ejected = addresses.filter((other) => other !== address && !other.health.isAvailable(this.#now())).length
-    const may = mayEject(upstream.side, addresses.length, ejected, this.#ejection)
-    const forMs = address.health.failed(gotNoResponse, addresses.length === 1, may, this.#ejection, this.#now(), why)
+    const ejectedCount = addresses.filter((other) => other !== address && !other.health.isAvailable(this.#now())).length
+    const isEjectable = mayEject(upstream.side, addresses.length, ejectedCount, this.#ejection)
+    const forMs = address.health.recordFailure(
+      gotNoResponse,
+      addresses.length === 1,
+      isEjectable,
+      this.#ejection,
+      this.#now(),
+      why,
+    )
     if (forMs > 0) this.#events.addressEjected({ upstream: upstream.name, address: address.url, why, forMs })
   }
 
@@ -168,7 +175,7 @@ export class Upstreams implements HealthReader {
   }[] {
     const now = this.#now()
     return [...this.#byKey.values()].flatMap(({ upstream, addresses }) =>
-      addresses.map(({ url, connections, health }) => ({
+      addresses.map(({ url, pool: connections, health }) => ({
         upstream: upstream.name,
         address: url,
         open: connections.open,
@@ -184,22 +191,22 @@ export class Upstreams implements HealthReader {
       url,
       authority: new URL(url).host,
       servername: servernameOf(url, upstream),
-      answerer: { side: upstream.side, upstream: upstream.name, address: url },
-      connections: new Connections(url, servernameOf(url, upstream), upstream, this.#now),
+      responder: { side: upstream.side, upstream: upstream.name, address: url },
+      pool: new ConnectionPool(url, servernameOf(url, upstream), upstream, this.#now),
       health: new AddressHealth(),
     }))
     const probes = addresses.map((address) => {
-      const returned = () => this.#events.addressReturned({ upstream: upstream.name, address: address.url })
+      const reportReturn = () => this.#events.addressReturned({ upstream: upstream.name, address: address.url })
       return startProbe(
         upstream,
         address.url,
         (isHealthy, why) => {
-          address.health.probed(isHealthy, why, this.#now())
-          if (isHealthy) returned()
+          address.health.recordVerdict(isHealthy, why, this.#now())
+          if (isHealthy) reportReturn()
           else this.#events.addressEjected({ upstream: upstream.name, address: address.url, why, forMs: 0 })
         },
         () => {
-          if (address.health.checkPassed(this.#now())) returned()
+          if (address.health.recordPassedCheck(this.#now())) reportReturn()
         },
       )
     })
@@ -209,7 +216,7 @@ export class Upstreams implements HealthReader {
       retryBudget: new RetryBudget(this.#now()),
       stop: () => {
         for (const probe of probes) probe.stop()
-        for (const { connections } of addresses) connections.retire()
+        for (const { pool } of addresses) pool.retire()
       },
     }
   }

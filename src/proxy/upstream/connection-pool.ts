@@ -13,11 +13,11 @@ const KEEP_ALIVE_MARGIN_MS = 1000
 /** How often connections that have been idle too long are looked for, in milliseconds. */
 const SWEEP_MS = 1000
 /** Waiters who have left and are still in the queue, before it is worth a walk. */
-const MOST_STALE = 512
+const MAX_DEPARTED_WAITERS = 512
 
 /** Each connection carries one request at a time. */
-export class Connections {
-  readonly #to: Destination
+export class ConnectionPool {
+  readonly #destination: Destination
   readonly #now: () => number
   readonly #limit: number
   readonly #queueLimit: number
@@ -44,7 +44,7 @@ export class Connections {
     const { protocol, hostname, port } = new URL(url)
     const isTls = protocol === 'https:'
     const { rejectUnauthorized = true, ...certificates } = upstream.tls ?? {}
-    this.#to = {
+    this.#destination = {
       isTls,
       host: hostname.replace(/^\[|\]$/g, ''),
       port: port === '' ? (isTls ? 443 : 80) : Number(port),
@@ -112,14 +112,14 @@ export class Connections {
 
   /** A connection at once, or `'queued'` (the waiter will be called), or `'full'`. */
   take(waiter: Waiter): Connection | 'queued' | 'full' {
-    const idle = this.#fromIdle()
+    const idle = this.#takeIdle()
     if (idle !== undefined) return idle
     if (this.#open < this.#limit) return this.#connect()
     if (this.#waiting >= this.#queueLimit) return 'full'
     waiter.isWaiting = true
     this.#waiting++
     this.#queue.push(waiter)
-    if (this.#queue.length > 2 * (this.#queueLimit + MOST_STALE)) this.#forgetThoseWhoLeft()
+    if (this.#queue.length > 2 * (this.#queueLimit + MAX_DEPARTED_WAITERS)) this.#compactQueue()
     return 'queued'
   }
 
@@ -142,7 +142,7 @@ export class Connections {
     } else if (this.#isRetired) {
       this.#close(connection)
     } else {
-      this.#keep(connection)
+      this.#keepIdle(connection)
     }
   }
 
@@ -161,7 +161,7 @@ export class Connections {
 
   #connect(): Connection {
     this.#open++
-    return new Connection(this.#to, this.#onIdleClose)
+    return new Connection(this.#destination, this.#onIdleClose)
   }
 
   #close(connection: Connection): void {
@@ -170,7 +170,7 @@ export class Connections {
   }
 
   /** The one that was used last: it is the least likely to be closed by the other side at this moment. */
-  #fromIdle(): Connection | undefined {
+  #takeIdle(): Connection | undefined {
     const now = this.#now()
     for (;;) {
       const connection = this.#idle.pop()
@@ -179,7 +179,7 @@ export class Connections {
     }
   }
 
-  #keep(connection: Connection): void {
+  #keepIdle(connection: Connection): void {
     const { keepAliveHint } = connection
     const hintMs = keepAliveHint === undefined ? this.#keepAliveMs : keepAliveHint * 1000 - KEEP_ALIVE_MARGIN_MS
     if (hintMs <= 0) {
@@ -189,15 +189,15 @@ export class Connections {
     connection.idleUntil = this.#now() + Math.min(hintMs, this.#keepAliveMs)
     this.#idle.push(connection)
     if (this.#sweep === undefined) {
-      this.#sweep = setInterval(() => this.#closeTheOld(), SWEEP_MS)
+      this.#sweep = setInterval(() => this.#closeExpired(), SWEEP_MS)
       this.#sweep.unref()
     }
   }
 
-  #closeTheOld(): void {
+  #closeExpired(): void {
     const now = this.#now()
-    const old = this.#idle.filter(({ idleUntil }) => idleUntil <= now)
-    for (const connection of old) {
+    const expired = this.#idle.filter(({ idleUntil }) => idleUntil <= now)
+    for (const connection of expired) {
       this.#idle.splice(this.#idle.indexOf(connection), 1)
       this.#close(connection)
     }
@@ -208,13 +208,13 @@ export class Connections {
 
   /** The other side closed it, as it may at any time. */
   readonly #onIdleClose = (connection: Connection): void => {
-    const at = this.#idle.lastIndexOf(connection)
-    if (at === -1) return
-    this.#idle.splice(at, 1)
+    const index = this.#idle.lastIndexOf(connection)
+    if (index === -1) return
+    this.#idle.splice(index, 1)
     this.#open--
   }
 
-  #forgetThoseWhoLeft(): void {
+  #compactQueue(): void {
     this.#queue = this.#queue.slice(this.#queueHead).filter(({ isWaiting }) => isWaiting)
     this.#queueHead = 0
   }

@@ -5,14 +5,14 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { compile } from '../../config/load/compile.ts'
 import { validate } from '../../config/schema/validate.ts'
 import type { Connection } from './connection.ts'
-import { Connections, type Waiter } from './connections.ts'
+import { ConnectionPool, type Waiter } from './connection-pool.ts'
 
 const URL_OF_NOBODY = 'http://127.0.0.1:1'
 
-function open(connections: number, queue: number, url = URL_OF_NOBODY): Connections {
+function open(connections: number, queue: number, url = URL_OF_NOBODY): ConnectionPool {
   const validated = validate({ legacy: { url, connections, queue } })
   if (!validated.ok) throw new Error('the config is not valid')
-  return new Connections(url, '', { ...compile(validated.config).legacy }, () => performance.now())
+  return new ConnectionPool(url, '', { ...compile(validated.config).legacy }, () => performance.now())
 }
 
 type Told = Waiter & { readonly got: Connection[] }
@@ -23,13 +23,13 @@ function waiter(): Told {
 }
 
 /** Takes one that is there to be had. */
-function take(connections: Connections): Connection {
+function take(connections: ConnectionPool): Connection {
   const taken = connections.take(waiter())
   if (typeof taken === 'string') throw new Error(taken)
   return taken
 }
 
-function counts({ open, inUse, waiting }: Connections) {
+function counts({ open, inUse, waiting }: ConnectionPool) {
   return { open, inUse, waiting }
 }
 
@@ -144,7 +144,7 @@ describe('an upstream whose name is given another address', () => {
     return { server, port: (server.address() as AddressInfo).port }
   }
 
-  function askOn(connections: Connections): Promise<{ answer: string; connection: Connection }> {
+  function askOn(connections: ConnectionPool): Promise<{ answer: string; connection: Connection }> {
     const connection = take(connections)
     let answer = ''
     return new Promise((resolve, reject) => {
