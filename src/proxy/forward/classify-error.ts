@@ -1,10 +1,11 @@
-// What a library raised, in our words: mapped once, here, next to the libraries that raise it.
+// Maps errors of Node and of the parser to failures of the gateway.
 import type { Failure } from '../../model/failures.ts'
+
 import { UnsafeFieldError } from '../upstream/connection.ts'
 import { ResponseError } from '../upstream/response-parser.ts'
 import { RequestBodyError } from './request-body.ts'
 
-/** An upstream was waited for too long. */
+/** The upstream did not make progress within a timeout. */
 export class UpstreamTimeout extends Error {
   readonly failure: Failure
 
@@ -14,7 +15,7 @@ export class UpstreamTimeout extends Error {
   }
 }
 
-/** @param wasSent whether the request had a connection, so that some of it may have reached the upstream */
+/** @param wasSent whether the connection was open, so that some of the request may have reached the upstream */
 export function classifyError(error: unknown, wasSent: boolean): Failure {
   if (error instanceof RequestBodyError || error instanceof UpstreamTimeout) return error.failure
   const code = (error as { code?: string } | null)?.code ?? ''
@@ -23,7 +24,7 @@ export function classifyError(error: unknown, wasSent: boolean): Failure {
     return code === 'ETIMEDOUT' ? 'connect-timeout' : 'connect-refused'
   }
   if (error instanceof UnsafeFieldError) return 'internal'
-  // Node refuses to write what it would not read, and its own parser reads the answers to upgrades.
+  // Node refuses to write invalid fields, and Node's own parser (HPE_*) reads the responses to upgrades.
   if (error instanceof ResponseError || MALFORMED.has(code) || code.startsWith('HPE_')) return 'response-malformed'
   return 'connection-lost'
 }

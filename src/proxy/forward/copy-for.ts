@@ -1,4 +1,4 @@
-// The copy of a request for a side: what would have been sent there, had that side been chosen.
+// The copy of a request for a side: the request that the gateway would have sent if it had chosen that side.
 import type { CreateCopy } from '../../model/shadow.ts'
 import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
 import { upstreamPath } from '../policy/path.ts'
@@ -6,7 +6,7 @@ import type { Upstreams } from '../upstream/upstreams.ts'
 import type { Forwarding } from './forwarding.ts'
 import { requestHeaders } from './headers.ts'
 
-/** A copy goes only to an address that may be asked now: what is ejected is left alone, by copies too. */
+/** A copy goes only to an available address: an ejected address gets no copies either. */
 export function copyFor(
   { upstreams, viaName }: { readonly upstreams: Upstreams; readonly viaName: string },
   { head, identity, snapshot, match, traceparent }: Omit<Forwarding, 'downstream'>,

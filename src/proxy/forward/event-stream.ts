@@ -1,23 +1,23 @@
-// Server-sent events on their way to a client: where one event ends, so that a drain can end the stream between two.
+// Finds the ends of server-sent events, so that a drain can end the stream between two events.
 
-/** Sent before a drain ends a stream: the client comes back after two seconds, to a gateway that serves. */
+/** Sent before a drain ends a stream: the client reconnects after two seconds, to a gateway that does not drain. */
 export const RECONNECT_SOON = 'retry: 2000\n\n'
 
 const LF = 0x0a
 const CR = 0x0d
-/** The longest end of an event is CRLF CRLF; what stands before the last four bytes cannot matter. */
+/** The longest end of an event is CRLF CRLF, so only the last four bytes of a piece matter. */
 const MAX_EVENT_END_BYTES = 4
 
-/** Where the stream stands: within a line, behind the end of a line, or behind an empty line, which ends an event. */
+/** Position in the stream: within a line, behind the end of a line, or behind an empty line, which ends an event. */
 const IN_LINE = 0
 const LINE_START = 1
 const EVENT_END = 2
 
-/** Follows the bytes of one stream. Lines end with CRLF, LF or CR (WHATWG HTML, "Parsing an event stream"). */
+/** Tracks the position in one stream. Lines end with CRLF, LF or CR (WHATWG HTML, "Parsing an event stream"). */
 export class EventStream {
-  /** A compressed stream cannot be added to, and shows no ends of events. */
+  /** In a compressed stream the ends of events are not visible, and nothing can be appended. */
   readonly isCompressed: boolean
-  /** The stream is to end where the next event does. */
+  /** The gateway ends the stream behind the current event. */
   isEnding = false
   #state: number = EVENT_END
   #isAfterCr = false
@@ -33,7 +33,7 @@ export class EventStream {
   /**
    * Takes the next piece of the body.
    *
-   * @returns up to where it belongs to the client: its end, or, of a stream that is ending, the last end of an event in it
+   * @returns the end of the part for the client: `end`, or in a stream that is ending the last end of an event
    */
   take(bytes: Uint8Array, start: number, end: number): number {
     if (this.isCompressed) return end
@@ -61,7 +61,7 @@ export class EventStream {
 
   #step(byte: number): void {
     if (byte === LF && this.#isAfterCr) {
-      // The second half of one line end.
+      // The second character of CRLF.
       this.#isAfterCr = false
       return
     }

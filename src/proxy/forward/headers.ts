@@ -1,4 +1,4 @@
-// Fields in both directions, as pure functions: what goes to an upstream and what comes back to the client.
+// Header fields for the upstream and for the client, as pure functions.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Identity } from '../../model/decision.ts'
 import type { HeaderList, ReadFields, RequestHead } from '../../model/request-head.ts'
@@ -6,7 +6,7 @@ import type { FieldRules, HeaderRules, Upstream } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { isEndToEnd } from '../policy/read-head.ts'
 
-/** What the gateway adds to a request, beside what the client sent. */
+/** The facts from which the gateway adds fields to a request. */
 export type RequestAdditions = {
   readonly head: RequestHead
   readonly identity: Identity
@@ -19,8 +19,8 @@ export type RequestAdditions = {
 }
 
 /**
- * The field list for an upstream. Host and body framing are the last two, since they differ between upstreams and
- * attempts. `Connection` and `Transfer-Encoding` are the sender's own (RFC 9112 sections 6.1 and 9.1).
+ * The field list for an upstream. The connection adds `Connection` and `Transfer-Encoding` (RFC 9112 sections 6.1 and
+ * 9.1).
  */
 export function requestHeaders(added: RequestAdditions, upstream: Upstream, authority: string): string[] {
   const { head, identity, snapshot, rules, viaName } = added
@@ -41,7 +41,7 @@ export function requestHeaders(added: RequestAdditions, upstream: Upstream, auth
   list.push('X-Request-Id', identity.requestId)
   list.push('traceparent', added.traceparent)
   if (identity.kind === 'user') list.push(...userFields(identity, snapshot.identity.user?.header))
-  // RFC 9110 section 7.6.2: decremented by whoever forwards; a 0 never comes this far.
+  // RFC 9110 section 7.6.2: each intermediary decrements it. The gateway answers a request with 0 itself.
   if (fields.maxForwards !== undefined && head.method === 'OPTIONS') {
     list.push('Max-Forwards', String(Number(fields.maxForwards) - 1))
   }
@@ -51,9 +51,9 @@ export function requestHeaders(added: RequestAdditions, upstream: Upstream, auth
 }
 
 /**
- * Who asks: what a token proved, and the same user in the header that a proxy in front says the user in.
+ * The fields that name the user: the verified claims of a token, and the same user in the configured user header.
  *
- * @param userHeader that header in lower case, where one is configured
+ * @param userHeader the header in which a trusted proxy names the user, in lower case; undefined if not configured
  */
 export function userFields({ key, verified = [] }: Identity, userHeader: string | undefined): HeaderList {
   const [name, userId = key] = verified
@@ -61,7 +61,7 @@ export function userFields({ key, verified = [] }: Identity, userHeader: string 
   return [...verified, userHeader, userId]
 }
 
-/** The list with the rules applied; other lines keep their order, spelling and repeats. */
+/** @returns the list with the rules applied; other lines keep their order, spelling and duplicates */
 export function applyRules(list: HeaderList, { names, set }: FieldRules): string[] {
   const changed: string[] = []
   for (let i = 0; i < list.length; i += 2) {
@@ -90,8 +90,8 @@ function forwardedElement(head: RequestHead, proto: string): string {
 }
 
 /**
- * A gateway must not forward to itself (RFC 9110 section 7.6.3). Its own name in `Via`, or as a cdn-id in `CDN-Loop`
- * (RFC 8586), shows that it did.
+ * Whether the request has passed this gateway before: a gateway must not forward to itself (RFC 9110 section 7.6.3). Then
+ * its name is in `Via`, or in `CDN-Loop` as a cdn-id (RFC 8586).
  *
  * @param viaName in lower case
  */
@@ -102,17 +102,17 @@ export function isLoop({ via, cdnLoop }: Pick<ReadFields, 'via' | 'cdnLoop'>, vi
 
 /**
  * The cdn-ids of a `CDN-Loop` field in lower case, without their parameters (RFC 8586 section 2). A comma or a
- * semicolon in a quoted parameter value separates nothing.
+ * semicolon in a quoted parameter value is not a separator.
  */
 function cdnIds(cdnLoop: string): string[] {
   const unquoted = cdnLoop.toLowerCase().replace(QUOTED_STRING, '""')
   return unquoted.split(',').map((info) => (info.split(';')[0] as string).trim())
 }
 
-/** RFC 9110 section 5.6.4. Without its closing quote it is malformed and is read as plain text. */
+/** RFC 9110 section 5.6.4. A string without its closing quote is malformed and is read as plain text. */
 const QUOTED_STRING = /"(?:[^"\\]|\\.)*"/g
 
-/** Which response fields end at the gateway, and the few it looks at. */
+/** Classes of response fields: dropped, kept, or inspected. */
 const DROP = 1
 const CONNECTION = 2
 const CONTENT_LENGTH = 3
@@ -123,7 +123,7 @@ const ADDRESS = 6
 const KEEP = 0
 
 const RESPONSE_FIELDS = new Map<string, number>([
-  // Most of what comes by is kept; found as it is usually spelt, it needs no copy in lower case.
+  // Most fields are kept. A lookup by the usual spelling saves a copy in lower case.
   ...['Content-Type', 'Date', 'Server', 'ETag', 'Cache-Control', 'Vary', 'Last-Modified'].map(
     (name) => [name, KEEP] as const,
   ),
@@ -146,23 +146,23 @@ const RESPONSE_FIELDS = new Map<string, number>([
   ['upgrade', DROP],
   ['te', DROP],
   ['proxy-authenticate', DROP],
-  // RFC 7838: it would send clients around the gateway to the origin's own address.
+  // RFC 7838: the field would send clients past the gateway to the origin's own address.
   ['alt-svc', DROP],
 ])
 
 export type ResponseHeaders = {
   readonly list: string[]
-  /** The upstream names the request itself: its name stays. */
+  /** The upstream has set `X-Request-Id`; the gateway keeps it. */
   readonly hasRequestId: boolean
-  /** A field is among them that can name an address or a path of the upstream. */
+  /** The list contains a field that can name an address or a path of the upstream. */
   readonly hasAddresses: boolean
 }
 
 /**
- * The field list for the client: order, spelling and repeats as the upstream sent them.
+ * The field list for the client, in the order and spelling of the upstream.
  *
- * @param raw `[name, value, ...]` as the parser found them
- * @param mayHaveChunks whether the client can be sent a body in chunks: not to HEAD, nor to HTTP/1.0
+ * @param raw `[name, value, ...]` as the upstream sent them
+ * @param mayHaveChunks whether the response to the client can be chunked: not for HEAD or HTTP/1.0
  */
 export function responseHeaders(raw: readonly string[], status: number, mayHaveChunks: boolean): ResponseHeaders {
   const list: string[] = []
@@ -184,7 +184,7 @@ export function responseHeaders(raw: readonly string[], status: number, mayHaveC
       connection = connection === undefined ? value : `${connection},${value}`
       continue
     }
-    // RFC 9110 section 8.6: not in a 1xx or 204.
+    // RFC 9110 section 8.6: a 1xx or 204 has no Content-Length.
     if (field === CONTENT_LENGTH && (status < 200 || status === 204)) continue
     if (field === CONTENT_LENGTH) hasLength = true
     if (field === REQUEST_ID) hasRequestId = true
@@ -192,7 +192,7 @@ export function responseHeaders(raw: readonly string[], status: number, mayHaveC
     if (field === TRAILER) hasTrailer = true
     list.push(name, value)
   }
-  // RFC 9112 section 6.3: trailers come behind chunks only; announced where there are none, Node refuses to send them.
+  // RFC 9112 section 6.3: only a chunked body can have trailers. Node refuses to announce trailers for any other body.
   if (hasTrailer && (hasLength || !mayHaveChunks || status === 204 || status === 304)) {
     connection = connection === undefined ? 'trailer' : `${connection},trailer`
   }
@@ -207,7 +207,7 @@ function withoutListed(list: string[], connection: string): string[] {
   const lower = connection.toLowerCase()
   if (lower === 'keep-alive' || lower === 'close') return list
   const listed = new Set(lower.split(',').map((token) => token.trim()))
-  // The framing of a response cannot be unsaid by the server that sent it.
+  // `Connection` must not remove the framing of the response.
   listed.delete('content-length')
   const remaining: string[] = []
   for (let i = 0; i < list.length; i += 2) {
@@ -216,7 +216,7 @@ function withoutListed(list: string[], connection: string): string[] {
   return remaining
 }
 
-/** Fields that change what the message means, and so must not come behind its body (RFC 9110 section 6.5.1). */
+/** Fields that change the meaning of the message and must not be trailers (RFC 9110 section 6.5.1). */
 const FORBIDDEN_TRAILERS = new Set([
   'authorization',
   'cache-control',
@@ -229,12 +229,12 @@ const FORBIDDEN_TRAILERS = new Set([
 ])
 
 /**
- * The trailers that may pass, as `[name, value]` pairs; they stay trailers and never become header fields. What says
- * who asks, or from where, does not come in by this back door either.
+ * The trailers that may pass, as `[name, value]` pairs. They stay trailers and never become header fields. Fields that name
+ * the user or the client's address are removed, as in the head.
  *
  * @param raw `[name, value, ...]`
- * @param userHeader the identity header in lower case, where one is configured
- * @param claimHeaders the headers of verified claims in lower case, where there are any
+ * @param userHeader the identity header in lower case; undefined if not configured
+ * @param claimHeaders the headers of verified claims in lower case; undefined if not configured
  */
 export function trailers(
   raw: readonly string[],
@@ -252,7 +252,7 @@ export function trailers(
   return pairs
 }
 
-/** A field list as Node's own lower-case object, for the libraries that read one. */
+/** A field list as Node's object with lower-case names, for libraries that need one. */
 export function toFieldObject(list: readonly string[]): Record<string, string | string[]> {
   const fields: Record<string, string | string[]> = Object.create(null)
   for (let i = 0; i < list.length; i += 2) {
@@ -264,11 +264,11 @@ export function toFieldObject(list: readonly string[]): Record<string, string | 
   return fields
 }
 
-/** The names that end at the gateway in a response with this Connection field, for a library that would pass them on. */
+/** The fields of a response with this Connection field that must not pass the gateway, for a library that passes all. */
 export function hopByHopOf(connection: string | undefined): string[] {
   const dropped = [...RESPONSE_FIELDS].filter(([, field]) => field === DROP).map(([name]) => name)
   const listed = (connection ?? '').toLowerCase().split(',')
-  // The framing is the library's own affair: it writes the body anew.
+  // The library writes the body itself and so determines its framing.
   return [...dropped, 'connection', ...listed.map((token) => token.trim())].filter(
     (name) => name !== 'transfer-encoding' && name !== 'content-length' && name !== '',
   )

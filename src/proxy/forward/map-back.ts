@@ -1,4 +1,4 @@
-// Response fields that name an upstream's address or a rewritten path, as the client knows them. Pure.
+// Maps response fields that contain an upstream's address or a rewritten path back to the public address. Pure functions.
 import type { IncomingHttpHeaders } from 'node:http'
 import type { Identity } from '../../model/decision.ts'
 import type { RequestHead } from '../../model/request-head.ts'
@@ -6,13 +6,13 @@ import type { InverseRewrite, Route, Upstream } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { isHost } from '../policy/read-head.ts'
 
-/** How the client reached the gateway, and the upstream that answered it. */
+/** The public address of the request, and the upstream that answered. */
 export type PublicView = {
   readonly upstream: Upstream
-  /** Inverses of the rewrites, the route's own first; empty where the path was not rewritten. */
+  /** Inverses of the rewrites, the route's own first; empty if the path was not rewritten. */
   readonly unrewrites: readonly InverseRewrite[]
   readonly scheme: 'http' | 'https'
-  /** Host and port as the client used them; `''` where it sent none. */
+  /** Host and port as the client used them; `''` without a Host field. */
   readonly authority: string
 }
 
@@ -30,7 +30,7 @@ export function publicView(
     upstream,
     unrewrites: upstream.side === 'service' ? route.inverseRewrites : [],
     scheme: identity.secure ? 'https' : 'http',
-    // A proxy that passes the client's own field on is trusted all the same: only a host ends up in a URL.
+    // A trusted proxy may pass on a field that the client wrote, so only a valid host may become part of a URL.
     authority: forwarded !== undefined && isHost(forwarded) ? forwarded : head.host,
   }
 }
@@ -57,14 +57,14 @@ export function mapHeadersBack(headers: IncomingHttpHeaders, view: PublicView): 
   if (cookies !== undefined) headers['set-cookie'] = cookies.map((cookie) => mapCookie(cookie, view))
 }
 
-/** A URI reference (RFC 3986 section 4.1). Another host's is returned as it is, and so is a path relative to the request's. */
+/** Maps a URI reference (RFC 3986 section 4.1). References to other hosts and relative paths stay unchanged. */
 export function mapReference(reference: string, view: PublicView): string {
   const match = ABSOLUTE.exec(reference)
   if (match === null) return reference.startsWith('/') ? mapTarget(reference, view.unrewrites) : reference
   const [, scheme, writtenAuthority = '', rest = ''] = match
   const authority = canonical(writtenAuthority.slice(writtenAuthority.lastIndexOf('@') + 1), scheme ?? view.scheme)
   if (!authoritiesOf(view.upstream).has(authority)) {
-    // The upstream was sent the client's Host, and builds its own paths on it.
+    // With `host: 'preserve'` the upstream gets the client's Host and builds its references on it.
     if (authority !== canonical(view.authority, scheme ?? view.scheme)) return reference
     return reference.slice(0, reference.length - rest.length) + mapTarget(rest, view.unrewrites)
   }
@@ -73,7 +73,7 @@ export function mapReference(reference: string, view: PublicView): string {
   return `${scheme === undefined ? '' : `${view.scheme}:`}//${view.authority}${target}`
 }
 
-/** A Set-Cookie value (RFC 6265 section 5.2): Domain and Path are mapped, everything else stays byte for byte. */
+/** Maps Domain and Path of a Set-Cookie value (RFC 6265 section 5.2); all other bytes stay unchanged. */
 export function mapCookie(cookie: string, { upstream, unrewrites, authority }: PublicView): string {
   const [pair = '', ...attributes] = cookie.split(';')
   let isChanged = false
@@ -110,8 +110,8 @@ function mapPath(path: string, unrewrites: readonly InverseRewrite[]): string {
 }
 
 /**
- * The rest behind a removed prefix may begin with slashes: `/app//evil.example` must not become `//evil.example`, which
- * names another host (RFC 3986 section 4.2). Browsers also read a backslash as a slash there and remove tabs.
+ * The attack: behind a removed prefix the path may begin with two slashes. `/app//evil.example` must not become
+ * `//evil.example`, which names another host (RFC 3986 section 4.2). Browsers read a backslash as a slash and remove tabs.
  */
 function withOneSlash(path: string): string {
   return path.replace(/^\/[\t/\\]+/, '/')

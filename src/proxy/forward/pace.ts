@@ -1,19 +1,19 @@
-// Whether a client keeps up while it is the one who is waited for: in sending its body, or in reading its answer.
+// Whether a client sends its body, or reads its response, fast enough while the gateway waits for it.
 import type { Limits } from '../../model/snapshot.ts'
 
-/** Who was fast at first may be slow for so long afterwards. Without an end to it a fast start would pay for hours. */
+/** A client that was fast at first may be slow afterwards for this time at most, in milliseconds. */
 const MAX_CREDIT_MS = 60_000
 
-/** One direction of one exchange. Pure state: bytes and time come in as arguments. */
+/** One direction of one exchange. Pure state: bytes and time are arguments. */
 export class Pace {
   #bytes = 0
-  /** Time that has passed less the time that the bytes were worth at the least rate. */
+  /** Elapsed time minus the time that the bytes take at the minimum rate. Negative for a fast client. */
   #behindMs = 0
   #silentMs = 0
 
   /**
-   * @param bytes moved so far
-   * @param elapsedMs for which the client was waited for since the last call
+   * @param bytes moved since the beginning
+   * @param elapsedMs for which the gateway has waited for the client since the last call
    */
   isTooSlow(bytes: number, elapsedMs: number, { clientIdleMs, minimumRate, rateGraceMs }: Limits): boolean {
     const moved = bytes - this.#bytes

@@ -1,18 +1,18 @@
-// The connections to one address: reused last-in first-out, bounded, with a bounded queue in front.
+// The connections to one address: limited, reused last in first out, with a limited queue of waiting requests.
 import type { Upstream } from '../../model/route.ts'
 import { Connection, type Destination } from './connection.ts'
 
-/** Who wants a connection. While it waits it stands in the queue; `isWaiting` false means it has left. */
+/** A request that wants a connection. The pool sets `isWaiting` while the request is in the queue. */
 export type Waiter = {
   isWaiting: boolean
   readonly onConnection: (connection: Connection) => void
 }
 
-/** How long before the upstream would close an idle connection we stop using it, in milliseconds. */
+/** The pool stops using an idle connection this time before the upstream would close it, in milliseconds. */
 const KEEP_ALIVE_MARGIN_MS = 1000
-/** How often connections that have been idle too long are looked for, in milliseconds. */
+/** How often the pool closes connections that have been idle for too long, in milliseconds. */
 const SWEEP_MS = 1000
-/** Waiters who have left and are still in the queue, before it is worth a walk. */
+/** Waiters that have left stay in the queue until there are this many more than its limit. */
 const MAX_DEPARTED_WAITERS = 512
 
 /** Each connection carries one request at a time. */
@@ -22,10 +22,10 @@ export class ConnectionPool {
   readonly #limit: number
   readonly #queueLimit: number
   readonly #keepAliveMs: number
-  /** Last in, first out: what is not needed grows old at the bottom. */
+  /** Last in, first out: connections that are not needed expire at the bottom. */
   readonly #idle: Connection[] = []
   #sweep: NodeJS.Timeout | undefined = undefined
-  /** Those who wait, and among them some who have left and are passed over. */
+  /** Waiters in order. Some have left already and are skipped. */
   #queue: Waiter[] = []
   #queueHead = 0
   #waiting = 0
@@ -37,8 +37,8 @@ export class ConnectionPool {
   #isRetired = false
 
   /**
-   * @param servername what TLS is asked for, as `Address.servername` says
-   * @param now milliseconds that only grow
+   * @param servername as `Address.servername`
+   * @param now milliseconds of a clock that never goes back
    */
   constructor(url: string, servername: string, upstream: Upstream, now: () => number) {
     const { protocol, hostname, port } = new URL(url)
@@ -110,7 +110,7 @@ export class ConnectionPool {
     return Math.max(1, Math.floor(this.#limit / 2))
   }
 
-  /** A connection at once, or `'queued'` (the waiter will be called), or `'full'`. */
+  /** @returns a connection, or `'queued'` (the pool calls the waiter later), or `'full'` */
   take(waiter: Waiter): Connection | 'queued' | 'full' {
     const idle = this.#takeIdle()
     if (idle !== undefined) return idle
@@ -123,14 +123,14 @@ export class ConnectionPool {
     return 'queued'
   }
 
-  /** The waiter waits no longer: its time is up, or its client has gone. */
+  /** Removes a waiter whose time is up or whose client has gone. */
   leave(waiter: Waiter): void {
     if (!waiter.isWaiting) return
     waiter.isWaiting = false
     this.#waiting--
   }
 
-  /** Gives a connection back: to the next in the queue, or to the idle ones. One that is done is made anew. */
+  /** Gives a connection back. The next waiter gets it, or a new one if it is closed; without a waiter it becomes idle. */
   release(connection: Connection): void {
     if (this.#evicting > 0) this.#evicting--
     const next = this.#nextWaiter()
@@ -146,13 +146,13 @@ export class ConnectionPool {
     }
   }
 
-  /** A new connection in the place of one that failed: a retry must not meet another stale one. */
+  /** @returns a new connection in the place of one that failed: a retry must not get another stale one */
   replace(connection: Connection): Connection {
     this.#close(connection)
     return this.#connect()
   }
 
-  /** The configuration moved on: idle connections close now, the others when their request is done. */
+  /** The address is no longer configured: idle connections close now, the others when their request is complete. */
   retire(): void {
     this.#isRetired = true
     clearInterval(this.#sweep)
@@ -169,7 +169,7 @@ export class ConnectionPool {
     connection.close()
   }
 
-  /** The one that was used last: it is the least likely to be closed by the other side at this moment. */
+  /** @returns the connection that was used last: the upstream is least likely to close it at this moment */
   #takeIdle(): Connection | undefined {
     const now = this.#now()
     for (;;) {
@@ -206,7 +206,7 @@ export class ConnectionPool {
     this.#sweep = undefined
   }
 
-  /** The other side closed it, as it may at any time. */
+  /** The upstream has closed an idle connection. */
   readonly #onIdleClose = (connection: Connection): void => {
     const index = this.#idle.lastIndexOf(connection)
     if (index === -1) return

@@ -1,4 +1,4 @@
-// One HTTP/1.1 connection to an upstream: one request at a time goes out, its response is read and told.
+// One HTTP/1.1 connection to an upstream: carries one request at a time and passes the response to a handler.
 import { readSync } from 'node:fs'
 import net, { type Socket } from 'node:net'
 import type { Readable } from 'node:stream'
@@ -12,30 +12,30 @@ export type UpstreamBody = Readable & {
   readonly isHeldBack: boolean
 }
 
-/** A request as it goes out: method and path come from a head that was read, and are written as they are. */
+/** A request for an upstream. Method and path come from a validated head and are written unchanged. */
 export type UpstreamRequest = {
   readonly method: string
   readonly path: string
-  /** `[name, value, ...]`, with Host and without the fields of a connection. */
+  /** `[name, value, ...]`, with Host and without `Connection` and `Transfer-Encoding`. */
   readonly fields: readonly string[]
   readonly body: UpstreamBody | undefined
-  /** How the body is framed; a length is among the fields already. */
+  /** Whether the body is sent in chunks; otherwise `fields` contains its length. */
   readonly isChunked: boolean
-  /** Read when the body has ended: `[name, value]` pairs to send behind its chunks. */
+  /** Called when the body has ended. @returns `[name, value]` pairs to send behind its chunks */
   readonly trailers: (() => readonly (readonly [string, string])[]) | undefined
   /** Whether the connection may serve another request after this one. */
   readonly mayBeReused: boolean
 }
 
-/** Who asked. Bytes are only lent, see {@link ResponseSink}. */
+/** Receives the response. The bytes are valid during the call only, see {@link ResponseSink}. */
 export type ResponseHandler = Pick<ResponseSink, 'onHead'> & {
-  /** The request has a connection: from here on some of it may arrive. */
+  /** The connection is open: from here on some of the request may arrive at the upstream. */
   readonly onSent: () => void
-  /** @returns whether the bytes were copied or written: if not, they are left to the handler for good */
+  /** @returns whether the buffer may be overwritten; if not, it belongs to the handler from now on */
   readonly onBody: (bytes: Buffer, start: number, end: number) => boolean
   /** @param trailers `[name, value, ...]` */
   readonly onEnd: (trailers: readonly string[]) => void
-  /** Instead of `onEnd`, or of everything. */
+  /** Called instead of `onEnd`, at any time after `send`. */
   readonly onError: (error: Error) => void
 }
 
@@ -44,27 +44,27 @@ export type Destination = {
   readonly isTls: boolean
   readonly host: string
   readonly port: number
-  /** The name that is asked for in TLS and that the certificate must have; `''` where the address is its own name. */
+  /** The TLS server name, which the certificate must contain; `''` for an IP address. */
   readonly servername: string
   readonly tls: tls.SecureContextOptions & { readonly rejectUnauthorized?: boolean }
-  /** Whether a line of a response head may end in LF without CR. */
+  /** Whether a line of a response head may end with LF alone. */
   readonly bareLineFeeds: boolean
-  /** The last TLS session, to be resumed; kept here by the connections. */
+  /** The last TLS session. Connections store it here, and the next connection resumes it. */
   session: Buffer | undefined
 }
 
-/** What is read at once. */
+/** Size of the read buffer of a connection. */
 const READ_BYTES = 64 * 1024
 const KEEP_ALIVE_PROBE_MS = 60_000
 const LAST_CHUNK = '0\r\n'
 
-/** Reads of what has arrived before a write failed: more than the kernel keeps for one connection. */
+/** Limit of reads after a failed write: more than the kernel buffers for one connection. */
 const MAX_LAST_READS = 128
 
-/** What would end a field and begin another: a bug of ours, since nothing that was read or configured can hold it. */
+/** A field contains a character that could end it and begin another. This is a bug: validated input cannot contain one. */
 export class UnsafeFieldError extends Error {}
 
-/** The other side had closed the connection before anything was written on it: any other will do as well. */
+/** The upstream closed the connection before anything was written, so the request can go out on another connection. */
 export class StaleConnection extends Error {}
 
 export class Connection implements ResponseSink {
@@ -75,21 +75,21 @@ export class Connection implements ResponseSink {
   #handler: ResponseHandler | undefined = undefined
   #request: UpstreamRequest | undefined = undefined
   #body: UpstreamBody | undefined = undefined
-  /** The head of a request with a body, until it goes out: with the first bytes of the body, if they are there. */
+  /** The head of a request with a body, until it is written: together with the first bytes of the body, if they are here. */
   #unsentHead = ''
-  /** Some of the request has gone out. Until then nothing that comes is its answer. */
+  /** Some of the request was written. Bytes that arrive before cannot be its response. */
   #isWritten = false
   #isBodySent = true
-  /** A request came to its end on it: what the other side closes now, it may have closed for its age. */
+  /** A request was completed. If the upstream closes the connection now, its keep-alive timeout may be the reason. */
   #hasServed = false
   #isPaused = false
   #buffer: Buffer | undefined = undefined
-  /** It can carry nothing more, and is closed or about to be. */
+  /** The connection is closed, or closes soon, and takes no further request. */
   isDone = false
-  /** Until when the connection may be used again, once it is idle. Same clock as the connections'. */
+  /** Until when the connection may be used again, once it is idle. Milliseconds on the clock of the pool. */
   idleUntil = 0
 
-  /** @param onIdleClose called when the connection ends while it carries nothing */
+  /** @param onIdleClose called when the connection closes while it carries no request */
   constructor(destination: Destination, onIdleClose: (connection: Connection) => void) {
     this.#onIdleClose = onIdleClose
     this.#parser = new ResponseParser(this, destination.bareLineFeeds)
@@ -100,19 +100,19 @@ export class Connection implements ResponseSink {
       .on('close', () => this.#end(new Error('the connection was closed')))
   }
 
-  /** `Keep-Alive: timeout=` of the last response, in seconds; undefined where it said none. */
+  /** `Keep-Alive: timeout=` of the last response, in seconds; undefined without one. */
   get keepAliveHint(): number | undefined {
     return this.#parser.keepAliveHint
   }
 
-  /** Sends a request as soon as there is a connection, and as it has been made sure that there still is. */
+  /** Sends a request: when the connection is open, and behind all input that has arrived, which may include its end. */
   send(request: UpstreamRequest, handler: ResponseHandler): void {
     this.#handler = handler
     this.#request = request
     if (this.#isConnected) connectionsToSend.add(this)
   }
 
-  /** Writes what `send` was given, if that has not come to its end meanwhile. */
+  /** Writes the request that `send` got, unless it was aborted meanwhile. */
   sendNow(): void {
     if (this.#request === undefined || this.#handler === undefined) return
     try {
@@ -122,7 +122,7 @@ export class Connection implements ResponseSink {
     }
   }
 
-  /** Writes a head whose body has not come in the same turn: an origin may answer before it has the body. */
+  /** Writes a head whose body has not come in the same turn: an upstream may respond before it has the body. */
   sendHeadNow(): void {
     if (this.#unsentHead === '' || this.isDone) return
     this.#isWritten = true
@@ -140,7 +140,7 @@ export class Connection implements ResponseSink {
     this.#socket.resume()
   }
 
-  /** Ends the connection and, with this error, what it carries. */
+  /** Ends the connection and, with this error, the request on it. */
   abort(error: Error): void {
     const handler = this.#handler
     const wasIdle = handler === undefined && !this.isDone
@@ -149,7 +149,7 @@ export class Connection implements ResponseSink {
     else if (wasIdle) this.#onIdleClose(this)
   }
 
-  /** Ends the connection, with whatever it carries told nothing. */
+  /** Ends the connection without a call to the handler. */
   close(): void {
     this.isDone = true
     this.#detach()
@@ -160,13 +160,14 @@ export class Connection implements ResponseSink {
   // ---- opening ----
 
   #openPlain({ host, port }: Destination): Socket {
-    // One buffer for the life of the connection: Node would make one of 64 KiB for every read.
+    // One buffer for the life of the connection: Node would allocate 64 KiB for every read.
     this.#buffer = Buffer.allocUnsafeSlow(READ_BYTES)
     const callback = (length: number, bytes: Uint8Array) => {
       this.#onBytes(bytes as Buffer, length)
       return !this.#isPaused
     }
-    // A function, and not the buffer itself: asked after every read, it can leave a buffer to whoever still needs it.
+    // A function and not the buffer itself: Node calls it before every read, so a handler that keeps a buffer gets it
+    // replaced.
     const buffer = () => this.#buffer as Buffer
     const onread = { buffer, callback } as unknown as net.OnReadOpts
     const socket = net.connect({ host, port, ...SOCKET, onread })
@@ -210,7 +211,7 @@ export class Connection implements ResponseSink {
     }
     this.#isBodySent = false
     this.#unsentHead = head
-    // Bytes of the body that have arrived with the head go out with it in one write; the head waits for no others.
+    // Bytes of the body that have arrived with the head are written together with it. The head does not wait for others.
     if (request.body.isHeldBack) this.sendHeadNow()
     else headsToSend.add(this)
     this.#sendBody(request.body, request)
@@ -242,7 +243,7 @@ export class Connection implements ResponseSink {
         if (this.#body === body) this.abort(error)
       })
       .once('close', () => socket.off('drain', onDrain))
-    // It rests if it was to go out on a connection that was stale.
+    // The body is paused if a stale connection was to carry it before.
     body.resume()
   }
 
@@ -254,7 +255,7 @@ export class Connection implements ResponseSink {
       if (rest !== '') this.#socket.write(rest, 'latin1')
       this.#isBodySent = true
     } catch (error) {
-      // A trailer that must not go out; thrown among the listeners of a stream it would end the process.
+      // A trailer that must not be sent. Thrown in a listener of a stream, the error would end the process.
       this.abort(error as Error)
     }
   }
@@ -262,9 +263,9 @@ export class Connection implements ResponseSink {
   // ---- receiving ----
 
   #onBytes(bytes: Buffer, length: number): void {
-    // What nobody asked for is nobody's answer (F17).
+    // Bytes without a request are not a response (F17).
     if (!this.#isWritten) {
-      this.#end(new ResponseError('bytes that nobody asked for'))
+      this.#end(new ResponseError('bytes arrived without a request'))
       return
     }
     try {
@@ -293,14 +294,14 @@ export class Connection implements ResponseSink {
     const mayBeReused = this.#request?.mayBeReused && this.#parser.keepsAlive && this.#isBodySent
     const { trailers } = this.#parser
     this.#hasServed = true
-    // Nor does one stay that ended with the message: the parser does not keep it.
+    // The parser does not keep a connection whose end is the end of the message.
     if (mayBeReused && !hasMore) this.#detach()
     else this.close()
     this.resume()
     try {
       handler.onEnd(trailers)
     } catch (error) {
-      // Trailers that nobody may write, or a bug: the message is not passed on whole.
+      // A trailer that cannot be written, or a bug: the message was not passed on completely.
       handler.onError(error as Error)
     }
   }
@@ -308,12 +309,12 @@ export class Connection implements ResponseSink {
   #onEndOfConnection(): void {
     this.#parser.endOfConnection()
     if (this.#isWritten && this.#parser.isOver) this.#onMessageEnd(false)
-    else this.#end(new Error('the other side closed the connection'))
+    else this.#end(new Error('the upstream closed the connection'))
   }
 
   /**
-   * Reads what has arrived before a write failed, while the socket is still open. An origin may answer and close before
-   * it has the whole body; the write of the next piece then fails, and its answer would be lost unread.
+   * Reads all bytes that arrived before a write failed, while the socket is still open. An upstream may respond and close
+   * before it has the whole body. The write of the next piece then fails, and the response would be lost.
    */
   #readLast(socket: Socket, error: Error & { syscall?: string }): void {
     const { fd = -1 } = (socket as Socket & { _handle?: { fd?: number } | null })._handle ?? {}
@@ -327,15 +328,15 @@ export class Connection implements ResponseSink {
     }
   }
 
-  /** Not ended by us. */
+  /** The connection ended, and the gateway did not end it. */
   #end(error: Error): void {
     const isStale = this.#hasServed && !this.#isWritten
-    // None of the body may be lost on its way to another connection.
+    // The body goes out on another connection: none of it may be lost.
     if (isStale) this.#body?.pause()
     this.abort(isStale ? new StaleConnection() : error)
   }
 
-  /** Lets go of what was carried. */
+  /** Forgets the request. */
   #detach(): void {
     this.#handler = undefined
     this.#request = undefined
@@ -345,7 +346,7 @@ export class Connection implements ResponseSink {
   }
 }
 
-/** @returns the number of bytes, 0 at the end of the connection, or undefined where nothing can be read */
+/** @returns the number of bytes, 0 at the end of the connection, or undefined if nothing can be read */
 function readNow(fd: number, buffer: Buffer): number | undefined {
   try {
     return readSync(fd, buffer)
@@ -381,13 +382,13 @@ function fieldLines(fields: readonly string[]): string {
   return lines
 }
 
-/** RFC 9110 section 5.5; and no character that latin1 cuts down to a line end, as it does with U+010A. */
+/** RFC 9110 section 5.5. Characters beyond latin1 are unsafe too: latin1 turns U+010A into a line feed. */
 const UNSAFE = /[^\t\x20-\x7e\x80-\xff]/
 
-/** A piece of a body, in a chunk of its own where chunks are sent. @returns whether the socket takes more at once */
+/** Writes a piece of a body, as a chunk if the body is chunked. @returns whether the socket takes more at once */
 function writePiece(socket: Socket, head: string, piece: Buffer, isChunked: boolean): boolean {
   if (head === '' && !isChunked) return socket.write(piece)
-  // Gathered, it is one call to the system.
+  // Corked, all parts are one system call.
   socket.cork()
   const prefix = isChunked ? `${head}${piece.length.toString(16)}\r\n` : head
   socket.write(prefix, 'latin1')

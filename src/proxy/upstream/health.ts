@@ -1,20 +1,21 @@
-// Which addresses may be asked: passive health fed by outcomes, and the verdicts of active checks.
+// The health of addresses: passive (results of requests) and active (verdicts of health checks).
 import type { Failure } from '../../model/failures.ts'
 import { FAILURES } from '../../model/failures.ts'
+
 import type { Side } from '../../model/route.ts'
 import type { EjectionPolicy } from '../../model/snapshot.ts'
 import type { AddressOutage } from '../../model/upstream-reading.ts'
 
 /** The health of one address. Pure state: time comes in as an argument, in milliseconds. */
 export class AddressHealth {
-  /** Answers in a row that were a failure or a 5xx. */
+  /** Consecutive results that were a failure or a 5xx. */
   #errorsInRow = 0
-  /** Attempts in a row that got no response at all. */
+  /** Consecutive attempts without a response. */
   #failuresInRow = 0
   #timesEjected = 0
   #ejectedUntil = 0
   #isProbedUnhealthy = false
-  /** Why and when the address was last ejected, and when the checks last found it unhealthy. */
+  /** Reason and time of the last ejection and of the last unhealthy verdict. */
   #ejectionReason = ''
   #ejectedAt = 0
   #unhealthyReason = ''
@@ -31,7 +32,7 @@ export class AddressHealth {
     return { why: this.#ejectionReason, forMs: now - this.#ejectedAt, endsInMs: this.#ejectedUntil - now }
   }
 
-  /** The verdict of the active checks. @param why what the last check found */
+  /** Records the verdict of the active checks. @param why the result of the last check */
   recordVerdict(isHealthy: boolean, why = '', now = 0): void {
     this.#isProbedUnhealthy = !isHealthy
     this.#unhealthyReason = why
@@ -40,8 +41,8 @@ export class AddressHealth {
   }
 
   /**
-   * One active check has passed. It ends an ejection, as in Envoy, unless the verdict of the checks is unhealthy: then
-   * several must pass in a row.
+   * Records that one active check has passed. It ends an ejection, as in Envoy, unless the verdict of the checks is
+   * unhealthy: then several must pass in a row.
    *
    * @returns whether an ejection ended
    */
@@ -59,12 +60,12 @@ export class AddressHealth {
   }
 
   /**
-   * An answer of 5xx, or no answer.
+   * Records a response of 5xx, or no response.
    *
-   * @param isAlone a lone address is taken out only for giving no answer at all: a 500 is an answer, and there is
-   *   nobody else to ask
+   * @param isAlone whether the upstream has no other address. Such an address is ejected only for missing responses: a
+   *   500 is a response, and no other address could give a better one
    * @param why the failure, for `outage`
-   * @returns how long the address is ejected for, or 0
+   * @returns for how many milliseconds the address is ejected; 0 if it is not
    */
   recordFailure(
     gotNoResponse: boolean,
@@ -77,7 +78,7 @@ export class AddressHealth {
     this.#errorsInRow++
     this.#failuresInRow = gotNoResponse ? this.#failuresInRow + 1 : 0
     const inRow = isAlone ? this.#failuresInRow : this.#errorsInRow
-    // After an ejection one more failure is enough: the address came back on trial.
+    // An address that returns from an ejection is on trial: one more failure ejects it again.
     const threshold = this.#timesEjected > 0 ? 1 : policy.consecutiveFailures
     if (!mayEject || inRow < threshold || now < this.#ejectedUntil) return 0
     this.#timesEjected++
@@ -91,14 +92,14 @@ export class AddressHealth {
   }
 }
 
-/** Whether a failure says that the address is unwell: those the target is to blame for. */
+/** Whether a failure counts against the address: the upstream is to blame for it. */
 export function blamesTarget(failure: Failure): boolean {
   return FAILURES[failure].blame === 'target'
 }
 
 /**
- * Whether one more address may be ejected: never legacy's last, and never more than the policy's share of several;
- * the lone address of a service may go, because legacy is there to answer.
+ * Whether one more address may be ejected. The last address of legacy stays. Of several addresses, at most the share of
+ * the policy is ejected. The only address of a service may be ejected, because legacy can answer.
  */
 export function mayEject(side: Side, addresses: number, ejected: number, policy: EjectionPolicy): boolean {
   if (addresses === 1) return side === 'service'

@@ -1,14 +1,14 @@
-// Active health checks: `GET path` on one address, again and again, with its own connection.
+// Active health checks: `GET path` on one address at an interval, each on a connection of its own.
 import { Client } from 'undici'
 import type { HealthCheck, Upstream } from '../../model/route.ts'
 
 export type Probe = { readonly stop: () => void }
 
 /**
- * Checks an address and reports each change of the verdict. An address counts as healthy until checks say otherwise.
+ * Checks an address and reports each change of the verdict. An address is healthy until the checks find it unhealthy.
  *
- * @param onVerdict called when the verdict changes, with why
- * @param onPass called after each check that passes, once a change of the verdict is reported
+ * @param onVerdict called when the verdict changes, with the reason
+ * @param onPass called after each check that passes, behind `onVerdict`
  */
 export function startProbe(
   upstream: Upstream,
@@ -39,7 +39,7 @@ export function startProbe(
   }
 }
 
-/** Turns single results into a verdict that changes only after several in a row. */
+/** Turns results into a verdict that changes only after several consecutive results. */
 class Verdict {
   isHealthy = true
   #inRow = 0
@@ -73,14 +73,14 @@ async function runCheck(url: string, check: HealthCheck, upstream: Upstream): Pr
     bodyTimeout: check.timeoutMs,
   })
   try {
-    const answer = await client.request({
+    const response = await client.request({
       method: 'GET',
       path: check.path,
       headers: { 'user-agent': 'strangler-health-check' },
       signal: AbortSignal.timeout(check.timeoutMs),
     })
-    await answer.body.dump()
-    return answer.statusCode < 400 ? undefined : `health check answered ${answer.statusCode}`
+    await response.body.dump()
+    return response.statusCode < 400 ? undefined : `health check answered ${response.statusCode}`
   } catch (error) {
     return `health check failed: ${(error as { code?: string }).code ?? (error as Error).name}`
   } finally {

@@ -1,22 +1,22 @@
-// Reads HTTP/1 responses from bytes, strictly: what could be read in two ways is refused (RFC 9112). It knows where a
-// message ends; what its fields mean to a client is headers.ts.
+// Parses HTTP/1 responses strictly: bytes that can be read in two ways are rejected (RFC 9112). It finds the end of a
+// message; headers.ts interprets the fields for the client.
 import { latin1 } from '../../lib/latin1.ts'
 
-/** What is told of a response, in this order. Bytes are only lent: they are overwritten when the call returns. */
+/** Receives a response, in this order. The bytes are valid during the call only: the next read overwrites them. */
 export type ResponseSink = {
   /** Once for each informational response and once for the final one. `fields` is `[name, value, ...]`, as sent. */
   readonly onHead: (status: number, reason: string, fields: string[]) => void
   readonly onBody: (bytes: Buffer, start: number, end: number) => void
 }
 
-/** The bytes are not a response, or one that must not be passed on. */
+/** The bytes are not a response, or are a response that must not be passed on. */
 export class ResponseError extends Error {}
 
 const MAX_HEAD_BYTES = 64 * 1024
 const MAX_CHUNK_LINE_BYTES = 4096
-/** Hexadecimal digits of a chunk's size: more would not fit a number. */
+/** Hexadecimal digits of a chunk size; more do not fit into a number. */
 const MAX_SIZE_DIGITS = 13
-/** Heads are hardly ever longer: looked for in this much first, so that a body is not copied into text with them. */
+/** Few heads are longer. The end is searched in this part first, so that the body behind it is not copied into text. */
 const USUAL_HEAD_BYTES = 2048
 
 const CR = 13
@@ -26,7 +26,7 @@ const NO_TRAILERS: readonly string[] = []
 const LENIENT_HEAD_END = /\r?\n\r?\n/g
 const LENIENT_LINE_END = /\r?\n/g
 
-/** Where in a message the next byte stands. A plain object of numbers: compared for every read. */
+/** The part of the message to which the next byte belongs. A plain object of numbers, since every read compares it. */
 const STATE = {
   head: 0,
   counted: 1,
@@ -47,27 +47,27 @@ export class ResponseParser {
   readonly #takesBareLf: boolean
   #state = STATE.over
   #isResponseToHead = false
-  /** The beginning of a head, a chunk's size line or trailers, of which the rest is not here yet. */
+  /** The beginning of a head, of a chunk size line or of trailers whose end has not arrived. */
   #pending = ''
   #remaining = 0
   #isStopped = false
   /** Whether the connection may carry another message after this one (RFC 9112 section 9.3). */
   keepsAlive = false
-  /** `Keep-Alive: timeout=`, in seconds; undefined where it is not said. */
+  /** `Keep-Alive: timeout=`, in seconds; undefined without one. */
   keepAliveHint: number | undefined = undefined
-  /** `[name, value, ...]`, once the message is over. */
+  /** `[name, value, ...]`, when the message has ended. */
   trailers: readonly string[] = NO_TRAILERS
 
   /**
-   * @param takesBareLf whether a line of a head may end in LF without CR (RFC 9112 section 2.2). Chunks and trailers need
-   *   CRLF either way
+   * @param takesBareLf whether a line of a head may end with LF alone (RFC 9112 section 2.2). Chunks and trailers always
+   *   need CRLF
    */
   constructor(sink: ResponseSink, takesBareLf = false) {
     this.#sink = sink
     this.#takesBareLf = takesBareLf
   }
 
-  /** @param isHead whether the response is to HEAD, and so has no body whatever its fields say */
+  /** Starts a message. @param isHead whether the request was HEAD: then its fields announce a body that does not come */
   expect(isHead: boolean): void {
     this.#state = STATE.head
     this.#isResponseToHead = isHead
@@ -76,19 +76,19 @@ export class ResponseParser {
     this.trailers = NO_TRAILERS
   }
 
-  /** Nothing more is told of this message: whoever was told has given it up. */
+  /** Stops the calls to the sink for this message. */
   stop(): void {
     this.#isStopped = true
   }
 
-  /** Whether the message has come to its end. */
+  /** Whether the message has ended. */
   get isOver(): boolean {
     return this.#state === STATE.over
   }
 
   /**
-   * @returns how many bytes belonged to the message: fewer than there are if it ended before
-   * @throws {ResponseError} when they are not a response
+   * @returns how many bytes belong to the message; fewer than `length` if the message has ended before
+   * @throws {ResponseError} for bytes that are not a response
    */
   read(bytes: Buffer, length: number): number {
     let offset = 0
@@ -102,7 +102,7 @@ export class ResponseParser {
           if (this.#remaining === 0) this.#state = STATE.over
           break
         case STATE.afterInterim:
-          // Some servers send one empty line too many behind an interim response.
+          // Some servers send one superfluous empty line behind an interim response.
           this.#state = bytes[offset] === CR ? STATE.afterInterimLf : STATE.head
           if (this.#state === STATE.afterInterimLf || (this.#takesBareLf && bytes[offset] === LF)) offset++
           break
@@ -120,7 +120,7 @@ export class ResponseParser {
     return offset
   }
 
-  /** The connection has ended in good order, and with it a body that has neither a length nor chunks. */
+  /** The connection has ended without an error. This ends a body without a length and without chunks. */
   endOfConnection(): void {
     if (this.#state === STATE.toTheEnd) this.#state = STATE.over
   }
@@ -138,9 +138,9 @@ export class ResponseParser {
     }
     if (isTooLong(text, end)) throw new ResponseError('a head without end')
     if (end === -1) {
-      // Whoever sends something else than HTTP need not be read to 64 KiB.
+      // Bytes of another protocol are rejected before they reach 64 KiB.
       if (!'HTTP/1.'.startsWith(text.slice(0, 7))) throw new ResponseError('no status line')
-      // A head of bare line feeds alone would have no end, and the request would wait for it until its timeout.
+      // A head with bare line feeds only has no end here, and the request would wait until its timeout.
       if (text.includes('\n\n', Math.max(0, pendingLength - 1))) throw new ResponseError('a head with bare line feeds')
       this.#pending = text
       return length
@@ -150,7 +150,7 @@ export class ResponseParser {
     return from + end + 4 - pendingLength
   }
 
-  /** As `#readHead`, where LF alone may end a line too. */
+  /** As `#readHead`, but LF alone may end a line too. */
   #readLenientHead(bytes: Buffer, from: number, length: number): number {
     const pendingLength = this.#pending.length
     const text = this.#pending + latin1(bytes, from, length)
@@ -187,7 +187,7 @@ export class ResponseParser {
       const value = trimBlanks(text, colon + 1, eol)
       offset = eol + 2
       fields.push(name, value)
-      // The few that say where the message ends, found by the length of their names first.
+      // The fields that determine the end of the message. The length of the name is compared first, because it is cheap.
       if (name.length === 14) {
         if (name.toLowerCase() !== 'content-length') continue
         if (length !== -1) throw new ResponseError('two lengths')
@@ -202,7 +202,7 @@ export class ResponseParser {
         else if (lower === 'keep-alive') this.keepAliveHint = parseKeepAlive(value)
       }
     }
-    // RFC 9112 section 6.3: whoever says both may mean to be read in two ways.
+    // RFC 9112 section 6.3: a message with both framings may be an attack of request smuggling.
     if (isChunked && (length !== -1 || minor === 0)) throw new ResponseError('two framings')
     this.keepsAlive = keepsConnection(connection, minor === 1)
     this.#enterBody(status, length, isChunked)
@@ -256,7 +256,7 @@ export class ResponseParser {
     }
   }
 
-  /** `size [; extension] CRLF`, RFC 9112 section 7.1: extensions are read over. */
+  /** `size [; extension] CRLF`, RFC 9112 section 7.1: extensions are ignored. */
   #readSize(bytes: Buffer, from: number, length: number): number {
     const lf = bytes.indexOf(LF, from)
     const isHere = lf !== -1 && lf < length
@@ -291,15 +291,15 @@ export class ResponseParser {
   }
 }
 
-/** @param end where the empty line begins, -1 where it is not here yet: three bytes of it may be. */
+/** @param end where the empty line begins; -1 if it has not arrived: then up to three bytes of it may be here */
 function isTooLong(text: string, end: number): boolean {
   return (end === -1 ? text.length - 3 : end) > MAX_HEAD_BYTES
 }
 
-/** RFC 9112 section 4: `HTTP/1.1 200 OK`. @returns the status, 0 if it is no status line */
+/** RFC 9112 section 4: `HTTP/1.1 200 OK`. @returns the status; 0 if the line is not a status line */
 function parseStatus(text: string, line: number): number {
   if (!text.startsWith('HTTP/1.') || text.charCodeAt(8) !== 32 || line < 12) return 0
-  // The reason is optional, and so, say many servers, is the space before it.
+  // The reason is optional. Many servers leave out the space before it too.
   if (line > 12 && text.charCodeAt(12) !== 32) return 0
   let status = 0
   for (let i = 9; i < 12; i++) {
@@ -328,7 +328,7 @@ function parseLength(value: string): number {
   return Number(value)
 }
 
-/** RFC 9112 section 9.3: `close` counts for more than whatever else is said, in whichever line. */
+/** RFC 9112 section 9.3: `close` has precedence over all other options, in any line. */
 function keepsConnection(value: string, byDefault: boolean): boolean {
   if (value === '') return byDefault
   const lower = value.toLowerCase()

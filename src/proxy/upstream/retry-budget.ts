@@ -1,7 +1,7 @@
-// Retries as a share of requests, so that a failing upstream is not asked ever harder (after Envoy's retry budget).
+// Limits retries to a share of requests, so that retries do not add load to a failing upstream (after Envoy's retry budget).
 import type { RetryPolicy } from '../../model/snapshot.ts'
 
-/** Credit that can be saved up: enough for a burst after a quiet spell, too little for a storm. */
+/** The largest credit, in retries: enough for a burst after a quiet time, too little for a retry storm. */
 const MAX_CREDIT = 10
 
 /** One per upstream. Each request earns a fraction of a retry, each second a floor; each retry costs one. */
@@ -17,7 +17,7 @@ export class RetryBudget {
     this.#credit = Math.min(MAX_CREDIT, this.#credit + policy.budgetPercent / 100)
   }
 
-  /** Takes one retry if there is one left. @param now milliseconds */
+  /** @param now milliseconds. @returns false if no retry is left */
   spend(policy: RetryPolicy, now: number): boolean {
     this.#credit = Math.min(MAX_CREDIT, this.#credit + ((now - this.#refilledAt) / 1000) * policy.minimumPerSecond)
     this.#refilledAt = now

@@ -1,5 +1,5 @@
-// The live side of the snapshot's upstreams: for each address its connections and its health. Outlives a change of
-// the configuration wherever the address and its settings stay the same.
+// The state of the snapshot's upstreams: for each address its connection pool and its health. It survives a change of the
+// configuration if the upstream and its settings stay the same.
 import { isIP } from 'node:net'
 import type { Responder } from '../../model/outcome.ts'
 import type { HealthReader } from '../../model/ports.ts'
@@ -15,11 +15,11 @@ import { RetryBudget } from './retry-budget.ts'
 /** One address of an upstream. */
 export type Address = {
   readonly url: string
-  /** Host and port, as a Host field says them. */
+  /** Host and port as in a Host field. */
   readonly authority: string
-  /** The name that is asked for in TLS and that the certificate must have; `''` where the address is its own name. */
+  /** The TLS server name, which the certificate must contain; `''` for an IP address. */
   readonly servername: string
-  /** Who answered, for outcomes: the same object for every request. */
+  /** For outcomes: the same object for every request. */
   readonly responder: Responder
   readonly pool: ConnectionPool
   readonly health: AddressHealth
@@ -37,9 +37,9 @@ type Dependencies = { readonly now: () => number; readonly events: Events }
 export class Upstreams implements HealthReader {
   readonly #now: () => number
   readonly #events: Events
-  /** By name and settings: what a new snapshot has in common with the last one is kept. */
+  /** By name and settings: an upstream that a new snapshot leaves unchanged keeps its state. */
   #byKey = new Map<string, LiveUpstream>()
-  /** By the snapshot's own object: one lookup on a request's path. Weak, so an old snapshot's entries go with it. */
+  /** By the object in the snapshot: one lookup for each request. Weak, so the entries of an old snapshot are collected. */
   readonly #byUpstream = new WeakMap<Upstream, LiveUpstream>()
   #ejection: EjectionPolicy = { consecutiveFailures: 5, baseMs: 30_000, maxMs: 300_000, maxPercent: 50 }
   #turn = 0
@@ -50,7 +50,7 @@ export class Upstreams implements HealthReader {
     this.#events = events
   }
 
-  /** Makes the snapshot's upstreams live, and retires those it no longer has. */
+  /** Starts the new upstreams of a snapshot and retires those that it does not contain. */
   apply(snapshot: Snapshot): void {
     this.#ejection = snapshot.ejection
     const previous = this.#byKey
@@ -72,7 +72,7 @@ export class Upstreams implements HealthReader {
 
   get(upstream: Upstream): LiveUpstream {
     const live = this.#byUpstream.get(upstream)
-    if (live === undefined) throw new Error(`upstream "${upstream.name}" was never applied`)
+    if (live === undefined) throw new Error(`upstream "${upstream.name}" is not part of an applied snapshot`)
     return live
   }
 
@@ -84,10 +84,10 @@ export class Upstreams implements HealthReader {
   }
 
   /**
-   * The address for the next request: of those available the one with the fewest requests, in turns where equal. With
-   * none available legacy is asked all the same (a chance is better than none); a service answers undefined.
+   * Selects the available address with the fewest requests, in turns where equal. Without an available address, legacy
+   * gets an unavailable one, since it may still answer; a service gets undefined.
    *
-   * @param except has just failed: another is wanted
+   * @param except an address that has just failed; another is selected
    */
   selectAddress(live: LiveUpstream, except?: Address): Address | undefined {
     const { addresses } = live
@@ -98,7 +98,7 @@ export class Upstreams implements HealthReader {
     return this.#select(live, this.#turn++, except)
   }
 
-  /** As `pick`, in turns of their own: one copy for each request, and clients would all be given the same address. */
+  /** As `selectAddress`, with turns of its own: otherwise each request and its copy would take turns together. */
   selectAddressForCopy(live: LiveUpstream): Address | undefined {
     return this.#select(live, this.#copyTurn++)
   }
@@ -140,7 +140,7 @@ export class Upstreams implements HealthReader {
     if (forMs > 0) this.#events.addressEjected({ upstream: upstream.name, address: address.url, why, forMs })
   }
 
-  /** For /readyz: how many addresses of each upstream may be asked now. */
+  /** For /readyz: how many addresses of each upstream are available. */
   summary(): { name: string; available: number; addresses: number }[] {
     const now = this.#now()
     return [...this.#byKey.values()].map(({ upstream, addresses }) => ({
@@ -164,7 +164,7 @@ export class Upstreams implements HealthReader {
     }))
   }
 
-  /** For the metrics: one row an address. */
+  /** For the metrics: one row for each address. */
   readings(): {
     upstream: string
     address: string
@@ -223,8 +223,8 @@ export class Upstreams implements HealthReader {
 }
 
 /**
- * The upstream's own name. Left to itself Node takes the Host field for it, which a client chooses and
- * which `host: 'preserve'` passes on. An IP address is no name (RFC 6066 section 3): the certificate must hold it.
+ * The TLS server name of an address. Node's default is the Host field, which a client chooses and which
+ * `host: 'preserve'` passes on. An IP address is not a server name (RFC 6066 section 3): the certificate must contain it.
  */
 export function servernameOf(url: string, upstream: Upstream): string {
   const { hostname } = new URL(url)
