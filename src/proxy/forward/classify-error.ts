@@ -1,6 +1,5 @@
 // Maps errors of Node and of the parser to failures of the gateway.
 import type { Failure } from '../../model/failures.ts'
-
 import { UnsafeFieldError } from '../upstream/connection.ts'
 import { ResponseError } from '../upstream/response-parser.ts'
 import { RequestBodyError } from './request-body.ts'

@@ -1,7 +1,6 @@
 // Whether a failed request may be sent once more, to the same side or to legacy instead of the service. Pure functions for
 // the rules of docs/adr/0004.
 import { FAILURES, type Failure } from '../../model/failures.ts'
-
 import type { Side } from '../../model/route.ts'
 
 /** The request as far as it was sent. A body whose reading has begun cannot be sent again. */

@@ -1,7 +1,6 @@
 // The health of addresses: passive (results of requests) and active (verdicts of health checks).
 import type { Failure } from '../../model/failures.ts'
 import { FAILURES } from '../../model/failures.ts'
-
 import type { Side } from '../../model/route.ts'
 import type { EjectionPolicy } from '../../model/snapshot.ts'
 import type { AddressOutage } from '../../model/upstream-reading.ts'
