@@ -119,8 +119,10 @@ describe('a new snapshot', () => {
     expect((client as Connection).isDone).toBe(true)
   })
 
-  it('that was never applied is a bug, not a guess', () => {
+  it('that was not applied has no upstreams: the lookup throws', () => {
     const { upstreams } = startUpstreams({ legacy: { url: urls(1)[0] } })
-    expect(() => upstreams.get(snapshotOf({ legacy: { url: urls(1)[0] } }).legacy)).toThrow(/never applied/)
+    expect(() => upstreams.get(snapshotOf({ legacy: { url: urls(1)[0] } }).legacy)).toThrow(
+      /not part of an applied snapshot/,
+    )
   })
 })
