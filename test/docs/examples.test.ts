@@ -1,6 +1,6 @@
 // Runs the examples of the documents, and compares their tables with the code.
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -279,6 +279,14 @@ describe('docs/observability.md', () => {
     expect(failures).toEqual(Object.entries(FAILURES).map(([name, { status, blame }]) => [name, `${status}`, blame]))
   })
 
+  it('quotes only messages of the application log that the code contains', () => {
+    const source = telemetrySource()
+    const quoted = table(OBSERVABILITY, 'The application log').flatMap(([, message]) => codes(message))
+    expect(quoted.length).toBeGreaterThan(20)
+    const parts = quoted.flatMap((message) => message.split('…')).filter((part) => part.length > 1)
+    expect(parts.filter((part) => !source.includes(part))).toEqual([])
+  })
+
   it('shows the body of /readyz', async () => {
     const legacy = await startNamedOrigin('legacy')
     const gateway = await startGateway(shop({ legacy: legacy.url, service: legacy.url }))
@@ -377,6 +385,13 @@ async function serves(args: readonly string[]): Promise<void> {
   await until(() => child.exitCode !== null || /gateway listens on/.test(log()))
   child.kill('SIGINT')
   expect(await exited, log()).toBe(0)
+}
+
+/** All code of src/telemetry, in which every event has its message. */
+function telemetrySource(): string {
+  const entries = readdirSync(join(ROOT, 'src/telemetry'), { recursive: true, withFileTypes: true })
+  const files = entries.filter(({ name }) => name.endsWith('.ts') && !name.includes('.test'))
+  return files.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'utf8')).join('\n')
 }
 
 /** The defaults that `validate` fills into a minimal map, by the types of define-routes.ts. */
