@@ -12,7 +12,7 @@ import {
   type TestFleet,
   testFleet,
   why,
-} from './create-control.test-kit.ts'
+} from './gateway-control.test-kit.ts'
 
 let unleash: FakeUnleash
 let fleet: TestFleet
@@ -29,7 +29,7 @@ afterEach(() => void vi.useRealTimers())
 
 async function pass(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
-    fleet.clock.pass(100)
+    fleet.clock.advance(100)
     await vi.advanceTimersByTimeAsync(100)
   }
 }
@@ -207,7 +207,7 @@ describe('rollback', () => {
   })
 
   test.each([
-    ['failed', 'it is tried again until it is written'],
+    ['failed', 'the gateway keeps retrying'],
     ['refused', 'the pin holds it at legacy; its flag could not be set to 0 (no way)'],
   ] as const)('holds by its pin, at once, where the writer answers %s', async (kind, note) => {
     unleash.answer = { kind, reason: 'no way' }

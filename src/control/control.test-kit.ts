@@ -3,19 +3,23 @@ import type { Clock } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { EmbeddedFlags, SharedState, Stamp } from '../model/shared-state.ts'
 import { EMPTY_STATE } from '../model/shared-state.ts'
+import { applyChange } from './commands/apply-change.ts'
+import type { Change, Transition } from './commands/change.ts'
+import { embeddedContextFlag } from './flags/embedded/embedded-context-flag.ts'
 import { rolloutAt } from './flags/flag-rules.test-kit.ts'
+import { unleashContextFlag } from './flags/unleash/unleash-context-flag.ts'
 
 export const NOON = Date.UTC(2026, 0, 1, 12)
 
-export type HandClock = Clock & { readonly pass: (ms: number) => void }
+export type ManualClock = Clock & { readonly advance: (ms: number) => void }
 
 /** @param wallTime what the calendar says at first, in milliseconds since 1970 */
-export function handClock(wallTime = NOON): HandClock {
+export function manualClock(wallTime = NOON): ManualClock {
   let passed = 0
   return {
     now: () => passed,
     wallTime: () => wallTime + passed,
-    pass: (ms) => {
+    advance: (ms) => {
       passed += ms
     },
   }
@@ -37,6 +41,23 @@ export function contextNamed(name: string, more: Partial<Context> = {}): Context
 
 export function stampAt(at: number, by = 'anna', reason: string | null = null): Stamp {
   return { by, reason, at }
+}
+
+export type TestInput = {
+  readonly stamp: Stamp
+  /** Undefined for `kill` and `revive`. */
+  readonly context: Context | undefined
+  /** The percentage that Unleash has; undefined for embedded flags. */
+  readonly unleash: { readonly percentage: number | null } | undefined
+}
+
+/** The transition with the flag of either authority. */
+export function transitionOf(state: SharedState, change: Change, { stamp, context, unleash }: TestInput): Transition {
+  if (context === undefined) return applyChange(state, change, { stamp, target: undefined })
+  const { flag: name } = context
+  const flag =
+    unleash === undefined ? embeddedContextFlag(state.flags, name) : unleashContextFlag(name, unleash.percentage)
+  return applyChange(state, change, { stamp, target: { context, flag } })
 }
 
 /** Flags with one gradual rollout each. */

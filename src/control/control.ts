@@ -33,6 +33,16 @@ export type DifferenceKey = {
 /** What an operator says of a difference over what the numbers say. */
 export type Ruling = 'real' | 'noise'
 
+/** A caller whom the admin API has refused: without valid credentials, or without the role for the operation. */
+export type RefusedCaller = {
+  readonly by: string
+  readonly role: Role | null
+  readonly address: string | null
+  /** The operation. */
+  readonly what: string
+  readonly why: string
+}
+
 /** What became of a change. */
 export type ChangeResult =
   /** It is in force: `convergence` says where. `note` is what a person should know beside. */
@@ -201,11 +211,5 @@ export type Control = {
   /** Told of every newer state, whoever made it. @returns what ends it */
   readonly watch: (listener: (change: StateChange) => void) => () => void
   /** Somebody was turned away: at the door, or for want of a role. Never rejects. */
-  readonly recordRefusedCaller: (facts: {
-    readonly by: string
-    readonly role: Role | null
-    readonly address: string | null
-    readonly what: string
-    readonly why: string
-  }) => Promise<void>
+  readonly recordRefusedCaller: (caller: RefusedCaller) => Promise<void>
 }

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import type { Side } from '../model/route.ts'
 import { EMPTY_CONTEXT, type SharedState } from '../model/shared-state.ts'
 import { NOON, stampAt, stateWith } from './control.test-kit.ts'
-import { controlsOf, EVERYTHING, nextEnd } from './controls.ts'
+import { controlsOf, EVERYTHING, nextPinEnd } from './controls.ts'
 
 const END = NOON + 1000
 
@@ -67,8 +67,8 @@ test('a kill file that names nothing is a kill switch, and no pin', () => {
 })
 
 test('the next end is the earliest that is still to come', () => {
-  expect(nextEnd(state, NOON)).toBe(END)
-  expect(nextEnd(state, END)).toBe(END + 1)
-  expect(nextEnd(state, END + 1)).toBeUndefined()
-  expect(nextEnd(stateWith({}), NOON)).toBeUndefined()
+  expect(nextPinEnd(state, NOON)).toBe(END)
+  expect(nextPinEnd(state, END)).toBe(END + 1)
+  expect(nextPinEnd(state, END + 1)).toBeUndefined()
+  expect(nextPinEnd(stateWith({}), NOON)).toBeUndefined()
 })

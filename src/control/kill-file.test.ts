@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { until } from '../../test/kit/until.ts'
 import { replaceFile } from '../lib/replace-file.ts'
-import { followKillFile, type KillFile } from './kill-file.ts'
+import { KillFile } from './kill-file.ts'
 
 let folder: string
 let file: string
@@ -26,7 +26,7 @@ type Heard = { readonly names: readonly string[]; readonly by: string; readonly 
 function follow(stateDir = folder): { killFile: KillFile; heard: Heard[]; problems: (string | undefined)[] } {
   const heard: Heard[] = []
   const problems: (string | undefined)[] = []
-  const killFile = followKillFile({
+  const killFile = new KillFile({
     stateDir,
     // As the real one, but it does not make the folder: some tests need a folder that is not there.
     replaceFile: async (path, text) => {
@@ -36,7 +36,7 @@ function follow(stateDir = folder): { killFile: KillFile; heard: Heard[]; proble
     onChange: (names, by, reason) => heard.push({ names, by, reason }),
     onProblem: (problem) => problems.push(problem),
   })
-  onTestFinished(killFile.stop)
+  onTestFinished(() => killFile.stop())
   return { killFile, heard, problems }
 }
 
@@ -50,22 +50,22 @@ async function written(stateDir = folder): Promise<void> {
 }
 
 test('without a file nothing is killed', () => {
-  expect(follow().killFile.current()).toEqual([])
-  expect(follow(join(folder, 'not', 'there')).killFile.current()).toEqual([])
+  expect(follow().killFile.names).toEqual([])
+  expect(follow(join(folder, 'not', 'there')).killFile.names).toEqual([])
 })
 
 test('a file that is there from the start counts from the start', async () => {
   await writeFile(file, 'catalog')
-  expect(follow().killFile.current()).toEqual(['catalog'])
+  expect(follow().killFile.names).toEqual(['catalog'])
   await writeFile(`${file}.all`, '')
-  expect(follow().killFile.current()).toEqual(['*'])
+  expect(follow().killFile.names).toEqual(['*'])
 })
 
 test('a file kill.all sends everything to legacy whatever it contains, and its removal revives', async () => {
   const { killFile, heard } = follow()
   await writeFile(`${file}.all`, '')
   look()
-  expect(killFile.current()).toEqual(['*'])
+  expect(killFile.names).toEqual(['*'])
   await rm(`${file}.all`)
   look()
   expect(heard).toEqual([
@@ -78,10 +78,10 @@ test('a file names contexts, one a line, however its lines end', async () => {
   const { killFile, heard } = follow()
   await writeFile(file, ' catalog\r\n\n orders \n')
   look()
-  expect(killFile.current()).toEqual(['catalog', 'orders'])
+  expect(killFile.names).toEqual(['catalog', 'orders'])
   await writeFile(file, '*\n')
   look()
-  expect(killFile.current()).toEqual(['*'])
+  expect(killFile.names).toEqual(['*'])
   expect(heard).toHaveLength(2)
 })
 
@@ -89,13 +89,13 @@ test('an empty kill file is refused and reported: it kills nothing, and does not
   const { killFile, heard, problems } = follow()
   await writeFile(file, '')
   look()
-  expect(killFile.current()).toEqual([])
-  expect(killFile.problem()).toMatch(/kill is empty and is ignored: .+kill\.all/)
+  expect(killFile.names).toEqual([])
+  expect(killFile.problem).toMatch(/kill is empty and is ignored: .+kill\.all/)
   await writeFile(file, 'catalog')
   look()
   await writeFile(file, '\n  \n')
   look()
-  expect(killFile.current()).toEqual(['catalog'])
+  expect(killFile.names).toEqual(['catalog'])
   await rm(file)
   look()
   expect(heard.map(({ names }) => names)).toEqual([['catalog'], []])
@@ -105,34 +105,34 @@ test('an empty kill file is refused and reported: it kills nothing, and does not
 test('a FIFO named kill does not block the process, and kills nothing', () => {
   execFileSync('mkfifo', [file])
   const { killFile } = follow()
-  expect(killFile.current()).toEqual([])
-  expect(killFile.problem()).toMatch(/is a FIFO and is ignored/)
+  expect(killFile.names).toEqual([])
+  expect(killFile.problem).toMatch(/is a FIFO and is ignored/)
 })
 
 test('a link named kill is not followed: neither to a device nor to a file', async () => {
   for (const target of ['/dev/zero', '/etc/hostname']) {
     await symlink(target, file)
     const { killFile } = follow()
-    expect(killFile.current()).toEqual([])
-    expect(killFile.problem()).toMatch(/is a link and is ignored/)
+    expect(killFile.names).toEqual([])
+    expect(killFile.problem).toMatch(/is a link and is ignored/)
     await rm(file)
   }
 })
 
 test('a folder named kill and a kill file of more than 64 KiB are refused and reported', async () => {
   await mkdir(file)
-  expect(follow().killFile.problem()).toMatch(/is a folder and is ignored/)
+  expect(follow().killFile.problem).toMatch(/is a folder and is ignored/)
   await rm(file, { recursive: true })
   await writeFile(file, 'x\n'.repeat(40_000))
   const { killFile } = follow()
-  expect(killFile.problem()).toMatch(/at most 65536 bytes/)
-  expect(killFile.current()).toEqual([])
+  expect(killFile.problem).toMatch(/at most 65536 bytes/)
+  expect(killFile.names).toEqual([])
 })
 
 test('killHere works at once, without a moment in which it does not, and outlives the process', async () => {
   const { killFile, heard } = follow()
   killFile.killHere('anna')
-  expect(killFile.current()).toEqual(['*'])
+  expect(killFile.names).toEqual(['*'])
   look()
   await until(async () => (await readdir(folder)).includes('kill.all'))
   expect((await stat(`${file}.all`)).mode & 0o777).toBe(0o600)
@@ -141,7 +141,7 @@ test('killHere works at once, without a moment in which it does not, and outlive
   await written()
   look()
   expect(heard).toEqual([{ names: ['*'], by: 'anna', reason: null }])
-  expect(follow().killFile.current()).toEqual(['*'])
+  expect(follow().killFile.names).toEqual(['*'])
 })
 
 test('killHere is about everything, also where a file names some', async () => {
@@ -150,7 +150,7 @@ test('killHere is about everything, also where a file names some', async () => {
   killFile.killHere('signal')
   await written()
   look()
-  expect(killFile.current()).toEqual(['*'])
+  expect(killFile.names).toEqual(['*'])
   expect(heard).toEqual([{ names: ['*'], by: 'signal', reason: null }])
 })
 
@@ -159,9 +159,9 @@ test('killHere works where nothing can be written, and is taken back all the sam
   killFile.killHere('signal')
   await written(join(folder, 'not', 'there'))
   look()
-  expect(killFile.current()).toEqual(['*'])
+  expect(killFile.names).toEqual(['*'])
   expect(await killFile.reviveHere('bob')).toBeUndefined()
-  expect(killFile.current()).toEqual([])
+  expect(killFile.names).toEqual([])
   await written()
   look()
   expect(heard).toEqual([
@@ -179,14 +179,14 @@ test('where nothing could be written, a file is still heard of', async () => {
   await mkdir(stateDir)
   await writeFile(join(stateDir, 'kill'), 'catalog')
   look()
-  expect(killFile.current()).toEqual(['catalog'])
+  expect(killFile.names).toEqual(['catalog'])
 })
 
 test('reviveHere takes the file away, and is in force when it says so', async () => {
   await writeFile(file, 'catalog')
   const { killFile, heard } = follow()
   expect(await killFile.reviveHere('bob', 'mended')).toBeUndefined()
-  expect(killFile.current()).toEqual([])
+  expect(killFile.names).toEqual([])
   expect(await readdir(folder)).toEqual([])
   expect(heard).toEqual([{ names: [], by: 'bob', reason: 'mended' }])
 })
@@ -197,7 +197,7 @@ test('reviveHere right after killHere leaves no file behind', async () => {
   await killFile.reviveHere('bob')
   await written()
   look()
-  expect(killFile.current()).toEqual([])
+  expect(killFile.names).toEqual([])
   expect(await readdir(folder)).not.toContain('kill.all')
 })
 
@@ -208,7 +208,7 @@ test('once the disk has taken it, removing the file by hand revives', async () =
   await rm(`${file}.all`)
   await until(() => {
     look()
-    return killFile.current().length === 0
+    return killFile.names.length === 0
   })
 })
 
@@ -216,7 +216,7 @@ test('a file that cannot be taken away is still in force, and it is said why', a
   await mkdir(join(`${file}.all`, 'not-empty'), { recursive: true })
   const { killFile } = follow()
   expect(await killFile.reviveHere('bob')).toMatch(/kill\.all cannot be removed \(.+\): remove it by hand/)
-  expect(killFile.current()).toEqual(['*'])
+  expect(killFile.names).toEqual(['*'])
 })
 
 test('reviveHere without anything to revive is nothing', async () => {

@@ -23,7 +23,7 @@ import { readHead } from '../proxy/policy/read-head.ts'
 import { Refusal } from '../proxy/policy/refusal.ts'
 import { upstreamFor } from '../proxy/policy/upstream-for.ts'
 import { quietEvents } from '../telemetry/quiet-events.ts'
-import { createFlags } from './control-plane.ts'
+import { createFlags } from './create-flags.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 
 /** The request to explain. The first id that is given is its identity; a user can have a session too. */

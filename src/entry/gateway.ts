@@ -22,7 +22,7 @@ import { ComparisonReports } from '../shadow/report/comparison-reports.ts'
 import { allRulings } from '../shadow/stats/rulings.ts'
 import { createTelemetry, type Telemetry } from '../telemetry/create-telemetry.ts'
 import type { Events } from '../telemetry/events.ts'
-import { type ControlPlane, createControlPlane } from './control-plane.ts'
+import { ControlPlane } from './control-plane.ts'
 import { loadCookieSecret } from './cookie-secret.ts'
 import { createDataPlane } from './data-plane.ts'
 import { explainWith } from './explain.ts'
@@ -175,7 +175,7 @@ export class Gateway {
 
   #createControlPlane(): ControlPlane {
     const { adminUrl, adminHost, adminPort } = this.#options
-    return createControlPlane({
+    return new ControlPlane({
       options: this.#options,
       clock: this.#clock,
       random: this.#random,

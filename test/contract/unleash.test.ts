@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { FLAG_RULES, rolloutAt } from '../../src/control/flags/flag-rules.test-kit.ts'
-import { realClock, rememberedEvents } from '../../src/control/flags/flags.test-kit.ts'
+import { realClock, recordedEvents } from '../../src/control/flags/flags.test-kit.ts'
 import type { Flags } from '../../src/control/flags/flags.ts'
-import { unleashFlags } from '../../src/control/flags/unleash/unleash-flags.ts'
-import { unleashWriter } from '../../src/control/flags/unleash/unleash-writer.ts'
+import { UnleashFlags } from '../../src/control/flags/unleash/unleash-flags.ts'
+import { UnleashWriter } from '../../src/control/flags/unleash/unleash-writer.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { type ShownFlag, startUnleash } from '../kit/unleash.ts'
 import { until } from '../kit/until.ts'
@@ -19,13 +19,13 @@ const MINUTE_MS = 60_000
 
 function writer(more: { project?: string; environment?: string; adminToken?: string; timeoutMs?: number } = {}) {
   const { apiUrl: url, adminToken } = unleash()
-  return unleashWriter({ url, adminToken, project: 'default', environment: 'development', ...more })
+  return new UnleashWriter({ url, adminToken, project: 'default', environment: 'development', ...more })
 }
 
 /** A gateway's flags, which poll only once a minute unless told. */
 async function startFlags({ token = unleash().clientToken, refreshMs = MINUTE_MS, stateDir = '' } = {}) {
-  const heard = rememberedEvents()
-  const flags = unleashFlags({
+  const heard = recordedEvents()
+  const flags = new UnleashFlags({
     url: unleash().apiUrl,
     token,
     appName: 'strangler-gateway',

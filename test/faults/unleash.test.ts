@@ -87,7 +87,7 @@ describe('an Unleash that a fleet knows', () => {
       expect(code, stdout).toBe(0)
       expect(stdout).toContain('rolled back, everything to legacy, applied on 3 of 3 gateways')
       expect(stdout).toContain(
-        'its flag is not at 0 yet, as Unleash does not answer: it is tried again until it is written',
+        'its flag is not at 0 yet, as Unleash does not answer: the gateway keeps retrying',
       )
       expect(await fleet.misled(0)).toEqual([])
       await allMend()

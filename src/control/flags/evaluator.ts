@@ -12,9 +12,9 @@ type Strategy = NonNullable<Feature['strategies']>[number]
 
 export type EvaluatorListener = {
   /** Flags could not be read or understood. */
-  readonly onTrouble: (error: unknown) => void
+  readonly onError: (error: unknown) => void
   /** What changes no flag: a strategy that this client does not have, usage counts that did not get through. */
-  readonly onSideTrouble: (part: 'evaluation' | 'usage counts', error: unknown) => void
+  readonly onSideError: (part: 'evaluation' | 'usage counts', error: unknown) => void
 }
 
 /** Unleash reports through one event what comes from several parts of it, and only one of them reads flags. */
@@ -31,7 +31,7 @@ export class Evaluator extends Unleash {
   /** While it tells of a change: that only one flag came, which says nothing of the others. */
   isTakingOne = false
 
-  constructor(config: UnleashConfig, { onTrouble, onSideTrouble }: EvaluatorListener) {
+  constructor(config: UnleashConfig, { onError: onTrouble, onSideError: onSideTrouble }: EvaluatorListener) {
     super({ ...config, disableAutoStart: true, skipInstanceCountWarning: true })
     // Without a listener of ours, Unleash prints errors to the console.
     this.on(UnleashEvents.Error, ignore)

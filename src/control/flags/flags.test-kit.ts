@@ -3,14 +3,18 @@ import type { ClientFeaturesResponse } from 'unleash-client'
 import type { Clock } from '../../model/ports.ts'
 import type { Events } from '../../telemetry/events.ts'
 import { Evaluator } from './evaluator.ts'
+import { FlagEngine } from './flag-engine.ts'
 import { FlagRepository } from './flag-repository.ts'
-import { type FlagEngine, flagEngine } from './flags.ts'
 
-export type Told = { readonly event: string; readonly facts: Record<string, unknown> }
+export type RecordedEvent = { readonly event: string; readonly facts: Record<string, unknown> }
 
 /** Events that only remember. */
-export function rememberedEvents(): { events: Events; told: Told[]; of: (event: string) => Told['facts'][] } {
-  const told: Told[] = []
+export function recordedEvents(): {
+  events: Events
+  told: RecordedEvent[]
+  of: (event: string) => RecordedEvent['facts'][]
+} {
+  const told: RecordedEvent[] = []
   const remember = (_target: object, event: string) => (facts: Record<string, unknown>) => told.push({ event, facts })
   return {
     events: new Proxy({}, { get: remember }) as Events,
@@ -28,9 +32,9 @@ export function rollout(name: string, percent: number, stickiness = 'default'): 
 
 /** The engine over these features. */
 export function engineOf(features: readonly object[], segments: readonly object[] = []): FlagEngine {
-  const { events } = rememberedEvents()
-  const engine = flagEngine(events)
-  engine.use(evaluatorOf(features, segments))
+  const { events } = recordedEvents()
+  const engine = new FlagEngine(events)
+  engine.useEvaluator(evaluatorOf(features, segments))
   return engine
 }
 
@@ -38,7 +42,7 @@ export function evaluatorOf(features: readonly object[], segments: readonly obje
   const repository = new FlagRepository({ version: 2, features, segments } as unknown as ClientFeaturesResponse)
   return new Evaluator(
     { appName: 'strangler-gateway', url: 'http://unleash.invalid/api/', disableMetrics: true, repository },
-    { onTrouble: () => {}, onSideTrouble: () => {} },
+    { onError: () => {}, onSideError: () => {} },
   )
 }
 

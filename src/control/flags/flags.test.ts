@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { Unleash } from 'unleash-client'
 import { describe, expect, test } from 'vitest'
+import { FlagEngine } from './flag-engine.ts'
 import { FlagRepository } from './flag-repository.ts'
-import { engineOf, evaluatorOf, rememberedEvents, rollout } from './flags.test-kit.ts'
-import { flagEngine } from './flags.ts'
+import { engineOf, evaluatorOf, recordedEvents, rollout } from './flags.test-kit.ts'
 
 const keys = Array.from({ length: 10_000 }, (_, i) => `person-${i}`)
 
@@ -52,8 +52,8 @@ describe('the canary', () => {
 
 describe('the answer', () => {
   test('is stale while no flags were ever read', () => {
-    const { events } = rememberedEvents()
-    expect(flagEngine(events).evaluate('orders', { userId: '7' })).toBe('stale')
+    const { events } = recordedEvents()
+    expect(new FlagEngine(events).evaluate('orders', { userId: '7' })).toBe('stale')
   })
 
   test.each(['nowhere', 'constructor', '__proto__', 'toString', ''])('is missing for the unknown flag %j', (flag) => {
@@ -94,9 +94,9 @@ describe('the answer', () => {
   })
 
   test('is off, with one bug on record, when the evaluation itself fails', () => {
-    const { events, of } = rememberedEvents()
-    const engine = flagEngine(events)
-    engine.use(evaluatorOf([{ name: 'broken', enabled: true, strategies: [{ name: 'flexibleRollout' }] }]))
+    const { events, of } = recordedEvents()
+    const engine = new FlagEngine(events)
+    engine.useEvaluator(evaluatorOf([{ name: 'broken', enabled: true, strategies: [{ name: 'flexibleRollout' }] }]))
     expect(engine.evaluate('broken', { userId: '7' })).toBe('off')
     expect(engine.evaluate('broken', { userId: '7' })).toBe('off')
     expect(of('bug')).toHaveLength(1)

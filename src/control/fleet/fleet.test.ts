@@ -4,21 +4,22 @@ import type { SharedState } from '../../model/shared-state.ts'
 import { EMPTY_CONTEXT } from '../../model/shared-state.ts'
 import type { StateStore } from '../../model/state-store.ts'
 import { MemoryStore, SharedMemory } from '../../store/memory/memory-store.ts'
-import { type HandClock, handClock, NOON, stampAt, stateWith } from '../control.test-kit.ts'
-import { createFleet, type Expected, type Fleet } from './fleet.ts'
+import { type ManualClock, manualClock, NOON, stampAt, stateWith } from '../control.test-kit.ts'
+import { Fleet } from './fleet.ts'
+import type { Expected } from './member-lag.ts'
 
-let clock: HandClock
+let clock: ManualClock
 let memory: SharedMemory
 let store: StateStore
 let fleet: Fleet
 
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
-  clock = handClock()
+  clock = manualClock()
   memory = new SharedMemory()
   store = new MemoryStore({ memory, clock })
   await store.start()
-  fleet = createFleet({ store, clock, report: () => reportOf('self', 5), limitMs: 5000 })
+  fleet = new Fleet({ store, clock, report: () => reportOf('self', 5), limitMs: 5000 })
 })
 
 afterEach(async () => {
@@ -45,7 +46,7 @@ function reportOf(id: string, applied: number, more: Partial<Heartbeat> = {}): H
 /** The clock goes on, timers and answers with it. */
 async function pass(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
-    clock.pass(100)
+    clock.advance(100)
     await vi.advanceTimersByTimeAsync(100)
   }
 }
@@ -66,7 +67,7 @@ async function converging(expected: Expected) {
 test('a fleet that has applied it all is answered for at once', async () => {
   await store.sendHeartbeat(reportOf('a', 5))
   await store.sendHeartbeat(reportOf('b', 6))
-  clock.pass(40)
+  clock.advance(40)
   expect(await fleet.converge({ generation: 5 }, clock.now() - 40)).toEqual({
     applied: 2,
     of: 2,
@@ -112,7 +113,7 @@ test('a laggard is named after the limit, with what it has and where it is', asy
 
 test('silent members are named and not waited for', async () => {
   await store.sendHeartbeat(reportOf('b', 4))
-  clock.pass(12_000)
+  clock.advance(12_000)
   await store.sendHeartbeat(reportOf('a', 5))
   expect(await fleet.converge({ generation: 5 }, clock.now())).toEqual({
     applied: 1,
@@ -125,7 +126,7 @@ test('silent members are named and not waited for', async () => {
 
 test('a silent one that had it is no laggard', async () => {
   await store.sendHeartbeat(reportOf('b', 5))
-  clock.pass(12_000)
+  clock.advance(12_000)
   expect(await fleet.converge({ generation: 5 }, clock.now())).toMatchObject({ applied: 1, of: 1, laggards: [] })
 })
 
@@ -173,7 +174,7 @@ test('a store that does not answer leaves it unknown', async () => {
       {
         id: 'unknown',
         address: 'unknown',
-        why: 'the store does not say who they are: the memory cannot be reached',
+        why: 'the store cannot list the gateways: the memory cannot be reached',
       },
     ],
     inFlight: 0,
@@ -209,7 +210,7 @@ test('a flip has happened where the flag is at its percentage', async () => {
   await pass(5000)
   expect((await convergence).laggards.map(({ id, why }) => [id, why])).toEqual([
     ['b', 'still at 10 %'],
-    ['c', 'its flag has no one percentage'],
+    ['c', 'its flag has no single percentage'],
   ])
 })
 
@@ -232,21 +233,21 @@ test('a context that was flipped again in between is not waited for', async () =
   expect(await fleet.converge(flipTo(25), clock.now())).toMatchObject({ applied: 1, laggards: [] })
 })
 
-test.each<[string, Expected['left'], number]>([
+test.each<[string, Expected['abandoned'], number]>([
   ['service', { context: 'catalog', side: 'service' }, 8],
   ['legacy', { context: 'catalog', side: 'legacy' }, 6],
   ['service of all contexts', { context: null, side: 'service' }, 12],
   ['service of a context that nobody asks', { context: 'search', side: 'service' }, 0],
-])('what is still under way on the side that was left is counted: %s', async (_, left, inFlight) => {
+])('what is still under way on the side that was left is counted: %s', async (_, abandoned, inFlight) => {
   await store.sendHeartbeat(reportOf('a', 5))
   await store.sendHeartbeat(reportOf('b', 5))
-  expect((await fleet.converge({ generation: 5, left }, clock.now())).inFlight).toBe(inFlight)
+  expect((await fleet.converge({ generation: 5, abandoned }, clock.now())).inFlight).toBe(inFlight)
 })
 
 test('this gateway is heard of from when it joins until it leaves, and every second', async () => {
   const heard = vi.fn()
   store.onHeartbeat(heard)
-  fleet.tell()
+  fleet.sendHeartbeat()
   await settled()
   expect(heard).not.toHaveBeenCalled()
   fleet.start()
@@ -254,11 +255,11 @@ test('this gateway is heard of from when it joins until it leaves, and every sec
   expect(heard).toHaveBeenCalledTimes(1)
   await pass(2000)
   expect(heard).toHaveBeenCalledTimes(3)
-  fleet.tell()
+  fleet.sendHeartbeat()
   await settled()
   expect(heard).toHaveBeenCalledTimes(4)
   await fleet.stop()
-  fleet.tell()
+  fleet.sendHeartbeat()
   await pass(2000)
   expect(heard).toHaveBeenCalledTimes(4)
   expect(await store.fleet()).toEqual([])

@@ -1,7 +1,7 @@
 // Moving a flag of the embedded authority: flags in, flags out. Whoever has the store commits the result.
 import type { FlagPercentage } from '../../../model/ports.ts'
 import type { EmbeddedFlag, EmbeddedFlags } from '../../../model/shared-state.ts'
-import { gradualRollout, percentageOf, refusalOf, rolloutOf } from '../../commands/percentage.ts'
+import { gradualRollout, percentageError, percentageOf, rolloutOf } from '../percentage.ts'
 
 export type EmbeddedMove =
   /** `before` is null where the flag was not there or had no one percentage. */
@@ -10,7 +10,7 @@ export type EmbeddedMove =
 
 /** The same flags with this one at `percentage`, made if it is missing and switched on if it must be; all else as it was. */
 export function withPercentage(flags: EmbeddedFlags, flag: string, percentage: number): EmbeddedMove {
-  const refusal = refusalOf(percentage)
+  const refusal = percentageError(percentage)
   if (refusal !== undefined) return { kind: 'refused', reason: refusal }
   const at = flags.features.findIndex(({ name }) => name === flag)
   const found = flags.features[at]

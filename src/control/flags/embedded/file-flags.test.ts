@@ -2,9 +2,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { rememberedEvents, rollout, until } from '../flags.test-kit.ts'
+import { recordedEvents, rollout, until } from '../flags.test-kit.ts'
 import type { Flags } from '../flags.ts'
-import { fileFlags } from './file-flags.ts'
+import { FileFlags } from './file-flags.ts'
 
 let folder: string
 let file: string
@@ -12,14 +12,14 @@ let flags: Flags
 let changed: () => void
 let isWatching: boolean
 let now: number
-let heard: ReturnType<typeof rememberedEvents>
+let heard: ReturnType<typeof recordedEvents>
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'flags-'))
   file = join(folder, 'flags.json')
   now = 0
-  heard = rememberedEvents()
-  flags = fileFlags({
+  heard = recordedEvents()
+  flags = new FileFlags({
     file,
     events: heard.events,
     clock: { now: () => now, wallTime: () => now },

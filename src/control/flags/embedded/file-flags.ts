@@ -1,123 +1,100 @@
-// The embedded flags: a file in Unleash's format, served to Unleash's own evaluation and followed as it is edited.
+// Flags of a file in Unleash's format, for a gateway without a store: inside an application, or `explain`.
 import { readFile } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isMissing } from '../../../lib/file-errors.ts'
 import type { FileRejection } from '../../../model/file-rejection.ts'
 import type { Clock } from '../../../model/ports.ts'
 import type { Events } from '../../../telemetry/events.ts'
-import { Evaluator } from '../evaluator.ts'
-import { FlagRepository } from '../flag-repository.ts'
-import { type FlagStatus, type Flags, flagEngine } from '../flags.ts'
-import { NO_SERVER } from '../unleash/no-server.ts'
+import { FlagEngine } from '../flag-engine.ts'
+import type { FlagStatus, Flags } from '../flags.ts'
+import { localEvaluator } from '../local-evaluator.ts'
 import { parseFlagFile, rejectionOf } from './flag-file.ts'
+import { FollowedFile, type WatchFile } from './followed-file.ts'
 
 export type FileFlagsOptions = {
   readonly file: string
   readonly events: Events
   readonly clock: Clock
-  /** Calls back after the file changed, appeared or went away. */
-  readonly watch: (file: string, onChange: () => void) => { close: () => void }
+  readonly watch: WatchFile
 }
 
-/** An editor that empties a file before it writes it is given this long to finish. */
-const SECOND_LOOK_MS = 100
+export class FileFlags extends FlagEngine implements Flags {
+  readonly #options: FileFlagsOptions
+  readonly #followed: FollowedFile
+  #lastText: string | undefined
+  #flagCount = 0
+  #trouble: { readonly message: string; readonly since: number } | undefined
+  #rejection: FileRejection | undefined
 
-export function fileFlags({ file, events, clock, watch }: FileFlagsOptions): Flags {
-  const engine = flagEngine(events)
-  let watcher: { close: () => void } | undefined
-  let lastText: string | undefined
-  let flags = 0
-  let trouble: { readonly message: string; readonly since: number } | undefined
-  let rejection: FileRejection | undefined
-  let reading: Promise<void> | undefined
-  let changedWhileReading = false
-
-  const { evaluate: ask, isFullyOn, trace, percentage } = engine
-  return { evaluate: ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status }
-
-  async function start(): Promise<void> {
-    watcher = watch(file, () => void follow())
-    await follow()
+  constructor(options: FileFlagsOptions) {
+    super(options.events)
+    this.#options = options
+    const { file, watch } = options
+    this.#followed = new FollowedFile({
+      file,
+      watch,
+      read: () => this.#read(),
+      onFailed: (error) => this.#keepLastFlags(error),
+    })
   }
 
-  async function stop(): Promise<void> {
-    watcher?.close()
-    await reading
+  start(): Promise<void> {
+    return this.#followed.start()
   }
 
-  /** A reading under way may have seen the file before the change. */
-  async function refresh(): Promise<void> {
-    await reading
-    await follow()
+  stop(): Promise<void> {
+    return this.#followed.stop()
   }
 
-  function status(): FlagStatus {
-    const stale = engine.current() === undefined
-    const ageMs = stale ? undefined : trouble === undefined ? 0 : clock.now() - trouble.since
+  refresh(): Promise<void> {
+    return this.#followed.readAgain()
+  }
+
+  isOlderThan(ageMs: number): boolean {
+    if (this.evaluator === undefined) return true
+    return this.#trouble !== undefined && this.#options.clock.now() - this.#trouble.since > ageMs
+  }
+
+  status(): FlagStatus {
+    const { file, clock } = this.#options
+    const stale = this.evaluator === undefined
+    const troubleMs = this.#trouble === undefined ? 0 : clock.now() - this.#trouble.since
     return {
       source: 'file',
       location: file,
-      flags,
-      ageMs,
+      flags: this.#flagCount,
+      ageMs: stale ? undefined : troubleMs,
       stale,
-      trouble: trouble?.message,
+      trouble: this.#trouble?.message,
       isRefused: false,
-      rejection,
+      rejection: this.#rejection,
     }
   }
 
-  function isOlderThan(ageMs: number): boolean {
-    if (engine.current() === undefined) return true
-    return trouble !== undefined && clock.now() - trouble.since > ageMs
-  }
-
-  /** One reading at a time; a change in the middle of one is read after it. */
-  function follow(): Promise<void> {
-    changedWhileReading = reading !== undefined
-    reading ??= read().finally(() => {
-      reading = undefined
-      if (changedWhileReading) void follow()
-    })
-    return reading
-  }
-
-  async function read(): Promise<void> {
-    try {
-      await apply()
-    } catch {
-      await sleep(SECOND_LOOK_MS)
-      await apply().catch(keepLastGood)
-    }
-  }
-
-  async function apply(): Promise<void> {
+  async #read(): Promise<void> {
+    const { file, events } = this.#options
     const text = await readFile(file, 'utf8')
-    if (text === lastText && trouble === undefined) return
-    const flagSet = parseFlagFile(file, text)
-    const repository = new FlagRepository(flagSet)
-    engine.use(
-      new Evaluator(
-        { ...NO_SERVER, repository },
-        { onTrouble: report, onSideTrouble: (_part, error) => report(error) },
-      ),
-    )
-    lastText = text
-    flags = flagSet.features.length
-    trouble = undefined
-    rejection = undefined
-    events.flagsRead({ source: file, flags })
+    if (text === this.#lastText && this.#trouble === undefined) return
+    const flags = parseFlagFile(file, text)
+    this.useEvaluator(localEvaluator(flags, (error) => this.#report(error)))
+    this.#lastText = text
+    this.#flagCount = flags.features.length
+    this.#trouble = undefined
+    this.#rejection = undefined
+    events.flagsRead({ source: file, flags: this.#flagCount })
   }
 
-  function keepLastGood(error: unknown): void {
-    const told = isMissing(error)
+  #keepLastFlags(error: unknown): void {
+    const { file, clock } = this.#options
+    const reported = isMissing(error)
       ? new Error(`${file}: there is no such file; until it appears, legacy serves all`)
       : error
-    trouble = { message: told instanceof Error ? told.message : String(told), since: trouble?.since ?? clock.now() }
-    rejection = rejectionOf(file, error, rejection?.since ?? clock.wallTime())
-    report(told)
+    const message = reported instanceof Error ? reported.message : String(reported)
+    this.#trouble = { message, since: this.#trouble?.since ?? clock.now() }
+    this.#rejection = rejectionOf(file, error, this.#rejection?.since ?? clock.wallTime())
+    this.#report(reported)
   }
 
-  function report(error: unknown): void {
-    events.flagsFailed({ source: file, error })
+  #report(error: unknown): void {
+    this.#options.events.flagsFailed({ source: this.#options.file, error })
   }
 }

@@ -4,7 +4,7 @@ import { Operator } from 'unleash-client/lib/strategy/strategy.js'
 import { z } from 'zod'
 import { isMissing } from '../../../lib/file-errors.ts'
 import type { FileRejection } from '../../../model/file-rejection.ts'
-import { wholePercentage } from '../../commands/percentage.ts'
+import { wholePercentage } from '../percentage.ts'
 
 /** Every mistake in the file, each naming its place. */
 export class FlagFileError extends Error {

@@ -6,14 +6,13 @@ import { until } from '../../../../test/kit/until.ts'
 import type { EmbeddedFlags } from '../../../model/shared-state.ts'
 import type { StateStore } from '../../../model/state-store.ts'
 import { MemoryStore, SharedMemory } from '../../../store/memory/memory-store.ts'
-import { turn } from '../../commands/verbs.ts'
-import { contextNamed, flagsAt, handClock, NOON, stampAt } from '../../control.test-kit.ts'
-import { rememberedEvents } from '../flags.test-kit.ts'
+import { contextNamed, flagsAt, manualClock, NOON, stampAt, transitionOf } from '../../control.test-kit.ts'
+import { recordedEvents } from '../flags.test-kit.ts'
 import { percentageAmong } from './embedded-writer.ts'
-import { type FlagsFile, followFlagsFile } from './flags-file.ts'
+import { FlagsFile } from './flags-file.ts'
 
 const HOUR = 3600_000
-const clock = handClock()
+const clock = manualClock()
 let folder: string
 let file: string
 let memory: SharedMemory
@@ -31,15 +30,15 @@ afterEach(() => rm(folder, { recursive: true }))
 
 type Following = {
   readonly flagsFile: FlagsFile
-  readonly heard: ReturnType<typeof rememberedEvents>
+  readonly heard: ReturnType<typeof recordedEvents>
   readonly changed: () => void
 }
 
 /** A gateway that follows the file, and hears of a change when the test says so. */
 function follow(of = store, gateway = 'g1'): Following {
-  const heard = rememberedEvents()
+  const heard = recordedEvents()
   let changed = () => {}
-  const flagsFile = followFlagsFile({
+  const flagsFile = new FlagsFile({
     file,
     store: of,
     events: heard.events,
@@ -55,7 +54,7 @@ function follow(of = store, gateway = 'g1'): Following {
       }
     },
   })
-  onTestFinished(flagsFile.stop)
+  onTestFinished(() => flagsFile.stop())
   return { flagsFile, heard, changed: () => changed() }
 }
 
@@ -74,13 +73,13 @@ async function settled(): Promise<void> {
 }
 
 async function flip(percentage: number, at: number): Promise<void> {
-  const circumstances = { stamp: stampAt(at), context: contextNamed('orders'), unleash: undefined }
-  const taken = turn(await store.read(), { verb: 'flip', context: 'orders', percentage }, circumstances)
-  if (taken.kind !== 'change') throw new Error(taken.kind)
+  const input = { stamp: stampAt(at), context: contextNamed('orders'), unleash: undefined }
+  const transition = transitionOf(await store.read(), { verb: 'flip', context: 'orders', percentage }, input)
+  if (transition.kind !== 'change') throw new Error(transition.kind)
   const [entry] = (await store.history({ limit: 1 })).records
   if (entry === undefined) throw new Error('nothing was seeded')
   const { position: _, ...seeded } = entry
-  await store.commit(taken.next, { ...seeded, verb: 'flip', generation: taken.next.generation })
+  await store.commit(transition.next, { ...seeded, verb: 'flip', generation: transition.next.generation })
 }
 
 const at = (flag = 'orders-flag') => percentageAmong(store.current().flags as EmbeddedFlags, flag).percentage
@@ -115,7 +114,7 @@ describe('seeding', () => {
     const all = ['g1', 'g2', 'g3'].map((gateway) => follow(new MemoryStore({ memory, clock }), gateway))
     await Promise.all(all.map(({ flagsFile }) => flagsFile.start()))
     expect(await log()).toHaveLength(1)
-    expect(all.map(({ flagsFile }) => flagsFile.trouble())).toEqual([undefined, undefined, undefined])
+    expect(all.map(({ flagsFile }) => flagsFile.trouble)).toEqual([undefined, undefined, undefined])
   })
 
   test('does not undo a flip', async () => {
@@ -237,44 +236,44 @@ describe('trouble', () => {
   test('with the file is told, and over once it is mended', async () => {
     const { flagsFile, heard, changed } = follow()
     await flagsFile.start()
-    expect(flagsFile.trouble()).toBe(`${file}: there is no such file`)
+    expect(flagsFile.trouble).toBe(`${file}: there is no such file`)
     expect(heard.of('flagsFailed')).toHaveLength(1)
     await write('{ "features": 7 }')
     changed()
-    await until(() => flagsFile.trouble()?.includes('features: write a list') === true)
+    await until(() => flagsFile.trouble?.includes('features: write a list') === true)
     await write(flagsAt({ 'orders-flag': 10 }))
     changed()
-    await until(() => flagsFile.trouble() === undefined)
+    await until(() => flagsFile.trouble === undefined)
     expect(at()).toBe(10)
   })
 
   test('a rejected file is reported with its first mistake and the time since when, until it is mended or gone', async () => {
     const { flagsFile, changed } = follow()
     await flagsFile.start()
-    expect(flagsFile.rejection()).toBeUndefined()
+    expect(flagsFile.rejection).toBeUndefined()
     await write('{ "features": 7 }')
     changed()
-    await until(() => flagsFile.rejection() !== undefined)
-    const first = flagsFile.rejection()
+    await until(() => flagsFile.rejection !== undefined)
+    const first = flagsFile.rejection
     expect(first).toMatchObject({
       file: 'flags',
       path: file,
       mistake: expect.stringMatching(/^features: write a list/),
     })
-    clock.pass(60_000)
+    clock.advance(60_000)
     await write('{')
     changed()
-    await until(() => flagsFile.rejection()?.mistake.startsWith('is not JSON') === true)
-    expect(flagsFile.rejection()?.since).toBe(first?.since)
+    await until(() => flagsFile.rejection?.mistake.startsWith('is not JSON') === true)
+    expect(flagsFile.rejection?.since).toBe(first?.since)
     await rm(file)
     changed()
-    await until(() => flagsFile.rejection() === undefined)
+    await until(() => flagsFile.rejection === undefined)
     await write('{')
     changed()
-    await until(() => flagsFile.rejection() !== undefined)
+    await until(() => flagsFile.rejection !== undefined)
     await write(flagsAt({ 'orders-flag': 10 }))
     changed()
-    await until(() => flagsFile.rejection() === undefined)
+    await until(() => flagsFile.rejection === undefined)
   })
 
   test('an editor that empties the file first is none', async () => {
@@ -294,13 +293,13 @@ describe('trouble', () => {
     const { flagsFile } = follow()
     memory.isReachable = false
     await flagsFile.start()
-    expect(flagsFile.trouble()).toContain('cannot be reached')
+    expect(flagsFile.trouble).toContain('cannot be reached')
     memory.isReachable = true
-    flagsFile.again()
-    await until(() => flagsFile.trouble() === undefined)
+    flagsFile.retry()
+    await until(() => flagsFile.trouble === undefined)
     expect(at()).toBe(10)
     const read = vi.spyOn(store, 'read')
-    flagsFile.again()
+    flagsFile.retry()
     await settled()
     expect(read).not.toHaveBeenCalled()
   })
@@ -312,10 +311,10 @@ describe('trouble', () => {
     const record = vi.spyOn(store, 'record').mockRejectedValue(new Error('gone'))
     await write(flagsAt({ 'orders-flag': 30, 'catalog-flag': 25 }))
     changed()
-    await until(() => flagsFile.trouble() !== undefined)
+    await until(() => flagsFile.trouble !== undefined)
     record.mockRestore()
-    flagsFile.again()
-    await until(() => flagsFile.trouble() === undefined)
+    flagsFile.retry()
+    await until(() => flagsFile.trouble === undefined)
     expect((await log()).slice(1).map(([, context]) => context)).toEqual(['orders', 'catalog'])
   })
 
@@ -324,7 +323,7 @@ describe('trouble', () => {
     vi.spyOn(store, 'commit').mockImplementation(async () => ({ ok: false, conflict: store.current() }))
     const { flagsFile, heard } = follow()
     await flagsFile.start()
-    expect(flagsFile.trouble()).toContain('was not taken over')
+    expect(flagsFile.trouble).toContain('was not taken over')
     expect(heard.of('flagsRead')).toEqual([])
   })
 

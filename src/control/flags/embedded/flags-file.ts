@@ -1,217 +1,133 @@
-// flags.json where the store keeps the flags: it seeds them, and an edit of it is a change made outside.
+// flags.json, for a gateway with a store: the file seeds the embedded flags, and an edit of it is a change made outside.
 import { readFile, stat } from 'node:fs/promises'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { isMissing } from '../../../lib/file-errors.ts'
 import type { AuditEntry } from '../../../model/audit-log.ts'
 import type { FileRejection } from '../../../model/file-rejection.ts'
 import type { Clock } from '../../../model/ports.ts'
-import { EMPTY_CONTEXT, type EmbeddedFlags, type SharedState } from '../../../model/shared-state.ts'
+import type { EmbeddedFlags, SharedState } from '../../../model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../../../model/state-store.ts'
 import type { Events } from '../../../telemetry/events.ts'
+import { reportEntry } from '../../audit/audit-entry.ts'
+import { type EditSource, entriesOf, seededEntry, stateWithEdits } from './file-edits.ts'
 import { parseFlagFile, rejectionOf } from './flag-file.ts'
-import { type Edit, seed } from './seed.ts'
+import { FollowedFile, type WatchFile } from './followed-file.ts'
+import { seed } from './seed.ts'
 
-export type FlagsFileOptions = {
-  readonly file: string
+export type FlagsFileOptions = EditSource & {
   readonly store: StateStore
   readonly events: Events
   readonly clock: Clock
-  readonly watch: (file: string, onChange: () => void) => { close: () => void }
-  /** This gateway's id, for the audit log. */
-  readonly gateway: string
-  /** The context that a flag belongs to, for the audit log. */
-  readonly contextOf: (flag: string) => string | null
+  readonly watch: WatchFile
 }
 
-export type FlagsFile = {
-  /** Resolves when what the file says is in the store, or it is known why not. Never rejects. */
-  readonly start: () => Promise<void>
-  readonly stop: () => Promise<void>
-  /** Takes the file over again: the store can be reached now. */
-  readonly again: () => void
-  readonly trouble: () => string | undefined
-  /** The file on disk, if its content was rejected and is not in force. */
-  readonly rejection: () => FileRejection | undefined
-}
+/** Gateways with the same edit commit it at the same time: one of them commits, the others find it in the store. */
+const MOST_ATTEMPTS = 10
 
-/** An editor that empties a file before it writes it is given this long to finish. */
-const SECOND_LOOK_MS = 100
-/** Other gateways with the same edit are as quick: one of them wins, the others find it done. */
-const MOST_TRIES = 10
+export class FlagsFile {
+  readonly #options: FlagsFileOptions
+  readonly #followed: FollowedFile
+  #trouble: string | undefined
+  #rejection: FileRejection | undefined
+  #isInStore = false
+  /** Entries of committed edits that are not in the audit log yet. */
+  #unrecorded: AuditEntry[] = []
 
-export function followFlagsFile(options: FlagsFileOptions): FlagsFile {
-  const { file, store, events, clock, watch } = options
-  let watcher: { close: () => void } | undefined
-  let trouble: string | undefined
-  let rejection: FileRejection | undefined
-  let reading: Promise<void> | undefined
-  let isChangedWhileReading = false
-  let isInStore = false
-  let isStopped = false
-  /** What was taken over, but is not in the audit log yet. */
-  let unrecorded: AuditEntry[] = []
-
-  return { start, stop, again: () => void (isInStore || follow()), trouble: () => trouble, rejection: () => rejection }
-
-  async function start(): Promise<void> {
-    watcher = watch(file, () => {
-      isInStore = false
-      void follow()
+  constructor(options: FlagsFileOptions) {
+    this.#options = options
+    const { file, watch } = options
+    this.#followed = new FollowedFile({
+      file,
+      watch,
+      read: () => this.#read(),
+      onFailed: (error) => this.#fail(error),
+      onChange: () => {
+        this.#isInStore = false
+      },
     })
-    await follow()
   }
 
-  async function stop(): Promise<void> {
-    isStopped = true
-    watcher?.close()
-    await reading
+  /** Why the file could not be read or its flags could not be stored; undefined if they are in the store. */
+  get trouble(): string | undefined {
+    return this.#trouble
   }
 
-  /** One reading at a time; a change in the middle of one is read after it. */
-  function follow(): Promise<void> {
-    isChangedWhileReading = reading !== undefined
-    reading ??= read().finally(() => {
-      reading = undefined
-      if (isChangedWhileReading && !isStopped) void follow()
-    })
-    return reading
+  /** The file on disk, if its content was rejected and is not in use. */
+  get rejection(): FileRejection | undefined {
+    return this.#rejection
   }
 
-  async function read(): Promise<void> {
-    try {
-      await takeOver()
-    } catch {
-      await sleep(SECOND_LOOK_MS)
-      await takeOver().catch(failed)
-    }
+  /** Resolves when the flags of the file are in the store, or `trouble` has the reason. Never rejects. */
+  start(): Promise<void> {
+    return this.#followed.start()
   }
 
-  async function takeOver(): Promise<void> {
+  stop(): Promise<void> {
+    return this.#followed.stop()
+  }
+
+  /** Reads the file again if its flags could not be stored. */
+  retry(): void {
+    if (!this.#isInStore) void this.#followed.read()
+  }
+
+  async #read(): Promise<void> {
+    const { file, store, clock, events } = this.#options
     const [text, { mtimeMs }] = await Promise.all([readFile(file, 'utf8'), stat(file)])
-    const parsed = parseFlagFile(file, text) as unknown as EmbeddedFlags
-    // Times of the shared state are whole; those of a file are not.
+    const flags = parseFlagFile(file, text) as unknown as EmbeddedFlags
+    // The times of the shared state are whole milliseconds; those of a file are not.
     const editedAt = Math.floor(mtimeMs + store.wallTime() - clock.wallTime())
-    await putUntilItIs(parsed, editedAt)
-    await recordRest()
-    isInStore = true
-    trouble = undefined
-    rejection = undefined
-    events.flagsRead({ source: file, flags: parsed.features.length })
+    await this.#store(flags, editedAt)
+    await this.#recordRest()
+    this.#isInStore = true
+    this.#trouble = undefined
+    this.#rejection = undefined
+    events.flagsRead({ source: file, flags: flags.features.length })
   }
 
-  async function putUntilItIs(parsed: EmbeddedFlags, editedAt: number): Promise<void> {
-    for (let tries = 0; tries < MOST_TRIES; tries++) if (await put(await store.read(), parsed, editedAt)) return
-    throw new Error(`${file} was not taken over: others change the shared state all the time`)
+  async #store(flags: EmbeddedFlags, editedAt: number): Promise<void> {
+    const { file, store } = this.#options
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++)
+      if (await this.#commit(await store.read(), flags, editedAt)) return
+    throw new Error(
+      `${file} was not taken over: other gateways changed the shared state ${MOST_ATTEMPTS} times meanwhile`,
+    )
   }
 
-  /** @returns false if somebody else was quicker */
-  async function put(state: SharedState, parsed: EmbeddedFlags, editedAt: number): Promise<boolean> {
-    const isFrozen = (flag: string) => (state.contexts[options.contextOf(flag) ?? '']?.freeze ?? null) !== null
+  /** @returns false if another change was committed first */
+  async #commit(state: SharedState, parsed: EmbeddedFlags, editedAt: number): Promise<boolean> {
+    const { store, events, contextOf } = this.#options
+    const isFrozen = (flag: string) => (state.contexts[contextOf(flag) ?? '']?.freeze ?? null) !== null
     const { flags, edits } = seed(state, parsed, editedAt, isFrozen)
     if (flags === state.flags) return true
-    const isFirst = state.flags === null
-    const next = withEdits({ ...state, generation: state.generation + 1, flags }, isFirst ? [] : edits, editedAt)
-    const [first = entryOf(undefined, next), ...others] = isFirst
-      ? [seededEntry(next, parsed)]
-      : edits.map((edit) => entryOf(edit, next))
-    const committed = await store.commit(next, first)
+    const generation = state.generation + 1
+    const now = store.wallTime()
+    if (state.flags === null) {
+      const entry = seededEntry(parsed, now, generation, this.#options)
+      return (await store.commit({ ...state, generation, flags }, entry)).ok
+    }
+    const next = stateWithEdits({ ...state, generation, flags }, edits, editedAt, this.#options)
+    const [entry, ...others] = entriesOf(edits, now, generation, this.#options)
+    const committed = await store.commit(next, entry)
     if (!committed.ok) return false
-    unrecorded.push(...others)
-    if (!isFirst) for (const edit of edits) tell(edit)
+    this.#unrecorded.push(...others)
+    if (edits.length > 0) for (const edit of [entry, ...others]) reportEntry(events, edit)
     return true
   }
 
-  async function recordRest(): Promise<void> {
-    for (let [entry] = unrecorded; entry !== undefined; [entry] = unrecorded) {
-      await store.record(entry)
-      unrecorded = unrecorded.slice(1)
+  async #recordRest(): Promise<void> {
+    for (let [entry] = this.#unrecorded; entry !== undefined; [entry] = this.#unrecorded) {
+      await this.#options.store.record(entry)
+      this.#unrecorded = this.#unrecorded.slice(1)
     }
   }
 
-  /**
-   * Whoever looked at a context before an edit has not seen it. Their time is that of the edit: a later one of the same
-   * second must not be taken for older than this.
-   */
-  function withEdits(state: SharedState, edits: readonly Edit[], at: number): SharedState {
-    const contexts = { ...state.contexts }
-    const { generation } = state
-    for (const { flag, before, after: percentage, heldBy } of edits) {
-      const name = options.contextOf(flag)
-      if (name === null || heldBy !== null || before === percentage) continue
-      const stamp = { by: file, reason: null, at }
-      const was = Object.hasOwn(contexts, name) ? contexts[name] : EMPTY_CONTEXT
-      const flip = percentage === null ? null : { ...stamp, flag, percentage, generation }
-      contexts[name] = { ...EMPTY_CONTEXT, ...was, flip, changed: { ...stamp, verb: 'outside', generation } }
-    }
-    return { ...state, contexts }
-  }
-
-  function tell({ flag, before, after, heldBy }: Edit): void {
-    const result = heldBy !== null ? 'conflict' : 'done'
-    const context = options.contextOf(flag)
-    events.changed({
-      verb: 'outside',
-      context,
-      by: file,
-      reason: null,
-      result,
-      before,
-      after,
-      detail: detailOf(heldBy, flag),
-    })
-  }
-
-  function entryOf(edit: Edit | undefined, state: SharedState): AuditEntry {
-    const heldBy = edit?.heldBy ?? null
-    return {
-      ...blank(state),
-      context: edit === undefined ? null : options.contextOf(edit.flag),
-      before: edit?.before ?? null,
-      after: edit?.after ?? null,
-      result: heldBy !== null ? 'conflict' : 'done',
-      detail: edit === undefined ? `${file} was edited: no flag moved` : detailOf(heldBy, edit.flag),
-    }
-  }
-
-  function seededEntry(state: SharedState, { features }: EmbeddedFlags): AuditEntry {
-    return { ...blank(state), detail: `${features.length} flags seeded` }
-  }
-
-  function blank(state: SharedState): AuditEntry {
-    return {
-      at: store.wallTime(),
-      actor: file,
-      address: null,
-      verb: 'outside',
-      context: null,
-      before: null,
-      after: null,
-      reason: null,
-      until: null,
-      result: 'done',
-      detail: null,
-      generation: state.generation,
-      gateway: options.gateway,
-    }
-  }
-
-  function detailOf(heldBy: Edit['heldBy'], flag: string): string {
-    switch (heldBy) {
-      case 'flip':
-        return `flag "${flag}": a flip is newer than this edit of ${file}, and holds; flip again, or write the flip's percentage into the file`
-      case 'freeze':
-        return `flag "${flag}" was edited in ${file}, but its context is frozen: the edit was not taken over; thaw it, and flip`
-      case null:
-        return `flag "${flag}" was edited in ${file}`
-    }
-  }
-
-  function failed(error: unknown): void {
-    const told = isMissing(error) ? new Error(`${file}: there is no such file`) : error
-    trouble = told instanceof Error ? told.message : String(told)
-    rejection = rejectionOf(file, error, rejection?.since ?? clock.wallTime())
-    // The store has reported why: the log says it once.
-    const reported = told instanceof StoreUnavailable ? new Error('the store does not take the flags') : told
+  #fail(error: unknown): void {
+    const { file, clock, events } = this.#options
+    const reason = isMissing(error) ? new Error(`${file}: there is no such file`) : error
+    this.#trouble = reason instanceof Error ? reason.message : String(reason)
+    this.#rejection = rejectionOf(file, error, this.#rejection?.since ?? clock.wallTime())
+    // The store has reported its own failure: the log has it once.
+    const reported = reason instanceof StoreUnavailable ? new Error('the store does not take the flags') : reason
     events.flagsFailed({ source: file, error: reported })
   }
 }

@@ -1,82 +1,87 @@
+// A client of Unleash's Admin API. It reads responses up to a limit, and describes a failure in a sentence.
 import { BodyTooLong, readUpTo } from '../../../lib/bounded-read.ts'
-// Unleash's Admin API, asked once for each thing: answers are read up to a limit, and trouble is a sentence.
 
-export type AdminApi = {
-  /** The API by its address without credentials, to begin a sentence with. */
-  readonly name: string
-  /** @param path below `/admin` */
-  readonly ask: (method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown) => Promise<Answer>
-}
+/** `body` is the parsed JSON; undefined for an empty body. */
+export type ApiResult = { readonly ok: true; readonly body: unknown } | ApiFailure
 
-export type Answer = { readonly ok: true; readonly body: unknown } | Failed
-
-export type Failed = {
+export type ApiFailure = {
   readonly ok: false
-  /** Undefined if there was no answer, or none that could be read. */
+  /** Undefined without a response, or with one that cannot be read. */
   readonly status: number | undefined
-  /** Whether the answer is of Unleash's own form, and no proxy's in front of it. */
+  /** Whether the response has Unleash's own format. A proxy in front of it sends others. */
   readonly isUnleash: boolean
-  /** What Unleash itself says; empty if it says nothing. */
+  /** The message of Unleash; empty without one. */
   readonly message: string
-  /** What happened, to what, and what to do. */
+  /** What happened, to which object, and what to do. */
   readonly why: string
 }
 
-const MAX_ANSWER_BYTES = 4 * 1024 * 1024
-const MAX_MESSAGE = 300
+export type AdminApiOptions = {
+  /** The base of the API, such as `https://unleash.example/api`. */
+  readonly url: string
+  readonly token: string
+  /** The limit of one request. */
+  readonly timeoutMs: number
+}
 
-export function adminApi({ url, token, timeoutMs }: { url: string; token: string; timeoutMs: number }): AdminApi {
-  const base = `${url.replace(/\/+$/, '')}/admin`
-  const name = `Unleash at ${withoutCredentials(url)}`
-  const fail = (why: string) => failure(undefined, '', `${name} ${withoutToken(why)}`)
+const MAX_BODY_BYTES = 4 * 1024 * 1024
+const MAX_MESSAGE_LENGTH = 300
 
-  return { name, ask }
+export class AdminApi {
+  /** The API by its address without credentials, at the beginning of messages. */
+  readonly name: string
+  readonly #base: string
+  readonly #token: string
+  readonly #timeoutMs: number
 
-  async function ask(method: string, path: string, body?: unknown): Promise<Answer> {
+  constructor({ url, token, timeoutMs }: AdminApiOptions) {
+    this.name = `Unleash at ${withoutCredentials(url)}`
+    this.#base = `${url.replace(/\/+$/, '')}/admin`
+    this.#token = token
+    this.#timeoutMs = timeoutMs
+  }
+
+  /** Never rejects. @param path below `/admin` */
+  async request(method: 'GET' | 'POST' | 'PATCH', path: string, body?: unknown): Promise<ApiResult> {
     let text: string
     let status: number
     try {
-      const answer = await fetch(`${base}${path}`, {
+      const response = await fetch(`${this.#base}${path}`, {
         method,
-        headers: { authorization: token, accept: 'application/json', 'content-type': 'application/json' },
+        headers: { authorization: this.#token, accept: 'application/json', 'content-type': 'application/json' },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         // The token is for this address alone.
         redirect: 'error',
-        signal: AbortSignal.timeout(timeoutMs),
+        signal: AbortSignal.timeout(this.#timeoutMs),
       })
-      status = answer.status
-      text = (await readUpTo(MAX_ANSWER_BYTES, answer.body)).toString('utf8')
+      status = response.status
+      text = (await readUpTo(MAX_BODY_BYTES, response.body)).toString('utf8')
     } catch (error) {
-      return fail(whyNot(error, timeoutMs))
+      return this.#failure(describeFetchError(error, this.#timeoutMs))
     }
     const json = parse(text)
-    if (status < 200 || status > 299) return turnedAway(status, json)
+    if (status < 200 || status > 299) return this.#rejection(status, json)
     if (json === undefined && text !== '')
-      return fail(`answered ${status} with what is no JSON: UNLEASH_URL must be the address of its API`)
+      return this.#failure(`answered ${status}, but not with JSON: UNLEASH_URL must be the address of its API`)
     return { ok: true, body: json }
   }
 
-  function turnedAway(status: number, json: unknown): Failed {
-    const message = withoutToken(messageIn(json))
-    const said = message === '' ? '' : `: ${message}`
-    if (status === 401)
-      return failure(status, message, `${name} does not know the admin token (401${said}): set UNLEASH_ADMIN_TOKEN`)
-    if (status === 403)
-      return failure(
-        status,
-        message,
-        `${name} does not allow this to the admin token (403${said}): set UNLEASH_ADMIN_TOKEN to one that may`,
-      )
-    return failure(status, message, `${name} answered ${status}${said}`)
+  #failure(why: string): ApiFailure {
+    return failure(undefined, '', `${this.name} ${this.#withoutToken(why)}`)
   }
 
-  /** A proxy's page of errors may show what it was sent. */
-  function withoutToken(text: string): string {
-    return text.replaceAll(token, '…')
+  #rejection(status: number, json: unknown): ApiFailure {
+    const message = this.#withoutToken(messageIn(json))
+    return failure(status, message, `${this.name} ${describeStatus(status, message)}`)
+  }
+
+  /** The error page of a proxy may contain the request. */
+  #withoutToken(text: string): string {
+    return text.replaceAll(this.#token, '…')
   }
 }
 
-/** For logs and pages: a URL may carry a password, or a token in its query. */
+/** For logs and pages: a URL may contain a password, or a token in its query. */
 export function withoutCredentials(url: string): string {
   const parsed = new URL(url)
   parsed.username = ''
@@ -86,11 +91,19 @@ export function withoutCredentials(url: string): string {
   return parsed.href
 }
 
-function failure(status: number | undefined, message: string, why: string): Failed {
+function failure(status: number | undefined, message: string, why: string): ApiFailure {
   return { ok: false, status, isUnleash: message !== '', message, why }
 }
 
-function whyNot(error: unknown, timeoutMs: number): string {
+function describeStatus(status: number, message: string): string {
+  const suffix = message === '' ? '' : `: ${message}`
+  if (status === 401) return `does not know the admin token (401${suffix}): set UNLEASH_ADMIN_TOKEN`
+  if (status === 403)
+    return `does not allow this to the admin token (403${suffix}): set UNLEASH_ADMIN_TOKEN to one that may`
+  return `answered ${status}${suffix}`
+}
+
+function describeFetchError(error: unknown, timeoutMs: number): string {
   if (!(error instanceof Error)) return `cannot be asked: ${error}`
   if (error instanceof BodyTooLong) return `answered with ${error.message}`
   if (error.name === 'TimeoutError') return `did not answer within ${timeoutMs} ms`
@@ -99,7 +112,7 @@ function whyNot(error: unknown, timeoutMs: number): string {
   return `cannot be reached: ${cause instanceof Error ? cause.message || codeOf(cause) : error.message}`
 }
 
-/** Several addresses that were all refused have no message, but a code. */
+/** An error about several addresses that refused has a code, but no message. */
 function codeOf(error: Error): string {
   return 'code' in error ? String(error.code) : error.name
 }
@@ -114,5 +127,5 @@ function parse(text: string): unknown {
 
 function messageIn(json: unknown): string {
   const message = typeof json === 'object' && json !== null && 'message' in json ? json.message : undefined
-  return typeof message === 'string' ? message.replace(/\s+/g, ' ').slice(0, MAX_MESSAGE) : ''
+  return typeof message === 'string' ? message.replace(/\s+/g, ' ').slice(0, MAX_MESSAGE_LENGTH) : ''
 }

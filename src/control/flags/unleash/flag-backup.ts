@@ -1,5 +1,5 @@
-// The last good flags of an Unleash, kept on disk and where the fleet keeps its state: a gateway that starts while
-// Unleash is down decides by them, one that has no disk of its own too.
+// Copies of the last flags of Unleash, on disk and in the store of the fleet: a gateway that starts while Unleash is down decides
+// by them, also if it has no disk of its own.
 import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -8,127 +8,123 @@ import { isMissing } from '../../../lib/file-errors.ts'
 import { singleFlight } from '../../../lib/single-flight.ts'
 import type { FlagBackupStore } from '../../../model/ports.ts'
 
-/** The second copy's age may be wrong by this much: each gateway of a fleet writes it. */
-const KEEP_AGAIN_MS = 60_000
+/** Each gateway of a fleet writes the copy in the store: its age may be wrong by this much, in milliseconds. */
+const CONFIRM_STORE_MS = 60_000
 
-/** unleash-client's `StorageProvider`; its own writes in place, where a crash leaves half a file. */
+/** unleash-client's `StorageProvider`. Its own writes in place: a crash would leave half a file. */
 export class FlagBackup {
   readonly file: string
-  private readonly onTrouble: (error: unknown) => void
-  private readonly keep: FlagBackupStore | undefined
-  private last: ClientFeaturesResponse | undefined
-  private writing: Promise<void> = Promise.resolve()
-  private readonly writeLast = singleFlight(async () => {
-    const flags = this.last as ClientFeaturesResponse
-    await Promise.all([this.write(flags), this.keepAgain(flags)])
+  readonly #onError: (error: unknown) => void
+  readonly #store: FlagBackupStore | undefined
+  #last: ClientFeaturesResponse | undefined
+  #writing: Promise<void> = Promise.resolve()
+  readonly #writeLast = singleFlight(async () => {
+    const flags = this.#last as ClientFeaturesResponse
+    await Promise.all([this.#writeFile(flags), this.#writeStore(flags)])
   })
-  /** The file lacks the last flags: the next poll writes it again. */
-  private isUnwritten = false
-  private keptAt = Number.NEGATIVE_INFINITY
-  /** When the second copy was confirmed, if it is the one in use; by the fleet's clock. */
-  private takenFromKeepAt: number | undefined
+  /** The file lacks the last flags: they are written at the next poll. */
+  #isUnwritten = false
+  #storedAt = Number.NEGATIVE_INFINITY
+  /** When the copy in the store was confirmed, by the clock of the store; undefined unless that copy is in use. */
+  #readFromStoreAt: number | undefined
 
-  constructor(file: string, onTrouble: (error: unknown) => void, keep?: FlagBackupStore) {
+  constructor(file: string, onError: (error: unknown) => void, store?: FlagBackupStore) {
     this.file = file
-    this.onTrouble = onTrouble
-    this.keep = keep
+    this.#onError = onError
+    this.#store = store
   }
 
-  /**
-   * Keeps the flags in memory whatever the disk says: a new client begins with them. Does not wait for the disk: whoever
-   * has the flags goes on, the next poll too.
-   */
+  /** Where the flags were read from, for the log. */
+  get source(): string {
+    return this.#readFromStoreAt === undefined ? this.file : 'the copy in the store'
+  }
+
+  /** Keeps the flags in memory for a new client. Does not wait for the disk: polls go on. */
   async set(_key: string, flags: ClientFeaturesResponse): Promise<void> {
-    this.last = flags
-    this.takenFromKeepAt = undefined
-    this.writing = this.writeLast([])
-  }
-
-  /** Where the kept flags came from, for the log. */
-  source(): string {
-    return this.takenFromKeepAt === undefined ? this.file : 'what is kept for the fleet'
-  }
-
-  /** Resolves when nothing is being written. */
-  settled(): Promise<void> {
-    return this.writing
+    this.#last = flags
+    this.#readFromStoreAt = undefined
+    this.#writing = this.#writeLast([])
   }
 
   async get(): Promise<ClientFeaturesResponse | undefined> {
-    return this.last ?? (await this.fromDisk()) ?? (await this.fromKeep())
+    return this.#last ?? (await this.#readFile()) ?? (await this.#readStore())
   }
 
-  private async write(flags: ClientFeaturesResponse): Promise<void> {
-    const unfinished = `${this.file}.${randomUUID()}.tmp`
-    try {
-      await mkdir(dirname(this.file), { recursive: true })
-      // Flags may name users: for the gateway's own eyes.
-      await writeFile(unfinished, JSON.stringify(flags), { mode: 0o600, flush: true })
-      await rename(unfinished, this.file)
-      this.isUnwritten = false
-    } catch (error) {
-      this.isUnwritten = true
-      await rm(unfinished, { force: true }).catch(() => {})
-      this.onTrouble(new Error(`flags cannot be kept in ${this.file}: ${messageOf(error)}`, { cause: error }))
-    }
+  /** Resolves when no write is under way. */
+  settled(): Promise<void> {
+    return this.#writing
   }
 
-  private async fromDisk(): Promise<ClientFeaturesResponse | undefined> {
-    try {
-      return JSON.parse(await readFile(this.file, 'utf8'))
-    } catch (error) {
-      if (!isMissing(error))
-        this.onTrouble(new Error(`kept flags cannot be read: ${this.file}: ${messageOf(error)}`, { cause: error }))
-      return undefined
-    }
+  /** Unleash has confirmed the flags: the age of the file is their age. @param now milliseconds since 1970 */
+  confirm(now: number): void {
+    const time = new Date(now)
+    if (this.#isUnwritten) this.#writing = this.#writeLast([])
+    else utimes(this.file, time, time).catch(() => {})
+    if (this.#store === undefined || this.#last === undefined) return
+    if (this.#store.wallTime() - this.#storedAt >= CONFIRM_STORE_MS) void this.#writeStore(this.#last)
   }
 
-  private async fromKeep(): Promise<ClientFeaturesResponse | undefined> {
-    if (this.keep === undefined) return undefined
-    try {
-      const kept = await this.keep.loadFlagBackup()
-      if (kept === undefined) return undefined
-      const flags = JSON.parse(kept.text)
-      this.takenFromKeepAt = kept.at
-      return flags
-    } catch (error) {
-      this.onTrouble(new Error(`flags kept for the fleet cannot be read: ${messageOf(error)}`, { cause: error }))
-      return undefined
-    }
-  }
-
-  private async keepAgain(flags: ClientFeaturesResponse): Promise<void> {
-    if (this.keep === undefined) return
-    const at = this.keep.wallTime()
-    this.keptAt = at
-    try {
-      await this.keep.saveFlagBackup({ text: JSON.stringify(flags), at })
-    } catch (error) {
-      this.keptAt = Number.NEGATIVE_INFINITY
-      this.onTrouble(new Error(`flags cannot be kept for the fleet: ${messageOf(error)}`, { cause: error }))
-    }
-  }
-
-  /** The age of the file is the age of the flags: Unleash has just said that they are still these. */
-  confirm(epochMs: number): void {
-    const at = new Date(epochMs)
-    if (this.isUnwritten) this.writing = this.writeLast([])
-    else utimes(this.file, at, at).catch(() => {})
-    if (this.keep === undefined || this.last === undefined) return
-    if (this.keep.wallTime() - this.keptAt >= KEEP_AGAIN_MS) void this.keepAgain(this.last)
-  }
-
-  /** How long ago Unleash confirmed the kept flags, in milliseconds; undefined if there are none. @param epochMs now */
-  async ageMs(epochMs: number): Promise<number | undefined> {
-    if (this.keep !== undefined && this.takenFromKeepAt !== undefined)
-      return this.keep.wallTime() - this.takenFromKeepAt
+  /** How long ago Unleash confirmed the copy, in milliseconds; undefined without a copy. @param now milliseconds since 1970 */
+  async ageMs(now: number): Promise<number | undefined> {
+    if (this.#store !== undefined && this.#readFromStoreAt !== undefined)
+      return this.#store.wallTime() - this.#readFromStoreAt
     return stat(this.file).then(
-      ({ mtimeMs }) => epochMs - mtimeMs,
+      ({ mtimeMs }) => now - mtimeMs,
       () => undefined,
     )
   }
-}
 
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
+  async #writeFile(flags: ClientFeaturesResponse): Promise<void> {
+    const unfinished = `${this.file}.${randomUUID()}.tmp`
+    try {
+      await mkdir(dirname(this.file), { recursive: true })
+      // Flags may name users: only the gateway may read the file.
+      await writeFile(unfinished, JSON.stringify(flags), { mode: 0o600, flush: true })
+      await rename(unfinished, this.file)
+      this.#isUnwritten = false
+    } catch (error) {
+      this.#isUnwritten = true
+      await rm(unfinished, { force: true }).catch(() => {})
+      this.#fail(`flags cannot be kept in ${this.file}`, error)
+    }
+  }
+
+  async #readFile(): Promise<ClientFeaturesResponse | undefined> {
+    try {
+      return JSON.parse(await readFile(this.file, 'utf8'))
+    } catch (error) {
+      if (!isMissing(error)) this.#fail(`kept flags cannot be read: ${this.file}`, error)
+      return undefined
+    }
+  }
+
+  async #writeStore(flags: ClientFeaturesResponse): Promise<void> {
+    if (this.#store === undefined) return
+    const at = this.#store.wallTime()
+    this.#storedAt = at
+    try {
+      await this.#store.saveFlagBackup({ text: JSON.stringify(flags), at })
+    } catch (error) {
+      this.#storedAt = Number.NEGATIVE_INFINITY
+      this.#fail('flags cannot be kept for the fleet', error)
+    }
+  }
+
+  async #readStore(): Promise<ClientFeaturesResponse | undefined> {
+    if (this.#store === undefined) return undefined
+    try {
+      const backup = await this.#store.loadFlagBackup()
+      if (backup === undefined) return undefined
+      const flags = JSON.parse(backup.text)
+      this.#readFromStoreAt = backup.at
+      return flags
+    } catch (error) {
+      this.#fail('flags kept for the fleet cannot be read', error)
+      return undefined
+    }
+  }
+
+  #fail(what: string, cause: unknown): void {
+    this.#onError(new Error(`${what}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause }))
+  }
 }

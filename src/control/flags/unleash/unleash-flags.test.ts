@@ -6,14 +6,14 @@ import { setTimeout } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FlagBackupStore } from '../../../model/ports.ts'
 import type { StoredFlagBackup } from '../../../model/shared-state.ts'
-import { realClock, rememberedEvents, rollout, until } from '../flags.test-kit.ts'
+import { realClock, recordedEvents, rollout, until } from '../flags.test-kit.ts'
 import type { Flags } from '../flags.ts'
-import { type UnleashFlagsOptions, unleashFlags } from './unleash-flags.ts'
+import { UnleashFlags, type UnleashFlagsOptions } from './unleash-flags.ts'
 import { startUnleashStub, type UnleashStub } from './unleash-stub.test-kit.ts'
 
 let stateDir: string
 let unleash: UnleashStub
-let heard: ReturnType<typeof rememberedEvents>
+let heard: ReturnType<typeof recordedEvents>
 let started: Flags[]
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (error) => unhandled.push(error))
@@ -21,7 +21,7 @@ process.on('unhandledRejection', (error) => unhandled.push(error))
 beforeEach(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'unleash-'))
   unleash = await startUnleashStub([rollout('orders', 100), rollout('catalog', 0)])
-  heard = rememberedEvents()
+  heard = recordedEvents()
   started = []
   for (const method of ['log', 'warn', 'error', 'info'] as const) vi.spyOn(console, method)
 })
@@ -36,11 +36,11 @@ afterEach(async () => {
 })
 
 type More = Partial<
-  Pick<UnleashFlagsOptions, 'token' | 'refreshMs' | 'timeoutMs' | 'url' | 'stateDir' | 'keep' | 'clock'>
+  Pick<UnleashFlagsOptions, 'token' | 'refreshMs' | 'timeoutMs' | 'url' | 'stateDir' | 'backupStore' | 'clock'>
 >
 
 function make(more: More = {}): Flags {
-  const flags = unleashFlags({
+  const flags = new UnleashFlags({
     url: unleash.url,
     token: unleash.token,
     appName: 'strangler-gateway',
@@ -539,7 +539,7 @@ describe('refreshed', () => {
     unleash.token = 'new'
     const flags = make({
       token: 'old',
-      keep: { wallTime: Date.now, saveFlagBackup: async () => {}, loadFlagBackup: keptFlags },
+      backupStore: { wallTime: Date.now, saveFlagBackup: async () => {}, loadFlagBackup: keptFlags },
     })
     await flags.start()
     const byName = held(FLAG)
@@ -610,30 +610,30 @@ describe('refreshed', () => {
 
 describe('kept for the fleet', () => {
   /** Another gateway of the fleet wrote it, an hour ago by the fleet's clock, which is a day ahead of ours. */
-  function keepOf(kept: StoredFlagBackup | undefined) {
+  function backupStoreWith(backup: StoredFlagBackup | undefined) {
     const written: StoredFlagBackup[] = []
     const wallTime = () => Date.now() + 86_400_000
-    const keep: FlagBackupStore = {
+    const backupStore: FlagBackupStore = {
       wallTime,
       saveFlagBackup: async (flags) => void written.push(flags),
-      loadFlagBackup: async () => kept && { ...kept, at: wallTime() - 3_600_000 },
+      loadFlagBackup: async () => backup && { ...backup, at: wallTime() - 3_600_000 },
     }
-    return { keep, written }
+    return { backupStore, written }
   }
   const text = JSON.stringify({ version: 2, features: [rollout('orders', 100)], segments: [] })
 
   test('a gateway with an empty disk and no Unleash decides by what others kept, and knows its age', async () => {
     await unleash.close()
-    const flags = make({ keep: keepOf({ text, at: 0 }).keep })
+    const flags = make({ backupStore: backupStoreWith({ text, at: 0 }).backupStore })
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('on')
-    expect(heard.of('flagsRead')).toEqual([{ source: 'what is kept for the fleet', flags: 1 }])
+    expect(heard.of('flagsRead')).toEqual([{ source: 'the copy in the store', flags: 1 }])
     await until(() => Math.round((flags.status().ageMs ?? 0) / 60_000) === 60)
   })
 
   test('flags that come are kept for others, once', async () => {
-    const { keep, written } = keepOf(undefined)
-    const flags = make({ keep })
+    const { backupStore, written } = backupStoreWith(undefined)
+    const flags = make({ backupStore })
     await flags.start()
     await until(() => written.length > 0)
     await unleash.asked()
@@ -649,7 +649,7 @@ describe('kept for the fleet', () => {
     await Promise.all(started.map((flags) => flags.stop()))
     await unleash.close()
     const other = JSON.stringify({ version: 2, features: [rollout('orders', 0)] })
-    const flags = make({ keep: keepOf({ text: other, at: 0 }).keep })
+    const flags = make({ backupStore: backupStoreWith({ text: other, at: 0 }).backupStore })
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('on')
   })
@@ -660,7 +660,7 @@ describe('kept for the fleet', () => {
       saveFlagBackup: () => Promise.reject(new Error('no store')),
       loadFlagBackup: async () => ({ text: '{"version":2,"featu', at: 0 }),
     }
-    const flags = make({ keep: failing })
+    const flags = make({ backupStore: failing })
     await flags.start()
     await until(() => flags.evaluate('orders', person) === 'on')
     for (const what of ['no store', 'kept for the fleet cannot be read'])

@@ -1,311 +1,276 @@
-// Flags of a real Unleash: polled by unleash-client, kept on disk, and never in the gateway's way.
+// The flags of Unleash: polled by unleash-client and kept on disk. No request waits for them.
 import { join } from 'node:path'
-import { type UnleashConfig, UnleashEvents } from 'unleash-client'
+import { UnleashEvents } from 'unleash-client'
 import { singleFlight } from '../../../lib/single-flight.ts'
 import { withTimeout } from '../../../lib/timeout.ts'
-import type { Clock, FlagBackupStore } from '../../../model/ports.ts'
+import type { Clock } from '../../../model/ports.ts'
 import type { Events } from '../../../telemetry/events.ts'
-import { Evaluator, type Feature } from '../evaluator.ts'
-import { type FlagStatus, type Flags, flagEngine } from '../flags.ts'
+import { Evaluator } from '../evaluator.ts'
+import { FlagEngine } from '../flag-engine.ts'
+import type { FlagStatus, Flags } from '../flags.ts'
 import { withoutCredentials } from './admin-api.ts'
-import { boundedAgent, UNCOMPRESSED } from './bounded-agent.ts'
 import { FlagBackup } from './flag-backup.ts'
+import { NamedReads } from './named-reads.ts'
 import { fetchFlag, fetchList, NotServed, type RefetchOptions } from './refetch.ts'
+import {
+  clientConfig,
+  type FlagBackupOptions,
+  longestPollMs,
+  refetchTimeoutMs,
+  type UnleashClientOptions,
+} from './unleash-client-config.ts'
 
-export type UnleashFlagsOptions = {
-  /** The API's base, such as `https://unleash.example/api/`. */
-  readonly url: string
-  readonly token: string
-  readonly appName: string
-  /** What constraints on `environment` are compared with; the token decides whose flags are sent. */
-  readonly environment?: string | undefined
-  readonly instanceId: string
-  readonly refreshMs: number
-  /** Of one request; less than a second counts as one. */
-  readonly timeoutMs: number
-  readonly stateDir: string
-  /** Called when the copy of the flags in the state folder cannot be written or read. */
-  readonly onBackupFailed?: (error: unknown) => void
-  /** Where a second copy of the last good flags is, for a gateway whose disk has none. */
-  readonly keep?: FlagBackupStore | undefined
-  readonly events: Events
-  readonly clock: Clock
-}
+export type UnleashFlagsOptions = UnleashClientOptions &
+  FlagBackupOptions & { readonly events: Events; readonly clock: Clock }
 
-/** A gateway with yesterday's flags, or none, is better than one that does not start. */
-const START_MS = 2000
-const LAST_COUNTS_MS = 500
-/** With less, what unleash-client fetches with refuses to fetch at all: "minTimeout is greater than maxTimeout". */
-const LEAST_TIMEOUT_MS = 1000
-/** Of one of the tries of a refresh: somebody waits for it, and polls go on whatever becomes of it. */
+/** The start does not wait longer: a gateway with old flags, or without flags, is better than none. */
+const START_LIMIT_MS = 2000
+/** How long the end waits for the last usage counts, and for the last write of the backup. */
+const STOP_LIMIT_MS = 500
+/** An operator may wait for a refresh: its requests have a shorter limit than polls. */
 const REFETCH_TIMEOUT_MS = 2000
-const TRIES = 3
-const PAUSE_MS = 1000
-/** What unleash-client says before it never asks again; were the words to change, the silence would tell. */
-const GIVEN_UP = /responded (40[13])\b/
-const EVERYTHING = Symbol('all flags')
-/**
- * Unleash makes the list that it serves anew once a second. A list that is asked for in that second may be older than
- * what was read by name, which holds against it however late it comes; when the second is over the list is asked for,
- * and counts.
- */
-const OLDEST_LIST_MS = 1400
-const SETTLED_MS = 1500
-/** More than these are not worth a request each: the whole list is one. */
+/** unleash-client's message before it stops polling. If the message changes, the watchdog notices the silence. */
+const STOPPED_POLLING = /responded (40[13])\b/
+const ALL_FLAGS = Symbol('all flags')
+/** Unleash builds the list that it serves once a second: after this time it contains a flag that was read by its name. */
+const LIST_DELAY_MS = 1500
+/** More flags are read with one request for the list. */
 const MOST_BY_NAME = 10
 
-export function unleashFlags(options: UnleashFlagsOptions): Flags {
-  const { url, refreshMs, timeoutMs, events, clock } = options
-  const location = withoutCredentials(url)
-  // One poll is up to three tries with a pause after each; only then does unleash-client say that it failed.
-  const longestPollMs = TRIES * (Math.max(LEAST_TIMEOUT_MS, timeoutMs) + PAUSE_MS)
-  const longestSilenceMs = 2 * refreshMs + longestPollMs
-  const refetching: RefetchOptions = { ...options, timeoutMs: clamp(LEAST_TIMEOUT_MS, timeoutMs, REFETCH_TIMEOUT_MS) }
-  const engine = flagEngine(events)
-  const backup = new FlagBackup(join(options.stateDir, 'unleash-flags.json'), backupFailed, options.keep)
-  const refetch = singleFlight(refetchNow)
-  let client: Evaluator | undefined
-  let connectedAt = 0
-  let contactAt: number | undefined
-  let trouble: string | undefined
-  let isRefused = false
-  let lastFlags: string | undefined
-  let flags = 0
-  let hasGivenUp = false
-  /** An answer since the last contact was not understood, and a 304 after it confirms what we never took over. */
-  let isUnsure = false
-  let settling: NodeJS.Timeout | undefined
-  /** What was read by name a moment ago, and when it came. */
-  const readByName = new Map<string, { readonly feature: Feature; readonly readAt: number }>()
-  let watchdog: NodeJS.Timeout | undefined
-  let onFirstFlags: (() => void) | undefined
+export class UnleashFlags extends FlagEngine implements Flags {
+  readonly #options: UnleashFlagsOptions
+  readonly #location: string
+  readonly #longestPollMs: number
+  readonly #refetching: RefetchOptions
+  readonly #backup: FlagBackup
+  readonly #namedReads = new NamedReads()
+  readonly #refetch = singleFlight((wanted: ReadonlySet<string | typeof ALL_FLAGS>) => this.#refetchNow(wanted))
+  #client: Evaluator | undefined
+  #connectedAt = 0
+  /** When Unleash last confirmed the flags in use. */
+  #contactAt: number | undefined
+  #trouble: string | undefined
+  #isRefused = false
+  #lastFlags: string | undefined
+  #flagCount = 0
+  #hasStoppedPolling = false
+  /** A response since the last contact was invalid: a 304 after it would confirm flags that were never taken into use. */
+  #isUnsure = false
+  #listTimer: NodeJS.Timeout | undefined
+  #watchdog: NodeJS.Timeout | undefined
+  #onFirstFlags: (() => void) | undefined
 
-  const { evaluate: ask, isFullyOn, trace, percentage } = engine
-  return { evaluate: ask, isFullyOn, isOlderThan, trace, percentage, start, stop, refresh, status }
-
-  function isOlderThan(ageMs: number): boolean {
-    return contactAt === undefined || clock.now() - contactAt > ageMs
+  constructor(options: UnleashFlagsOptions) {
+    super(options.events)
+    this.#options = options
+    this.#location = withoutCredentials(options.url)
+    this.#longestPollMs = longestPollMs(options)
+    this.#refetching = { ...options, timeoutMs: refetchTimeoutMs(options, REFETCH_TIMEOUT_MS) }
+    const file = join(options.stateDir, 'unleash-flags.json')
+    this.#backup = new FlagBackup(file, (error) => this.#backupFailed(error), options.backupStore)
   }
 
-  async function start(): Promise<void> {
-    const firstFlags = new Promise<void>((resolve) => {
-      onFirstFlags = resolve
+  async start(): Promise<void> {
+    const firstFlags = new Promise<true>((resolve) => {
+      this.#onFirstFlags = () => resolve(true)
     })
-    connect()
-    watchdog = setInterval(reconnectIfSilent, refreshMs)
-    watchdog.unref()
-    // Why not is known already where Unleash has answered.
-    if (
-      !(await withTimeout(
-        START_MS,
-        firstFlags.then(
-          () => true,
-          () => true,
-        ),
-        false,
-      )) &&
-      !isRefused
-    )
-      failed(new Error(`no flags from ${location} within ${START_MS} ms: everything goes to legacy until they come`))
+    this.#connect()
+    this.#watchdog = setInterval(() => this.#reconnectIfSilent(), this.#options.refreshMs)
+    this.#watchdog.unref()
+    const hasFlags = await withTimeout(START_LIMIT_MS, firstFlags, false)
+    // A refusal is reported already.
+    if (hasFlags || this.#isRefused) return
+    const consequence = 'everything goes to legacy until they come'
+    this.#fail(new Error(`no flags from ${this.#location} within ${START_LIMIT_MS} ms: ${consequence}`))
   }
 
-  async function stop(): Promise<void> {
-    clearInterval(watchdog)
-    clearTimeout(settling)
-    const last = client
-    client = undefined
-    if (last === undefined) return
-    await withTimeout(
-      LAST_COUNTS_MS,
-      last.flushMetrics().catch(() => {}),
-      undefined,
-    )
-    last.destroy()
-    await withTimeout(LAST_COUNTS_MS, backup.settled(), undefined)
-  }
-
-  function status(): FlagStatus {
-    const ageMs = contactAt === undefined ? undefined : Math.max(0, clock.now() - contactAt)
-    return { source: 'unleash', location, flags, ageMs, stale: engine.current() === undefined, trouble, isRefused }
-  }
-
-  async function refresh(changed: readonly string[] = []): Promise<void> {
-    await refetch(changed.length === 0 || changed.length > MOST_BY_NAME ? [EVERYTHING] : changed)
-    clearTimeout(settling)
+  async stop(): Promise<void> {
+    clearInterval(this.#watchdog)
+    clearTimeout(this.#listTimer)
+    const client = this.#client
+    this.#client = undefined
     if (client === undefined) return
-    settling = setTimeout(() => void refetch([EVERYTHING]), SETTLED_MS)
-    settling.unref()
+    const lastCounts = client.flushMetrics().catch(() => {})
+    await withTimeout(STOP_LIMIT_MS, lastCounts, undefined)
+    client.destroy()
+    await withTimeout(STOP_LIMIT_MS, this.#backup.settled(), undefined)
   }
 
-  /** Without the pause that polls make after a failure. By name comes last, as the list may be older, or not there yet. */
-  async function refetchNow(wanted: ReadonlySet<string | typeof EVERYTHING>): Promise<void> {
-    if (client === undefined) return
-    const names = [...wanted].filter((one) => one !== EVERYTHING)
-    try {
-      if (wanted.has(EVERYTHING) || !client.hasFlags) await refetchList(client)
-      await allEnded(names.map(refetchByName))
-    } catch (error) {
-      if (client === undefined) return
-      if (error instanceof NotServed && isRefusal(error.status)) refused(error.status, error)
-      else failed(error)
+  isOlderThan(ageMs: number): boolean {
+    return this.#contactAt === undefined || this.#options.clock.now() - this.#contactAt > ageMs
+  }
+
+  status(): FlagStatus {
+    const ageMs = this.#contactAt === undefined ? undefined : Math.max(0, this.#options.clock.now() - this.#contactAt)
+    return {
+      source: 'unleash',
+      location: this.#location,
+      flags: this.#flagCount,
+      ageMs,
+      stale: this.evaluator === undefined,
+      trouble: this.#trouble,
+      isRefused: this.#isRefused,
     }
   }
 
-  /** Into the client of now, as a flag by its name: it need not be the one there was when this was asked for. */
-  async function refetchList(by: Evaluator): Promise<void> {
-    const askedAt = clock.now()
-    // Where a 304 would confirm what was never taken over, the list itself is wanted.
-    const list = await fetchList(refetching, isUnsure ? undefined : by.etag)
-    if (list === 'unchanged') return by.takeUnchanged()
-    forgetOlderThan(askedAt)
-    await client?.takeAll(list.response, list.etag)
+  async refresh(changed: readonly string[] = []): Promise<void> {
+    await this.#refetch(changed.length === 0 || changed.length > MOST_BY_NAME ? [ALL_FLAGS] : changed)
+    clearTimeout(this.#listTimer)
+    if (this.#client === undefined) return
+    this.#listTimer = setTimeout(() => void this.#refetch([ALL_FLAGS]), LIST_DELAY_MS)
+    this.#listTimer.unref()
   }
 
-  async function refetchByName(name: string): Promise<void> {
-    const feature = await fetchFlag(name, refetching)
-    if (feature === undefined) return void readByName.delete(name)
-    readByName.set(name, { feature, readAt: clock.now() })
-    if (client?.hasFlags) await client.takeOne(feature)
+  /** Without the pause of polls after a failure. Flags by name come last: the list may be older, or not there yet. */
+  async #refetchNow(wanted: ReadonlySet<string | typeof ALL_FLAGS>): Promise<void> {
+    if (this.#client === undefined) return
+    const names = [...wanted].filter((item) => item !== ALL_FLAGS)
+    try {
+      if (wanted.has(ALL_FLAGS) || !this.#client.hasFlags) await this.#refetchList(this.#client)
+      await allSettled(names.map((name) => this.#refetchByName(name)))
+    } catch (error) {
+      if (this.#client === undefined) return
+      if (error instanceof NotServed && isRefusal(error.status)) this.#refuse(error.status, error)
+      else this.#fail(error)
+    }
   }
 
-  /** A list that was asked for then is newer. */
-  function forgetOlderThan(listAskedAt: number): void {
-    for (const [name, { readAt }] of readByName) if (listAskedAt - readAt >= OLDEST_LIST_MS) readByName.delete(name)
+  /** The client may be replaced during the request: the current client takes the list. */
+  async #refetchList(client: Evaluator): Promise<void> {
+    const requestedAt = this.#options.clock.now()
+    const list = await fetchList(this.#refetching, this.#isUnsure ? undefined : client.etag)
+    if (list === 'unchanged') return client.takeUnchanged()
+    this.#namedReads.forgetOlderThan(requestedAt)
+    await this.#client?.takeAll(list.response, list.etag)
   }
 
-  /** Before anybody asks: what a list, or what was kept, has just put in the place of what is newer. */
-  function holdReadByName(by: Evaluator): void {
-    for (const { feature } of readByName.values()) void by.takeOne(feature)
-    if (readByName.size > 0) by.forgetEtag()
+  async #refetchByName(name: string): Promise<void> {
+    const feature = await fetchFlag(name, this.#refetching)
+    if (feature === undefined) return this.#namedReads.delete(name)
+    this.#namedReads.set(name, feature, this.#options.clock.now())
+    if (this.#client?.hasFlags) await this.#client.takeOne(feature)
   }
 
   /**
-   * unleash-client stops polling for good after a 401 or 403, and slows down elevenfold after an outage. A fresh
-   * client does neither; the old one, stopped, answers until the new one has flags.
+   * unleash-client stops polling for good after a 401 or 403, and polls eleven times less often after an outage. A new client
+   * does neither. The old client is stopped, and answers until the new one has flags.
    */
-  function reconnectIfSilent(): void {
-    const silentMs = clock.now() - Math.max(contactAt ?? Number.NEGATIVE_INFINITY, connectedAt)
-    if (hasGivenUp || silentMs > longestSilenceMs) connect()
+  #reconnectIfSilent(): void {
+    const { clock, refreshMs } = this.#options
+    const silentMs = clock.now() - Math.max(this.#contactAt ?? Number.NEGATIVE_INFINITY, this.#connectedAt)
+    if (this.#hasStoppedPolling || silentMs > 2 * refreshMs + this.#longestPollMs) this.#connect()
   }
 
-  function connect(): void {
-    client?.destroy()
-    connectedAt = clock.now()
-    isUnsure = false
-    hasGivenUp = false
-    const connecting = new Evaluator(configOf(options, backup), { onTrouble: troubled, onSideTrouble: sideTrouble })
-    client = connecting
-    connecting.on(UnleashEvents.Ready, () => {
-      void useKept(connecting)
-      holdReadByName(connecting)
+  #connect(): void {
+    this.#client?.destroy()
+    this.#connectedAt = this.#options.clock.now()
+    this.#isUnsure = false
+    this.#hasStoppedPolling = false
+    const client = new Evaluator(clientConfig(this.#options, this.#backup), {
+      onError: (error) => this.#clientFailed(client, error),
+      onSideError: (part, error) => this.#sideFailed(part, error),
     })
-    connecting.on(UnleashEvents.Changed, (features: readonly unknown[]) => {
-      if (connecting.isTakingOne) return tookOne(connecting, features)
-      // When a poll was asked for is not known, but how long one takes at most.
-      forgetOlderThan(clock.now() - longestPollMs)
-      confirmed(connecting, features)
-      holdReadByName(connecting)
+    this.#client = client
+    client.on(UnleashEvents.Ready, () => {
+      void this.#useBackup(client)
+      this.#namedReads.restoreIn(client)
     })
-    connecting.on(UnleashEvents.Unchanged, () => (isUnsure ? connect() : confirmed(connecting, undefined)))
-    connecting.start().catch(troubled)
+    client.on(UnleashEvents.Changed, (features: readonly unknown[]) => this.#flagsChanged(client, features))
+    client.on(UnleashEvents.Unchanged, () => (this.#isUnsure ? this.#connect() : this.#confirm(client, undefined)))
+    client.start().catch((error: unknown) => this.#clientFailed(client, error))
+  }
 
-    function troubled(error: unknown): void {
-      if (client !== connecting) return
-      isUnsure = true
-      const status = GIVEN_UP.exec(String(error))?.[1]
-      if (status === undefined) failed(error)
-      else refused(Number(status), error)
+  #flagsChanged(client: Evaluator, features: readonly unknown[]): void {
+    if (client.isTakingOne) {
+      this.#oneFlagChanged(client, features)
+      return
     }
+    // unleash-client does not tell when it requested a poll: it was at most the longest poll ago.
+    this.#namedReads.forgetOlderThan(this.#options.clock.now() - this.#longestPollMs)
+    this.#confirm(client, features)
+    this.#namedReads.restoreIn(client)
   }
 
-  /** Unleash answered: `features` are its flags, undefined if they are still the same. */
-  function confirmed(by: Evaluator, features: readonly unknown[] | undefined): void {
-    if (by !== client) return
-    const hadTrouble = trouble !== undefined
-    contactAt = clock.now()
-    trouble = undefined
-    isRefused = false
-    isUnsure = false
-    use(by)
-    const flagText = features === undefined ? lastFlags : JSON.stringify(features)
-    if (flagText === lastFlags) backup.confirm(clock.wallTime())
-    if (flagText === lastFlags && !hadTrouble) return
-    lastFlags = flagText
-    if (features !== undefined) flags = features.length
-    events.flagsRead({ source: location, flags })
+  #clientFailed(client: Evaluator, error: unknown): void {
+    if (this.#client !== client) return
+    this.#isUnsure = true
+    const status = STOPPED_POLLING.exec(String(error))?.[1]
+    if (status === undefined) this.#fail(error)
+    else this.#refuse(Number(status), error)
   }
 
-  /** One flag says nothing of the others: their age and their trouble stay. */
-  function tookOne(by: Evaluator, features: readonly unknown[]): void {
-    if (by !== client) return
-    use(by)
-    lastFlags = JSON.stringify(features)
-    flags = features.length
-    events.flagsRead({ source: location, flags })
+  /** Unleash has answered with its flags, or with undefined `features` that they are unchanged. */
+  #confirm(client: Evaluator, features: readonly unknown[] | undefined): void {
+    if (client !== this.#client) return
+    const { clock, events } = this.#options
+    const hadTrouble = this.#trouble !== undefined
+    this.#contactAt = clock.now()
+    this.#trouble = undefined
+    this.#isRefused = false
+    this.#isUnsure = false
+    this.#use(client)
+    const text = features === undefined ? this.#lastFlags : JSON.stringify(features)
+    if (text === this.#lastFlags) this.#backup.confirm(clock.wallTime())
+    if (text === this.#lastFlags && !hadTrouble) return
+    this.#lastFlags = text
+    if (features !== undefined) this.#flagCount = features.length
+    events.flagsRead({ source: this.#location, flags: this.#flagCount })
   }
 
-  /** Ready without an answer from Unleash: these are the kept flags. */
-  async function useKept(by: Evaluator): Promise<void> {
-    if (by !== client || engine.current() !== undefined) return
-    use(by)
-    flags = by.getFeatureToggleDefinitions().length
-    events.flagsRead({ source: backup.source(), flags })
-    const ageMs = await backup.ageMs(clock.wallTime())
-    if (ageMs !== undefined) contactAt ??= clock.now() - ageMs
+  /** One flag does not confirm the others: the age and the trouble of the flags stay. */
+  #oneFlagChanged(client: Evaluator, features: readonly unknown[]): void {
+    if (client !== this.#client) return
+    this.#use(client)
+    this.#lastFlags = JSON.stringify(features)
+    this.#flagCount = features.length
+    this.#options.events.flagsRead({ source: this.#location, flags: this.#flagCount })
   }
 
-  function use(evaluator: Evaluator): void {
-    if (engine.current() !== evaluator) engine.use(evaluator)
-    onFirstFlags?.()
+  /** The client is ready without a response of Unleash: it has the flags of the backup. */
+  async #useBackup(client: Evaluator): Promise<void> {
+    if (client !== this.#client || this.evaluator !== undefined) return
+    const { clock, events } = this.#options
+    this.#use(client)
+    this.#flagCount = client.getFeatureToggleDefinitions().length
+    events.flagsRead({ source: this.#backup.source, flags: this.#flagCount })
+    const ageMs = await this.#backup.ageMs(clock.wallTime())
+    if (ageMs !== undefined) this.#contactAt ??= clock.now() - ageMs
   }
 
-  function failed(error: unknown): void {
-    trouble = error instanceof Error ? error.message : String(error)
-    events.flagsFailed({ source: location, error })
+  #use(client: Evaluator): void {
+    if (this.evaluator !== client) this.useEvaluator(client)
+    this.#onFirstFlags?.()
   }
 
-  /** The one trouble that does not heal by itself, and after which unleash-client never asks again. */
-  function refused(status: number, cause: unknown): void {
-    hasGivenUp = true
-    isRefused = true
-    const what = `${location} does not accept the token (${status}): the last good flags stay until it does; give the token back its rights, or the gateway another one`
-    trouble = what
-    events.flagsFailed({ source: location, error: new Error(what, { cause }), isRefused: true })
+  #fail(error: unknown): void {
+    this.#trouble = error instanceof Error ? error.message : String(error)
+    this.#options.events.flagsFailed({ source: this.#location, error })
   }
 
-  /** Not a trouble of the flags in use: they are in memory. */
-  function backupFailed(error: unknown): void {
-    events.flagsFailed({ source: backup.file, error })
-    options.onBackupFailed?.(error)
+  /** Does not heal by itself, and unleash-client stops polling: an operator must act. */
+  #refuse(status: number, cause: unknown): void {
+    this.#hasStoppedPolling = true
+    this.#isRefused = true
+    const why = `${this.#location} does not accept the token (${status}): the last good flags stay until it does; give the token back its rights, or the gateway another one`
+    this.#trouble = why
+    this.#options.events.flagsFailed({ source: this.#location, error: new Error(why, { cause }), isRefused: true })
   }
 
-  /** Unleash shows how often a flag was asked; that it cannot hear of it, for one, changes no answer. */
-  function sideTrouble(part: string, error: unknown): void {
-    events.flagsFailed({ source: `${part} of ${location}`, error })
+  /** The flags in use are in memory: the failure is not one of theirs. */
+  #backupFailed(error: unknown): void {
+    this.#options.events.flagsFailed({ source: this.#backup.file, error })
+    this.#options.onBackupFailed?.(error)
+  }
+
+  /** A failure that changes no flag, such as usage counts that Unleash does not accept. */
+  #sideFailed(part: string, error: unknown): void {
+    this.#options.events.flagsFailed({ source: `${part} of ${this.#location}`, error })
   }
 }
 
-function configOf(options: UnleashFlagsOptions, storageProvider: FlagBackup): UnleashConfig {
-  return {
-    url: options.url,
-    appName: options.appName,
-    ...(options.environment === undefined ? {} : { environment: options.environment }),
-    instanceId: options.instanceId,
-    refreshInterval: options.refreshMs,
-    timeout: Math.max(LEAST_TIMEOUT_MS, options.timeoutMs),
-    customHeaders: { Authorization: options.token, ...UNCOMPRESSED },
-    httpOptions: { agent: boundedAgent },
-    storageProvider,
-  }
-}
-
-/** Waits for all, whichever fails: one that ends after its refresh could undo what a later one has read. */
-async function allEnded(work: readonly Promise<void>[]): Promise<void> {
-  for (const one of await Promise.allSettled(work)) if (one.status === 'rejected') throw one.reason
-}
-
-function clamp(least: number, wanted: number, most: number): number {
-  return Math.max(least, Math.min(wanted, most))
+/** Waits for all: work that ends after its refresh could overwrite the flags of a later refresh. @throws the first failure */
+async function allSettled(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason
 }
 
 function isRefusal(status: number): boolean {

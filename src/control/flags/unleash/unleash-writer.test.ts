@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { rolloutAt } from '../flag-rules.test-kit.ts'
-import { environmentOf, unleashWriter } from './unleash-writer.ts'
+import { environmentOf, UnleashWriter } from './unleash-writer.ts'
 
 const TOKEN = '*:*.a-secret-that-stays-one'
 const order = { context: 'orders', by: 'anna', reason: null }
@@ -25,7 +25,7 @@ async function startStub(handle: Handler) {
     server.close()
   })
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/api`
-  const writer = unleashWriter({
+  const writer = new UnleashWriter({
     url,
     adminToken: TOKEN,
     project: 'default',
@@ -57,7 +57,7 @@ describe('an Unleash in trouble', () => {
     [
       'answers a page',
       (_request, response) => void response.end('<!doctype html>'),
-      /no JSON: UNLEASH_URL must be the address of its API/,
+      /not with JSON: UNLEASH_URL must be the address of its API/,
     ],
     [
       'answers another thing',
@@ -94,7 +94,7 @@ describe('an Unleash in trouble', () => {
   })
 
   test('that is not there, by a URL with a password', async () => {
-    const writer = unleashWriter({
+    const writer = new UnleashWriter({
       url: 'http://127.0.0.1:1/api',
       adminToken: TOKEN,
       project: 'default',

@@ -1,156 +1,188 @@
-// Moving a flag of an Unleash, through its Admin API: the rollout of one strategy in one environment, and nothing else.
+// Sets the percentage of a flag through Unleash's Admin API: the rollout of one strategy in one environment, and nothing else.
 import { z } from 'zod'
 import type { FlagChangeRequest, FlagPercentage, FlagWriteResult, FlagWriter } from '../../../model/ports.ts'
-import { gradualRollout, percentageOf, refusalOf, rolloutOf } from '../../commands/percentage.ts'
-import { adminApi, type Failed } from './admin-api.ts'
+import { gradualRollout, percentageError, percentageOf, rolloutOf } from '../percentage.ts'
+import { AdminApi, type ApiFailure } from './admin-api.ts'
 
 export type UnleashWriterOptions = {
-  /** The API's base, such as `https://unleash.example/api`. */
+  /** The base of the API, such as `https://unleash.example/api`. */
   readonly url: string
   readonly adminToken: string
   readonly project: string
   readonly environment: string
-  /** Of one of the handful of requests that a change takes; 5000 unless told. */
+  /** The limit of one request; a change takes up to eight. Default: 5000. */
   readonly timeoutMs?: number
 }
 
-/** The environment whose flags a client token gets, as Unleash writes tokens: `project:environment.secret`. */
+/** The environment whose flags a client token receives. Unleash writes tokens as `project:environment.secret`. */
 export function environmentOf(clientToken: string): string | undefined {
   const environment = /^[^:]+:([^.]+)\../.exec(clientToken)?.[1]
   return environment === '*' ? undefined : environment
 }
 
-export function unleashWriter(options: UnleashWriterOptions): FlagWriter {
-  const { project, environment, timeoutMs = 5000 } = options
-  const api = adminApi({ url: options.url, token: options.adminToken, timeoutMs })
-  const inProject = `/projects/${encodeURIComponent(project)}/features`
-  const pathOf = (flag: string) => `${inProject}/${encodeURIComponent(flag)}`
-  const environmentPathOf = (flag: string) => `${pathOf(flag)}/environments/${encodeURIComponent(environment)}`
+export class UnleashWriter implements FlagWriter {
+  readonly #api: AdminApi
+  readonly #project: string
+  readonly #environment: string
 
-  return { read, setPercentage }
-
-  async function read(flag: string): Promise<FlagPercentage> {
-    const shown = await show(flag)
-    if (shown.kind === 'shown') return percentageOf(shown.flag)
-    return { percentage: null, why: shown.kind === 'missing' ? 'is not in Unleash' : shown.reason }
+  constructor({ url, adminToken, project, environment, timeoutMs = 5000 }: UnleashWriterOptions) {
+    this.#api = new AdminApi({ url, token: adminToken, timeoutMs })
+    this.#project = project
+    this.#environment = environment
   }
 
-  async function setPercentage(flag: string, percentage: number, order: FlagChangeRequest): Promise<FlagWriteResult> {
-    const refusal = refusalOf(percentage)
-    if (refusal !== undefined) return refused(refusal)
-    const shown = await show(flag)
-    if (shown.kind !== 'shown' && shown.kind !== 'missing') return shown
-    const objection = await order.objection?.(shown.kind === 'shown' ? percentageOf(shown.flag).percentage : null)
+  async read(flag: string): Promise<FlagPercentage> {
+    const lookup = await this.#find(flag)
+    if (lookup.kind === 'found') return percentageOf(lookup.flag)
+    return { percentage: null, why: lookup.kind === 'missing' ? 'is not in Unleash' : lookup.reason }
+  }
+
+  async setPercentage(flag: string, percentage: number, request: FlagChangeRequest): Promise<FlagWriteResult> {
+    const error = percentageError(percentage)
+    if (error !== undefined) return refused(error)
+    const lookup = await this.#find(flag)
+    if (lookup.kind !== 'found' && lookup.kind !== 'missing') return lookup
+    const current = lookup.kind === 'found' ? percentageOf(lookup.flag).percentage : null
+    const objection = await request.objection?.(current)
     if (objection !== undefined) return refused(objection)
-    const isGuarded = order.objection !== undefined
-    if (shown.kind === 'shown') return move(flag, percentage, shown.flag, isGuarded)
-    const trouble = await create(flag, order)
-    if (trouble !== undefined) return trouble
-    const made = await show(flag)
-    if (made.kind !== 'shown') return made.kind === 'missing' ? failed(`flag "${flag}" was made and is gone`) : made
-    const written = await move(flag, percentage, made.flag, isGuarded)
-    return written.kind === 'written' ? { kind: 'written', before: null, after: written.after } : written
+    const isGuarded = request.objection !== undefined
+    if (lookup.kind === 'found') return this.#move(flag, percentage, lookup.flag, isGuarded)
+    const failure = await this.#create(flag, request)
+    if (failure !== undefined) return failure
+    const created = await this.#find(flag)
+    if (created.kind === 'missing') return failed(`flag "${flag}" was made and is gone`)
+    if (created.kind !== 'found') return created
+    const result = await this.#move(flag, percentage, created.flag, isGuarded)
+    return result.kind === 'written' ? { kind: 'written', before: null, after: result.after } : result
   }
 
-  async function show(flag: string): Promise<Shown> {
-    const answer = await api.ask('GET', pathOf(flag))
-    if (!answer.ok) return answer.status === 404 && answer.isUnleash ? { kind: 'missing' } : failed(answer.why)
-    const read = shownFlag.safeParse(answer.body)
-    if (!read.success) return failed(`${api.name} shows flag "${flag}" in a form that this gateway does not understand`)
-    const inEnvironment = read.data.environments.find(({ name }) => name === environment)
-    return inEnvironment === undefined ? noEnvironment() : { kind: 'shown', flag: inEnvironment }
+  async #find(flag: string): Promise<Lookup> {
+    const result = await this.#api.request('GET', this.#pathOf(flag))
+    if (!result.ok) return result.status === 404 && result.isUnleash ? { kind: 'missing' } : failed(result.why)
+    const parsed = flagSchema.safeParse(result.body)
+    if (!parsed.success)
+      return failed(`${this.#api.name} shows flag "${flag}" in a form that this gateway does not understand`)
+    const found = parsed.data.environments.find(({ name }) => name === this.#environment)
+    return found === undefined ? this.#noEnvironment() : { kind: 'found', flag: found }
   }
 
-  /** @returns undefined once the flag is there, without a strategy and switched off */
-  async function create(flag: string, { context, by }: FlagChangeRequest): Promise<FlagWriteResult | undefined> {
-    const answer = await api.ask('GET', `/environments/project/${encodeURIComponent(project)}`)
-    if (!answer.ok) return failed(answer.why)
-    const read = projectEnvironments.safeParse(answer.body)
-    if (read.success && !read.data.environments.some(({ name }) => name === environment)) return noEnvironment()
+  /** @returns undefined once the flag exists, without a strategy and switched off */
+  async #create(flag: string, { context, by }: FlagChangeRequest): Promise<FlagWriteResult | undefined> {
+    const environments = await this.#api.request('GET', `/environments/project/${encodeURIComponent(this.#project)}`)
+    if (!environments.ok) return failed(environments.why)
+    const parsed = projectSchema.safeParse(environments.body)
+    if (parsed.success && !parsed.data.environments.some(({ name }) => name === this.#environment))
+      return this.#noEnvironment()
     const description = `Moves the context "${context}" from the monolith to its service. Made by ${by}.`
-    const made = await api.ask('POST', inProject, { name: flag, type: 'release', description })
-    if (made.ok) return undefined
-    return refusalOfCreation(flag, made)
+    const created = await this.#api.request('POST', this.#flagsPath, { name: flag, type: 'release', description })
+    return created.ok ? undefined : this.#creationFailure(flag, created)
   }
 
-  function refusalOfCreation(flag: string, { status, message, why }: Failed): FlagWriteResult {
+  #creationFailure(flag: string, { status, message, why }: ApiFailure): FlagWriteResult {
     if (status === 409)
       return refused(
-        `flag "${flag}" is not in Unleash's project "${project}", but its name is taken: by a flag of another project (set UNLEASH_PROJECT) or an archived one (revive it)`,
+        `flag "${flag}" is not in Unleash's project "${this.#project}", but its name is taken: by a flag of another project (set UNLEASH_PROJECT) or an archived one (revive it)`,
       )
-    if (status === 404) return refused(`Unleash has no project "${project}" (${message}): set UNLEASH_PROJECT`)
+    if (status === 404) return refused(`Unleash has no project "${this.#project}" (${message}): set UNLEASH_PROJECT`)
     if (status === 400) return refused(`Unleash does not take a flag "${flag}": ${message}`)
     return failed(why)
   }
 
-  async function move(
+  async #move(
     flag: string,
     percentage: number,
     found: FlagInEnvironment,
     isGuarded: boolean,
   ): Promise<FlagWriteResult> {
-    const rollout = rolloutOf(found)
-    if (rollout.kind === 'immovable')
-      return refused(`flag "${flag}" in the environment "${environment}" ${rollout.why}`)
-    // The rollout first: switched on before it, the flag would be on for as many as it was before it was switched off.
-    if (rollout.kind === 'none') {
-      const added = await api.ask('POST', `${environmentPathOf(flag)}/strategies`, gradualRollout(flag, percentage))
-      if (!added.ok) return unsure(added)
-    } else if (rollout.percentage !== percentage) {
-      // Only this one value is sent, so that nothing which was changed meanwhile is put back as we saw it.
-      const path = '/parameters/rollout'
-      const { id = '', parameters } = found.strategies[rollout.index] ?? {}
-      // A guarded write fails if the rollout was changed after it was read (RFC 6902 section 4.6).
-      const test = isGuarded ? [{ op: 'test', path, value: parameters?.rollout }] : []
-      const patch = [...test, { op: 'replace', path, value: String(percentage) }]
-      const patched = await api.ask('PATCH', `${environmentPathOf(flag)}/strategies/${encodeURIComponent(id)}`, patch)
-      if (!patched.ok) return unsure(patched)
-    }
-    // At zero, an environment that is off stays off: it comes to the same, and somebody switched it.
-    if (!found.enabled && percentage > 0) {
-      const enabled = await api.ask('POST', `${environmentPathOf(flag)}/on`, {})
+    // The rollout precedes the switch: a flag that is switched on first would be on at its old percentage.
+    const refusal = await this.#setRollout(flag, percentage, found, isGuarded)
+    if (refusal !== undefined) return refusal
+    // At 0 %, an environment that is switched off stays off: the effect is the same, and an operator switched it.
+    const mustEnable = !found.enabled && percentage > 0
+    if (mustEnable) {
+      const enabled = await this.#api.request('POST', `${this.#environmentPathOf(flag)}/on`, {})
       if (!enabled.ok)
-        return failed(`${enabled.why}; the rollout is at ${percentage} %, but "${environment}" is still off`)
+        return failed(`${enabled.why}; the rollout is at ${percentage} %, but "${this.#environment}" is still off`)
     }
-    const result = await written(flag, percentageOf(found).percentage)
-    if (result.kind !== 'written' || found.enabled || percentage === 0) return result
+    const result = await this.#verify(flag, percentageOf(found).percentage)
+    if (result.kind !== 'written' || !mustEnable) return result
     return { ...result, note: `flag "${flag}" was switched off in Unleash, and is on now` }
   }
 
-  /** What is there now, not what was sent: somebody else may have written at the same time. */
-  async function written(flag: string, before: number | null): Promise<FlagWriteResult> {
-    const shown = await show(flag)
-    if (shown.kind === 'shown') return { kind: 'written', before, after: percentageOf(shown.flag).percentage }
-    const why = shown.kind === 'missing' ? 'it is gone' : shown.reason
+  /** @returns undefined if the rollout has the percentage */
+  async #setRollout(
+    flag: string,
+    percentage: number,
+    found: FlagInEnvironment,
+    isGuarded: boolean,
+  ): Promise<FlagWriteResult | undefined> {
+    const rollout = rolloutOf(found)
+    if (rollout.kind === 'immovable')
+      return refused(`flag "${flag}" in the environment "${this.#environment}" ${rollout.why}`)
+    const strategiesPath = `${this.#environmentPathOf(flag)}/strategies`
+    if (rollout.kind === 'none') {
+      const added = await this.#api.request('POST', strategiesPath, gradualRollout(flag, percentage))
+      return added.ok ? undefined : unsure(added)
+    }
+    if (rollout.percentage === percentage) return undefined
+    // Only this value is sent: a change that another client makes at the same time is not undone.
+    const path = '/parameters/rollout'
+    const { id = '', parameters } = found.strategies[rollout.index] ?? {}
+    // A guarded write fails if the rollout was changed after it was read (RFC 6902 section 4.6).
+    const test = isGuarded ? [{ op: 'test', path, value: parameters?.rollout }] : []
+    const patch = [...test, { op: 'replace', path, value: String(percentage) }]
+    const patched = await this.#api.request('PATCH', `${strategiesPath}/${encodeURIComponent(id)}`, patch)
+    return patched.ok ? undefined : unsure(patched)
+  }
+
+  /** Reads the percentage again: another client may have written at the same time. */
+  async #verify(flag: string, before: number | null): Promise<FlagWriteResult> {
+    const lookup = await this.#find(flag)
+    if (lookup.kind === 'found') return { kind: 'written', before, after: percentageOf(lookup.flag).percentage }
+    const why = lookup.kind === 'missing' ? 'it is gone' : lookup.reason
     return failed(`the change was sent and taken, but flag "${flag}" cannot be read again: ${why}`)
   }
 
-  function unsure({ status, why }: Failed): FlagWriteResult {
-    return failed(status !== undefined && status < 500 ? why : `${why}; whether the change was made is not known`)
+  get #flagsPath(): string {
+    return `/projects/${encodeURIComponent(this.#project)}/features`
   }
 
-  function noEnvironment(): { readonly kind: 'refused'; readonly reason: string } {
-    return refused(`Unleash's project "${project}" has no environment "${environment}": set UNLEASH_ENVIRONMENT`)
+  #pathOf(flag: string): string {
+    return `${this.#flagsPath}/${encodeURIComponent(flag)}`
+  }
+
+  #environmentPathOf(flag: string): string {
+    return `${this.#pathOf(flag)}/environments/${encodeURIComponent(this.#environment)}`
+  }
+
+  #noEnvironment(): Extract<FlagWriteResult, { readonly kind: 'refused' }> {
+    return refused(
+      `Unleash's project "${this.#project}" has no environment "${this.#environment}": set UNLEASH_ENVIRONMENT`,
+    )
   }
 }
 
-type Shown =
-  | { readonly kind: 'shown'; readonly flag: FlagInEnvironment }
+type Lookup =
+  | { readonly kind: 'found'; readonly flag: FlagInEnvironment }
   | { readonly kind: 'missing' }
   | Extract<FlagWriteResult, { readonly kind: 'refused' | 'failed' }>
 
-/** Strategies and variants are read by `rolloutOf`; here only what a change is addressed by. */
-const flagInEnvironment = z.looseObject({
+/** `rolloutOf` reads strategies and variants; this schema has only the fields that address a change. */
+const environmentSchema = z.looseObject({
   name: z.string(),
   enabled: z.boolean(),
   strategies: z.array(
     z.looseObject({ id: z.string(), parameters: z.looseObject({ rollout: z.unknown().optional() }).nullish() }),
   ),
 })
-const shownFlag = z.looseObject({ environments: z.array(flagInEnvironment) })
-const projectEnvironments = z.looseObject({ environments: z.array(z.looseObject({ name: z.string() })) })
+const flagSchema = z.looseObject({ environments: z.array(environmentSchema) })
+const projectSchema = z.looseObject({ environments: z.array(z.looseObject({ name: z.string() })) })
 
-type FlagInEnvironment = z.infer<typeof flagInEnvironment>
+type FlagInEnvironment = z.infer<typeof environmentSchema>
+
+function unsure({ status, why }: ApiFailure): FlagWriteResult {
+  return failed(status !== undefined && status < 500 ? why : `${why}; whether the change was made is not known`)
+}
 
 function refused(reason: string): { readonly kind: 'refused'; readonly reason: string } {
   return { kind: 'refused', reason }

@@ -1,0 +1,31 @@
+// A freeze refuses changes of where the requests of a context go. Pure.
+import type { Stamp, Verb } from '../../model/shared-state.ts'
+import type { ContextInput, ContextTransition } from './change.ts'
+
+/** A freeze does not refuse changes of the shadow, which move no requests, or the way back to legacy. */
+const WORKS_WHILE_FROZEN: ReadonlySet<Verb> = new Set(['thaw', 'rollback', 'shadow', 'rule', 'resolve'])
+
+export function freeze({ current, stamp }: ContextInput): ContextTransition {
+  return { kind: 'change', next: { ...current, freeze: stamp }, before: 'thawed', after: 'frozen' }
+}
+
+export function thaw({ current }: ContextInput): ContextTransition {
+  if (current.freeze === null) return { kind: 'unchanged', value: 'thawed', note: 'it was not frozen' }
+  return { kind: 'change', next: { ...current, freeze: null }, before: 'frozen', after: 'thawed' }
+}
+
+/** The result of a change that a freeze stops; undefined if the change may go on. */
+export function stopIfFrozen({ context, current }: ContextInput, verb: Verb): ContextTransition | undefined {
+  const { freeze } = current
+  if (freeze === null || WORKS_WHILE_FROZEN.has(verb)) return undefined
+  const frozen = `frozen by ${freeze.by} ${sinceOf(freeze)}`
+  if (verb === 'freeze') return { kind: 'unchanged', value: 'frozen', note: `it is ${frozen}` }
+  return {
+    kind: 'refused',
+    why: `"${context.name}" is ${frozen}: thaw it first; rollback and kill still work`,
+  }
+}
+
+function sinceOf({ at, reason }: Stamp): string {
+  return `since ${new Date(at).toISOString()}${reason === null ? '' : ` (${reason})`}`
+}

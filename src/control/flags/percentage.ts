@@ -1,0 +1,129 @@
+// What one percentage says of a flag, and whether one percentage can move it: the same rules for a flag of the Admin
+// API, of the client API and of flags.json, which have these fields in common.
+import { z } from 'zod'
+import type { FlagPercentage } from '../../model/ports.ts'
+
+export type GradualRollout =
+  /** The strategy at `index` is a gradual rollout and the only one in use. */
+  | { readonly kind: 'rollout'; readonly index: number; readonly percentage: number }
+  /** No strategy yet: one gradual rollout may be added. */
+  | { readonly kind: 'none' }
+  /** No one percentage moves it; `percentage` is what it comes to, where that is a number. */
+  | { readonly kind: 'immovable'; readonly percentage: number | null; readonly why: string }
+
+/** @returns how the flag can be moved, its own switch aside; `why` begins after the flag's name */
+export function rolloutOf(flag: unknown): GradualRollout {
+  const read = readFlag.safeParse(flag)
+  if (!read.success) return immovable('is not in a form that this gateway understands')
+  const { strategies, variants } = read.data
+  const inUse = strategies.filter(({ disabled }) => !disabled)
+  const [only] = inUse
+  if (only === undefined) return withoutStrategies(strategies.length)
+  if (inUse.length > 1) return severalStrategies(inUse)
+  if (only.name !== 'flexibleRollout') return otherStrategy(only)
+  const split = [only.variants, variants].find((some) => some.length > 1)
+  if (split !== undefined)
+    return immovable(
+      `divides its people among ${split.length} variants, so that one percentage does not say who gets what: leave one variant, or none`,
+    )
+  const percentage = wholePercentage(only.parameters.rollout)
+  if (percentage === undefined)
+    return immovable('has a gradual rollout that is no whole percentage: set it to a whole number from 0 to 100')
+  return { kind: 'rollout', index: strategies.indexOf(only), percentage }
+}
+
+/** What the flag comes to, its own switch included. */
+export function percentageOf(flag: unknown): FlagPercentage {
+  const read = readFlag.safeParse(flag)
+  if (read.success && !read.data.enabled) return { percentage: 0, why: 'is switched off' }
+  const rollout = rolloutOf(flag)
+  const audience = read.success && isForMatching(read.data) ? ({ isForMatching: true } as const) : {}
+  if (rollout.kind === 'none') return { percentage: 100, why: 'has no strategy, and is on for everybody', ...audience }
+  if (rollout.kind === 'immovable') return { percentage: rollout.percentage, why: rollout.why, ...audience }
+  return { percentage: rollout.percentage, ...audience }
+}
+
+/** Unleash itself writes percentages as text. Its buckets are whole, so 12.5 would silently be 12. */
+export function wholePercentage(value: unknown): number | undefined {
+  if (typeof value === 'string' ? !/^\d{1,3}$/.test(value) : typeof value !== 'number') return undefined
+  const percentage = Number(value)
+  return Number.isInteger(percentage) && percentage >= 0 && percentage <= 100 ? percentage : undefined
+}
+
+/** @returns why this cannot be asked of a flag; undefined if it can */
+export function percentageError(percentage: number): string | undefined {
+  return wholePercentage(percentage) === undefined
+    ? `${percentage} is not a percentage: write a whole number from 0 to 100`
+    : undefined
+}
+
+/** The strategy that Unleash's own pages make: by the flag's name as its group, so that no two flags share their first people. */
+export function gradualRollout(flag: string, percentage: number) {
+  return {
+    name: 'flexibleRollout',
+    parameters: { rollout: String(percentage), stickiness: 'default', groupId: flag },
+    constraints: [],
+  }
+}
+
+const list = <Item extends z.ZodType>(item: Item) =>
+  z
+    .array(item)
+    .nullish()
+    .transform((items) => items ?? [])
+
+const readStrategy = z.looseObject({
+  name: z.string(),
+  disabled: z.boolean().nullish(),
+  parameters: z
+    .looseObject({ rollout: z.unknown().optional() })
+    .nullish()
+    .transform((parameters) => parameters ?? { rollout: undefined }),
+  constraints: list(z.unknown()),
+  segments: list(z.unknown()),
+  variants: list(z.unknown()),
+})
+
+const readFlag = z.looseObject({
+  enabled: z.boolean(),
+  strategies: list(readStrategy),
+  variants: list(z.unknown()),
+  dependencies: list(z.unknown()),
+})
+
+type Strategy = z.infer<typeof readStrategy>
+
+/** Whether the percentage is one of the people that the flag matches, and not of all. */
+function isForMatching({ strategies, dependencies }: z.infer<typeof readFlag>): boolean {
+  const inUse = strategies.filter(({ disabled }) => !disabled)
+  return dependencies.length > 0 || inUse.length > 1 || inUse.some(leavesOut)
+}
+
+/** Stickiness to a field leaves out people without that field; `default` and `random` leave out nobody. */
+function leavesOut({ constraints, segments, parameters }: Strategy): boolean {
+  const { stickiness } = parameters as { stickiness?: unknown }
+  const isToField = typeof stickiness === 'string' && !['', 'default', 'random'].includes(stickiness)
+  return constraints.length > 0 || segments.length > 0 || isToField
+}
+
+function withoutStrategies(switchedOff: number): GradualRollout {
+  if (switchedOff === 0) return { kind: 'none' }
+  return immovable('has only strategies that are switched off: switch a gradual rollout on, or delete them')
+}
+
+function severalStrategies(strategies: readonly Strategy[]): GradualRollout {
+  const names = strategies.map(({ name }) => name).join(', ')
+  return immovable(
+    `has ${strategies.length} strategies (${names}), of which one percentage moves only one: leave a single gradual rollout`,
+  )
+}
+
+function otherStrategy({ name, constraints, segments }: Strategy): GradualRollout {
+  const isForAll = name === 'default' && constraints.length === 0 && segments.length === 0
+  const why = `has the strategy "${name}", which has no percentage: replace it by a gradual rollout${isForAll ? ' at 100 %' : ''}`
+  return { kind: 'immovable', percentage: isForAll ? 100 : null, why }
+}
+
+function immovable(why: string): GradualRollout {
+  return { kind: 'immovable', percentage: null, why }
+}

@@ -1,0 +1,200 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { EMPTY_CONTEXT, type SharedState } from '../../model/shared-state.ts'
+import type { Controls } from '../../model/snapshot.ts'
+import { MemoryStore } from '../../store/memory/memory-store.ts'
+import { AuditRecorder } from '../audit/audit-recorder.ts'
+import { type ManualClock, manualClock, NOON, stampAt, stateWith } from '../control.test-kit.ts'
+import { recordedEvents } from '../flags/flags.test-kit.ts'
+import { UnleashAuthority } from '../flags/unleash/unleash-authority.ts'
+import { type FakeUnleash, fakeUnleash } from '../gateway-control.test-kit.ts'
+import { StateApplier } from './state-applier.ts'
+
+let clock: ManualClock
+let unleash: FakeUnleash
+let flags: ReturnType<FakeUnleash['follow']>
+let published: { controls: Controls; generation: number }[]
+let told: number[]
+let applier: StateApplier
+let authority: UnleashAuthority
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  unleash = fakeUnleash()
+  clock = unleash.clock
+  flags = unleash.follow()
+  published = []
+  told = []
+  const { events } = recordedEvents()
+  const store = new MemoryStore({ clock: manualClock() })
+  const gateway = 'g1'
+  const recorder = new AuditRecorder({ store, events, gateway })
+  authority = new UnleashAuthority({
+    store,
+    clock,
+    events,
+    flags,
+    writer: undefined,
+    recorder,
+    gateway,
+    contexts: () => new Map(),
+  })
+  applier = new StateApplier({
+    store,
+    events,
+    authority,
+    publish: (controls: Controls, generation: number) => void published.push({ controls, generation }),
+    localKill: () => [],
+    onApplied: () => void told.push(applier.generation),
+  })
+})
+
+afterEach(async () => {
+  applier.stop()
+  await authority.stop()
+  vi.useRealTimers()
+})
+
+async function pass(ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 100) {
+    clock.advance(100)
+    await vi.advanceTimersByTimeAsync(100)
+  }
+}
+
+function flipped(generation: number, percentage: number, flippedIn = generation): SharedState {
+  const flip = { ...stampAt(NOON), flag: 'catalog-flag', percentage, generation: flippedIn }
+  return stateWith({ generation, contexts: { catalog: { ...EMPTY_CONTEXT, flip } } })
+}
+
+test('an older state than the one in use is passed over', () => {
+  applier.apply(stateWith({ generation: 2, kill: stampAt(NOON) }))
+  applier.apply(stateWith({ generation: 1 }))
+  expect(published).toMatchObject([{ controls: { isKilled: true }, generation: 2 }])
+  expect(applier.generation).toBe(2)
+})
+
+test('the same state again is published, for a kill file may have come, and is not told again', () => {
+  applier.apply(stateWith({ generation: 1 }))
+  applier.apply(stateWith({ generation: 1 }))
+  expect(published).toHaveLength(2)
+  expect(told).toEqual([1])
+})
+
+test('controls are in force and told before Unleash was asked', () => {
+  applier.apply(stateWith({}))
+  applier.apply(flipped(1, 50))
+  expect(applier.generation).toBe(1)
+  expect(told).toEqual([0, 1])
+})
+
+test('a flip is fetched until it is there, and told then', async () => {
+  applier.apply(stateWith({}))
+  applier.apply(flipped(1, 50))
+  await pass(500)
+  expect(flags.refreshes).toBeGreaterThan(3)
+  unleash.percentages['catalog-flag'] = 50
+  await pass(200)
+  expect(flags.percentage('catalog-flag').percentage).toBe(50)
+  expect(told).toEqual([0, 1, 1])
+  const { refreshes } = flags
+  applier.apply(stateWith({ ...flipped(2, 50, 1), kill: stampAt(NOON) }))
+  await pass(500)
+  expect(flags.refreshes).toBe(refreshes)
+})
+
+test('what was caught up with once is another’s to change', async () => {
+  applier.apply(stateWith({}))
+  unleash.percentages['catalog-flag'] = 50
+  applier.apply(flipped(1, 50))
+  await pass(200)
+  unleash.percentages['catalog-flag'] = 20
+  await flags.refresh()
+  const { refreshes } = flags
+  applier.apply(flipped(2, 50, 1))
+  await pass(500)
+  expect(flags.refreshes).toBe(refreshes)
+})
+
+test('a flip that was not there in time is looked for now and then, and told when it is there', async () => {
+  applier.apply(stateWith({}))
+  applier.apply(flipped(1, 50))
+  await pass(10_000)
+  const { refreshes } = flags
+  await pass(10_000)
+  expect(flags.refreshes - refreshes).toBeGreaterThanOrEqual(3)
+  expect(flags.refreshes - refreshes).toBeLessThanOrEqual(6)
+  unleash.percentages['catalog-flag'] = 50
+  const times = told.length
+  await pass(3000)
+  expect(flags.percentage('catalog-flag').percentage).toBe(50)
+  expect(told).toHaveLength(times + 1)
+  const after = flags.refreshes
+  await pass(5000)
+  expect(flags.refreshes).toBe(after)
+})
+
+test('a flip that was not there in time is tried again at once with the next change, and once', async () => {
+  applier.apply(stateWith({}))
+  applier.apply(flipped(1, 50))
+  await pass(10_000)
+  const { refreshes } = flags
+  applier.apply(flipped(2, 50, 1))
+  await pass(500)
+  expect(flags.refreshes - refreshes).toBeGreaterThan(2)
+  await pass(10_000)
+  const later = flags.refreshes
+  await pass(10_000)
+  expect(flags.refreshes - later).toBeLessThanOrEqual(6)
+})
+
+test('the 0 of a rollback that nobody writes is left to the polls', async () => {
+  applier.apply(stateWith({}))
+  const flip = { ...stampAt(NOON), flag: 'catalog-flag', percentage: 0, generation: 1, byRollback: true as const }
+  applier.apply(stateWith({ generation: 1, contexts: { catalog: { ...EMPTY_CONTEXT, flip } } }))
+  await pass(10_000)
+  const { refreshes } = flags
+  expect(refreshes).toBeGreaterThan(3)
+  await pass(10_000)
+  expect(flags.refreshes).toBe(refreshes)
+})
+
+test('nobody waits for a flip after which there was another', async () => {
+  applier.apply(stateWith({}))
+  applier.apply(flipped(1, 50))
+  await pass(200)
+  unleash.percentages['catalog-flag'] = 60
+  applier.apply(flipped(2, 60))
+  await pass(300)
+  const { refreshes } = flags
+  await pass(3000)
+  expect(flags.refreshes).toBe(refreshes)
+})
+
+test('what was flipped before the start is not waited for', async () => {
+  applier.apply(flipped(7, 50))
+  await pass(500)
+  expect(flags.refreshes).toBe(0)
+})
+
+test('after the end nothing is applied', async () => {
+  applier.apply(stateWith({}))
+  applier.apply(flipped(1, 50))
+  applier.stop()
+  await authority.stop()
+  await pass(500)
+  const { refreshes } = flags
+  applier.apply(stateWith({ generation: 2 }))
+  await pass(2000)
+  expect(flags.refreshes).toBe(refreshes)
+  expect(published).toHaveLength(2)
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('while a pin stands nothing is published anew, and one timer is enough', async () => {
+  const pin = { ...stampAt(NOON), side: 'legacy', until: NOON + 60_000 } as const
+  for (const generation of [1, 2, 3])
+    applier.apply(stateWith({ generation, contexts: { catalog: { ...EMPTY_CONTEXT, pin } } }))
+  await pass(20_000)
+  expect(published).toHaveLength(3)
+  expect(vi.getTimerCount()).toBe(1)
+})
