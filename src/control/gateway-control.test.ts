@@ -137,7 +137,7 @@ describe('a change', () => {
     )
     expect(log[3]?.detail).toContain('is frozen by bob')
     expect(log[5]?.detail).toContain('forward-only')
-    expect(gateways[0].events.of('changed')).toHaveLength(10)
+    expect(gateways[0].events.of('changeFinished')).toHaveLength(10)
   })
 
   test('that changes nothing is no line in the log, and is waited for all the same', async () => {
@@ -516,7 +516,7 @@ describe('kill', () => {
     await writeFile(join(stateDir, 'kill.all'), '')
     const another = await fleet.start({ stateDir })
     expect(another.controls().isKilled).toBe(true)
-    expect(another.events.of('changed')).toMatchObject([{ verb: 'kill', by: 'kill file' }])
+    expect(another.events.of('changeFinished')).toMatchObject([{ verb: 'kill', by: 'kill file' }])
   })
 
   test('by a file that comes while it starts is told once', async () => {
@@ -527,7 +527,7 @@ describe('kill', () => {
     }
     const another = await fleet.start({ stateDir, before })
     expect(another.controls().isKilled).toBe(true)
-    expect(another.events.of('changed')).toHaveLength(1)
+    expect(another.events.of('changeFinished')).toHaveLength(1)
   })
 
   test('is not revived where its file cannot be removed, and it is said why', async () => {
@@ -583,7 +583,7 @@ describe('the members of the fleet', () => {
     expect(members.find(({ duplicateOf }) => duplicateOf === 'gateway-1')?.lag).toMatch(
       /^has the id of "gateway-1", which runs too: give this one a state folder of its own/,
     )
-    expect(copy.events.of('storeTroubled')).toHaveLength(1)
+    expect(copy.events.of('storeFailed')).toHaveLength(1)
   })
 
   test('of one id that follow each other, as after a restart, are one member', async () => {

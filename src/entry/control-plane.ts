@@ -106,7 +106,7 @@ export class ControlPlane {
 
   #idNotKept(error: Error): void {
     const { options, events } = this.#options
-    events.storeTroubled({ location: options.stateDir, error })
+    events.storeFailed({ location: options.stateDir, error })
     this.stateFolder.reportFailure(error)
   }
 }

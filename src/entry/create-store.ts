@@ -53,10 +53,10 @@ function storeEvents(options: CreateStoreOptions, store: () => Store): StoreEven
   const { events, stateFolder, stateDir, onReached } = options
   const location = () => store().status().location
   return {
-    failed: (error) => events.storeTroubled({ location: location(), error }),
-    disconnected: (why) => events.storeCutOff({ location: location(), why }),
+    failed: (error) => events.storeFailed({ location: location(), error }),
+    disconnected: (why) => events.storeDisconnected({ location: location(), why }),
     reconnected: (afterMs) => {
-      events.storeReached({ location: location(), afterMs })
+      events.storeReconnected({ location: location(), afterMs })
       onReached()
     },
     restored: (facts) => events.storeRestored({ location: location(), ...facts }),

@@ -197,7 +197,7 @@ export class Gateway {
 
   #loadCookieSecret({ stateFolder }: ControlPlane): string {
     return loadCookieSecret(this.#options.stateDir, (file, error) => {
-      this.#events.stateNotKept({ file, error })
+      this.#events.stateNotSaved({ file, error })
       stateFolder.reportFailure(error)
     })
   }

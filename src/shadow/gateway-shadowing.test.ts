@@ -33,7 +33,7 @@ function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<GatewayS
       },
       shadowEnded: ({ outcome, reason, count }: { outcome: string; reason: string; count: number }) =>
         void ended.push(...Array(count).fill(`${outcome}(${reason})`)),
-      comparisonsNotKept: ({ error }: { error: unknown }) => void troubles.push(error),
+      comparisonsNotSaved: ({ error }: { error: unknown }) => void troubles.push(error),
     }),
     limits: () => ({ captureBytes: 1e6, underWay: 10, lagMs: 1e9, cpuShare: 1 }),
     ...more,

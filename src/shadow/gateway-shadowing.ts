@@ -203,7 +203,7 @@ export class GatewayShadowing implements Shadowing {
   async #saveOnce(): Promise<void> {
     const error = await this.#counts.save()
     const isFailing = error !== undefined
-    if (isFailing && !this.#isStoreFailing) this.#events.comparisonsNotKept({ error })
+    if (isFailing && !this.#isStoreFailing) this.#events.comparisonsNotSaved({ error })
     this.#isStoreFailing = isFailing
   }
 }

@@ -2,9 +2,8 @@ import { beforeEach, expect, test } from 'vitest'
 import { createEvents } from './create-events.ts'
 import type { Events } from './events.ts'
 import { quietReadings, requestFacts } from './facts.test-kit.ts'
-import type { LineFile } from './log/line-file.ts'
 import { createLog } from './log/log.ts'
-import { createMetrics } from './metrics/metrics.ts'
+import { Metrics } from './metrics/metrics.ts'
 
 let now: number
 let raw: string[]
@@ -14,8 +13,8 @@ let log: ReturnType<typeof createLog>
 beforeEach(() => {
   now = 0
   raw = []
-  const to = { write: (line: string) => void raw.push(line) } as LineFile
-  const metrics = createMetrics({ readings: () => quietReadings, linesLost: () => 0 })
+  const to = { write: (line: string) => void raw.push(line) }
+  const metrics = new Metrics({ readings: () => quietReadings, linesLost: () => 0 })
   metrics.close()
   log = createLog(to, 'info', false)
   events = createEvents({ metrics, accessLog: undefined, log, clock: { now: () => now, wallTime: () => now } })
@@ -88,8 +87,8 @@ test('no control character in an error reaches the log raw', () => {
 })
 
 test('the log says where the admin token is, and never contains a token', () => {
-  events.adminTokenMade({ file: '/state/admin-token', isKept: true })
-  events.adminTokenMade({ file: '/state/admin-token', isKept: false })
+  events.adminTokenCreated({ file: '/state/admin-token', isKept: true })
+  events.adminTokenCreated({ file: '/state/admin-token', isKept: false })
   expect(lines()).toMatchObject([
     { level: 'info', msg: 'made a token for the admin API; it is in /state/admin-token' },
     { level: 'error', msg: expect.stringContaining('set STRANGLER_ADMIN_TOKEN') as string },

@@ -1,23 +1,24 @@
-// Composes the two logs and the metrics behind `Events`; gateway.ts calls this once.
+// Composes the two logs and the metrics behind `Events`. A gateway does this once.
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
 import type { Clock } from '../model/ports.ts'
 import type { Side } from '../model/route.ts'
 import { createEvents } from './create-events.ts'
 import type { Events } from './events.ts'
-import { createAccessLog } from './log/access-log.ts'
-import { type LineFile, lineFile } from './log/line-file.ts'
+import { AccessLog } from './log/access-log.ts'
+import { LineFile } from './log/line-file.ts'
 import { createLog, type LogLevel } from './log/log.ts'
-import { createMetrics, type Readings } from './metrics/metrics.ts'
+import { Metrics } from './metrics/metrics.ts'
+import type { Readings } from './metrics/readings.ts'
 
 export type TelemetryOptions = {
-  /** A file, `-` for stdout, or undefined for none. */
+  /** A file, or `-` for stdout; no access log if undefined. */
   readonly accessLog: string | undefined
   readonly logLevel: LogLevel
-  /** Lines for people rather than JSON; by default where the stream is a terminal. */
+  /** Sentences instead of JSON; if not given, this is decided by whether the stream is a terminal. */
   readonly pretty?: boolean
   readonly clock: Clock
-  /** Asked at each scrape of the metrics. */
+  /** Called at each scrape of the metrics. */
   readonly readings: () => Readings
 }
 
@@ -29,32 +30,32 @@ export type Telemetry = {
   readonly requestsBySide: () => Record<string, Record<Side, number>>
   /** Writes that the service has answered with 2xx or 3xx, by context. */
   readonly serviceWrites: () => Record<string, number>
-  /** After a log rotation (SIGHUP): opens the access log file anew. */
+  /** Opens the file of the access log again, after a log rotation (SIGHUP). */
   readonly reopen: () => void
-  /** For a process that is about to die: what is still waiting, written at once. */
+  /** Writes all waiting lines synchronously, before the process ends. */
   readonly flushSync: () => void
   readonly close: () => Promise<void>
 }
 
 export function createTelemetry({ accessLog, logLevel, pretty, clock, readings }: TelemetryOptions): Telemetry {
-  const stderr = lineFile({ to: 2, batchBytes: 0 })
+  const stderr = new LineFile({ to: 2, batchBytes: 0 })
   const log = createLog(stderr, logLevel, pretty ?? process.stderr.isTTY === true)
 
   const accessFile = accessLog === undefined ? undefined : openAccessLog(accessLog, log)
-  const isForPeople = accessLog === '-' && (pretty ?? process.stdout.isTTY === true)
-  const metrics = createMetrics({ readings, linesLost: () => accessFile?.lost() ?? 0 })
+  const isPretty = accessLog === '-' && (pretty ?? process.stdout.isTTY === true)
+  const metrics = new Metrics({ readings, linesLost: () => accessFile?.lost() ?? 0 })
 
   return {
     events: createEvents({
       metrics,
-      accessLog: accessFile && createAccessLog(accessFile, clock, isForPeople),
+      accessLog: accessFile && new AccessLog(accessFile, clock, isPretty),
       log,
       clock,
     }),
     registry: metrics.registry,
     log,
-    requestsBySide: metrics.requestsBySide,
-    serviceWrites: metrics.serviceWrites,
+    requestsBySide: () => metrics.requestsBySide(),
+    serviceWrites: () => metrics.serviceWrites(),
     reopen: () => accessFile?.reopen(),
     flushSync() {
       accessFile?.flushSync()
@@ -69,7 +70,7 @@ export function createTelemetry({ accessLog, logLevel, pretty, clock, readings }
 }
 
 function openAccessLog(path: string, log: Logger): LineFile {
-  return lineFile({
+  return new LineFile({
     to: path === '-' ? 1 : path,
     onTrouble: (error) =>
       error === undefined

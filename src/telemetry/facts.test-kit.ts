@@ -4,7 +4,7 @@ import type { Outcome } from '../model/outcome.ts'
 import type { RequestHead } from '../model/request-head.ts'
 import type { Route, Upstream } from '../model/route.ts'
 import type { RefusalFacts, RequestFacts } from './events.ts'
-import type { Readings } from './metrics/metrics.ts'
+import type { Readings } from './metrics/readings.ts'
 
 type Changes = {
   head?: Partial<RequestHead>

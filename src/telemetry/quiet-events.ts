@@ -1,5 +1,5 @@
-// Events that go nowhere: for `explain`, which answers on standard output and has no metrics.
+// Events without effect: for `explain`, which writes its result to standard output and has no metrics.
 import type { Events } from './events.ts'
 
-/** Any event there is, or will be, does nothing. */
+/** Every event does nothing. */
 export const quietEvents: Events = new Proxy({} as Events, { get: () => () => {} })

@@ -33,12 +33,12 @@ function keeper(file: string) {
   const notKept: { file: string; error: unknown }[] = []
   let now = 0
   const events = {
-    adminTokenMade: (facts: { file: string; isKept: boolean }) => {
+    adminTokenCreated: (facts: { file: string; isKept: boolean }) => {
       // The event reaches the log, so it must not carry the token.
       expect(Object.keys(facts)).toEqual(['file', 'isKept'])
       made.push({ file: facts.file, token: facts.isKept ? readFileSync(facts.file, 'utf8').trim() : '' })
     },
-    stateNotKept: (facts: { file: string; error: unknown }) => void notKept.push(facts),
+    stateNotSaved: (facts: { file: string; error: unknown }) => void notKept.push(facts),
   }
   const showOnTerminal = (sentence: string) => {
     const token = sentence.split(' ').at(-1) ?? ''

@@ -29,7 +29,7 @@ type Kept = { readonly text: string; readonly isNew: boolean }
  */
 export async function keptToken(
   folder: string,
-  events: Pick<Events, 'adminTokenMade' | 'stateNotKept'>,
+  events: Pick<Events, 'adminTokenCreated' | 'stateNotSaved'>,
   now: () => number,
   showOnTerminal?: (sentence: string) => void,
 ): Promise<IsToken> {
@@ -52,13 +52,13 @@ export async function keptToken(
     try {
       const { text, isNew } = await readOrMake(folder, file)
       if (text !== current) use(text)
-      if (isNew) events.adminTokenMade({ file, isKept: true })
+      if (isNew) events.adminTokenCreated({ file, isKept: true })
     } catch (error) {
       if (current !== undefined) return
       const text = makeToken()
       use(text)
-      events.stateNotKept({ file, error })
-      events.adminTokenMade({ file, isKept: false })
+      events.stateNotSaved({ file, error })
+      events.adminTokenCreated({ file, isKept: false })
       showOnTerminal?.(`the admin token of this process, which ${file} could not take: ${text}`)
     } finally {
       lookedAt = now()

@@ -164,7 +164,7 @@ describe('a good token is never kept out', () => {
     const folder = await mkdtemp(join(tmpdir(), 'strangler-sign-in-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
     const clock = manualClock()
-    const events = { adminTokenMade: () => {}, stateNotKept: () => {} }
+    const events = { adminTokenCreated: () => {}, stateNotSaved: () => {} }
     const isToken = await keptToken(folder, events, clock.now)
     const token = (await readFile(join(folder, 'admin-token'), 'utf8')).trim()
     const signIn = createSignIn({ isToken, verifyJwt: undefined, now: clock.now })

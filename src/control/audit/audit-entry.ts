@@ -23,5 +23,5 @@ export function auditEntry(fields: AuditFields): AuditEntry {
 /** Reports an entry to the application log and the metrics. */
 export function reportEntry(events: Events, entry: AuditEntry): void {
   const { verb, context, actor: by, reason, result, before, after, detail } = entry
-  events.changed({ verb, context, by, reason, result, before, after, detail })
+  events.changeFinished({ verb, context, by, reason, result, before, after, detail })
 }

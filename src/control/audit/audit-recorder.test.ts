@@ -128,7 +128,7 @@ test('of more than a thousand the oldest go, which is told and stands in the log
   const { recorder, store, memory, heard, log } = recording()
   memory.isReachable = false
   for (let number = 1; number <= 1003; number++) recorder.recordLater(entry(String(number)))
-  expect(heard.of('stateNotKept').map(({ error }) => String(error))).toEqual([
+  expect(heard.of('stateNotSaved').map(({ error }) => String(error))).toEqual([
     'Error: more than 1000 entries wait for the audit log: the oldest are dropped, and are in this log alone',
   ])
   memory.isReachable = true
@@ -154,7 +154,7 @@ test('each outage tells of its own drops', async () => {
     for (let number = 0; number <= 1000; number++) recorder.recordLater(entry(String(number)))
     memory.isReachable = true
     await recorder.record(entry('last'))
-    expect(heard.of('stateNotKept')).toHaveLength(outage)
+    expect(heard.of('stateNotSaved')).toHaveLength(outage)
   }
 })
 
@@ -188,7 +188,9 @@ test('who was turned away is told and on record', async () => {
     what: 'POST /kill',
     why: 'no right',
   })
-  expect(heard.of('changed')).toMatchObject([{ verb: 'sign-in', by: 'eve', result: 'refused', detail: 'no right' }])
+  expect(heard.of('changeFinished')).toMatchObject([
+    { verb: 'sign-in', by: 'eve', result: 'refused', detail: 'no right' },
+  ])
   const { records } = await store.history({ limit: 1 })
   expect(records).toMatchObject([
     { verb: 'sign-in', actor: 'eve', address: '192.0.2.7', result: 'refused', detail: 'POST /kill: no right' },
@@ -203,7 +205,7 @@ test('what waits is written before the end, or it is told that it was not', asyn
   memory.isReachable = false
   recorder.recordLater(entry('two'))
   await recorder.stop()
-  expect(heard.of('stateNotKept').map(({ error }) => String(error))).toEqual([
+  expect(heard.of('stateNotSaved').map(({ error }) => String(error))).toEqual([
     'Error: 1 entry could not be written to the audit log before the end: it is in this log alone',
   ])
 })

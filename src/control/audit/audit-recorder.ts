@@ -85,7 +85,7 @@ export class AuditRecorder {
   /** The application log has every entry: each was reported before it was recorded. */
   #reportLoss(why: string): void {
     const { store, events } = this.#options
-    events.stateNotKept({ file: store.status().location, error: new Error(why) })
+    events.stateNotSaved({ file: store.status().location, error: new Error(why) })
   }
 
   /** Keeps the order of the entries: an entry that the store rejects keeps those behind it waiting. */

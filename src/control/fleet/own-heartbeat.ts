@@ -98,7 +98,7 @@ export class OwnHeartbeat {
     if (!isLater) return
     this.#isDuplicate = true
     const error = new Error(`another gateway that runs has the id "${id}": ${OWN_ID}`)
-    events.storeTroubled({ location: store.status().location, error })
+    events.storeFailed({ location: store.status().location, error })
   }
 
   /** @returns undefined while the percentage is unknown */

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type LineFile, lineFile } from './line-file.ts'
+import { LineFile } from './line-file.ts'
 
 let folder: string
 let open: LineFile[]
@@ -31,7 +31,7 @@ afterEach(async () => {
 
 function make(to: string, batchBytes?: number): LineFile {
   const onTrouble = (error: Error | undefined) => void troubles.push(error)
-  const file = lineFile({ to, onTrouble, ...(batchBytes !== undefined && { batchBytes }) })
+  const file = new LineFile({ to, onTrouble, ...(batchBytes !== undefined && { batchBytes }) })
   open.push(file)
   return file
 }

@@ -1,208 +1,217 @@
-// Lines on their way to a file, a pipe or a terminal: gathered, written behind the request's back, never in its way.
+// Writes lines to a file, a pipe or a terminal, in batches, without delaying the request.
 //
-// pino's own destination (sonic-boom) was tried first: it measures its whole buffer at every write (3.5 µs a line),
-// throws into the caller when the file could not be opened, and its flush at exit never returns while a disk is full.
+// The destination of pino (sonic-boom) was tried first. It measures its whole buffer at every write (3.5 µs a line), throws
+// into the caller if the file could not be opened, and its flush at exit never returns while the disk is full.
 import { closeSync, constants, close as fsClose, mkdir, open, openSync, write, writeSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { LineBuffer } from './line-buffer.ts'
 
-export type LineFile = {
-  /** Takes one line with its newline. Never throws, never blocks; a line that cannot be kept is counted. */
-  readonly write: (line: string) => void
-  /** Lines that were never written. */
-  readonly lost: () => number
-  /** Opens the path anew, after a log rotation moved the old file away. */
-  readonly reopen: () => void
-  /** For the last moments of a process: one attempt, synchronous. */
-  readonly flushSync: () => void
-  /** Writes what is left, waiting no longer than two seconds for it. */
-  readonly close: () => Promise<void>
-}
+/** A destination of complete lines. */
+export type LineSink = { readonly write: (line: string) => void }
 
 export type LineFileOptions = {
-  /** A path, or the descriptor of a stream that is open already (1, 2). */
+  /** A path, or the descriptor of an open stream (1, 2). */
   readonly to: string | number
-  /** Write once this much has gathered, or when the flush timer fires. 0 writes each line as soon as possible. */
+  /** A batch is written when it has this many bytes, or when the flush timer fires. 0 writes each line as soon as possible. */
   readonly batchBytes?: number
-  /** Called once when writing begins to fail and once, without an error, when it works again. */
+  /** Called once with an error when writing begins to fail, and once without an error when it works again. */
   readonly onTrouble?: (error: Error | undefined) => void
 }
+
+type Batch = { readonly bytes: Buffer; readonly lines: number; written: number }
 
 const FLUSH_MS = 250
 const REOPEN_MS = 1000
 const BUSY_MS = 50
 const CLOSE_MS = 2000
-/** What may wait for a slow disk; beyond it lines are dropped, so that a full disk is not a full memory. */
-const MOST_WAITING = 16 * 1024 * 1024
-/** Not blocking, so that a pipe nobody reads is an error to retry and not a thread that hangs. */
+/** Lines beyond this size are dropped: a full disk must not fill the memory. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024
+/** Non-blocking: a pipe without a reader returns an error instead of blocking a thread. */
 const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 const MODE = 0o640
 
-export function lineFile({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: LineFileOptions): LineFile {
-  const path = typeof to === 'string' ? to : undefined
-  let descriptor = typeof to === 'number' ? to : undefined
-  let waiting = new LineBuffer(2 * batchBytes)
-  let spare = new LineBuffer(2 * batchBytes)
-  let lost = 0
-  /** The batch being written, and how much of it has been. */
-  let batch: Buffer | undefined
-  let batchLines = 0
-  let written = 0
-  let opening = false
-  let reopenWanted = false
-  let nextOpenAt = 0
-  let inTrouble = false
-  let isGone = false
-  let isClosed = false
-  /** A batch was cut in the middle of a line: the next one begins on a line of its own. */
-  let isTorn = false
-  let onIdle: (() => void) | undefined
+export class LineFile implements LineSink {
+  readonly #path: string | undefined
+  readonly #batchBytes: number
+  readonly #onTrouble: (error: Error | undefined) => void
+  readonly #timer: NodeJS.Timeout
+  #descriptor: number | undefined
+  #waiting: LineBuffer
+  #spare: LineBuffer
+  #lost = 0
+  /** The batch that is being written. */
+  #batch: Batch | undefined
+  #isOpening = false
+  #mustReopen = false
+  #nextOpenAt = 0
+  #hasTrouble = false
+  #isReaderGone = false
+  #isClosed = false
+  /** The last batch ended inside of a line: the next one begins with a line break. */
+  #isTorn = false
+  /** Called when nothing is left to write, or nothing can be written. */
+  #onIdle: (() => void) | undefined
 
-  const timer = setInterval(flush, FLUSH_MS)
-  timer.unref()
-  openPath()
+  constructor({ to, batchBytes = 256 * 1024, onTrouble = () => {} }: LineFileOptions) {
+    this.#path = typeof to === 'string' ? to : undefined
+    this.#descriptor = typeof to === 'number' ? to : undefined
+    this.#batchBytes = batchBytes
+    this.#onTrouble = onTrouble
+    this.#waiting = new LineBuffer(2 * batchBytes)
+    this.#spare = new LineBuffer(2 * batchBytes)
+    this.#timer = setInterval(() => this.#flush(), FLUSH_MS).unref()
+    this.#openPath()
+  }
 
-  return { write: append, lost: () => lost, reopen, flushSync, close }
-
-  function append(line: string): void {
-    if (isGone || isClosed || waiting.length > MOST_WAITING) {
-      lost++
+  /** Adds a line, which ends with a line break. Never throws, never blocks; a line that is dropped is counted. */
+  write(line: string): void {
+    if (this.#isReaderGone || this.#isClosed || this.#waiting.length > MAX_WAITING_BYTES) {
+      this.#lost++
       return
     }
-    waiting.add(line)
-    if (waiting.length > batchBytes) flush()
+    this.#waiting.add(line)
+    if (this.#waiting.length > this.#batchBytes) this.#flush()
   }
 
-  function flush(): void {
-    if (batch !== undefined || opening) return
-    if (reopenWanted || descriptor === undefined) openPath()
-    if (opening || descriptor === undefined || waiting.length === 0) {
-      settle()
-      return
-    }
-    batch = waiting.take(isTorn)
-    batchLines = waiting.lines
-    written = 0
-    // What is being written stands still until it is; the other of the two gathers meanwhile.
-    const emptied = spare
-    spare = waiting
-    waiting = emptied
-    waiting.clear()
-    writeBatch()
+  /** The number of lines that were not written. */
+  lost(): number {
+    return this.#lost
   }
 
-  function writeBatch(): void {
-    write(descriptor!, batch!, written, batch!.length - written, null, (error, bytes) => {
-      if (error === null) return wrote(bytes)
-      if (error.code === 'EAGAIN') return void setTimeout(writeBatch, BUSY_MS).unref()
-      failed(error)
-    })
+  /** Opens the path again, after a log rotation has renamed the old file. */
+  reopen(): void {
+    if (this.#path === undefined || this.#isClosed) return
+    this.#mustReopen = true
+    this.#nextOpenAt = 0
+    this.#flush()
   }
 
-  function wrote(bytes: number): void {
-    written += bytes
-    if (written < batch!.length) {
-      writeBatch()
-      return
-    }
-    batch = undefined
-    isTorn = false
-    recovered()
-    if (waiting.length > batchBytes || onIdle !== undefined) flush()
-    settle()
-  }
-
-  function failed(error: NodeJS.ErrnoException): void {
-    lost += batchLines
-    isTorn = written > 0 || isTorn
-    batch = undefined
-    // The reader of our pipe has gone for good.
-    if (error.code === 'EPIPE' && path === undefined) isGone = true
-    troubled(error)
-    settle()
-  }
-
-  function openPath(): void {
-    if (path === undefined || isClosed || performance.now() < nextOpenAt) return
-    opening = true
-    reopenWanted = false
-    mkdir(dirname(path), { recursive: true }, () => {
-      try {
-        open(path, FLAGS, MODE, opened)
-      } catch (error) {
-        // A path that could never be one, such as one with a NUL in it.
-        opened(error as NodeJS.ErrnoException, -1)
-      }
-    })
-  }
-
-  function opened(error: NodeJS.ErrnoException | null, newDescriptor: number): void {
-    opening = false
-    if (error !== null) {
-      nextOpenAt = performance.now() + REOPEN_MS
-      // An old file that is still open is better than none.
-      reopenWanted = descriptor !== undefined
-      troubled(error)
-      settle()
-      return
-    }
-    if (descriptor !== undefined) fsClose(descriptor, () => {})
-    descriptor = newDescriptor
-    if (waiting.length === 0) recovered()
-    if (onIdle !== undefined) flush()
-  }
-
-  function reopen(): void {
-    if (path === undefined || isClosed) return
-    reopenWanted = true
-    nextOpenAt = 0
-    flush()
-  }
-
-  function flushSync(): void {
-    if (waiting.length === 0) return
+  /** Writes the waiting lines synchronously, in one attempt: for the last moments of a process. */
+  flushSync(): void {
+    if (this.#waiting.length === 0) return
     try {
-      const target = descriptor ?? openSync(path!, FLAGS, MODE)
-      writeSync(target, waiting.take(false))
-      if (descriptor === undefined) closeSync(target)
+      const target = this.#descriptor ?? openSync(this.#path!, FLAGS, MODE)
+      writeSync(target, this.#waiting.take(false))
+      if (this.#descriptor === undefined) closeSync(target)
     } catch {
-      lost += waiting.lines
+      this.#lost += this.#waiting.lines
     }
-    waiting.clear()
+    this.#waiting.clear()
   }
 
-  async function close(): Promise<void> {
-    if (isClosed) return
+  /** Writes the waiting lines, within two seconds, and closes the file. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
     await new Promise<void>((resolve) => {
       const limit = setTimeout(resolve, CLOSE_MS)
-      onIdle = () => {
+      this.#onIdle = () => {
         clearTimeout(limit)
         resolve()
       }
-      flush()
+      this.#flush()
     })
-    isClosed = true
-    clearInterval(timer)
-    lost += waiting.lines
-    waiting.clear()
-    if (path !== undefined && descriptor !== undefined && batch === undefined) fsClose(descriptor, () => {})
+    this.#isClosed = true
+    clearInterval(this.#timer)
+    this.#lost += this.#waiting.lines
+    this.#waiting.clear()
+    if (this.#path !== undefined && this.#descriptor !== undefined && this.#batch === undefined)
+      fsClose(this.#descriptor, () => {})
   }
 
-  /** Tells `close` that there is nothing more to wait for. */
-  function settle(): void {
-    if (batch !== undefined || opening) return
-    if (waiting.length === 0 || descriptor === undefined || isGone) onIdle?.()
+  #flush(): void {
+    if (this.#batch !== undefined || this.#isOpening) return
+    if (this.#mustReopen || this.#descriptor === undefined) this.#openPath()
+    if (this.#isOpening || this.#descriptor === undefined || this.#waiting.length === 0) {
+      this.#reportIdle()
+      return
+    }
+    const full = this.#waiting
+    this.#batch = { bytes: full.take(this.#isTorn), lines: full.lines, written: 0 }
+    // The bytes of the batch must not change until they are written: the other buffer collects lines meanwhile.
+    this.#waiting = this.#spare
+    this.#spare = full
+    this.#waiting.clear()
+    this.#writeBatch(this.#batch)
   }
 
-  function troubled(error: Error): void {
-    if (inTrouble) return
-    inTrouble = true
-    onTrouble(error)
+  #writeBatch(batch: Batch): void {
+    const { bytes, written } = batch
+    write(this.#descriptor!, bytes, written, bytes.length - written, null, (error, count) => {
+      if (error === null) this.#continueBatch(batch, count)
+      else if (error.code === 'EAGAIN') setTimeout(() => this.#writeBatch(batch), BUSY_MS).unref()
+      else this.#dropBatch(batch, error)
+    })
   }
 
-  function recovered(): void {
-    if (!inTrouble) return
-    inTrouble = false
-    onTrouble(undefined)
+  #continueBatch(batch: Batch, count: number): void {
+    batch.written += count
+    if (batch.written < batch.bytes.length) {
+      this.#writeBatch(batch)
+      return
+    }
+    this.#batch = undefined
+    this.#isTorn = false
+    this.#reportRecovery()
+    if (this.#waiting.length > this.#batchBytes || this.#onIdle !== undefined) this.#flush()
+    this.#reportIdle()
+  }
+
+  #dropBatch(batch: Batch, error: NodeJS.ErrnoException): void {
+    this.#lost += batch.lines
+    this.#isTorn ||= batch.written > 0
+    this.#batch = undefined
+    // The reader of this pipe has ended, and cannot return.
+    if (error.code === 'EPIPE' && this.#path === undefined) this.#isReaderGone = true
+    this.#reportTrouble(error)
+    this.#reportIdle()
+  }
+
+  #openPath(): void {
+    const path = this.#path
+    if (path === undefined || this.#isClosed || performance.now() < this.#nextOpenAt) return
+    this.#isOpening = true
+    this.#mustReopen = false
+    const onOpened = (error: NodeJS.ErrnoException | null, descriptor: number) => this.#onOpened(error, descriptor)
+    mkdir(dirname(path), { recursive: true }, () => {
+      try {
+        open(path, FLAGS, MODE, onOpened)
+      } catch (error) {
+        // An invalid path, such as one that contains a NUL.
+        onOpened(error as NodeJS.ErrnoException, -1)
+      }
+    })
+  }
+
+  #onOpened(error: NodeJS.ErrnoException | null, descriptor: number): void {
+    this.#isOpening = false
+    if (error !== null) {
+      this.#nextOpenAt = performance.now() + REOPEN_MS
+      // Lines go to the old file, if it is still open.
+      this.#mustReopen = this.#descriptor !== undefined
+      this.#reportTrouble(error)
+      this.#reportIdle()
+      return
+    }
+    if (this.#descriptor !== undefined) fsClose(this.#descriptor, () => {})
+    this.#descriptor = descriptor
+    if (this.#waiting.length === 0) this.#reportRecovery()
+    if (this.#onIdle !== undefined) this.#flush()
+  }
+
+  #reportIdle(): void {
+    if (this.#batch !== undefined || this.#isOpening) return
+    if (this.#waiting.length === 0 || this.#descriptor === undefined || this.#isReaderGone) this.#onIdle?.()
+  }
+
+  #reportTrouble(error: Error): void {
+    if (this.#hasTrouble) return
+    this.#hasTrouble = true
+    this.#onTrouble(error)
+  }
+
+  #reportRecovery(): void {
+    if (!this.#hasTrouble) return
+    this.#hasTrouble = false
+    this.#onTrouble(undefined)
   }
 }

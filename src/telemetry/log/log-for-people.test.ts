@@ -1,15 +1,15 @@
 import { expect, test } from 'vitest'
 import { requestFacts } from '../facts.test-kit.ts'
-import { createAccessLog } from './access-log.ts'
-import type { LineFile } from './line-file.ts'
+import { AccessLog } from './access-log.ts'
+import type { LineSink } from './line-file.ts'
 import { createLog } from './log.ts'
 
-function sink(): { to: LineFile; text: () => string } {
+function sink(): { to: LineSink; text: () => string } {
   let written = ''
   const write = (line: string) => {
     written += line
   }
-  return { to: { write } as LineFile, text: () => written }
+  return { to: { write }, text: () => written }
 }
 
 const noon = new Date(2026, 0, 1, 12, 0, 1, 123).getTime()
@@ -17,7 +17,7 @@ const clock = { now: () => 0, wallTime: () => noon }
 
 test('a request is one sentence', () => {
   const { to, text } = sink()
-  const log = createAccessLog(to, clock, true)
+  const log = new AccessLog(to, clock, true)
   log.request(requestFacts())
   log.request(requestFacts({ context: null, decision: { side: 'legacy', reason: 'unowned' } }))
   log.request(requestFacts({ outcome: { fallbackCause: 'connect-refused' } }))
@@ -32,7 +32,7 @@ test('a request is one sentence', () => {
 
 test('no client drives the terminal', () => {
   const { to, text } = sink()
-  createAccessLog(to, clock, true).request(requestFacts({ head: { path: '/\x1b[2J\r\n\x9b1m' } }))
+  new AccessLog(to, clock, true).request(requestFacts({ head: { path: '/\x1b[2J\r\n\x9b1m' } }))
   createLog(to, 'info', true).warn({ peer: '\x1b[2J' }, 'refused \x1b]0;owned\x07')
   // biome-ignore lint/suspicious/noControlCharactersInRegex: finding them is the point
   expect(text().replaceAll('\n', '')).not.toMatch(/[\x00-\x1f\x7f-\x9f]/)

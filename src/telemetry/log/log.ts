@@ -1,22 +1,22 @@
-// The application log: what happened to the gateway, as opposed to what it was asked (access-log.ts). On stderr,
-// so that an access log on stdout stays one line a request.
+// The application log: events of the gateway itself; requests are in the access log (access-log.ts). It goes to stderr, so
+// that an access log on stdout has exactly one line for each request.
 //
-// ERROR wakes somebody and is zero on a healthy day; WARN heals itself; INFO tells the story of a deploy.
+// ERROR needs an operator and does not occur on a healthy day; WARN recovers by itself; INFO describes a deploy.
 import { type Logger, pino } from 'pino'
 import { isColorSupported, prettyFactory } from 'pino-pretty'
 import { escapeControls } from '../../lib/escape.ts'
-import type { LineFile } from './line-file.ts'
+import type { LineSink } from './line-file.ts'
 
 export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
-/** Whatever somebody puts into a log call by accident, these never come out. */
+/** Fields that the log never contains, even if a log call contains them by accident. */
 const SECRETS = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'token', 'password', 'secret']
 const SECRET_PATHS = SECRETS.flatMap((name) => [name, name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase())])
   .map((name) => `["${name}"]`)
   .flatMap((name) => [name, `*${name}`, `*.*${name}`])
 
-export function createLog(to: LineFile, level: LogLevel, pretty: boolean): Logger {
-  const print = pretty ? forPeople : forMachines
+export function createLog(sink: LineSink, level: LogLevel, pretty: boolean): Logger {
+  const print = pretty ? formatSentence : escapeLine
   return pino(
     {
       level,
@@ -24,7 +24,7 @@ export function createLog(to: LineFile, level: LogLevel, pretty: boolean): Logge
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths: SECRET_PATHS, censor: '***' },
     },
-    { write: (line) => to.write(print(line)) },
+    { write: (line) => sink.write(print(line)) },
   )
 }
 
@@ -34,16 +34,16 @@ const prettyLine = prettyFactory({
   translateTime: 'SYS:HH:MM:ss.l',
 })
 
-/** pino has escaped what JSON must; its own line break is the last character. */
-function forMachines(line: string): string {
+/** pino escapes only what JSON requires. Its line break is the last character. */
+function escapeLine(line: string): string {
   return `${escapeControls(line.slice(0, -1))}\n`
 }
 
-function forPeople(line: string): string {
+function formatSentence(line: string): string {
   return prettyLine(parsePrintable(line))
 }
 
-/** A log line as a value whose strings no terminal acts upon; a stack trace keeps its lines. */
+/** Parses a log line and escapes every control character in its strings; a stack trace keeps its line breaks. */
 export function parsePrintable(line: string): Record<string, unknown> {
   return JSON.parse(line, (key, value) => {
     if (typeof value !== 'string') return value

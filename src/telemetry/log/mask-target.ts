@@ -1,25 +1,25 @@
-// Hides secrets in a request target: tokens travel in queries (reset links, OAuth codes, signed URLs) and logs are
-// read by more people than databases are. Every expression here is linear: clients choose what it runs on.
+// Masks secrets in a request target: queries contain tokens (reset links, OAuth codes, signed URLs), and more people read
+// logs than databases. Every regular expression here is linear, since clients choose its input.
 import { holdsSecret, holdsToken, isRandomSegment, isSecretName, TOKEN_LENGTH } from '../../model/masking.ts'
 
 const MASK = '***'
-/** Clears nearly every query in one pass: nothing in it could begin a secret's name. */
+/** Most queries do not match, and need no further check: they contain no part of a secret's name. */
 const SUSPICIOUS =
   /%|:\/\/|token|secret|pass|pw|cred|jwt|session|sig|auth|saml|key|code|pin|otp|sid|tan|ticket|assertion/i
 const JWT = /(?<![\w-])eyJ[\w-]{5,}\.[\w-]{5,}(?:\.[\w-]*)?/g
 
 /** The path and its query as the access log shows them; `query` begins with `?` or is empty. */
 export function maskTarget(path: string, query: string): string {
-  const shown = maskPath(path)
-  return query === '' ? shown : shown + maskQuery(query)
+  const maskedPath = maskPath(path)
+  return query === '' ? maskedPath : maskedPath + maskQuery(query)
 }
 
 /** JWTs, segments that look like random tokens, and path parameters with secret names (`;jsessionid=`). */
 function maskPath(path: string): string {
-  let shown = path.includes('eyJ') ? path.replace(JWT, MASK) : path
-  if (shown.includes(';') || shown.includes('%3B') || shown.includes('%3b'))
-    shown = shown.replace(PARAMETER, maskParameter)
-  return shown.length > TOKEN_LENGTH ? shown.replace(LONG_SEGMENT, maskSegment) : shown
+  let masked = path.includes('eyJ') ? path.replace(JWT, MASK) : path
+  if (masked.includes(';') || masked.includes('%3B') || masked.includes('%3b'))
+    masked = masked.replace(PARAMETER, maskParameter)
+  return masked.length > TOKEN_LENGTH ? masked.replace(LONG_SEGMENT, maskSegment) : masked
 }
 
 const PARAMETER = /(;|%3B)([^=;/%]{1,64})=[^;/]*/gi
@@ -33,7 +33,7 @@ function maskSegment(segment: string): string {
   return isRandomSegment(segment) ? MASK : segment
 }
 
-/** Values of secret names, and values that look like tokens whatever their name, become `***`. */
+/** Values of secret names, and values that look like tokens, become `***`. */
 export function maskQuery(query: string): string {
   if (query.length <= TOKEN_LENGTH && !SUSPICIOUS.test(query)) return query
   return `?${query.slice(1).split('&').map(maskPair).join('&')}`

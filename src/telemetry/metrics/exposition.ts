@@ -1,7 +1,7 @@
-// How numbers that we count ourselves reach prom-client's registry, and so /metrics.
+// Exposes counts of the gateway through the registry of prom-client.
 //
-// prom-client hashes a label object at every `inc` and `observe`: a microsecond or more each, several times a request.
-// The gateway counts in flat arrays instead and makes prom-client's samples from them when somebody scrapes.
+// prom-client hashes a label object at every `inc` and `observe`, which takes a microsecond or more, several times a request.
+// The gateway counts in flat arrays instead, and creates the samples of prom-client at a scrape.
 import type { Metric, Registry } from 'prom-client'
 
 export type Sample = {
@@ -10,15 +10,15 @@ export type Sample = {
   readonly value: number
 }
 
-export type Exposed = {
+export type ExposedMetric = {
   readonly name: string
   readonly help: string
-  readonly type: 'counter' | 'gauge' | 'histogram' | 'summary'
+  readonly type: 'counter' | 'gauge' | 'histogram'
   readonly collect: () => Sample[]
 }
 
-/** Registers a metric whose samples are made at each scrape. */
-export function expose(registry: Registry, { name, help, type, collect }: Exposed): void {
+/** Registers a metric whose samples are created at each scrape. */
+export function expose(registry: Registry, { name, help, type, collect }: ExposedMetric): void {
   const metric = {
     name,
     help,
@@ -27,43 +27,43 @@ export function expose(registry: Registry, { name, help, type, collect }: Expose
     get: async () => ({ name, help, type, aggregator: 'sum', values: collect() }),
     reset: () => {},
   }
-  // The registry calls `get` and reads `name`; its types only name prom-client's own classes.
+  // The registry only calls `get` and reads `name`; its type accepts only the classes of prom-client.
   registry.registerMetric(metric as unknown as Metric)
 }
 
-/** Counts of observations by upper bound, in seconds, as Prometheus defines a histogram. */
+/** A Prometheus histogram: counts of observations by upper bound, in seconds. */
 export class Distribution {
-  private readonly bounds: readonly number[]
-  private readonly counts: Float64Array
-  private sum = 0
-  private count = 0
+  readonly #bounds: readonly number[]
+  readonly #counts: Float64Array
+  #sum = 0
+  #count = 0
 
   constructor(bounds: readonly number[]) {
-    this.bounds = bounds
-    this.counts = new Float64Array(bounds.length)
+    this.#bounds = bounds
+    this.#counts = new Float64Array(bounds.length)
   }
 
   observe(seconds: number): void {
-    const bounds = this.bounds
-    this.sum += seconds
-    this.count++
+    const bounds = this.#bounds
+    this.#sum += seconds
+    this.#count++
     for (let i = 0; i < bounds.length; i++) {
       if (seconds <= bounds[i]!) {
-        this.counts[i]!++
+        this.#counts[i]!++
         return
       }
     }
   }
 
-  samples(name: string, labels: Sample['labels'], into: Sample[]): void {
-    if (this.count === 0) return
+  addSamples(name: string, labels: Sample['labels'], samples: Sample[]): void {
+    if (this.#count === 0) return
     let cumulated = 0
-    for (const [i, bound] of this.bounds.entries()) {
-      cumulated += this.counts[i]!
-      into.push({ metricName: `${name}_bucket`, labels: { le: bound, ...labels }, value: cumulated })
+    for (const [index, bound] of this.#bounds.entries()) {
+      cumulated += this.#counts[index]!
+      samples.push({ metricName: `${name}_bucket`, labels: { le: bound, ...labels }, value: cumulated })
     }
-    into.push({ metricName: `${name}_bucket`, labels: { le: '+Inf', ...labels }, value: this.count })
-    into.push({ metricName: `${name}_sum`, labels, value: this.sum })
-    into.push({ metricName: `${name}_count`, labels, value: this.count })
+    samples.push({ metricName: `${name}_bucket`, labels: { le: '+Inf', ...labels }, value: this.#count })
+    samples.push({ metricName: `${name}_sum`, labels, value: this.#sum })
+    samples.push({ metricName: `${name}_count`, labels, value: this.#count })
   }
 }

@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { quietReadings, requestFacts } from '../facts.test-kit.ts'
 import { parseExposition, type Series } from './exposition.test-kit.ts'
-import { createMetrics, type Metrics, type Readings } from './metrics.ts'
+import { Metrics } from './metrics.ts'
+import type { Readings } from './readings.ts'
 
 let readings: Readings
 let metrics: Metrics
@@ -10,7 +11,7 @@ let lost: number
 beforeEach(() => {
   readings = quietReadings
   lost = 0
-  metrics = createMetrics({ readings: () => readings, linesLost: () => lost })
+  metrics = new Metrics({ readings: () => readings, linesLost: () => lost })
 })
 afterEach(() => void metrics.close())
 
@@ -145,7 +146,7 @@ test('the event loop’s delay is what it was late, not how often it was asked',
 })
 
 test('two gateways in one process count for themselves', async () => {
-  const other = createMetrics({ readings: () => quietReadings, linesLost: () => 0 })
+  const other = new Metrics({ readings: () => quietReadings, linesLost: () => 0 })
   other.requestFinished(requestFacts())
   other.close()
   expect(await value('strangler_requests_total')).toBeUndefined()

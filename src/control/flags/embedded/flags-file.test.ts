@@ -98,7 +98,7 @@ describe('seeding', () => {
       { actor: file, verb: 'outside', detail: '2 flags seeded', generation: 1, gateway: 'g1', result: 'done' },
     ])
     expect(heard.of('flagsRead')).toEqual([{ source: file, flags: 2 }])
-    expect(heard.of('changed')).toEqual([])
+    expect(heard.of('changeFinished')).toEqual([])
     expect(store.current().contexts).toEqual({})
   })
 
@@ -154,7 +154,7 @@ describe('an edit', () => {
       ['outside', 'catalog', 20, 25, 'done'],
       ['outside', null, 5, 6, 'done'],
     ])
-    expect(heard.of('changed')).toHaveLength(3)
+    expect(heard.of('changeFinished')).toHaveLength(3)
     expect(store.current().contexts.orders).toMatchObject({
       flip: { by: file, percentage: 30, generation: 2, at: NOON },
       changed: { by: file, verb: 'outside', generation: 2 },
@@ -170,7 +170,9 @@ describe('an edit', () => {
     changed()
     await until(async () => (await log()).length === 3)
     expect((await log()).at(-1)).toEqual(['outside', 'orders', 50, 30, 'conflict'])
-    expect(heard.of('changed')).toMatchObject([{ result: 'conflict', detail: expect.stringContaining('flip again') }])
+    expect(heard.of('changeFinished')).toMatchObject([
+      { result: 'conflict', detail: expect.stringContaining('flip again') },
+    ])
     expect(at()).toBe(50)
     expect(store.current().contexts.orders?.flip).toMatchObject({ by: 'anna', percentage: 50 })
     await follow().flagsFile.start()

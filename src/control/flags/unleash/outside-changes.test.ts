@@ -62,7 +62,7 @@ describe('a change made in Unleash itself', () => {
       flip: { by: 'unleash', percentage: 40, generation: 1 },
       changed: { by: 'unleash', verb: 'outside', generation: 1 },
     })
-    const told = gateways.flatMap(({ events: heard }) => heard.of('changed'))
+    const told = gateways.flatMap(({ events: heard }) => heard.of('changeFinished'))
     expect(told).toMatchObject([{ verb: 'outside', by: 'unleash', before: 10, after: 40 }])
   })
 
