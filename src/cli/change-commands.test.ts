@@ -49,7 +49,7 @@ describe('a change', () => {
     const convergence = { applied: 1, of: 1, ms: 3, laggards: [], inFlight: 2 }
     const api = await startApi(doneWith({ note: 'it is pinned to legacy by ada', convergence }))
     const { stdout } = await strangler(['flip', 'catalog', '25'], { api })
-    expect(stdout).toContain('2 requests begun before are still answered by the old side')
+    expect(stdout).toContain('the old side still answers 2 requests that began before the change')
     expect(stdout).toContain('note: it is pinned to legacy by ada')
   })
 
@@ -102,7 +102,7 @@ describe('the verbs', () => {
         ['rollback', 'catalog'],
         { method: 'POST', path: '/contexts/catalog/rollback', body: {} },
         { verb: 'rollback', before: { pin: null, percentage: 25 }, after: { pin: 'legacy', percentage: 0 } },
-        /^catalog: rolled back, everything to legacy, applied on 6 of 6 .*\n(.*\n)*.*strangler unpin catalog when it is mended/,
+        /^catalog: rolled back, everything to legacy, applied on 6 of 6 .*\n(.*\n)*.*when the service is fixed, run strangler unpin catalog/,
       ],
       [
         ['rollback', 'catalog', '--force', '--reason', 'fire'],
@@ -150,7 +150,7 @@ describe('the verbs', () => {
         ['revive'],
         { method: 'DELETE', path: '/kill-switch', body: undefined },
         { verb: 'revive', context: null, before: true, after: false },
-        /^traffic flows as decided, applied/,
+        /^pins and flags decide again, applied/,
       ],
     ]
 
@@ -165,13 +165,13 @@ describe('the verbs', () => {
 
 describe('a mistake in the arguments', () => {
   it.each([
-    [['flip'], /say what to move/],
-    [['flip', 'catalog'], /say how far/],
+    [['flip'], /give the context/],
+    [['flip', 'catalog'], /give the percentage/],
     [['flip', 'catalog', '101'], /whole, from 0 to 100 \(found "101"\)/],
     [['flip', 'catalog', '2.5'], /whole, from 0 to 100/],
-    [['flip', 'catalog', '25', '30'], /"30" is one word too many/],
-    [['shadow'], /say what to shadow/],
-    [['shadow', 'catalog'], /say how much: strangler shadow catalog 10, or --as-configured/],
+    [['flip', 'catalog', '25', '30'], /"30" is one argument too many/],
+    [['shadow'], /give the context/],
+    [['shadow', 'catalog'], /give the percentage: strangler shadow catalog 10, or --as-configured/],
     [['shadow', 'catalog', '0.1'], /whole, from 0 to 100 \(found "0\.1"\)/],
     [['shadow', 'catalog', '101'], /whole, from 0 to 100/],
     [['shadow', 'catalog', '10', '--as-configured'], /a percentage and --as-configured exclude each other/],
@@ -183,7 +183,7 @@ describe('a mistake in the arguments', () => {
     [['pin', 'catalog', 'old', '--for', '30m'], /legacy or service \(found "old"\)/],
     [['pin', 'catalog', 'legacy', '--for', '30'], /--for: must be a duration such as 90s/],
     [['history', '--limit', '0'], /--limit: must be a whole number from 1 to 200/],
-    [['history', '--all'], /say --json as well/],
+    [['history', '--all'], /add --json/],
     [['status', '--url', 'localhost:8081'], /--url: must be the address of an admin port/],
     [['status', '--url', 'http://a:b@c'], /--url: must have no password/],
   ])('%j asks nobody and exits 2', async (args, sentence) => {
@@ -197,7 +197,7 @@ describe('a mistake in the arguments', () => {
     const api = await startApi(doneWith({}))
     const { code, stderr } = await strangler(['flip', 'catalog', '25'], { api, env: { CI: 'true' } })
     expect(code).toBe(2)
-    expect(stderr).toMatch(/say why with --reason TEXT: the variable CI is set/)
+    expect(stderr).toMatch(/give --reason TEXT: a reason is required because the variable CI is set/)
     expect(api.asked).toHaveLength(0)
     expect((await strangler(['flip', 'catalog', '25'], { api, env: { CI: 'false' } })).code).toBe(0)
     expect((await strangler(['flip', 'catalog', '25', '--reason', 'x'], { api, env: { CI: '1' } })).code).toBe(0)

@@ -1,4 +1,4 @@
-/** A command: what it is for, its manual, and what it does. Resolves to the exit code. */
+/** A command of the command line. `run` resolves to the exit code. */
 export type Command = {
   readonly summary: string
   readonly help: string

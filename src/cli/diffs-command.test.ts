@@ -89,7 +89,7 @@ describe('diffs', () => {
     [
       'that nothing was compared',
       { comparisons: 0, differences: [] },
-      'catalog: nothing was compared since 2026-02-28 14:02; strangler shadow catalog 10 begins with it',
+      'catalog: no comparisons since 2026-02-28 14:02; start them with strangler shadow catalog 10',
     ],
     [
       'since when there is data, where the window begins earlier',
@@ -97,7 +97,7 @@ describe('diffs', () => {
       'catalog: no differences in 1,000 comparisons since 2026-03-01 13:02',
     ],
     ['that there are none', { differences: [] }, 'catalog: no differences in 1,000 comparisons since 2026-02-28 14:02'],
-    ['that there is only noise', { differences: [STAMP] }, 'nothing but noise'],
+    ['that there is only noise', { differences: [STAMP] }, 'only noise'],
     [
       'what somebody ruled to be noise',
       {
@@ -106,13 +106,9 @@ describe('diffs', () => {
           { ...STAMP, note: { at: AT, by: 'ana', reason: null, ruling: 'noise', resolvedAt: null } },
         ],
       },
-      '2 fields of noise (1 because it was ruled so); --all shows them',
+      '2 fields of noise (1 by a ruling); --all shows them',
     ],
-    [
-      'that there were too many',
-      { fieldsLeftOut: 7 },
-      'fields were seen 7 times that are not listed: there were too many',
-    ],
+    ['that there were too many', { fieldsLeftOut: 7 }, 'too many fields: others differed 7 times and are not listed'],
     [
       'what was mended',
       {
@@ -141,7 +137,7 @@ describe('diffs', () => {
       { differences: [{ ...PRICE, example: { at: AT, legacy: null, service: '' } }] },
       '              (nothing) → ""',
     ],
-    ['that no example is left', { differences: [{ ...PRICE, example: null }] }, '              no example is kept'],
+    ['that no example is left', { differences: [{ ...PRICE, example: null }] }, '              no example is stored'],
   ])('says %s', async (_what, more, line) => {
     expect(await listed(more)).toContain(line)
   })
@@ -197,18 +193,18 @@ describe('diffs', () => {
   })
 
   it.each<[readonly string[], RegExp]>([
-    [['diffs'], /say which context/],
-    [['diffs', 'catalog', 'orders'], /"orders" is one word too many/],
+    [['diffs'], /give the context/],
+    [['diffs', 'catalog', 'orders'], /"orders" is one argument too many/],
     [['diffs', 'catalog', '--window', 'x'], /--window: must be a duration/],
     [['diffs', 'catalog', '--show', 'xyz'], /ten hexadecimal digits/],
-    [['diffs', 'catalog', '--as', 'curl'], /--as means nothing here/],
-    [['diffs', 'catalog', '--show', PRINT, '--all'], /--all means nothing here/],
+    [['diffs', 'catalog', '--as', 'curl'], /--as has no effect here/],
+    [['diffs', 'catalog', '--show', PRINT, '--all'], /--all has no effect here/],
     [['diffs', 'rule', PRINT, 'nice'], /real, noise or auto/],
-    [['diffs', 'rule', PRINT], /say what it is/],
+    [['diffs', 'rule', PRINT], /give the verdict/],
     [['diffs', 'rule', '../kill-switch', 'noise'], /ten hexadecimal digits/],
-    [['diffs', 'resolve', PRINT, 'now'], /"now" is one word too many/],
+    [['diffs', 'resolve', PRINT, 'now'], /"now" is one argument too many/],
     [['diffs', 'export', PRINT, '--as', 'perl'], /--as: must be curl or vitest/],
-    [['diffs', 'export', PRINT, '--window', '2h'], /--window means nothing here/],
+    [['diffs', 'export', PRINT, '--window', '2h'], /--window has no effect here/],
   ])('%j makes no sense, and nobody is asked', async (args, why) => {
     const api = await startApi({ json: VIEW })
     const { code, stderr, stdout } = await strangler(args, { api })
@@ -269,11 +265,11 @@ describe('diffs --show', () => {
   })
 
   it.each<[string, MaskedExample[], RegExp]>([
-    ['has no example', [], /^no example of it is kept$/m],
+    ['has no example', [], /^no example is stored$/m],
     [
       'has no bodies',
       [{ ...EXAMPLE, legacy: { ...EXAMPLE.legacy, body: null } }],
-      /^bodies are kept where both are JSON/m,
+      /^bodies are stored only if both are JSON/m,
     ],
   ])('says so where it %s', (_what, examples, line) => {
     const view: DifferenceResponse = { from: AT, to: AT, difference: PRICE, examples, noise: [] }
@@ -347,7 +343,7 @@ describe('an operator’s word', () => {
     expect(code).toBe(0)
     expect(api.asked).toMatchObject([{ method, path, body }])
     expect(stdout).toContain(
-      verdict === 'auto' ? 'is left to the numbers' : `value $.price of GET /products is ${verdict}`,
+      verdict === 'auto' ? 'is left to the statistics' : `value $.price of GET /products is ${verdict}`,
     )
   })
 
@@ -380,13 +376,13 @@ describe('diffs export', () => {
     const { code, stdout } = await strangler(args, { api, cwd })
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: 'price.test.ts is written; what was masked is to be set: MASKED_COOKIE\n',
+      stdout: 'price.test.ts was written; set the variables of the masked values: MASKED_COOKIE\n',
     })
     expect(await readFile(join(cwd, 'price.test.ts'), 'utf8')).toBe('line 1\nline\\u001b[2J 2\n')
     await writeFile(join(cwd, 'price.test.ts'), 'mine')
     const again = await strangler(args, { api, cwd })
     expect(again.code).toBe(1)
-    expect(again.stderr).toContain('there is one already')
+    expect(again.stderr).toContain('it exists, and is not overwritten')
     expect(await readFile(join(cwd, 'price.test.ts'), 'utf8')).toBe('mine')
   })
 
@@ -426,7 +422,7 @@ describe('shadow try-rule', () => {
       'route          field          forgiven  remaining  untried  fingerprint',
       'GET /products  value $.price  2         0          1        1f2e3d4c5b',
       'GET /products  value $.other  0         1          0        aaaaaaaaaa',
-      'untried: no body was kept, or what differs in it is masked, so nothing is known of these',
+      'untried: the example has no body, or its difference is masked, so the effect is unknown',
       'NEW: missing $.tags[*] of GET /products would differ, in 2 examples',
       '',
     ])
@@ -445,7 +441,7 @@ describe('shadow try-rule', () => {
     const { code, stdout } = await strangler(args, { api, cwd: await folderWith('{}') })
     expect({ code, stdout }).toEqual({
       code: 0,
-      stdout: 'no examples are kept that these rules could be tried on; there are some of GET /products\n',
+      stdout: 'no examples are stored for these rules; there are examples of GET /products\n',
     })
     expect(api.asked.map(({ body }) => body)).toEqual([{ rules: {}, route: 'GET /product' }, { rules: {} }])
   })
@@ -472,11 +468,11 @@ describe('shadow try-rule', () => {
   })
 
   it.each<[readonly string[], RegExp]>([
-    [['try-rule', 'catalog'], /say which rules/],
+    [['try-rule', 'catalog'], /give the file with rules/],
     [['try-rule', 'catalog', 'none.json'], /none\.json cannot be read: ENOENT/],
-    [['try-rule', 'catalog', 'rules.json'], /rules\.json is no JSON/],
-    [['catalog', '10', '--route', 'x'], /--route is of try-rule/],
-    [['catalog', '10', '20'], /"20" is one word too many/],
+    [['try-rule', 'catalog', 'rules.json'], /rules\.json is not JSON/],
+    [['catalog', '10', '--route', 'x'], /--route needs try-rule/],
+    [['catalog', '10', '20'], /"20" is one argument too many/],
   ])('%j makes no sense, and nobody is asked', async (args, why) => {
     const api = await startApi({ json: TRIAL })
     const { code, stderr } = await strangler(['shadow', ...args], { api, cwd: await folderWith('{') })

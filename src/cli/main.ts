@@ -1,12 +1,12 @@
-// The command line: finds the command, and turns whatever goes wrong into one sentence and an exit code.
+// The command line: runs a command, and reports an error as one sentence and an exit code.
 import { version } from '../entry/version.ts'
-import { Trouble } from './client/cli-error.ts'
+import { CliError } from './client/cli-error.ts'
 import type { Command } from './command.ts'
 import { describeExitCodes, EXIT } from './exit-codes.ts'
-import { json, plain } from './format/print.ts'
+import { escapeControls, formatJson } from './format/print.ts'
 import { UsageError } from './usage-error.ts'
 
-/** Each loads what it needs and no more: whoever asks a gateway at night does not wait for one to be loaded. */
+/** Each command is loaded when it runs, so that a command that calls a gateway starts without loading one. */
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   serve: async () => (await import('./commands/serve.ts')).serve,
   check: async () => (await import('./commands/check.ts')).check,
@@ -29,16 +29,16 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   diffs: async () => (await import('./commands/diffs.ts')).diffs,
 }
 
-/** Runs one command and sets the exit code: 0 done, 2 it was asked in a way that makes no sense, others as listed. */
+/** Runs one command and sets the exit code of the process, as `EXIT_MEANINGS` lists it. */
 export async function main(args: string[]): Promise<void> {
   const [name = 'help', ...rest] = args
   if (['help', '--help', '-h'].includes(name) && (rest[0] === undefined || isCommand(rest[0]))) return help(rest[0])
   if (['version', '--version', '-v'].includes(name)) return print(`${version()}\n`)
   const command = await load(name)
   if (command === undefined) {
-    const asked = name === 'help' ? (rest[0] ?? '') : name
-    const hint = asked.startsWith('-') ? '; options come after the command' : ''
-    complain('', `there is no command "${plain(asked)}"${hint}; strangler help lists them`)
+    const commandName = name === 'help' ? (rest[0] ?? '') : name
+    const hint = commandName.startsWith('-') ? '; options come after the command' : ''
+    printError('', `there is no command "${escapeControls(commandName)}"${hint}; strangler help lists them`)
     process.exitCode = EXIT.usage
     return
   }
@@ -60,24 +60,24 @@ function isCommand(name: string): boolean {
 
 async function help(name: string | undefined): Promise<void> {
   const command = name === undefined ? undefined : await load(name)
-  print(command?.help ?? (await manual()))
+  print(command?.help ?? (await overview()))
 }
 
-async function manual(): Promise<string> {
-  const all = await Promise.all(
+async function overview(): Promise<string> {
+  const lines = await Promise.all(
     Object.entries(COMMANDS).map(async ([name, load]) => `  ${name.padEnd(10)}${(await load()).summary}`),
   )
   return `strangler: the gateway that moves a monolith to services, one context at a time
 
 Usage: strangler <command> [options]
 
-${all.join('\n')}
-  help      shows this, or the manual of a command: strangler help serve
+${lines.join('\n')}
+  help      shows this page, or the manual of a command: strangler help serve
   version   prints the version
 
-Options may also be given in the environment (STRANGLER_*); the command line wins.
+Options may also be set in the environment (STRANGLER_*). The command line takes precedence.
 
-Exit codes of commands that ask a gateway:
+Exit codes of commands that call a gateway:
 ${describeExitCodes()}
 `
 }
@@ -85,16 +85,16 @@ ${describeExitCodes()}
 /** @returns the exit code */
 function report(name: string, error: unknown, isJson: boolean): number {
   if (error instanceof UsageError) {
-    complain(name, error.message)
+    printError(name, error.message)
     return EXIT.usage
   }
-  if (!(error instanceof Trouble)) throw error
-  if (isJson && error.answer !== undefined) print(`${json(error.answer, 2)}\n`)
-  complain(name, error.message)
+  if (!(error instanceof CliError)) throw error
+  if (isJson && error.answer !== undefined) print(`${formatJson(error.answer, 2)}\n`)
+  printError(name, error.message)
   return error.exitCode
 }
 
-function complain(name: string, sentence: string): void {
+function printError(name: string, sentence: string): void {
   process.stderr.write(`strangler${name === '' ? '' : ` ${name}`}: ${sentence}\n`)
 }
 

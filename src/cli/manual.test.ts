@@ -1,7 +1,7 @@
 // docs/cli.md says what the commands' own manuals say.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { ASKING_HELP, CHANGING_HELP } from './client/gateway-options.ts'
+import { CHANGE_HELP, QUERY_HELP } from './client/gateway-options.ts'
 import type { Command } from './command.ts'
 import { EXIT_MEANINGS } from './exit-codes.ts'
 import { COMMANDS } from './main.ts'
@@ -36,7 +36,7 @@ test.each(asking)('the manual of %s says whom it asks', async (name) => {
 })
 
 test('docs/cli.md has what all take, every exit code, and no other command', () => {
-  expect(DOCUMENT).toContain(`\`\`\`text\n${CHANGING_HELP}\n\`\`\``)
+  expect(DOCUMENT).toContain(`\`\`\`text\n${CHANGE_HELP}\n\`\`\``)
   const rows = [...DOCUMENT.matchAll(/^\| (\d) +\| (.*?) +\|$/gm)].map(([, code, meaning]) => [code, meaning])
   expect(rows).toEqual(Object.entries(EXIT_MEANINGS))
   const told = [...DOCUMENT.matchAll(/^### `strangler (\w+)`$/gm)].map(([, name]) => name)
@@ -44,7 +44,7 @@ test('docs/cli.md has what all take, every exit code, and no other command', () 
 })
 
 function withoutWhatAllTake(help: string): string {
-  const [own = ''] = help.replace(CHANGING_HELP, '').replace(ASKING_HELP, '').split('\nExit codes:')
+  const [own = ''] = help.replace(CHANGE_HELP, '').replace(QUERY_HELP, '').split('\nExit codes:')
   return own.replaceAll(/\n{3,}/g, '\n\n').trim()
 }
 

@@ -1,26 +1,26 @@
-// A command's manual: every one has the same parts in the same order.
-import { ASKING_HELP, CHANGING_HELP } from './client/gateway-options.ts'
+// The manual of a command: the same parts in the same order for all commands.
+import { CHANGE_HELP, QUERY_HELP } from './client/gateway-options.ts'
 import { describeExitCodes } from './exit-codes.ts'
 
 export type Manual = {
   readonly summary: string
   readonly usage: string
-  /** What the command is for and what to know before it is used; lines of at most 100 characters. */
+  /** The purpose of the command and the facts to know before using it; lines of at most 110 characters. */
   readonly about: string
   readonly examples: readonly string[]
-  /** Lines for the options that this command alone has. */
+  /** Lines for the options that only this command has. */
   readonly options?: string
 }
 
-export function changing(manual: Manual): string {
-  return write(manual, CHANGING_HELP)
+export function changeManual(manual: Manual): string {
+  return writeManual(manual, CHANGE_HELP)
 }
 
-export function asking(manual: Manual): string {
-  return write(manual, ASKING_HELP)
+export function queryManual(manual: Manual): string {
+  return writeManual(manual, QUERY_HELP)
 }
 
-function write({ summary, usage, about, examples, options }: Manual, shared: string): string {
+function writeManual({ summary, usage, about, examples, options }: Manual, shared: string): string {
   const [, name] = usage.split(' ')
   return `strangler ${name}: ${summary}
 

@@ -2,9 +2,9 @@
 import { describe, expect, it, test } from 'vitest'
 import type { ParityResponse } from '../admin/contract/comparisons.ts'
 import { startApi, strangler } from './client/admin-api.test-kit.ts'
-import { percent, shareText } from './format/numbers.ts'
+import { formatPercent, formatShare } from './format/numbers.ts'
 import { parityLines } from './format/parity-lines.ts'
-import { aroundDifferences, sideBySide } from './format/side-by-side.ts'
+import { differencesWithContext, sideBySide } from './format/side-by-side.ts'
 
 const AT = Date.UTC(2026, 2, 1, 14, 2)
 const NONE = {
@@ -55,7 +55,7 @@ describe('parity', () => {
     const contexts = VIEW.contexts.map((one) => ({ ...one, dataSince: one.context === 'catalog' ? dataSince : null }))
     const api = await startApi({ json: { ...VIEW, contexts } })
     const { stdout } = await strangler(['parity'], { api })
-    expect(stdout.split('\n')[0]).toBe(`how alike the sides answer, ${since}`)
+    expect(stdout.split('\n')[0]).toBe(`parity of the sides, ${since}`)
   })
 
   it('is how alike the sides of each context answer, how much more is needed, and where the rest went', async () => {
@@ -63,7 +63,7 @@ describe('parity', () => {
     const { code, stdout } = await strangler(['parity'], { api })
     expect(code).toBe(0)
     expect(stdout.split('\n')).toEqual([
-      'how alike the sides answer, since 2026-02-28 14:02',
+      'parity of the sides, since 2026-02-28 14:02',
       '',
       'context  matching               at least  comparisons  pairs  until 99.9 %',
       'catalog  99.67 % (99.55–99.76)  99.54 %   12,342       1,300  45,678 more',
@@ -167,11 +167,11 @@ test.each([
   [0.999, '99.9'],
   [0.999999, '99.99'],
 ])('a share of %d is %s %', (share, text) => {
-  expect(percent(share)).toBe(text)
+  expect(formatPercent(share)).toBe(text)
 })
 
 test('a share of nothing is none', () => {
-  expect(shareText(null)).toBe('-')
+  expect(formatShare(null)).toBe('-')
 })
 
 describe('side by side', () => {
@@ -195,7 +195,7 @@ describe('side by side', () => {
   })
 
   test('leaves out what is the same and far from what is not', () => {
-    const shown = aroundDifferences(sideBySide([...'abcdeXfghi'], [...'abcdeYfghi']), 1)
+    const shown = differencesWithContext(sideBySide([...'abcdeXfghi'], [...'abcdeYfghi']), 1)
     expect(shown.map((row) => (row === undefined ? '…' : row.left))).toEqual(['…', 'e', 'X', 'f', '…'])
   })
 })

@@ -1,7 +1,7 @@
 // What `strangler replay` is asked with, before anything is read.
 import { expect, it } from 'vitest'
 import { FORMATS } from '../entry/replay.ts'
-import { replay, shareOf } from './commands/replay.ts'
+import { replay, toShare } from './commands/replay.ts'
 
 it.each([
   [['a.log', '--rate', '0'], '--rate: must be a number from 0.1 to 1000 (found "0")'],
@@ -9,14 +9,14 @@ it.each([
   [['a.log', '--fail-under', '100'], '--fail-under: must be a number from 0 to 99.99 (found "100")'],
   [['a.log', '--concurrency', '1.5'], '--concurrency: must be a whole number (found "1.5")'],
   [['a.log', '--format', 'apache'], '--format: must be har, access-log, nginx (found "apache")'],
-  [[], 'say which file: strangler replay shop.har'],
-  [['a.log', 'b.log'], '"b.log" is one word too many; --help shows what it takes'],
+  [[], 'give the file: strangler replay shop.har'],
+  [['a.log', 'b.log'], '"b.log" is one argument too many; see --help'],
 ])('%j is asked wrongly', async (args, sentence) => {
   await expect(replay.run(args)).rejects.toThrow(sentence)
 })
 
 it.each([99.9, 99.99, 97.5, 33.3, 0.1])('%d percent is reached by as many in a hundred thousand', (percent) => {
-  expect(Math.round(percent * 1000) / 100_000).toBeGreaterThanOrEqual(shareOf(percent))
+  expect(Math.round(percent * 1000) / 100_000).toBeGreaterThanOrEqual(toShare(percent))
 })
 
 it('knows the formats that there are', async () => {

@@ -1,4 +1,4 @@
-// The options that serve and explain share, from the command line and the environment.
+// The options of a gateway, which serve, check, explain and replay read from the command line and the environment.
 import type { ParseArgsOptionsConfig } from 'node:util'
 import { formatMistakes } from '../config/mistake.ts'
 import { readEnv } from '../config/options/env.ts'
@@ -8,21 +8,21 @@ import { UsageError } from './usage-error.ts'
 
 type Name = keyof typeof OPTIONS
 
-/** The names of options that have a flag on the command line. */
-export const FLAGGED = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) !== undefined)
+/** The names of options with a flag on the command line. */
+export const FLAG_OPTIONS = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) !== undefined)
 
-/** Those that are in the environment only. */
-export const UNFLAGGED = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) === undefined)
+/** The names of options that are only in the environment. */
+export const VARIABLE_OPTIONS = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) === undefined)
 
 /** `parseArgs` configuration for some of the options. */
 export function argumentsFor(names: readonly Name[]): ParseArgsOptionsConfig {
   return Object.fromEntries(names.map((name) => [flagOf(name)?.slice(2) ?? name, { type: 'string' as const }]))
 }
 
-/** @throws {UsageError} with every mistake in what was written */
+/** @throws {UsageError} with all mistakes in the command line and the environment */
 export function readOptions(values: Readonly<Record<string, unknown>>): Options {
   const commandLine: RawOptions = Object.fromEntries(
-    FLAGGED.flatMap((name) => {
+    FLAG_OPTIONS.flatMap((name) => {
       const value = values[flagOf(name)?.slice(2) ?? name]
       return typeof value === 'string' ? [[name, value]] : []
     }),
@@ -36,8 +36,8 @@ export function readOptions(values: Readonly<Record<string, unknown>>): Options 
   return merged.options
 }
 
-/** The manual's lines for some of the options. */
-export function describe(names: readonly Name[]): string {
+/** The lines of the manual for some of the options. */
+export function describeOptionNames(names: readonly Name[]): string {
   return describeOptions(names.map((name) => OPTIONS[name]))
 }
 

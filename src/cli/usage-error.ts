@@ -1,2 +1,2 @@
-/** The command was asked in a way that makes no sense; the message says what to write instead. */
+/** The arguments of the command are not valid. The message contains the mistake and its correction. */
 export class UsageError extends Error {}

@@ -156,7 +156,7 @@ describe('status', () => {
     [
       'a token that Unleash refuses',
       { flags: { ...NOTHING.flags, source: 'unleash', ageMs: 65_000, trouble: '401', isRefused: true } },
-      /^flags +2 flags of Unleash at .*, 1 min old, and the token is REFUSED: mend it: 401$/m,
+      /^flags +2 flags of Unleash at .*, 1 min old, and Unleash REJECTS the token: replace it: 401$/m,
     ],
     [
       'a gateway that lags',
@@ -249,7 +249,7 @@ describe('history', () => {
     const lines = stdout.split('\n')
     expect(lines[1]).toMatch(/^2026-03-01 14:02:03 {2}pin +catalog +ada \(10\.0\.0\.1\) +refused +it is frozen$/)
     expect(lines[2]).toMatch(/^2026-03-01 14:02:03 {2}flip +catalog +10 % → 25 % +ada \(10\.0\.0\.1\) +done +week two$/)
-    expect(lines[3]).toBe('3 older records are gone: the log has a limit')
+    expect(lines[3]).toBe('3 older records were removed: the log has a limit')
   })
 
   it.each<[string, Partial<AuditRecord>]>([
@@ -306,7 +306,7 @@ describe('history', () => {
     )
     const { code, stdout, stderr } = await strangler(['history', '--all', '--json'], { api })
     expect(code).toBe(0)
-    expect(stderr).toBe('strangler history: 1 older record is gone: the log has a limit\n')
+    expect(stderr).toBe('strangler history: 1 older record was removed: the log has a limit\n')
     const lines = stdout.trim().split('\n')
     expect(lines.map((line) => (JSON.parse(line) as AuditRecord).position)).toEqual(['3', '2', '1'])
     expect(stdout).not.toContain('\u009b')
@@ -347,7 +347,7 @@ describe('history', () => {
   it.each([
     ['edited', 'was edited'],
     ['missing', 'follows an entry that is not in the log'],
-    ['reordered', 'stands before the entry that it follows'],
+    ['reordered', 'comes before the entry that it follows'],
     ['repeated', 'is in the log twice'],
   ])('--verify exits 1 and names the position of an entry that is %s', async (fault, words) => {
     const api = await startApi({ json: { ...VERIFIED, broken: { position: '0000000000000077', at: AT, fault } } })
@@ -360,7 +360,7 @@ describe('history', () => {
   it('--verify is about the whole log', async () => {
     const { code, stderr } = await strangler(['history', 'catalog', '--verify'])
     expect(code).toBe(2)
-    expect(stderr).toContain('--verify is about the whole log')
+    expect(stderr).toContain('--verify checks the whole log')
   })
 
   it('of a context that is not there is a mistake, and not an empty log', async () => {
@@ -406,7 +406,7 @@ describe('watch', () => {
     })
     const watching = await start(['watch'], api)
     await until(() => watching.lines().length === 1)
-    expect(watching.lines()[0]).toMatch(/^following http:\/\/127\.0\.0\.1:\d+ from generation 7; Ctrl-C ends it$/)
+    expect(watching.lines()[0]).toMatch(/^following http:\/\/127\.0\.0\.1:\d+ from generation 7; stop with Ctrl-C$/)
     const text = sent(FLIPPED)
     streams[0]?.write(text.slice(0, 40))
     streams[0]?.write(text.slice(40))

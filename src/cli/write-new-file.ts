@@ -1,15 +1,16 @@
-// A file that is written for somebody: never over another.
+// Writes a new file, and never overwrites an existing one.
 import { writeFile } from 'node:fs/promises'
-import { Trouble } from './client/cli-error.ts'
+import { CliError } from './client/cli-error.ts'
 import { EXIT } from './exit-codes.ts'
-import { plain } from './format/print.ts'
+import { escapeControls } from './format/print.ts'
 
-export async function writeNew(path: string, text: string): Promise<void> {
+/** @throws {CliError} if the file exists or cannot be written */
+export async function writeNewFile(path: string, text: string): Promise<void> {
   try {
     await writeFile(path, text, { flag: 'wx' })
   } catch (error) {
-    const { code = 'it failed' } = error as NodeJS.ErrnoException
-    const why = code === 'EEXIST' ? 'there is one already, and it is not written over' : code
-    throw new Trouble(EXIT.failed, `${plain(path)} cannot be written: ${why}`)
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException
+    const why = code === 'EEXIST' ? 'it exists, and is not overwritten; choose another name' : code
+    throw new CliError(EXIT.failed, `${escapeControls(path)} cannot be written: ${why}`)
   }
 }

@@ -85,10 +85,10 @@ describe('a command that makes no sense', () => {
   it.each([
     [['srve'], /there is no command "srve"/],
     [['serve', '--prot', '80'], /'--prot'.*--help/],
-    [['check', 'routes.config.ts'], /"routes\.config\.ts" is one word too many/],
+    [['check', 'routes.config.ts'], /"routes\.config\.ts" is one argument too many/],
     [['serve', '--port', 'high'], /--port: must be a port from 0 to 65535 \(found "high"\)/],
     [['serve', '--port'], /--port/],
-    [['explain', 'GET'], /say which request: strangler explain GET/],
+    [['explain', 'GET'], /give the request: strangler explain GET/],
     [['explain', 'GET', '/', '--loud'], /'--loud'/],
   ])('%j exits 2 with one sentence', async (args, sentence) => {
     const { code, stdout, stderr } = await runStrangler(args)
@@ -107,12 +107,12 @@ describe('a command that makes no sense', () => {
 })
 
 describe('strangler check', () => {
-  it('says that a good config is good', async () => {
+  it('says that a good config is valid', async () => {
     const folder = await shopFolder()
     const { code, stdout, stderr } = await runStrangler(['check', '--config', join(folder, 'routes.config.json')])
     expect(stderr).toBe('')
     expect(code).toBe(0)
-    expect(stdout).toMatch(/routes\.config\.json is good: 1 context, 2 routes, 1 service\n$/)
+    expect(stdout).toMatch(/routes\.config\.json is valid: 1 context, 2 routes, 1 service\n$/)
   })
 
   it('reports warnings about a good config and exits 0', async () => {
@@ -124,7 +124,7 @@ describe('strangler check', () => {
     const folder = await folderWith({ 'warned.json': JSON.stringify(map) })
     const { code, stdout, stderr } = await runStrangler(['check', '--config', 'warned.json'], { cwd: folder })
     expect(code).toBe(0)
-    expect(stdout).toBe('warned.json is good: 2 contexts, 2 routes, 1 service\n')
+    expect(stdout).toBe('warned.json is valid: 2 contexts, 2 routes, 1 service\n')
     const [count, ...warnings] = stderr.trim().split('\n')
     expect(count).toBe('2 warnings')
     expect(warnings[0]).toMatch(/^contexts\.old\.fallback: now means "reads".*\(found true\)$/)
@@ -270,7 +270,7 @@ describe('strangler serve that cannot start', () => {
     )
     expect(code).toBe(1)
     expect(stderr).toBe(
-      `strangler serve: 127.0.0.1:${port} is taken by another process; stop it, or choose another ${option}\n`,
+      `strangler serve: 127.0.0.1:${port} is in use by another process; stop it, or choose another ${option}\n`,
     )
   })
 
@@ -293,8 +293,8 @@ describe('strangler serve that cannot start', () => {
   })
 
   it.each([
-    [['--host', '192.0.2.1'], /192\.0\.2\.1:0 is no address of this machine/],
-    [['--admin-host', '192.0.2.1'], /192\.0\.2\.1:0 is no address of this machine; choose another --admin-host/],
+    [['--host', '192.0.2.1'], /192\.0\.2\.1:0 is not an address of this machine/],
+    [['--admin-host', '192.0.2.1'], /192\.0\.2\.1:0 is not an address of this machine; choose another --admin-host/],
     [['--host', 'no-such-host.invalid'], /no-such-host\.invalid/],
   ])('because of %j says so in one sentence', async (args, sentence) => {
     const folder = await shopFolder()
@@ -345,7 +345,7 @@ describe('a config file', () => {
 
   it('that imports strangler-gateway works inside this repository', async () => {
     const { code, stdout } = await runStrangler(['check'], { cwd: new URL('../..', import.meta.url).pathname })
-    expect(stdout).toMatch(/^routes\.config\.ts is good: /)
+    expect(stdout).toMatch(/^routes\.config\.ts is valid: /)
     expect(code).toBe(0)
   })
 })

@@ -65,7 +65,7 @@ describe('the packed gateway', () => {
     const at = { command: strangler, cwd: project }
     expect(await runStrangler(['check'], at)).toMatchObject({
       code: 0,
-      stdout: 'routes.config.ts is good: 1 context, 2 routes, 1 service\n',
+      stdout: 'routes.config.ts is valid: 1 context, 2 routes, 1 service\n',
       stderr: '',
     })
     expect(await runStrangler(['check', '--config', 'commonjs.cjs'], at)).toMatchObject({ code: 0, stderr: '' })

@@ -276,7 +276,7 @@ describe('a run that is ended before its end', () => {
       ['replay', 'a.log', '--rate', '200', '--json', '--config', 'map.json'],
       { cwd: folder },
     )
-    expect(stderr).toMatch(/goes on after \d+ requests, as a\.log\.state says/)
+    expect(stderr).toMatch(/continues after \d+ requests, by a\.log\.state/)
     expect(code).toBe(0)
     const { requests, contexts, notes } = reportIn(stdout)
     expect(requests.replayed + requests.interrupted).toBe(total)
@@ -299,7 +299,7 @@ describe('a run that is ended before its end', () => {
     await until(() => service.seen.length >= 10)
     stopped.child.kill('SIGINT')
     expect(await stopped.exit).toEqual({ code: 130, signal: null })
-    expect(stopped.stderr()).toContain('stopped; ask the same again to go on, as a.log.state says')
+    expect(stopped.stderr()).toContain('stopped; repeat the command to continue, by a.log.state')
     expect(service.seen.length).toBeLessThan(60)
     // The log has grown meanwhile: this run is of what was there.
     await writeFile(join(folder, 'a.log'), `${manyLines(60)}${nginx('GET /products/999')}`)

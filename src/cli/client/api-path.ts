@@ -1,22 +1,22 @@
-// The contract's paths with what goes into them.
+// Paths of the contract with their parameters and query.
 import { UsageError } from '../usage-error.ts'
 
-/** `pathOf(PATHS.flag, 'catalog')` is `/contexts/catalog/flag`. @param name of a context, or a fingerprint */
-export function pathOf(path: string, name: string, query: Query = {}): string {
-  // As a part of a path these two mean another path, however they are written.
-  if (name === '.' || name === '..') throw new UsageError(`there is no context "${name}"`)
+/** `apiPath(PATHS.flag, 'catalog')` is `/contexts/catalog/flag`. @param parameter the name of a context or gateway, or a fingerprint */
+export function apiPath(path: string, parameter: string, query: Query = {}): string {
+  // URL parsers resolve a segment "." or "..", even if it is percent-encoded, so the path would change.
+  if (parameter === '.' || parameter === '..') throw new UsageError(`there is no context "${parameter}"`)
   return withQuery(
-    path.replace(/:\w+/, () => encodeURIComponent(name)),
+    path.replace(/:\w+/, () => encodeURIComponent(parameter)),
     query,
   )
 }
 
-/** What is undefined or null is left out. */
+/** Undefined and null values are left out. */
 export type Query = Readonly<Record<string, string | number | null | undefined>>
 
 export function withQuery(path: string, query: Query): string {
-  const said = Object.entries(query).flatMap(([name, value]) =>
+  const parameters = Object.entries(query).flatMap(([name, value]) =>
     value === undefined || value === null ? [] : [[name, String(value)]],
   )
-  return said.length === 0 ? path : `${path}?${new URLSearchParams(said)}`
+  return parameters.length === 0 ? path : `${path}?${new URLSearchParams(parameters)}`
 }

@@ -1,9 +1,9 @@
 import type { ExitCode } from '../exit-codes.ts'
 
-/** What kept a command from being carried out; the message says what happened and what to do. */
-export class Trouble extends Error {
+/** A command failed. The message contains what happened, to which object, and what to do next. */
+export class CliError extends Error {
   readonly exitCode: ExitCode
-  /** What the gateway answered, for `--json`; undefined where it did not. */
+  /** The problem document of the gateway, for `--json`; undefined if there was no answer. */
   readonly answer: unknown
 
   constructor(exitCode: ExitCode, message: string, answer?: unknown) {

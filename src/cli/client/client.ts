@@ -1,150 +1,153 @@
-// Asks the admin API of a gateway. An answer is a value; everything else is Trouble with a sentence.
+// The client of the admin API. A successful response is a value; every failure is a CliError.
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { API } from '../../admin/contract/api-paths.ts'
 import { problem } from '../../admin/contract/problems.ts'
+import { BodyTooLong, readUpTo } from '../../lib/bounded-read.ts'
 import { EXIT } from '../exit-codes.ts'
-import { Trouble } from './cli-error.ts'
-import { notAGateway, unreachable, wasLost } from './connection-error.ts'
-import { turnedAway } from './problem-error.ts'
-import type { Whom } from './resolve-gateway.ts'
+import { CliError } from './cli-error.ts'
+import { connectionError, isConnectionLost, notGatewayError } from './connection-error.ts'
+import { problemError } from './problem-error.ts'
+import type { GatewayAddress } from './resolve-gateway.ts'
 
-export type Client = {
-  readonly whom: Whom
-  /** @param path below the API's */
-  readonly get: <T>(path: string, schema: Schema<T>) => Promise<Answer<T>>
-  /** A question that needs a body, and changes nothing. */
-  readonly ask: <T>(path: string, body: Readonly<Record<string, unknown>>, schema: Schema<T>) => Promise<Answer<T>>
-  readonly change: <T>(change: Change, schema: Schema<T>) => Promise<Answer<T>>
-  /** The answer as it comes, for streams: the limit is for its beginning. */
-  readonly open: (path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal) => Promise<Response>
-}
-
-export type Change = {
+/** A change as an HTTP request. */
+export type HttpChangeRequest = {
   readonly method: 'PUT' | 'POST' | 'DELETE'
   readonly path: string
-  /** Undefined where the method has none. */
+  /** Undefined with DELETE. */
   readonly body: Readonly<Record<string, unknown>> | undefined
-  /** Refuse it unless the last change was this generation. */
+  /** Refuse the change unless this is the generation of the last change. */
   readonly ifGeneration: number | undefined
 }
 
-/** What was answered: as we understand it, and as it was said, which is what `--json` shows. */
-export type Answer<T> = { readonly body: T; readonly said: unknown }
+/** A response as the schema parses it, and the unchanged JSON for `--json`, which may come from a later version. */
+export type ApiResponse<T> = { readonly body: T; readonly raw: unknown }
 
-/** What this client needs of a zod schema. */
+/** The part of a zod schema that this client needs. */
 export type Schema<T> = {
   readonly safeParse: (value: unknown) => { readonly success: true; readonly data: T } | { readonly success: false }
 }
 
-/** A gateway answers a change when it has happened everywhere, or says after five seconds where it has not; Unleash may take ten. */
+type Headers = Readonly<Record<string, string>>
+type HttpRequest = {
+  readonly method: string
+  readonly path: string
+  readonly headers?: Headers
+  readonly body?: string | undefined
+  readonly timeoutMs: number
+  readonly isChange?: boolean
+}
+
+/** The gateway answers a change after at most 5 s of waiting for the fleet; Unleash may take 10 s. */
 const CHANGE_TIMEOUT_MS = 45_000
 const READ_TIMEOUT_MS = 15_000
-const UNDER_WAY_MS = 250
+const RETRY_MS = 250
 const JSON_BODY = { 'content-type': 'application/json' } as const
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024
 
-export function createClient(whom: Whom, { readTimeoutMs = READ_TIMEOUT_MS } = {}): Client {
-  return { whom, get, ask, change, open }
+export class Client {
+  readonly gateway: GatewayAddress
+  readonly #readTimeoutMs: number
 
-  async function get<T>(path: string, schema: Schema<T>): Promise<Answer<T>> {
-    return understood(await exchange('GET', path, { timeoutMs: readTimeoutMs }), schema)
+  constructor(gateway: GatewayAddress, { readTimeoutMs = READ_TIMEOUT_MS } = {}) {
+    this.gateway = gateway
+    this.#readTimeoutMs = readTimeoutMs
   }
 
-  async function ask<T>(path: string, body: Readonly<Record<string, unknown>>, schema: Schema<T>): Promise<Answer<T>> {
-    const asked = { headers: JSON_BODY, body: JSON.stringify(body), timeoutMs: readTimeoutMs }
-    return understood(await exchange('POST', path, asked), schema)
+  /** @param path relative to that of the API */
+  async get<T>(path: string, schema: Schema<T>): Promise<ApiResponse<T>> {
+    return this.#parse(await this.#send({ method: 'GET', path, timeoutMs: this.#readTimeoutMs }), schema)
   }
 
-  async function change<T>({ method, path, body, ifGeneration }: Change, schema: Schema<T>): Promise<Answer<T>> {
+  /** A POST that changes nothing: its input is too large for a query. */
+  async query<T>(path: string, body: Readonly<Record<string, unknown>>, schema: Schema<T>): Promise<ApiResponse<T>> {
+    const content = { headers: JSON_BODY, body: JSON.stringify(body), timeoutMs: this.#readTimeoutMs }
+    return this.#parse(await this.#send({ method: 'POST', path, ...content }), schema)
+  }
+
+  async change<T>(request: HttpChangeRequest, schema: Schema<T>): Promise<ApiResponse<T>> {
+    const { method, path, body, ifGeneration } = request
     const headers = {
       ...(body === undefined ? {} : JSON_BODY),
-      // One wish has one key, so that asking again after a lost connection cannot do it twice.
+      // The retry after a lost connection has the same key, so that the gateway makes the change once.
       'idempotency-key': randomUUID(),
       ...(ifGeneration === undefined ? {} : { 'if-match': `"${ifGeneration}"` }),
     }
-    const asked = { headers, body: body && JSON.stringify(body), timeoutMs: CHANGE_TIMEOUT_MS, isChange: true }
-    return understood(await exchange(method, path, asked), schema)
+    const content = { headers, body: body && JSON.stringify(body), timeoutMs: CHANGE_TIMEOUT_MS, isChange: true }
+    return this.#parse(await this.#send({ method, path, ...content }), schema)
   }
 
-  async function open(path: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response> {
-    const response = await send('GET', path, headers, undefined, signal)
-    if (!response.ok) throw turnedAway(response, await parsed(response), { path, isChange: false, whom })
+  /** The response as it arrives, for streams. */
+  async open(path: string, headers: Headers, signal: AbortSignal): Promise<Response> {
+    const response = await this.#fetch({ method: 'GET', path, headers }, signal)
+    if (!response.ok) {
+      throw problemError(response, await readJson(response), { path, isChange: false, gateway: this.gateway })
+    }
     return response
   }
 
-  type Headers = Readonly<Record<string, string>>
-
-  type Exchange = { headers?: Headers; body?: string | undefined; timeoutMs: number; isChange?: boolean }
-
-  /** Once more if the connection was lost, and then no more. */
-  async function exchange(method: string, path: string, asked: Exchange): Promise<unknown> {
-    const { headers = {}, body, timeoutMs, isChange = false } = asked
+  /** Retries once after a lost connection. */
+  async #send(request: HttpRequest): Promise<unknown> {
+    const { path, timeoutMs, isChange = false } = request
     const signal = AbortSignal.timeout(timeoutMs)
     let [losses, mayHaveChanged] = [0, false]
     for (;;) {
       try {
-        const response = await send(method, path, headers, body, signal)
-        const answer = await parsed(response)
+        const response = await this.#fetch(request, signal)
+        const answer = await readJson(response)
         if (response.ok) return answer
-        if (!isUnderWay(answer)) throw turnedAway(response, answer, { path, isChange, whom })
-        // What was asked on the connection that was lost is still being done.
-        await wait(UNDER_WAY_MS, undefined, { signal })
+        if (!isInProgress(answer)) throw problemError(response, answer, { path, isChange, gateway: this.gateway })
+        // The gateway still works on the request that was sent on the lost connection.
+        await wait(RETRY_MS, undefined, { signal })
       } catch (error) {
-        if (error instanceof Trouble) throw error
-        const lost = wasLost(error)
-        if (lost) losses++
-        mayHaveChanged ||= isChange && (lost || signal.aborted)
-        if (!lost || losses > 1) throw unreachable(signal.aborted ? signal.reason : error, whom, mayHaveChanged)
+        if (error instanceof CliError) throw error
+        const isLost = isConnectionLost(error)
+        if (isLost) losses++
+        mayHaveChanged ||= isChange && (isLost || signal.aborted)
+        if (!isLost || losses > 1) {
+          throw connectionError(signal.aborted ? signal.reason : error, this.gateway, mayHaveChanged)
+        }
       }
     }
   }
 
-  function send(method: string, path: string, headers: Headers, body: string | undefined, signal: AbortSignal) {
-    return fetch(`${whom.url}${API}${path}`, {
+  #fetch({ method, path, headers = {}, body }: Omit<HttpRequest, 'timeoutMs'>, signal: AbortSignal): Promise<Response> {
+    const { url, token } = this.gateway
+    return fetch(`${url}${API}${path}`, {
       method,
       headers: {
         accept: 'application/json',
-        ...(whom.token === undefined ? {} : { authorization: `Bearer ${whom.token}` }),
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...headers,
       },
       ...(body === undefined ? {} : { body }),
-      // The token is for this address alone. ('error' would fail at an answer of 421 as well.)
+      // A redirect could send the token to another address. The mode 'error' would also fail with a response of 421.
       redirect: 'manual',
       signal,
     })
   }
 
-  function understood<T>(said: unknown, schema: Schema<T>): Answer<T> {
-    const result = schema.safeParse(said)
-    if (!result.success) throw notAGateway(whom, 'what it says is none of a gateway, or of another version')
-    return { body: result.data, said }
+  #parse<T>(raw: unknown, schema: Schema<T>): ApiResponse<T> {
+    const result = schema.safeParse(raw)
+    if (!result.success) throw notGatewayError(this.gateway, 'the response is not from a compatible gateway')
+    return { body: result.data, raw }
   }
 }
 
-function isUnderWay(answer: unknown): boolean {
-  const read = problem.safeParse(answer)
-  return read.success && read.data.code === 'in-progress'
+function isInProgress(answer: unknown): boolean {
+  const parsed = problem.safeParse(answer)
+  return parsed.success && parsed.data.code === 'in-progress'
 }
 
-/** The body as JSON; undefined if it is none. */
-async function parsed(response: Response): Promise<unknown> {
-  const text = await readUpTo(MAX_ANSWER_BYTES, response)
+/** @returns undefined if the body is not JSON */
+async function readJson({ body }: Response): Promise<unknown> {
+  const bytes = await readUpTo(MAX_ANSWER_BYTES, body).catch((error: unknown) => {
+    if (error instanceof BodyTooLong) throw new CliError(EXIT.failed, `the response has ${error.message}`)
+    throw error
+  })
   try {
-    return JSON.parse(text)
+    return JSON.parse(bytes.toString('utf8'))
   } catch {
     return undefined
   }
-}
-
-async function readUpTo(limit: number, { body }: Response): Promise<string> {
-  if (body === null) return ''
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of body) {
-    length += chunk.byteLength
-    if (length > limit) throw new Trouble(EXIT.failed, `the answer is larger than ${limit} bytes`)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
 }

@@ -1,38 +1,40 @@
-// No answer, or none of a gateway: why, in a sentence that says what to do.
+// Errors of requests that get no response of a gateway, with advice.
 import { EXIT } from '../exit-codes.ts'
-import { plain } from '../format/print.ts'
-import { Trouble } from './cli-error.ts'
-import type { Whom } from './resolve-gateway.ts'
+import { escapeControls } from '../format/print.ts'
+import { CliError } from './cli-error.ts'
+import type { GatewayAddress } from './resolve-gateway.ts'
 
-/** The connection broke after it was there: the same question may be asked once more. */
-export function wasLost(error: unknown): boolean {
+/** The connection broke after it was established. One retry is safe. */
+export function isConnectionLost(error: unknown): boolean {
   return ['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'UND_ERR_SOCKET'].includes(codeOf(error))
 }
 
-/** @param mayHaveChanged a change was sent, and what became of it was not heard */
-export function unreachable(error: unknown, whom: Whom, mayHaveChanged: boolean): Trouble {
-  const doubt = mayHaveChanged ? '; whether anything was changed is not known: strangler history tells' : ''
-  return new Trouble(EXIT.unavailable, `${sentence(error, whom)}${doubt}`)
+/** Appended when a change was sent and its result is unknown. */
+export const MAY_HAVE_CHANGED = '; the change may have been made: check strangler history'
+
+/** @param mayHaveChanged a change was sent, and no response arrived */
+export function connectionError(error: unknown, gateway: GatewayAddress, mayHaveChanged: boolean): CliError {
+  return new CliError(EXIT.unavailable, `${describeError(error, gateway)}${mayHaveChanged ? MAY_HAVE_CHANGED : ''}`)
 }
 
-/** What answers is something else: a web server, the port for clients, another version. */
-export function notAGateway({ url }: Whom, what: string): Trouble {
-  return new Trouble(
+/** Another server answers: a web server, the gateway's port for clients, another version. @param finding what it answered */
+export function notGatewayError({ url }: GatewayAddress, finding: string): CliError {
+  return new CliError(
     EXIT.unavailable,
-    `${url} answers, but ${what}: it is not the admin port of a gateway; the clients’ port is another one (--admin-port of strangler serve)`,
+    `${url} answers, but ${finding}: it is not the admin port of a gateway; use the port of --admin-port, not the clients’ port`,
   )
 }
 
-function sentence(error: unknown, { url, isNamed }: Whom): string {
+function describeError(error: unknown, { url, isNamed }: GatewayAddress): string {
   const code = codeOf(error)
   switch (code) {
     case 'ECONNREFUSED':
       return isNamed
-        ? `nothing listens on ${url}; see that the gateway runs, and that this is its admin port`
-        : `nothing listens on ${url}; start a gateway here, or say which one with --url, STRANGLER_URL or a profile`
+        ? `nothing listens on ${url}; check that the gateway runs, and that this is its admin port`
+        : `nothing listens on ${url}; start a gateway here, or name one with --url, STRANGLER_URL or a profile`
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return `${new URL(url).hostname} cannot be looked up; check the URL, and the network`
+      return `the name ${new URL(url).hostname} cannot be resolved; check the URL and the network`
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
     case 'ETIMEDOUT':
@@ -41,21 +43,21 @@ function sentence(error: unknown, { url, isNamed }: Whom): string {
     case 'TimeoutError':
       return `${url} did not answer in time`
     default:
-      return broken(error, code, url)
+      return describeProtocolError(error, code, url)
   }
 }
 
-function broken(error: unknown, code: string, url: string): string {
-  if (wasLost(error)) return `${url} closed the connection twice without an answer`
-  if (code === 'HTTPParserError') return `${url} does not speak HTTP; give the admin port of a gateway`
+function describeProtocolError(error: unknown, code: string, url: string): string {
+  if (isConnectionLost(error)) return `${url} closed the connection twice without an answer`
+  if (code === 'HTTPParserError') return `${url} does not speak HTTP; use the admin port of a gateway`
   if (code.startsWith('ERR_SSL') || code === 'EPROTO') return `${url} does not speak TLS; try http://`
   if (/CERT|SELF_SIGNED|SIGNATURE|ISSUER/.test(code)) {
-    return `the certificate of ${url} is not trusted (${code}); NODE_EXTRA_CA_CERTS names a file of those to trust`
+    return `the certificate of ${url} is not trusted (${code}); name a file with its CA in NODE_EXTRA_CA_CERTS`
   }
-  return `${url} cannot be asked (${plain(code === '' ? messageOf(error) : code)})`
+  return `the request to ${url} failed (${escapeControls(code === '' ? messageOf(error) : code)})`
 }
 
-/** The innermost code that says something: fetch wraps what the socket said. */
+/** The code of the innermost cause that has one: fetch wraps the error of the socket. */
 function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return ''
   if (error.name === 'TimeoutError' || error.name === 'HTTPParserError') return error.name

@@ -1,88 +1,91 @@
-// Follows the changes of a gateway for as long as it is wanted, and comes back after a lost connection.
+// Follows the changes of a gateway, and reconnects after a lost connection.
 import { setTimeout as wait } from 'node:timers/promises'
 import { PATHS } from '../../admin/contract/api-paths.ts'
 import { type ChangeEvent, changeEvent } from '../../admin/contract/change-event.ts'
 import { EXIT } from '../exit-codes.ts'
-import { Trouble } from './cli-error.ts'
+import { CliError } from './cli-error.ts'
 import type { Client } from './client.ts'
-import { notAGateway, unreachable } from './connection-error.ts'
+import { connectionError, notGatewayError } from './connection-error.ts'
 import { eventsOf } from './server-sent-events.ts'
 
-export type Heard = { readonly event: ChangeEvent; readonly said: unknown }
+/** An event as the schema parses it, and its unchanged JSON. */
+export type ReceivedEvent = { readonly event: ChangeEvent; readonly raw: unknown }
 
-/** The gateway sends a comment more often than this. */
-const SILENT_MS = 60_000
+/** Longer than the interval of the gateway's heartbeats, which is 15 s. */
+const SILENCE_MS = 60_000
 const FIRST_PAUSE_MS = 250
 const LONGEST_PAUSE_MS = 10_000
 
 /**
- * Every event, beginning with how things are; none twice.
+ * Yields every event once, the current state first.
  *
- * @param isOver ends it @param onLost told why the connection was lost, each time
- * @throws {Trouble} if it could not be begun, or waiting would not help
+ * @param stop ends the generator
+ * @param onLost called with the reason whenever the connection is lost
+ * @throws {CliError} if the first connection fails, or a retry cannot help
  */
-export async function* follow(
+export async function* followChanges(
   client: Client,
-  isOver: AbortSignal,
+  stop: AbortSignal,
   onLost: (why: string) => void,
-): AsyncGenerator<Heard> {
+): AsyncGenerator<ReceivedEvent> {
   let last: string | undefined
   let pauseMs = FIRST_PAUSE_MS
-  while (!isOver.aborted) {
+  while (!stop.aborted) {
     try {
-      for await (const heard of onceFrom(client, isOver)) {
+      for await (const received of readStream(client, stop)) {
         pauseMs = FIRST_PAUSE_MS
-        const key = keyOf(heard.event)
+        const key = keyOf(received.event)
         if (key === last) continue
         last = key
-        yield heard
+        yield received
       }
-      if (!isOver.aborted) onLost('the gateway ended the stream')
+      if (!stop.aborted) onLost('the gateway ended the stream')
     } catch (error) {
-      if (isOver.aborted) return
-      const trouble = error instanceof Trouble ? error : unreachable(error, client.whom, false)
-      if (last === undefined || trouble.exitCode !== EXIT.unavailable) throw trouble
-      onLost(trouble.message)
+      if (stop.aborted) return
+      const cliError = error instanceof CliError ? error : connectionError(error, client.gateway, false)
+      if (last === undefined || cliError.exitCode !== EXIT.unavailable) throw cliError
+      onLost(cliError.message)
     }
-    await wait(pauseMs, undefined, { signal: isOver }).catch(() => {})
+    await wait(pauseMs, undefined, { signal: stop }).catch(() => {})
     pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)
   }
 }
 
-/** Kill files and the ends of pins change without a new generation. */
+/** Kill files and expired pins change the state without a new generation. */
 function keyOf({ generation, contexts, localKill = [], killFileProblems = [] }: ChangeEvent): string {
   const pins = contexts.flatMap(({ name, pin }) => (pin === null ? [] : [`${name} ${pin.at}`])).toSorted()
   return JSON.stringify([generation, pins, localKill, killFileProblems])
 }
 
-async function* onceFrom(client: Client, isOver: AbortSignal): AsyncGenerator<Heard> {
+/** Reads one stream until it ends. */
+async function* readStream(client: Client, stop: AbortSignal): AsyncGenerator<ReceivedEvent> {
   const silence = new AbortController()
-  const end = () => silence.abort(new DOMException('nothing came', 'TimeoutError'))
-  let timer = setTimeout(end, SILENT_MS)
+  const abort = () => silence.abort(new DOMException('no bytes arrived', 'TimeoutError'))
+  let timer = setTimeout(abort, SILENCE_MS)
   const onChunk = () => {
     clearTimeout(timer)
-    timer = setTimeout(end, SILENT_MS)
+    timer = setTimeout(abort, SILENCE_MS)
   }
   try {
-    const signal = AbortSignal.any([isOver, silence.signal])
+    const signal = AbortSignal.any([stop, silence.signal])
     const { body, headers } = await client.open(PATHS.events, { accept: 'text/event-stream' }, signal)
     if (body === null || !headers.get('content-type')?.startsWith('text/event-stream')) {
-      throw notAGateway(client.whom, 'it sends no stream of changes')
+      throw notGatewayError(client.gateway, 'it sends no stream of changes')
     }
-    for await (const { name, text } of eventsOf(body, onChunk)) if (name === 'change') yield heardIn(text, client)
+    for await (const { name, text } of eventsOf(body, onChunk)) if (name === 'change') yield parseEvent(text, client)
   } finally {
     clearTimeout(timer)
   }
 }
 
-function heardIn(text: string, { whom }: Client): Heard {
-  let said: unknown
+function parseEvent(text: string, { gateway }: Client): ReceivedEvent {
+  let raw: unknown
   try {
-    said = JSON.parse(text)
+    raw = JSON.parse(text)
   } catch {
-    said = undefined
+    raw = undefined
   }
-  const read = changeEvent.safeParse(said)
-  if (!read.success) throw notAGateway(whom, 'its changes are none of a gateway, or of another version')
-  return { event: read.data, said }
+  const parsed = changeEvent.safeParse(raw)
+  if (!parsed.success) throw notGatewayError(gateway, 'its events are not from a compatible gateway')
+  return { event: parsed.data, raw }
 }

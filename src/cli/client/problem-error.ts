@@ -1,12 +1,12 @@
-// The gateway answered that it did not do it: why, in a sentence that says what to do, and the exit code.
+// Errors of requests that the gateway refused, with an exit code and advice.
 import { PATHS } from '../../admin/contract/api-paths.ts'
 import { type Problem, type ProblemCode, problem } from '../../admin/contract/problems.ts'
 import { suggestName } from '../../config/mistake.ts'
 import { EXIT, type ExitCode } from '../exit-codes.ts'
-import { plain } from '../format/print.ts'
-import { Trouble } from './cli-error.ts'
-import { notAGateway } from './connection-error.ts'
-import type { Whom } from './resolve-gateway.ts'
+import { escapeControls } from '../format/print.ts'
+import { CliError } from './cli-error.ts'
+import { MAY_HAVE_CHANGED, notGatewayError } from './connection-error.ts'
+import type { GatewayAddress } from './resolve-gateway.ts'
 
 const EXIT_OF: Readonly<Record<ProblemCode, ExitCode>> = {
   'not-json': EXIT.failed,
@@ -38,84 +38,89 @@ const EXIT_OF: Readonly<Record<ProblemCode, ExitCode>> = {
   'too-many-streams': EXIT.unavailable,
 }
 
-/** What was asked for, as far as a sentence about it needs. */
-type Asked = { readonly path: string; readonly isChange: boolean; readonly whom: Whom }
+/** The parts of the request that a message mentions. */
+type RefusedRequest = { readonly path: string; readonly isChange: boolean; readonly gateway: GatewayAddress }
 
-export function turnedAway(response: Response, answer: unknown, asked: Asked): Trouble {
-  const read = problem.safeParse(answer)
-  if (!read.success) return foreign(response, asked)
-  const exitCode = EXIT_OF[read.data.code]
-  return new Trouble(exitCode, sentence(read.data, response, asked), answer)
+/** @param answer the parsed body of the response */
+export function problemError(response: Response, answer: unknown, request: RefusedRequest): CliError {
+  const parsed = problem.safeParse(answer)
+  if (!parsed.success) return foreignError(response, request)
+  const exitCode = EXIT_OF[parsed.data.code]
+  return new CliError(exitCode, describeProblem(parsed.data, response, request), answer)
 }
 
-/** It may be a proxy in front of the gateway that says so, and the gateway may have heard of it all the same. */
-function foreign({ status, headers }: Response, { whom, isChange }: Asked): Trouble {
-  if (status < 400) return notAGateway(whom, `it sends elsewhere (${plain(headers.get('location') ?? String(status))})`)
-  if (status < 500) return notAGateway(whom, `${status} is all it says`)
-  const doubt = isChange ? '; whether anything was changed is not known: strangler history tells' : ''
-  return new Trouble(
+/** The status may come from a proxy in front of the gateway; the gateway may have received the request. */
+function foreignError({ status, headers }: Response, { gateway, isChange }: RefusedRequest): CliError {
+  if (status < 400) {
+    const location = escapeControls(headers.get('location') ?? String(status))
+    return notGatewayError(gateway, `it redirects (${location})`)
+  }
+  if (status < 500) return notGatewayError(gateway, `only with status ${status}`)
+  return new CliError(
     EXIT.unavailable,
-    `${whom.url} answers ${status}, and no gateway said so: what stands in front of it failed, or it is none${doubt}`,
+    `${gateway.url} answers ${status}, which is not a response of a gateway: a proxy in front of it failed, or it is another server${isChange ? MAY_HAVE_CHANGED : ''}`,
   )
 }
 
-function sentence(said: Problem, response: Response, { path, whom }: Asked): string {
-  switch (said.code) {
+function describeProblem(refusal: Problem, response: Response, { path, gateway }: RefusedRequest): string {
+  const { url } = gateway
+  const detail = detailOf(refusal)
+  switch (refusal.code) {
     case 'unauthenticated':
-      return `${whom.url} asks for a token: ${howToGiveOne(whom)}`
+      return `${url} requires a token: ${tokenAdvice(gateway)}`
     case 'invalid-token':
-      return `${whom.url} does not accept the token ${tokenOf(whom)}: ${detailOf(said)}`
+      return `${url} does not accept the token ${tokenSource(gateway)}: ${detail}`
     case 'forbidden':
-      return `this token may not do that: ${detailOf(said)}`
+      return `this token does not allow it: ${detail}`
     case 'foreign-host':
-      return `${whom.url} does not answer to that name: ask it by its address, or start it with --admin-names ${new URL(whom.url).hostname}`
+      return `${url} refuses this host name: use its IP address, or start the gateway with --admin-names ${new URL(url).hostname}`
     case 'unknown-context': {
-      const name = contextIn(path)
-      return `there is no context ${JSON.stringify(plain(name))}; ${suggestName(name, (said.known ?? []).map(plain))}`
+      const name = escapeControls(contextOf(path))
+      return `there is no context ${JSON.stringify(name)}; ${suggestName(name, (refusal.known ?? []).map(escapeControls))}`
     }
     case 'conflict':
     case 'precondition-failed':
-      return `${detailOf(said)}; nothing was changed: look at it with strangler status, then say it again if it still holds`
+      return `${detail}; nothing was changed: check strangler status, then repeat the command if it still applies`
     case 'reason-required':
-      return 'this gateway wants to know why: say it with --reason TEXT'
+      return 'this gateway requires a reason: give --reason TEXT'
     case 'too-many-failures':
-      return `${whom.url} lets nobody in from here for a while, after too many failed attempts${soon(response)}`
+      return `${url} refuses this address after too many failed attempts${retryAdvice(response)}`
     case 'too-many-streams':
-      return `${whom.url} has as many watchers as it can bear; end one, or watch another gateway`
+      return `${url} has reached its limit of event streams: ${detail}, or watch another gateway`
     case 'bug':
-      return `the gateway failed at it, and its log tells why; whether anything was changed is not known: strangler history tells`
+      return `the gateway failed, and its log has the error${MAY_HAVE_CHANGED}`
     case 'not-found':
     case 'method-not-allowed':
     case 'not-json-type':
-      return `${whom.url} is of another version, and does not know this: ${detailOf(said)}`
+      return `${url} runs another version, which does not have this: ${detail}`
     default:
-      return detailOf(said)
+      return detail
   }
 }
 
 function detailOf({ title, detail = title, mistakes = [] }: Problem): string {
-  return plain(
+  return escapeControls(
     [detail, ...mistakes.map(({ path, message }) => `${path === '' ? '' : `${path} `}${message}`)].join('; '),
   )
 }
 
-function howToGiveOne({ tokenFile, url, isNamed }: Whom): string {
-  if (isNamed) return `set STRANGLER_TOKEN, or write it in a profile (for ${url})`
-  return `run this where the gateway was started, so that ${tokenFile} can be read, or set STRANGLER_TOKEN`
+function tokenAdvice({ tokenFile, url, isNamed }: GatewayAddress): string {
+  if (isNamed) return `set STRANGLER_TOKEN, or add a token to the profile (for ${url})`
+  return `run this command in the folder of the gateway, so that ${tokenFile} can be read, or set STRANGLER_TOKEN`
 }
 
-function tokenOf({ tokenFile }: Whom): string {
-  return tokenFile === undefined ? 'it was given' : `in ${tokenFile}`
+function tokenSource({ tokenFile }: GatewayAddress): string {
+  return tokenFile === undefined ? 'of this command' : `in ${tokenFile}`
 }
 
-function soon({ headers }: Response): string {
+function retryAdvice({ headers }: Response): string {
   const seconds = headers.get('retry-after') ?? ''
   return /^\d{1,6}$/.test(seconds) ? `; try again in ${seconds} s` : ''
 }
 
-/** The context that a path is about; empty if it is about none. */
-function contextIn(path: string): string {
-  const [beginning] = PATHS.context.split(':')
-  const [, name = ''] = path.split(beginning as string)
+/** The context in a path; empty if the path has none. */
+function contextOf(path: string): string {
+  const [prefix] = PATHS.context.split(':')
+  const [, name = ''] = path.split(prefix as string)
   return decodeURIComponent(name.replace(/[/?].*$/, ''))
 }

@@ -116,14 +116,14 @@ describe('a profile', () => {
     const HOME = await homeWith({ prod: { url: api.url, token: 'of-prod' } }, 0o640)
     const { code, stderr } = await strangler(['status', '--profile', 'prod'], { env: { HOME } })
     expect(code).toBe(2)
-    expect(stderr).toMatch(/can be read by others, and there are tokens in it: chmod 600/)
+    expect(stderr).toMatch(/can be read by other users, and contains tokens: run chmod 600/)
     expect(api.asked).toHaveLength(0)
   })
 
   it.each([
     ['{ "prod": { "token": "hush"', /is not JSON/],
     [{ prod: { token: 'hush' } }, /profile "prod" has no "url"/],
-    [{ prod: { url: 'http://x', token: 7 } }, /token of profile "prod" must be a text/],
+    [{ prod: { url: 'http://x', token: 7 } }, /token of profile "prod" must be a string/],
     [{ prd: { url: 'http://x' } }, /has no profile "prod"; did you mean "prd"\?/],
   ])('that is %j is told, without its token', async (profiles, sentence) => {
     const env = { HOME: await homeWith(profiles) }

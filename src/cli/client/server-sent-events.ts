@@ -1,10 +1,13 @@
-// Server-sent events out of a body, as the HTML standard parses them, as far as an API sends them.
+// Parses server-sent events: the subset of the HTML standard that the admin API sends.
 
 export type StreamEvent = { readonly name: string; readonly text: string }
 
 const MAX_EVENT_CHARS = 8 * 1024 * 1024
 
-/** @param onChunk whenever anything came, comments too: the connection lives */
+/**
+ * @param onChunk called for each chunk, comments included: it shows that the connection is alive
+ * @throws {Error} if an event is longer than 8 MiB
+ */
 export async function* eventsOf(body: AsyncIterable<Uint8Array>, onChunk: () => void): AsyncGenerator<StreamEvent> {
   const decoder = new TextDecoder()
   let rest = ''
@@ -20,7 +23,7 @@ export async function* eventsOf(body: AsyncIterable<Uint8Array>, onChunk: () => 
   }
 }
 
-/** Undefined for a block of comments. */
+/** @returns undefined for a block that contains only comments */
 function eventOf(block: string): StreamEvent | undefined {
   const fields = block.split('\n').map((line) => /^([^:]*):? ?(.*)$/.exec(line) ?? [])
   const text = fields.filter(([, name]) => name === 'data').map(([, , value = '']) => value)

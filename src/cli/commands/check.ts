@@ -1,20 +1,20 @@
-// `strangler check`: says whether a config can be used, and everything that is wrong with it.
+// `strangler check`: checks a config, and lists all mistakes and warnings.
 import { loadConfig } from '../../config/load/load.ts'
 import { formatMistakes } from '../../config/mistake.ts'
 import { identityTrustMistakes } from '../../config/schema/identity-trust.ts'
 import type { ValidationResult } from '../../config/schema/validate.ts'
 import type { Command } from '../command.ts'
-import { count } from '../format/print.ts'
+import { countNoun } from '../format/print.ts'
 import { parse } from '../parse.ts'
-import { argumentsFor, describe, readOptions } from '../serve-options.ts'
+import { argumentsFor, describeOptionNames, readOptions } from '../serve-options.ts'
 
 export const check: Command = {
   summary: 'checks a config and lists every mistake in it',
-  help: `strangler check: checks a config and lists every mistake in it, and warnings
+  help: `strangler check: checks a config, and lists every mistake and warning in it
 
 Usage: strangler check [--config FILE] [--json]
 
-${describe(['config'])}
+${describeOptionNames(['config'])}
   --json                  the result as JSON
 
 Exits 0 if the config can be used, with warnings or without, and 1 if it cannot.
@@ -32,20 +32,20 @@ Exits 0 if the config can be used, with warnings or without, and 1 if it cannot.
       const { contexts, services } = loaded.config
       const routes = [...contexts.values()].reduce((sum, context) => sum + context.routes.length, 0)
       process.stdout.write(
-        `${file} is good: ${count(contexts.size, 'context')}, ${count(routes, 'route')}, ${count(services.size, 'service')}\n`,
+        `${file} is valid: ${countNoun(contexts.size, 'context')}, ${countNoun(routes, 'route')}, ${countNoun(services.size, 'service')}\n`,
       )
       const { warnings } = loaded
       if (warnings.length > 0)
-        process.stderr.write(`${count(warnings.length, 'warning')}\n${formatMistakes(warnings)}\n`)
+        process.stderr.write(`${countNoun(warnings.length, 'warning')}\n${formatMistakes(warnings)}\n`)
     } else {
       const { mistakes } = loaded
-      process.stderr.write(`${file}: ${count(mistakes.length, 'mistake')}\n${formatMistakes(mistakes)}\n`)
+      process.stderr.write(`${file}: ${countNoun(mistakes.length, 'mistake')}\n${formatMistakes(mistakes)}\n`)
     }
     return loaded.ok ? 0 : 1
   },
 }
 
-/** A gateway starts with such a map for one version and logs a warning; `check` refuses it now. */
+/** In this version a gateway starts with such a map and logs a warning; `check` rejects it already. */
 function refuseWideTrust(loaded: ValidationResult): ValidationResult {
   const mistakes = loaded.ok ? identityTrustMistakes(loaded.config) : []
   return mistakes.length === 0 ? loaded : { ok: false, mistakes }

@@ -1,26 +1,26 @@
-// `strangler diffs`: what the two sides differ in, and what operators say of it.
+// `strangler diffs`: lists the differences between the sides, and marks, resolves and exports them.
 import { PATHS } from '../../admin/contract/api-paths.ts'
 import { differenceResponse, differencesResponse, exportedRequest } from '../../admin/contract/comparisons.ts'
 import { formatValue } from '../../config/mistake.ts'
-import { pathOf } from '../client/api-path.ts'
-import { CHANGING, clientFor, printAnswer, wordAt } from '../client/gateway-options.ts'
+import { apiPath } from '../client/api-path.ts'
+import { CHANGE_OPTIONS, createGatewayClient, printResponse, readArgument } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { differenceLines } from '../format/difference-lines.ts'
 import { readDuration } from '../format/durations.ts'
 import { exampleLines } from '../format/example-lines.ts'
-import { plain } from '../format/print.ts'
-import { changing } from '../manual.ts'
+import { escapeControls } from '../format/print.ts'
+import { changeManual } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { carryOut } from '../request-change.ts'
+import { requestChange } from '../request-change.ts'
 import { UsageError } from '../usage-error.ts'
-import { writeNew } from '../write-new-file.ts'
+import { writeNewFile } from '../write-new-file.ts'
 
-const summary = 'shows what the two sides differ in, and takes an operator’s word on it'
+const summary = 'lists differences; marks them real, noise or resolved'
 
 export const diffs: Command = {
   summary,
-  help: changing({
+  help: changeManual({
     summary,
     usage: 'strangler diffs CONTEXT [--show FINGERPRINT] [options]',
     examples: [
@@ -31,40 +31,39 @@ export const diffs: Command = {
       'strangler diffs export 1f2e3d4c5b --as vitest --out price.test.ts',
     ],
     about: `
-A row for each field of a route: how often the sides differ in it, with the 95 % interval; how often
-legacy differs from itself, which is noise; and below, what legacy said → what the service said, last.
-Real is what differs more than noise does; inconclusive is what needs more comparisons. The fingerprint
-names a difference to all of these:
+One row for each field of a route: how often the sides differ in it, with the 95 % interval, and how often
+legacy differs from itself, which is noise. The line below is the newest example: the value of legacy → the
+value of the service. A difference is real if it occurs more often than noise, and inconclusive until there
+are enough comparisons. The fingerprint identifies a difference in these subcommands:
 
-  rule FINGERPRINT real|noise|auto   it is that, whatever the numbers say; auto leaves it to them again
-  resolve FINGERPRINT                it was mended: it is listed last, and reopens by itself once it is seen
-  export FINGERPRINT                 the request that showed it, for sh and curl, or as a test for vitest
+  rule FINGERPRINT real|noise|auto   sets the verdict, whatever the statistics say; auto removes the ruling
+  resolve FINGERPRINT                marks it as fixed: it is listed last, and reopens when it occurs again
+  export FINGERPRINT                 prints the request of an example, for sh and curl, or as a vitest test
 
-What is shown and exported is masked. What was masked in a request is a variable of the environment. A
-test for vitest is kept in a folder of its own and run with: npx vitest run --root FOLDER`,
-    options: `  --show FINGERPRINT      one difference, with the newest example that was kept, side by side
-  --window DURATION       how far back, from 1h to 7d (default 24h); it begins on a whole hour, so 1h at
-                          14:50 is since 13:00
-  --all                   noise too, which is one line otherwise
-  --as curl|vitest        of export: command lines, or a test that fails until it is mended (default curl)
-  --out FILE              of export: a file that is not there yet, instead of standard output`,
+Output and exports are masked. A masked value of a request becomes an environment variable. Keep a vitest
+test in a folder of its own and run it with: npx vitest run --root FOLDER`,
+    options: `  --show FINGERPRINT      one difference, with both answers of its newest example side by side
+  --window DURATION       the period up to now, from 1h to 7d (default 24h); it begins on a whole hour, so 1h at
+                          14:50 begins at 13:00
+  --all                   also lists noise, which is otherwise one line
+  --as curl|vitest        with export: command lines, or a test that fails until the difference is fixed (default curl)
+  --out FILE              with export: a new file, instead of standard output`,
   }),
   run: async (args) => {
     const { values, positionals } = parse(args, OPTIONS, 3)
-    // A context may be called "rule": nobody says one word more after it.
-    const [word] = positionals
-    if (positionals.length > 1 && word !== undefined && Object.hasOwn(WORDS, word)) {
-      return WORDS[word as keyof typeof WORDS](positionals, values)
+    // A context may be named "rule": then nothing follows.
+    const [subcommand] = positionals
+    if (positionals.length > 1 && subcommand !== undefined && Object.hasOwn(SUBCOMMANDS, subcommand)) {
+      return SUBCOMMANDS[subcommand as keyof typeof SUBCOMMANDS](positionals, values)
     }
-    const context = wordAt(positionals, 0, 'which context: strangler diffs catalog')
-    if (positionals.length > 1)
-      throw new UsageError(`"${positionals[1]}" is one word too many; --help shows what it takes`)
-    return values.show === undefined ? list(context, values) : showOne(context, values.show, values)
+    const context = readArgument(positionals, 0, 'the context: strangler diffs catalog')
+    if (positionals.length > 1) throw new UsageError(`"${positionals[1]}" is one argument too many; see --help`)
+    return values.show === undefined ? list(context, values) : showDifference(context, values.show, values)
   },
 }
 
 const OPTIONS = {
-  ...CHANGING,
+  ...CHANGE_OPTIONS,
   show: { type: 'string' },
   window: { type: 'string' },
   all: { type: 'boolean' },
@@ -73,87 +72,90 @@ const OPTIONS = {
 } as const
 
 type Values = ReturnType<typeof parse<typeof OPTIONS>>['values']
-type Words = readonly string[]
+type Arguments = readonly string[]
 
 async function list(context: string, values: Values): Promise<number> {
-  refuseOthers(values, ['window', 'all'])
-  const path = pathOf(PATHS.differences, context, { window: windowIn(values) })
-  const { body, said } = await clientFor(values).get(path, differencesResponse)
-  const shown = { now: Date.now(), hasNoise: values.all === true }
-  printAnswer(values, said, (on) => differenceLines(body, shown, on))
+  refuseOtherOptions(values, ['window', 'all'])
+  const path = apiPath(PATHS.differences, context, { window: readWindow(values) })
+  const { body, raw } = await createGatewayClient(values).get(path, differencesResponse)
+  const options = { now: Date.now(), hasNoise: values.all === true }
+  printResponse(values, raw, (screen) => differenceLines(body, options, screen))
   return EXIT.done
 }
 
-async function showOne(context: string, text: string, values: Values): Promise<number> {
-  refuseOthers(values, ['window', 'show'])
-  const path = pathOf(PATHS.difference, readFingerprint(text), { window: windowIn(values) })
-  const { body, said } = await clientFor(values).get(path, differenceResponse)
+async function showDifference(context: string, text: string, values: Values): Promise<number> {
+  refuseOtherOptions(values, ['window', 'show'])
+  const path = apiPath(PATHS.difference, readFingerprint(text), { window: readWindow(values) })
+  const { body, raw } = await createGatewayClient(values).get(path, differenceResponse)
   const { difference } = body
   if (difference.context !== context) {
     throw new UsageError(
-      `that is a difference of ${plain(difference.context)}: strangler diffs ${plain(difference.context)} --show ${text}`,
+      `the difference belongs to ${escapeControls(difference.context)}: strangler diffs ${escapeControls(difference.context)} --show ${text}`,
     )
   }
-  printAnswer(values, said, (on) => exampleLines(body, Date.now(), on))
+  printResponse(values, raw, (screen) => exampleLines(body, Date.now(), screen))
   return EXIT.done
 }
 
-const WORDS = { rule, resolve, export: exportOne } as const
+const SUBCOMMANDS = { rule, resolve, export: exportDifference } as const
 
-async function rule(words: Words, values: Values): Promise<number> {
-  refuseOthers(values, [])
-  const path = pathOf(PATHS.ruling, readFingerprint(words[1]))
-  const verdict = wordAt(words, 2, 'what it is: real, noise or auto')
-  if (verdict === 'auto') return carryOut({ method: 'DELETE', path }, values)
-  if (verdict === 'real' || verdict === 'noise') return carryOut({ method: 'PUT', path, body: { verdict } }, values)
-  throw new UsageError(`a difference is real, noise or auto (found ${formatValue(verdict)})`)
+async function rule(positionals: Arguments, values: Values): Promise<number> {
+  refuseOtherOptions(values, [])
+  const path = apiPath(PATHS.ruling, readFingerprint(positionals[1]))
+  const verdict = readArgument(positionals, 2, 'the verdict: real, noise or auto')
+  if (verdict === 'auto') return requestChange({ method: 'DELETE', path }, values)
+  if (verdict === 'real' || verdict === 'noise')
+    return requestChange({ method: 'PUT', path, body: { verdict } }, values)
+  throw new UsageError(`the verdict must be real, noise or auto (found ${formatValue(verdict)})`)
 }
 
-async function resolve(words: Words, values: Values): Promise<number> {
-  refuseOthers(values, [])
-  refuseMore(words)
-  return carryOut({ method: 'PUT', path: pathOf(PATHS.resolution, readFingerprint(words[1])) }, values)
+async function resolve(positionals: Arguments, values: Values): Promise<number> {
+  refuseOtherOptions(values, [])
+  refuseExtraArguments(positionals)
+  return requestChange({ method: 'PUT', path: apiPath(PATHS.resolution, readFingerprint(positionals[1])) }, values)
 }
 
-async function exportOne(words: Words, values: Values): Promise<number> {
-  refuseOthers(values, ['as', 'out'])
-  refuseMore(words)
+async function exportDifference(positionals: Arguments, values: Values): Promise<number> {
+  refuseOtherOptions(values, ['as', 'out'])
+  refuseExtraArguments(positionals)
   const { as = 'curl', out } = values
   if (as !== 'curl' && as !== 'vitest') throw new UsageError(`--as: must be curl or vitest (found ${formatValue(as)})`)
-  const path = pathOf(PATHS.export, readFingerprint(words[1]), { as })
-  const { body, said } = await clientFor(values).get(path, exportedRequest)
-  // Whoever answers may be no friend: line ends are the only controls that are let through.
-  const text = body.text.split('\n').map(plain).join('\n')
-  if (out === undefined) printAnswer(values, said, () => text.trimEnd())
+  const path = apiPath(PATHS.export, readFingerprint(positionals[1]), { as })
+  const { body, raw } = await createGatewayClient(values).get(path, exportedRequest)
+  // The server may be hostile: line ends are the only control characters that are printed.
+  const text = body.text.split('\n').map(escapeControls).join('\n')
+  if (out === undefined) printResponse(values, raw, () => text.trimEnd())
   else {
-    await writeNew(out, text)
-    printAnswer(values, said, () => `${plain(out)} is written${stillToSet(body.variables)}`)
+    await writeNewFile(out, text)
+    printResponse(values, raw, () => `${escapeControls(out)} was written${variablesToSet(body.variables)}`)
   }
   return EXIT.done
 }
 
-function stillToSet(variables: readonly string[]): string {
-  return variables.length === 0 ? '' : `; what was masked is to be set: ${variables.map(plain).join(', ')}`
+function variablesToSet(variables: readonly string[]): string {
+  return variables.length === 0
+    ? ''
+    : `; set the variables of the masked values: ${variables.map(escapeControls).join(', ')}`
 }
 
-function windowIn({ window }: Values): string | undefined {
+function readWindow({ window }: Values): string | undefined {
   return window === undefined ? undefined : readDuration(window, '--window')
 }
 
 function readFingerprint(text: string | undefined): string {
   if (text !== undefined && /^[0-9a-f]{10}$/.test(text)) return text
   throw new UsageError(
-    `a fingerprint has ten hexadecimal digits, as strangler diffs CONTEXT shows it (found ${formatValue(text)})`,
+    `a fingerprint has ten hexadecimal digits, as strangler diffs CONTEXT prints it (found ${formatValue(text)})`,
   )
 }
 
-function refuseMore(words: Words): void {
-  if (words.length > 2) throw new UsageError(`"${words[2]}" is one word too many; --help shows what it takes`)
+function refuseExtraArguments(positionals: Arguments): void {
+  if (positionals.length > 2) throw new UsageError(`"${positionals[2]}" is one argument too many; see --help`)
 }
 
-/** Each of these options belongs to some of what diffs does; said elsewhere it would do nothing. */
-function refuseOthers(values: Values, mine: readonly (keyof Values)[]): void {
-  const own: readonly (keyof Values)[] = ['show', 'window', 'all', 'as', 'out']
-  const idle = own.find((name) => values[name] !== undefined && !mine.includes(name))
-  if (idle !== undefined) throw new UsageError(`--${idle} means nothing here; --help shows what it takes`)
+/** Refuses an option of another subcommand, which would have no effect. */
+function refuseOtherOptions(values: Values, allowed: readonly (keyof Values)[]): void {
+  const specific: readonly (keyof Values)[] = ['show', 'window', 'all', 'as', 'out']
+  const unused = specific.find((name) => values[name] !== undefined && !allowed.includes(name))
+  if (unused !== undefined) throw new UsageError(`--${unused} has no effect here; see --help`)
 }

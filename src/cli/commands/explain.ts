@@ -1,20 +1,20 @@
-// `strangler explain`: why a request would go where it goes, as a running gateway says, or the config and the flags.
+// `strangler explain`: explains why a request goes to its side. A running gateway answers, or the config and flags on disk.
 import { PATHS } from '../../admin/contract/api-paths.ts'
-import { type Explanation, explanation } from '../../admin/contract/explanation.ts'
+import { type Explanation, explanation as explanationSchema } from '../../admin/contract/explanation.ts'
 import type { OPTIONS } from '../../config/options/option-table.ts'
 import { withQuery } from '../client/api-path.ts'
-import { Trouble } from '../client/cli-error.ts'
-import { createClient } from '../client/client.ts'
-import { ASKING, ASKING_HELP, type AskingValues, printAnswer } from '../client/gateway-options.ts'
-import { whomToAsk } from '../client/resolve-gateway.ts'
+import { CliError } from '../client/cli-error.ts'
+import { Client } from '../client/client.ts'
+import { printResponse, QUERY_HELP, QUERY_OPTIONS, type QueryValues } from '../client/gateway-options.ts'
+import { findGateway } from '../client/resolve-gateway.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
 import { explainedLines } from '../format/explained-lines.ts'
 import { parse } from '../parse.ts'
-import { argumentsFor, describe, readOptions } from '../serve-options.ts'
+import { argumentsFor, describeOptionNames, readOptions } from '../serve-options.ts'
 import { UsageError } from '../usage-error.ts'
 
-/** Options of a gateway that is not running. */
+/** Options for an explanation without a running gateway. */
 const OFFLINE = ['config', 'flags', 'stateDir'] as const satisfies readonly (keyof typeof OPTIONS)[]
 
 export const explain: Command = {
@@ -25,28 +25,29 @@ Usage: strangler explain METHOD TARGET [options]
 
   strangler explain GET /api/orders/42 --user 7
 
-  --user ID               asked by this user (the identity header of the config, or a verified token's sub)
-  --session ID            asked with this session (the session cookie of the config), beside --user or alone
-  --anonymous ID          asked with this anonymous id
-  --ip ADDRESS            asked from this client address (default 127.0.0.1)
-  --host HOST             asked of this host (default localhost)
+  --user ID               the user (the identity header of the config, or the sub of a verified token)
+  --session ID            the session (the session cookie of the config), with --user or alone
+  --anonymous ID          the anonymous id
+  --ip ADDRESS            the client address (default 127.0.0.1)
+  --host HOST             the requested host (default localhost)
 
-A running gateway is asked if one is named, or if one on this machine answers: it knows its pins and
-its health. Otherwise, and with any of these, the config and the flags are read here:
-  --offline               no gateway is asked
-${describe(['config', 'flags'])}
-The last line says which it was; with --json, standard error does if it was chosen for you.
+The command calls the gateway that is named, or one on this machine if it answers: a running gateway knows
+its pins and its health. Otherwise, and with any of these options, the command reads the config and the
+flags:
+  --offline               calls no gateway
+${describeOptionNames(['config', 'flags'])}
+The last line of the output names the source. With --json, standard error names it if it was not requested.
 
-${ASKING_HELP}
+${QUERY_HELP}
 
-Read here, the flags are those of the flags file, or of Unleash where UNLEASH_URL is set. Exits 0, or 1
-if the request would be refused or the config cannot be used; 2 and 5 as for every command.
+Offline, the flags come from the flags file, or from Unleash if UNLEASH_URL is set. Exits 0; 1 if the
+request would be refused or the config cannot be used; 2 and 5 as for every command.
 `,
   run: async (args) => {
     const { values, positionals } = parse(
       args,
       {
-        ...ASKING,
+        ...QUERY_OPTIONS,
         ...argumentsFor(OFFLINE),
         offline: { type: 'boolean' },
         user: { type: 'string' },
@@ -59,10 +60,10 @@ if the request would be refused or the config cannot be used; 2 and 5 as for eve
     )
     const [method, target] = positionals
     if (method === undefined || target === undefined) {
-      throw new UsageError('say which request: strangler explain GET /api/orders/42 --user 7')
+      throw new UsageError('give the request: strangler explain GET /api/orders/42 --user 7')
     }
     const { host = 'localhost', ip = '127.0.0.1', user, session, anonymous } = values
-    const asked = {
+    const request = {
       method: method.toUpperCase(),
       target,
       host: host.toLowerCase(),
@@ -71,14 +72,14 @@ if the request would be refused or the config cannot be used; 2 and 5 as for eve
       session,
       anonymous,
     }
-    const found = await explainBy(asked, values as ExplainValues)
-    return found === undefined ? EXIT.failed : tell(found, values)
+    const result = await explainRequest(request, values as ExplainValues)
+    return result === undefined ? EXIT.failed : printExplanation(result, values)
   },
 }
 
-type ExplainValues = AskingValues & { readonly offline?: boolean } & Readonly<Record<string, unknown>>
+type ExplainValues = QueryValues & { readonly offline?: boolean } & Readonly<Record<string, unknown>>
 
-type Asked = {
+type ExplainRequest = {
   readonly method: string
   readonly target: string
   readonly host: string
@@ -88,65 +89,67 @@ type Asked = {
   readonly anonymous: string | undefined
 }
 
-type Found = {
-  readonly explained: Explanation
-  /** As it was answered: what `--json` shows. */
-  readonly said: unknown
-  readonly from: string
-  /** It was chosen for the person, who may have meant the other. */
+type ExplainResult = {
+  readonly explanation: Explanation
+  /** The unchanged JSON, for `--json`. */
+  readonly raw: unknown
+  readonly source: string
+  /** The user has named no source, so the output must name it. */
   readonly isChosen: boolean
 }
 
-function tell({ explained, said, from, isChosen }: Found, values: AskingValues): number {
-  if (values.json === true && isChosen) process.stderr.write(`strangler explain: from ${from}\n`)
-  printAnswer(values, said, () => explainedLines(explained, from))
-  return explained.kind === 'refused' ? EXIT.failed : EXIT.done
+function printExplanation({ explanation, raw, source, isChosen }: ExplainResult, values: QueryValues): number {
+  if (values.json === true && isChosen) process.stderr.write(`strangler explain: from ${source}\n`)
+  printResponse(values, raw, () => explainedLines(explanation, source))
+  return explanation.kind === 'refused' ? EXIT.failed : EXIT.done
 }
 
-/** Undefined where the config cannot be used, which is said. */
-async function explainBy(asked: Asked, values: ExplainValues): Promise<Found | undefined> {
-  if (isOffline(values)) return readHere(asked, values, HERE, false)
-  const whom = whomToAsk(values)
-  if (whom.isNamed) return askGateway(asked, createClient(whom), false)
-  // Without its token no gateway that runs here would answer.
-  if (whom.token === undefined) return readHere(asked, values, HERE, false)
+/** @returns undefined if the config cannot be used; the mistakes are printed then */
+async function explainRequest(request: ExplainRequest, values: ExplainValues): Promise<ExplainResult | undefined> {
+  if (isOffline(values)) return explainOffline(request, values, HERE, false)
+  const gateway = findGateway(values)
+  if (gateway.isNamed) return explainOnline(request, new Client(gateway), false)
+  // A gateway on this machine would refuse a request without its token.
+  if (gateway.token === undefined) return explainOffline(request, values, HERE, false)
   try {
-    return await askGateway(asked, createClient(whom, { readTimeoutMs: QUICK_MS }), true)
+    return await explainOnline(request, new Client(gateway, { readTimeoutMs: QUICK_MS }), true)
   } catch (error) {
-    if (!(error instanceof Trouble)) throw error
-    return readHere(asked, values, `${HERE} (${error.message})`, true)
+    if (!(error instanceof CliError)) throw error
+    return explainOffline(request, values, `${HERE} (${error.message})`, true)
   }
 }
 
+/** Shorter than for a named gateway: the config and flags on disk are the alternative. */
 const QUICK_MS = 2_000
-const HERE = 'the config and the flags here; pins and health are a running gateway’s'
+const HERE = 'the config and the flags here; only a running gateway knows pins and health'
 
 function isOffline(values: ExplainValues): boolean {
-  const here = ['offline', 'config', 'flags'].find((name) => values[name] !== undefined)
-  const there = ['url', 'profile', 'token'].find((name) => values[name] !== undefined)
-  if (here !== undefined && there !== undefined) throw new UsageError(`--${here} and --${there} exclude each other`)
-  return here !== undefined
+  const offlineOption = ['offline', 'config', 'flags'].find((name) => values[name] !== undefined)
+  const gatewayOption = ['url', 'profile', 'token'].find((name) => values[name] !== undefined)
+  if (offlineOption !== undefined && gatewayOption !== undefined)
+    throw new UsageError(`--${offlineOption} and --${gatewayOption} exclude each other`)
+  return offlineOption !== undefined
 }
 
-async function askGateway(asked: Asked, client: ReturnType<typeof createClient>, isChosen: boolean): Promise<Found> {
-  const { body, said } = await client.get(withQuery(PATHS.explain, asked), explanation)
-  return { explained: body, said, from: `the gateway at ${client.whom.url}`, isChosen }
+async function explainOnline(request: ExplainRequest, client: Client, isChosen: boolean): Promise<ExplainResult> {
+  const { body, raw } = await client.get(withQuery(PATHS.explain, request), explanationSchema)
+  return { explanation: body, raw, source: `the gateway at ${client.gateway.url}`, isChosen }
 }
 
-/** A gateway that serves nobody is loaded for it: only where it is needed. */
-async function readHere(
-  asked: Asked,
+/** Loads the parts of a gateway that decide; the import is dynamic because most calls do not need it. */
+async function explainOffline(
+  request: ExplainRequest,
   values: ExplainValues,
-  from: string,
+  source: string,
   isChosen: boolean,
-): Promise<Found | undefined> {
+): Promise<ExplainResult | undefined> {
   const [{ explainRequest }, { ConfigError }] = await Promise.all([
     import('../../entry/explain.ts'),
     import('../../config/config-error.ts'),
   ])
   try {
-    const explained = await explainRequest(readOptions(values), asked)
-    return { explained, said: explained, from, isChosen }
+    const explanation = await explainRequest(readOptions(values), request)
+    return { explanation, raw: explanation, source, isChosen }
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     process.stderr.write(`strangler explain: ${error.message}\n`)

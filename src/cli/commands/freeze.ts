@@ -1,27 +1,27 @@
-// `strangler freeze`: nobody changes a context by mistake.
+// `strangler freeze`: protects a context from changes.
 import { PATHS } from '../../admin/contract/api-paths.ts'
-import { pathOf } from '../client/api-path.ts'
-import { CHANGING, wordAt } from '../client/gateway-options.ts'
+import { apiPath } from '../client/api-path.ts'
+import { CHANGE_OPTIONS, readArgument } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
-import { changing } from '../manual.ts'
+import { changeManual } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { carryOut } from '../request-change.ts'
+import { requestChange } from '../request-change.ts'
 
-const summary = 'lets nobody move a context until thaw'
+const summary = 'refuses flip, pin and unpin of a context until thaw'
 
 export const freeze: Command = {
   summary,
-  help: changing({
+  help: changeManual({
     summary,
     usage: 'strangler freeze CONTEXT [options]',
     examples: ['strangler freeze catalog --reason "Black Friday"'],
     about: `
-flip, pin and unpin are refused then, for everybody. rollback and kill still work; and so do shadow and
-what is said of differences, as nobody is moved by it.`,
+The gateways refuse flip, pin and unpin of the context. rollback and kill still work. shadow and rulings on
+differences also work, because they move no requests.`,
   }),
   run: async (args) => {
-    const { values, positionals } = parse(args, CHANGING, 1)
-    const context = wordAt(positionals, 0, 'what to freeze: strangler freeze catalog')
-    return carryOut({ method: 'PUT', path: pathOf(PATHS.freeze, context) }, values)
+    const { values, positionals } = parse(args, CHANGE_OPTIONS, 1)
+    const context = readArgument(positionals, 0, 'the context: strangler freeze catalog')
+    return requestChange({ method: 'PUT', path: apiPath(PATHS.freeze, context) }, values)
   },
 }

@@ -1,28 +1,28 @@
-// `strangler kill`: everything to legacy.
+// `strangler kill`: sends all requests to legacy.
 import { PATHS } from '../../admin/contract/api-paths.ts'
-import { CHANGING } from '../client/gateway-options.ts'
+import { CHANGE_OPTIONS } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
-import { changing } from '../manual.ts'
+import { changeManual } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { carryOut } from '../request-change.ts'
+import { requestChange } from '../request-change.ts'
 
-const summary = 'sends everything to legacy, at once'
+const summary = 'sends all requests to legacy at once'
 
 export const kill: Command = {
   summary,
-  help: changing({
+  help: changeManual({
     summary,
     usage: 'strangler kill [options]',
     examples: ['strangler kill --reason "the new network is down"'],
     about: `
-The kill switch stands above every pin and every flag, frozen and forward-only contexts too, and stays
-on until strangler revive. For one context alone: strangler rollback.
+The kill switch overrides every pin and every flag, also of frozen and forward-only contexts. It stays on
+until strangler revive. For one context, use strangler rollback.
 
-While the store is unreachable, only the gateway that is asked is killed. For each of the others, create
-the file kill.all in its state directory, or send it SIGUSR2.`,
+While the store is unreachable, the kill switch applies only to the gateway that the command calls. For
+each other gateway, create the file kill.all in its state directory, or send it SIGUSR2.`,
   }),
   run: async (args) => {
-    const { values } = parse(args, CHANGING, 0)
-    return carryOut({ method: 'PUT', path: PATHS.killSwitch }, values)
+    const { values } = parse(args, CHANGE_OPTIONS, 0)
+    return requestChange({ method: 'PUT', path: PATHS.killSwitch }, values)
   },
 }

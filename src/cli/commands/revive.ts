@@ -1,25 +1,25 @@
-// `strangler revive`: the end of kill.
+// `strangler revive`: turns the kill switch off.
 import { PATHS } from '../../admin/contract/api-paths.ts'
-import { CHANGING } from '../client/gateway-options.ts'
+import { CHANGE_OPTIONS } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
-import { changing } from '../manual.ts'
+import { changeManual } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { carryOut } from '../request-change.ts'
+import { requestChange } from '../request-change.ts'
 
-const summary = 'ends kill: pins and flags decide again'
+const summary = 'turns the kill switch off: pins and flags decide again'
 
 export const revive: Command = {
   summary,
-  help: changing({
+  help: changeManual({
     summary,
     usage: 'strangler revive [options]',
     examples: ['strangler revive --reason "the network is back"'],
     about: `
-Pins and percentages are as they were before. The gateway that is asked also removes its own kill files,
-kill and kill.all. Each other gateway keeps its kill files: ask it with --url, or remove them there.`,
+Pins and percentages are as before the kill. The gateway that the command calls also removes its own kill
+files, kill and kill.all. Each other gateway keeps its kill files: call it with --url, or remove them there.`,
   }),
   run: async (args) => {
-    const { values } = parse(args, CHANGING, 0)
-    return carryOut({ method: 'DELETE', path: PATHS.killSwitch }, values)
+    const { values } = parse(args, CHANGE_OPTIONS, 0)
+    return requestChange({ method: 'DELETE', path: PATHS.killSwitch }, values)
   },
 }

@@ -1,10 +1,10 @@
-// `strangler serve`: runs a gateway until it is told to stop.
+// `strangler serve`: runs a gateway until a signal stops it.
 import { ConfigError } from '../../config/config-error.ts'
 import type { Options } from '../../config/options/options.ts'
 import { type Gateway, startGateway } from '../../entry/gateway.ts'
 import type { Command } from '../command.ts'
 import { parse } from '../parse.ts'
-import { argumentsFor, describe, FLAGGED, readOptions, UNFLAGGED } from '../serve-options.ts'
+import { argumentsFor, describeOptionNames, FLAG_OPTIONS, readOptions, VARIABLE_OPTIONS } from '../serve-options.ts'
 
 export const serve: Command = {
   summary: 'runs the gateway',
@@ -12,38 +12,38 @@ export const serve: Command = {
 
 Usage: strangler serve [options]
 
-${describe(FLAGGED)}
+${describeOptionNames(FLAG_OPTIONS)}
 
 In the environment only:
-${describe(UNFLAGGED)}
+${describeOptionNames(VARIABLE_OPTIONS)}
 
-The config and the flags are watched: a good edit is applied at once to new requests, a bad one is
-reported and the last good one stays.
+The gateway watches the config and the flags. A valid edit applies at once to new requests. An invalid edit
+is reported, and the last valid content stays in force.
 
-Signals: SIGTERM drains (/readyz fails, then the listener closes, then what is in flight finishes) and
-exits 0; SIGINT does so without waiting for a load balancer; a second one of either exits at once;
-SIGHUP opens the access log anew, after it was rotated; SIGUSR2 sends everything to legacy on this
-gateway alone: it creates "kill.all" in its state folder, and removing that file ends it.
+Signals: SIGTERM drains (/readyz fails, then the listener closes, then active requests finish) and exits 0;
+SIGINT does the same without waiting for a load balancer; a second SIGTERM or SIGINT exits at once; SIGHUP
+reopens the access log after a rotation; SIGUSR2 sends all requests to legacy on this gateway only: it
+creates "kill.all" in the state folder, and removing that file ends it.
 `,
   run: async (args) => {
-    const { values } = parse(args, argumentsFor(FLAGGED), 0)
+    const { values } = parse(args, argumentsFor(FLAG_OPTIONS), 0)
     const options = readOptions(values)
     let gateway: Gateway
     try {
       gateway = await startGateway(options)
     } catch (error) {
-      process.stderr.write(`strangler serve: ${explainStart(error, options)}\n`)
+      process.stderr.write(`strangler serve: ${describeStartError(error, options)}\n`)
       return 1
     }
-    return stopped(gateway)
+    return waitForStop(gateway)
   },
 }
 
-/** All has been said and written by then: this is for the pipes to empty. */
-const LAST_WORDS_MS = 250
+/** Time for stdout and stderr to drain into their pipes. The gateway has stopped by then. */
+const FLUSH_MS = 250
 
 /** Resolves to the exit code once the gateway has stopped. */
-function stopped(gateway: Gateway): Promise<number> {
+function waitForStop(gateway: Gateway): Promise<number> {
   return new Promise((resolve) => {
     let isStopping = false
     const stop = (signal: NodeJS.Signals) => {
@@ -51,15 +51,15 @@ function stopped(gateway: Gateway): Promise<number> {
       isStopping = true
       void gateway.stop(signal).then(() => {
         resolve(0)
-        // What others still wait for, such as a poll of an Unleash that hangs, and its retries, holds nobody up.
-        setTimeout(() => process.exit(0), LAST_WORDS_MS).unref()
+        // Exits although something is pending, such as a request to an Unleash server that hangs.
+        setTimeout(() => process.exit(0), FLUSH_MS).unref()
       })
     }
     process.on('SIGTERM', stop)
     process.on('SIGINT', stop)
     process.on('SIGHUP', () => gateway.reopenLogs())
     process.on('SIGUSR2', () => gateway.killHere())
-    // Nothing is known of a state that no one foresaw: say so, and let whoever started us start us anew.
+    // The state after an unexpected error is unknown: log the error and exit, so that the process manager starts a new process.
     process.on('uncaughtException', (error) => {
       gateway.reportCrash(error)
       process.exit(1)
@@ -67,22 +67,22 @@ function stopped(gateway: Gateway): Promise<number> {
   })
 }
 
-/** What kept the gateway from starting, in one sentence that says what to do. */
-function explainStart(error: unknown, { host, port, adminHost, adminPort }: Options): string {
+/** Why the gateway could not start, with advice. @throws `error` if it is not an expected one */
+function describeStartError(error: unknown, { host, port, adminHost, adminPort }: Options): string {
   if (error instanceof ConfigError) return error.message
-  const { code, port: failed, address, hostname } = error as ListenError
-  // Where the ports tell nothing, the hosts do; the admin surface is the first to listen.
+  const { code, port: failedPort, address, hostname } = error as ListenError
+  // With equal ports the hosts distinguish the listeners. The admin server listens first.
   const isAdmin =
-    failed === undefined || port === adminPort ? (address ?? hostname) === adminHost : failed === adminPort
+    failedPort === undefined || port === adminPort ? (address ?? hostname) === adminHost : failedPort === adminPort
   const where = isAdmin ? `${adminHost}:${adminPort}` : `${host}:${port}`
   const option = isAdmin ? '--admin-port' : '--port'
-  if (code === 'EADDRINUSE') return `${where} is taken by another process; stop it, or choose another ${option}`
+  if (code === 'EADDRINUSE') return `${where} is in use by another process; stop it, or choose another ${option}`
   if (code === 'EACCES')
-    return `${where} needs privileges; choose an ${option} above 1023, or grant cap_net_bind_service`
+    return `${where} requires privileges; choose an ${option} above 1023, or grant cap_net_bind_service`
   if (code === 'EADDRNOTAVAIL')
-    return `${where} is no address of this machine; choose another ${option.replace('port', 'host')}`
+    return `${where} is not an address of this machine; choose another ${option.replace('port', 'host')}`
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
-    return `${isAdmin ? adminHost : host} is no name that can be looked up; choose another ${option.replace('port', 'host')}`
+    return `${isAdmin ? adminHost : host} cannot be resolved; choose another ${option.replace('port', 'host')}`
   throw error
 }
 

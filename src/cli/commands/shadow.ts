@@ -1,20 +1,20 @@
-// `strangler shadow`: says how much of a context is copied to the other side, and answers when it is so.
+// `strangler shadow`: sets the share of requests that are copied to the other side.
 import { PATHS } from '../../admin/contract/api-paths.ts'
-import { pathOf } from '../client/api-path.ts'
-import { CHANGING, type ChangingValues, wordAt } from '../client/gateway-options.ts'
+import { apiPath } from '../client/api-path.ts'
+import { CHANGE_OPTIONS, type ChangeValues, readArgument } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
-import { changing } from '../manual.ts'
+import { changeManual } from '../manual.ts'
 import { parse } from '../parse.ts'
 import { readPercentage } from '../read-percentage.ts'
-import { carryOut, type Wish } from '../request-change.ts'
+import { type ChangeCall, requestChange } from '../request-change.ts'
 import { UsageError } from '../usage-error.ts'
 import { tryRule } from './try-rule.ts'
 
-const summary = 'copies some of a context to the other side, to compare the answers'
+const summary = 'copies requests of a context to the other side, to compare the answers'
 
 export const shadow: Command = {
   summary,
-  help: changing({
+  help: changeManual({
     summary,
     usage: 'strangler shadow CONTEXT PERCENT|--as-configured [options]',
     examples: [
@@ -23,42 +23,43 @@ export const shadow: Command = {
       'strangler shadow try-rule catalog rules.json',
     ],
     about: `
-PERCENT is whole, from 0 to 100: how many of a hundred eligible requests are copied, on every gateway.
-It stands above the sample of the config, but for routes that say "shadow": false. Clients are answered
-by whom they would be answered by, and nobody moves: it works while the context is frozen. While the
-kill switch is on nothing is copied.
+PERCENT is a whole number from 0 to 100: how many of a hundred eligible requests are copied, on every
+gateway. It overrides the sample of the config, except for routes with "shadow": false. Clients get the
+same answers as without shadowing, so it also works while the context is frozen. While the kill switch is
+on, no requests are copied.
 
-try-rule CONTEXT FILE compares the examples that are kept once more, by rules that are in no config yet:
-the file holds what "compare" would be, as JSON. It says what they forgive, and changes nothing.`,
-    options: `  --as-configured         as much as the config says, from now on
-  --route ROUTE           of try-rule: only examples of this route, such as "GET /products/:id"`,
+try-rule CONTEXT FILE compares the stored examples again by rules that are not in the config yet. FILE
+contains the value of "compare" as JSON. The output lists the differences that the rules forgive; nothing
+is changed.`,
+    options: `  --as-configured         removes the percentage: the sample of the config is in force again
+  --route ROUTE           with try-rule: only examples of this route, such as "GET /products/:id"`,
   }),
   run: async (args) => {
-    const options = { ...CHANGING, 'as-configured': { type: 'boolean' }, route: { type: 'string' } } as const
+    const options = { ...CHANGE_OPTIONS, 'as-configured': { type: 'boolean' }, route: { type: 'string' } } as const
     const { values, positionals } = parse(args, options, 3)
-    const [word, ...rest] = positionals
-    // A context may be called "try-rule": nobody says two words more after it.
-    if (word === 'try-rule' && !/^\d/.test(rest[0] ?? '') && rest.length > 0) return tryRule(rest, values)
+    const [subcommand, ...rest] = positionals
+    // A context may be named "try-rule": then a percentage or nothing follows.
+    if (subcommand === 'try-rule' && !/^\d/.test(rest[0] ?? '') && rest.length > 0) return tryRule(rest, values)
     if (values.route !== undefined)
-      throw new UsageError('--route is of try-rule: strangler shadow try-rule catalog rules.json')
-    if (rest.length > 1) throw new UsageError(`"${rest[1]}" is one word too many; --help shows what it takes`)
-    return say(positionals, values)
+      throw new UsageError('--route needs try-rule: strangler shadow try-rule catalog rules.json')
+    if (rest.length > 1) throw new UsageError(`"${rest[1]}" is one argument too many; see --help`)
+    return setShadow(positionals, values)
   },
 }
 
-type Values = ChangingValues & { readonly 'as-configured'?: boolean | undefined }
+type Values = ChangeValues & { readonly 'as-configured'?: boolean | undefined }
 
-async function say(positionals: readonly string[], values: Values): Promise<number> {
-  const context = wordAt(positionals, 0, 'what to shadow: strangler shadow catalog 10')
-  return carryOut(wishFor(context, positionals, values['as-configured'] === true), values)
+async function setShadow(positionals: readonly string[], values: Values): Promise<number> {
+  const context = readArgument(positionals, 0, 'the context: strangler shadow catalog 10')
+  return requestChange(shadowCall(context, positionals, values['as-configured'] === true), values)
 }
 
-function wishFor(context: string, positionals: readonly string[], isAsConfigured: boolean): Wish {
-  const path = pathOf(PATHS.shadow, context)
+function shadowCall(context: string, positionals: readonly string[], isAsConfigured: boolean): ChangeCall {
+  const path = apiPath(PATHS.shadow, context)
   if (isAsConfigured) {
     if (positionals.length > 1) throw new UsageError('a percentage and --as-configured exclude each other')
     return { method: 'DELETE', path }
   }
-  const text = wordAt(positionals, 1, `how much: strangler shadow ${context} 10, or --as-configured`)
+  const text = readArgument(positionals, 1, `the percentage: strangler shadow ${context} 10, or --as-configured`)
   return { method: 'PUT', path, body: { percentage: readPercentage(text) } }
 }

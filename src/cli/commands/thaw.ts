@@ -1,25 +1,25 @@
-// `strangler thaw`: a frozen context may be changed again.
+// `strangler thaw`: ends the freeze of a context.
 import { PATHS } from '../../admin/contract/api-paths.ts'
-import { pathOf } from '../client/api-path.ts'
-import { CHANGING, wordAt } from '../client/gateway-options.ts'
+import { apiPath } from '../client/api-path.ts'
+import { CHANGE_OPTIONS, readArgument } from '../client/gateway-options.ts'
 import type { Command } from '../command.ts'
-import { changing } from '../manual.ts'
+import { changeManual } from '../manual.ts'
 import { parse } from '../parse.ts'
-import { carryOut } from '../request-change.ts'
+import { requestChange } from '../request-change.ts'
 
-const summary = 'lets a frozen context be moved again'
+const summary = 'allows flip, pin and unpin of a frozen context again'
 
 export const thaw: Command = {
   summary,
-  help: changing({
+  help: changeManual({
     summary,
     usage: 'strangler thaw CONTEXT [options]',
     examples: ['strangler thaw catalog'],
-    about: 'Nothing moves by it: pin and percentage are as they were.',
+    about: 'No requests move: pin and percentage stay as they are.',
   }),
   run: async (args) => {
-    const { values, positionals } = parse(args, CHANGING, 1)
-    const context = wordAt(positionals, 0, 'what to thaw: strangler thaw catalog')
-    return carryOut({ method: 'DELETE', path: pathOf(PATHS.freeze, context) }, values)
+    const { values, positionals } = parse(args, CHANGE_OPTIONS, 1)
+    const context = readArgument(positionals, 0, 'the context: strangler thaw catalog')
+    return requestChange({ method: 'DELETE', path: apiPath(PATHS.freeze, context) }, values)
   },
 }

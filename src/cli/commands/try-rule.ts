@@ -1,31 +1,44 @@
-// `strangler shadow try-rule`: what rules would make of the examples that are kept, before they are saved.
+// `strangler shadow try-rule`: shows the effect of comparison rules on the stored examples, before the rules are in the config.
 import { readFile } from 'node:fs/promises'
 import { PATHS } from '../../admin/contract/api-paths.ts'
 import { type RuleTrial, ruleTrial } from '../../admin/contract/comparisons.ts'
-import { pathOf } from '../client/api-path.ts'
-import { type AskingValues, clientFor, printAnswer, wordAt } from '../client/gateway-options.ts'
+import { apiPath } from '../client/api-path.ts'
+import { createGatewayClient, printResponse, type QueryValues, readArgument } from '../client/gateway-options.ts'
 import { EXIT } from '../exit-codes.ts'
-import { type Cell, count, isTooWide, paint, plain, type Screen, table, tableUnderNames } from '../format/print.ts'
+import {
+  type Cell,
+  countNoun,
+  escapeControls,
+  formatNamedRows,
+  formatTable,
+  isTooWide,
+  paint,
+  type Screen,
+} from '../format/print.ts'
 import { UsageError } from '../usage-error.ts'
 
 export async function tryRule(
-  words: readonly string[],
-  values: AskingValues & { readonly route?: string | undefined },
+  positionals: readonly string[],
+  values: QueryValues & { readonly route?: string | undefined },
 ): Promise<number> {
-  const context = wordAt(words, 0, 'which context: strangler shadow try-rule catalog rules.json')
-  const file = wordAt(words, 1, `which rules: strangler shadow try-rule ${plain(context)} rules.json`)
+  const context = readArgument(positionals, 0, 'the context: strangler shadow try-rule catalog rules.json')
+  const file = readArgument(
+    positionals,
+    1,
+    `the file with rules: strangler shadow try-rule ${escapeControls(context)} rules.json`,
+  )
   const rules = await readRules(file)
-  const path = pathOf(PATHS.tryRule, context)
-  const client = clientFor(values)
-  const { body, said } = await client.ask(path, { rules, route: values.route }, ruleTrial)
+  const path = apiPath(PATHS.tryRule, context)
+  const client = createGatewayClient(values)
+  const { body, raw } = await client.query(path, { rules, route: values.route }, ruleTrial)
   const hasNone = values.route !== undefined && body.examples === 0 && values.json !== true
-  const others = hasNone ? routesIn((await client.ask(path, { rules }, ruleTrial)).body) : []
-  printAnswer(values, said, (on) => trialLines(body, on, others))
+  const others = hasNone ? routesWithExamples((await client.query(path, { rules }, ruleTrial)).body) : []
+  printResponse(values, raw, (screen) => trialLines(body, screen, others))
   return EXIT.done
 }
 
-/** The routes of which examples are kept. */
-function routesIn({ differences }: RuleTrial): string[] {
+/** The routes with stored examples. */
+function routesWithExamples({ differences }: RuleTrial): string[] {
   return [...new Set(differences.map(({ route }) => route))].sort()
 }
 
@@ -34,24 +47,24 @@ async function readRules(file: string): Promise<unknown> {
   try {
     text = await readFile(file, 'utf8')
   } catch (error) {
-    throw new UsageError(`${plain(file)} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
+    throw new UsageError(`${escapeControls(file)} cannot be read: ${(error as NodeJS.ErrnoException).code}`)
   }
   try {
     return JSON.parse(text)
   } catch (error) {
-    throw new UsageError(`${plain(file)} is no JSON: ${plain((error as Error).message)}`)
+    throw new UsageError(`${escapeControls(file)} is not JSON: ${escapeControls((error as Error).message)}`)
   }
 }
 
-/** @param others routes that do have examples, where the one that was asked for has none */
+/** @param others routes with examples, if the requested route has no examples */
 export function trialLines(
   { examples, differences, appearing }: RuleTrial,
-  on: Screen,
+  screen: Screen,
   others: readonly string[] = [],
 ): string {
   if (examples === 0) {
-    const nothing = 'no examples are kept that these rules could be tried on'
-    return others.length === 0 ? nothing : plain(`${nothing}; there are some of ${others.join(', ')}`)
+    const nothing = 'no examples are stored for these rules'
+    return others.length === 0 ? nothing : escapeControls(`${nothing}; there are examples of ${others.join(', ')}`)
   }
   const rows = differences.map(({ route, kind, path, forgiven, remaining, untried, fingerprint }): Cell[] => [
     route,
@@ -63,27 +76,27 @@ export function trialLines(
   ])
   const hasUntried = differences.some(({ untried }) => untried > 0)
   return [
-    `tried on ${count(examples, 'example')}; nothing was changed`,
+    `tried on ${countNoun(examples, 'example')}; nothing was changed`,
     '',
-    rowsTable(rows, on),
-    ...(hasUntried ? [paint({ text: UNTRIED, tone: 'faint' }, on)] : []),
-    ...appearing.map((one) =>
+    rowsTable(rows, screen),
+    ...(hasUntried ? [paint({ text: UNTRIED, tone: 'faint' }, screen)] : []),
+    ...appearing.map((difference) =>
       paint(
         {
-          text: `NEW: ${one.kind} ${one.path} of ${one.route} would differ, in ${count(one.examples, 'example')}`,
+          text: `NEW: ${difference.kind} ${difference.path} of ${difference.route} would differ, in ${countNoun(difference.examples, 'example')}`,
           tone: 'warning',
         },
-        on,
+        screen,
       ),
     ),
   ].join('\n')
 }
 
-function rowsTable(rows: readonly (readonly Cell[])[], on: Screen): string {
-  if (!isTooWide(HEADS, rows, on)) return table(HEADS, rows, on)
+function rowsTable(rows: readonly (readonly Cell[])[], screen: Screen): string {
+  if (!isTooWide(HEADS, rows, screen)) return formatTable(HEADS, rows, screen)
   const named = rows.map(([route = '', field = '', ...cells]) => ({ names: [route, field], cells }))
-  return tableUnderNames(HEADS.slice(2), named, on)
+  return formatNamedRows(HEADS.slice(2), named, screen)
 }
 
 const HEADS = ['route', 'field', 'forgiven', 'remaining', 'untried', 'fingerprint']
-const UNTRIED = 'untried: no body was kept, or what differs in it is masked, so nothing is known of these'
+const UNTRIED = 'untried: the example has no body, or its difference is masked, so the effect is unknown'

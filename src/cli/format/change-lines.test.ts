@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { ChangeResponse } from '../../admin/contract/change-requests.ts'
-import { tellDone } from './change-lines.ts'
+import { changeLines } from './change-lines.ts'
 
 const PRICE = { fingerprint: 'f1', route: 'GET /products', field: 'value $.price' }
 
@@ -18,13 +18,13 @@ function toldOf(more: Partial<ChangeResponse>): string {
     convergence,
     ...more,
   }
-  return tellDone(done, 0, { hasColor: false, width: undefined })
+  return changeLines(done, 0, { hasColor: false, width: undefined })
 }
 
 test.each<[Partial<ChangeResponse>, string]>([
   [{ after: { ...PRICE, ruling: 'noise' } }, 'value $.price of GET /products is noise'],
   [{ after: { ...PRICE, ruling: 'real' } }, 'value $.price of GET /products is real'],
-  [{ after: { ...PRICE, ruling: null } }, 'value $.price of GET /products is left to the numbers'],
+  [{ after: { ...PRICE, ruling: null } }, 'value $.price of GET /products is left to the statistics'],
   [{ verb: 'resolve', after: { ...PRICE, resolvedAt: 5 } }, 'value $.price of GET /products is resolved'],
   [{ verb: 'resolve', after: null }, 'a difference is resolved'],
 ])('what operators say of a difference is told: %o', (done, sentence) => {

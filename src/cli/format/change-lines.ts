@@ -1,43 +1,42 @@
-// What became of a change, as a person reads it: what it is now, where it is in force, and what to know beside.
+// The result of a change for a person: the new state, the gateways that have applied it, and the next steps.
 import type { ChangeResponse } from '../../admin/contract/change-requests.ts'
-import { differenceIn, saidOf } from './difference-summary.ts'
+import { describeDifference, rulingOf } from './difference-summary.ts'
 import { showDuration, showEnd } from './durations.ts'
-import { count, paint, type Screen } from './print.ts'
+import { countNoun, paint, type Screen } from './print.ts'
 
 /** @param now milliseconds since 1970 */
-export function tellDone(done: ChangeResponse, now: number, on: Screen): string {
-  const { context, convergence, note } = done
+export function changeLines(change: ChangeResponse, now: number, screen: Screen): string {
+  const { context, convergence, note } = change
   const { laggards, inFlight } = convergence
-  const subject = context === null ? '' : `${paint({ text: context, tone: 'strong' }, on)}: `
+  const subject = context === null ? '' : `${paint({ text: context, tone: 'strong' }, screen)}: `
   return [
-    `${subject}${paint(whatIsNow(done, now), on)}, ${whereInForce(done, on)}`,
-    ...laggards.map(({ id, address, why }) => paint(`  ${id} at ${address}: ${why}`, on)),
-    // Who is killed by hand, one by one, hears of nothing.
+    `${subject}${paint(newState(change, now), screen)}, ${convergenceText(change, screen)}`,
+    ...laggards.map(({ id, address, why }) => paint(`  ${id} at ${address}: ${why}`, screen)),
+    // While the store is unreachable a kill applies to one gateway, and the others (address unknown) get no message.
     ...(laggards.every(({ address }) => address === 'unknown')
       ? []
-      : ['  They apply it as soon as they hear of it: strangler fleet shows when.']),
+      : ['  They apply it when they receive it: strangler fleet shows when.']),
     ...(inFlight === 0
       ? []
-      : [
-          `  ${count(inFlight, 'request')} begun before ${inFlight === 1 ? 'is' : 'are'} still answered by the old side`,
-        ]),
-    ...writesToService(done),
-    ...(note === null ? [] : [paint(`  note: ${note}`, on)]),
-    ...next(done),
+      : [`  the old side still answers ${countNoun(inFlight, 'request')} that began before the change`]),
+    ...serviceWriteLines(change),
+    ...(note === null ? [] : [paint(`  note: ${note}`, screen)]),
+    ...nextSteps(change),
   ].join('\n')
 }
 
-/** What legacy may lack: an operator who goes back must know. */
-function writesToService({ verb, context, convergence: { serviceWrites } }: ChangeResponse): string[] {
+/** Legacy may lack these writes, so an operator who returns to legacy must know their number. */
+function serviceWriteLines({ verb, context, convergence: { serviceWrites } }: ChangeResponse): string[] {
   if (serviceWrites === undefined) return []
   const { isLowerBound } = serviceWrites
   if (serviceWrites.count === 0 && (verb === 'flip' || !isLowerBound)) return []
-  const writes = `${isLowerBound ? 'at least ' : ''}${count(serviceWrites.count, 'write')}`
-  const [who, what] = context === null ? ['the services have', 'each context'] : ['the service has', 'the context']
-  return [`  ${who} answered ${writes} since ${what} was last at 0 %`]
+  const writes = `${isLowerBound ? 'at least ' : ''}${countNoun(serviceWrites.count, 'write')}`
+  const [services, contexts] =
+    context === null ? ['the services have', 'each context'] : ['the service has', 'the context']
+  return [`  ${services} answered ${writes} since ${contexts} was last at 0 %`]
 }
 
-function whatIsNow({ verb, before, after, until }: ChangeResponse, now: number): string {
+function newState({ verb, before, after, until }: ChangeResponse, now: number): string {
   switch (verb) {
     case 'flip':
       return typeof before === 'number' && before !== after ? `${before} % → ${after} %` : `at ${after} %`
@@ -52,17 +51,17 @@ function whatIsNow({ verb, before, after, until }: ChangeResponse, now: number):
     case 'thaw':
       return 'thawed'
     case 'shadow':
-      return shadowedAt(before, after)
+      return shadowState(before, after)
     case 'rule':
-      return ruledOn(after)
+      return rulingState(after)
     case 'resolve':
-      return `${differenceIn(after)} is resolved`
+      return `${describeDifference(after)} is resolved`
     case 'forget':
-      return `${String(before)} is forgotten: no change waits for it`
+      return `${String(before)} is forgotten: changes no longer wait for it`
     case 'kill':
       return 'everything goes to legacy'
     case 'revive':
-      return 'traffic flows as decided'
+      return 'pins and flags decide again'
     default:
       return verb
   }
@@ -72,29 +71,29 @@ function sideOf(pin: unknown): string {
   return typeof pin === 'object' && pin !== null && 'side' in pin ? String(pin.side) : 'a side'
 }
 
-function shadowedAt(before: unknown, after: unknown): string {
+function shadowState(before: unknown, after: unknown): string {
   if (typeof after !== 'number') return 'shadowed as its config says'
   return `shadowed at ${typeof before === 'number' && before !== after ? `${before} % → ` : ''}${after} %`
 }
 
-function ruledOn(after: unknown): string {
-  const said = saidOf(after)
-  return `${differenceIn(after)} is ${said === '-' ? 'left to the numbers' : said}`
+function rulingState(after: unknown): string {
+  const ruling = rulingOf(after)
+  return `${describeDifference(after)} is ${ruling === '-' ? 'left to the statistics' : ruling}`
 }
 
-function whereInForce({ converged, convergence }: ChangeResponse, on: Screen): string {
+function convergenceText({ converged, convergence }: ChangeResponse, screen: Screen): string {
   const { applied, of, ms } = convergence
   if (converged) return `applied on ${applied} of ${of} gateways in ${showDuration(ms)}`
-  const known = of === 0 ? 'it is not known on which gateways' : `applied on ${applied} of ${of} gateways only`
-  return paint({ text: `${known}, after ${showDuration(ms)}; not yet on:`, tone: 'bad' }, on)
+  const reach = of === 0 ? 'the gateways are unknown' : `applied on ${applied} of ${of} gateways only`
+  return paint({ text: `${reach}, after ${showDuration(ms)}; not yet on:`, tone: 'bad' }, screen)
 }
 
-/** What whoever acted in a hurry has to do later. */
-function next({ verb, context }: ChangeResponse): string[] {
-  if (verb === 'kill') return ['next: strangler revive ends it; pins and percentages are as they were then']
+/** The steps that remain after an emergency change. */
+function nextSteps({ verb, context }: ChangeResponse): string[] {
+  if (verb === 'kill') return ['next: end it with strangler revive; pins and percentages are then as before']
   if (verb !== 'rollback') return []
   return [
-    `next: strangler status shows who answers now`,
-    `      strangler unpin ${context} when it is mended: its flag decides again`,
+    `next: see with strangler status which side answers now`,
+    `      when the service is fixed, run strangler unpin ${context}: its flag decides again`,
   ]
 }

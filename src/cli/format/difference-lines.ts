@@ -1,89 +1,86 @@
-// The table of differences for a person: two lines for each, what it is and an example of it. All of it was said by clients
-// and applications, so all of it goes through `paint`.
+// The table of differences for a person: a row for each difference, and a line with an example below it. The text comes from
+// clients and applications, so `paint` escapes all of it.
 import type { DifferenceSummary, DifferencesResponse } from '../../admin/contract/comparisons.ts'
 import { showSince, showTime } from './durations.ts'
-import { grouped, percent, shareText } from './numbers.ts'
+import { formatNumber, formatPercent, formatShare } from './numbers.ts'
 import {
   type Cell,
-  count,
+  countNoun,
+  formatNamedRows,
+  formatTable,
+  INDENT,
   isTooWide,
   paint,
   type Screen,
-  SET_IN,
-  shortened,
   type Tone,
-  table,
-  tableUnderNames,
+  truncate,
 } from './print.ts'
 
-export type Shown = { readonly now: number; readonly hasNoise: boolean }
+export type DifferenceListOptions = { readonly now: number; readonly hasNoise: boolean }
 
-export function differenceLines(view: DifferencesResponse, { now, hasNoise }: Shown, on: Screen): string {
+export function differenceLines(
+  view: DifferencesResponse,
+  { now, hasNoise }: DifferenceListOptions,
+  screen: Screen,
+): string {
   const { context, differences, comparisons, pairs, from, fieldsLeftOut } = view
   const since = `since ${showTime(from, now)}`
   if (comparisons === 0) {
-    return paint(`${context}: nothing was compared ${since}; strangler shadow ${context} 10 begins with it`, on)
+    return paint(`${context}: no comparisons ${since}; start them with strangler shadow ${context} 10`, screen)
   }
-  const of = `${counted(comparisons, 'comparison')} ${showSince(from, view.dataSince, now)}`
-  if (differences.length === 0) return paint(`${context}: no differences in ${of}`, on)
-  const shown = differences.filter(({ verdict }) => hasNoise || verdict !== 'noise')
-  const folded = differences.length - shown.length
-  const ruled = differences.filter((one) => !shown.includes(one) && one.note?.ruling === 'noise').length
-  const byWhom = ruled === 0 ? '' : ` (${ruled} because it was ruled so)`
+  const scope = `${countText(comparisons, 'comparison')} ${showSince(from, view.dataSince, now)}`
+  if (differences.length === 0) return paint(`${context}: no differences in ${scope}`, screen)
+  const rows = differences.filter(({ verdict }) => hasNoise || verdict !== 'noise')
+  const hiddenRows = differences.filter((row) => !rows.includes(row))
   return [
-    paint(`${context}: ${of}, and ${counted(pairs, 'pair')} of legacy with itself`, on),
+    paint(`${context}: ${scope}, and ${countText(pairs, 'pair')} of legacy with itself`, screen),
     '',
-    ...(shown.length === 0 ? [paint({ text: 'nothing but noise', tone: 'good' }, on)] : rowLines(shown, now, on)),
-    ...(folded === 0
-      ? []
-      : [
-          paint(
-            {
-              text: `${count(folded, 'field')} of noise${byWhom}; --all shows ${folded === 1 ? 'it' : 'them'}`,
-              tone: 'faint',
-            },
-            on,
-          ),
-        ]),
-    ...(fieldsLeftOut === 0
-      ? []
-      : [
-          paint(
-            {
-              text: `fields were seen ${counted(fieldsLeftOut, 'time')} that are not listed: there were too many`,
-              tone: 'warning',
-            },
-            on,
-          ),
-        ]),
+    ...(rows.length === 0 ? [paint({ text: 'only noise', tone: 'good' }, screen)] : rowLines(rows, now, screen)),
+    ...hiddenNoiseLines(hiddenRows, screen),
+    ...leftOutLines(fieldsLeftOut, screen),
   ].join('\n')
 }
 
-const HEADS = ['verdict', 'route', 'field', 'differs', 'noise', 'fingerprint']
-/** Where the second line begins: under the route. */
-const INDENT = ' '.repeat('inconclusive'.length + 2)
-
-function rowLines(rows: readonly DifferenceSummary[], now: number, on: Screen): string[] {
-  const cells = rows.map((row): Cell[] => [verdictCell(row), row.route, fieldOf(row), ...numberCells(row)])
-  // So wide at least that what stands beneath begins under the route.
-  const heads = HEADS.map((head) => (head === 'verdict' ? head.padEnd(INDENT.length - 2) : head))
-  if (isTooWide(heads, cells, on)) return narrowLines(rows, now, on)
-  const [head = '', ...lines] = table(heads, cells, on).split('\n')
-  return [head, ...lines.flatMap((line, i) => [line, `${INDENT}${beneath(rows[i]!, now, INDENT.length, on)}`])]
+function hiddenNoiseLines(rows: readonly DifferenceSummary[], screen: Screen): string[] {
+  if (rows.length === 0) return []
+  const ruled = rows.filter(({ note }) => note?.ruling === 'noise').length
+  const byRuling = ruled === 0 ? '' : ` (${ruled} by a ruling)`
+  const text = `${countNoun(rows.length, 'field')} of noise${byRuling}; --all shows ${rows.length === 1 ? 'it' : 'them'}`
+  return [paint({ text, tone: 'faint' }, screen)]
 }
 
-function narrowLines(rows: readonly DifferenceSummary[], now: number, on: Screen): string[] {
-  const named = rows.map((row) => ({
-    names: nameLines([row.route, fieldOf(row)], on),
+function leftOutLines(fieldsLeftOut: number, screen: Screen): string[] {
+  if (fieldsLeftOut === 0) return []
+  const text = `too many fields: others differed ${countText(fieldsLeftOut, 'time')} and are not listed`
+  return [paint({ text, tone: 'warning' }, screen)]
+}
+
+const HEADS = ['verdict', 'route', 'field', 'differs', 'noise', 'fingerprint']
+/** The second line of a row begins below the route. */
+const ROUTE_INDENT = ' '.repeat('inconclusive'.length + 2)
+
+function rowLines(rows: readonly DifferenceSummary[], now: number, screen: Screen): string[] {
+  const cells = rows.map((row): Cell[] => [verdictCell(row), row.route, fieldOf(row), ...numberCells(row)])
+  // The first column is at least so wide that the second line begins below the route.
+  const heads = HEADS.map((head) => (head === 'verdict' ? head.padEnd(ROUTE_INDENT.length - 2) : head))
+  if (isTooWide(heads, cells, screen)) return narrowLines(rows, now, screen)
+  const [head = '', ...lines] = formatTable(heads, cells, screen).split('\n')
+  const exampleLines = rows.map((row) => `${ROUTE_INDENT}${exampleLine(row, now, ROUTE_INDENT.length, screen)}`)
+  return [head, ...lines.flatMap((line, i) => [line, exampleLines[i]!])]
+}
+
+function narrowLines(rows: readonly DifferenceSummary[], now: number, screen: Screen): string[] {
+  const namedRows = rows.map((row) => ({
+    names: nameLines([row.route, fieldOf(row)], screen),
     cells: [verdictCell(row), ...numberCells(row)],
-    beneath: [beneath(row, now, SET_IN.length, on)],
+    details: [exampleLine(row, now, INDENT.length, screen)],
   }))
   const heads = HEADS.filter((head) => head !== 'route' && head !== 'field')
-  return tableUnderNames(heads, named, on).split('\n')
+  return formatNamedRows(heads, namedRows, screen).split('\n')
 }
 
-/** On one line where there is room for it, else on one each. */
-export function nameLines(names: readonly string[], { width }: Screen): Cell[] {
+/** All names on one line if they fit, else one name on each line. */
+function nameLines(names: readonly string[], { width }: Screen): Cell[] {
   const line = names.join('  ')
   const lines = width === undefined || [...line].length <= width ? [line] : names
   return lines.map((text) => ({ text, tone: 'strong' }))
@@ -94,7 +91,7 @@ function fieldOf({ kind, path }: DifferenceSummary): string {
 }
 
 function numberCells({ sides, self, fingerprint }: DifferenceSummary): Cell[] {
-  return [shareText(sides.share), self.share === null ? '-' : `${percent(self.share.share)} %`, fingerprint]
+  return [formatShare(sides.share), self.share === null ? '-' : `${formatPercent(self.share.share)} %`, fingerprint]
 }
 
 function verdictCell({ state, verdict }: DifferenceSummary): Cell {
@@ -103,17 +100,17 @@ function verdictCell({ state, verdict }: DifferenceSummary): Cell {
 
 const TONES = { real: 'bad', inconclusive: 'warning', noise: 'faint' } as const satisfies Record<string, Tone>
 
-/** @param indent how far in it will stand */
-function beneath(row: DifferenceSummary, now: number, indent: number, on: Screen): string {
+/** @param indent the width of its indentation, which reduces its own width */
+function exampleLine(row: DifferenceSummary, now: number, indent: number, screen: Screen): string {
   const { example } = row
-  const values = example === null ? 'no example is kept' : valuesText(example.legacy, example.service)
-  const text = [values, ...saidOf(row, now)].join('; ')
-  const width = on.width === undefined ? undefined : Math.max(0, on.width - indent)
-  return paint({ text: shortened(text, width), tone: 'faint' }, on)
+  const values = example === null ? 'no example is stored' : valuesText(example.legacy, example.service)
+  const text = [values, ...noteParts(row, now)].join('; ')
+  const width = screen.width === undefined ? undefined : Math.max(0, screen.width - indent)
+  return paint({ text: truncate(text, width), tone: 'faint' }, screen)
 }
 
 /** `10.00 → 10.01`: legacy, then the service. */
-export function valuesText(legacy: string | null, service: string | null): string {
+function valuesText(legacy: string | null, service: string | null): string {
   return `${valueText(legacy)} → ${valueText(service)}`
 }
 
@@ -122,19 +119,17 @@ export function valueText(value: string | null): string {
   return value === '' ? '""' : value
 }
 
-/** What operators have said of it, and what became of that. */
-export function saidOf({ note, state }: DifferenceSummary, now: number): string[] {
+/** The ruling and resolution of an operator, and whether the difference has occurred again. */
+export function noteParts({ note, state }: DifferenceSummary, now: number): string[] {
   if (note === null) return []
-  const who = `by ${note.by}${note.reason === null ? '' : ` (${note.reason})`}`
-  const mended = note.resolvedAt === null ? '' : showTime(note.resolvedAt, now)
+  const author = `by ${note.by}${note.reason === null ? '' : ` (${note.reason})`}`
+  const resolution = `resolved ${note.resolvedAt === null ? '' : showTime(note.resolvedAt, now)} ${author}`
   return [
-    ...(note.ruling === null ? [] : [`ruled ${note.ruling} ${who}`]),
-    ...(state === 'open'
-      ? []
-      : [state === 'resolved' ? `resolved ${mended} ${who}` : `REOPENED: resolved ${mended} ${who}`]),
+    ...(note.ruling === null ? [] : [`ruled ${note.ruling} ${author}`]),
+    ...(state === 'open' ? [] : [state === 'resolved' ? resolution : `REOPENED: ${resolution}`]),
   ]
 }
 
-function counted(number: number, noun: string): string {
-  return `${grouped(number)} ${noun}${number === 1 ? '' : 's'}`
+function countText(number: number, noun: string): string {
+  return `${formatNumber(number)} ${noun}${number === 1 ? '' : 's'}`
 }

@@ -1,20 +1,20 @@
-// A difference that an operator has spoken of, in words: as answers and the audit log have it.
+// Describes a difference in the `before` and `after` of a change or an audit record, whose type is unknown.
 
 /** `value $.price of GET /products`. */
-export function differenceIn(said: unknown): string {
-  const { field, route } = asDifference(said)
+export function describeDifference(record: unknown): string {
+  const { field, route } = asDifference(record)
   return typeof field === 'string' && typeof route === 'string' ? `${field} of ${route}` : 'a difference'
 }
 
-/** What became of it: `real`, `noise`, `resolved`; `-` where nothing is said of it. */
-export function saidOf(said: unknown): string {
-  const { ruling, resolvedAt } = asDifference(said)
+/** The verdict of an operator: `real`, `noise` or `resolved`; `-` without one. */
+export function rulingOf(record: unknown): string {
+  const { ruling, resolvedAt } = asDifference(record)
   if (typeof ruling === 'string') return ruling
   return typeof resolvedAt === 'number' ? 'resolved' : '-'
 }
 
 type Difference = Readonly<Partial<Record<'field' | 'route' | 'ruling' | 'resolvedAt', unknown>>>
 
-function asDifference(said: unknown): Difference {
-  return typeof said === 'object' && said !== null ? said : {}
+function asDifference(record: unknown): Difference {
+  return typeof record === 'object' && record !== null ? record : {}
 }

@@ -25,7 +25,7 @@ function flipTo(percentage: number, generation: number) {
 
 function toldOf(before: ChangeEvent, after: ChangeEvent): string[] {
   return changesBetween(before, after).map(
-    ({ what, became, stamp }) => `${what}: ${became}${stamp ? ` by ${stamp.by}` : ''}`,
+    ({ subject: what, change: became, stamp }) => `${what}: ${became}${stamp ? ` by ${stamp.by}` : ''}`,
   )
 }
 

@@ -1,109 +1,110 @@
-// What has changed between two events, in words. Pure.
+// Describes what changed between two events. Pure.
 import type { ChangeEvent } from '../../admin/contract/change-event.ts'
 import { showEnd } from './durations.ts'
 
 export type ChangeLine = {
   /** The context, or `everything`. */
-  readonly what: string
-  readonly became: string
-  /** Who, when and why; undefined where that is not known. */
+  readonly subject: string
+  readonly change: string
+  /** Who, when and why; undefined if the events do not contain it. */
   readonly stamp: { readonly by: string; readonly at: number; readonly reason: string | null } | undefined
 }
 
 type Context = ChangeEvent['contexts'][number]
 
-export function changesBetween(before: ChangeEvent, after: ChangeEvent): ChangeLine[] {
-  const was = new Map(before.contexts.map((context) => [context.name, context]))
+export function changesBetween(previous: ChangeEvent, current: ChangeEvent): ChangeLine[] {
+  const previousContexts = new Map(previous.contexts.map((context) => [context.name, context]))
   const lines = [
-    ...killChange(before, after),
-    ...killFileChange(before, after),
-    ...after.contexts.flatMap((context) => contextChanges(was.get(context.name), context, after)),
+    ...killChange(previous, current),
+    ...killFileChange(previous, current),
+    ...current.contexts.flatMap((context) => contextChanges(previousContexts.get(context.name), context, current)),
   ]
-  // Flags that were changed outside, or a change that was taken back before we heard of it.
-  return lines.length > 0 || before.generation === after.generation
+  // A new generation without a visible change: flags changed outside, or a change that was undone before this event.
+  return lines.length > 0 || previous.generation === current.generation
     ? lines
-    : [{ what: 'everything', became: `generation ${after.generation}`, stamp: undefined }]
+    : [{ subject: 'everything', change: `generation ${current.generation}`, stamp: undefined }]
 }
 
-function killChange(before: ChangeEvent, { kill }: ChangeEvent): ChangeLine[] {
-  if ((before.kill === null) === (kill === null)) return []
+function killChange(previous: ChangeEvent, { kill }: ChangeEvent): ChangeLine[] {
+  if ((previous.kill === null) === (kill === null)) return []
   return kill === null
-    ? [{ what: 'everything', became: 'revived: pins and flags decide', stamp: undefined }]
-    : [{ what: 'everything', became: 'KILLED: all goes to legacy', stamp: kill }]
+    ? [{ subject: 'everything', change: 'revived: pins and flags decide', stamp: undefined }]
+    : [{ subject: 'everything', change: 'KILLED: all goes to legacy', stamp: kill }]
 }
 
-/** Of the gateway that sends the events. */
-function killFileChange(before: ChangeEvent, after: ChangeEvent): ChangeLine[] {
-  const [was = [], is = []] = [before.localKill, after.localKill]
-  const known = new Set(before.killFileProblems)
-  const line = (became: string): ChangeLine => ({ what: 'kill file of this gateway', became, stamp: undefined })
-  const problems = (after.killFileProblems ?? []).filter((problem) => !known.has(problem)).map(line)
-  if (was.join('\n') === is.join('\n')) return problems
-  if (is.length === 0) return [line('has ended: pins and flags decide'), ...problems]
-  return [line(`sends ${is.includes('*') ? 'everything' : is.join(', ')} to legacy`), ...problems]
+/** The kill file of the gateway that sends the events. */
+function killFileChange(previous: ChangeEvent, current: ChangeEvent): ChangeLine[] {
+  const [previousKill = [], currentKill = []] = [previous.localKill, current.localKill]
+  const previousProblems = new Set(previous.killFileProblems)
+  const line = (change: string): ChangeLine => ({ subject: 'kill file of this gateway', change, stamp: undefined })
+  const problems = (current.killFileProblems ?? []).filter((problem) => !previousProblems.has(problem)).map(line)
+  if (previousKill.join('\n') === currentKill.join('\n')) return problems
+  if (currentKill.length === 0) return [line('has ended: pins and flags decide'), ...problems]
+  return [line(`sends ${currentKill.includes('*') ? 'everything' : currentKill.join(', ')} to legacy`), ...problems]
 }
 
-function contextChanges(was: Context | undefined, is: Context, { changed, generation }: ChangeEvent): ChangeLine[] {
-  if (was?.generation === is.generation && was.pin?.at === is.pin?.at) return []
-  const isNew = was?.generation !== is.generation
-  const isLast = isNew && changed?.context === is.name && is.generation === generation
+function contextChanges(
+  previous: Context | undefined,
+  current: Context,
+  { changed, generation }: ChangeEvent,
+): ChangeLine[] {
+  if (previous?.generation === current.generation && previous.pin?.at === current.pin?.at) return []
+  const { name } = current
+  const isNew = previous?.generation !== current.generation
+  const isLast = isNew && changed?.context === name && current.generation === generation
   const stamp = isLast ? changed : undefined
   if (isLast && changed.verb === 'rollback') {
-    return [{ what: is.name, became: 'rolled back: everything to legacy', stamp }]
+    return [{ subject: name, change: 'rolled back: everything to legacy', stamp }]
   }
-  const became = [
-    ...flipChange(was, is),
-    ...pinChange(was, is, stamp?.verb),
-    ...freezeChange(was, is),
-    ...shadowChange(was, is),
+  const changes = [
+    ...flipChange(previous, current),
+    ...pinChange(previous, current, stamp?.verb),
+    ...freezeChange(previous, current),
+    ...shadowChange(previous, current),
     ...differenceChange(stamp?.verb),
   ]
-  return became.map((line) => ({
-    what: is.name,
-    became: line.became,
-    stamp: line.isByItself ? line.stamp : (stamp ?? line.stamp),
+  return changes.map((line) => ({
+    subject: name,
+    change: line.change,
+    stamp: line.isAutomatic ? line.stamp : (stamp ?? line.stamp),
   }))
 }
 
-/** `isByItself`: nobody did it, though somebody did something else after it. */
-type Became = Omit<ChangeLine, 'what'> & { readonly isByItself?: boolean }
+/** `isAutomatic`: no operator made the change, such as the end of a pin, although another change followed it. */
+type ContextChange = Omit<ChangeLine, 'subject'> & { readonly isAutomatic?: boolean }
 
-function flipChange(was: Context | undefined, { flip }: Context): Became[] {
-  if (flip === null || was?.flip?.generation === flip.generation) return []
-  const before = was?.flip?.percentage
-  return [{ became: `${before === undefined ? '' : `${before} % `}→ ${flip.percentage} %`, stamp: flip }]
+function flipChange(previous: Context | undefined, { flip }: Context): ContextChange[] {
+  if (flip === null || previous?.flip?.generation === flip.generation) return []
+  const percentage = previous?.flip?.percentage
+  return [{ change: `${percentage === undefined ? '' : `${percentage} % `}→ ${flip.percentage} %`, stamp: flip }]
 }
 
-function pinChange(was: Context | undefined, { pin }: Context, verb: string | undefined): Became[] {
-  const before = was?.pin ?? null
-  if (pin?.at === before?.at && pin?.side === before?.side) return []
-  if (pin === null && before?.until && verb !== 'unpin') {
-    const stamp = { by: 'its end', at: before.until, reason: null }
-    return [{ became: `no longer pinned to ${before.side}`, stamp, isByItself: true }]
+function pinChange(previous: Context | undefined, { pin }: Context, verb: string | undefined): ContextChange[] {
+  const previousPin = previous?.pin ?? null
+  if (pin?.at === previousPin?.at && pin?.side === previousPin?.side) return []
+  if (pin === null && previousPin?.until && verb !== 'unpin') {
+    const stamp = { by: 'its end', at: previousPin.until, reason: null }
+    return [{ change: `no longer pinned to ${previousPin.side}`, stamp, isAutomatic: true }]
   }
-  if (pin === null) return [{ became: `no longer pinned to ${before?.side}`, stamp: undefined }]
-  return [{ became: `pinned to ${pin.side} ${showEnd(pin.until, pin.at)}`, stamp: pin }]
+  if (pin === null) return [{ change: `no longer pinned to ${previousPin?.side}`, stamp: undefined }]
+  return [{ change: `pinned to ${pin.side} ${showEnd(pin.until, pin.at)}`, stamp: pin }]
 }
 
-function freezeChange(was: Context | undefined, { freeze }: Context): Became[] {
-  if (((was?.freeze ?? null) === null) === (freeze === null)) return []
-  return freeze === null ? [{ became: 'thawed', stamp: undefined }] : [{ became: 'frozen', stamp: freeze }]
+function freezeChange(previous: Context | undefined, { freeze }: Context): ContextChange[] {
+  if (((previous?.freeze ?? null) === null) === (freeze === null)) return []
+  return freeze === null ? [{ change: 'thawed', stamp: undefined }] : [{ change: 'frozen', stamp: freeze }]
 }
 
-function shadowChange(was: Context | undefined, { shadow }: Context): Became[] {
-  const before = was?.shadow ?? null
-  if (before?.percentage === shadow?.percentage) return []
-  if (shadow === null) return [{ became: 'shadowed as its config says', stamp: undefined }]
-  return [
-    {
-      became: `shadowed at ${before === null ? '' : `${before.percentage} % → `}${shadow.percentage} %`,
-      stamp: shadow,
-    },
-  ]
+function shadowChange(previous: Context | undefined, { shadow }: Context): ContextChange[] {
+  const previousShadow = previous?.shadow ?? null
+  if (previousShadow?.percentage === shadow?.percentage) return []
+  if (shadow === null) return [{ change: 'shadowed as its config says', stamp: undefined }]
+  const from = previousShadow === null ? '' : `${previousShadow.percentage} % → `
+  return [{ change: `shadowed at ${from}${shadow.percentage} %`, stamp: shadow }]
 }
 
-/** Events do not carry what is said of each difference: the audit log does. */
-function differenceChange(verb: string | undefined): Became[] {
-  if (verb === 'rule') return [{ became: 'a difference was ruled on', stamp: undefined }]
-  return verb === 'resolve' ? [{ became: 'a difference was resolved', stamp: undefined }] : []
+/** Events do not contain rulings and resolutions; the audit log does. */
+function differenceChange(verb: string | undefined): ContextChange[] {
+  if (verb === 'rule') return [{ change: 'a difference was ruled on', stamp: undefined }]
+  return verb === 'resolve' ? [{ change: 'a difference was resolved', stamp: undefined }] : []
 }

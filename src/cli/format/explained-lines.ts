@@ -1,9 +1,9 @@
-// Why a request goes where it goes, for a person.
+// The explanation of a decision, for a person.
 import type { Explanation } from '../../admin/contract/explanation.ts'
-import { plain } from './print.ts'
+import { escapeControls } from './print.ts'
 
-/** @param from who said so */
-export function explainedLines(explained: Explanation, from: string): string {
+/** @param source the gateway or the files that the explanation comes from */
+export function explainedLines(explained: Explanation, source: string): string {
   const { request } = explained
   const rows: [string, string][] = []
   if (explained.kind === 'refused') {
@@ -11,13 +11,13 @@ export function explainedLines(explained: Explanation, from: string): string {
   } else {
     const { path, route, context, identity, flag, side, reason, because, url, fallback } = explained
     rows.push(['path', path])
-    rows.push(['route', context === undefined ? 'none: what no context owns is the monolith’s' : route])
+    rows.push(['route', context === undefined ? 'none: no context owns this path, so the monolith answers it' : route])
     if (context !== undefined) rows.push(['context', `${context.name} (${context.owner})`])
     rows.push([
       'identity',
       identity.kind === 'none'
         ? 'none'
-        : `${identity.kind} ${identity.key}${identity.isNew ? ' (made for this request)' : ''}`,
+        : `${identity.kind} ${identity.key}${identity.isNew ? ' (created for this request)' : ''}`,
     ])
     if (identity.session !== undefined) rows.push(['session', identity.session])
     if (explained.auth !== undefined) rows.push(['', explained.auth.note])
@@ -34,8 +34,8 @@ export function explainedLines(explained: Explanation, from: string): string {
     rows.push(...changes.map((text, index): [string, string] => [index === 0 ? 'headers' : '', text]))
     rows.push(['fallback', fallback ? 'legacy answers if the service cannot' : 'none'])
   }
-  rows.push(['from', from])
-  return [request, ...rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`)].map(plain).join('\n')
+  rows.push(['from', source])
+  return [request, ...rows.map(([name, value]) => `  ${name.padEnd(10)}${value}`)].map(escapeControls).join('\n')
 }
 
 function changed(

@@ -1,6 +1,6 @@
 import { stripVTControlCharacters } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import { json, paint, plain, table } from './print.ts'
+import { escapeControls, formatJson, formatTable, paint } from './print.ts'
 
 const PIPE = { hasColor: false, width: undefined }
 const ROWS = [
@@ -10,7 +10,7 @@ const ROWS = [
 
 describe('a table', () => {
   test('lines up, and has nothing at the end of a line', () => {
-    expect(table(['context', 'percent'], ROWS, PIPE)).toBe(
+    expect(formatTable(['context', 'percent'], ROWS, PIPE)).toBe(
       ['context                     percent', 'catalog                     25 %', 'a-much-longer-context-name  -'].join(
         '\n',
       ),
@@ -18,34 +18,34 @@ describe('a table', () => {
   })
 
   test('takes from the widest column where the screen is narrow', () => {
-    const lines = table(['context', 'percent'], ROWS, { hasColor: false, width: 24 }).split('\n')
+    const lines = formatTable(['context', 'percent'], ROWS, { hasColor: false, width: 24 }).split('\n')
     expect(lines).toEqual(['context          percent', 'catalog          25 %', 'a-much-longer-…  -'])
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(24)
   })
 
   test('and never from one that says nothing if it is cut', () => {
     const rows = [['2026-11-21 15:25:04', 'short', 'a reason that is quite long']]
-    const lines = table(['when', 'what', 'why'], rows, { hasColor: false, width: 40 }, ['when']).split('\n')
+    const lines = formatTable(['when', 'what', 'why'], rows, { hasColor: false, width: 40 }, ['when']).split('\n')
     expect(lines[1]).toBe('2026-11-21 15:25:04  short  a reason th…')
-    const narrow = table(['when', 'what', 'why'], rows, { hasColor: false, width: 10 }, ['when']).split('\n')
+    const narrow = formatTable(['when', 'what', 'why'], rows, { hasColor: false, width: 10 }, ['when']).split('\n')
     expect(narrow[1]).toBe('2026-11-21 15:25:04  short  a rea…')
   })
 
   test('lines up in colour as well', () => {
-    const colored = table(['context', 'percent'], ROWS, { hasColor: true, width: undefined })
+    const colored = formatTable(['context', 'percent'], ROWS, { hasColor: true, width: undefined })
     expect(colored).toContain('\u001b[32m25 %\u001b[39m')
-    expect(stripVTControlCharacters(colored)).toBe(table(['context', 'percent'], ROWS, PIPE))
+    expect(stripVTControlCharacters(colored)).toBe(formatTable(['context', 'percent'], ROWS, PIPE))
   })
 
   test('is not moved by what would drive a terminal', () => {
-    const [, row] = table(['name', 'next'], [['a\u001b[2Kb\tc\nd', 'x']], PIPE).split('\n')
+    const [, row] = formatTable(['name', 'next'], [['a\u001b[2Kb\tc\nd', 'x']], PIPE).split('\n')
     expect(row).toBe('a\\u001b[2Kb\\u0009c\\u000ad  x')
   })
 })
 
 test('a text has nothing invisible left, in colour neither', () => {
   const text = 'a\u202eb\u200bc\u2028d\u009be\u{e0041}'
-  expect(plain(text)).toBe('a\\u202eb\\u200bc\\u2028d\\u009be\\udb40\\udc41')
+  expect(escapeControls(text)).toBe('a\\u202eb\\u200bc\\u2028d\\u009be\\udb40\\udc41')
   expect(paint({ text: '\u001b[0m', tone: 'bad' }, { hasColor: true, width: undefined })).toBe(
     '\u001b[31m\\u001b[0m\u001b[39m',
   )
@@ -53,6 +53,6 @@ test('a text has nothing invisible left, in colour neither', () => {
 
 test('JSON stays the same JSON', () => {
   const value = { text: 'a\u009b\n\u2028\u007f', list: [1] }
-  expect(JSON.parse(json(value, 2))).toEqual(value)
-  expect(json(value)).not.toMatch(/[\p{Cc}\u2028]/u)
+  expect(JSON.parse(formatJson(value, 2))).toEqual(value)
+  expect(formatJson(value)).not.toMatch(/[\p{Cc}\u2028]/u)
 })

@@ -1,19 +1,19 @@
-// Two texts beside each other, line by line, with what both have in the same rows. Pure.
+// Aligns two texts side by side: lines that both have are in the same row. Pure.
 
 export type Row = { readonly left: string | undefined; readonly right: string | undefined }
 
-/** By the longest lines that both have in one order. Longer texts than these are put side by side as they are. */
+/** Aligns by the longest common subsequence of lines. Texts above `MAX_LINES` are not aligned. */
 export function sideBySide(left: readonly string[], right: readonly string[]): Row[] {
-  if (left.length > MOST_LINES || right.length > MOST_LINES) {
+  if (left.length > MAX_LINES || right.length > MAX_LINES) {
     return Array.from({ length: Math.max(left.length, right.length) }, (_, i) => ({ left: left[i], right: right[i] }))
   }
-  return paired(aligned(left, right))
+  return pairRows(alignLines(left, right))
 }
 
-const MOST_LINES = 2000
+const MAX_LINES = 2000
 
-/** The table of common subsequences, from the end, and the way through it. */
-function aligned(left: readonly string[], right: readonly string[]): Row[] {
+/** Computes the longest common subsequence from the end, and walks through its table. */
+function alignLines(left: readonly string[], right: readonly string[]): Row[] {
   const width = right.length + 1
   const common = new Uint16Array((left.length + 1) * width)
   for (let i = left.length - 1; i >= 0; i--) {
@@ -35,8 +35,8 @@ function aligned(left: readonly string[], right: readonly string[]): Row[] {
   return rows
 }
 
-/** What is only left and what is only right, one after the other, stands in the same rows. */
-function paired(rows: readonly Row[]): Row[] {
+/** Puts adjacent lines of only the left and only the right text into the same rows. */
+function pairRows(rows: readonly Row[]): Row[] {
   const out: Row[] = []
   let [lefts, rights]: [string[], string[]] = [[], []]
   const flush = () => {
@@ -55,15 +55,15 @@ function paired(rows: readonly Row[]): Row[] {
   return out
 }
 
-/** Rows that differ, with some that do not around them; undefined in place of those that are left out. */
-export function aroundDifferences(rows: readonly Row[], around: number): (Row | undefined)[] {
-  const near = rows.map((_, i) => rows.slice(Math.max(0, i - around), i + around + 1).some(differs))
+/** The rows that differ, with rows around them; undefined in place of the rows that are left out. */
+export function differencesWithContext(rows: readonly Row[], around: number): (Row | undefined)[] {
+  const near = rows.map((_, i) => rows.slice(Math.max(0, i - around), i + around + 1).some(isDifferent))
   return rows.flatMap((row, i) => {
     if (near[i]) return [row]
     return i === 0 || near[i - 1] ? [undefined] : []
   })
 }
 
-export function differs({ left, right }: Row): boolean {
+export function isDifferent({ left, right }: Row): boolean {
   return left !== right
 }

@@ -1,12 +1,12 @@
-// How things stand, for a person: what is unusual above, then one row for each context.
+// The status for a person: facts and problems above, then one row for each context.
 import type { ContextResponse, UpstreamView } from '../../admin/contract/contexts.ts'
 import type { FleetResponse, MemberResponse } from '../../admin/contract/fleet-response.ts'
 import type { FileRejection, StatusResponse } from '../../admin/contract/status.ts'
 import { showDuration, showEnd, showTime } from './durations.ts'
-import { type Cell, count, paint, type Screen, table } from './print.ts'
+import { type Cell, countNoun, formatTable, paint, type Screen } from './print.ts'
 
-/** @param url of the gateway that says so @param now milliseconds since 1970 */
-export function statusLines(status: StatusResponse, url: string, now: number, on: Screen): string {
+/** @param url of the gateway that answers @param now milliseconds since 1970 */
+export function statusLines(status: StatusResponse, url: string, now: number, screen: Screen): string {
   const facts: readonly (readonly [string, Cell])[] = [
     ['gateway', `${url}, generation ${status.generation}`],
     ['kill', killCell(status, now)],
@@ -22,8 +22,8 @@ export function statusLines(status: StatusResponse, url: string, now: number, on
     ...outageCells(status.legacy, now).map((cell): [string, Cell] => ['legacy', cell]),
     ['fleet', fleetCell(status.fleet)],
   ]
-  const above = facts.map(([name, cell]) => `${name.padEnd(NAME_WIDTH)}${paint(cell, on)}`).join('\n')
-  return `${above}\n\n${contextTable(status.contexts, now, on)}`
+  const above = facts.map(([name, cell]) => `${name.padEnd(NAME_WIDTH)}${paint(cell, screen)}`).join('\n')
+  return `${above}\n\n${contextTable(status.contexts, now, screen)}`
 }
 
 const NAME_WIDTH = 11
@@ -34,13 +34,13 @@ function killCell({ kill }: StatusResponse, now: number): Cell {
   return { text, tone: 'bad' }
 }
 
-/** Of the gateway that answers alone: the others have files of their own. */
+/** The kill file of the gateway that answers; other gateways have files of their own. */
 function localKillCell({ localKill }: StatusResponse): Cell {
   const what = localKill.includes('*') ? 'everything' : localKill.join(', ')
   return { text: `sends ${what} to legacy on this gateway; remove it there`, tone: 'bad' }
 }
 
-/** Kill files of the other gateways, as far as these report. */
+/** Kill files of the other gateways that report. */
 function otherKillFiles({ gateway, fleet }: StatusResponse): Cell[] {
   return fleet.members
     .filter(({ id, localKill, silentMs }) => id !== gateway && localKill.length > 0 && silentMs < SILENT_MS)
@@ -57,13 +57,13 @@ function storeCell({ store }: StatusResponse): Cell {
   return { text: `${where}, CUT OFF for ${showDuration(store.cutOffMs)}${why}`, tone: 'bad' }
 }
 
-/** What was put back after the store had lost it stays to be looked at until the gateway is started anew. */
+/** Data that was restored after the store had lost it. It is shown until the gateway restarts. */
 function restoredFact({ store: { restored } }: StatusResponse, now: number): [string, Cell][] {
   if (restored === undefined || restored === null) return []
   return [['restored', { text: `${showTime(restored.at, now)}: ${restored.detail}`, tone: 'warning' }]]
 }
 
-/** Shown only where something has to be done about it. */
+/** Shown only if an operator has to act. */
 function stateFolderFacts({ stateFolder }: StatusResponse, now: number): [string, Cell][] {
   if (stateFolder === undefined) return []
   const { location, isWritable, since: at, trouble, openMode = null } = stateFolder
@@ -82,13 +82,13 @@ function folderFact({ store: { folderLost } }: StatusResponse, now: number): [st
 }
 
 function flagsCell({ flags, rejectedFiles = [] }: StatusResponse): Cell {
-  const where = `${count(flags.flags, 'flag')} of ${flags.source === 'unleash' ? 'Unleash' : 'the file'} at ${flags.location}`
+  const where = `${countNoun(flags.flags, 'flag')} of ${flags.source === 'unleash' ? 'Unleash' : 'the file'} at ${flags.location}`
   // A rejected file has a line of its own.
   const isRejected = rejectedFiles.some(({ file }) => file === 'flags')
   const why = flags.trouble === null || isRejected ? '' : `: ${flags.trouble}`
   if (flags.stale) return { text: `STALE, as they were never read${why} (${where})`, tone: 'bad' }
   const age = flags.ageMs === null ? '' : `, ${showDuration(flags.ageMs)} old`
-  if (flags.isRefused) return { text: `${where}${age}, and the token is REFUSED: mend it${why}`, tone: 'bad' }
+  if (flags.isRefused) return { text: `${where}${age}, and Unleash REJECTS the token: replace it${why}`, tone: 'bad' }
   return why === '' ? `${where}${age}` : { text: `${where}${age}, and could not be read again${why}`, tone: 'warning' }
 }
 
@@ -100,14 +100,14 @@ function rejectionFact({ file, path, since, mistake }: FileRejection, now: numbe
 function fleetCell(fleet: FleetResponse): Cell {
   const { members } = fleet
   const late = members.filter((member) => !member.isConverged)
-  const sum = `${members.length - late.length} of ${count(members.length, 'gateway')} converged`
+  const sum = `${members.length - late.length} of ${countNoun(members.length, 'gateway')} converged`
   if (late.length === 0) return sum
   return { text: `${sum}; not ${late.map((one) => `${one.id} (${lagOf(one, fleet)})`).join(', ')}`, tone: 'bad' }
 }
 
 const SILENT_MS = 3500
 
-/** Why a member has not converged: as the gateway reports it, or as far as the CLI can see with an older gateway. */
+/** Why a member has not converged: as the gateway reports it, or with an older gateway as the CLI can derive it. */
 export function lagOf({ silentMs, applied, lag }: MemberResponse, { generation }: FleetResponse): string {
   if (lag !== undefined && lag !== null) return lag
   if (silentMs >= SILENT_MS) return `silent for ${showDuration(silentMs)}`
@@ -117,16 +117,16 @@ export function lagOf({ silentMs, applied, lag }: MemberResponse, { generation }
 const HEADS = ['context', 'owner', 'percent', 'serving', 'pin', 'freeze', 'shadow', 'legacy/min', 'service/min']
 const SHADOW = HEADS.indexOf('shadow')
 
-function contextTable(contexts: readonly ContextResponse[], now: number, on: Screen): string {
-  if (contexts.length === 0) return 'no contexts: everything is legacy'
-  // Most of the time there is no word on it anywhere, and a screen is narrow.
+function contextTable(contexts: readonly ContextResponse[], now: number, screen: Screen): string {
+  if (contexts.length === 0) return 'no contexts: legacy answers everything'
+  // The column is usually empty, so it is hidden to save width.
   const isShown = (_: unknown, column: number) => column !== SHADOW || contexts.some(({ shadow }) => shadow !== null)
   const rows = contexts.map((context) => contextRow(context, now).filter(isShown))
   const unclear = contexts.filter(({ why }) => why !== null).map(({ name, why }) => `${name}: its flag ${why}`)
   return [
-    table(HEADS.filter(isShown), rows, on, ['context', 'percent', 'serving']),
-    ...contexts.flatMap((context) => outageLines(context, now, on)),
-    ...unclear.map((text) => paint({ text, tone: 'warning' }, on)),
+    formatTable(HEADS.filter(isShown), rows, screen, ['context', 'percent', 'serving']),
+    ...contexts.flatMap((context) => outageLines(context, now, screen)),
+    ...unclear.map((text) => paint({ text, tone: 'warning' }, screen)),
   ].join('\n')
 }
 
@@ -145,12 +145,12 @@ function contextRow(context: ContextResponse, now: number): Cell[] {
   ]
 }
 
-/** With constraints the percentage alone says little: the share of the last minute shows how many people match. */
+/** With constraints the percentage is not the share of all people: the share of the last minute is shown beside it. */
 function percentCell({ percentage, isForMatching, lastMinute: { legacy, service } }: ContextResponse): Cell {
   const number = percentage === null ? '?' : `${percentage} %`
   if (!isForMatching) return percentage === null ? { text: number, tone: 'warning' } : number
-  const all = legacy + service
-  const share = all === 0 ? '' : ` (${Math.round((service / all) * 100)} % of the last minute)`
+  const total = legacy + service
+  const share = total === 0 ? '' : ` (${Math.round((service / total) * 100)} % of the last minute)`
   return { text: `${number} of matching people${share}`, tone: 'warning' }
 }
 
@@ -158,12 +158,14 @@ function isUnavailable({ serving, upstream }: ContextResponse): boolean {
   return serving !== 'legacy' && upstream?.available === 0
 }
 
-function outageLines(context: ContextResponse, now: number, on: Screen): string[] {
+function outageLines(context: ContextResponse, now: number, screen: Screen): string[] {
   const { name, fallback, upstream } = context
   const effect = isUnavailable(context)
     ? [{ text: `no address of its service is available: ${effectOf(fallback)}`, tone: 'bad' } as const]
     : []
-  return [...effect, ...outageCells(upstream, now)].map((cell) => paint({ ...cell, text: `${name}: ${cell.text}` }, on))
+  return [...effect, ...outageCells(upstream, now)].map((cell) =>
+    paint({ ...cell, text: `${name}: ${cell.text}` }, screen),
+  )
 }
 
 function effectOf(fallback: ContextResponse['fallback']): string {
@@ -171,7 +173,7 @@ function effectOf(fallback: ContextResponse['fallback']): string {
   return fallback === 'reads' ? 'legacy answers reads, and writes get 503' : 'its requests get 503'
 }
 
-/** One for each address that gets no requests from the gateway that answers. */
+/** One cell for each address to which the gateway that answers sends no requests. */
 function outageCells(upstream: UpstreamView | undefined, now: number): { text: string; tone: 'bad' | 'warning' }[] {
   if (upstream === undefined) return []
   const tone = upstream.available === 0 ? 'bad' : 'warning'
