@@ -41,13 +41,19 @@ export function describeOptionNames(names: readonly Name[]): string {
   return describeOptions(names.map((name) => OPTIONS[name]))
 }
 
+/** Columns; a default that does not fit has a line of its own. */
+const MAX_LINE = 120
+
 export function describeOptions(options: readonly OptionFacts[]): string {
   return options
     .map(({ flag, variable, isSecret, value, meaning, fallback }) => {
-      const default_ = fallback === undefined ? '' : ` (default ${fallback})`
+      const defaultText = fallback === undefined ? '' : `(default ${fallback})`
+      const indent = ' '.repeat(26)
+      const isLong = indent.length + meaning.length + 1 + defaultText.length > MAX_LINE
+      const description = [meaning, defaultText].filter(Boolean).join(isLong ? `\n${indent}` : ' ')
       const orFile = isSecret ? `, or ${variable}_FILE` : ''
-      if (flag === undefined) return `  ${variable}${orFile}\n${' '.repeat(26)}${meaning}${default_}`
-      return `  ${`${flag} ${value}`.padEnd(24)}${meaning}${default_}\n${' '.repeat(26)}${variable}${orFile}`
+      if (flag === undefined) return `  ${variable}${orFile}\n${indent}${description}`
+      return `  ${`${flag} ${value}`.padEnd(24)}${description}\n${indent}${variable}${orFile}`
     })
     .join('\n')
 }
