@@ -1,6 +1,5 @@
-// The verbs: everything that an operator can do, as the command line, the admin API and the pages call it. Each change
-// says who, what and why, is on record, and answers when it has happened on every gateway.
-
+// The interface of the control plane: every operation of an operator, as the command line, the admin API and the console call it.
+// A change is recorded with its author and reason, and returns when every gateway has applied it.
 import type { AuditPage, AuditQuery, ChainReport } from '../model/audit-log.ts'
 import type { Field } from '../model/comparison.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
@@ -11,26 +10,26 @@ import type { StateFolderStatus } from '../model/state-folder.ts'
 import type { StoreStatus } from '../model/state-store.ts'
 import type { FlagStatus } from './flags/flags.ts'
 
-/** Who asks for a change, and why. */
+/** The author of a change, and the reason. */
 export type ChangeRequest = {
-  /** Who: a token's subject, or how else they came (`kill file`, `signal`). */
+  /** The author: the subject of a token, or a built-in actor (`kill file`, `signal`). */
   readonly by: string
-  /** From where: the client's address; null where it was not over the network. */
+  /** The address of the client; null if the change did not come over the network. */
   readonly address: string | null
   readonly reason: string | null
-  /** Refuse with `conflict` unless the last change of the context (or of the kill switch) was this generation. */
+  /** The result is `conflict` unless the last change of the context (or of the kill switch) has this generation. */
   readonly ifGeneration?: number | undefined
 }
 
-/** Which difference of a context an operator means. */
+/** Identifies a difference of a context. */
 export type DifferenceKey = {
-  /** By `fingerprintOf`, of the context and the two below. */
+  /** Made by `fingerprintOf` from the context, the route and the field. */
   readonly fingerprint: string
   readonly route: string
   readonly field: Field
 }
 
-/** What an operator says of a difference over what the numbers say. */
+/** The decision of an operator on a difference, which overrides the statistics. */
 export type Ruling = 'real' | 'noise'
 
 /** A caller whom the admin API has refused: without valid credentials, or without the role for the operation. */
@@ -43,42 +42,42 @@ export type RefusedCaller = {
   readonly why: string
 }
 
-/** What became of a change. */
+/** The result of a change. */
 export type ChangeResult =
-  /** It is in force: `convergence` says where. `note` is what a person should know beside. */
+  /** The change is in force on the gateways in `convergence`. `note` is a hint for the operator. */
   | {
       readonly kind: 'done'
       readonly verb: Verb
       readonly context: string | null
       readonly before: unknown
       readonly after: unknown
-      /** Of the state that it made; the one there was, where nothing had to be changed. */
+      /** Of the state after the change; of the current state if the change was unnecessary. */
       readonly generation: number
       readonly until: number | null
       readonly convergence: Convergence
       readonly note: string | null
     }
-  /** It may not be, or makes no sense; `why` is a sentence that says what to do. Nothing was changed. */
+  /** The change is not allowed or not possible; `why` has the reason and the next step. Nothing was changed. */
   | { readonly kind: 'refused'; readonly why: string }
-  /** Somebody else was quicker: `why` says what they changed and who they are. Nothing was changed. */
+  /** Another change came first: `why` has its author. Nothing was changed. */
   | { readonly kind: 'conflict'; readonly why: string; readonly generation: number }
-  /** There is no such context; `known` are those there are. */
+  /** The context does not exist; `known` has the names of all contexts. */
   | { readonly kind: 'unknown-context'; readonly why: string; readonly known: readonly string[] }
-  /** The store or the flag authority does not answer; `why` says whether anything may have changed. */
+  /** The store or the flag authority does not answer; `why` says whether the change may have been made. */
   | { readonly kind: 'unavailable'; readonly why: string }
 
-/** How far a generation has come. A fleet has converged when there are no laggards. */
+/** How many gateways have applied a generation. The fleet has converged if there are no laggards. */
 export type Convergence = {
   readonly applied: number
   readonly of: number
-  /** From the change being asked for to the last gateway's word, in milliseconds. */
+  /** From the request of the change to the last report of a gateway, in milliseconds. */
   readonly ms: number
   readonly laggards: readonly Laggard[]
-  /** Requests that the old side was still answering when their gateway applied the change. */
+  /** Requests in flight on the abandoned side when their gateway applied the change. */
   readonly inFlight: number
   /**
    * For `flip`, `rollback` and `kill`: writes that the service has answered since the context (with `kill`, each context)
-   * was last at 0 %. Legacy does not have them unless both sides share their data.
+   * was last at 0 %. Legacy lacks them unless both sides share their data.
    */
   readonly serviceWrites?: { readonly count: number; readonly isLowerBound: boolean }
 }
@@ -86,36 +85,36 @@ export type Convergence = {
 export type Laggard = {
   readonly id: string
   readonly address: string
-  /** Why it is one: `silent for 12 s`, `still at generation 7`, `still at 10 %`. */
+  /** Such as `silent for 12 s`, `still at generation 7`, `still at 10 %`. */
   readonly why: string
 }
 
-/** A context as it stands. */
+/** The state of a context. */
 export type ContextView = {
   readonly name: string
   readonly owner: string
   readonly flag: string
   readonly service: string
-  /** The percentage of its flag; null where no one number says it, and then `why` does. */
+  /** The percentage of its flag; null if no single number describes it: `why` has the reason. */
   readonly percentage: number | null
   readonly why: string | null
-  /** The percentage counts only people who match the flag's constraints, segments or strategies. */
+  /** The percentage counts only users who match the flag's constraints, segments or strategies. */
   readonly isForMatching: boolean
-  /** What answers, all things considered: `split` is by percentage. */
+  /** The side that answers, by flag, pin and kill switch; `split` is by percentage. */
   readonly serving: Side | 'split'
   readonly pin: Pin | null
   readonly freeze: Stamp | null
   readonly flip: Flip | null
-  /** How much of it is shadowed, as operators said; null is as its config says. */
+  /** The share that is shadowed, set by an operator; null is as configured. */
   readonly shadow: ShadowSetting | null
-  /** Generation of its last change, 0 before the first: what `Order.ifGeneration` is compared with. */
+  /** The generation of its last change, 0 before the first; compared with `ChangeRequest.ifGeneration`. */
   readonly generation: number
   readonly rollback: 'allowed' | 'forward-only'
   /** Requests of the last minute on all gateways. */
   readonly lastMinute: Readonly<Record<Side, number>>
-  /** Which requests legacy answers while no address of the service is available. */
+  /** The requests that legacy answers while no address of the service is available. */
   readonly fallback: FallbackPolicy
-  /** The addresses of its service, as the gateway that answers sees them. */
+  /** The addresses of its service, as this gateway sees them. */
   readonly upstream: UpstreamView | undefined
 }
 
@@ -133,17 +132,17 @@ export type UpstreamView = {
 }
 
 export type StatusView = {
-  /** The id of the gateway that answers. */
+  /** The id of this gateway. */
   readonly gateway: string
   readonly generation: number
   readonly kill: Stamp | null
-  /** The kill file of the gateway that answers, if there is one: contexts, or `*` for all. */
+  /** The kill file of this gateway: contexts, or `*` for all; empty without one. */
   readonly localKill: readonly string[]
-  /** Why that file is not used as it is: refused, or with names that no context has. */
+  /** Why that file is not used as it is: it is invalid, or has names that are not contexts. */
   readonly killFileProblems: readonly string[]
-  /** The map and the flags file of the gateway that answers, where their content on disk was rejected. */
+  /** The map and the flags file of this gateway, where their content on disk was rejected. */
   readonly rejectedFiles: readonly FileRejection[]
-  /** The addresses of legacy, as the gateway that answers sees them. */
+  /** The addresses of legacy, as this gateway sees them. */
   readonly legacy: UpstreamView | undefined
   readonly store: StoreStatus
   readonly stateFolder: StateFolderStatus
@@ -163,7 +162,7 @@ export type FleetView = {
  */
 export type MemberView = FleetMember & { readonly isConverged: boolean; readonly lag: string | null }
 
-/** The shared state, without pins whose time is up, and the kill file of this gateway: sent when any of them changes. */
+/** The shared state without ended pins, and the kill file of this gateway: sent when one of them changes. */
 export type StateChange = {
   readonly generation: number
   readonly state: SharedState
@@ -173,43 +172,41 @@ export type StateChange = {
   readonly killFileProblems: readonly string[]
 }
 
-/**
- * The verbs. None rejects for what can be expected; all that change something are audited, refusals and conflicts too.
- */
+/** Changes do not reject if the store is unreachable; all of them are audited, refusals and conflicts too. */
 export type Control = {
   readonly status: () => Promise<StatusView>
   readonly context: (name: string) => Promise<ContextView | undefined>
   /** @param percentage whole, 0 to 100 */
-  readonly flip: (context: string, percentage: number, order: ChangeRequest) => Promise<ChangeResult>
-  /** @param forMs how long; null is without end */
-  readonly pin: (context: string, side: Side, forMs: number | null, order: ChangeRequest) => Promise<ChangeResult>
-  readonly unpin: (context: string, order: ChangeRequest) => Promise<ChangeResult>
-  /** Everything of the context to legacy, now. @param isForced although the config says `forward-only` */
-  readonly rollback: (context: string, isForced: boolean, order: ChangeRequest) => Promise<ChangeResult>
-  readonly kill: (order: ChangeRequest) => Promise<ChangeResult>
-  readonly revive: (order: ChangeRequest) => Promise<ChangeResult>
-  readonly freeze: (context: string, order: ChangeRequest) => Promise<ChangeResult>
-  readonly thaw: (context: string, order: ChangeRequest) => Promise<ChangeResult>
-  /** How much is copied to the other side for comparison. @param percentage whole, 0 to 100; null is as configured */
-  readonly shadow: (context: string, percentage: number | null, order: ChangeRequest) => Promise<ChangeResult>
-  /** That a difference is real, or is noise, whatever the numbers say. @param ruling null leaves it to them */
+  readonly flip: (context: string, percentage: number, request: ChangeRequest) => Promise<ChangeResult>
+  /** @param forMs duration in milliseconds; null is without end */
+  readonly pin: (context: string, side: Side, forMs: number | null, request: ChangeRequest) => Promise<ChangeResult>
+  readonly unpin: (context: string, request: ChangeRequest) => Promise<ChangeResult>
+  /** Sends the whole context to legacy at once. @param isForced also if the context is configured as `forward-only` */
+  readonly rollback: (context: string, isForced: boolean, request: ChangeRequest) => Promise<ChangeResult>
+  readonly kill: (request: ChangeRequest) => Promise<ChangeResult>
+  readonly revive: (request: ChangeRequest) => Promise<ChangeResult>
+  readonly freeze: (context: string, request: ChangeRequest) => Promise<ChangeResult>
+  readonly thaw: (context: string, request: ChangeRequest) => Promise<ChangeResult>
+  /** Sets the share that is copied to the other side for comparison. @param percentage whole, 0 to 100; null is as configured */
+  readonly shadow: (context: string, percentage: number | null, request: ChangeRequest) => Promise<ChangeResult>
+  /** Marks a difference as real or as noise. @param ruling null leaves it to the statistics */
   readonly rule: (
     context: string,
     difference: DifferenceKey,
     ruling: Ruling | null,
-    order: ChangeRequest,
+    request: ChangeRequest,
   ) => Promise<ChangeResult>
-  /** That a difference was mended, now: seen later it is open again. */
-  readonly resolve: (context: string, difference: DifferenceKey, order: ChangeRequest) => Promise<ChangeResult>
-  /** Rejects with `StoreUnavailable`. */
+  /** Marks a difference as resolved now. It is open again if it is observed later. */
+  readonly resolve: (context: string, difference: DifferenceKey, request: ChangeRequest) => Promise<ChangeResult>
+  /** @throws {StoreUnavailable} */
   readonly history: (query: AuditQuery) => Promise<AuditPage>
-  /** Whether the audit log is what its hash chain says. */
+  /** Verifies the audit log by its hash chain. @throws {StoreUnavailable} */
   readonly verifyHistory: () => Promise<ChainReport>
   readonly fleet: () => Promise<FleetView>
-  /** A silent gateway is not waited for any more, and is no laggard; it is one of the fleet again when it reports. */
-  readonly forget: (id: string, order: ChangeRequest) => Promise<ChangeResult>
-  /** Told of every newer state, whoever made it. @returns what ends it */
+  /** Removes a silent gateway: changes do not wait for it. It belongs to the fleet again when it reports. */
+  readonly forget: (id: string, request: ChangeRequest) => Promise<ChangeResult>
+  /** Calls the listener with every newer state. @returns a function that removes the listener */
   readonly watch: (listener: (change: StateChange) => void) => () => void
-  /** Somebody was turned away: at the door, or for want of a role. Never rejects. */
+  /** Never rejects. */
   readonly recordRefusedCaller: (caller: RefusedCaller) => Promise<void>
 }

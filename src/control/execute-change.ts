@@ -7,7 +7,14 @@ import type { SharedState } from '../model/shared-state.ts'
 import { type StateStore, StoreUnavailable } from '../model/state-store.ts'
 import type { ChangeAudit } from './audit/change-audit.ts'
 import { applyChange } from './commands/apply-change.ts'
-import { type Change, type ChangeOf, joinNotes, type Target, type Transition } from './commands/change.ts'
+import {
+  type Change,
+  type ChangeOf,
+  joinNotes,
+  type Target,
+  type Transition,
+  type TransitionFacts,
+} from './commands/change.ts'
 import { conflictOf, lastGeneration } from './commands/conflict.ts'
 import { expectedAfter } from './commands/expected-convergence.ts'
 import { contextStateAt } from './context-state.ts'
@@ -85,9 +92,10 @@ export class ChangeExecutor {
     if (!isApplicable(transition)) return transition
     const write = await authority.writePercentage(context, change.percentage, request)
     if (write.kind !== 'written') return this.#writeFailed(write, state, change, request)
-    const { before, note, remainder } = write
-    const committed = await this.#commit(change, context, { ...request, ifGeneration: expected }, before).catch(
-      (error: unknown) => throwWith(remainder, error),
+    const { note, remainder } = write
+    const checked = { ...request, ifGeneration: expected }
+    const committed = await this.#commit(change, context, checked, write.before).catch((error: unknown) =>
+      throwWith(remainder, error),
     )
     if (committed.kind === 'committed') return withNote(await this.#finish(committed, change, startedAt), note)
     if (remainder === undefined || !('why' in committed)) return committed
@@ -109,19 +117,19 @@ export class ChangeExecutor {
     change: Change,
     context: Context | undefined,
     request: ChangeRequest,
-    before?: PercentageBefore,
+    percentageBefore?: PercentageBefore,
   ): Promise<Committed | ChangeResult> {
     const { store, audit, applier } = this.#options
     let state = await store.read()
     const expected = request.ifGeneration ?? lastGeneration(state, change)
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-      const target = this.#targetIn(state, context, before)
+      const target = this.#targetIn(state, context, percentageBefore)
       const transition = await this.#transition(state, change, target, request, expected)
       if (!isApplicable(transition)) return transition
       if (transition.kind === 'unchanged') return { kind: 'committed', generation: state.generation, transition }
-      const { next, note: detail, before: previous, after, until } = transition
+      const { kind: _, next, note: detail, ...values } = transition
       const { generation } = next
-      const entry = audit.entry(change, request, { before: previous, after, until, detail, generation })
+      const entry = audit.entry(change, request, { ...values, detail, generation })
       const committed = await store.commit(next, entry).catch((error: unknown) => throwWith(UNKNOWN_OUTCOME, error))
       if (committed.ok) {
         audit.report(entry)
@@ -152,11 +160,7 @@ export class ChangeExecutor {
   async #finish({ generation, transition }: Committed, change: Change, startedAt: number): Promise<ChangeResult> {
     const context = 'context' in change ? change.context : null
     const convergence = await this.#options.fleet.converge(expectedAfter(change, generation), startedAt)
-    const { before, after, until, note } =
-      transition.kind === 'change'
-        ? transition
-        : { before: transition.value, after: transition.value, until: null, note: transition.note }
-    return { kind: 'done', verb: change.verb, context, before, after, generation, until, convergence, note }
+    return { kind: 'done', verb: change.verb, context, generation, convergence, ...factsOf(transition) }
   }
 
   async #writeFailed(
@@ -195,11 +199,11 @@ export class ChangeExecutor {
     await this.#options.audit.record(rollback, request, { result: 'failed', detail })
   }
 
-  #targetIn(state: SharedState, context: Context, before?: PercentageBefore): Target
-  #targetIn(state: SharedState, context: Context | undefined, before?: PercentageBefore): Target | undefined
-  #targetIn(state: SharedState, context: Context | undefined, before?: PercentageBefore): Target | undefined {
+  #targetIn(state: SharedState, context: Context, percentageBefore?: PercentageBefore): Target
+  #targetIn(state: SharedState, context: Context | undefined, percentageBefore?: PercentageBefore): Target | undefined
+  #targetIn(state: SharedState, context: Context | undefined, percentageBefore?: PercentageBefore): Target | undefined {
     if (context === undefined) return undefined
-    const flag: ContextFlag = this.#options.authority.contextFlag(state, context, before)
+    const flag: ContextFlag = this.#options.authority.contextFlag(state, context, percentageBefore)
     return { context, flag }
   }
 
@@ -214,6 +218,13 @@ export class ChangeExecutor {
 
 function isApplicable(transition: Applicable | ChangeResult): transition is Applicable {
   return transition.kind === 'change' || transition.kind === 'unchanged'
+}
+
+function factsOf(transition: Applicable): TransitionFacts {
+  if (transition.kind === 'unchanged')
+    return { before: transition.value, after: transition.value, until: null, note: transition.note }
+  const { kind: _, next: __, ...facts } = transition
+  return facts
 }
 
 function withNote(result: ChangeResult, note: string | undefined): ChangeResult {

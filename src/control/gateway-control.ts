@@ -229,11 +229,11 @@ export class GatewayControl implements Control {
     const contexts = this.#options.contexts()
     const context = contexts.get(change.context)
     if (context !== undefined) return this.#executor.execute(change, context, request)
-    const known = [...contexts.keys()]
-    const why = `there is no context "${change.context}"; there are ${known.join(', ') || 'none'}`
+    const names = [...contexts.keys()]
+    const why = `there is no context "${change.context}"; there are ${names.join(', ') || 'none'}`
     const name = change.context.slice(0, LONGEST_NAME)
     await this.#audit.record(change, request, { context: name, result: 'refused', detail: why })
-    return { kind: 'unknown-context', why, known }
+    return { kind: 'unknown-context', why, known: names }
   }
 
   /** @throws {StoreUnavailable} */

@@ -57,7 +57,7 @@ export class KillSwitch {
   /** The other gateways cannot be told: one killed gateway is better than none. */
   #killHere(request: ChangeRequest, reason: string, startedAt: number): ChangeResult {
     const { store, clock, applier, localKill, traffic, stateDir, gateway } = this.#options
-    const before = store.current().kill !== null || localKill.names.includes(EVERYTHING)
+    const wasKilled = store.current().kill !== null || localKill.names.includes(EVERYTHING)
     localKill.kill(request.by)
     const file = join(stateDir, 'kill.all')
     const why = `not killed while the store is unreachable: create ${file} there, or send SIGUSR2`
@@ -70,7 +70,7 @@ export class KillSwitch {
       kind: 'done',
       verb: 'kill',
       context: null,
-      before,
+      before: wasKilled,
       after: true,
       generation: applier.generation,
       until: null,

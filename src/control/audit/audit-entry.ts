@@ -22,6 +22,15 @@ export function auditEntry(fields: AuditFields): AuditEntry {
 
 /** Reports an entry to the application log and the metrics. */
 export function reportEntry(events: Events, entry: AuditEntry): void {
-  const { verb, context, actor: by, reason, result, before, after, detail } = entry
-  events.changeFinished({ verb, context, by, reason, result, before, after, detail })
+  const { verb, context, reason, result, detail } = entry
+  events.changeFinished({
+    verb,
+    context,
+    by: entry.actor,
+    reason,
+    result,
+    before: entry.before,
+    after: entry.after,
+    detail,
+  })
 }

@@ -1,18 +1,27 @@
-// How many writes the service of each context has answered since the context was last at 0 %: legacy does not have their
-// data, which an operator must know before a rollback.
+// Counts the writes that the service of each context has answered since the context was last at 0 %. Legacy lacks their data, which
+// an operator must know before a rollback.
 import type { FleetMember, ServiceWrites } from '../../model/fleet.ts'
 
-/** Writes that the service has answered, by context, since the gateway started. */
+/** Writes that the service has answered since the gateway started, by context. */
 export type WriteCounts = Readonly<Record<string, number>>
 
-/** Counts for one gateway. Pure state: it is shown what counts now, with every report. */
+type Start = {
+  /** The count when the context was last at 0 %. */
+  count: number
+  /** The context was never observed at 0 %. */
+  isLowerBound: boolean
+  isAtZero: boolean
+  /** The count of the last observation at 0 %. */
+  countAtZero: number
+}
+
+/** The counts of one gateway. It observes the context with every report. */
 export class WritesSinceZero {
-  /** By context: the count when the context was last seen at 0 %; `isLowerBound` if it was never seen there. */
-  readonly #starts = new Map<string, { count: number; isLowerBound: boolean; isAtZero: boolean; atZero: number }>()
+  readonly #starts = new Map<string, Start>()
 
   /**
    * @param counts since the start of the gateway
-   * @param isAtZero whether a context sends nobody to its service by its percentage or its pin; undefined if unknown
+   * @param isAtZero whether a context sends no request to its service, by its percentage or its pin; undefined if unknown
    */
   observe(
     counts: WriteCounts,
@@ -20,25 +29,25 @@ export class WritesSinceZero {
     isAtZero: (context: string) => boolean | undefined,
   ): ServiceWrites {
     return Object.fromEntries(
-      [...contexts].map((context) => [context, this.#since(context, counts, isAtZero(context))]),
+      [...contexts].map((context) => [context, this.#observeContext(context, counts, isAtZero(context))]),
     )
   }
 
-  #since(context: string, counts: WriteCounts, seen: boolean | undefined) {
+  #observeContext(context: string, counts: WriteCounts, observed: boolean | undefined): ServiceWrites[string] {
     const count = counts[context] ?? 0
-    const known = this.#starts.get(context)
-    // Before the flags are read nothing is known of the percentage.
-    if (known === undefined && seen === undefined) return { count, isLowerBound: true }
-    const isAtZero = seen === true
-    const start = known ?? { count: 0, isLowerBound: !isAtZero, isAtZero, atZero: 0 }
+    const previous = this.#starts.get(context)
+    // The percentage is unknown before the flags are read.
+    if (previous === undefined && observed === undefined) return { count, isLowerBound: true }
+    const isAtZero = observed === true
+    const start = previous ?? { count: 0, isLowerBound: !isAtZero, isAtZero, countAtZero: 0 }
     this.#starts.set(context, start)
-    // At 0 % the count of the time before is kept: a rollback reports it. The next start forgets it.
+    // At 0 % the previous count stays: a rollback reports it. It is replaced when the context leaves 0 %.
     if (start.isAtZero && !isAtZero) {
-      start.count = start.atZero
+      start.count = start.countAtZero
       start.isLowerBound = false
     }
     start.isAtZero = isAtZero
-    if (isAtZero) start.atZero = count
+    if (isAtZero) start.countAtZero = count
     return { count: count - start.count, isLowerBound: start.isLowerBound }
   }
 }
@@ -46,8 +55,8 @@ export class WritesSinceZero {
 /**
  * The sum over a fleet.
  *
- * @param context null sums every context
- * @param isOutdated whether a member's last report is too old to be complete
+ * @param context null sums all contexts
+ * @param isOutdated whether the last report of a member is too old to be complete
  */
 export function writesOfFleet(
   members: readonly FleetMember[],

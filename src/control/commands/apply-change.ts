@@ -1,4 +1,4 @@
-// Computes the next shared state from the current one and a change. Pure: gateway-control.ts reads and commits the states.
+// Computes the next shared state from the current one and a change. Pure: execute-change.ts reads and commits the states.
 import type { SharedState } from '../../model/shared-state.ts'
 import { contextStateAt } from '../context-state.ts'
 import type { Change, ContextChange, ContextInput, ContextTransition, Transition, TransitionInput } from './change.ts'
@@ -47,10 +47,19 @@ function applyToContext(input: ContextInput, change: ContextChange): ContextTran
 function withContext(
   { state, stamp }: ContextInput,
   { context: name, verb }: ContextChange,
-  { next, before, after, until = null, note = null, flags = state.flags }: ContextTransition & { kind: 'change' },
+  transition: ContextTransition & { kind: 'change' },
 ): Transition {
+  const { next, flags = state.flags, until = null, note = null } = transition
   const generation = state.generation + 1
   const context = { ...next, changed: { ...stamp, verb, generation } }
   const contexts = { ...state.contexts, [name]: context }
-  return { kind: 'change', next: { ...state, generation, contexts, flags }, before, after, until, note }
+  const { before: previous, after: result } = transition
+  return {
+    kind: 'change',
+    next: { ...state, generation, contexts, flags },
+    before: previous,
+    after: result,
+    until,
+    note,
+  }
 }

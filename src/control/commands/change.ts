@@ -1,4 +1,4 @@
-// The input and the output of a transition of the shared state: what apply-change.ts computes and gateway-control.ts commits.
+// The input and the output of a transition of the shared state, which apply-change.ts computes and execute-change.ts commits.
 import type { Context, Side } from '../../model/route.ts'
 import type { ContextState, SharedState, Stamp, Verb } from '../../model/shared-state.ts'
 import type { DifferenceKey, Ruling } from '../control.ts'
@@ -39,13 +39,13 @@ export type Transition =
   | { readonly kind: 'unchanged'; readonly value: unknown; readonly note: string }
   | { readonly kind: 'refused'; readonly why: string }
 
-/** What the result and the audit log report of a transition. */
+/** The part of a transition that its result and the audit log contain. */
 export type TransitionFacts = {
   readonly before: unknown
   readonly after: unknown
   /** The end of a pin, in milliseconds since 1970; null without an end. */
   readonly until: number | null
-  /** What an operator should know besides. */
+  /** A hint for the operator. */
   readonly note: string | null
 }
 

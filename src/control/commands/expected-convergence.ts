@@ -1,4 +1,4 @@
-// What the gateways of the fleet must report before a change counts as applied. Pure.
+// Computes the reports that a change waits for. Pure.
 import type { Side } from '../../model/route.ts'
 import type { Expected } from '../fleet/member-lag.ts'
 import type { Change } from './change.ts'

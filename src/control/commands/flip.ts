@@ -14,17 +14,24 @@ import { endOfPin } from './pin.ts'
 export function flip({ state, current, context, flag, stamp }: ContextInput, percentage: number): ContextTransition {
   const error = percentageError(percentage)
   if (error !== undefined) return refused(error)
-  const before = flag.percentage
+  const previous = flag.percentage
   const override = overrideNote(state, current)
-  if (before === percentage && flag.isRecorded(current.flip)) {
+  if (previous === percentage && flag.isRecorded(current.flip)) {
     const note = joinNotes(`it is at ${percentage} % already`, override) ?? ''
     return { kind: 'unchanged', value: percentage, note }
   }
   const move = flag.moveTo(percentage)
   if (move.kind === 'refused') return refused(move.reason)
   const record = { ...stamp, flag: context.flag, percentage, generation: state.generation + 1 }
-  const note = joinNotes(override, percentage < (before ?? 0) ? forwardOnlyNote(context) : null)
-  return { kind: 'change', next: { ...current, flip: record }, before, after: percentage, note, flags: move.flags }
+  const note = joinNotes(override, percentage < (previous ?? 0) ? forwardOnlyNote(context) : null)
+  return {
+    kind: 'change',
+    next: { ...current, flip: record },
+    before: previous,
+    after: percentage,
+    note,
+    flags: move.flags,
+  }
 }
 
 /** Why the percentage has no effect now. */

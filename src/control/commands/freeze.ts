@@ -18,7 +18,7 @@ export function thaw({ current }: ContextInput): ContextTransition {
 export function stopIfFrozen({ context, current }: ContextInput, verb: Verb): ContextTransition | undefined {
   const { freeze } = current
   if (freeze === null || WORKS_WHILE_FROZEN.has(verb)) return undefined
-  const frozen = `frozen by ${freeze.by} ${sinceOf(freeze)}`
+  const frozen = `frozen by ${freeze.by} ${describeSince(freeze)}`
   if (verb === 'freeze') return { kind: 'unchanged', value: 'frozen', note: `it is ${frozen}` }
   return {
     kind: 'refused',
@@ -26,6 +26,7 @@ export function stopIfFrozen({ context, current }: ContextInput, verb: Verb): Co
   }
 }
 
-function sinceOf({ at, reason }: Stamp): string {
-  return `since ${new Date(at).toISOString()}${reason === null ? '' : ` (${reason})`}`
+function describeSince(stamp: Stamp): string {
+  const reason = stamp.reason === null ? '' : ` (${stamp.reason})`
+  return `since ${new Date(stamp.at).toISOString()}${reason}`
 }

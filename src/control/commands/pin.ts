@@ -16,13 +16,13 @@ export function pin(input: ContextInput, side: Side, until: number | null): Cont
   if (until !== null && !(Number.isFinite(until) && until > stamp.at))
     return refused('a pin must end later than now: say for how long, or that it has no end')
   const previous = current.pin
-  const after: Pin = { ...stamp, side, until }
+  const replacement: Pin = { ...stamp, side, until }
   const replaced =
     previous === null ? null : `it was ${describePin(previous)} ${endOfPin(previous)}: that pin is replaced`
   const warning = side === 'legacy' ? forwardOnlyNote(context) : null
   const note = joinNotes(state.kill === null ? null : KILLED_NOTE, replaced, warning)
-  const next = { ...current, pin: after, flip: side === 'service' ? flipAfterRollback(input) : current.flip }
-  return { kind: 'change', next, before: pinValue(previous), after: pinValue(after), until, note }
+  const next = { ...current, pin: replacement, flip: side === 'service' ? flipAfterRollback(input) : current.flip }
+  return { kind: 'change', next, before: pinValue(previous), after: pinValue(replacement), until, note }
 }
 
 export function unpin(input: ContextInput): ContextTransition {

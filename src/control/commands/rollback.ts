@@ -6,11 +6,11 @@ import { describePin, pinValue } from './pin.ts'
 export function rollback({ state, current, context, flag, stamp }: ContextInput, isForced: boolean): ContextTransition {
   const zero = { ...stamp, flag: context.flag, percentage: 0, generation: state.generation + 1 }
   const moved = flag.rollBack(current, zero)
-  const after = { pin: 'legacy', percentage: moved.percentage }
+  const result = { pin: 'legacy', percentage: moved.percentage }
   const { pin } = current
   if (pin?.side === 'legacy' && pin.until === null && moved.isDone) {
     const already = `it is rolled back already: ${describePin(pin)} since ${new Date(pin.at).toISOString()}`
-    return { kind: 'unchanged', value: after, note: joinNotes(already, moved.note) ?? '' }
+    return { kind: 'unchanged', value: result, note: joinNotes(already, moved.note) ?? '' }
   }
   if (context.rollback === 'forward-only' && !isForced) {
     return refused(
@@ -21,7 +21,7 @@ export function rollback({ state, current, context, flag, stamp }: ContextInput,
     kind: 'change',
     next: { ...current, pin: { ...stamp, side: 'legacy', until: null }, flip: moved.flip },
     before: { pin: pinValue(pin), percentage: flag.percentage },
-    after,
+    after: result,
     note: joinNotes(state.kill === null ? null : KILLED_NOTE, moved.note),
     flags: moved.flags,
   }

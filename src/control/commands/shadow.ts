@@ -1,5 +1,5 @@
-// What operators decide on the shadow of a context: the share that is copied, and which differences are real, noise or resolved.
-// No request goes to another side because of it. Pure.
+// Decisions of operators on the shadow of a context: the share that is copied, and which differences are real, noise or resolved.
+// They move no request to another side. Pure.
 import type { ContextState, DifferenceNote } from '../../model/shared-state.ts'
 import type { DifferenceKey, Ruling } from '../control.ts'
 import { percentageError } from '../flags/percentage.ts'
@@ -12,14 +12,14 @@ export const MOST_NOTES = 500
 export function setShadow({ state, current, stamp }: ContextInput, percentage: number | null): ContextTransition {
   const error = percentage === null ? undefined : percentageError(percentage)
   if (error !== undefined) return refused(error)
-  const before = current.shadow?.percentage ?? null
+  const previous = current.shadow?.percentage ?? null
   const note = state.kill !== null && percentage !== 0 ? NOTHING_COPIED : null
-  if (before === percentage) {
+  if (previous === percentage) {
     const value = percentage === null ? 'it is shadowed as the config says' : `it is shadowed at ${percentage} %`
     return { kind: 'unchanged', value: percentage, note: joinNotes(`${value} already`, note) ?? '' }
   }
   const next = { ...current, shadow: percentage === null ? null : { ...stamp, percentage } }
-  return { kind: 'change', next, before, after: percentage, note }
+  return { kind: 'change', next, before: previous, after: percentage, note }
 }
 
 /** @param ruling null leaves the difference to the statistics */
@@ -30,15 +30,15 @@ export function ruleDifference(
 ): ContextTransition {
   if (!isFingerprint(difference.fingerprint)) return refused(NOT_A_FINGERPRINT)
   const note = input.current.differences?.[difference.fingerprint]
-  const before = { ...difference, ruling: note?.ruling ?? null }
-  if (before.ruling === ruling) {
+  const previous = { ...difference, ruling: note?.ruling ?? null }
+  if (previous.ruling === ruling) {
     const already =
       note === undefined || ruling === null ? 'nobody has ruled on it' : `it is ${ruling} already, by ${note.by}`
-    return { kind: 'unchanged', value: before, note: already }
+    return { kind: 'unchanged', value: previous, note: already }
   }
   const next = withNote(input, difference, { ruling, resolvedAt: note?.resolvedAt ?? null })
   if (next === undefined) return refused(TOO_MANY_NOTES)
-  return { kind: 'change', next, before, after: { ...difference, ruling } }
+  return { kind: 'change', next, before: previous, after: { ...difference, ruling } }
 }
 
 /** A difference that is resolved already is resolved again: it may have been seen since. */
@@ -48,8 +48,8 @@ export function resolveDifference(input: ContextInput, difference: DifferenceKey
   const resolvedAt = input.stamp.at
   const next = withNote(input, difference, { ruling: note?.ruling ?? null, resolvedAt })
   if (next === undefined) return refused(TOO_MANY_NOTES)
-  const before = { ...difference, resolvedAt: note?.resolvedAt ?? null }
-  return { kind: 'change', next, before, after: { ...difference, resolvedAt } }
+  const previous = { ...difference, resolvedAt: note?.resolvedAt ?? null }
+  return { kind: 'change', next, before: previous, after: { ...difference, resolvedAt } }
 }
 
 /** A note without content is removed. @returns undefined if the context has too many notes */

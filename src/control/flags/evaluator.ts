@@ -1,7 +1,7 @@
-// unleash-client's evaluation, opened just far enough.
+// unleash-client's evaluation without the parts that a request cannot afford.
 //
-// `Unleash.isEnabled` copies the context, makes closures and answers `false` for a flag it does not know. Its `client`
-// does the evaluation alone, and the class offers it to subclasses; what it needs of the context is added here.
+// `Unleash.isEnabled` copies the context, allocates closures and answers `false` for an unknown flag. Its `client`, which subclasses
+// may use, only evaluates; this class adds the fields of the context that it needs.
 import type { EventEmitter } from 'node:events'
 import { type Context, Unleash, type UnleashConfig, UnleashEvents } from 'unleash-client'
 import type { ApiResponse } from 'unleash-client/lib/feature.js'
@@ -13,14 +13,14 @@ type Strategy = NonNullable<Feature['strategies']>[number]
 export type EvaluatorListener = {
   /** Flags could not be read or understood. */
   readonly onError: (error: unknown) => void
-  /** What changes no flag: a strategy that this client does not have, usage counts that did not get through. */
+  /** A failure that changes no flag: a strategy that this client does not know, or usage counts that Unleash did not accept. */
   readonly onSideError: (part: 'evaluation' | 'usage counts', error: unknown) => void
 }
 
-/** Unleash reports through one event what comes from several parts of it, and only one of them reads flags. */
+/** unleash-client reports the errors of all its parts as one event. Only the repository reads flags. */
 type Parts = { readonly repository: Repository; readonly metrics: EventEmitter }
 
-/** The client's own; one over flags in memory has neither of these, and is given nothing. */
+/** unleash-client's own repository. A `FlagRepository` has neither `etag` nor `save`, which are not used with it. */
 type Repository = EventEmitter & {
   etag: string | undefined
   readonly ready: boolean
@@ -28,14 +28,14 @@ type Repository = EventEmitter & {
 }
 
 export class Evaluator extends Unleash {
-  /** While it tells of a change: that only one flag came, which says nothing of the others. */
+  /** True during the event of a change if only one flag was received: it does not confirm the others. */
   isTakingOne = false
 
   constructor(config: UnleashConfig, { onError: onTrouble, onSideError: onSideTrouble }: EvaluatorListener) {
     super({ ...config, disableAutoStart: true, skipInstanceCountWarning: true })
-    // Without a listener of ours, Unleash prints errors to the console.
+    // Without a listener, unleash-client prints errors to the console.
     this.on(UnleashEvents.Error, ignore)
-    const { repository, metrics } = this.parts()
+    const { repository, metrics } = this.#parts()
     for (const event of [UnleashEvents.Error, UnleashEvents.Warn]) {
       repository.on(event, onTrouble)
       this.client.on(event, (error) => onSideTrouble('evaluation', error))
@@ -49,85 +49,85 @@ export class Evaluator extends Unleash {
       this.count(flag, false)
       return 'missing'
     }
-    const isOn = this.client.isEnabled(flag, this.contextFor(context), never)
+    const isOn = this.client.isEnabled(flag, this.#contextFor(context), never)
     this.count(flag, isOn)
     return isOn ? 'on' : 'off'
   }
 
-  /** The flag's definition. unleash-client keeps flags in a plain object, where `constructor` is always found. */
+  /** The definition of a flag. unleash-client keeps flags in a plain object, which also has `constructor` and its like. */
   find(flag: string): Feature | undefined {
     const feature = this.getFeatureToggleDefinition(flag)
     return feature !== undefined && feature.name === flag ? feature : undefined
   }
 
-  /** Whether the flag is on whoever asks, somebody unknown included. */
+  /** Whether the flag is on for all users, anonymous users included. */
   isFullyOn(flag: string): boolean {
     const feature = this.find(flag)
     if (feature === undefined || !feature.enabled || feature.dependencies?.length) return false
     if (!Array.isArray(feature.strategies)) return false
-    return feature.strategies.length === 0 || feature.strategies.some(isForEverybody)
+    return feature.strategies.length === 0 || feature.strategies.some(isForAllUsers)
   }
 
-  /** What this strategy alone would say. */
+  /** Whether the flag would be on with this strategy alone. */
   allows(flag: string, strategy: Strategy, context: FlagContext): boolean {
-    const alone = { name: flag, enabled: true, strategies: [strategy] }
-    return this.client.isFeatureEnabled(alone, this.contextFor(context), never).enabled
+    const flagWithStrategy = { name: flag, enabled: true, strategies: [strategy] }
+    return this.client.isFeatureEnabled(flagWithStrategy, this.#contextFor(context), never).enabled
   }
 
   /** Whether the flags that this one depends on are as it needs them. */
   parentsAllow(feature: Feature, context: FlagContext): boolean {
-    return this.client.isParentDependencySatisfied(feature, this.contextFor(context))
+    return this.client.isParentDependencySatisfied(feature, this.#contextFor(context))
   }
 
-  /** What the list of flags in use is called; undefined if it is none of Unleash's. */
+  /** The etag of the list of flags in use; undefined if it did not come from Unleash. */
   get etag(): string | undefined {
-    return this.parts().repository.etag
+    return this.#parts().repository.etag
   }
 
-  /** What is in use is not the list any more: the next one is wanted whole, though it be the same. */
+  /** The flags in use are not the last list any more: the next poll must receive the whole list, changed or not. */
   forgetEtag(): void {
-    this.parts().repository.etag = undefined
+    this.#parts().repository.etag = undefined
   }
 
-  /** Whether there is a set of flags, Unleash's or the kept one: a single flag beside it is a change, alone it is not. */
+  /** Whether a list of flags is in use, of Unleash or of the backup. Without a list, a single flag cannot be taken into use. */
   get hasFlags(): boolean {
-    return this.parts().repository.ready
+    return this.#parts().repository.ready
   }
 
-  /** The whole list, fetched beside the polls, which go on from its `etag`. */
+  /** Takes a list into use that no poll has fetched. Polls go on from its etag. */
   async takeAll(response: ApiResponse, etag: string | undefined): Promise<void> {
-    const { repository } = this.parts()
+    const { repository } = this.#parts()
     repository.etag = etag
     await repository.save(response, true)
   }
 
-  /** One flag, fetched beside the polls. */
+  /** Takes one flag into use that no poll has fetched. */
   async takeOne(feature: Feature): Promise<void> {
     const update: ApiResponse = { type: 'delta', events: [{ type: 'feature-updated', eventId: 0, feature }] }
     this.isTakingOne = true
-    // The repository tells of the change before its first await.
-    const saved = this.parts().repository.save(update, true)
+    // The repository emits the change before its first await.
+    const saved = this.#parts().repository.save(update, true)
     this.isTakingOne = false
     await saved
   }
 
-  /** Unleash said, beside the polls, that its flags are still these. */
+  /** Unleash has confirmed the flags in use in the response to a request that was no poll. */
   takeUnchanged(): void {
-    this.parts().repository.emit(UnleashEvents.Unchanged)
+    this.#parts().repository.emit(UnleashEvents.Unchanged)
   }
 
   override destroy(): void {
     super.destroy()
-    // Stopping removes every listener; a request still under way that fails later would throw for want of one.
-    this.parts().repository.on(UnleashEvents.Error, ignore)
+    // `destroy` removes every listener: a request that fails after it would throw without one.
+    this.#parts().repository.on(UnleashEvents.Error, ignore)
   }
 
-  private parts(): Parts {
+  #parts(): Parts {
     return this as unknown as Parts
   }
 
-  /** One literal of one shape; Unleash's types want absent fields rather than undefined ones, its code does not care. */
-  private contextFor(context: FlagContext): Context {
+  /** One object shape for all calls. unleash-client's types forbid undefined fields; its code accepts them. */
+  #contextFor(context: FlagContext): Context {
     return {
       appName: this.staticContext.appName,
       environment: this.staticContext.environment,
@@ -139,10 +139,10 @@ export class Evaluator extends Unleash {
   }
 }
 
-function isForEverybody({ name, parameters, constraints, segments }: Strategy): boolean {
+function isForAllUsers({ name, parameters, constraints, segments }: Strategy): boolean {
   if (constraints?.length || segments?.length) return false
   if (name === 'default') return true
-  // A rollout that sticks to a field leaves out those who have no such field, also at a hundred percent.
+  // A rollout with stickiness to a field excludes users without that field, also at 100 %.
   const { rollout, stickiness }: { rollout?: unknown; stickiness?: unknown } = parameters ?? {}
   if (name !== 'flexibleRollout' || !(Number(rollout) >= 100)) return false
   return !stickiness || stickiness === 'default' || stickiness === 'random'

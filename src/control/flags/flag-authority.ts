@@ -16,8 +16,8 @@ export type FlagAuthority = {
   readonly percentageIn: (state: SharedState, flag: string) => FlagPercentage
   /** The percentages that the gateways of the fleet must report, by context; empty if the generation already proves them. */
   readonly expectedPercentages: (state: SharedState, members: readonly FleetMember[]) => ExpectedPercentages
-  /** The flag of a context for a transition of `state`. @param before its percentage, if it is known better than from memory */
-  readonly contextFlag: (state: SharedState, context: Context, before?: PercentageBefore) => ContextFlag
+  /** The flag of a context for a transition of `state`. @param percentageBefore if it is known better than from memory */
+  readonly contextFlag: (state: SharedState, context: Context, percentageBefore?: PercentageBefore) => ContextFlag
   /** Sets the percentage of a flip before the shared state is committed. Never rejects for an authority that is unreachable. */
   readonly writePercentage: (context: Context, percentage: number, request: ChangeRequest) => Promise<FlagWrite>
   /**
@@ -48,7 +48,7 @@ export type FlagWrite =
       readonly kind: 'written'
       readonly before?: PercentageBefore
       readonly note?: string | undefined
-      /** What stays changed although the commit fails; undefined if nothing does. */
+      /** The change that stays although the commit fails; undefined without one. */
       readonly remainder?: string
     }
   | { readonly kind: 'refused' | 'failed' | 'conflict'; readonly why: string }

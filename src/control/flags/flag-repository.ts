@@ -1,4 +1,4 @@
-// Where unleash-client finds flags that did not come from an Unleash: a set of them in memory, replaced whole.
+// The repository of unleash-client for flags that do not come from Unleash: an immutable set in memory.
 import { EventEmitter } from 'node:events'
 import type { ClientFeaturesResponse, UnleashConfig } from 'unleash-client'
 
@@ -7,21 +7,21 @@ type Feature = ClientFeaturesResponse['features'][number]
 type Segment = NonNullable<ClientFeaturesResponse['segments']>[number]
 
 export class FlagRepository extends EventEmitter implements RepositoryInterface {
-  private readonly features: ReadonlyMap<string, Feature>
-  private readonly segments: ReadonlyMap<number, Segment>
+  readonly #features: ReadonlyMap<string, Feature>
+  readonly #segments: ReadonlyMap<number, Segment>
 
   constructor({ features, segments = [] }: ClientFeaturesResponse) {
     super()
-    this.features = new Map(features.map((feature) => [feature.name, feature]))
-    this.segments = new Map(segments.map((segment) => [segment.id, segment]))
+    this.#features = new Map(features.map((feature) => [feature.name, feature]))
+    this.#segments = new Map(segments.map((segment) => [segment.id, segment]))
   }
 
   getToggle(name: string): Feature | undefined {
-    return this.features.get(name)
+    return this.#features.get(name)
   }
 
   getToggles(): Feature[] {
-    return [...this.features.values()]
+    return [...this.#features.values()]
   }
 
   getTogglesWithSegmentData(): ReturnType<RepositoryInterface['getTogglesWithSegmentData']> {
@@ -37,7 +37,7 @@ export class FlagRepository extends EventEmitter implements RepositoryInterface 
   }
 
   getSegment(id: number): Segment | undefined {
-    return this.segments.get(id)
+    return this.#segments.get(id)
   }
 
   async start(): Promise<void> {}

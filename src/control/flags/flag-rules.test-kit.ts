@@ -60,7 +60,7 @@ export const FLAG_RULES: readonly FlagRule[] = [
     enabled: true,
     strategies: [rolloutAt(10), rolloutAt(20)],
     reads: null,
-    refused: 'has 2 strategies (flexibleRollout, flexibleRollout), of which one percentage moves only one',
+    refused: 'has 2 strategies (flexibleRollout, flexibleRollout), and a percentage moves only one',
   },
   {
     flag: 'for-everybody',
@@ -88,6 +88,6 @@ export const FLAG_RULES: readonly FlagRule[] = [
     enabled: true,
     strategies: [rolloutAt(50, { variants: [variant('red', 500), variant('blue', 500)] })],
     reads: null,
-    refused: 'divides its people among 2 variants',
+    refused: 'divides its users among 2 variants',
   },
 ]

@@ -1,4 +1,4 @@
-// How a flag's answer comes about, for `strangler explain`: the same evaluation, with its reasons.
+// Explains the answer of a flag, for `strangler explain`: the same evaluation, with its reasons.
 import { normalizedStrategyValue } from 'unleash-client/lib/strategy/util.js'
 import type { FlagAnswer, FlagContext } from '../../model/decision.ts'
 import type { Evaluator } from './evaluator.ts'
@@ -7,11 +7,11 @@ export type FlagTrace = {
   readonly flag: string
   readonly answer: FlagAnswer
   readonly known: boolean
-  /** The flag's own switch; off means off for everybody. */
+  /** The switch of the flag: off means off for all users. */
   readonly enabled: boolean
-  /** Whether the flags it depends on allow it. */
+  /** Whether the flags that it depends on allow it. */
   readonly parentsAllow: boolean
-  /** Any one that allows is enough; a flag without strategies is on for everybody. */
+  /** One strategy that allows is enough. A flag without strategies is on for all users. */
   readonly strategies: readonly StrategyTrace[]
 }
 
@@ -29,9 +29,9 @@ export type RolloutTrace = {
   /** `default`, `random`, or the name of a field of the context. */
   readonly stickiness: string
   readonly groupId: string
-  /** What is hashed; undefined if the context has no such value, or chance decides. */
+  /** The value that is hashed; undefined if the context has none, or the strategy is random. */
   readonly value: string | undefined
-  /** 1 to 100: on if it is not above the percentage. */
+  /** 1 to 100: the flag is on if the bucket is not above the percentage. */
   readonly bucket: number | undefined
 }
 
@@ -61,7 +61,7 @@ export function traceFlag(
   }
 }
 
-/** The strategies of unleash-client that hash, and what each hashes. */
+/** Covers the strategies of unleash-client that hash a value. */
 function traceRollout(
   name: string,
   parameters: Readonly<RolloutParameters>,

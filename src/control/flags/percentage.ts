@@ -1,17 +1,17 @@
-// What one percentage says of a flag, and whether one percentage can move it: the same rules for a flag of the Admin
-// API, of the client API and of flags.json, which have these fields in common.
+// The percentage of a flag, and whether it can be changed. The rules are the same for flags of the Admin API, of the client API and
+// of flags.json, which have these fields in common.
 import { z } from 'zod'
 import type { FlagPercentage } from '../../model/ports.ts'
 
 export type GradualRollout =
-  /** The strategy at `index` is a gradual rollout and the only one in use. */
+  /** The strategy at `index` is a gradual rollout, and no other strategy is in use. */
   | { readonly kind: 'rollout'; readonly index: number; readonly percentage: number }
-  /** No strategy yet: one gradual rollout may be added. */
+  /** The flag has no strategy: a gradual rollout may be added. */
   | { readonly kind: 'none' }
-  /** No one percentage moves it; `percentage` is what it comes to, where that is a number. */
+  /** No single percentage moves the flag. `percentage` is its effect, if that is one number. */
   | { readonly kind: 'immovable'; readonly percentage: number | null; readonly why: string }
 
-/** @returns how the flag can be moved, its own switch aside; `why` begins after the flag's name */
+/** @returns how the flag can be moved, apart from its switch; `why` continues a sentence that begins with the flag */
 export function rolloutOf(flag: unknown): GradualRollout {
   const read = readFlag.safeParse(flag)
   if (!read.success) return immovable('is not in a form that this gateway understands')
@@ -24,40 +24,40 @@ export function rolloutOf(flag: unknown): GradualRollout {
   const split = [only.variants, variants].find((some) => some.length > 1)
   if (split !== undefined)
     return immovable(
-      `divides its people among ${split.length} variants, so that one percentage does not say who gets what: leave one variant, or none`,
+      `divides its users among ${split.length} variants, which one percentage cannot describe: leave one variant, or none`,
     )
   const percentage = wholePercentage(only.parameters.rollout)
   if (percentage === undefined)
-    return immovable('has a gradual rollout that is no whole percentage: set it to a whole number from 0 to 100')
+    return immovable('has a gradual rollout without a whole percentage: set it to a whole number from 0 to 100')
   return { kind: 'rollout', index: strategies.indexOf(only), percentage }
 }
 
-/** What the flag comes to, its own switch included. */
+/** The effect of the flag, with its switch. */
 export function percentageOf(flag: unknown): FlagPercentage {
   const read = readFlag.safeParse(flag)
   if (read.success && !read.data.enabled) return { percentage: 0, why: 'is switched off' }
   const rollout = rolloutOf(flag)
   const audience = read.success && isForMatching(read.data) ? ({ isForMatching: true } as const) : {}
-  if (rollout.kind === 'none') return { percentage: 100, why: 'has no strategy, and is on for everybody', ...audience }
+  if (rollout.kind === 'none') return { percentage: 100, why: 'has no strategy, and is on for all users', ...audience }
   if (rollout.kind === 'immovable') return { percentage: rollout.percentage, why: rollout.why, ...audience }
   return { percentage: rollout.percentage, ...audience }
 }
 
-/** Unleash itself writes percentages as text. Its buckets are whole, so 12.5 would silently be 12. */
+/** Unleash writes percentages as text. Its buckets are whole numbers: 12.5 would mean 12 without notice. */
 export function wholePercentage(value: unknown): number | undefined {
   if (typeof value === 'string' ? !/^\d{1,3}$/.test(value) : typeof value !== 'number') return undefined
   const percentage = Number(value)
   return Number.isInteger(percentage) && percentage >= 0 && percentage <= 100 ? percentage : undefined
 }
 
-/** @returns why this cannot be asked of a flag; undefined if it can */
+/** @returns why a flag cannot have this percentage; undefined if it can */
 export function percentageError(percentage: number): string | undefined {
   return wholePercentage(percentage) === undefined
     ? `${percentage} is not a percentage: write a whole number from 0 to 100`
     : undefined
 }
 
-/** The strategy that Unleash's own pages make: by the flag's name as its group, so that no two flags share their first people. */
+/** The strategy that Unleash's pages create. Its group is the name of the flag: two flags do not begin with the same users. */
 export function gradualRollout(flag: string, percentage: number) {
   return {
     name: 'flexibleRollout',
@@ -93,14 +93,14 @@ const readFlag = z.looseObject({
 
 type Strategy = z.infer<typeof readStrategy>
 
-/** Whether the percentage is one of the people that the flag matches, and not of all. */
+/** Whether the percentage counts only the users whom the flag matches. */
 function isForMatching({ strategies, dependencies }: z.infer<typeof readFlag>): boolean {
   const inUse = strategies.filter(({ disabled }) => !disabled)
-  return dependencies.length > 0 || inUse.length > 1 || inUse.some(leavesOut)
+  return dependencies.length > 0 || inUse.length > 1 || inUse.some(excludesUsers)
 }
 
-/** Stickiness to a field leaves out people without that field; `default` and `random` leave out nobody. */
-function leavesOut({ constraints, segments, parameters }: Strategy): boolean {
+/** Stickiness to a field excludes users without that field; `default` and `random` exclude none. */
+function excludesUsers({ constraints, segments, parameters }: Strategy): boolean {
   const { stickiness } = parameters as { stickiness?: unknown }
   const isToField = typeof stickiness === 'string' && !['', 'default', 'random'].includes(stickiness)
   return constraints.length > 0 || segments.length > 0 || isToField
@@ -114,7 +114,7 @@ function withoutStrategies(switchedOff: number): GradualRollout {
 function severalStrategies(strategies: readonly Strategy[]): GradualRollout {
   const names = strategies.map(({ name }) => name).join(', ')
   return immovable(
-    `has ${strategies.length} strategies (${names}), of which one percentage moves only one: leave a single gradual rollout`,
+    `has ${strategies.length} strategies (${names}), and a percentage moves only one: leave a single gradual rollout`,
   )
 }
 

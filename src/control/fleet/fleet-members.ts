@@ -25,7 +25,7 @@ const REMEMBERED_MS = 15 * 60_000
 export class FleetMembers {
   readonly #options: FleetMembersOptions
   /** The other gateways by id: their last reports, and when they arrived. */
-  readonly #lastReports = new Map<string, { readonly member: FleetMember; readonly at: number }>()
+  readonly #lastReports = new Map<string, { readonly member: FleetMember; readonly receivedAt: number }>()
 
   constructor(options: FleetMembersOptions) {
     this.#options = options
@@ -56,8 +56,9 @@ export class FleetMembers {
   /** A restarted gateway may have a new id: reports are forgotten after a time, or they would pile up. */
   remember(member: FleetMember): void {
     const now = this.#options.clock.now()
-    for (const [id, { at }] of this.#lastReports) if (now - at > REMEMBERED_MS) this.#lastReports.delete(id)
-    if (member.id !== this.#options.id) this.#lastReports.set(member.id, { member, at: now })
+    for (const [id, { receivedAt }] of this.#lastReports)
+      if (now - receivedAt > REMEMBERED_MS) this.#lastReports.delete(id)
+    if (member.id !== this.#options.id) this.#lastReports.set(member.id, { member, receivedAt: now })
   }
 
   #rememberAll(members: readonly FleetMember[]): readonly FleetMember[] {
@@ -69,8 +70,8 @@ export class FleetMembers {
   /** While the store is away the other gateways count as silent, and are still listed: an operator may have to go there. */
   #remembered(): readonly FleetMember[] {
     const { clock, report } = this.#options
-    const others = [...this.#lastReports.values()].map(({ member, at }) => {
-      const silentMs = Math.max(SILENT_MS, member.silentMs + clock.now() - at)
+    const others = [...this.#lastReports.values()].map(({ member, receivedAt }) => {
+      const silentMs = Math.max(SILENT_MS, member.silentMs + clock.now() - receivedAt)
       return { ...member, silentMs }
     })
     return [{ ...report(), silentMs: 0 }, ...others]

@@ -1,33 +1,37 @@
-// Requests of the last minute, from counts that only grow.
+// The requests of the last minute, from counts since the start.
 import type { Side } from '../../model/route.ts'
 
+/** Requests by context and side. */
 export type Counts = Readonly<Record<string, Readonly<Record<Side, number>>>>
 
 const MINUTE_MS = 60_000
 
-/** Remembers what it was shown, about once a second. */
+/** Takes a sample of the counts about once a second. */
 export class LastMinute {
-  readonly #samples: { readonly at: number; readonly counts: Counts }[] = []
+  readonly #samples: { readonly time: number; readonly counts: Counts }[] = []
 
-  /** @param counts by context and side, since the start @param now milliseconds @returns those of the last minute */
+  /** @param counts since the start @param now milliseconds, monotonic @returns the counts of the last minute */
   add(counts: Counts, now: number): Counts {
-    this.#samples.push({ at: now, counts: structuredClone(counts) })
-    while ((this.#samples[1]?.at ?? now) <= now - MINUTE_MS) this.#samples.shift()
-    const before = this.#samples[0]?.counts ?? {}
+    this.#samples.push({ time: now, counts: structuredClone(counts) })
+    while ((this.#samples[1]?.time ?? now) <= now - MINUTE_MS) this.#samples.shift()
+    const oldest = this.#samples[0]?.counts ?? {}
     return Object.fromEntries(
       Object.entries(counts).map(([context, { legacy, service }]) => [
         context,
-        { legacy: since(before[context]?.legacy, legacy), service: since(before[context]?.service, service) },
+        {
+          legacy: increase(oldest[context]?.legacy, legacy),
+          service: increase(oldest[context]?.service, service),
+        },
       ]),
     )
   }
 
-  /** How many looks are remembered. */
+  /** The number of samples. */
   get size(): number {
     return this.#samples.length
   }
 }
 
-function since(before = 0, count: number): number {
-  return Math.max(0, count - before)
+function increase(previous = 0, count: number): number {
+  return Math.max(0, count - previous)
 }

@@ -6,7 +6,7 @@ import type { Side } from '../../model/route.ts'
 /** A gateway without a report for this long, in milliseconds, is silent: changes do not wait for it. */
 export const SILENT_MS = 3500
 
-/** What a gateway must report to count as converged. */
+/** The report of a gateway that has converged. */
 export type Expected = {
   readonly generation: number
   /** The percentage that its flags must have; undefined if the change moves no percentage. */

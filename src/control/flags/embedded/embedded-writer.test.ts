@@ -78,9 +78,9 @@ describe('a flag among others', () => {
   })
 
   test.each([
-    [{ name: 'flexibleRollout', parameters: { rollout: '12.5' } }, 'no whole percentage'],
-    [{ name: 'flexibleRollout', parameters: {} }, 'no whole percentage'],
-    [{ name: 'flexibleRollout' }, 'no whole percentage'],
+    [{ name: 'flexibleRollout', parameters: { rollout: '12.5' } }, 'without a whole percentage'],
+    [{ name: 'flexibleRollout', parameters: {} }, 'without a whole percentage'],
+    [{ name: 'flexibleRollout' }, 'without a whole percentage'],
     [{ name: 7 }, 'not in a form that this gateway understands'],
     [{ name: 'default', disabled: true }, 'has only strategies that are switched off'],
   ])('%o is refused', (strategy, why) => {

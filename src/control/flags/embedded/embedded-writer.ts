@@ -1,50 +1,51 @@
-// Moving a flag of the embedded authority: flags in, flags out. Whoever has the store commits the result.
+// Sets the percentage of a flag among embedded flags. Pure: execute-change.ts commits the flags with the shared state.
 import type { FlagPercentage } from '../../../model/ports.ts'
 import type { EmbeddedFlag, EmbeddedFlags } from '../../../model/shared-state.ts'
 import { gradualRollout, percentageError, percentageOf, rolloutOf } from '../percentage.ts'
 
 export type EmbeddedMove =
-  /** `before` is null where the flag was not there or had no one percentage. */
+  /** `before` is null if the flag did not exist or had no single percentage. */
   | { readonly kind: 'moved'; readonly flags: EmbeddedFlags; readonly before: number | null }
   | { readonly kind: 'refused'; readonly reason: string }
 
-/** The same flags with this one at `percentage`, made if it is missing and switched on if it must be; all else as it was. */
+/** Creates a missing flag, and switches a flag on if the percentage requires it. Other flags stay as they are. */
 export function withPercentage(flags: EmbeddedFlags, flag: string, percentage: number): EmbeddedMove {
-  const refusal = percentageError(percentage)
-  if (refusal !== undefined) return { kind: 'refused', reason: refusal }
-  const at = flags.features.findIndex(({ name }) => name === flag)
-  const found = flags.features[at]
-  if (found === undefined) {
-    const features = [...flags.features, created(flag, percentage)]
+  const error = percentageError(percentage)
+  if (error !== undefined) return { kind: 'refused', reason: error }
+  const index = flags.features.findIndex(({ name }) => name === flag)
+  const feature = flags.features[index]
+  if (feature === undefined) {
+    const features = [...flags.features, createFlag(flag, percentage)]
     return { kind: 'moved', flags: { ...flags, features }, before: null }
   }
-  const rollout = rolloutOf(found)
+  const rollout = rolloutOf(feature)
   if (rollout.kind === 'immovable') return { kind: 'refused', reason: `flag "${flag}" ${rollout.why}` }
   const strategies =
-    rollout.kind === 'none' ? [gradualRollout(flag, percentage)] : moved(found, rollout.index, percentage)
-  // At zero, a flag that is off stays off: it comes to the same, and somebody switched it.
-  const next = { ...found, enabled: found.enabled === true || percentage > 0, strategies }
+    rollout.kind === 'none' ? [gradualRollout(flag, percentage)] : moveStrategy(feature, rollout.index, percentage)
+  // At 0 %, a flag that is switched off stays off: the effect is the same, and an operator switched it.
+  const next = { ...feature, enabled: feature.enabled === true || percentage > 0, strategies }
   return {
     kind: 'moved',
-    flags: { ...flags, features: flags.features.with(at, next) },
-    before: percentageOf(found).percentage,
+    flags: { ...flags, features: flags.features.with(index, next) },
+    before: percentageOf(feature).percentage,
   }
 }
 
-/** What one number says of a flag among these. */
 export function percentageAmong(flags: EmbeddedFlags, flag: string): FlagPercentage {
-  const found = flags.features.find(({ name }) => name === flag)
-  return found === undefined ? { percentage: null, why: 'is not there' } : percentageOf(found)
+  const feature = flags.features.find(({ name }) => name === flag)
+  return feature === undefined ? { percentage: null, why: 'is not there' } : percentageOf(feature)
 }
 
-function created(flag: string, percentage: number): EmbeddedFlag {
+function createFlag(flag: string, percentage: number): EmbeddedFlag {
   return { name: flag, type: 'release', enabled: true, strategies: [gradualRollout(flag, percentage)], variants: [] }
 }
 
-/** `rolloutOf` has looked at the strategies: the one at `index` is there and has parameters. */
-function moved(flag: EmbeddedFlag, index: number, percentage: number): object[] {
+/** `rolloutOf` has validated the strategies: the one at `index` exists and has parameters. */
+function moveStrategy(flag: EmbeddedFlag, index: number, percentage: number): object[] {
   const strategies = flag.strategies as { parameters: object }[]
-  return strategies.map((strategy, at) =>
-    at === index ? { ...strategy, parameters: { ...strategy.parameters, rollout: String(percentage) } } : strategy,
+  return strategies.map((strategy, position) =>
+    position === index
+      ? { ...strategy, parameters: { ...strategy.parameters, rollout: String(percentage) } }
+      : strategy,
   )
 }

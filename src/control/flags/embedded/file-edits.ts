@@ -19,15 +19,16 @@ export type EditSource = {
 export function stateWithEdits(
   state: SharedState,
   edits: readonly Edit[],
-  at: number,
+  editedAt: number,
   { file, contextOf }: EditSource,
 ): SharedState {
   const contexts = { ...state.contexts }
   const { generation } = state
-  for (const { flag, before, after: percentage, heldBy } of edits) {
+  for (const edit of edits) {
+    const { flag, after: percentage } = edit
     const name = contextOf(flag)
-    if (name === null || heldBy !== null || before === percentage) continue
-    const stamp = { by: file, reason: null, at }
+    if (name === null || edit.heldBy !== null || edit.before === percentage) continue
+    const stamp = { by: file, reason: null, at: editedAt }
     const current = Object.hasOwn(contexts, name) ? contexts[name] : EMPTY_CONTEXT
     const flip = percentage === null ? null : { ...stamp, flag, percentage, generation }
     contexts[name] = { ...EMPTY_CONTEXT, ...current, flip, changed: { ...stamp, verb: 'outside', generation } }
@@ -35,22 +36,22 @@ export function stateWithEdits(
   return { ...state, contexts }
 }
 
-/** @param at milliseconds since 1970, by the store's clock @param generation of the state that the edits make */
+/** @param now milliseconds since 1970, by the store's clock @param generation of the state that the edits make */
 export function entriesOf(
   edits: readonly Edit[],
-  at: number,
+  now: number,
   generation: number,
   { file, gateway, contextOf }: EditSource,
 ): readonly [AuditEntry, ...AuditEntry[]] {
-  const common = { at, actor: file, verb: 'outside', generation, gateway } as const
-  const [first, ...others] = edits.map(({ flag, before, after, heldBy }) =>
+  const common = { at: now, actor: file, verb: 'outside', generation, gateway } as const
+  const [first, ...others] = edits.map((edit) =>
     auditEntry({
       ...common,
-      context: contextOf(flag),
-      before,
-      after,
-      result: heldBy === null ? 'done' : 'conflict',
-      detail: describeEdit(file, flag, heldBy),
+      context: contextOf(edit.flag),
+      before: edit.before,
+      after: edit.after,
+      result: edit.heldBy === null ? 'done' : 'conflict',
+      detail: describeEdit(file, edit),
     }),
   )
   return [first ?? auditEntry({ ...common, detail: `${file} was edited: no flag moved` }), ...others]
@@ -58,15 +59,15 @@ export function entriesOf(
 
 export function seededEntry(
   { features }: EmbeddedFlags,
-  at: number,
+  now: number,
   generation: number,
   { file, gateway }: EditSource,
 ): AuditEntry {
   const detail = `${features.length} flags seeded`
-  return auditEntry({ at, actor: file, verb: 'outside', detail, generation, gateway })
+  return auditEntry({ at: now, actor: file, verb: 'outside', detail, generation, gateway })
 }
 
-function describeEdit(file: string, flag: string, heldBy: Edit['heldBy']): string {
+function describeEdit(file: string, { flag, heldBy }: Edit): string {
   switch (heldBy) {
     case 'flip':
       return `flag "${flag}": a flip is newer than this edit of ${file}, and holds; flip again, or write the flip's percentage into the file`

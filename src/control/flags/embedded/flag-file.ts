@@ -1,4 +1,4 @@
-// flags.json: Unleash's own client-features format, read strictly where a slip would send people to the wrong side.
+// flags.json: Unleash's client-features format. It is validated strictly where a mistake would send users to the wrong side.
 import type { ClientFeaturesResponse } from 'unleash-client'
 import { Operator } from 'unleash-client/lib/strategy/strategy.js'
 import { z } from 'zod'
@@ -6,7 +6,7 @@ import { isMissing } from '../../../lib/file-errors.ts'
 import type { FileRejection } from '../../../model/file-rejection.ts'
 import { wholePercentage } from '../percentage.ts'
 
-/** Every mistake in the file, each naming its place. */
+/** All mistakes in the file, each with its path. */
 export class FlagFileError extends Error {
   readonly mistakes: readonly string[]
 
@@ -18,27 +18,27 @@ export class FlagFileError extends Error {
 }
 
 /**
- * @param error why the file is not in force
+ * @param error the reason that the file is not in use
  * @param since milliseconds since 1970
  * @returns undefined if there is no file, or if its content is good and something else failed
  */
 export function rejectionOf(path: string, error: unknown, since: number): FileRejection | undefined {
   if (error instanceof FlagFileError) return { file: 'flags', path, since, mistake: error.mistakes[0] ?? '' }
-  // A file that cannot be read is not in force either: EACCES, EISDIR.
+  // A file that cannot be read is not in use either: EACCES, EISDIR.
   const isUnreadable = error instanceof Error && 'syscall' in error && !isMissing(error)
   return isUnreadable ? { file: 'flags', path, since, mistake: error.message } : undefined
 }
 
-/** The flags in the text. Keys that we do not know are let through: the format is Unleash's and grows. */
+/** Unknown keys are accepted: Unleash extends the format. @throws {FlagFileError} */
 export function parseFlagFile(file: string, text: string): ClientFeaturesResponse {
   const parsed = flagFile.safeParse(parseJson(file, text))
-  if (!parsed.success) throw new FlagFileError(file, parsed.error.issues.map(inPlainWords))
+  if (!parsed.success) throw new FlagFileError(file, parsed.error.issues.map(describeIssue))
   const { version, features, segments } = parsed.data
-  // Checked by the schema in everything that the evaluation reads; the rest is Unleash's own.
+  // The schema has validated every key that the evaluation reads.
   return { version, features, segments } as unknown as ClientFeaturesResponse
 }
 
-/** What gradual rollouts call their percentage. */
+/** The parameter with the percentage, by the strategy of a gradual rollout. */
 const PERCENTAGE_OF: Readonly<Record<string, string>> = {
   flexibleRollout: 'rollout',
   gradualRolloutUserId: 'percentage',
@@ -98,26 +98,26 @@ const flagFile = z
   )
   .superRefine(({ features, segments }, context) => {
     const names = new Set<string>()
-    for (const [at, { name }] of features.entries()) {
+    for (const [index, { name }] of features.entries()) {
       if (names.has(name))
-        context.addIssue({ code: 'custom', path: ['features', at, 'name'], message: `"${name}" is there twice` })
+        context.addIssue({ code: 'custom', path: ['features', index, 'name'], message: `"${name}" is there twice` })
       names.add(name)
     }
-    const known = new Set(segments.map(({ id }) => id))
-    for (const [at, feature] of features.entries())
-      for (const [strategyAt, strategy] of feature.strategies.entries())
+    const segmentIds = new Set(segments.map(({ id }) => id))
+    for (const [index, feature] of features.entries())
+      for (const [strategyIndex, strategy] of feature.strategies.entries())
         for (const id of strategy.segments ?? [])
-          if (!known.has(id))
+          if (!segmentIds.has(id))
             context.addIssue({
               code: 'custom',
-              path: ['features', at, 'strategies', strategyAt, 'segments'],
+              path: ['features', index, 'strategies', strategyIndex, 'segments'],
               message: `segment ${id} is not in "segments"`,
             })
   })
 
 /**
- * Unleash puts the flag's name in as the group when a strategy is made, so we do where a person left it out: without
- * one, every flag's first ten percent would be the same people, and others after a move to Unleash.
+ * A strategy without a group gets the name of its flag as the group, as in Unleash. Otherwise the first ten percent of every flag
+ * would be the same users, and other users after a move to Unleash.
  */
 function grouped<S extends { name: string; parameters: { groupId?: unknown } }>(flag: string) {
   return (strategy: S): S =>
@@ -135,7 +135,7 @@ function parseJson(file: string, text: string): unknown {
   }
 }
 
-function inPlainWords({ path, message }: z.core.$ZodIssue): string {
+function describeIssue({ path, message }: z.core.$ZodIssue): string {
   const place = path.reduce<string>(
     (place, step) =>
       typeof step === 'number' ? `${place}[${step}]` : place === '' ? String(step) : `${place}.${String(step)}`,

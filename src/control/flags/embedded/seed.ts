@@ -1,10 +1,10 @@
-// What an edit of flags.json does to the flags in the store. Pure: who changed what since when is told by digests.
+// Merges an edited flags file into the flags in the store. Pure. Digests show which flags were edited since the last time.
 import { createHash } from 'node:crypto'
 import type { EmbeddedFlag, EmbeddedFlags, SharedState } from '../../../model/shared-state.ts'
 import { percentageAmong } from './embedded-writer.ts'
 
 export type Seeded = {
-  /** The flags with the edit in them; the same object where there was none. */
+  /** The flags with the edits; the same object if the file was not edited. */
   readonly flags: EmbeddedFlags
   readonly edits: readonly Edit[]
 }
@@ -13,19 +13,19 @@ export type Edit = {
   readonly flag: string
   readonly before: number | null
   readonly after: number | null
-  /** What held against the edit, so that it was not taken over: a newer flip, or a freeze; null where nothing did. */
+  /** Why the edit was not taken over: a newer flip, or a freeze of the context; null if it was. */
   readonly heldBy: 'flip' | 'freeze' | null
 }
 
-/** The key under which the digest of the segments is kept: no flag can have this name. */
+/** The key of the digest of the segments. No flag can have this name. */
 const SEGMENTS = '/segments'
 
 /**
- * Takes over what was edited in the file since it was last taken over. What was not edited stays as the store has it,
- * flipped or not; a flag that a flip moved after the edit stays as well, and is told as a conflict, once.
+ * Takes over the flags that were edited in the file since the last time. The other flags stay as they are in the store, flipped or
+ * not. A flag that was flipped after the edit stays too, and is reported as a conflict once.
  *
  * @param editedAt when the file was written, by the store's clock
- * @param isFrozen whether a flag belongs to a context that is frozen: its edits are not taken over either
+ * @param isFrozen whether a flag belongs to a frozen context: its edits are not taken over either
  */
 export function seed(
   state: SharedState,
@@ -39,13 +39,15 @@ export function seed(
   const edits: Edit[] = []
 
   const take = (name: string, next: EmbeddedFlag | undefined) => {
-    const is = features.get(name)
-    if (digestOf(is) === digestOf(next)) return
-    const heldBy =
-      is === undefined ? null : isFrozen(name) ? 'freeze' : flippedAt(state, name) > editedAt ? 'flip' : null
-    const before = percentageAmong(flags, name).percentage
-    const after = next === undefined ? null : percentageAmong(file, name).percentage
-    edits.push({ flag: name, before, after, heldBy })
+    const current = features.get(name)
+    if (digestOf(current) === digestOf(next)) return
+    const heldBy = current === undefined ? null : holdOf(state, name, editedAt, isFrozen)
+    edits.push({
+      flag: name,
+      before: percentageAmong(flags, name).percentage,
+      after: next === undefined ? null : percentageAmong(file, name).percentage,
+      heldBy,
+    })
     if (heldBy !== null) return
     if (next === undefined) features.delete(name)
     else features.set(name, next)
@@ -62,30 +64,39 @@ export function seed(
     take(name, undefined)
     delete seeds[name]
   }
-  const segments = digestOf(file.segments ?? [])
-  const hasNewSegments = seeds[SEGMENTS] !== segments
-  seeds[SEGMENTS] = segments
+  const segmentDigest = digestOf(file.segments ?? [])
+  const segments = seeds[SEGMENTS] === segmentDigest ? flags.segments : file.segments
+  seeds[SEGMENTS] = segmentDigest
 
   if (isSame(seeds, flags.seeds)) return { flags, edits: [] }
   const { segments: _, ...others } = flags
-  const kept = hasNewSegments ? file.segments : flags.segments
   return {
-    flags: { ...others, seeds, features: [...features.values()], ...(kept === undefined ? {} : { segments: kept }) },
+    flags: { ...others, seeds, features: [...features.values()], ...(segments === undefined ? {} : { segments }) },
     edits,
   }
 }
 
-/** When a context's flag was last flipped; never is long ago. */
-function flippedAt(state: SharedState, flag: string): number {
-  const flips = Object.values(state.contexts).map(({ flip }) =>
-    flip?.flag === flag ? flip.at : Number.NEGATIVE_INFINITY,
-  )
-  return Math.max(Number.NEGATIVE_INFINITY, ...flips)
+function holdOf(
+  state: SharedState,
+  flag: string,
+  editedAt: number,
+  isFrozen: (flag: string) => boolean,
+): Edit['heldBy'] {
+  if (isFrozen(flag)) return 'freeze'
+  return lastFlipOf(state, flag) > editedAt ? 'flip' : null
 }
 
-function isSame(seeds: Record<string, string>, before: EmbeddedFlags['seeds']): boolean {
+/** When the flag was last flipped; negative infinity if it never was. */
+function lastFlipOf(state: SharedState, flag: string): number {
+  const times = Object.values(state.contexts).map(({ flip }) =>
+    flip?.flag === flag ? flip.at : Number.NEGATIVE_INFINITY,
+  )
+  return Math.max(Number.NEGATIVE_INFINITY, ...times)
+}
+
+function isSame(seeds: Record<string, string>, previous: EmbeddedFlags['seeds']): boolean {
   const names = Object.keys(seeds)
-  return names.length === Object.keys(before ?? {}).length && names.every((name) => before?.[name] === seeds[name])
+  return names.length === Object.keys(previous ?? {}).length && names.every((name) => previous?.[name] === seeds[name])
 }
 
 function digestOf(value: unknown): string {

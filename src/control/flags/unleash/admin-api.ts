@@ -12,7 +12,7 @@ export type ApiFailure = {
   readonly isUnleash: boolean
   /** The message of Unleash; empty without one. */
   readonly message: string
-  /** What happened, to which object, and what to do. */
+  /** A sentence with the failure, its object, and the action of the operator. */
   readonly why: string
 }
 

@@ -100,10 +100,10 @@ export class FlagBackup {
 
   async #writeStore(flags: ClientFeaturesResponse): Promise<void> {
     if (this.#store === undefined) return
-    const at = this.#store.wallTime()
-    this.#storedAt = at
+    const time = this.#store.wallTime()
+    this.#storedAt = time
     try {
-      await this.#store.saveFlagBackup({ text: JSON.stringify(flags), at })
+      await this.#store.saveFlagBackup({ text: JSON.stringify(flags), at: time })
     } catch (error) {
       this.#storedAt = Number.NEGATIVE_INFINITY
       this.#fail('flags cannot be kept for the fleet', error)

@@ -99,21 +99,21 @@ export class OutsideChanges {
     const state = await store.read()
     const current = contextStateAt(state, name, store.wallTime())
     const pending = current.flip !== null && zero.isPending(name, current.flip) ? current.flip : undefined
-    const before =
+    const previous =
       pending === undefined ? (current.flip?.percentage ?? this.#initial.get(name) ?? null) : replaced(pending)
-    if (pending === undefined && percentage === before) return
-    const at = store.wallTime()
-    const stamp = { by: ACTOR, reason: null, at }
+    if (pending === undefined && percentage === previous) return
+    const now = store.wallTime()
+    const stamp = { by: ACTOR, reason: null, at: now }
     const generation = state.generation + 1
     const flip = percentage === null ? null : { ...stamp, flag, percentage, generation }
     const changed = { ...stamp, verb: 'outside' as const, generation }
     const next = withContext(state, name, { ...EMPTY_CONTEXT, ...current, flip, changed })
     const entry = auditEntry({
-      at,
+      at: now,
       actor: ACTOR,
       verb: 'outside',
       context: name,
-      before,
+      before: previous,
       after: percentage,
       detail: `flag "${flag}" was changed in Unleash itself${droppedWrite(pending)}`,
       generation,

@@ -1,5 +1,5 @@
-// Flags fetched now rather than at the client's next poll. Whoever asks gives them to the client: while an answer is on
-// its way, another client may have taken the place of the one there was.
+// Fetches flags at once, instead of at the next poll of unleash-client. The caller passes them to the client, which may have been
+// replaced during the request.
 import { type ApiResponse, parseApiResponse } from 'unleash-client/lib/feature.js'
 import { get } from 'unleash-client/lib/request.js'
 import { z } from 'zod'
@@ -26,21 +26,21 @@ export class NotServed extends Error {
   }
 }
 
-/** What of a fetch is used; the client's own types of it are not installed. */
-type Answer = {
+/** The part of a fetch response that is used: the types of unleash-client's fetch library are not installed. */
+type FetchResponse = {
   readonly status: number
   readonly ok: boolean
   readonly headers: { readonly get: (name: string) => string | null }
   readonly json: () => Promise<unknown>
 }
 
-/** Unleash's list of flags, and what that list is called. */
+/** Unleash's list of flags, and the etag of that list. */
 export type FlagList = { readonly response: ApiResponse; readonly etag: string | undefined }
 
 /**
- * The whole list, as a poll fetches it; `unchanged` if it is still the one called `etag`.
+ * The whole list, as a poll fetches it; `unchanged` if it still has this etag.
  *
- * @throws NotServed, and whatever the network or the parser throws
+ * @throws {NotServed}, and the errors of the network and of the parser
  */
 export async function fetchList(options: RefetchOptions, etag: string | undefined): Promise<FlagList | 'unchanged'> {
   const answer = await fetchFrom('client/features', options, etag)
@@ -49,13 +49,13 @@ export async function fetchList(options: RefetchOptions, etag: string | undefine
 }
 
 /**
- * One flag as it is this moment: Unleash makes its list anew once a second, and a flag that is asked for by its name at
- * once. One that it does not know is undefined, and left for the list to tell.
+ * One flag as it is now. Unleash builds its list once a second, but reads a single flag at once. A flag that Unleash does not know
+ * is undefined: the next list decides whether it exists.
  *
  * @throws as `fetchList`
  */
 export async function fetchFlag(flag: string, options: RefetchOptions): Promise<Feature | undefined> {
-  let answer: Answer
+  let answer: FetchResponse
   try {
     answer = await fetchFrom(`client/features/${encodeURIComponent(flag)}`, options)
   } catch (error) {
@@ -64,7 +64,7 @@ export async function fetchFlag(flag: string, options: RefetchOptions): Promise<
   }
   const feature = readFeature.parse(await answer.json())
   if (feature.name !== flag) throw new Error(`asked for flag "${flag}", Unleash answered with "${feature.name}"`)
-  // Looked at in what the evaluation would stumble over; the rest is Unleash's own.
+  // The schema has validated every key whose absence would make the evaluation throw.
   return feature as unknown as Feature
 }
 
@@ -74,11 +74,11 @@ const readFeature = z.looseObject({
   strategies: z.array(z.looseObject({ name: z.string() })),
 })
 
-async function fetchFrom(path: string, options: RefetchOptions, etag?: string): Promise<Answer> {
+async function fetchFrom(path: string, options: RefetchOptions, etag?: string): Promise<FetchResponse> {
   const { url, token, appName, instanceId, refreshMs, timeoutMs } = options
   const address = new URL(path, url.endsWith('/') ? url : `${url}/`).href
-  // The client's own request: through the same proxies, with the same headers, on the same connections.
-  const answer: Answer = await get({
+  // The request function of unleash-client: the same proxies, headers and connections.
+  const answer: FetchResponse = await get({
     url: address,
     ...(etag === undefined ? {} : { etag }),
     appName,
@@ -94,5 +94,5 @@ async function fetchFrom(path: string, options: RefetchOptions, etag?: string): 
   return answer
 }
 
-/** With less, Unleash sends a segment's constraints in the place of its number. */
+/** For an older version, Unleash sends the constraints of a segment instead of its number. */
 const SUPPORTED_SPEC = '5.2.0'

@@ -42,7 +42,7 @@ export class RollbackZero {
   /** By context: the generation of the rollback whose 0 % was read from Unleash. Any later change is one made outside. */
   readonly #readZeros = new Map<string, number>()
   /** By context: the time of the last attempt, and the percentage of a flag that Unleash refuses to set. */
-  readonly #attempts = new Map<string, { readonly at: number; readonly refusedAt: number | null | undefined }>()
+  readonly #attempts = new Map<string, { readonly startedAt: number; readonly refusedAt: number | null | undefined }>()
 
   constructor(options: RollbackZeroOptions) {
     this.#options = options
@@ -94,7 +94,7 @@ export class RollbackZero {
   #isDue(name: string, percentage: number | null): boolean {
     const last = this.#attempts.get(name)
     if (last === undefined) return true
-    return this.#options.clock.now() - last.at >= RETRY_EVERY_MS && last.refusedAt !== percentage
+    return this.#options.clock.now() - last.startedAt >= RETRY_EVERY_MS && last.refusedAt !== percentage
   }
 
   /** @param pending the flip of an earlier rollback: its 0 % is written only over a percentage that the rollback replaces */
@@ -106,7 +106,7 @@ export class RollbackZero {
   ): Promise<Attempt> {
     const { clock, flags } = this.#options
     const { percentage } = flags.percentage(flag)
-    const at = clock.now()
+    const startedAt = clock.now()
     let changedTo: Attempt['changedTo']
     let hasObjected = false
     const objection = async (current: number | null) => {
@@ -116,10 +116,10 @@ export class RollbackZero {
       if (why === CHANGED_OUTSIDE) changedTo = { percentage: current }
       return why
     }
-    this.#attempts.set(name, { at, refusedAt: undefined })
+    this.#attempts.set(name, { startedAt, refusedAt: undefined })
     const result = await writer.setPercentage(flag, 0, { context: name, by, reason, objection })
     if (result.kind === 'written') void flags.refresh([flag])
-    if (result.kind === 'refused' && !hasObjected) this.#attempts.set(name, { at, refusedAt: percentage })
+    if (result.kind === 'refused' && !hasObjected) this.#attempts.set(name, { startedAt, refusedAt: percentage })
     return { result, changedTo }
   }
 
@@ -132,14 +132,14 @@ export class RollbackZero {
     return flip?.percentage === 0 ? undefined : 'the context was changed since'
   }
 
-  async #record({ name, flag }: Context, { by, reason }: Flip, before: number | null): Promise<void> {
+  async #record({ name, flag }: Context, { by, reason }: Flip, percentageBefore: number | null): Promise<void> {
     const { store, events, recorder, gateway } = this.#options
     const entry = auditEntry({
       at: store.wallTime(),
       actor: by,
       verb: 'rollback',
       context: name,
-      before,
+      before: percentageBefore,
       after: 0,
       reason,
       detail: `flag "${flag}" is at 0 in Unleash now`,

@@ -61,9 +61,9 @@ export class UnleashAuthority implements FlagAuthority {
     return expectedPercentages(state, members, this.#options.store.wallTime())
   }
 
-  /** Without `before`, the percentage that this gateway has read: the one in Unleash may be newer. */
-  contextFlag(_state: SharedState, { flag }: Context, before?: PercentageBefore): ContextFlag {
-    const { percentage } = before ?? this.flags.percentage(flag)
+  /** Without `percentageBefore`, the percentage that this gateway has read: the one in Unleash may be newer. */
+  contextFlag(_state: SharedState, { flag }: Context, percentageBefore?: PercentageBefore): ContextFlag {
+    const { percentage } = percentageBefore ?? this.flags.percentage(flag)
     return unleashContextFlag(flag, percentage)
   }
 
@@ -73,10 +73,9 @@ export class UnleashAuthority implements FlagAuthority {
     const { by, reason } = request
     const result = await this.#writer.setPercentage(flag, percentage, { context: name, by, reason })
     if (result.kind !== 'written') return { kind: result.kind, why: result.reason }
-    const { before, after, note } = result
-    if (after !== percentage) return { kind: 'conflict', why: overwritten(flag, percentage, after) }
+    if (result.after !== percentage) return { kind: 'conflict', why: overwritten(flag, percentage, result.after) }
     const remainder = `Unleash has flag "${flag}" at ${percentage} % all the same`
-    return { kind: 'written', before: { percentage: before }, note, remainder }
+    return { kind: 'written', before: { percentage: result.before }, note: result.note, remainder }
   }
 
   writeZero(context: Context, request: ChangeRequest): Promise<string | undefined> {

@@ -140,7 +140,7 @@ describe('with answers of Unleash that are too large', () => {
     unleash.features = [rollout('orders', 0)]
     unleash.mode = 'compressed'
     await until(() => heard.of('flagsFailed').length > 0)
-    expect(flags.status().trouble).toContain('with the coding gzip, though none was asked for')
+    expect(flags.status().trouble).toContain('with the coding gzip, which was not requested')
     expect(flags.evaluate('orders', person)).toBe('on')
     expect(unleash.seen.at(-1)?.headers['accept-encoding']).toBe('identity')
   })

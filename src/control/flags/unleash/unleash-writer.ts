@@ -62,8 +62,8 @@ export class UnleashWriter implements FlagWriter {
     const parsed = flagSchema.safeParse(result.body)
     if (!parsed.success)
       return failed(`${this.#api.name} shows flag "${flag}" in a form that this gateway does not understand`)
-    const found = parsed.data.environments.find(({ name }) => name === this.#environment)
-    return found === undefined ? this.#noEnvironment() : { kind: 'found', flag: found }
+    const feature = parsed.data.environments.find(({ name }) => name === this.#environment)
+    return feature === undefined ? this.#noEnvironment() : { kind: 'found', flag: feature }
   }
 
   /** @returns undefined once the flag exists, without a strategy and switched off */
@@ -91,20 +91,20 @@ export class UnleashWriter implements FlagWriter {
   async #move(
     flag: string,
     percentage: number,
-    found: FlagInEnvironment,
+    current: FlagInEnvironment,
     isGuarded: boolean,
   ): Promise<FlagWriteResult> {
     // The rollout precedes the switch: a flag that is switched on first would be on at its old percentage.
-    const refusal = await this.#setRollout(flag, percentage, found, isGuarded)
+    const refusal = await this.#setRollout(flag, percentage, current, isGuarded)
     if (refusal !== undefined) return refusal
     // At 0 %, an environment that is switched off stays off: the effect is the same, and an operator switched it.
-    const mustEnable = !found.enabled && percentage > 0
+    const mustEnable = !current.enabled && percentage > 0
     if (mustEnable) {
       const enabled = await this.#api.request('POST', `${this.#environmentPathOf(flag)}/on`, {})
       if (!enabled.ok)
         return failed(`${enabled.why}; the rollout is at ${percentage} %, but "${this.#environment}" is still off`)
     }
-    const result = await this.#verify(flag, percentageOf(found).percentage)
+    const result = await this.#verify(flag, percentageOf(current).percentage)
     if (result.kind !== 'written' || !mustEnable) return result
     return { ...result, note: `flag "${flag}" was switched off in Unleash, and is on now` }
   }
@@ -113,10 +113,10 @@ export class UnleashWriter implements FlagWriter {
   async #setRollout(
     flag: string,
     percentage: number,
-    found: FlagInEnvironment,
+    current: FlagInEnvironment,
     isGuarded: boolean,
   ): Promise<FlagWriteResult | undefined> {
-    const rollout = rolloutOf(found)
+    const rollout = rolloutOf(current)
     if (rollout.kind === 'immovable')
       return refused(`flag "${flag}" in the environment "${this.#environment}" ${rollout.why}`)
     const strategiesPath = `${this.#environmentPathOf(flag)}/strategies`
@@ -127,7 +127,7 @@ export class UnleashWriter implements FlagWriter {
     if (rollout.percentage === percentage) return undefined
     // Only this value is sent: a change that another client makes at the same time is not undone.
     const path = '/parameters/rollout'
-    const { id = '', parameters } = found.strategies[rollout.index] ?? {}
+    const { id = '', parameters } = current.strategies[rollout.index] ?? {}
     // A guarded write fails if the rollout was changed after it was read (RFC 6902 section 4.6).
     const test = isGuarded ? [{ op: 'test', path, value: parameters?.rollout }] : []
     const patch = [...test, { op: 'replace', path, value: String(percentage) }]
@@ -136,9 +136,12 @@ export class UnleashWriter implements FlagWriter {
   }
 
   /** Reads the percentage again: another client may have written at the same time. */
-  async #verify(flag: string, before: number | null): Promise<FlagWriteResult> {
+  async #verify(flag: string, percentageBefore: number | null): Promise<FlagWriteResult> {
     const lookup = await this.#find(flag)
-    if (lookup.kind === 'found') return { kind: 'written', before, after: percentageOf(lookup.flag).percentage }
+    if (lookup.kind === 'found') {
+      const { percentage } = percentageOf(lookup.flag)
+      return { kind: 'written', before: percentageBefore, after: percentage }
+    }
     const why = lookup.kind === 'missing' ? 'it is gone' : lookup.reason
     return failed(`the change was sent and taken, but flag "${flag}" cannot be read again: ${why}`)
   }
