@@ -11,7 +11,7 @@ import { type DifferenceNote, EMPTY_CONTEXT, type SharedState, type Stamp, type 
 import { FAULTY, reportsOn, storedExampleOf } from '../shadow/report/comparison-reports.test-kit.ts'
 import { MemoryStore, SharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'
-import type { TurnedAwayFacts } from './access/turned-away.ts'
+import type { RefusedCaller } from './access/refused-callers.ts'
 import type { Explanation } from './contract/explanation.ts'
 import { createAdminApp } from './http/admin-app.ts'
 import { type AdminOptions, startAdmin } from './http/admin-server.ts'
@@ -36,7 +36,7 @@ export function manualClock(): ManualClock {
 export type TestControl = Control & {
   /** Every order that was carried out or tried. */
   readonly orders: { readonly verb: Verb; readonly context: string | null; readonly order: ChangeRequest }[]
-  readonly away: TurnedAwayFacts[]
+  readonly away: RefusedCaller[]
   /** What the next change answers, instead of being done. */
   next: ChangeResult | Promise<ChangeResult> | undefined
   readonly memory: SharedMemory

@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
-import { givenToken, keptToken } from './admin-token.ts'
+import { createFileTokenCheck, createTokenCheck } from './admin-token.ts'
 
 vi.mock('node:crypto', async (original) => {
   const crypto = await original<typeof import('node:crypto')>()
@@ -44,7 +44,7 @@ function keeper(file: string) {
     const token = sentence.split(' ').at(-1) ?? ''
     made.push({ file: made.pop()?.file ?? '', token })
   }
-  const start = () => keptToken(join(file, '..'), events, () => now, showOnTerminal)
+  const start = () => createFileTokenCheck(join(file, '..'), events, () => now, showOnTerminal)
   return { made, notKept, start, pass: (ms: number) => (now += ms) }
 }
 
@@ -54,17 +54,17 @@ describe('a given token', () => {
   test.each(['', 'X', `${GOOD} `, GOOD.slice(1), `${GOOD}x`, GOOD.toUpperCase(), `${GOOD}\0`])(
     'is not %j',
     async (text) => {
-      expect(await givenToken(GOOD)(text)).toBe(false)
+      expect(await createTokenCheck(GOOD)(text)).toBe(false)
     },
   )
 
   test('is itself', async () => {
-    expect(await givenToken(GOOD)(GOOD)).toBe(true)
+    expect(await createTokenCheck(GOOD)(GOOD)).toBe(true)
   })
 
   // The attack: who measures how long a comparison takes learns the token letter by letter.
   test.each(['', 'x', `${GOOD.slice(0, 31)}z`, GOOD])('is compared with %j in constant time', async (text) => {
-    const isToken = givenToken(GOOD)
+    const isToken = createTokenCheck(GOOD)
     vi.mocked(timingSafeEqual).mockClear()
     await isToken(text)
     expect(vi.mocked(timingSafeEqual).mock.calls.map((both) => both.map(({ byteLength }) => byteLength))).toEqual([

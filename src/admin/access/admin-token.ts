@@ -1,68 +1,70 @@
-// The token of whoever runs this gateway: made on the first start, kept in the state directory, and readable by its owner
-// alone. Who deletes the file gets a new one, and the old one is worth nothing from then on.
+// The gateway's own admin token: created on the first start, stored in the state directory, and readable only by the
+// owner of the file. If the file is deleted, the gateway creates a new token and rejects the old one.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { chmod, link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isMissing } from '../../lib/file-errors.ts'
 import type { Events } from '../../telemetry/events.ts'
 
-/** How long what the file said is taken for what it says. */
-const LOOK_AGAIN_MS = 1_000
-/** What can be said in a header, and cannot be guessed. */
+/** The file is read again after this time. */
+const REREAD_MS = 1_000
+/** Characters that a header can carry, in a length that cannot be guessed. */
 const USABLE = /^[\x21-\x7e]{32,4096}$/
 
-export type IsToken = (text: string) => Promise<boolean>
+/** Whether a text is the token. */
+export type TokenCheck = (text: string) => Promise<boolean>
 
-/** A token that was given in the environment. */
-export function givenToken(token: string): IsToken {
+/** Checks for a token of the configuration. */
+export function createTokenCheck(token: string): TokenCheck {
   const digest = digestOf(token)
   return async (text) => timingSafeEqual(digest, digestOf(text))
 }
 
-type Kept = { readonly text: string; readonly isNew: boolean }
+type StoredToken = { readonly text: string; readonly isNew: boolean }
 
 /**
- * The token in `folder`, which is made if there is none. Where the folder cannot be read or written, the last one known
- * goes on, and one that is made lasts as long as the process. A log never contains the token.
+ * Checks for the token in `folder`, which is created if the folder does not contain one. If the folder cannot be read or
+ * written, the previous token stays valid, and a new token lasts as long as the process. A log never contains the token.
  *
- * @param showOnTerminal shows a token that no file holds; undefined where nobody watches a terminal
+ * @param now milliseconds of a monotonic clock
+ * @param showOnTerminal shows a token that could not be stored; undefined if no terminal is attached
  */
-export async function keptToken(
+export async function createFileTokenCheck(
   folder: string,
   events: Pick<Events, 'adminTokenCreated' | 'stateNotSaved'>,
   now: () => number,
   showOnTerminal?: (sentence: string) => void,
-): Promise<IsToken> {
+): Promise<TokenCheck> {
   const file = join(folder, 'admin-token')
   let current: string | undefined
   let digest = digestOf('')
-  let lookedAt = Number.NEGATIVE_INFINITY
-  let looking: Promise<void> | undefined
-  await look()
+  let readAt = Number.NEGATIVE_INFINITY
+  let reading: Promise<void> | undefined
+  await read()
 
   return async (text) => {
-    if (now() - lookedAt > LOOK_AGAIN_MS) {
-      looking ??= look()
-      await looking
+    if (now() - readAt > REREAD_MS) {
+      reading ??= read()
+      await reading
     }
     return timingSafeEqual(digest, digestOf(text))
   }
 
-  async function look(): Promise<void> {
+  async function read(): Promise<void> {
     try {
-      const { text, isNew } = await readOrMake(folder, file)
+      const { text, isNew } = await readOrCreate(folder, file)
       if (text !== current) use(text)
       if (isNew) events.adminTokenCreated({ file, isKept: true })
     } catch (error) {
       if (current !== undefined) return
-      const text = makeToken()
+      const text = createToken()
       use(text)
       events.stateNotSaved({ file, error })
       events.adminTokenCreated({ file, isKept: false })
-      showOnTerminal?.(`the admin token of this process, which ${file} could not take: ${text}`)
+      showOnTerminal?.(`the admin token of this process, because ${file} cannot be written: ${text}`)
     } finally {
-      lookedAt = now()
-      looking = undefined
+      readAt = now()
+      reading = undefined
     }
   }
 
@@ -72,17 +74,17 @@ export async function keptToken(
   }
 }
 
-async function readOrMake(folder: string, file: string): Promise<Kept> {
+async function readOrCreate(folder: string, file: string): Promise<StoredToken> {
   for (;;) {
-    const found = await read(file)
-    if (found !== undefined) return { text: found, isNew: false }
-    const text = makeToken()
-    if (await isKept(text, folder, file)) return { text, isNew: true }
+    const stored = await readToken(file)
+    if (stored !== undefined) return { text: stored, isNew: false }
+    const text = createToken()
+    if (await store(text, folder, file)) return { text, isNew: true }
   }
 }
 
-/** Undefined where there is none. What somebody wrote there and is too short to be safe, or no token, is taken away. */
-async function read(file: string): Promise<string | undefined> {
+/** Undefined if the file does not exist. A file whose content is too short or not a token is deleted. */
+async function readToken(file: string): Promise<string | undefined> {
   try {
     const text = (await readFile(file, 'utf8')).trim()
     await chmod(file, 0o600)
@@ -94,8 +96,8 @@ async function read(file: string): Promise<string | undefined> {
   return undefined
 }
 
-/** Linked, not written, so that nobody finds half of it. @returns false if another gateway was quicker */
-async function isKept(text: string, folder: string, file: string): Promise<boolean> {
+/** Links a complete file, so that no reader finds a part of it. @returns false if another gateway has stored a token */
+async function store(text: string, folder: string, file: string): Promise<boolean> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const draft = `${file}.${process.pid}.${randomBytes(4).toString('hex')}`
   await writeFile(draft, `${text}\n`, { mode: 0o600, flag: 'wx' })
@@ -110,11 +112,11 @@ async function isKept(text: string, folder: string, file: string): Promise<boole
   }
 }
 
-function makeToken(): string {
+function createToken(): string {
   return randomBytes(32).toString('base64url')
 }
 
-/** Digests are of one length, and where they begin to differ tells nothing of the token. */
+/** Digests have one length, and the position of their first difference reveals nothing of the token. */
 function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }

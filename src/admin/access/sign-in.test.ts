@@ -14,7 +14,7 @@ import { isChange } from '../http/api-route.ts'
 import { NetworkMap, networkOf } from '../http/network-map.ts'
 import { Refusal } from '../http/problem.ts'
 import { API_ROUTES } from '../http/routes.ts'
-import { givenToken, keptToken } from './admin-token.ts'
+import { createFileTokenCheck, createTokenCheck } from './admin-token.ts'
 import { Guesses } from './guesses.ts'
 import { createSignIn, TOKEN_BEARER } from './sign-in.ts'
 import { PACE } from './signature-turns.ts'
@@ -33,7 +33,7 @@ function signing(verify: VerifyJwt = async (token) => (token.startsWith('good') 
     seen.push(token)
     return verify(token)
   }
-  const signIn = createSignIn({ isToken: givenToken(TOKEN), verifyJwt, now: clock.now })
+  const signIn = createSignIn({ isToken: createTokenCheck(TOKEN), verifyJwt, now: clock.now })
   const say = (token: string, address = HERE) => signIn(address, bearer(token))
   const codeOf = async (token: string, address = HERE) => {
     const found = await say(token, address)
@@ -165,7 +165,7 @@ describe('a good token is never kept out', () => {
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
     const clock = manualClock()
     const events = { adminTokenCreated: () => {}, stateNotSaved: () => {} }
-    const isToken = await keptToken(folder, events, clock.now)
+    const isToken = await createFileTokenCheck(folder, events, clock.now)
     const token = (await readFile(join(folder, 'admin-token'), 'utf8')).trim()
     const signIn = createSignIn({ isToken, verifyJwt: undefined, now: clock.now })
     clock.pass(1001)
@@ -213,7 +213,7 @@ describe('a flood of well-formed tokens with a known key', () => {
         }
         return takeTurn === undefined ? Promise.resolve(counted()) : takeTurn(counted)
       })
-    const signIn = createSignIn({ isToken: givenToken(TOKEN), verifyJwt, now: clock.now })
+    const signIn = createSignIn({ isToken: createTokenCheck(TOKEN), verifyJwt, now: clock.now })
     const say = (token: string, address = HERE, isGone?: () => boolean) => signIn(address, bearer(token), isGone)
     return { checks, say }
   }

@@ -4,10 +4,10 @@ import { TokenRejection } from '../../auth/token-rejection.ts'
 import { BUILT_IN_ACTORS } from '../../model/built-in-actors.ts'
 import type { HeaderList } from '../../model/request-head.ts'
 import { Refusal, retryAfter } from '../http/problem.ts'
-import type { IsToken } from './admin-token.ts'
+import type { TokenCheck } from './admin-token.ts'
 import { TOKEN_INVALID, TOKEN_REQUIRED } from './challenges.ts'
-import { Failures } from './failures.ts'
 import { Guesses } from './guesses.ts'
+import { SignInFailures } from './sign-in-failures.ts'
 import type { Actor, VerifyJwt } from './verify-jwt.ts'
 
 /** The actor that the audit log names for the gateway's own token. */
@@ -18,13 +18,13 @@ export type SignIn = (address: string, rawHeaders: HeaderList, isGone?: () => bo
 
 export type SignInOptions = {
   /** Undefined if only signed tokens are accepted. */
-  readonly isToken: IsToken | undefined
+  readonly isToken: TokenCheck | undefined
   readonly verifyJwt: VerifyJwt | undefined
   readonly now: () => number
 }
 
 export function createSignIn({ isToken, verifyJwt, now }: SignInOptions): SignIn {
-  const failures = new Failures(now)
+  const failures = new SignInFailures(now)
   const guesses = verifyJwt && new Guesses(verifyJwt, now)
 
   return async (address, rawHeaders, isGone) => {

@@ -1,11 +1,11 @@
-// Signature checks of tokens that are not known take turns: a check occupies the thread that forwards requests for up to two
-// milliseconds, and anybody can make up tokens. A flood makes a valid token wait for its turn; it does not keep the token out.
+// Signature checks of unknown tokens take turns. A check blocks the thread that forwards requests for up to two
+// milliseconds, and anybody can make up tokens. During a flood a valid token waits for its turn; it is not rejected.
 import { networkOf } from '../http/network-map.ts'
 import { Refusal, retryAfter } from '../http/problem.ts'
 
-/** In each interval at most this many checks, and no further one after they have taken this time. */
+/** The most checks in an interval, and the time in milliseconds after which no further check starts in it. */
 export const PACE = { checks: 10, checkMs: 2, everyMs: 10 } as const
-/** Callers that wait for their turn, of all networks: as many as the admin port has requests. */
+/** The most callers that wait, of all networks: as many as the admin port accepts requests. */
 const MOST_WAITING = 512
 
 type Waiting = {
@@ -15,16 +15,17 @@ type Waiting = {
 }
 
 export class SignatureTurns {
-  /** By network, in the order in which the networks are served. No queue is empty. */
+  /** Queues by network, in the order of service. A queue is never empty. */
   readonly #queues = new Map<string, Waiting[]>()
   #size = 0
   #isPaused = false
 
   /**
-   * Calls `check` when it is the caller's turn: networks take turns one by one, the callers of a network in the order of their arrival.
+   * Calls `check` at the caller's turn. Networks take turns; the callers of a network are served in order of arrival.
    *
-   * @param isGone whether the caller has left; a caller that has left costs no check
-   * @returns the result of `check`; a refusal where the caller has left, or its network has the longest of too many waiting queues
+   * @param isGone whether the caller has disconnected; its check is then skipped
+   * @returns the result of `check`; a refusal if the caller has disconnected, or if too many callers wait and its network
+   *   has the longest queue
    */
   take<Result>(address: string, isGone: () => boolean, check: () => Result): Promise<Result | Refusal> {
     return new Promise((resolve, reject) => {
@@ -44,7 +45,7 @@ export class SignatureTurns {
     })
   }
 
-  /** How many callers wait. */
+  /** The number of callers that wait. */
   get size(): number {
     return this.#size
   }
@@ -71,7 +72,7 @@ export class SignatureTurns {
     if (this.#isPaused) setTimeout(() => this.#work(), PACE.everyMs).unref()
   }
 
-  /** The oldest caller of the network whose turn it is, which goes behind the others. */
+  /** The oldest caller of the next network, which then moves to the end. */
   #next(): Waiting | undefined {
     for (const [network, queue] of this.#queues) {
       let next = queue.shift()
@@ -92,9 +93,9 @@ export class SignatureTurns {
     for (const [network, queue] of this.#queues) {
       const gone = queue.filter(({ isGone }) => isGone())
       if (gone.length === 0) continue
-      const left = queue.filter((waiting) => !gone.includes(waiting))
+      const remaining = queue.filter((waiting) => !gone.includes(waiting))
       for (const waiting of gone) this.#release(waiting)
-      if (left.length > 0) this.#queues.set(network, left)
+      if (remaining.length > 0) this.#queues.set(network, remaining)
       else this.#queues.delete(network)
     }
   }
@@ -104,9 +105,9 @@ export class SignatureTurns {
     refuse(new Refusal('bad-request', 'the connection was closed'))
   }
 
-  /** Of the network that has most callers waiting, so that a flood displaces itself. */
+  /** Refuses a caller of the network with the longest queue, so that a flood displaces its own callers. */
   #refuseOldest(): void {
-    const [longest] = [...this.#queues.values()].sort((one, other) => other.length - one.length)
+    const [longest] = [...this.#queues.values()].sort((a, b) => b.length - a.length)
     const oldest = longest?.shift()
     if (oldest === undefined) return
     this.#size--

@@ -4,10 +4,10 @@ import express, { type ErrorRequestHandler, type Express, type RequestHandler } 
 import type { Registry } from 'prom-client'
 import type { Clock } from '../../model/ports.ts'
 import type { Events } from '../../telemetry/events.ts'
-import { givenToken, keptToken } from '../access/admin-token.ts'
+import { createFileTokenCheck, createTokenCheck } from '../access/admin-token.ts'
 import { TOKEN_INVALID } from '../access/challenges.ts'
+import { RefusedCallers } from '../access/refused-callers.ts'
 import { createSignIn, readCredentials, type SignIn } from '../access/sign-in.ts'
-import { TurnedAway } from '../access/turned-away.ts'
 import { createVerifyJwt } from '../access/verify-jwt.ts'
 import { API } from '../contract/api-paths.ts'
 import { EventStreams } from './event-streams.ts'
@@ -77,7 +77,7 @@ async function createApi(services: ApiServices, events: Events): Promise<Api> {
     tools: { control, explain, comparisons, streams: new EventStreams(control, clock.wallTime) },
     signIn: await createSignInFor(auth, clock, events),
     unidentified: new Set(),
-    turnedAway: new TurnedAway(control, clock.now),
+    turnedAway: new RefusedCallers(control, clock.now),
     idempotency: new IdempotencyCache(clock.now),
     requireReason,
   }
@@ -89,9 +89,11 @@ async function createSignInFor(
   events: Events,
 ): Promise<SignIn> {
   const ownToken =
-    token === undefined && jwt === undefined ? await keptToken(stateDir, events, clock.now, terminal()) : undefined
+    token === undefined && jwt === undefined
+      ? await createFileTokenCheck(stateDir, events, clock.now, terminal())
+      : undefined
   return createSignIn({
-    isToken: token === undefined ? ownToken : givenToken(token),
+    isToken: token === undefined ? ownToken : createTokenCheck(token),
     verifyJwt: jwt && createVerifyJwt(jwt, findKey, clock.wallTime),
     now: clock.now,
   })
@@ -116,7 +118,7 @@ function mountProbes(app: Express, options: AdminAppOptions): void {
 
 /** Refuses scrapes without the token for metrics. */
 function metricsGuard(metricsToken: string): RequestHandler {
-  const isMetricsToken = givenToken(metricsToken)
+  const isMetricsToken = createTokenCheck(metricsToken)
   return async (request, response, next) => {
     const token = readCredentials(request.rawHeaders)
     if (token instanceof Refusal) return sendRefusal(response, token)

@@ -4,8 +4,8 @@ import type { Request, Response } from 'express'
 import { BUILT_IN_ACTORS } from '../../model/built-in-actors.ts'
 import { plainAddress } from '../../model/plain-address.ts'
 import { ROLES, type Role } from '../../model/shared-state.ts'
+import type { RefusedCallers } from '../access/refused-callers.ts'
 import type { SignIn } from '../access/sign-in.ts'
-import type { TurnedAway } from '../access/turned-away.ts'
 import type { Actor } from '../access/verify-jwt.ts'
 import { JSON_LINES } from '../contract/api-paths.ts'
 import {
@@ -29,7 +29,7 @@ export type Api = {
   readonly signIn: SignIn
   /** Connections whose request waits for `signIn`, the longest-waiting first. */
   readonly unidentified: Set<Socket>
-  readonly turnedAway: TurnedAway
+  readonly turnedAway: RefusedCallers
   readonly idempotency: IdempotencyCache<Answer>
   readonly requireReason: boolean
 }
@@ -163,7 +163,7 @@ export function addressOf({ ip, socket }: Pick<Request, 'socket' | 'ip'>): strin
 const AUDITED_STATUSES: readonly number[] = [401, 403, 421, 429]
 
 /** Writes a refusal of access to the audit log. */
-export function recordRefusal(turnedAway: TurnedAway, request: Request, refusal: Refusal, actor?: Actor): void {
+export function recordRefusal(turnedAway: RefusedCallers, request: Request, refusal: Refusal, actor?: Actor): void {
   if (!AUDITED_STATUSES.includes(refusal.status)) return
   const { code, detail, why = detail ?? code } = refusal
   turnedAway.note({

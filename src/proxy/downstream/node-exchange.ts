@@ -5,9 +5,9 @@ import { TurnBatch } from '../../lib/turn-batch.ts'
 import type { Failure } from '../../model/failures.ts'
 import { sharedFields } from '../policy/run-middleware.ts'
 import type { BodyReader, DownstreamExchange, DownstreamObserver } from './downstream-exchange.ts'
+import { isRefused, markRefused } from './refused-connections.ts'
 import { endAfterBody, writeError } from './respond-error.ts'
-import { spent } from './spent-buffers.ts'
-import { isTurnedAway, markTurnedAway } from './turned-away.ts'
+import { countSpent } from './spent-buffers.ts'
 
 /** How long the rest of a request body is drained after its response was sent, in milliseconds. */
 const LINGER_MS = 2000
@@ -36,7 +36,7 @@ export class NodeExchange implements DownstreamExchange {
   }
 
   get isRefused(): boolean {
-    return isTurnedAway(this.#request.socket)
+    return isRefused(this.#request.socket)
   }
 
   // ---- the request body ----
@@ -127,7 +127,7 @@ export class NodeExchange implements DownstreamExchange {
 
   closeAfterResponse(): void {
     const { socket } = this.#request
-    markTurnedAway(socket, 'early-answer')
+    markRefused(socket, 'early-answer')
     // Node would close the connection at once. While the client sends, the kernel then resets the connection, and the
     // reset overtakes the response.
     socket.destroySoon = () => socket.end()
@@ -153,7 +153,7 @@ export class NodeExchange implements DownstreamExchange {
     const isTaken = response.write(bytes.subarray(start, end))
     response.uncork()
     if (response.writableLength === 0) return true
-    spent(bytes.length)
+    countSpent(bytes.length)
     if (!isTaken) this.#block()
     return false
   }

@@ -7,7 +7,7 @@ import { hasUnknownCoding } from '../policy/read-head.ts'
 import { Refusal } from '../policy/refusal.ts'
 import { afterResponses, pendingResponse } from './pipelining.ts'
 import { refuseOnSocket } from './refuse.ts'
-import { endRefusal, isTurnedAway, markTurnedAway } from './turned-away.ts'
+import { endRefusal, isRefused, markRefused } from './refused-connections.ts'
 
 /** An error of Node's `clientError` event. */
 type ParseError = NodeJS.ErrnoException & { readonly rawPacket?: Buffer }
@@ -19,7 +19,7 @@ export function answerParseError(plane: DataPlane, error: ParseError, socket: So
     return
   }
   const pending = pendingResponse(socket)
-  if (isTurnedAway(socket)) {
+  if (isRefused(socket)) {
     endRefusal(socket)
   } else if (pending === undefined) {
     refuseConnection(plane, socket, refusalOf(error))
@@ -67,7 +67,7 @@ function transferEncodingOf(packet: Buffer | undefined): string {
 }
 
 function refuseConnection(plane: DataPlane, socket: Socket, refusal: Refusal): void {
-  if (isTurnedAway(socket)) return
-  markTurnedAway(socket, 'bytes')
+  if (isRefused(socket)) return
+  markRefused(socket, 'bytes')
   refuseOnSocket(plane, socket, refusal, plane.now(), undefined, () => socket.destroy())
 }

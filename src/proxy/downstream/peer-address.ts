@@ -4,12 +4,12 @@ import { plainAddress } from '../../model/plain-address.ts'
 
 const PEER = Symbol('peer')
 
-type Known = { readonly remoteAddress?: Socket['remoteAddress']; [PEER]?: string }
+type SocketWithPeer = { readonly remoteAddress?: Socket['remoteAddress']; [PEER]?: string }
 
-/** Asks the system once for each connection. `''` where the connection is closed already and was never asked. */
-export function peerAddress(socket: Known): string {
-  const known = socket[PEER]
-  if (known !== undefined) return known
+/** Reads the address once for each connection. `''` if the connection was closed before the first call. */
+export function peerAddress(socket: SocketWithPeer): string {
+  const cachedAddress = socket[PEER]
+  if (cachedAddress !== undefined) return cachedAddress
   const { remoteAddress } = socket
   if (remoteAddress === undefined) return ''
   const address = plainAddress(remoteAddress)

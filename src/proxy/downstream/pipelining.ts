@@ -1,7 +1,7 @@
 // Pipelined requests (RFC 9112 section 9.3.2): several requests on one connection before the first response.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import { isTurnedAway } from './turned-away.ts'
+import { isRefused } from './refused-connections.ts'
 
 /** On the socket: the response that was begun last, and the number of requests that wait behind it. */
 const LAST = Symbol('last')
@@ -33,7 +33,7 @@ export function serveInOrder(request: IncomingMessage, response: ServerResponse,
   last.once('close', () => {
     socket[WAITING] = (socket[WAITING] ?? 1) - 1
     // RFC 9112 section 9.6: after a response that closes the connection no request is processed. The client may repeat it.
-    if (!socket.destroyed && !socket.writableEnded && !isTurnedAway(socket)) serve()
+    if (!socket.destroyed && !socket.writableEnded && !isRefused(socket)) serve()
   })
 }
 

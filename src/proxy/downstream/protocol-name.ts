@@ -6,9 +6,9 @@ import type { Socket } from 'node:net'
 type Parsed = Socket & { readonly parser?: { readonly getCurrentBuffer?: () => Buffer | undefined } | null }
 
 /**
- * Whether the request line names RTSP or ICE. To be called while the parser emits the request, since it reads the bytes
- * that are being parsed: it sees a request line that arrived with the end of its head. RTSP has the versions 1.0 and 2.0,
- * ICE has 1.0, so an HTTP/1.1 request costs one comparison.
+ * Whether the request line names RTSP or ICE. Works only while the parser emits the request, because it reads the
+ * parser's buffer: that contains the request line if it arrived with the end of the head. RTSP has the versions 1.0 and
+ * 2.0, ICE has 1.0, so an HTTP/1.1 request costs one comparison.
  */
 export function isOtherProtocol(request: IncomingMessage): boolean {
   if (request.httpVersionMinor !== 0) return false

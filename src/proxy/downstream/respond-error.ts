@@ -1,19 +1,18 @@
-// Failure to status and safe body: a problem document (RFC 9457) with the request id and nothing of the inside.
+// Writes a failure as a problem document (RFC 9457): status, title, request id and rule, and no internal detail.
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http'
 import { FAILURES, type Failure } from '../../model/failures.ts'
 import { type RefusalRule, RULE_OF_FAILURE } from '../../model/refusal-rules.ts'
-import { markTurnedAway } from './turned-away.ts'
+import { markRefused } from './refused-connections.ts'
 
-/** Seconds after which a client that was turned away by a full pool may come back. */
+/** Seconds after which a client may repeat a request that was answered 503. */
 const RETRY_AFTER_SECONDS = 1
 
 type ErrorResponse = { readonly status: number; readonly headers: string[]; readonly body: string }
 
 /**
- * What a failure looks like on the wire, for a client that may keep its connection or must leave it.
- *
- * @param challenge what the client is asked to bring, for 401 and 403
- * @param rule the rule that the request breaks, where it is narrower than the failure
+ * @param close whether the response announces the end of the connection
+ * @param challenge the `WWW-Authenticate` value, for 401 and 403
+ * @param rule the rule that the request breaks, if it is narrower than the failure
  */
 function errorResponse(
   failure: Failure,
@@ -42,8 +41,8 @@ function errorResponse(
 }
 
 /**
- * Writes the head and body of an error. The caller ends the response: where the client is still sending, ending at
- * once would reset the connection under the answer.
+ * Writes the head and body of an error. The caller ends the response, with `endAfterBody` if the client is still sending:
+ * an immediate end would reset the connection before the client has read the answer.
  */
 export function writeError(
   response: ServerResponse,
@@ -54,21 +53,21 @@ export function writeError(
   rule?: RefusalRule,
 ): void {
   const { status, headers, body } = errorResponse(failure, requestId, close, challenge, rule)
-  if (close) markTurnedAway(response.req.socket, response)
-  // What a route's middleware set before (CORS, security headers) stays.
+  if (close) markRefused(response.req.socket, response)
+  // The response keeps fields that a route's middleware has set (CORS, security headers).
   response.writeHead(status, STATUS_CODES[status] ?? '', headers)
   response.write(body)
 }
 
-/** How long a client that is still sending is listened to before its connection goes, in milliseconds. */
+/** How long the gateway reads from a client that is still sending before it closes the connection, in milliseconds. */
 const LINGER_MS = 2000
 
 /**
- * Ends a response whose request may not be read to its end: drains what still comes, for a while. Closing at once
- * would reset the connection, and the reset would overtake the answer.
+ * Ends a response whose request is still arriving: discards the rest of the request first, for `LINGER_MS` at most. An
+ * immediate close would reset the connection, and the reset would overtake the answer.
  */
 export function endAfterBody(request: IncomingMessage, response: ServerResponse): void {
-  // Ended without being complete: a request without a body, which Node may close before its handler is called.
+  // `readableEnded` without `complete`: a request without a body, which Node may close before it calls the handler.
   if (request.complete || request.readableEnded) {
     response.end()
     return
@@ -89,7 +88,7 @@ function ignore(): void {
   // 'close' follows.
 }
 
-/** The same as raw bytes, for a socket that has no response object: a parse error, a refused upgrade. */
+/** The same as raw bytes, for a socket without a response object: after a parse error, or for a refused upgrade. */
 export function rawError(failure: Failure, requestId: string, challenge?: string, rule?: RefusalRule): string {
   const { status, headers, body } = errorResponse(failure, requestId, true, challenge, rule)
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`

@@ -12,9 +12,9 @@ import { watchFileDescriptors } from './file-descriptors.ts'
 import { answerConnect, answerParseError } from './parse-errors.ts'
 import { serveInOrder } from './pipelining.ts'
 import { isOtherProtocol } from './protocol-name.ts'
+import { isRefused } from './refused-connections.ts'
 import { writeError } from './respond-error.ts'
 import { startSweep } from './sweep.ts'
-import { isTurnedAway } from './turned-away.ts'
 
 /** The result of closing the server. */
 export type Closed = {
@@ -162,7 +162,7 @@ function countBySide(...groups: readonly Iterable<InProgress>[]): Record<string,
 function catchBugs(plane: DataPlane, handle: (request: IncomingMessage, response: ServerResponse) => Promise<void>) {
   return (request: IncomingMessage, response: ServerResponse): void => {
     // Pipelined after a refused request, whose answer closes the connection.
-    if (isTurnedAway(request.socket)) return
+    if (isRefused(request.socket)) return
     // readHead refuses every major version but 1.
     if (isOtherProtocol(request)) request.httpVersionMajor = 0
     serveInOrder(request, response, () => serve(request, response))

@@ -1,18 +1,18 @@
-// Looks at every exchange again and again: the one clock behind all timeouts of the data plane.
+// Checks every exchange periodically: one timer for all timeouts of the data plane.
 import type { Exchange } from '../forward/exchange.ts'
 
-/** How exact timeouts are, in milliseconds. */
+/** The precision of timeouts, in milliseconds. */
 const SWEEP_MS = 50
-/** What a look may add at most: time in which this process itself stood still is nobody's silence. */
+/** The most that one check adds, in milliseconds: a pause of this process must not count as silence of a peer. */
 const MOST_ELAPSED_MS = 2 * SWEEP_MS
 
-/** @returns what ends it */
+/** @returns a function that stops it */
 export function startSweep(exchanges: ReadonlySet<Exchange>): () => void {
-  let lookedAt = performance.now()
+  let checkedAt = performance.now()
   const timer = setInterval(() => {
     const now = performance.now()
-    const elapsedMs = Math.min(now - lookedAt, MOST_ELAPSED_MS)
-    lookedAt = now
+    const elapsedMs = Math.min(now - checkedAt, MOST_ELAPSED_MS)
+    checkedAt = now
     for (const exchange of exchanges) exchange.sweep(elapsedMs)
   }, SWEEP_MS)
   timer.unref()

@@ -1,6 +1,6 @@
-// Requests whose body is still arriving: how many one client may have at upstreams, and how many wait without a connection.
+// Counts requests whose body is still arriving: those of each client at upstreams, and those that wait for a connection.
 
-/** Such requests that wait until their body is there or a place is free. Each may keep 64 KiB of its body in memory. */
+/** The most uploads that may wait for a connection. Each may hold 64 KiB of its body in memory. */
 const MOST_HELD = 1024
 
 export class Uploads {
@@ -9,8 +9,8 @@ export class Uploads {
 
   /**
    * @param client the client's address, behind trusted proxies
-   * @param limit the most that one client may have at a time
-   * @returns false where the client has as many; each that was begun is given back by `end`
+   * @param limit the most uploads that one client may have at a time
+   * @returns false if the client has reached the limit; otherwise the caller must call `end` later
    */
   begin(client: string, limit: number): boolean {
     const count = this.#byClient.get(client) ?? 0
@@ -25,7 +25,7 @@ export class Uploads {
     else this.#byClient.delete(client)
   }
 
-  /** @returns false where too many wait already; each that was held is given back by `release` */
+  /** @returns false if too many uploads wait; otherwise the caller must call `release` later */
   hold(): boolean {
     if (this.#held >= MOST_HELD) return false
     this.#held++

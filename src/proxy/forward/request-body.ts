@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type { Failure } from '../../model/failures.ts'
 import type { Tap } from '../../model/shadow.ts'
 import type { BodyReader, DownstreamExchange } from '../downstream/downstream-exchange.ts'
-import { spent } from '../downstream/spent-buffers.ts'
+import { countSpent } from '../downstream/spent-buffers.ts'
 
 /** The body ended before it was complete. */
 export class RequestBodyError extends Error {
@@ -74,7 +74,7 @@ export class RequestBody extends Readable implements BodyReader {
 
   onBodyBytes(bytes: Buffer): void {
     this.bytes += bytes.length
-    spent(bytes.length)
+    countSpent(bytes.length)
     this.#tap?.onRequestBody(bytes)
     if (this.bytes > this.#maxBytes) this.destroy(new RequestBodyError('body-too-large'))
     else if (!this.push(bytes)) this.#downstream.pauseBody()

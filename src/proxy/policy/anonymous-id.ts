@@ -1,21 +1,21 @@
-// The id of a client that has neither user nor session: kept in a signed cookie, so that nobody can choose a bucket.
+// The id of a client without user and session, in a signed cookie: a client must not choose the bucket of a rollout.
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { Random } from '../../model/ports.ts'
 
 export const ANONYMOUS_COOKIE = 'strangler_id'
 
-/** A person keeps a side for as long as a migration can last. */
+/** Longer than a migration lasts: a client keeps its side. */
 const MAX_AGE_SECONDS = 400 * 24 * 60 * 60
 
 export type AnonymousIds = {
   readonly make: () => string
-  /** The id in a cookie's value, or undefined if we did not sign it. */
+  /** The id in a cookie's value; undefined if this fleet did not sign it. */
   readonly read: (cookieValue: string) => string | undefined
   /** The Set-Cookie value that gives the client its id. */
   readonly setCookie: (id: string, secure: boolean) => string
 }
 
-/** @param secret shared by every gateway of a fleet: they must agree on who a client is */
+/** @param secret shared by every gateway of a fleet, so that all of them accept the cookie */
 export function createAnonymousIds(secret: string, random: Random): AnonymousIds {
   const sign = (id: string) => createHmac('sha256', secret).update(id).digest('base64url')
   const verified = new RecentlyVerified(10_000)
@@ -23,8 +23,8 @@ export function createAnonymousIds(secret: string, random: Random): AnonymousIds
   return {
     make: () => random.hex(16),
     read: (value) => {
-      const known = verified.get(value)
-      if (known !== undefined) return known
+      const verifiedId = verified.get(value)
+      if (verifiedId !== undefined) return verifiedId
       const dot = value.indexOf('.')
       if (dot !== 32 || value.length !== 32 + 1 + 43) return undefined
       const id = value.slice(0, dot)
@@ -39,7 +39,7 @@ export function createAnonymousIds(secret: string, random: Random): AnonymousIds
   }
 }
 
-/** An HMAC costs as much as the rest of identify together; two generations of a bounded map remember the verified. */
+/** Saves HMACs, each of which costs as much as the rest of `identify`. Two generations of a map bound the memory. */
 class RecentlyVerified {
   #young = new Map<string, string>()
   #old = new Map<string, string>()

@@ -1,9 +1,9 @@
-// The requests that are for the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7).
+// Requests to the gateway itself (RFC 9110 sections 7.6.2 and 9.3.7).
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { RequestHead } from '../../model/request-head.ts'
 import { endAfterBody } from '../downstream/respond-error.ts'
 
-/** `OPTIONS *` asks about the server; OPTIONS with `Max-Forwards: 0` must be answered by whoever holds it. */
+/** `OPTIONS *` is about the server, and `Max-Forwards: 0` forbids to forward OPTIONS. */
 export function isForGateway(head: RequestHead): boolean {
   return head.method === 'OPTIONS' && (head.path === '*' || Number(head.fields.maxForwards) === 0)
 }

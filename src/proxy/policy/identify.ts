@@ -1,4 +1,4 @@
-// Who asks: the request id, the client's address, and the key that keeps a person on one side.
+// Identifies the client: the request id, the client's address, and the key that keeps a client on one side.
 import { isIP } from 'node:net'
 import type { VerifiedToken } from '../../auth/verify-token.ts'
 import type { Identity } from '../../model/decision.ts'
@@ -8,10 +8,10 @@ import type { Route } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import { ANONYMOUS_COOKIE, type AnonymousIds } from './anonymous-id.ts'
 
-/** @param route whose own `anonymous` takes the place of the map's */
+/** @param route its `anonymous` policy overrides the map's */
 export type Identify = (head: RequestHead, snapshot: Snapshot, route?: Pick<Route, 'anonymous'>) => Identity
 
-/** The order is user, session, anonymous: the first that the client has (docs/adr, what stickiness hashes). */
+/** The first of user, session and anonymous id that the client has (docs/adr, what stickiness hashes). */
 export function createIdentify(anonymousIds: AnonymousIds, random: Random): Identify {
   return (head, snapshot, route) => {
     const { identity: policy, trustsProxy } = snapshot
@@ -25,7 +25,7 @@ export function createIdentify(anonymousIds: AnonymousIds, random: Random): Iden
       isPeerTrusted && fields.requestId !== undefined && REQUEST_ID.test(fields.requestId)
         ? fields.requestId
         : random.hex(16)
-    const secure = isPeerTrusted && fields.forwardedProto !== undefined ? saysHttps(fields.forwardedProto) : head.secure
+    const secure = isPeerTrusted && fields.forwardedProto !== undefined ? isHttps(fields.forwardedProto) : head.secure
     const session =
       policy.session !== undefined && fields.cookie !== undefined
         ? readCookie(fields.cookie, policy.session.cookie)
@@ -44,9 +44,9 @@ export function createIdentify(anonymousIds: AnonymousIds, random: Random): Iden
         return { kind: 'address', key: clientAddress, session, clientAddress, secure, requestId, isNew: false }
       case 'cookie': {
         const cookie = fields.cookie === undefined ? undefined : readCookie(fields.cookie, ANONYMOUS_COOKIE)
-        const known = cookie === undefined ? undefined : anonymousIds.read(cookie)
-        const key = known ?? anonymousIds.make()
-        return { kind: 'anonymous', key, session, clientAddress, secure, requestId, isNew: known === undefined }
+        const id = cookie === undefined ? undefined : anonymousIds.read(cookie)
+        const key = id ?? anonymousIds.make()
+        return { kind: 'anonymous', key, session, clientAddress, secure, requestId, isNew: id === undefined }
       }
     }
   }
@@ -61,14 +61,14 @@ export function identityOfUser(identity: Identity, { userId, fields }: VerifiedT
 
 const REQUEST_ID = /^[\w.:+/=@-]{1,128}$/
 
-function saysHttps(proto: string): boolean {
-  // The first value is what the client spoke; each trusted proxy after it appended its own.
+function isHttps(proto: string): boolean {
+  // The first value is the client's protocol; each trusted proxy has appended its own.
   return /^\s*https\b/i.test(proto)
 }
 
 /**
- * The client in an X-Forwarded-For list: read from the right, past every proxy that is trusted, to the first that is
- * not. What stands further left is hearsay.
+ * The client in an X-Forwarded-For list: from the right, the first address that is not a trusted proxy. A client can
+ * forge everything to the left of it.
  */
 export function clientOf(list: string, peerAddress: string, trusts: (address: string) => boolean): string {
   let client = peerAddress
@@ -82,7 +82,7 @@ export function clientOf(list: string, peerAddress: string, trusts: (address: st
   return client
 }
 
-/** Some proxies write a port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
+/** Some proxies append a port: `192.0.2.1:4711`, `[2001:db8::1]:4711`. */
 function addressOf(entry: string): string | undefined {
   if (isIP(entry) !== 0) return entry
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::\d{1,5})?$/.exec(entry)
@@ -93,10 +93,10 @@ function addressOf(entry: string): string | undefined {
 /** The value of a cookie in a Cookie line (RFC 6265 section 4.2.1): the first of that name, without its quotes. */
 export function readCookie(line: string, name: string): string | undefined {
   for (let from = 0; from < line.length; ) {
-    const at = line.indexOf(name, from)
-    if (at < 0) return undefined
-    const afterName = at + name.length
-    if (isCookieStart(line, at) && line.charCodeAt(afterName) === 0x3d) {
+    const start = line.indexOf(name, from)
+    if (start < 0) return undefined
+    const afterName = start + name.length
+    if (isCookieStart(line, start) && line.charCodeAt(afterName) === 0x3d) {
       const end = line.indexOf(';', afterName)
       const value = line.slice(afterName + 1, end < 0 ? line.length : end).trim()
       const unquoted = value.length > 1 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value
@@ -108,8 +108,8 @@ export function readCookie(line: string, name: string): string | undefined {
 }
 
 /** A cookie begins at the start of the line or after `;` and spaces. */
-function isCookieStart(line: string, at: number): boolean {
-  let i = at - 1
+function isCookieStart(line: string, start: number): boolean {
+  let i = start - 1
   while (i >= 0 && line.charCodeAt(i) === 0x20) i--
   return i < 0 || line.charCodeAt(i) === 0x3b
 }

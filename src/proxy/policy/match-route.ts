@@ -1,4 +1,4 @@
-// Snapshot and head to the route that owns the request; never undefined: what no context owns is the monolith's.
+// Finds the route of a request. There is always one: a path that no context owns matches the route of the monolith.
 import type { RequestHead } from '../../model/request-head.ts'
 import type { RouteMatch } from '../../model/route.ts'
 import type { Snapshot } from '../../model/snapshot.ts'

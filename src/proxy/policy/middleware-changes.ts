@@ -1,4 +1,4 @@
-// What Express middleware changed in a request, and the request head that results. Pure.
+// The changes that Express middleware makes to a request, and the resulting request head. Pure.
 import type { IncomingHttpHeaders } from 'node:http'
 import { mayChangeRequestField } from '../../model/gateway-fields.ts'
 import type { HeaderList, RequestHead } from '../../model/request-head.ts'
@@ -8,62 +8,62 @@ import { Refusal } from './refusal.ts'
 /** The two properties of a Node request that middleware may change. */
 export type ChangeableRequest = { readonly url?: string | undefined; readonly headers: IncomingHttpHeaders }
 
-/** A field that middleware changed: its new lines; none where middleware removed it. */
+/** A field that middleware changed, with its new lines; no lines if middleware removed it. */
 type ChangedField = { readonly name: string; readonly values: readonly string[] }
 
 /**
- * The head as middleware left it: changed fields are replaced, the other lines keep their order, spelling and repeats.
+ * Applies the changes to the head: changed fields are replaced, the other lines keep their order, spelling and repeats.
  * Changes of identity, framing, forwarding and hop-by-hop fields are ignored.
  *
- * @returns the given head itself where nothing relevant changed
- * @throws {Error} if middleware left something that must not be forwarded; the message names the field, never a value
+ * @returns the given head itself if no relevant field changed
+ * @throws {Error} if a change must not be forwarded; the message names the field, never its value
  */
 export function applyChanges(
   head: RequestHead,
-  before: ChangeableRequest,
-  after: ChangeableRequest,
+  original: ChangeableRequest,
+  changed: ChangeableRequest,
   rules: HeadRules,
 ): RequestHead {
   const { identity } = rules
-  const fields = changedFields(before.headers, after.headers)
+  const fields = changedFields(original.headers, changed.headers)
   for (const lower of fields.keys()) {
     const mayChange =
       mayChangeRequestField(lower) && lower !== identity.user?.header && !identity.claimHeaders?.has(lower)
     if (!mayChange) fields.delete(lower)
   }
-  if (fields.size === 0 && before.url === after.url) return head
+  if (fields.size === 0 && original.url === changed.url) return head
   for (const field of fields.values()) checkField(field)
-  if (typeof after.url !== 'string' || !TARGET.test(after.url))
+  if (typeof changed.url !== 'string' || !TARGET.test(changed.url))
     throw new Error('req.url has characters that are not valid')
   const raw = {
     method: head.method,
-    target: after.url,
+    target: changed.url,
     majorVersion: 1,
     minorVersion: head.minorVersion,
     rawHeaders: replaceFields(head.headers, fields),
     peerAddress: head.peerAddress,
     secure: head.secure,
   }
-  const changed = readHead(raw, rules)
-  if (changed instanceof Refusal) throw new Error(`the gateway refuses the changed request: ${changed.detail}`)
-  return changed.path === head.path ? changed : { ...changed, isPathChanged: true }
+  const changedHead = readHead(raw, rules)
+  if (changedHead instanceof Refusal) throw new Error(`the gateway refuses the changed request: ${changedHead.detail}`)
+  return changedHead.path === head.path ? changedHead : { ...changedHead, isPathChanged: true }
 }
 
-/** By name in lower case. Node joins repeated lines, so a value is compared as one text. */
-function changedFields(before: IncomingHttpHeaders, after: IncomingHttpHeaders): Map<string, ChangedField> {
+/** The changed fields by name in lower case. Node joins repeated lines, so a value is compared as one text. */
+function changedFields(original: IncomingHttpHeaders, changed: IncomingHttpHeaders): Map<string, ChangedField> {
   const fields = new Map<string, ChangedField>()
-  for (const name of Object.keys(before)) {
-    if (after[name] == null) fields.set(name, { name, values: [] })
+  for (const name of Object.keys(original)) {
+    if (changed[name] == null) fields.set(name, { name, values: [] })
   }
-  for (const [name, value] of Object.entries(after)) {
-    if (value == null || isSame(value, before[name])) continue
+  for (const [name, value] of Object.entries(changed)) {
+    if (value == null || isSame(value, original[name])) continue
     fields.set(name.toLowerCase(), { name, values: textsOf(name, value) })
   }
   return fields
 }
 
-function isSame(value: unknown, before: string | string[] | undefined): boolean {
-  return before !== undefined && JSON.stringify(value) === JSON.stringify(before)
+function isSame(value: unknown, original: string | string[] | undefined): boolean {
+  return original !== undefined && JSON.stringify(value) === JSON.stringify(original)
 }
 
 function textsOf(name: string, value: unknown): string[] {
@@ -73,7 +73,7 @@ function textsOf(name: string, value: unknown): string[] {
   })
 }
 
-/** RFC 9110 sections 5.1 and 5.5. Above 0xff a character would be cut to its low byte, which can be a line break. */
+/** RFC 9110 sections 5.1 and 5.5. Node truncates a character above 0xff to its low byte, which can be a line break. */
 function checkField({ name, values }: ChangedField): void {
   if (!TOKEN.test(name)) throw new Error(`req.headers has the name ${JSON.stringify(name)}, which is not a field name`)
   if (values.every((value) => FIELD_VALUE.test(value))) return
@@ -86,7 +86,7 @@ const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/
 const TARGET = /^[\x21\x22\x24-\x7e\x80-\xff]+$/
 
 /**
- * `Connection` loses the changed names: a client must not remove with it a field that middleware set
+ * Removes the changed names from `Connection` too: with them a client could remove a field that middleware set
  * (RFC 9110 section 7.6.1).
  */
 function replaceFields(raw: HeaderList, fields: ReadonlyMap<string, ChangedField>): string[] {

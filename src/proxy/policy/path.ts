@@ -1,8 +1,8 @@
-// The path that an upstream is asked for: the normal form that was decided on, or the route's rewrite of it.
+// The path that an upstream receives: the normal form, or the route's rewrite of it.
 import type { RequestHead } from '../../model/request-head.ts'
 import type { RouteMatch, Side } from '../../model/route.ts'
 
-/** Rewrites are the service's: legacy always sees the path that the client asked for. */
+/** Rewrites apply to the service only: legacy always receives the client's path. */
 export function upstreamPath(
   head: Pick<RequestHead, 'path' | 'query' | 'isPathChanged'>,
   { route, params }: RouteMatch,

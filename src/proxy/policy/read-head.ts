@@ -1,5 +1,5 @@
-// From what the parser read to the plain value that the policy takes; what is ambiguous ends here.
-// One pass over the field list sorts each line: kept for the upstream, noted for ourselves, or dropped.
+// Turns the parsed head into the plain value that the policy uses, and refuses an ambiguous head. One pass over the
+// fields sorts each line: forwarded, read by the gateway, or dropped.
 import { DROPPED_FAMILIES, DROPPED_FIELDS, READ_FIELDS } from '../../model/gateway-fields.ts'
 import type { BodyFraming, ReadFields, RequestHead } from '../../model/request-head.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
@@ -21,7 +21,7 @@ export type HeadRules = Pick<Snapshot, 'limits' | 'identity'>
 
 /** Reads a request head, or refuses it (400, 405, 414, 417, 431, 501). */
 export function readHead(raw: RawHead, { limits, identity }: HeadRules): RequestHead | Refusal {
-  // The parser takes the line `GET / HTTP/2.0` too; HTTP/2 itself begins with another.
+  // Node's parser accepts the line `GET / HTTP/2.0`. Real HTTP/2 begins with another line.
   if (raw.majorVersion !== 1) return new Refusal('malformed', `HTTP version ${raw.majorVersion}`, undefined, 'protocol')
   if (raw.target.length > limits.targetBytes) return new Refusal('target-too-long', `${raw.target.length} bytes`)
   if (raw.rawHeaders.length / 2 > limits.headerCount) {
@@ -39,7 +39,7 @@ export function readHead(raw: RawHead, { limits, identity }: HeadRules): Request
   if (body instanceof Refusal) return body
   const target = parseTarget(raw.method, raw.target, host)
   if (target instanceof Refusal) return target
-  // RFC 9110 section 10.1.1: HTTP/1.0 has no interim responses, so what it expects is not heard.
+  // RFC 9110 section 10.1.1: HTTP/1.0 has no interim responses, so Expect is ignored.
   if (raw.minorVersion === 0) sorted.expect = undefined
   if (sorted.expect !== undefined && sorted.expect.toLowerCase() !== '100-continue') {
     return new Refusal('expectation-unknown', 'Expect is not 100-continue')
@@ -61,7 +61,7 @@ export function readHead(raw: RawHead, { limits, identity }: HeadRules): Request
   }
 }
 
-/** What the pass over the list does with a field. */
+/** How the pass over the list handles a field. */
 const Field = {
   keep: 0,
   drop: 1,
@@ -112,7 +112,7 @@ const FIELDS: readonly (readonly [string, Field])[] = [
   ...DROPPED_FIELDS.map((name) => [name, Field.drop] as const),
 ]
 
-/** Looked up as spelt first: clients spell names in lower case or Like-This, and neither then needs a copy. */
+/** By the two usual spellings, lower case and Like-This, which are found without a copy in lower case. */
 const BY_SPELLING = new Map<string, Field>()
 for (const [name, field] of FIELDS) {
   BY_SPELLING.set(name, field)
@@ -123,16 +123,16 @@ for (const [name, field] of FIELDS) {
 }
 
 function fieldOf(name: string): Field {
-  const known = BY_SPELLING.get(name)
-  if (known !== undefined) return known
+  const field = BY_SPELLING.get(name)
+  if (field !== undefined) return field
   const lower = name.toLowerCase()
-  // `X_User_Id` reaches CGI, WSGI and Rack as the same variable as `X-User-Id` (CVE-2025-64484): dropped, as nginx does.
+  // CGI, WSGI and Rack map `X_User_Id` and `X-User-Id` to the same variable (CVE-2025-64484). nginx drops such names too.
   if (lower.includes('_')) return Field.drop
-  const spelledOddly = lower === name ? undefined : BY_SPELLING.get(lower)
-  return spelledOddly ?? (DROPPED_FAMILIES.test(lower) ? Field.drop : Field.keep)
+  const unusualSpelling = lower === name ? undefined : BY_SPELLING.get(lower)
+  return unusualSpelling ?? (DROPPED_FAMILIES.test(lower) ? Field.drop : Field.keep)
 }
 
-/** Whether a field is between client and origin alone: the gateway neither reads it, nor sets it, nor ends it. */
+/** Whether the gateway forwards a field unchanged: it does not read, set or remove it. */
 export function isEndToEnd(name: string): boolean {
   return fieldOf(name) === Field.keep
 }
@@ -175,7 +175,7 @@ class SortedFields implements ReadFields {
       const value = raw[i + 1] as string
       bytes += name.length + value.length + LINE_BYTES
       if (userHeader !== undefined && name.length === userHeader.length && name.toLowerCase() === userHeader) {
-        // Two claims to be somebody are none.
+        // Two lines with a user contradict each other, so neither counts.
         this.user = ++users === 1 ? value : undefined
         continue
       }
@@ -199,7 +199,7 @@ class SortedFields implements ReadFields {
           this.transferEncoding = value
           break
         case Field.cookie:
-          // Stays a line of its own for the upstream; joined for our own reading only.
+          // The upstream receives separate lines; the joined value is for the gateway only.
           this.endToEnd.push(name, value)
           this.cookie = this.cookie === undefined ? value : `${this.cookie}; ${value}`
           break
@@ -255,14 +255,14 @@ class SortedFields implements ReadFields {
   }
 }
 
-/** The colon, the space behind it and the line's end. */
+/** The colon, the space and the line break of a field line. */
 const LINE_BYTES = 4
 
-function joined(before: string | undefined, value: string): string {
-  return before === undefined ? value : `${before}, ${value}`
+function joined(earlier: string | undefined, value: string): string {
+  return earlier === undefined ? value : `${earlier}, ${value}`
 }
 
-/** RFC 9112 section 3.2: exactly one valid Host in HTTP/1.1; HTTP/1.0 may do without. */
+/** RFC 9112 section 3.2: exactly one valid Host in HTTP/1.1; optional in HTTP/1.0. */
 function readHost(fields: SortedFields, minorVersion: 0 | 1): string | Refusal {
   if (fields.hosts === 0 && minorVersion === 0) return ''
   if (fields.hosts !== 1) return new Refusal('bad-host', `${fields.hosts} Host lines`)
@@ -274,14 +274,14 @@ function readHost(fields: SortedFields, minorVersion: 0 | 1): string | Refusal {
   return (host.endsWith(':') ? host.slice(0, -1) : host).toLowerCase()
 }
 
-/** A host with an optional port, as a Host field has it (RFC 9110 section 7.2). */
+/** Whether a value is a host with an optional port, as in a Host field (RFC 9110 section 7.2). */
 export function isHost(value: string): boolean {
   return HOST.test(value)
 }
 
 const HOST = /^(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(\d{0,5}))?$/
 
-/** RFC 9112 section 6.3, at its strictest: one length, or `chunked` and nothing else; never both, never twice. */
+/** RFC 9112 section 6.3, strictly: one Content-Length, or `chunked` alone; never both, never two of either. */
 function readFraming(fields: SortedFields, minorVersion: 0 | 1): BodyFraming | Refusal {
   if (fields.transferEncodings > 0) {
     if (fields.contentLengths > 0) return new Refusal('bad-framing', 'Content-Length with Transfer-Encoding')
@@ -302,8 +302,8 @@ function readFraming(fields: SortedFields, minorVersion: 0 | 1): BodyFraming | R
 }
 
 /**
- * Whether a Transfer-Encoding is well formed and names a coding that the gateway does not know (RFC 9112 section 6.1:
- * 501), such as `gzip, chunked`. What resembles `chunked`, or has it anywhere but once at the end, is an attack.
+ * Whether a Transfer-Encoding is well formed and contains an unknown coding (RFC 9112 section 6.1: 501), such as
+ * `gzip, chunked`. A value that resembles `chunked`, or contains it anywhere but once at the end, is an attack.
  */
 export function hasUnknownCoding(value: string): boolean {
   const codings = value.toLowerCase().split(/[ \t]*,[ \t]*/)
@@ -317,8 +317,8 @@ const NO_BODY: BodyFraming = { kind: 'none' }
 const CHUNKED: BodyFraming = { kind: 'chunked' }
 
 /**
- * RFC 9110 section 7.6.1: fields listed in Connection end here. Done on the client's own fields, before ours are
- * added, so that `Connection: X-Forwarded-For` cannot take away what the edge says (CVE-2022-31813).
+ * RFC 9110 section 7.6.1: removes the fields that Connection lists. This happens before the gateway adds its own fields:
+ * `Connection: X-Forwarded-For` must not remove the gateway's value (CVE-2022-31813).
  */
 function withoutListed(fields: string[], connection: string | undefined): string[] {
   if (connection === undefined || connection === 'keep-alive' || connection === 'close') return fields
@@ -328,10 +328,10 @@ function withoutListed(fields: string[], connection: string | undefined): string
       .split(',')
       .map((token) => token.trim()),
   )
-  const kept: string[] = []
+  const remaining: string[] = []
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string
-    if (!listed.has(name.toLowerCase())) kept.push(name, fields[i + 1] as string)
+    if (!listed.has(name.toLowerCase())) remaining.push(name, fields[i + 1] as string)
   }
-  return kept
+  return remaining
 }

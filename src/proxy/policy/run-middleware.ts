@@ -7,12 +7,12 @@ import type { Snapshot } from '../../model/snapshot.ts'
 import { applyChanges } from './middleware-changes.ts'
 
 /**
- * Runs the route's middleware on Node's own request and response, inside an Express application so that `req.ip`,
- * `res.set` and the like are there. `trustsProxy` decides which X-Forwarded-For makes `req.ip`: a rate limiter must not
- * take all clients for the proxy.
+ * Runs the route's middleware on Node's own request and response, inside an Express application that adds `req.ip`,
+ * `res.set` and so on. `trustsProxy` selects the address of `req.ip` from X-Forwarded-For: a rate limiter must see the
+ * client and not the proxy.
  *
- * @returns the head to forward, with the changes that middleware made; undefined where a middleware answered
- * @throws what a middleware threw or passed to `next`, or an Error if the request cannot be forwarded as middleware left it
+ * @returns the head to forward, with the changes that middleware made; undefined if a middleware answered
+ * @throws the error of a middleware, or an Error if the changed request cannot be forwarded
  */
 export async function runMiddleware(
   route: Route,
@@ -21,31 +21,33 @@ export async function runMiddleware(
   head: RequestHead,
   snapshot: Pick<Snapshot, 'trustsProxy' | 'limits' | 'identity'>,
 ): Promise<RequestHead | undefined> {
-  const before = { url: request.url, headers: { ...request.headers } }
-  const goesOn = await new Promise<boolean>((resolve, reject) => {
+  const original = { url: request.url, headers: { ...request.headers } }
+  const isPassed = await new Promise<boolean>((resolve, reject) => {
     response.once('close', () => resolve(false))
     applicationOf(route, snapshot.trustsProxy)(request as never, response as never, (error?: unknown) =>
       error ? reject(error) : resolve(true),
     )
   })
-  if (goesOn && request.readableDidRead) {
+  if (isPassed && request.readableDidRead) {
     throw new Error(
       `route "${route.pattern}": a middleware read the request body, which then cannot be forwarded; remove the body parser`,
     )
   }
-  if (!goesOn || response.writableEnded) return undefined
+  if (!isPassed || response.writableEnded) return undefined
   try {
-    return applyChanges(head, before, request, snapshot)
+    return applyChanges(head, original, request, snapshot)
   } catch (error) {
     const { message } = error as Error
-    throw new Error(`route "${route.pattern}": a middleware left a request that is not valid: ${message}; correct it`)
+    throw new Error(
+      `route "${route.pattern}": a middleware changed the request to one that is not valid: ${message}; correct the middleware`,
+    )
   }
 }
 
-/** Fields that middleware and upstream each have their own lines of; of any other field the upstream's replaces ours. */
+/** Fields of which the client receives the lines of middleware and of the upstream. Of other fields the upstream's win. */
 const SHARED_FIELDS = ['Set-Cookie', 'Vary'] as const
 
-/** What middleware set and an upstream's response, written over it, would take away: as `[name, value, ...]`. */
+/** The lines of middleware that the upstream's response would overwrite, as `[name, value, ...]`. */
 export function sharedFields(response: ServerResponse): string[] {
   return SHARED_FIELDS.flatMap((name) => {
     const values = [response.getHeader(name) ?? []].flat()

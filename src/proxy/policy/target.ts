@@ -1,5 +1,5 @@
-// The request target (RFC 9112 section 3.2): parsed once, brought to its normal form, or refused. The decision and
-// the upstream see the same path, so no path can mean one thing at the edge and another at an origin.
+// The request target (RFC 9112 section 3.2): parsed once, and normalised or refused. The decision and the upstream use
+// the same path, so that a path cannot name one resource at the edge and another at an origin.
 import type { RefusalRule } from '../../model/refusal-rules.ts'
 import { Refusal } from './refusal.ts'
 
@@ -25,7 +25,7 @@ export function parseTarget(method: string, target: string, host: string): Targe
   return parseAbsoluteForm(method, target, host)
 }
 
-/** RFC 9112 section 3.2.2: absolute-form must be accepted; we never connect to an authority that a client names. */
+/** RFC 9112 section 3.2.2 requires absolute-form. The gateway never connects to an authority that a client names. */
 function parseAbsoluteForm(method: string, target: string, host: string): Target | Refusal {
   const match = /^(https?):\/\/([^/?#]+)(.*)$/is.exec(target)
   if (match === null) return bad('target-form', 'neither origin-form nor absolute-form')
@@ -36,13 +36,13 @@ function parseAbsoluteForm(method: string, target: string, host: string): Target
   return parseOriginForm(rest.charCodeAt(0) === SLASH ? rest : `/${rest}`)
 }
 
-/** RFC 9110 section 4.2.3: no port, an empty one and the default port of the scheme are the same. */
+/** RFC 9110 section 4.2.3: no port, an empty port and the default port of the scheme are equal. */
 function isSameAuthority(scheme: string, authority: string, host: string): boolean {
   const port = scheme.toLowerCase() === 'https' ? /:(?:443)?$/ : /:(?:80)?$/
   return host !== '' && authority.toLowerCase().replace(port, '') === host.replace(port, '')
 }
 
-/** The path of nearly every request is in its normal form already: one scan finds that out and copies nothing. */
+/** Most paths are in normal form: one scan finds that out and copies nothing. */
 function parseOriginForm(target: string): Target | Refusal {
   let pathEnd = target.length
   let isNormal = true
@@ -55,7 +55,7 @@ function parseOriginForm(target: string): Target | Refusal {
     }
     const kind = code < 0x80 ? PATH_BYTES[code] : REFUSED
     if (kind === REFUSED) return bad('path-characters', `byte 0x${code.toString(16)} in the path`)
-    // An encodable character, "//", "/." and "%" are where a path can differ from its normal form.
+    // Only an encodable character, "//", "/." or "%" can make a path differ from its normal form.
     if (kind === ENCODED || code === PERCENT || (previous === SLASH && (code === SLASH || code === DOT)))
       isNormal = false
     previous = code
@@ -74,7 +74,7 @@ function parseOriginForm(target: string): Target | Refusal {
 const REFUSED = 0
 /** RFC 3986 section 3.3 `pchar`, `/` and `%`; `[` and `]` too, which browsers and most servers leave as they are. */
 const KEPT = 1
-/** Browsers and curl send these raw; an origin that reads RFC 3986 strictly answers 400 (Tomcat), so they are encoded. */
+/** Browsers and curl send these raw, and strict origins such as Tomcat answer 400. So the gateway encodes them. */
 const ENCODED = 2
 
 const PATH_BYTES = new Uint8Array(0x80)
@@ -84,8 +84,8 @@ for (const char of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 for (const char of '"<>^`{|}') PATH_BYTES[char.charCodeAt(0)] = ENCODED
 
 /**
- * RFC 3986 section 6.2.2: case of escapes, escapes of unreserved characters, dot segments; and runs of slashes. Raw
- * characters and a `%` that begins no escape are encoded first, so every check sees the path that an upstream gets.
+ * Normalises the case of escapes, escapes of unreserved characters, dot segments (RFC 3986 section 6.2.2) and repeated
+ * slashes. Raw characters and a `%` without an escape are encoded first, so that every check sees the upstream's path.
  */
 function normalise(path: string, query: string): Target | Refusal {
   const decoded = normaliseEscapes(path)
@@ -104,12 +104,12 @@ function normalise(path: string, query: string): Target | Refusal {
   return { path: `/${segments.join('/')}${trailing}`, query, hasEncodedSlash }
 }
 
-/** `%2F` and `%5C`, and the same (or a dot, or NUL) escaped twice: some server behind us would see a separator. */
+/** `%2F` and `%5C`, and the same (or a dot, or NUL) escaped twice: some servers decode them to a separator. */
 const ENCODED_SLASH = /%2F|%5C|%25(?:2[EF]|5C|00)/i
 
 /**
- * `..;x` is `..` to Tomcat and Jetty, and so is `..%3Bx` behind a proxy that decodes it; `..%2Fx` is `..` and `x` to a server
- * that decodes before it splits. A server that decodes twice reads `.%252E` as `..`.
+ * Tomcat and Jetty read `..;x` as `..`, and `..%3Bx` too after a proxy has decoded it. A server that decodes before it
+ * splits reads `..%2Fx` as `..` and `x`. A server that decodes twice reads `.%252E` as `..`.
  */
 function isDisguisedDots(segment: string): boolean {
   return DISGUISED_DOTS.test(segment) || /(?:^|%2F|%5C|%252F|%255C)%252E/i.test(segment)
@@ -128,19 +128,19 @@ function normaliseEscapes(path: string): string | Refusal {
     const char = String.fromCharCode(Number.parseInt(encodedByte.slice(1), 16))
     return /[A-Za-z0-9._~-]/.test(char) ? char : encodedByte.toUpperCase()
   })
-  // `%%32e` is `%2e` to a server that decodes what it can: an escape made of escapes.
+  // A lenient server decodes `%%32e` to `%2e`: an escape that consists of escapes.
   if (/ [0-9A-Fa-f]{2}/.test(unescaped)) return bad('path-escapes', 'an escape in disguise')
   return unescaped.replaceAll(LONE_PERCENT, '%25')
 }
 
-/** Stands for a `%` that begins no escape. No path has a space. */
+/** A placeholder for a `%` without an escape. A path contains no space. */
 const LONE_PERCENT = ' '
 
 function encodeCharacter(char: string): string {
   return `%${char.charCodeAt(0).toString(16).toUpperCase()}`
 }
 
-/** RFC 3629 section 10: `%C0%AF` decodes to `/` in careless decoders. Latin-1 text such as `%E9t%E9` still passes. */
+/** RFC 3629 section 10: lenient decoders turn `%C0%AF` into `/`. Latin-1 text such as `%E9t%E9` is not matched. */
 const OVERLONG = /%(?:C[01]%[89AB][0-9A-F]|E0%[89][0-9A-F]|F0%8[0-9A-F]|F8%8[0-7]|FC%8[0-3])/i
 
 function bad(rule: RefusalRule, detail: string): Refusal {

@@ -23,7 +23,7 @@ import { blamesTarget } from '../upstream/health.ts'
 import { ResponseError } from '../upstream/response-parser.ts'
 import type { Address } from '../upstream/upstreams.ts'
 
-/** One upgraded connection, from the request to the end of the last byte. */
+/** One upgraded connection, from the request to the last byte. */
 export class Tunnel {
   readonly #plane: DataPlane
   readonly #snapshot: Snapshot
@@ -39,7 +39,7 @@ export class Tunnel {
   #outgoing: ClientRequest | undefined
   #upstreamSocket: Socket | undefined
   #isConnected = false
-  /** The upstream has answered the handshake, in whatever way: legacy is not asked any more. */
+  /** The upstream has answered the handshake, so the request cannot fall back to legacy. */
   #hasAnswer = false
   #attempts = 0
   #fellBack: Failure | undefined
@@ -80,13 +80,13 @@ export class Tunnel {
   /** @param early bytes that the client sent after the handshake, before its answer */
   open(early: Buffer): void {
     this.#tunnels.add(this)
-    this.#socket.once('close', () => this.#closed())
+    this.#socket.once('close', () => this.#finish())
     this.#socket.on('error', () => {})
     this.#socket.on('readable', this.#onReadable)
-    this.#ask(this.#side, early)
+    this.#sendTo(this.#side, early)
   }
 
-  #ask(side: Side, early: Buffer): void {
+  #sendTo(side: Side, early: Buffer): void {
     const { head, identity, match } = this.#policy
     const plane = this.#plane
     const upstream = upstreamFor(this.#policy.route, side, this.#snapshot)
@@ -103,7 +103,7 @@ export class Tunnel {
     const { traceparent } = continueTrace(head.fields.traceparent, plane.random)
     const rules = match.route.headers
     const added = { head, identity, snapshot: this.#snapshot, rules, viaName: plane.viaName, traceparent }
-    // httpxy reads these two, so they are edited before it sees the request and not in a hook that it may skip.
+    // httpxy forwards these two properties. They are edited here because httpxy does not call its hooks in all cases.
     this.#request.url = upstreamPath(head, match, side)
     this.#request.headers = {
       ...toFieldObject(requestHeaders(added, upstream, address.authority)),
@@ -113,7 +113,7 @@ export class Tunnel {
     const options: ProxyServerOptions = {
       target: address.url,
       agent: false as never,
-      // A copy: httpxy makes its request of this very object.
+      // A copy, because httpxy modifies the object.
       ssl: { ...upstream.tls, servername: address.servername } as never,
       secure: upstream.tls?.rejectUnauthorized ?? true,
     }
@@ -121,29 +121,29 @@ export class Tunnel {
     void this.#proxy.ws(this.#request as never, this.#socket as never, options as never, early)
   }
 
-  /** The request to the upstream is made: listens to what becomes of it, before httpxy does. */
+  /** Follows the request to the upstream, with listeners that run before httpxy's. */
   watch(outgoing: ClientRequest): void {
     this.#outgoing = outgoing
-    const { connectMs, headersMs } = { ...this.#upstream.timeouts, ...definedOf(this.#policy.route.timeouts) }
+    const { connectMs, headersMs } = { ...this.#upstream.timeouts, ...definedTimeouts(this.#policy.route.timeouts) }
     let timer = this.#giveUpAfter(connectMs, 'connect-timeout', outgoing)
-    const onAnswer = () => {
+    const onResponse = () => {
       clearTimeout(timer)
       this.#hasAnswer = true
       mayEnd(this.#socket)
     }
     outgoing.prependOnceListener('upgrade', (answer: IncomingMessage, upstreamSocket: Socket) => {
-      onAnswer()
+      onResponse()
       this.#socket.off('readable', this.#onReadable)
       if (answer.headers.upgrade?.toLowerCase() === 'websocket') {
-        this.#switched(answer, upstreamSocket)
+        this.#switchProtocols(answer, upstreamSocket)
       } else {
         upstreamSocket.destroy()
         this.fail(new ResponseError('a switch to another protocol'))
       }
     })
     outgoing.prependOnceListener('response', (answer) => {
-      onAnswer()
-      this.#answered(answer)
+      onResponse()
+      this.#forwardResponse(answer)
     })
     outgoing.once('close', () => clearTimeout(timer))
     outgoing.once('socket', (socket) => {
@@ -159,7 +159,7 @@ export class Tunnel {
     return setTimeout(() => outgoing.destroy(new UpstreamTimeout(failure)), limitMs || FOREVER_MS)
   }
 
-  /** httpxy met an error: before the answer the client is told, behind it the connection shows it. */
+  /** Handles an error of httpxy: before the response head it is answered, later the connection breaks. */
   fail(error: unknown): void {
     if (this.#socket.destroyed && this.#status === 0) this.#failure ??= 'client-gone'
     else if (this.#status === 0) this.#recover(classifyError(error, this.#isConnected), error)
@@ -177,15 +177,15 @@ export class Tunnel {
     this.#upstreamSocket?.destroy()
   }
 
-  /** Nobody reads from a client whose upgrade is still to be answered, and who is not read from is not seen leaving. */
+  /** Reads from the client while it waits for the answer: without a read the end of its connection is not detected. */
   #onReadable = (): void => {
     if (this.#socket.readableLength > 0) return
     this.#socket.once('end', () => this.#socket.destroy())
     this.#socket.read(0)
   }
 
-  /** Any answer but 101: a plain response, passed on by httpxy, which takes the fields from here. */
-  #answered(answer: IncomingMessage): void {
+  /** Any status but 101: httpxy forwards the response with the fields that are set here. */
+  #forwardResponse(answer: IncomingMessage): void {
     this.#socket.off('readable', this.#onReadable)
     dismiss(this.#socket)
     if (answer.statusCode === 101) {
@@ -198,35 +198,35 @@ export class Tunnel {
     answer.httpVersion = '1.1'
     const { headers } = answer
     for (const name of hopByHopOf(headers.connection)) delete headers[name]
-    this.#sign(headers)
-    // Without a length or chunks the end of the connection is the end of the body: a reset says that it is not whole.
+    this.#editFields(headers)
+    // A body without length and chunks ends with the connection: a reset marks it as incomplete.
     answer.once('error', () => this.#socket.resetAndDestroy())
   }
 
-  #switched(answer: IncomingMessage, upstreamSocket: Socket): void {
+  #switchProtocols(answer: IncomingMessage, upstreamSocket: Socket): void {
     this.#status = 101
     this.#headAt = this.#plane.now()
     this.#upstreamSocket = upstreamSocket
-    this.#sign(answer.headers)
+    this.#editFields(answer.headers)
     if (this.#address !== undefined) this.#plane.upstreams.recordSuccess(this.#address)
     const idleMs = this.#policy.route.timeouts?.idleMs ?? 0
     if (idleMs > 0) setImmediate(() => this.#socket.setTimeout(idleMs, () => this.cut()))
-    this.#takesAlong(upstreamSocket, this.#socket)
-    this.#takesAlong(this.#socket, upstreamSocket)
-    this.#plane.events.upgradeOpened(this.#facts())
+    this.#closeAfter(upstreamSocket, this.#socket)
+    this.#closeAfter(this.#socket, upstreamSocket)
+    this.#plane.events.upgradeOpened(this.#requestFacts())
   }
 
-  /** Whichever side goes first takes the other with it, once that has been sent what was on its way. */
-  #takesAlong(first: Socket, second: Socket): void {
-    const leave = () => {
+  /** Closes the second connection after the first, once it has sent its buffered bytes. */
+  #closeAfter(first: Socket, second: Socket): void {
+    const close = () => {
       second.destroySoon()
       second.setTimeout(this.#snapshot.limits.clientIdleMs, () => second.destroy())
     }
-    first.once('end', leave).once('close', leave)
+    first.once('end', close).once('close', close)
   }
 
-  /** What every answer carries: the request's name, and the id of a client that had none. */
-  #sign(headers: IncomingMessage['headers']): void {
+  /** Sets the fields of every response: the request id, the route's rules, and the cookie of a new client. */
+  #editFields(headers: IncomingMessage['headers']): void {
     const { head, identity, match } = this.#policy
     mapHeadersBack(headers, publicView(head, identity, this.#snapshot, match.route, this.#upstream))
     const rules = match.route.headers?.response
@@ -238,21 +238,21 @@ export class Tunnel {
     }
   }
 
-  /** Asks legacy in the place of a service that gave no answer to the handshake; else tells the client. */
+  /** Falls back to legacy if the service has not answered the handshake; otherwise answers the failure. */
   #recover(failure: Failure, cause: unknown): void {
-    this.#judge(failure)
+    this.#reportHealth(failure)
     if (!this.#mayFallBack(failure)) {
       this.#fail(failure, cause)
       return
     }
     this.#fellBack = failure
-    const askLegacy = () => {
-      if (!this.#socket.destroyed) this.#ask('legacy', NOTHING)
+    const fallBack = () => {
+      if (!this.#socket.destroyed) this.#sendTo('legacy', NOTHING)
     }
-    // httpxy ends the client's socket when its request fails. Until then the socket must stay protected.
+    // httpxy ends the client's socket when its request fails: `end` stays disabled until then.
     const outgoing = this.#outgoing
-    if (outgoing === undefined || outgoing.closed) askLegacy()
-    else outgoing.once('close', askLegacy)
+    if (outgoing === undefined || outgoing.closed) fallBack()
+    else outgoing.once('close', fallBack)
   }
 
   #mayFallBack(failure: Failure): boolean {
@@ -262,9 +262,8 @@ export class Tunnel {
     return mayFallBack(failure, { method: head.method, hasBody: false, hasBodyBegun: false })
   }
 
-  #judge(failure: Failure): void {
-    // A service may well drop an upgrade that it does not want, and any client can ask for one: only its not being
-    // there is held against it.
+  /** Counts only connection failures: a service may reject an upgrade, and any client can request one. */
+  #reportHealth(failure: Failure): void {
     if (this.#address !== undefined && blamesTarget(failure) && FAILURES[failure].nothingSent) {
       const { upstreams } = this.#plane
       upstreams.recordFailure(upstreams.get(this.#upstream), this.#address, true, failure)
@@ -282,14 +281,14 @@ export class Tunnel {
     else this.#socket.destroy()
   }
 
-  #closed(): void {
+  #finish(): void {
     if (!this.#tunnels.delete(this)) return
     this.#outgoing?.destroy()
     if (this.#status === 0) {
       this.#failure = 'client-gone'
       this.#status = FAILURES['client-gone'].status
     }
-    const facts = this.#facts()
+    const facts = this.#requestFacts()
     if (this.#status === 101) {
       this.#plane.events.upgradeClosed({
         ...facts,
@@ -301,7 +300,7 @@ export class Tunnel {
     }
   }
 
-  #facts(): RequestFacts {
+  #requestFacts(): RequestFacts {
     const { head, identity, match, decision } = this.#policy
     const upstreamMs = this.#headAt > 0 ? this.#headAt - this.#arrivedAt : undefined
     const outcome: Outcome = {
@@ -329,7 +328,7 @@ export class Tunnel {
   }
 }
 
-/** How long a client that was answered may take to close, in milliseconds. */
+/** How long a client may take to close its connection after the answer, in milliseconds. */
 const LINGER_MS = 2000
 
 /** Discards the bytes that a refused client still sends, and closes its connection soon after the answer is written. */
@@ -341,25 +340,25 @@ export function dismiss(socket: Socket): void {
   })
 }
 
-/** The longest that a timer can run: a limit of 0 is none. */
+/** The longest time of a timer: a timeout of 0 disables the limit. */
 const FOREVER_MS = 2 ** 31 - 1
 
 const NOTHING = Buffer.alloc(0)
 
 /**
- * httpxy ends the client's socket as soon as its request to the upstream fails. While legacy may still be asked, `end` of
- * this one socket does nothing. `destroy` is left alone: Node calls it itself when the client leaves.
+ * Disables `end` of a client's socket while the request may fall back to legacy: httpxy calls `end` as soon as its request
+ * to the upstream fails. `destroy` still works, because Node calls it when the client disconnects.
  */
 function keepOpen(socket: Socket): void {
   socket.end = () => socket
 }
 
 function mayEnd(socket: Socket): void {
-  // The own property hides the method of the prototype.
+  // Without the own property, `end` is the method of the prototype again.
   delete (socket as Partial<Socket>).end
 }
 
-/** A route's timeouts without those that it leaves to the upstream. */
-function definedOf(timeouts: Partial<Timeouts> | undefined): Partial<Timeouts> {
+/** A route's timeouts without the undefined ones, which the upstream defines. */
+function definedTimeouts(timeouts: Partial<Timeouts> | undefined): Partial<Timeouts> {
   return Object.fromEntries(Object.entries(timeouts ?? {}).filter(([, ms]) => ms !== undefined))
 }

@@ -1,16 +1,16 @@
-// How often failed sign-ins are answered 401, for each network and for all together; further ones are answered 429. Valid tokens are
-// accepted all the same.
+// Limits the rate at which failed sign-ins are answered 401, for each network and for all together. Further failures are
+// answered 429. Valid tokens are always accepted.
 import { TokenBucket } from '../../lib/token-bucket.ts'
 import { NetworkMap } from '../http/network-map.ts'
 
-/** Failures in a row from one network, and then one every six seconds. */
+/** Failures of one network: ten at once, and then one every six seconds. */
 const BURST = 10
 const REFILL_MS = 6_000
-/** The same for all of them together. */
+/** The same for all networks together. */
 const BURST_OF_ALL = 200
 const REFILL_OF_ALL_MS = 100
 
-export class Failures {
+export class SignInFailures {
   readonly #now: () => number
   readonly #each: NetworkMap<TokenBucket>
   readonly #all: TokenBucket
@@ -21,7 +21,7 @@ export class Failures {
     this.#all = new TokenBucket(BURST_OF_ALL, REFILL_OF_ALL_MS, now())
   }
 
-  /** One more. @returns how long to wait before the next one in milliseconds; 0 where this one may be told what it was */
+  /** Counts a failure. @returns milliseconds until the next failure is answered 401; 0 if this one may be */
   count(address: string): number {
     const now = this.#now()
     return Math.max(this.#each.getOrCreate(address).take(now), this.#all.take(now))
