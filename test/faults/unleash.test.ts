@@ -86,9 +86,7 @@ describe('an Unleash that a fleet knows', () => {
       const { code, stdout } = await fleet.strangler('rollback', 'catalog', '--reason', 'orders are lost')
       expect(code, stdout).toBe(0)
       expect(stdout).toContain('rolled back, everything to legacy, applied on 3 of 3 gateways')
-      expect(stdout).toContain(
-        'its flag is not at 0 yet, as Unleash does not answer: the gateway keeps retrying',
-      )
+      expect(stdout).toContain('its flag is not at 0 yet, as Unleash does not answer: the gateway keeps retrying')
       expect(await fleet.misled(0)).toEqual([])
       await allMend()
       await until(async () => (await unleash().clientRollouts(FLAG))?.[0] === '0', 15_000)
