@@ -1,20 +1,20 @@
-// Text that came from a client, made safe to stand in a log line. No control byte may reach a log raw: it could forge
-// a line, or drive the terminal of whoever reads it (CWE-117, CWE-150).
+// Escapes text of clients for log lines. A raw control byte in a log could forge a line, or control the terminal of the reader
+// (CWE-117, CWE-150).
 
-/** Printable ASCII that JSON does not escape: nearly every string there is. */
+/** Printable ASCII that JSON does not escape: the fast path for nearly every string. */
 const PLAIN = /^[ !#-[\]-~]*$/
 /**
- * What a terminal or viewer may act upon: control characters (JSON lets DEL and the C1 set through, and 0x9B begins
- * an escape sequence), the invisible ones that reverse or hide text, and the other line separators.
+ * Characters to which a terminal or viewer may react: control characters (JSON does not escape DEL and the C1 set, and 0x9B begins
+ * an escape sequence), invisible characters that reverse or hide text, and the other line separators.
  */
 const RISKY = /[\p{Cc}\p{Cf}\u2028\u2029]/gu
 
-/** The text as a JSON string without a single control byte. */
+/** Returns the text as a JSON string without control bytes. */
 export function quote(text: string): string {
   return PLAIN.test(text) ? `"${text}"` : escapeControls(JSON.stringify(text))
 }
 
-/** The text with every risky character spelled out, as JSON would: so JSON stays the same JSON. */
+/** Escapes every risky character as JSON does, so that JSON text keeps its meaning. */
 export function escapeControls(text: string): string {
   return text.replace(RISKY, spelledOut)
 }

@@ -1,34 +1,34 @@
 // The rules of a comparison, as an operator writes them: which differences are accepted.
 
-/** The rules of a route or context, as they are written. Paths are patterns: see `path-pattern.ts`. */
+/** The rules of a route or context, as written in the map. Paths are patterns: see `path-pattern.ts`. */
 export type Rules = {
-  /** Whatever differs here, or below, is forgiven. */
+  /** Differences at these places or below them are accepted. */
   readonly ignore?: readonly string[]
-  /** Both sides are changed in this way before they are compared; several steps apply in order. */
+  /** Changes the values of both sides before the comparison. The steps apply in order. */
   readonly normalise?: readonly { readonly path: string; readonly steps: readonly NormaliseStep[] }[]
-  /** Numbers that are as near as this are equal: by `absolute`, or by `relative` to the larger. */
+  /** Numbers are equal if their distance is at most `absolute`, or at most `relative` times the larger one. */
   readonly tolerance?: readonly { readonly path: string; readonly absolute?: number; readonly relative?: number }[]
-  /** Lists whose order means nothing. */
+  /** The order of these lists does not matter. */
   readonly treatAsSet?: readonly string[]
-  /** Lists whose members are found by a member of their own, wherever they stand. */
+  /** The elements of these lists are matched by the value of their member `by`, not by their position. */
   readonly keyed?: readonly { readonly path: string; readonly by: string }[]
-  /** Lists that are put in order of a member before they are compared. */
+  /** These lists are sorted by the member `by` before the comparison. */
   readonly sortBy?: readonly { readonly path: string; readonly by: string }[]
-  /** Groups of statuses that mean the same: `[[200, 204]]`. */
+  /** Groups of statuses that count as equal: `[[200, 204]]`. */
   readonly equivalentStatuses?: readonly (readonly number[])[]
 }
 
 export type NormaliseStep =
-  /** No white space at either end. */
+  /** Removes white space at both ends. */
   | 'trim'
-  /** Upper and lower case are the same. */
+  /** Ignores case. */
   | 'case'
-  /** Dates are the instant they mean: ISO 8601, HTTP dates, and seconds or milliseconds since 1970. */
+  /** Compares dates as instants: ISO 8601, HTTP dates, and seconds or milliseconds since 1970. */
   | 'date'
-  /** `https://a.example/x` and `http://b.example/x` are both `/x`. */
+  /** Removes scheme and host: `https://a.example/x` and `http://b.example/x` become `/x`. */
   | 'strip-host'
-  /** In RE2's language, which cannot be made to hang; what matches is replaced in the whole text. */
+  /** Replaces every match in the text. The syntax is that of RE2, which runs in linear time. */
   | { readonly regex: string; readonly with: string }
 
-/** A mistake in rules: where, as one would write it (`ignore[2]`), and what to write instead. */
+/** A mistake in rules: its place, such as `ignore[2]`, and what to write instead. */
 export type RuleMistake = { readonly path: string; readonly message: string }

@@ -1,39 +1,39 @@
-// The seam between what comparing finds and where it is kept: memory, a folder, or Redis. One contract test
-// (test/contract/comparison-store.test.ts) says what each must do.
+// The port for stored comparisons, implemented by memory, file and Redis stores. test/contract/comparison-store.test.ts tests
+// every implementation.
 import type { RouteCounts } from './comparison-counts.ts'
 import type { StoredExample } from './comparison-example.ts'
 
-/** Counts are forgotten so long after the end of their stretch, in milliseconds. */
+/** How long counts are kept after the end of their period, in milliseconds. */
 export const COUNTS_RETENTION_MS = 7 * 24 * 3_600_000
-/** Examples that are as old are forgotten, in milliseconds. */
+/** How long examples are kept, in milliseconds. */
 export const EXAMPLES_RETENTION_MS = 7 * 24 * 3_600_000
-/** Of one difference: the newest. */
+/** Only the newest examples of a difference are kept. */
 export const MAX_EXAMPLES_PER_DIFFERENCE = 3
 /**
- * Differences of one context that have examples; beyond that the one whose newest example is oldest goes, with all that
- * it has.
+ * The number of differences of one context that have examples. Above it, the store deletes all examples of the difference whose
+ * newest example is the oldest.
  */
 export const MAX_DIFFERENCES_PER_CONTEXT = 500
 
 /**
- * What comparing finds, of a whole fleet. Methods reject with `StoreUnavailable` if the store does not answer within
- * its limit; none is ever called on a request's path. What could not be read again, such as half a comparison, is
- * refused as a whole before anything of it is written; what is found and cannot be read is left out, and told.
+ * The comparisons of a whole fleet. Methods reject with `StoreUnavailable` if the store does not answer within its limit. No
+ * request waits for them. Input that could not be read again is rejected as a whole before anything of it is written; stored
+ * data that cannot be read is skipped and reported.
  *
- * It can be lost, with Redis or with the folder, and nobody puts it back: what is lost is found again.
+ * The data can be lost with Redis or with the folder. It is not restored: later comparisons replace it.
  */
 export type ComparisonStore = {
   /**
-   * Puts these in the place of what the same writer has said of the same routes and stretches: what is said twice is
-   * counted once, so that who lost the answer says it again. Stretches that are forgotten already are not taken.
+   * Replaces the counts of this writer for these routes and periods. It can be repeated: a writer that has lost the answer sends
+   * the same counts again. Periods beyond the retention are ignored.
    *
-   * @param writer unlike any other, and new with each start; not empty
+   * @param writer unique, and new with each start of a process; not empty
    */
   readonly saveCounts: (writer: string, counts: readonly RouteCounts[]) => Promise<void>
   /**
-   * Of all writers, merged by `mergeCounts`: one for each context, route and stretch, sorted by these.
+   * Returns the counts of all writers, merged by `mergeCounts` and sorted by context, route and period.
    *
-   * @param query.from milliseconds since 1970: stretches that begin earlier are left out
+   * @param query.from milliseconds since 1970: periods that begin earlier are left out
    * @param query.except a writer whose counts are left out
    */
   readonly counts: (query: {
@@ -41,9 +41,9 @@ export type ComparisonStore = {
     readonly from: number
     readonly except?: string | undefined
   }) => Promise<readonly RouteCounts[]>
-  /** The same example twice is kept once. */
+  /** Adds examples. An example that the store already has is not added again. */
   readonly saveExamples: (examples: readonly StoredExample[]) => Promise<void>
-  /** The newest first. */
+  /** Returns examples, newest first. */
   readonly examples: (query: {
     readonly context?: string | undefined
     readonly fingerprint?: string | undefined

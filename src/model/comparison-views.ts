@@ -1,5 +1,4 @@
-// What is shown of comparisons: parity, differences with their evidence, rules that are only tried, and requests to be
-// asked again by hand. What is not there is null.
+// Views of comparisons: parity, differences with their evidence, trials of rules, and exported requests. Missing values are null.
 
 import type { DifferenceKind, Field, FieldVerdict, Masked, ShadowFailure, Shed, Uncomparable } from './comparison.ts'
 import type { Accounting, Share } from './comparison-counts.ts'
@@ -9,37 +8,37 @@ import type { Side } from './route.ts'
 import type { DifferenceNote } from './shared-state.ts'
 
 /**
- * What the numbers are of, in milliseconds since 1970. Counts are kept by the hour, so it begins with the hour in which
- * the time that was asked for begins: at most an hour earlier, and never later.
+ * The time window of the numbers, in milliseconds since 1970. Counts are stored by the hour, so the window begins at the start of
+ * an hour: at most one hour earlier than requested.
  */
 export type TimeWindow = { readonly from: number; readonly to: number }
 
 /** When the first hour of the window with data begins, in milliseconds since 1970; null without data. */
 export type DataStart = { readonly dataSince: number | null }
 
-/** What is said of a route; or of a context, as the sum of its routes, each judged by itself. */
+/** The parity of a route; or of a context, as the sum of its routes. */
 export type ParityStats = {
   readonly accounting: Accounting
-  /** Why those have no verdict that have none. */
+  /** The reasons of comparisons without a verdict. */
   readonly reasons: {
     readonly uncomparable: Readonly<Partial<Record<Uncomparable, number>>>
     readonly shed: Readonly<Partial<Record<Shed, number>>>
     readonly failed: Readonly<Partial<Record<ShadowFailure, number>>>
   }
-  /** Times that legacy was asked twice. */
+  /** Requests that were sent to legacy twice. */
   readonly pairs: number
-  /** Matches, forgiven ones and noise, against mismatches. */
+  /** Comparisons with a verdict: matched, ignored, noise and mismatched. */
   readonly conclusive: number
-  /** Of those the share that matches; null of none. */
+  /** The share of these that is not mismatched; null without any. */
   readonly matching: Share | null
-  /** The lower bound if each inconclusive comparison is a mismatch: what a gate goes by. */
+  /** The lower bound if every inconclusive comparison counts as a mismatch. Gates use it. */
   readonly atLeast: number
-  /** Comparisons that must still match, with none that does not, until the lower bound is the target. */
+  /** The number of further comparisons, all of them matching, after which the lower bound reaches the target. */
   readonly untilTarget: number
 }
 
 export type ParityView = TimeWindow & {
-  /** The share that is to be reached. */
+  /** The share that parity must reach. */
   readonly target: number
   readonly contexts: readonly ContextParity[]
 }
@@ -47,29 +46,29 @@ export type ContextParity = ParityStats &
   DataStart & { readonly context: string; readonly routes: readonly RouteParity[] }
 export type RouteParity = ParityStats & { readonly route: string }
 
-/** So many of so many, and the share with its interval; null of none. */
+/** A count and its total, with the share; null if the total is 0. */
 export type CountedShare = { readonly count: number; readonly of: number; readonly share: Share | null }
 
-/** A field of a route in which the sides were seen to differ. */
+/** A field of a route in which the two sides have differed. */
 export type DifferenceRow = {
   readonly fingerprint: string
   readonly context: string
   readonly route: string
   readonly kind: DifferenceKind
   readonly path: string
-  /** Comparisons in which the sides differ here. */
+  /** Comparisons in which the two sides differ in this field. */
   readonly sides: CountedShare
-  /** Pairs in which legacy differs from itself here: noise. */
+  /** Pairs of legacy responses that differ in this field: noise. */
   readonly self: CountedShare
   readonly verdict: FieldVerdict
-  /** What operators have said of it, last by whom, why and when. */
+  /** The last note of an operator on this difference. */
   readonly note: Pick<DifferenceNote, 'by' | 'reason' | 'at' | 'ruling' | 'resolvedAt'> | null
-  /** Reopened: it was seen between the sides after it was said to be mended. */
+  /** `reopened`: the sides have differed again after an operator marked the difference as resolved. */
   readonly state: 'open' | 'resolved' | 'reopened'
-  /** Between the sides, within the window; null where it was not. */
+  /** When the sides first differed within the window; null if they did not. */
   readonly firstSeen: number | null
   readonly lastSeen: number | null
-  /** The newest there is, masked. */
+  /** The newest example, masked. */
   readonly example: { readonly at: number; readonly legacy: Masked | null; readonly service: Masked | null } | null
 }
 
@@ -78,21 +77,21 @@ export type DifferencesView = TimeWindow &
     readonly context: string
     readonly comparisons: number
     readonly pairs: number
-    /** Times that a field was seen and left out, as there were too many. */
+    /** Differing fields that were not counted, because there were too many. */
     readonly fieldsLeftOut: number
-    /** The real ones first, then what is inconclusive, then noise; what is resolved is last. */
+    /** Sorted: real, then inconclusive, then noise; resolved differences last. */
     readonly differences: readonly DifferenceRow[]
   }
 
 export type DifferenceView = TimeWindow & {
   readonly difference: DifferenceRow
-  /** The newest first. */
+  /** Newest first. */
   readonly examples: readonly Example[]
-  /** Of the fields in which the examples differ, those that are noise. */
+  /** The fields of the examples that are noise. */
   readonly noise: readonly Field[]
 }
 
-/** What a fingerprint stands for. */
+/** The context, route and field of a fingerprint. */
 export type DifferenceReference = {
   readonly fingerprint: string
   readonly context: string
@@ -100,12 +99,12 @@ export type DifferenceReference = {
   readonly field: Field
 }
 
-/** What rules would make of the examples that are kept, if they stood in the config alone. */
+/** The effect of rules on the stored examples, if they were the only rules of the map. */
 export type RuleTrial = {
-  /** Examples that the rules were tried on. */
+  /** The number of examples to which the rules were applied. */
   readonly examples: number
   readonly differences: readonly DifferenceTrial[]
-  /** What would differ that was not reported of these examples: a list that became a set, say. */
+  /** Differences that the rules would add, for example in a list that is no longer compared as a set. */
   readonly appearing: readonly {
     readonly route: string
     readonly kind: DifferenceKind
@@ -114,7 +113,7 @@ export type RuleTrial = {
   }[]
 }
 
-/** Of the examples of one difference, how many the rules forgive. */
+/** The effect of the rules on the examples of one difference. */
 export type DifferenceTrial = {
   readonly fingerprint: string
   readonly route: string
@@ -122,46 +121,46 @@ export type DifferenceTrial = {
   readonly path: string
   readonly forgiven: number
   readonly remaining: number
-  /** Nothing is known of these: no body was kept, or what differs in it is masked. */
+  /** Examples that could not be tried: without a stored body, or with a masked value at the difference. */
   readonly untried: number
 }
 
 export type RuleTrialResult =
   | { readonly kind: 'tried'; readonly trial: RuleTrial }
   | { readonly kind: 'mistakes'; readonly mistakes: readonly RuleMistake[] }
-  /** Trying was given up. `why` says what to do. */
+  /** The trial was stopped. `why` states what to do. */
   | { readonly kind: 'given-up'; readonly why: string }
 
 export const EXPORT_FORMS = ['curl', 'vitest'] as const
 export type ExportForm = (typeof EXPORT_FORMS)[number]
 
-/** A kept request, to be sent again by a person or a test. Nothing secret is in it. */
+/** A stored request in a form that a person or a test can send again, without secrets. */
 export type ExportedRequest = {
   readonly fingerprint: string
   readonly as: ExportForm
   readonly text: string
-  /** Environment variables that stand for what was masked, and must be set. */
+  /** Environment variables that replace masked values. They must be set before the request is sent. */
   readonly variables: readonly string[]
 }
 
 export type ExportResult =
   | { readonly kind: 'exported'; readonly exported: ExportedRequest }
-  /** There is nothing to export; `why` says what to do. */
+  /** There is nothing to export. `why` states what to do. */
   | { readonly kind: 'impossible'; readonly why: string }
 
-/** Where each side is asked, and for what: a route may rewrite the service's path. */
+/** The URL and the request target of each side: a route may rewrite the path of the service. */
 export type SideTargets = Readonly<Record<Side, { readonly url: string; readonly target: string }>>
 
-/** What comparing has found, for whoever asks. Each rejects with `StoreUnavailable` if the store does not answer. */
+/** Reads the results of comparisons. Each method rejects with `StoreUnavailable` if the store does not answer. */
 export type ComparisonViews = {
   /** @param target below 1: 0.999 for "99.9 % match" */
-  readonly parity: (asked: { readonly windowMs: number; readonly target: number }) => Promise<ParityView>
+  readonly parity: (query: { readonly windowMs: number; readonly target: number }) => Promise<ParityView>
   readonly differences: (context: string, windowMs: number) => Promise<DifferencesView>
-  /** Undefined where nothing is known by that name any more, or ever was. */
+  /** Undefined if the store has no such difference, or no longer. */
   readonly find: (fingerprint: string) => Promise<DifferenceReference | undefined>
-  /** In the window; of all that is kept where it was not seen in the window. */
-  readonly difference: (found: DifferenceReference, windowMs: number) => Promise<DifferenceView>
-  readonly exportRequest: (found: DifferenceReference, as: ExportForm) => Promise<ExportResult>
-  /** @param written what somebody wrote: anything at all @param route only examples of this one */
+  /** The difference within the window; or, if it has not occurred within the window, over all stored data. */
+  readonly difference: (reference: DifferenceReference, windowMs: number) => Promise<DifferenceView>
+  readonly exportRequest: (reference: DifferenceReference, as: ExportForm) => Promise<ExportResult>
+  /** @param written the rules, not validated @param route if given, only examples of this route are tried */
   readonly tryRules: (context: string, written: unknown, route: string | undefined) => Promise<RuleTrialResult>
 }

@@ -1,44 +1,44 @@
-// Comparing: what the two sides' answers to one request differ in, what became of each copy, and what is counted.
+// Comparison of two responses: kinds of differences, verdicts, and the reasons of copies without a comparison.
 import type { Failure } from './failures.ts'
 
-/** How an answer can differ. Always read from legacy to the service, whichever of them the client was given. */
+/** The kinds of differences, always from legacy to the service, whichever side answered the client. */
 export const DIFFERENCE_KINDS = {
-  status: 'the status is another',
-  missing: 'legacy has it, the service has not',
-  extra: 'the service has it, legacy has not',
-  null: 'it is null on one side',
-  type: 'it is of another type: text for a number, an object for a list, HTML for JSON',
-  value: 'it is of another value',
-  length: 'the list, or the body, is of another length',
-  order: 'the same members, in another order',
-  repeated: 'one side says a member’s name twice in one object',
-  malformed: 'one side’s body is not what its media type or content coding says',
+  status: 'the status differs',
+  missing: 'legacy has the value, the service does not',
+  extra: 'the service has the value, legacy does not',
+  null: 'the value is null on one side',
+  type: 'the type differs: text and number, object and list, HTML and JSON',
+  value: 'the value differs',
+  length: 'the length of the list or of the body differs',
+  order: 'the members are the same, in another order',
+  repeated: 'one side has the same member twice in one object',
+  malformed: 'the body of one side does not have the format of its media type or content coding',
 } as const satisfies Record<string, string>
 
 export type DifferenceKind = keyof typeof DIFFERENCE_KINDS
 
 /**
- * One place in which two answers differ. The values are as they came: credentials, addresses, whatever a body holds.
- * Nothing but `redact` may read them, and a difference never leaves the worker that found it.
+ * One place in which two responses differ. The values are not masked and may contain secrets: only `redact` may read them, and a
+ * difference must not leave the worker that computed it.
  */
 export type Difference = {
   readonly kind: DifferenceKind
   /**
-   * `status`, `header.etag`, `cookie.sid.path`, or a place in the body: `$.items[*].price`. It is general: positions
-   * are `[*]`, and keys that look like ids are `.*`, so what is counted by path does not grow with the data.
+   * `status`, `header.etag`, `cookie.sid.path`, or a place in the body: `$.items[*].price`. Positions are written `[*]`, and keys
+   * that look like ids `.*`, so that the number of paths does not grow with the data.
    */
   readonly path: string
-  /** Text of the first such place; null where that side has nothing there. */
+  /** The text at the first such place; null if legacy has no value there. */
   readonly legacy: string | null
   readonly service: string | null
-  /** In how many places of this one answer. */
+  /** The number of such places in this response. */
   readonly times: number
 }
 
-/** Text in which nothing secret is left. `redact` alone makes it. */
+/** Text without secrets. Only `redact` creates it. */
 export type Masked = string & { readonly masked: true }
 
-/** A difference as it may be kept and shown. */
+/** A difference that may be stored and shown. */
 export type MaskedDifference = {
   readonly kind: DifferenceKind
   readonly path: string
@@ -47,38 +47,38 @@ export type MaskedDifference = {
   readonly times: number
 }
 
-/** Why two answers that came could not be compared: not a fault of either side. */
+/** Why two complete responses could not be compared. Neither side is at fault. */
 export const UNCOMPARABLE = {
-  streaming: 'the answer has no end to wait for: server-sent events, multipart/x-mixed-replace, gRPC',
-  conditional: 'one side says that what the client has is current (304), and the other sends it',
-  partial: 'an answer to a range (206): which part it is decides what it holds',
-  truncated: 'more of the body came than is kept for comparing; or the request was answered before all of it had come',
-  'too-large': 'decoded, the body is larger than is compared',
-  bomb: 'the body grows out of proportion when it is decoded',
-  'unknown-coding': 'a content coding that is not known, or more of them than anybody uses',
-  'too-deep': 'nested deeper than is compared',
-  'too-complex': 'more values than are compared',
-  'out-of-time': 'comparing took longer than it may',
-  crashed: 'comparing failed',
+  streaming: 'the response does not end: server-sent events, multipart/x-mixed-replace, gRPC',
+  conditional: 'one side answers that the client’s copy is current (304), and the other sends the content',
+  partial: 'the response is a part of the content (206)',
+  truncated: 'the body is longer than the limit, or the response came before the whole request body had arrived',
+  'too-large': 'the decoded body is larger than the limit',
+  bomb: 'decoding enlarges the body out of proportion',
+  'unknown-coding': 'the content coding is not supported, or there are too many codings',
+  'too-deep': 'the body is nested deeper than the limit',
+  'too-complex': 'the body has more values than the limit',
+  'out-of-time': 'the comparison exceeded its time limit',
+  crashed: 'the comparison failed',
 } as const satisfies Record<string, string>
 
 export type Uncomparable = keyof typeof UNCOMPARABLE
 
-/** Why a copy was not made, or was given up, to protect the client’s own request and this process. */
+/** Why a copy was dropped, to protect the requests of clients and this process. */
 export const SHED = {
-  'in-flight': 'as many copies are under way as may be',
+  'in-flight': 'the limit of concurrent copies is reached',
   bytes: 'the byte budget for captured bodies is used up',
-  'request-too-large': 'the body of the request is larger than is copied',
-  queue: 'as many comparisons wait for the worker as may',
-  lag: 'the event loop is behind',
-  cpu: 'comparing has used its share of the processor',
-  overloaded: 'the side that answers is shedding requests itself',
+  'request-too-large': 'the request body is larger than the limit',
+  queue: 'the queue of the comparing thread is full',
+  lag: 'the event loop is late',
+  cpu: 'comparisons have used their share of the processor',
+  overloaded: 'the side that answers the client is shedding load',
   draining: 'the gateway is stopping',
 } as const satisfies Record<string, string>
 
 export type Shed = keyof typeof SHED
 
-/** Why there are no two answers: the words of `FAILURES`, for the copy; and what befell the client’s own request. */
+/** Why there are not two responses: the failures of the copy, with the names of `FAILURES`. */
 export const SHADOW_FAILURES = [
   'connect-refused',
   'connect-timeout',
@@ -92,42 +92,42 @@ export const SHADOW_FAILURES = [
 ] as const satisfies readonly Failure[]
 
 /**
- * `primary`: the side that answers the client failed, so there is nothing to compare the copy’s answer with.
- * `not-dry-run`: the service answered a copy that changes something without saying that it only acted as if.
+ * `primary`: the side that answers the client failed, so the copy has no response to compare with.
+ * `not-dry-run`: the service answered a copied write without the field that confirms a dry run.
  */
 export type ShadowFailure = (typeof SHADOW_FAILURES)[number] | 'primary' | 'not-dry-run'
 
-/** What was found between two answers, before anything is known of noise. */
+/** The result of comparing two responses, before noise is considered. */
 export type Comparison =
   | {
       readonly kind: 'compared'
-      /** One for each path and kind; empty if the answers agree. */
+      /** One entry for each path and kind; empty if the responses are equal. */
       readonly differences: readonly Difference[]
-      /** There were more than are listed. */
+      /** Whether there are more differences than listed. */
       readonly more: boolean
-      /** Places that differ and that a rule forgives. */
+      /** The number of differing places that a rule accepts. */
       readonly forgiven: number
     }
   | { readonly kind: 'uncomparable'; readonly reason: Uncomparable }
 
 /**
- * What one comparison says, once it is known which fields are noise: `noise` if nothing but noise differs,
- * `mismatch` if a field differs that is real, `inconclusive` while some field that differs is neither yet.
+ * The verdict on one comparison: `noise` if only noise differs, `mismatch` if a real field differs, `inconclusive` while a
+ * differing field has no verdict.
  */
 export type Verdict = 'match' | 'mismatch' | 'noise' | 'inconclusive'
 
 /**
- * What noise is told from fault for: a kind of difference at a path, written `value $.items[*].price`. A timestamp is
- * of another value each time, and that is noise; the same timestamp missing in one answer of a hundred is not.
+ * A kind of difference at a path, written `value $.items[*].price`. Noise is judged per field: the value of a timestamp differs
+ * each time, which is noise; the same timestamp missing in one response of a hundred is not.
  */
 export type Field = `${DifferenceKind} ${string}`
 
 export type FieldVerdict = 'real' | 'noise' | 'inconclusive'
 
-/** What an operator says of fields, over what the numbers say. */
+/** The rulings of operators on fields. They override the statistics. */
 export type Rulings = Readonly<Record<Field, 'real' | 'noise'>>
 
-/** A field is written `kind path`: its two parts. */
+/** Splits a field, written `kind path`, into its parts. */
 export function splitField(field: Field): { readonly kind: DifferenceKind; readonly path: string } {
   const space = field.indexOf(' ')
   return { kind: field.slice(0, space) as DifferenceKind, path: field.slice(space + 1) }

@@ -3,18 +3,18 @@
 export type Blame = 'client' | 'target' | 'gateway'
 
 export type FailureFacts = {
-  /** The status that the client is told; 499 is never sent: nobody is left to read it. */
+  /** The status of the response; 499 is only recorded, because the client has gone. */
   readonly status: number
   readonly blame: Blame
-  /** Nothing of the request can have been acted upon, so another try is safe whatever the method. */
+  /** Whether no upstream can have processed any part of the request, so that a retry is safe for every method. */
   readonly nothingSent: boolean
-  /** Title of the problem document (RFC 9457): safe to show, says nothing of the inside. */
+  /** The title of the problem document (RFC 9457), which reveals nothing internal. */
   readonly title: string
 }
 
-/** Every failure the gateway knows: its status, who is to blame, and whether trying again can double a write. */
+/** Every failure: its status, its blame, and whether a retry can repeat a write. */
 export const FAILURES = {
-  // The client's: refused before anything is forwarded.
+  // Failures of the client. The request is refused before anything is forwarded.
   malformed: { status: 400, blame: 'client', nothingSent: true, title: 'The request is not valid HTTP' },
   'bad-host': { status: 400, blame: 'client', nothingSent: true, title: 'The Host header is missing or not valid' },
   'bad-target': { status: 400, blame: 'client', nothingSent: true, title: 'The request target is not valid' },
@@ -41,14 +41,14 @@ export const FAILURES = {
   'expectation-unknown': { status: 417, blame: 'client', nothingSent: true, title: 'The expectation cannot be met' },
   'headers-too-large': { status: 431, blame: 'client', nothingSent: true, title: 'The request headers are too large' },
   'client-gone': { status: 499, blame: 'client', nothingSent: false, title: 'The client went away' },
-  // The upstream's.
+  // Failures of the upstream.
   'connect-refused': { status: 502, blame: 'target', nothingSent: true, title: 'The service is not reachable' },
   'connect-timeout': { status: 504, blame: 'target', nothingSent: true, title: 'The service did not accept in time' },
   'connection-lost': { status: 502, blame: 'target', nothingSent: false, title: 'The service closed the connection' },
   'response-timeout': { status: 504, blame: 'target', nothingSent: false, title: 'The service did not answer in time' },
   'response-malformed': { status: 502, blame: 'target', nothingSent: false, title: 'The service sent a bad response' },
   'response-broken': { status: 502, blame: 'target', nothingSent: false, title: 'The service broke off its response' },
-  // Ours.
+  // Failures of the gateway.
   overloaded: { status: 503, blame: 'gateway', nothingSent: true, title: 'Too many requests are waiting' },
   unavailable: { status: 503, blame: 'target', nothingSent: true, title: 'The service is not available' },
   'keys-unreachable': {

@@ -1,8 +1,8 @@
-/** A map or flags file on disk that is not in force, because its content was rejected. The last good content stays. */
+/** A map or flags file whose content was rejected. The last good content stays in force. */
 export type FileRejection = {
   readonly file: 'map' | 'flags'
   readonly path: string
-  /** Since when the content on disk is not in force, in milliseconds since 1970. */
+  /** When the content on disk stopped being in force, in milliseconds since 1970. */
   readonly since: number
   /** The first mistake in the content on disk, on one line. */
   readonly mistake: string

@@ -1,6 +1,6 @@
 // The header fields that belong to the gateway or to one connection. Neither clients nor header rules change them.
 
-/** Request fields that the gateway reads, in lower case: it sets them itself, or writes them anew for the next hop. */
+/** Request fields that the gateway reads, in lower case. It sets them itself or rewrites them for the next hop. */
 export const READ_FIELDS = [
   'host',
   'content-length',
@@ -15,7 +15,7 @@ export const READ_FIELDS = [
   'x-forwarded-proto',
   'forwarded',
   'via',
-  // Read, and so not among the fields that Connection can name: no client may remove it (RFC 8586 section 2).
+  // Listed here so that `Connection` cannot name it: no client may remove it (RFC 8586 section 2).
   'cdn-loop',
   'x-request-id',
   'traceparent',
@@ -25,8 +25,8 @@ export const READ_FIELDS = [
 
 /** Request fields that are dropped from every request, in lower case. */
 export const DROPPED_FIELDS = [
-  // Hop-by-hop (RFC 9110 section 7.6.1) and those that speak to the next hop only. `HTTP2-Settings` is half of an upgrade
-  // to h2c (RFC 9113 section 3.1 withdrew it): forwarded, it would let a client open a tunnel past every check (B26).
+  // Hop-by-hop fields (RFC 9110 section 7.6.1) and fields for the next hop only. `HTTP2-Settings` is half of an upgrade to h2c,
+  // which RFC 9113 section 3.1 withdrew: if it were forwarded, a client could open a tunnel that bypasses every check.
   'keep-alive',
   'proxy-connection',
   'proxy-authorization',
@@ -34,7 +34,7 @@ export const DROPPED_FIELDS = [
   'te',
   'http2-settings',
   'alt-svc',
-  // Names that frameworks trust: an upstream would take a client's value for the gateway's.
+  // Names that frameworks trust: an upstream would take the value of a client for the value of the gateway.
   'x-forwarded',
   'x-real-ip',
   'x-client-ip',
@@ -50,13 +50,13 @@ export const DROPPED_FIELDS = [
   'x-authenticated-user',
 ] as const
 
-/** Families of such names, in lower case: their last part depends on the framework, the login proxy or the mesh. */
+/** Families of such names, in lower case. Their last part depends on the framework, the login proxy or the service mesh. */
 export const DROPPED_FAMILIES =
   /^x-(?:forwarded|user|original|remote|auth-request|webauth|middleware|strangler|shadow)-/
 
 const NOT_FOR_REQUEST_RULES: ReadonlySet<string> = new Set<string>([...READ_FIELDS, ...DROPPED_FIELDS])
 
-/** Response fields of the connection or the framing, those that the gateway drops, and its own. */
+/** Response fields of the connection or the framing, fields that the gateway drops, and fields that it sets. */
 const NOT_FOR_RESPONSE_RULES: ReadonlySet<string> = new Set([
   'connection',
   'content-length',
@@ -71,12 +71,12 @@ const NOT_FOR_RESPONSE_RULES: ReadonlySet<string> = new Set([
   'x-request-id',
 ])
 
-/** The handshake of a WebSocket (RFC 6455 section 4): a change would break the tunnel. */
+/** The fields of a WebSocket handshake (RFC 6455 section 4): a change would break the tunnel. */
 const HANDSHAKE = 'sec-websocket-'
 
 /**
- * Whether header rules and middleware may change this request field. `Cookie` is read by the gateway, and goes to the
- * upstream like a field that is not.
+ * Whether header rules and middleware may change this request field. They may change `Cookie`: the gateway reads it, but forwards
+ * it unchanged.
  */
 export function mayChangeRequestField(name: string): boolean {
   const lower = name.toLowerCase()

@@ -1,6 +1,5 @@
-// Counts of several gateways, or of several stretches of time, become one. Commutative and associative, with
-// `NO_COUNTS` as the one that changes nothing: a fleet may add up in any order, and nothing is capped here, since what
-// is left out would then depend on the order. Caps belong where things are counted.
+// Merges the counts of several gateways or periods. The operation is commutative and associative, and `NO_COUNTS` is its neutral
+// element, so that a fleet can merge in any order. Limits apply where counts are recorded: a limit here would depend on the order.
 
 import type { Field } from './comparison.ts'
 import type { Counts, FieldCounts } from './comparison-counts.ts'
@@ -48,7 +47,7 @@ function mergeField(left: FieldCounts, right: FieldCounts): FieldCounts {
   }
 }
 
-/** No prototype: a path is whatever a body says, `__proto__` included. */
+/** No prototype: a path comes from a response body and may be `__proto__`. */
 function record<T>(): Record<string, T> {
   return Object.create(null)
 }

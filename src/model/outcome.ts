@@ -1,27 +1,27 @@
-// What became of a forwarded request, and the one table of everything that can go wrong.
+// The outcome of one request.
 import type { Failure } from './failures.ts'
 import type { Side } from './route.ts'
 
-/** What happened to one request: the facts that are observed once, at its end. Times are milliseconds. */
+/** The facts that are observed once, at the end of a request. Times are milliseconds. */
 export type Outcome = {
-  /** The status the client was sent; 499 if it left before one could be sent. */
+  /** The status of the response; 499 if the client left before a response was sent. */
   readonly status: number
-  /** Undefined when the upstream's response was passed on whole. */
+  /** Undefined if the whole response of the upstream was forwarded. */
   readonly failure: Failure | undefined
-  /** The raw error, for the log only: never shown to a client. */
+  /** The original error, for the log only: it must not be shown to a client. */
   readonly cause: unknown
-  /** Who answered; undefined when the gateway did so itself. */
+  /** The upstream that answered; undefined if the gateway answered itself. */
   readonly answeredBy: Responder | undefined
-  /** From the upstream being asked to its response head. */
+  /** From the start of the upstream request to the response head. */
   readonly upstreamMs: number | undefined
-  /** From the upstream being asked to the end of its response. */
+  /** From the start of the upstream request to the end of the response. */
   readonly upstreamTotalMs: number | undefined
   readonly requestBytes: number
   readonly responseBytes: number
-  /** Requests sent upstream: more than one after a retry or a fallback. */
+  /** The number of requests sent upstream: more than one after a retry or a fallback. */
   readonly attempts: number
   readonly retried: boolean
-  /** Why the service's turn was given to legacy; undefined if it was not. */
+  /** The failure of the service after which legacy answered; undefined without a fallback. */
   readonly fallbackCause: Failure | undefined
 }
 

@@ -1,8 +1,8 @@
-// The rules that a refused request can break: a closed list that clients see as `rule` in the problem document.
+// The rules that a refused request can break. Clients receive the rule as `rule` of the problem document.
 // docs/security.md has an entry for each.
 import type { Failure } from './failures.ts'
 
-/** All rules, in the order of docs/security.md. Clients and alerts match on them: names stay. */
+/** All rules, in the order of docs/security.md. The names are stable: clients and alerts match them. */
 export const REFUSAL_RULES = [
   'http-syntax',
   'protocol',
@@ -29,7 +29,7 @@ export const REFUSAL_RULES = [
 
 export type RefusalRule = (typeof REFUSAL_RULES)[number]
 
-/** The rule behind a failure, where the refusal names no narrower one; undefined where the client broke none. */
+/** The rule of a failure, unless the refusal names a narrower rule. Failures that no client causes have no rule. */
 export const RULE_OF_FAILURE: Readonly<Partial<Record<Failure, RefusalRule>>> = {
   malformed: 'http-syntax',
   'bad-host': 'host',
@@ -49,7 +49,7 @@ export const RULE_OF_FAILURE: Readonly<Partial<Record<Failure, RefusalRule>>> = 
   loop: 'loop',
 }
 
-/** The rule behind an error code of Node's parser. */
+/** The rule of an error code of Node's HTTP parser. */
 export const RULE_OF_PARSE_ERROR: Readonly<Record<string, RefusalRule>> = {
   HPE_INVALID_VERSION: 'protocol',
   HPE_INVALID_CONSTANT: 'protocol',

@@ -1,47 +1,47 @@
-// The request as the policy sees it: a plain value, made once, never an IncomingMessage.
+// The head of a request as a plain value: the input of the policy, independent of node:http.
 
-/** Header field lines as they came: `[name, value, name, value, ...]`, order, case and repeats kept. */
+/** Header field lines: `[name, value, name, value, ...]`, with their original order, case and repetitions. */
 export type HeaderList = readonly string[]
 
 /**
- * What is known of a request before its body. Everything from `identify` to `decide` takes this value, so the lane
- * that reads bytes can change without touching the policy.
+ * The head of a request, without its body. Everything from `identify` to `decide` works on this value, so that the policy does not
+ * depend on the HTTP version or library.
  */
 export type RequestHead = {
   readonly method: string
   /** The normal form of the path (RFC 3986 section 6.2.2): what is matched, decided on and sent upstream. */
   readonly path: string
-  /** The query with its `?`, byte for byte as it came; `''` where there is none. */
+  /** The query with its `?`, unchanged; `''` without a query. */
   readonly query: string
-  /** The path holds `%2F` or `%5C`: refused unless the side that serves the route allows it. */
+  /** Whether the path contains `%2F` or `%5C`: refused unless the chosen side or the route allows it. */
   readonly hasEncodedSlash: boolean
-  /** Middleware changed the path: it goes upstream as it is, without the route's rewrite. Missing in all other requests. */
+  /** Set if middleware has changed the path, which is then forwarded without the rewrite of the route. */
   readonly isPathChanged?: true
-  /** The Host field (RFC 9110 section 7.2) in lower case, with its port if it had one. */
+  /** The Host field (RFC 9110 section 7.2) in lower case, with its port if it has one. */
   readonly host: string
-  /** As they came, for the log and for middleware. */
+  /** The received fields, for the log and for middleware. */
   readonly headers: HeaderList
-  /** What goes on to any upstream: without hop-by-hop fields, forgeable names, and those that the gateway sets. */
+  /** The fields that are forwarded: without hop-by-hop fields, names that upstreams trust, and fields that the gateway sets. */
   readonly endToEnd: HeaderList
   /** `1` for HTTP/1.1, `0` for HTTP/1.0. */
   readonly minorVersion: 0 | 1
-  /** Address of the peer of the TCP connection: a client, or the load balancer in front of us. */
+  /** The address of the TCP peer: a client, or a load balancer in front of the gateway. */
   readonly peerAddress: string
-  /** Whether the connection to us is TLS. */
+  /** Whether the connection to the gateway uses TLS. */
   readonly secure: boolean
   readonly body: BodyFraming
   readonly fields: ReadFields
 }
 
-/** How the message body is framed (RFC 9112 section 6): none, a known length in bytes, or chunks. */
+/** The framing of the body (RFC 9112 section 6): no body, a length in bytes, or chunks. */
 export type BodyFraming =
   | { readonly kind: 'none' }
   | { readonly kind: 'length'; readonly bytes: number }
   | { readonly kind: 'chunked' }
 
-/** The fields that the gateway itself reads, picked out in the one pass over the list. Repeats are joined by `, `. */
+/** The values of the fields that the gateway reads, collected in one pass. Repeated fields are joined by `, `. */
 export type ReadFields = {
-  /** Repeats joined by `; ` (RFC 6265 section 5.4 allows one line; HTTP/2 downgrades send several). */
+  /** Repeated lines are joined by `; `: RFC 6265 section 5.4 allows one line, but HTTP/2 downgrades send several. */
   cookie: string | undefined
   connection: string | undefined
   upgrade: string | undefined
@@ -57,8 +57,8 @@ export type ReadFields = {
   requestId: string | undefined
   traceparent: string | undefined
   maxForwards: string | undefined
-  /** The configured user header's value, if one is configured and exactly one line carries it. */
+  /** The value of the configured user header, if exactly one line has it. */
   user: string | undefined
-  /** It says of itself that it is a copy: it is not believed, and goes no further, but is not copied again. */
+  /** Whether a field marks the request as a shadow copy. The mark is not trusted and not forwarded, but the request is not copied. */
   saysShadow: boolean
 }

@@ -1,21 +1,20 @@
-// A route in its two lives: compiled (what a request meets) and the context it belongs to. What the operator writes
-// is in config/define-routes.ts.
+// Compiled routes, contexts and upstreams. config/define-routes.ts has the forms that an operator writes.
 import type { AuthPolicy } from './auth.ts'
 import type { HeaderList } from './request-head.ts'
 import type { ShadowPolicy } from './shadow-policy.ts'
 
-/** Where a request can be answered: the monolith, or the service that was extracted from it. */
+/** The two upstreams of a context: the monolith, and the service extracted from it. */
 export type Side = 'legacy' | 'service'
 
-/** Milliseconds; 0 switches a limit off. */
+/** Milliseconds; 0 disables a limit. */
 export type Timeouts = {
   /** TCP and TLS handshake with the upstream. */
   readonly connectMs: number
-  /** From the request being sent to the first byte of the response head. */
+  /** From the end of the request to the first byte of the response head. */
   readonly headersMs: number
   /** Silence in either direction once a body is flowing. */
   readonly idleMs: number
-  /** How long a request may wait for a free connection. */
+  /** The time that a request may wait for a free connection. */
   readonly queueMs: number
 }
 
@@ -28,7 +27,7 @@ export type TlsOptions = {
   readonly rejectUnauthorized: boolean
 }
 
-/** `preserve` sends the client's Host on; `upstream` sends the upstream's own, as serverless URLs need. */
+/** `preserve` forwards the client's Host; `upstream` sends the host of the upstream, as serverless platforms require. */
 export type HostPolicy = 'preserve' | 'upstream'
 
 /** An active health check: `GET path` on every address. */
@@ -36,42 +35,42 @@ export type HealthCheck = {
   readonly path: string
   readonly intervalMs: number
   readonly timeoutMs: number
-  /** Successes in a row that bring an address back. */
+  /** The number of consecutive successes after which an address is available again. */
   readonly healthyAfter: number
-  /** Failures in a row that take an address out. */
+  /** The number of consecutive failures after which an address is unavailable. */
   readonly unhealthyAfter: number
 }
 
-/** The addresses behind a side. */
+/** The addresses of one side, and how they are used. */
 export type Upstream = {
-  /** `legacy`, or the service's name. */
+  /** `legacy`, or the name of the service. */
   readonly name: string
   readonly side: Side
   /** Origins such as `http://127.0.0.1:3001`: scheme, host and port, no path. */
   readonly urls: readonly string[]
-  /** Open connections to each address at most. */
+  /** The maximum number of open connections to each address. */
   readonly connections: number
-  /** Requests that may wait for a connection to each address at most. */
+  /** The maximum number of requests that wait for a connection to each address. */
   readonly queue: number
   /** Whether a connection serves more than one request. */
   readonly reuse: boolean
-  /** How long an idle connection is kept, in milliseconds. */
+  /** How long an idle connection stays open, in milliseconds. */
   readonly keepAliveMs: number
   readonly timeouts: Timeouts
   readonly host: HostPolicy
   readonly tls: TlsOptions | undefined
   readonly health: HealthCheck | undefined
-  /** Let paths with an encoded slash or backslash through to this upstream (RFC 3986 section 2.2 sees them as data). */
+  /** Whether paths with an encoded slash or backslash are forwarded to this upstream (data by RFC 3986 section 2.2). */
   readonly allowEncodedSlashes: boolean
-  /** Whether this upstream is sent `Via`; where it is not, `CDN-Loop` (RFC 8586) carries the gateway's name instead. */
+  /** Whether requests to this upstream have `Via`; otherwise `CDN-Loop` (RFC 8586) carries the name of the gateway. */
   readonly via: boolean
-  /** Whether a line of its response heads may end in LF without CR (RFC 9112 section 2.2). */
+  /** Whether lines of its response heads may end in LF without CR (RFC 9112 section 2.2). */
   readonly bareLineFeeds: boolean
 }
 
 /**
- * Which requests legacy may answer when the service cannot: reads (GET, HEAD and OPTIONS), all, or none. A write that
- * legacy takes is lost to the service, which has data of its own.
+ * The requests that legacy may answer if the service cannot: reads (GET, HEAD and OPTIONS), all, or no requests. The service, which
+ * has its own data, never receives a write that legacy answers.
  */
 export type FallbackPolicy = 'reads' | 'all' | false
 
@@ -83,78 +82,78 @@ export type Context = {
   readonly flag: string
   readonly service: Upstream
   readonly fallback: FallbackPolicy
-  /** What becomes of the context while its flags are out of date: the last ones hold, or legacy answers. */
+  /** While the flags are out of date: `hold` applies the last flags, `legacy` sends every request to legacy. */
   readonly whenStale: 'hold' | 'legacy'
-  /** From what age on flags are out of date, in milliseconds. */
+  /** The age from which flags are out of date, in milliseconds. */
   readonly staleAfterMs: number
-  /** Whether going back to legacy is safe: not where the service has written what legacy cannot read. */
+  /** `forward-only` if legacy cannot read data that the service has written: a rollback then needs force. */
   readonly rollback: 'allowed' | 'forward-only'
 }
 
 /**
- * Express middleware, as the ecosystem writes it (`helmet()`, `cors()`, a rate limiter). Typed by shape, so that the
- * language of the gateway needs no framework: the request and the response are Express's own.
+ * Express middleware, such as `helmet()`, `cors()` or a rate limiter. The type is structural, so that the model does not import
+ * Express; request and response are those of Express.
  */
 export type Middleware = (request: never, response: never, next: (error?: unknown) => void) => unknown
 
-/** The identity of a client that has neither a user nor a session: a signed id by cookie, its address, or none (legacy). */
+/** The identity of a client without user and session: a signed id in a cookie, its address, or no identity (legacy). */
 export type AnonymousPolicy = 'cookie' | 'ip' | 'legacy'
 
-/** A change of header fields: all lines of the `names` are removed, then `set` is appended. */
+/** A change of header fields: all lines of `names` are removed, then `set` is appended. */
 export type FieldRules = {
   /** In lower case. */
   readonly names: ReadonlySet<string>
   readonly set: HeaderList
 }
 
-/** What the map sets and removes in requests to an upstream and in its responses; undefined where it changes nothing. */
+/** The changes of header fields in requests to an upstream and in its responses; undefined without changes. */
 export type HeaderRules = {
   readonly request: FieldRules | undefined
   readonly response: FieldRules | undefined
 }
 
-/** A compiled route. `context` is undefined for the one route that owns what no context claims. */
+/** A compiled route. `context` is undefined for the one route of all paths that no context owns. */
 export type Route = {
-  /** The template, such as `/products/:id`: a metric label and a log word, never the path itself. */
+  /** The template, such as `/products/:id`. Metrics and logs use it as a label instead of the path. */
   readonly pattern: string
   readonly context: Context | undefined
   /** Path template for the service, filled with the pattern's parameters; undefined keeps the path. */
   readonly rewrite: readonly RewritePart[] | undefined
-  /** Inverses of the rewrites of the context, the route's own first. Empty where nothing is rewritten or can be inverted. */
+  /** The inverse rewrites of the context, that of this route first. Empty without rewrites that can be inverted. */
   readonly inverseRewrites: readonly InverseRewrite[]
-  /** Overrides of the upstream's own timeouts. */
+  /** Overrides of the timeouts of the upstream. */
   readonly timeouts: Partial<Timeouts> | undefined
   /** Largest request body in bytes. */
   readonly maxBodyBytes: number
-  /** Whether the route takes protocol upgrades (WebSocket). */
+  /** Whether the route accepts protocol upgrades (WebSocket). */
   readonly upgrade: boolean
-  /** For both sides, instead of the upstream's own word; undefined leaves it to the upstream. */
+  /** Overrides the setting of both upstreams; undefined for their own settings. */
   readonly allowEncodedSlashes: boolean | undefined
-  /** Instead of the map's `identity.anonymous`. */
+  /** Overrides `identity.anonymous` of the map. */
   readonly anonymous: AnonymousPolicy | undefined
   readonly middleware: readonly Middleware[]
   /** Undefined where the map has no header rules. */
   readonly headers: HeaderRules | undefined
-  /** The token a request must carry; undefined asks for none. */
+  /** The token that a request must carry; undefined if no token is required. */
   readonly auth: AuthPolicy | undefined
-  /** How it is shadowed; undefined where there is no other side, or the config says never. */
+  /** How requests are copied to the other side; undefined without a context, or if the map disables shadowing. */
   readonly shadow: ShadowPolicy | undefined
 }
 
 /** A piece of a rewrite template: literal text, or the name of a parameter (`*` is the wildcard). */
 export type RewritePart = { readonly text: string } | { readonly param: string }
 
-/** The inverse of a rewrite: from a path of the service to the path that the client knows. */
+/** The inverse of a rewrite: from a path of the service to the path of the client. */
 export type InverseRewrite = {
-  /** Takes the parameters, called `names` in order, out of a path that the whole template fits. */
+  /** Matches a whole path of the service. Its groups are the parameters `names`, in order. */
   readonly expression: RegExp
   readonly names: readonly string[]
-  /** The client's path, to be filled in. */
+  /** The template of the client's path. */
   readonly parts: readonly RewritePart[]
-  /** The prefixes in which template and pattern differ, without a slash at the end. */
+  /** The prefixes in which rewrite and pattern differ, without a final slash. */
   readonly from: string
   readonly to: string
 }
 
-/** A route and the values of its parameters for one path, percent-encoded as they stood in the path. */
+/** A route and the values of its parameters in one path, still percent-encoded. */
 export type RouteMatch = { readonly route: Route; readonly params: Readonly<Record<string, string | undefined>> }

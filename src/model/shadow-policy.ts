@@ -3,38 +3,38 @@ import type { Rules } from './comparison-rules.ts'
 
 /** How the requests of a route are shadowed. Sizes in bytes, times in milliseconds. */
 export type ShadowPolicy = {
-  /** The share of eligible requests that are copied, from 0 to 1; an operator's word for the context stands above it. */
+  /** The share of eligible requests that are copied, from 0 to 1. An operator can override it for a context. */
   readonly sample: number
   readonly compare: Rules
-  /** Of one body, of a request or of an answer; an answer that is longer is `uncomparable(truncated)`. */
+  /** The limit for the body of a request or a response. A longer response is `uncomparable(truncated)`. */
   readonly maxBodyBytes: number
-  /** From the copy being sent to the last byte of its answer. */
+  /** From sending the copy to the last byte of its response. */
   readonly timeoutMs: number
   readonly noise: NoisePolicy
-  /** Whether requests that change something are copied too: only to a service that has agreed to act as if. */
+  /** Whether writes are copied: `dry-run` copies them only to a service that has confirmed that it supports dry runs. */
   readonly writes: 'never' | 'dry-run'
-  /** Whether the copy carries the client's credentials: `Authorization`, `Cookie` and the fields that say who asks. */
+  /** Whether the copy carries the client's identity: `Authorization`, `Cookie` and the fields with the user id. */
   readonly identities: 'keep' | 'strip'
-  /** If given, examples show only values at these places, and even they without what looks like a secret. */
+  /** If set, examples show values only at these places, and mask values there that look like secrets. */
   readonly showOnly: readonly string[] | undefined
 }
 
-/** What shadowing may cost the process that answers clients, all contexts together. */
+/** The limits of shadowing in the process that answers clients, for all contexts together. */
 export type ShadowLimits = {
-  /** Bytes of captured bodies that may be held at once; a copy for which there is no room is shed. */
+  /** The maximum size of all captured bodies in memory, in bytes. Further copies are shed. */
   readonly captureBytes: number
-  /** Copies and comparisons that may be under way. */
+  /** The maximum number of concurrent copies and comparisons. */
   readonly underWay: number
-  /** How late the event loop may be, in milliseconds, before new copies are shed. */
+  /** The delay of the event loop, in milliseconds, above which new copies are shed. */
   readonly lagMs: number
-  /** Of one processor, what comparing may take: above 0 and up to 1. */
+  /** The share of one processor that comparisons may use: above 0 and up to 1. */
   readonly cpuShare: number
 }
 
-/** How noise is learned: by asking legacy twice. */
+/** How noise is learned: some requests are sent to legacy twice, and the two responses are compared. */
 export type NoisePolicy = {
-  /** The share of copies for which legacy is asked twice while nothing is open, from 0 to 1. */
+  /** The share of copies that are also sent to legacy a second time, from 0 to 1, while every differing field has a verdict. */
   readonly pairShare: number
-  /** And while a field is open. */
+  /** The same share while a differing field has no verdict. */
   readonly pairShareOpen: number
 }

@@ -1,4 +1,4 @@
-// Shadowing: which requests are copied to the side that was not chosen, what is copied, and what of it is kept.
+// Shadow traffic: copies of requests to the side that did not answer the client.
 
 import type { ShadowFailure, Shed, Uncomparable } from './comparison.ts'
 import type { Decision } from './decision.ts'
@@ -6,51 +6,51 @@ import type { Outcome } from './outcome.ts'
 import type { HeaderList, RequestHead } from './request-head.ts'
 import type { Route, Side, TlsOptions } from './route.ts'
 
-/** A request as it is sent to a side: what the proxy would have sent there, had that side been chosen. */
+/** A request to one side, equal to the request that the proxy would have sent if it had chosen that side. */
 export type CopyRequest = {
-  /** The address that is asked: an origin such as `http://10.0.0.7:3001`. */
+  /** The address: an origin such as `http://10.0.0.7:3001`. */
   readonly origin: string
   readonly tls: TlsOptions | undefined
-  /** The name that is asked for in TLS; `''` where the address is its own name. */
+  /** The TLS server name; `''` if the host of the address is used. */
   readonly servername: string
   readonly method: string
   readonly path: string
-  /** `[name, value, ...]` with Host; without the marks of a copy, and without a body's framing. */
+  /** `[name, value, ...]` with Host, without the fields that mark a copy and the fields of body framing. */
   readonly fields: HeaderList
-  /** The names, in lower case, of fields that say who asks beside `Authorization` and `Cookie`. */
+  /** The names, in lower case, of fields with the client's identity, in addition to `Authorization` and `Cookie`. */
   readonly identityFields: readonly string[]
 }
 
-/** Makes the request for a side; undefined where no address of it may be asked now. */
+/** Creates the request for a side; undefined if no address of it is available. */
 export type CreateCopy = (side: Side) => CopyRequest | undefined
 
-/** What sees one request go by. It only looks: nothing that it does or fails to do reaches the client. */
+/** An observer of one request. Its failures do not affect the client. */
 export type Tap = {
-  /** Bytes are only lent: what is kept of them is copied. */
+  /** The buffer is only valid during the call: the tap must copy bytes that it keeps. */
   readonly onRequestBody: (bytes: Buffer) => void
-  /** All of the request's body has come. */
+  /** The whole request body has been received. */
   readonly onRequestEnd: () => void
-  /** The final head as the upstream sent it. @param fields `[name, value, ...]` */
+  /** The final response head of the upstream. @param fields `[name, value, ...]` */
   readonly onHead: (status: number, fields: HeaderList) => void
-  /** Bytes are only lent. */
+  /** The buffer is only valid during the call. */
   readonly onBody: (bytes: Buffer, start: number, end: number) => void
-  /** The client has been answered, or has gone: from here on the copy may be sent. */
+  /** The request has ended: from now on the copy may be sent. */
   readonly close: (outcome: Outcome, copyFor: CreateCopy) => void
 }
 
-/** What the proxy knows of the shadow. */
+/** The interface of shadow traffic for the proxy. */
 export type Shadowing = {
-  /** Undefined, at next to no cost, for a request that is not copied. */
+  /** Returns undefined for a request that is not copied, which is fast. */
   readonly open: (request: {
     readonly head: RequestHead
     readonly route: Route
     readonly decision: Decision
-    /** What operators have said, by context; what is not there is left to the config. From 0 to 1. */
+    /** The shares that operators have set, by context, from 0 to 1. Other contexts use the share of the map. */
     readonly shares: ReadonlyMap<string, number>
   }) => Tap | undefined
 }
 
-/** Where each eligible request ends, at the moment it does: the label of the metric. */
+/** The result of each eligible request at its end: a label of the metrics. */
 export const SHADOW_OUTCOMES = [
   'matched',
   'mismatched',
@@ -62,5 +62,5 @@ export const SHADOW_OUTCOMES = [
   'failed',
 ] as const
 export type ShadowOutcome = (typeof SHADOW_OUTCOMES)[number]
-/** What is said beside `uncomparable`, `shed` and `failed`; `''` beside the others. */
+/** The reason of `uncomparable`, `shed` and `failed`; `''` for other outcomes. */
 export type ShadowReason = Uncomparable | Shed | ShadowFailure | ''

@@ -1,22 +1,21 @@
-// What operators have said and every gateway of a fleet must know: one small document with one generation, the audit
-// log of how it came to be, and who has applied it.
+// The shared state of a fleet: the overrides of operators, in one small document with a generation.
 import type { Field } from './comparison.ts'
 import type { Side } from './route.ts'
 
-/** Who said something, why, and when (milliseconds since 1970, by the store's clock). */
+/** The author, reason and time of a change (milliseconds since 1970, by the clock of the store). */
 export type Stamp = { readonly by: string; readonly reason: string | null; readonly at: number }
 
-/** An operator's override of a context. `until` is by the store's clock; null is without end. */
+/** A pinned context. `until` is by the clock of the store; null without an end. */
 export type Pin = Stamp & { readonly side: Side; readonly until: number | null }
 
-/** The percentage that was last asked for, wherever the flag lives: what a fleet's convergence is measured by. */
+/** The last requested percentage, by which the convergence of a fleet is measured. */
 export type Flip = Stamp & {
   readonly flag: string
   readonly percentage: number
   readonly generation: number
-  /** It is the 0 of a rollback, which is in force by its pin: an Unleash may not have it yet. */
+  /** Set for the 0 of a rollback, which takes effect by its pin: Unleash may not have the percentage yet. */
   readonly byRollback?: true
-  /** What the 0 of a rollback may be written over: any other percentage was set in Unleash since. */
+  /** The percentages that the 0 of a rollback may replace. Another percentage was set in Unleash after the rollback. */
   readonly replaces?: readonly (number | null)[]
 }
 
@@ -24,24 +23,24 @@ export type ContextState = {
   readonly pin: Pin | null
   readonly freeze: Stamp | null
   readonly flip: Flip | null
-  /** How much of it is shadowed, over what the config says; not there, or null, while the config says it. */
+  /** The percentage of copied requests that an operator has set; absent or null while the map decides. */
   readonly shadow?: ShadowSetting | null
-  /** What operators have said of differences, by fingerprint. */
+  /** The notes of operators on differences, by fingerprint. */
   readonly differences?: Readonly<Record<string, DifferenceNote>>
-  /** Generation, verb and author of the last change of this context: what a conflict is told by. */
+  /** The last change of this context, which the message of a conflict names. */
   readonly changed: LastChange | null
 }
 
-/** The percentage of eligible requests that are copied to the other side: whole, 0 to 100. */
+/** The percentage of eligible requests that are copied to the other side: an integer from 0 to 100. */
 export type ShadowSetting = Stamp & { readonly percentage: number }
 
-/** What an operator has said of one difference. */
+/** The note of an operator on one difference. */
 export type DifferenceNote = Stamp & {
   readonly route: string
   readonly field: Field
-  /** Over what the numbers say; null leaves it to them. */
+  /** Overrides the verdict of the statistics; null for their verdict. */
   readonly ruling: 'real' | 'noise' | null
-  /** It was mended then, by the store's clock: seen later it is open again. Null if nobody has said so. */
+  /** When it was marked as resolved, by the clock of the store; a later occurrence reopens it. Null if it was not. */
   readonly resolvedAt: number | null
 }
 
@@ -49,7 +48,7 @@ export type LastChange = Stamp & { readonly verb: Verb; readonly generation: num
 
 /** Flags in Unleash's client-features format, as the embedded authority keeps them. */
 export type EmbeddedFlags = {
-  /** What the flags file said of each flag when it was last taken over: tells an edit from a flip. By flag, a digest. */
+  /** A digest of each flag in the flags file when it was last imported, which distinguishes edits of the file from flips. */
   readonly seeds?: Readonly<Record<string, string>>
   readonly version: number
   readonly features: readonly EmbeddedFlag[]
@@ -58,21 +57,21 @@ export type EmbeddedFlags = {
 export type EmbeddedFlag = { readonly name: string; readonly [key: string]: unknown }
 
 export type SharedState = {
-  /** Raised by one with every change; 0 before the first. */
+  /** Plus one for each change; 0 before the first. */
   readonly generation: number
-  /** The pin of everything to legacy; null while traffic flows as decided. */
+  /** The kill switch, which sends every request to legacy; null while it is off. */
   readonly kill: Stamp | null
-  /** The last `kill` or `revive`; not there before the first, and not changed by a gateway of the previous version. */
+  /** The last `kill` or `revive`. Absent before the first; gateways of the previous version do not change it. */
   readonly killChange?: LastChange
   readonly contexts: Readonly<Record<string, ContextState>>
-  /** Null where an Unleash is the authority, or before the first seed. */
+  /** Null if Unleash is the flag authority, or before the flags file is first imported. */
   readonly flags: EmbeddedFlags | null
 }
 
 export const EMPTY_STATE: SharedState = { generation: 0, kill: null, contexts: {}, flags: null }
 export const EMPTY_CONTEXT: ContextState = { pin: null, freeze: null, flip: null, changed: null }
 
-/** Everything that can be done, as the command line, the admin API and the audit log call it. */
+/** The changes, as the command line, the admin API and the audit log name them. */
 export const VERBS = [
   'flip',
   'pin',
@@ -82,19 +81,19 @@ export const VERBS = [
   'revive',
   'freeze',
   'thaw',
-  /** How much is copied to the other side for comparison. */
+  /** Sets the percentage of copied requests. */
   'shadow',
-  /** That a difference is real, or is noise, whatever the numbers say. */
+  /** Marks a difference as real or as noise, overriding the statistics. */
   'rule',
-  /** That a difference was mended. */
+  /** Marks a difference as resolved. */
   'resolve',
-  /** Not an operator's: the flags were changed outside, in `flags.json` or in Unleash's own pages. */
+  /** A change of flags outside the gateway: in `flags.json`, or in Unleash itself. */
   'outside',
-  /** Not an operator's: the store had come back empty or older, and a gateway put back what it remembered. */
+  /** A gateway has restored data that the store had lost. */
   'restore',
-  /** A gateway that is gone is not waited for any more. */
+  /** Removes a gateway that does not return from the fleet. */
   'forget',
-  /** Not a change: somebody was turned away at the admin API. */
+  /** Not a change: the admin API has rejected a token. */
   'sign-in',
 ] as const
 export type Verb = (typeof VERBS)[number]

@@ -1,16 +1,16 @@
-// The immutable view of routes and upstreams that one request uses from its first line to its last.
+// The immutable view of routes, upstreams and controls that one request uses from beginning to end.
 import type { AnonymousPolicy, Context, Route, RouteMatch, Side, Upstream } from './route.ts'
 import type { ShadowLimits } from './shadow-policy.ts'
 
-/** Where the key that keeps a person on one side comes from. */
+/** The sources of the key that keeps a client on one side. */
 export type IdentityPolicy = {
   readonly user: { readonly header: string; readonly trusts: (address: string) => boolean } | undefined
   readonly session: { readonly cookie: string } | undefined
-  /** What becomes of a client with neither: an id by cookie, its address, or legacy. */
+  /** The identity of a client with neither of them. */
   readonly anonymous: AnonymousPolicy
   /**
-   * The headers, in lower case, that carry verified claims on any route: dropped from what every client sends.
-   * Undefined where no route asks for a token.
+   * The headers, in lower case, that carry verified claims on any route. They are removed from every client's request. Undefined if
+   * no route requires a token.
    */
   readonly claimHeaders: ReadonlySet<string> | undefined
 }
@@ -21,63 +21,63 @@ export type Limits = {
   readonly headerBytes: number
   readonly headerCount: number
   readonly bodyBytes: number
-  /** To receive the whole head. */
+  /** The time to receive the whole head. */
   readonly headersMs: number
-  /** Silence of a client in the middle of a body, or while it does not read its answer. */
+  /** The longest pause of a client in the middle of a body, or in reading its response. */
   readonly clientIdleMs: number
-  /** Bytes a second, on average, that a client must send of its body and read of its response; 0 disables the check. */
+  /** The minimum average rate, in bytes per second, of sending a body and reading a response; 0 disables the check. */
   readonly minimumRate: number
-  /** Forwarded requests of one client address whose body is still arriving. */
+  /** The maximum number of forwarded requests of one client address whose body is still arriving. */
   readonly uploadsPerClient: number
   /** How long a client may stay below `minimumRate`. */
   readonly rateGraceMs: number
-  /** How long an idle client connection is kept. */
+  /** How long an idle client connection stays open. */
   readonly keepAliveMs: number
   readonly connections: number
 }
 
-/** Retries as a share of requests, after Envoy's retry budget. */
+/** The retry budget: retries as a share of requests, as in Envoy. */
 export type RetryPolicy = { readonly budgetPercent: number; readonly minimumPerSecond: number }
 
-/** Passive health, after Envoy's outlier detection. Times in milliseconds. */
+/** Passive health checks, as in Envoy's outlier detection. Times in milliseconds. */
 export type EjectionPolicy = {
   readonly consecutiveFailures: number
   readonly baseMs: number
   readonly maxMs: number
-  /** Never eject more than this share of an upstream's addresses, except that a lone address may go. */
+  /** The largest share of an upstream's addresses that may be ejected. A single address may always be ejected. */
   readonly maxPercent: number
 }
 
 export type DrainPolicy = {
-  /** Between `/readyz` failing and the listener closing: time for a load balancer to notice. */
+  /** The time between the failure of `/readyz` and the end of listening, in which load balancers notice. */
   readonly noticeMs: number
-  /** From the signal to the end, whatever is still in flight. */
+  /** The time from the signal to the end, even if requests are in flight. */
   readonly limitMs: number
 }
 
-/** What operators have said that stands above the flags. */
+/** The overrides of operators, which have priority over flags. */
 export type Controls = {
-  /** Everything is legacy's. */
+  /** Whether every request goes to legacy. */
   readonly isKilled: boolean
-  /** By context; one that is not here is decided by its flag. */
+  /** The pinned side of each pinned context. */
   readonly pins: ReadonlyMap<string, Side>
-  /** The share that is shadowed, from 0 to 1, by context; one that is not here is shadowed as its config says. */
+  /** The share of copied requests, from 0 to 1, of each context for which an operator has set it. */
   readonly shadows: ReadonlyMap<string, number>
 }
 
 export const NO_CONTROLS: Controls = { isKilled: false, pins: new Map(), shadows: new Map() }
 
 export type Snapshot = {
-  /** Of the shared state that `controls` were made from; 0 before anybody said anything. */
+  /** The generation of the shared state from which `controls` were computed; 0 before the first change. */
   readonly generation: number
-  /** Of the config: raised by one with every edit that is applied, from 1 at the start. */
+  /** The number of the config: 1 at the start, plus one for each applied edit. */
   readonly edition: number
   readonly controls: Controls
   readonly legacy: Upstream
   readonly services: ReadonlyMap<string, Upstream>
   readonly contexts: ReadonlyMap<string, Context>
   readonly routes: readonly Route[]
-  /** The route that owns a path; what no context claims is the monolith's, so there is always one. */
+  /** Returns the route of a request. A path that no context owns has the route of the monolith. */
   readonly match: (method: string, host: string, path: string) => RouteMatch
   readonly trustsProxy: (address: string) => boolean
   readonly identity: IdentityPolicy

@@ -1,31 +1,31 @@
-// The seam between what should be true and where it is kept: memory, a folder, or Redis. One contract test
-// (test/contract/state-store.test.ts) says what each must do.
+// The port for shared state, implemented by memory, file and Redis stores. test/contract/state-store.test.ts tests every
+// implementation.
 import type { AuditEntry, AuditPage, AuditQuery, ChainReport } from './audit-log.ts'
 import type { FleetMember, Heartbeat } from './fleet.ts'
 import type { SharedState, StoredFlagBackup } from './shared-state.ts'
 
-/** `conflict` carries the state that was there instead: nothing was written. */
+/** `conflict` is the state that the store has instead. Nothing was written then. */
 export type CommitResult = { readonly ok: true } | { readonly ok: false; readonly conflict: SharedState }
 
 export type StoreStatus = {
   readonly kind: 'memory' | 'file' | 'redis'
   /** The folder, or the URL without credentials. */
   readonly location: string
-  /** Whether it can be written now. */
+  /** Whether the store can be written now. */
   readonly isConnected: boolean
-  /** How long it has not been reachable, in milliseconds; 0 while it is. */
+  /** How long the store has been unreachable, in milliseconds; 0 while it is reachable. */
   readonly cutOffMs: number
-  /** Why not; undefined while it is. */
+  /** The error; undefined while the store is reachable. */
   readonly trouble: string | undefined
-  /** The last time, in this run, that this gateway put back what the store had lost: when (by its clock), and what. */
+  /** The last time in this run that this gateway has restored lost data: the time by its own clock, and a description. */
   readonly restored?: { readonly at: number; readonly detail: string } | undefined
-  /** The state folder was empty at the start (by this gateway's clock), though the gateway has run before: its generation then. */
+  /** Set if the state folder was empty at the start although the gateway had run before: the time by its own clock, and the generation. */
   readonly folderLost?: { readonly at: number; readonly generation: number } | undefined
 }
 
 /**
- * The store cannot be reached or written. A write that is rejected so may have been carried out all the same, if only
- * its answer was lost; once it is rejected it is not carried out any more. The next {@link StateStore.read} shows which.
+ * The store cannot be reached or written. A rejected write may still have taken effect, if only the answer was lost, but it does
+ * not take effect after the rejection. The next {@link StateStore.read} returns the result.
  */
 export class StoreUnavailable extends Error {
   constructor(message: string, cause: unknown) {
@@ -35,44 +35,44 @@ export class StoreUnavailable extends Error {
 }
 
 /**
- * Where shared state is kept. Methods that ask the store reject with {@link StoreUnavailable} if it does not answer
- * within the store's limit; none is ever called on a request's path.
+ * A store of shared state. Methods that call the store reject with {@link StoreUnavailable} if it does not answer within its
+ * limit. No request waits for them.
  */
 export type StateStore = {
-  /** Resolves once the state is known, or a short limit is up: then it goes on trying by itself. Never rejects. */
+  /** Resolves when the state is read, or after a short limit; then the store keeps trying. Never rejects. */
   readonly start: () => Promise<void>
-  /** The last state known in this process, at once; the state of the last run where the store cannot be reached. */
+  /** Returns the last state of this process without waiting; the state of the last run if the store is not reachable. */
   readonly current: () => SharedState
-  /** The state as the store has it now. */
+  /** Reads the current state of the store. */
   readonly read: () => Promise<SharedState>
   /**
-   * Puts `next` in the place of the state with the generation before it, and `entry` in the audit log: both or neither.
-   * When it resolves with `ok`, both survive the process being killed. It can be repeated: the same state and entry are
-   * `ok` again, so that who lost the answer may ask once more.
+   * Atomically replaces the state of the previous generation by `next` and adds `entry` to the audit log. When it resolves with
+   * `ok`, both survive a kill of the process. It can be repeated: a caller that has lost the answer sends the same state and entry
+   * again and gets `ok`.
    */
   readonly commit: (next: SharedState, entry: AuditEntry) => Promise<CommitResult>
-  /** Adds to the audit log what changed nothing: refusals, failures. */
+  /** Adds an entry that belongs to no change, such as a refusal or a failure, to the audit log. */
   readonly record: (entry: AuditEntry) => Promise<void>
   readonly history: (query: AuditQuery) => Promise<AuditPage>
   /** Reads all of the audit log and verifies its hash chain. */
   readonly verifyHistory: () => Promise<ChainReport>
-  /** Called with each newer state, whoever made it; also repairs a lost message within two seconds. */
+  /** Calls the listener with each newer state, of this and of other gateways; within two seconds even if a message is lost. */
   readonly onChange: (listener: (state: SharedState) => void) => () => void
-  /** Says that this gateway lives, and what it has applied. */
+  /** Reports that this gateway runs, and the generation that it has applied. */
   readonly sendHeartbeat: (report: Heartbeat) => Promise<void>
-  /** A gateway leaves in an orderly way, or is forgotten as it does not come back: no gateway waits for it any more. */
+  /** Removes a gateway that stops, or that does not return, so that no gateway waits for it. */
   readonly removeMember: (id: string) => Promise<void>
   /**
-   * All that have been heard of and have not left. A silent one stays for a quarter of an hour, or as the store was told;
-   * also if the store has lost its data since.
+   * Returns the gateways that have sent a heartbeat and have not left. A silent gateway stays for the configured time (a quarter of
+   * an hour by default), even if the store has lost its data since.
    */
   readonly fleet: () => Promise<readonly FleetMember[]>
-  /** Called when a gateway has sent a report, as soon as it is known here. */
+  /** Calls the listener with each heartbeat that this gateway receives. */
   readonly onHeartbeat: (listener: (report: Heartbeat) => void) => () => void
-  /** Unless newer ones are kept already. */
+  /** Saves flags, unless the store has newer ones. */
   readonly saveFlagBackup: (flags: StoredFlagBackup) => Promise<void>
   readonly loadFlagBackup: () => Promise<StoredFlagBackup | undefined>
-  /** The clock that all gateways of the fleet share, in milliseconds since 1970; our own as long as it is not known. */
+  /** The clock of the store, shared by the fleet, in milliseconds since 1970; the own clock until the first answer of the store. */
   readonly wallTime: () => number
   readonly status: () => StoreStatus
   readonly close: () => Promise<void>

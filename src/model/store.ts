@@ -1,4 +1,4 @@
-// One connection, or one folder, for all that a fleet keeps together.
+// A store: shared state and comparisons over one connection, or in one folder.
 import type { ComparisonStore } from './comparison-store.ts'
 import type { StateStore } from './state-store.ts'
 

@@ -1,6 +1,6 @@
 import type { Side } from './route.ts'
 
-/** The addresses of an upstream, as one gateway sees them now. */
+/** The addresses of an upstream in the view of one gateway. */
 export type UpstreamReading = {
   readonly name: string
   readonly side: Side
@@ -8,12 +8,12 @@ export type UpstreamReading = {
   readonly unavailable: readonly AddressOutage[]
 }
 
-/** An address that gets no requests. */
+/** An address that receives no requests. */
 export type AddressOutage = {
   readonly address: string
   /** The failure or the result of the health check. */
   readonly why: string
-  /** For how long it has been unavailable, in milliseconds. */
+  /** How long it has been unavailable, in milliseconds. */
   readonly forMs: number
   /** When the ejection ends, in milliseconds from now; null until the health check of the address passes. */
   readonly endsInMs: number | null

@@ -39,7 +39,7 @@ it('lets no answer end a cell, a line or a code span', () => {
   const text = toMarkdown(makeReport(progressOf({ counts, examples: [example] }), TOLD))
   const row = text.split('\n').find((line) => line.startsWith('| inconclusive |'))!
   expect(row).toBe(
-    '| inconclusive | `` $["a\\|b`c"] `` | it is of another value | 1 | 0 | `` \'\'\\| <script>\\u2028\\u202e `` |  | `GET /p\\|q` |',
+    '| inconclusive | `` $["a\\|b`c"] `` | the value differs | 1 | 0 | `` \'\'\\| <script>\\u2028\\u202e `` |  | `GET /p\\|q` |',
   )
 })
 

@@ -212,7 +212,7 @@ describe('what is said', () => {
     expect(markdown).toMatch(/^# Replay of `a\.log`$/m)
     expect(markdown).toContain('There were not enough comparisons to say that at least 99.9 % match')
     expect(markdown).toMatch(
-      /\| `\$\.price` \| it is of another value \| 8 \| 0 \| `7` \| `8` \| `GET \/products\/\d+` \|/,
+      /\| `\$\.price` \| the value differs \| 8 \| 0 \| `7` \| `8` \| `GET \/products\/\d+` \|/,
     )
     // Nothing is left of a run that was finished.
     expect((await readdir(folder)).sort()).toEqual(['a.log', 'map.json', 'r.json', 'r.md'])
