@@ -1,10 +1,10 @@
-// What an operator writes: the migration map's types, each key with its meaning, unit and default.
+// The types of the migration map. Editors show the docstrings: each states the meaning, the unit and the default of a key.
 import type { Algorithm } from '../model/auth.ts'
 import type { Rules } from '../model/comparison-rules.ts'
 import type { Middleware } from '../model/route.ts'
 
 /**
- * Returns the map as it is: it exists so that an editor checks and completes it.
+ * Returns the map unchanged. An editor checks and completes a map that is passed to this function.
  *
  * ```ts
  * import { defineRoutes } from 'strangler-gateway'
@@ -24,94 +24,96 @@ export function defineRoutes(config: RoutesConfig): RoutesConfig {
 
 /** The migration map: the monolith, the services extracted from it, and which context owns which routes. */
 export type RoutesConfig = {
-  /** The monolith. It answers whatever no context owns, and every context whose flag is off. */
+  /** The monolith. It answers every path that no context owns, and every context whose flag is off. */
   readonly legacy: LegacyConfig
-  /** The extracted services by name. Default: none. */
+  /** The extracted services by name. Default: no services. */
   readonly services?: Readonly<Record<string, UpstreamConfig>> | undefined
-  /** The bounded contexts by name: what moves, and behind which flag. Default: none. */
+  /** The bounded contexts by name, each with its routes, its service and its flag. Default: no contexts. */
   readonly contexts?: Readonly<Record<string, ContextConfig>> | undefined
-  /** What keeps a person on one side. Default: an anonymous cookie. */
+  /** How clients are identified, so that each stays on one side. Default: a signed id in a cookie. */
   readonly identity?: IdentityConfig | undefined
   /**
-   * Proxies in front of the gateway whose `X-Forwarded-*` fields are believed: addresses, ranges such as `10.0.0.0/8`,
-   * or the names `loopback`, `linklocal`, `uniquelocal`. Default: none.
+   * Proxies in front of the gateway whose `X-Forwarded-*` fields are trusted: addresses, ranges such as `10.0.0.0/8`, or the names
+   * `loopback`, `linklocal`, `uniquelocal`. Default: no proxies.
    */
   readonly trustedProxies?: readonly string[] | undefined
   /** Limits on what a client may send. */
   readonly limits?: LimitsConfig | undefined
-  /** How much is tried again. */
+  /** The budget of retries. */
   readonly retries?: RetriesConfig | undefined
-  /** When an address of an upstream is left alone for a while, judged by the requests it fails. */
+  /** When an upstream address is ejected for a while, because requests to it fail. */
   readonly ejection?: EjectionConfig | undefined
-  /** How the gateway stops. */
+  /** The graceful shutdown. */
   readonly drain?: DrainConfig | undefined
-  /** What copying and comparing may cost. */
+  /** The limits of shadow traffic: memory, processor and concurrency. */
   readonly shadowing?: ShadowingConfig | undefined
-  /** How paths are compared with patterns. */
+  /** How paths are matched with patterns. */
   readonly matching?: MatchingConfig | undefined
 }
 
-/** The addresses behind the monolith or a service. Exactly one of `url` and `urls` is written. */
+/** The addresses of the monolith or a service. Write exactly one of `url` and `urls`. */
 export type UpstreamConfig = {
-  /** The one address: `http` or `https`, host and port, no path: `http://127.0.0.1:3000`. */
+  /** The address: `http` or `https`, host and port, without a path: `http://127.0.0.1:3000`. */
   readonly url?: string | undefined
-  /** Several addresses, among which requests are spread. */
+  /** Several addresses, among which the gateway distributes requests. */
   readonly urls?: readonly string[] | undefined
-  /** An active health check of every address: its path, or the path with its pace. Default: none. */
+  /** An active health check of every address: its path, or an object with its intervals. Default: no health check. */
   readonly health?: string | HealthConfig | undefined
-  /** Open connections to each address at most. Default: 256. */
+  /** The maximum number of open connections to each address. Default: 256. */
   readonly connections?: number | undefined
-  /** Requests that may wait for a connection to each address at most; one more is refused with 503. Default: 256. */
+  /** The maximum number of requests that wait for a connection to each address; further requests get 503. Default: 256. */
   readonly queue?: number | undefined
-  /** Whether a connection serves more than one request. Default: true. */
+  /** Whether a connection is used for more than one request. Default: true. */
   readonly reuse?: boolean | undefined
   /**
-   * How long an idle connection to the upstream is kept, in milliseconds. Keep it below the upstream's own limit (5 s
-   * for a Node server), or the upstream closes a connection just as it is used again. Default: 4000.
+   * How long an idle connection to the upstream stays open, in milliseconds. Keep it below the limit of the upstream (5 s for a Node
+   * server): otherwise the upstream can close a connection at the moment at which the gateway reuses it. Default: 4000.
    */
   readonly keepAliveMs?: number | undefined
-  /** Default: connectMs 2000, headersMs 30000, idleMs 60000, queueMs 1000. */
+  /** Time limits of requests to the upstream. Defaults: connectMs 2000, headersMs 60000, idleMs 60000, queueMs 1000. */
   readonly timeouts?: TimeoutsConfig | undefined
   /**
-   * The Host that the upstream is sent: `preserve` is the client's, `upstream` is the upstream's own. Default for the
-   * monolith: `preserve`. Default for a service: `upstream` if an address of it is a public DNS name (it has a dot, is
-   * no IP address and does not end in `.localhost`, `.local` or `.internal`), else `preserve`.
+   * The Host field that the upstream receives: `preserve` forwards the client's, `upstream` sends the host of the address. Default
+   * for the monolith: `preserve`. Default for a service: `upstream` if one of its addresses is a public DNS name (a name with a dot
+   * that does not end in `.localhost`, `.local` or `.internal`), else `preserve`.
    */
   readonly host?: 'preserve' | 'upstream' | undefined
-  /** TLS to the upstream. Default: the system's certificate authorities, verified. */
+  /** TLS to the upstream. Default: certificates are verified with the certificate authorities of the system. */
   readonly tls?: TlsConfig | undefined
   /**
-   * Let paths with an encoded slash or backslash (`%2F`, `%5C`) through to this upstream; they are refused with 400
-   * otherwise. Default: false.
+   * Whether paths with an encoded slash or backslash (`%2F`, `%5C`) are forwarded to this upstream. Otherwise the gateway refuses
+   * them with 400. Default: false.
    */
   readonly allowEncodedSlashes?: boolean | undefined
   /**
-   * Whether the upstream is sent `Via`. An nginx with its default `gzip_proxied off` compresses no response to a request
-   * with `Via`. `false` sends `CDN-Loop` (RFC 8586) instead, by which the gateway still recognises a loop. Default: true.
+   * Whether requests to the upstream have `Via`. An nginx with its default `gzip_proxied off` does not compress responses to requests
+   * with `Via`. `false` sends `CDN-Loop` (RFC 8586) instead, by which the gateway also detects loops. Default: true.
    */
   readonly via?: boolean | undefined
   /**
-   * Whether a line of this upstream's response heads may end in LF without CR, as some old CGI programs send it. Such a
-   * response is answered with 502 otherwise. Chunks and trailers need CRLF either way. Default: false.
+   * Whether lines of response heads may end in LF without CR, as some old CGI programs write them. Otherwise the client gets 502 for
+   * such a response. Chunks and trailers always need CRLF. Default: false.
    */
   readonly bareLineFeeds?: boolean | undefined
 }
 
-/** The monolith's addresses, and what applies to the paths that no context owns. */
+/** The addresses of the monolith, and the settings of the paths that no context owns. */
 export type LegacyConfig = UpstreamConfig & {
-  /** Header fields that are set and removed, for the paths that no context owns. Default: none. */
+  /** Header fields to set and remove, for the paths that no context owns. Default: no changes. */
   readonly headers?: HeadersConfig | undefined
-  /** Express middleware that runs for the paths that no context owns, but not for WebSockets. Default: none. */
+  /** Express middleware for the paths that no context owns. It does not run for WebSockets. Default: no middleware. */
   readonly middleware?: Middleware | readonly Middleware[] | undefined
 }
 
-/** Header fields that the gateway sets and removes, in requests to the upstream and in its responses. */
+/** Header fields that the gateway sets and removes in requests to the upstream and in its responses. */
 export type HeadersConfig = {
+  /** The fields of requests to the upstream. Default: no changes. */
   readonly request?: HeaderRulesConfig | undefined
+  /** The fields of responses to the client. Default: no changes. */
   readonly response?: HeaderRulesConfig | undefined
 }
 
-/** A field has one rule at most. Names are compared without case. */
+/** A field can have one rule. Names are not case-sensitive. */
 export type HeaderRulesConfig = {
   /** One line with this value replaces all lines of the field. */
   readonly set?: Readonly<Record<string, string>> | undefined
@@ -119,29 +121,29 @@ export type HeaderRulesConfig = {
   readonly remove?: readonly string[] | undefined
 }
 
-/** An active health check: `GET path` on every address; an answer below 400 in time is a success. */
+/** An active health check: `GET path` on every address. A response below 400 within `timeoutMs` is a success. */
 export type HealthConfig = {
-  /** Such as `/healthz`; may have a query. */
+  /** The path, such as `/healthz`; may have a query. */
   readonly path: string
-  /** Milliseconds between two checks of an address. Default: 5000. */
+  /** The interval between two checks of an address, in milliseconds. Default: 5000. */
   readonly intervalMs?: number | undefined
-  /** Milliseconds that an answer may take; at most `intervalMs`. Default: 2000, or `intervalMs` if that is less. */
+  /** The time limit of a response, in milliseconds; at most `intervalMs`. Default: 2000, or `intervalMs` if that is less. */
   readonly timeoutMs?: number | undefined
-  /** Successes in a row that bring an address back. Default: 2. */
+  /** The number of consecutive successes after which an address is available again. Default: 2. */
   readonly healthyAfter?: number | undefined
-  /** Failures in a row that take an address out. Default: 3. */
+  /** The number of consecutive failures after which an address is unavailable. Default: 3. */
   readonly unhealthyAfter?: number | undefined
 }
 
-/** Milliseconds; 0 switches a limit off. */
+/** Time limits in milliseconds; 0 disables a limit. */
 export type TimeoutsConfig = {
-  /** TCP and TLS handshake with the upstream. Default: 2000. */
+  /** The time for the TCP and TLS handshake with the upstream. Default: 2000. */
   readonly connectMs?: number | undefined
-  /** From the request being sent to the first byte of the response. Default: 30000. */
+  /** The time from the end of the request to the first byte of the response. Default: 60000. */
   readonly headersMs?: number | undefined
-  /** Silence in either direction once a body is flowing. Default: 60000. */
+  /** The longest pause in either direction while a body is transferred. Default: 60000. */
   readonly idleMs?: number | undefined
-  /** How long a request may wait for a free connection. Default: 1000. */
+  /** The time that a request may wait for a free connection. Default: 1000. */
   readonly queueMs?: number | undefined
 }
 
@@ -149,255 +151,255 @@ export type TimeoutsConfig = {
 export type TlsConfig = {
   /** The certificate authorities to trust instead of the system's. */
   readonly ca?: string | undefined
-  /** The gateway's own certificate, for an upstream that asks for one; comes with `key`. */
+  /** The client certificate, for an upstream that requires one. Requires `key`. */
   readonly cert?: string | undefined
   /** The private key of `cert`. */
   readonly key?: string | undefined
-  /** The name to ask for and to verify. Default: the host of the address. */
+  /** The server name to send (SNI) and to verify. Default: the host of the address. */
   readonly servername?: string | undefined
-  /** `false` accepts any certificate: for development only. Default: true. */
+  /** `false` accepts every certificate, for development only. Default: true. */
   readonly rejectUnauthorized?: boolean | undefined
 }
 
-/** A bounded context: the unit of migration. It owns routes and moves as one. */
+/** A bounded context: the unit of migration. All its routes move together. */
 export type ContextConfig = {
-  /** Who is asked about it: a team or a person. */
+  /** The team or person that is responsible for the context. */
   readonly owner: string
   /** The name of the service that answers when the flag is on. */
   readonly service: string
-  /** Its Unleash flag; the flag's gradual rollout is the canary percentage. One flag for one context. */
+  /** The Unleash flag, whose gradual rollout is the canary percentage. Each context has its own flag. */
   readonly flag: string
-  /** What it owns; at least one. */
+  /** The routes of the context; at least one. */
   readonly routes: readonly (string | RouteConfig)[]
   /**
-   * Which requests legacy may answer when the service cannot and trying changed nothing: `reads` (GET, HEAD, OPTIONS),
-   * `all`, or none (`false`). A write that is not given to legacy gets 503. `true` is the former spelling of `reads`.
-   * Default: `reads`.
+   * The requests that legacy may answer if the service cannot, and the attempt has changed nothing: `reads` (GET, HEAD, OPTIONS),
+   * `all`, or `false` for no requests. Other requests get 503. `true` is the former spelling of `reads`. Default: `reads`.
    */
   readonly fallback?: 'reads' | 'all' | boolean | undefined
-  /** While its flags are out of date: the last ones hold, or legacy answers. Default: `hold`. */
+  /** While flags are out of date: `hold` applies the last flags, `legacy` sends every request to legacy. Default: `hold`. */
   readonly whenStale?: 'hold' | 'legacy' | undefined
-  /** Milliseconds from which on flags are out of date. Default: 60000. */
+  /** The age from which flags are out of date, in milliseconds. Default: 60000. */
   readonly staleAfterMs?: number | undefined
-  /** `forward-only` where legacy cannot read what the service has written: `rollback` then asks for force. Default: `allowed`. */
+  /** `forward-only` if legacy cannot read data that the service has written: `rollback` then requires force. Default: `allowed`. */
   readonly rollback?: 'allowed' | 'forward-only' | undefined
-  /** Instead of `identity.anonymous`: `ip` for clients that keep no cookies, such as git. Default: `identity.anonymous`. */
+  /** Overrides `identity.anonymous`: write `ip` for clients that keep no cookies, such as git. Default: `identity.anonymous`. */
   readonly anonymous?: 'cookie' | 'ip' | 'legacy' | undefined
-  /** Header fields that are set and removed, on both sides. Default: none. */
+  /** Header fields to set and remove, for both sides. Default: no changes. */
   readonly headers?: HeadersConfig | undefined
-  /** The token that requests to its routes must carry. Default: none is asked for. */
+  /** The token that requests to the routes must carry. Default: no token is required. */
   readonly auth?: AuthConfig | undefined
-  /** Which of its requests are copied to the other side, to compare the answers. Default: none, until operators say so. */
+  /** The requests that are copied to the other side, to compare the responses. Default: none until an operator enables it. */
   readonly shadow?: ShadowConfig | undefined
 }
 
 /**
  * A route in full. Its short form is a string: `'/api/orders/*'`, `'GET /products/:id'`, `'GET,POST /cart'`.
  *
- * Of several routes that fit a request the most specific answers: one with a `host` before one without, then literal
- * text before a parameter before the wildcard, from left to right, then one that names the method.
+ * If several routes match a request, the most specific one applies: a route with `host` before a route without; then, from left to
+ * right, literal text before a parameter before the wildcard; then a route with the method before a route without methods.
  */
 export type RouteConfig = {
   /**
-   * Starts with `/`, in normal form. `:id` is one segment or the variable part of one (`/orders/:id.json`), never
-   * empty; a last segment `*` is the rest, slashes included, so `/api/*` owns `/api/x/y` but not `/api`. A literal
-   * colon is written `::`.
+   * The path pattern. It begins with `/` and is in normal form. `:id` matches one segment or a part of one (`/orders/:id.json`), and
+   * is never empty. A last segment `*` matches the rest with its slashes: `/api/*` owns `/api/x/y`, but not `/api`. Write `::` for a
+   * literal colon.
    */
   readonly path: string
   /** Upper-case HTTP methods; GET covers HEAD. Default: every method. */
   readonly methods?: readonly string[] | undefined
-  /** Only for this host, without port: `shop.example.com`, or `*.example.com` for any name below. Default: any host. */
+  /** The host, without port: `shop.example.com`, or `*.example.com` for every name below it. Default: every host. */
   readonly host?: string | undefined
-  /** The path the service is sent instead, made with the parameters of `path`: `/v2/products/:id`. Default: `path`'s own. */
+  /** The path for the service, with the parameters of `path`: `/v2/products/:id`. Default: the path of the request. */
   readonly rewrite?: string | undefined
-  /** Instead of the upstream's own. */
+  /** Overrides of the timeouts of the upstream. */
   readonly timeouts?: TimeoutsConfig | undefined
-  /** Largest request body in bytes; 0 is no limit. Default: `limits.bodyBytes`. */
+  /** The largest request body in bytes; 0 for no limit. Default: `limits.bodyBytes`. */
   readonly maxBodyBytes?: number | undefined
-  /** Whether protocol upgrades (WebSocket) are taken. Default: false. */
+  /** Whether the route accepts protocol upgrades (WebSocket). Default: false. */
   readonly upgrade?: boolean | undefined
-  /** Whether paths with an encoded slash or backslash are taken, on both sides. Default: what each upstream says. */
+  /** Whether paths with an encoded slash or backslash are accepted, for both sides. Default: the setting of each upstream. */
   readonly allowEncodedSlashes?: boolean | undefined
-  /** Instead of `identity.anonymous`: `ip` for clients that keep no cookies, such as git. Default: the context's. */
+  /** Overrides `identity.anonymous`: write `ip` for clients that keep no cookies, such as git. Default: the setting of the context. */
   readonly anonymous?: 'cookie' | 'ip' | 'legacy' | undefined
-  /** Express middleware that runs before the decision, such as `helmet()`. Default: none. */
+  /** Express middleware that runs before the decision, such as `helmet()`. Default: no middleware. */
   readonly middleware?: Middleware | readonly Middleware[] | undefined
-  /** Over the context's, field by field. Default: the context's. */
+  /** Overrides rules of the context, field by field. Default: the rules of the context. */
   readonly headers?: HeadersConfig | undefined
-  /** Instead of the context's, whole; `false` asks for no token. Default: the context's. */
+  /** Replaces the `auth` of the context as a whole; `false` requires no token. Default: the `auth` of the context. */
   readonly auth?: AuthConfig | false | undefined
-  /** Over the context's, key by key; `false` is never, whatever operators say. Default: the context's. */
+  /** Overrides keys of the context; `false` disables shadowing, also for operators. Default: the `shadow` of the context. */
   readonly shadow?: ShadowConfig | false | undefined
 }
 
 /**
- * Shadowing: a copy of a request goes to the side that does not answer the client, and the two answers are compared.
- * The client is answered as if there were none.
+ * Shadow traffic: the gateway sends a copy of a request to the side that does not answer the client, and compares the two responses.
+ * The copy does not affect the response to the client.
  */
 export type ShadowConfig = {
-  /** The share of eligible requests that are copied, from 0 to 1. `strangler shadow` stands above it. Default: 0. */
+  /** The share of eligible requests that are copied, from 0 to 1. `strangler shadow` overrides it. Default: 0. */
   readonly sample?: number | undefined
-  /** The rules of comparing: what may differ. Whole: a route's own take the place of its context's. Default: none. */
+  /** The differences that are accepted. The rules of a route replace those of its context as a whole. Default: no rules. */
   readonly compare?: Rules | undefined
-  /** The longest body that is compared, of a request or of an answer, in bytes; up to 16777216. Default: 1048576. */
+  /** The longest body of a request or response that is compared, in bytes; at most 16777216. Default: 1048576. */
   readonly maxBodyBytes?: number | undefined
-  /** Milliseconds from the copy being sent to the last byte of its answer. Default: 10000. */
+  /** The time from sending the copy to the last byte of its response, in milliseconds. Default: 10000. */
   readonly timeoutMs?: number | undefined
-  /** How noise is learned, by asking legacy twice. */
+  /** How noise is learned: some requests are sent to legacy twice. */
   readonly noise?: NoiseConfig | undefined
   /**
-   * Whether requests that change something are copied too: `dry-run` only to a service that takes a copy for what it is
-   * and only acts as if. Default: `never`.
+   * Whether writes are copied. `dry-run` copies them only to a service that has confirmed that it handles copies without changing
+   * anything. Default: `never`.
    */
   readonly writes?: 'never' | 'dry-run' | undefined
-  /** Whether a copy carries the client's credentials: `Authorization`, `Cookie` and who asks. Default: `keep`. */
+  /** Whether a copy carries the client's identity: `Authorization`, `Cookie` and the fields with the user id. Default: `keep`. */
   readonly identities?: 'keep' | 'strip' | undefined
   /**
-   * Places such as `$.items[*].price` whose values examples show, and no others; what looks like a secret is masked even
-   * there. Default: all places.
+   * The only places, such as `$.items[*].price`, whose values examples show. Values that look like secrets are masked there, too.
+   * Default: all places.
    */
   readonly showOnly?: readonly string[] | undefined
 }
 
-/** Shares of copies for which legacy is asked twice, from 0 to 1: what it differs in from itself is noise. */
+/** The shares of copies that are sent to legacy twice, from 0 to 1. Fields in which its two responses differ are noise. */
 export type NoiseConfig = {
-  /** While nothing is open. Default: 0.1. */
+  /** The share while every differing field has a verdict. Default: 0.1. */
   readonly pairShare?: number | undefined
-  /** While it is open whether some field that differs is noise. Default: 1. */
+  /** The share while a differing field has no verdict. Default: 1. */
   readonly pairShareOpen?: number | undefined
 }
 
-/** A bearer token (RFC 6750) that is verified before anything is forwarded. Its `sub` is the user. */
+/** A bearer token (RFC 6750), verified before anything is forwarded. Its `sub` is the user id. */
 export type AuthConfig = {
-  /** The token: who issued it, for whom, and the key it is signed with. */
+  /** The issuer and audience of the token, and the key that verifies it. */
   readonly jwt: JwtConfig
-  /** Whether a request without a token is taken too, as nobody's; a bad token never is. Default: false. */
+  /** Whether a request without a token is accepted, as anonymous. An invalid token is always refused. Default: false. */
   readonly optional?: boolean | undefined
   /**
-   * Claims that are passed on, each with its header: `{ email: 'X-User-Email' }`. `sub` is always passed on as
-   * `X-User-Id`. No client can send any of these. Default: none.
+   * The claims that are forwarded, each with its header: `{ email: 'X-User-Email' }`. `sub` is always forwarded as `X-User-Id`. The
+   * gateway removes these headers from every client's request. Default: no further claims.
    */
   readonly claims?: Readonly<Record<string, string>> | undefined
 }
 
-/** A signed JSON Web Token (RFC 7519). Exactly one of `jwksUri`, `publicKey` and `secretFromEnv` is written. */
+/** A signed JSON Web Token (RFC 7519). Write exactly one of `jwksUri`, `publicKey` and `secretFromEnv`. */
 export type JwtConfig = {
-  /** The token's `iss`, exactly. */
+  /** The exact `iss` of the tokens. */
   readonly issuer: string
-  /** The token's `aud`, or a list of which the token names one at least. */
+  /** The `aud` of the tokens, or a list: a token must name at least one of them. */
   readonly audience: string | readonly string[]
-  /** What the issuer signs with, such as `['RS256']`: nothing else is taken. HS* goes with no other. */
+  /** The signature algorithms of the issuer, such as `['RS256']`. Others are refused. HS* cannot be mixed with other algorithms. */
   readonly algorithms: readonly Algorithm[]
-  /** The issuer's JWK Set: `https`, or `http` on this machine. */
+  /** The address of the issuer's JWK Set: `https`, or `http` on this machine. */
   readonly jwksUri?: string | undefined
-  /** PEM text, or the path of a PEM file relative to the config file. */
+  /** The public key of the issuer: PEM text, or the path of a PEM file relative to the config file. */
   readonly publicKey?: string | undefined
-  /** The environment variable that has the secret of HS*: 32 bytes for HS256, 48 for HS384, 64 for HS512, or more. */
+  /** The environment variable with the secret of HS*: at least 32 bytes for HS256, 48 for HS384, 64 for HS512. */
   readonly secretFromEnv?: string | undefined
-  /** Seconds that the issuer's clock may be off, for `exp`, `nbf` and `iat`. Default: 5. */
+  /** The accepted difference to the issuer's clock in seconds, for `exp`, `nbf` and `iat`. Default: 5. */
   readonly clockToleranceSeconds?: number | undefined
-  /** Scopes that the token must have, all of them; else 403. Default: none. */
+  /** The scopes that the token must have, all of them; otherwise the client gets 403. Default: no scopes. */
   readonly requiredScopes?: readonly string[] | undefined
 }
 
-/** What keeps a person on one side, in this order: user, session, anonymous. */
+/** How clients are identified, so that each stays on one side. The order is user, session, anonymous. */
 export type IdentityConfig = {
-  /** A user id that a proxy in front has authenticated. Default: none. */
+  /** The header with the user id that a proxy in front of the gateway has authenticated. Default: no header. */
   readonly user?: UserIdentityConfig | undefined
-  /** The monolith's session cookie. Default: none. */
+  /** The session cookie of the monolith. Default: no cookie. */
   readonly session?: { readonly cookie: string } | undefined
   /**
-   * A client with neither: `cookie` gives it a signed id, `ip` goes by its address, `legacy` keeps it on the monolith.
+   * A client with neither: `cookie` gives it a signed id in a cookie, `ip` uses its address, `legacy` sends it to the monolith.
    * Default: `cookie`.
    */
   readonly anonymous?: 'cookie' | 'ip' | 'legacy' | undefined
 }
 
+/** A trusted header with the user id. */
 export type UserIdentityConfig = {
-  /** The header's name, such as `x-user-id`. It is removed from requests of anyone not in `trust`. */
+  /** The name of the header, such as `x-user-id`. The gateway removes it from requests of peers that are not in `trust`. */
   readonly header: string
-  /** Who may set it: addresses, ranges, or `loopback`, `linklocal`, `uniquelocal`; at least one. */
+  /** The peers that may set the header: addresses, ranges, or `loopback`, `linklocal`, `uniquelocal`; at least one. */
   readonly trust: readonly string[]
 }
 
 /** Limits on what a client may send: sizes in bytes, times in milliseconds. */
 export type LimitsConfig = {
-  /** Path and query. Default: 8192. */
+  /** The size of path and query. Default: 8192. */
   readonly targetBytes?: number | undefined
-  /** All header lines together. Default: 16384. */
+  /** The size of all header lines together. Default: 16384. */
   readonly headerBytes?: number | undefined
-  /** Header lines. Default: 100. */
+  /** The number of header lines. Default: 100. */
   readonly headerCount?: number | undefined
-  /** A request body; 0 is no limit. Default: 0, as the monolith behind has always set its own. */
+  /** The size of a request body; 0 for no limit. Default: 0, because the monolith has its own limit. */
   readonly bodyBytes?: number | undefined
-  /** To receive the whole head. Default: 10000. */
+  /** The time to receive the whole head. Default: 10000. */
   readonly headersMs?: number | undefined
-  /** Silence of a client in the middle of a body, or while it does not read its answer. Default: 60000. */
+  /** The longest pause of a client in the middle of a body, or in reading its response. Default: 60000. */
   readonly clientIdleMs?: number | undefined
   /**
-   * The average rate, in bytes a second, at which a client must send its body and read its response while the gateway
-   * waits for the client; 0 disables the check. Default: 0.
+   * The minimum average rate, in bytes per second, at which a client must send its body and read its response, measured while the
+   * gateway waits for the client; 0 disables the check. Default: 0.
    */
   readonly minimumRate?: number | undefined
   /**
-   * Forwarded requests of one client address whose body is still arriving; further ones wait for a place. Default: 64.
+   * The maximum number of forwarded requests of one client address whose body is still arriving; further requests wait. Default: 64.
    */
   readonly uploadsPerClient?: number | undefined
   /** How long a client may stay below `minimumRate`, in milliseconds. Default: 5000. */
   readonly rateGraceMs?: number | undefined
-  /** How long an idle client connection is kept; above the load balancer's own (60 s is common). Default: 65000. */
+  /** How long an idle client connection stays open. Set it above the limit of the load balancer, often 60 s. Default: 65000. */
   readonly keepAliveMs?: number | undefined
-  /** Client connections at a time. Default: 10000. */
+  /** The maximum number of client connections. Default: 10000. */
   readonly connections?: number | undefined
 }
 
-/** Retries as a share of requests, so that they cannot multiply an outage. */
+/** The retry budget: retries are limited to a share of requests, so that they cannot worsen an outage. */
 export type RetriesConfig = {
-  /** Percent of requests that may be retries. 0 leaves only `minimumPerSecond`. Default: 20. */
+  /** The percentage of requests that may be retried. With 0, only `minimumPerSecond` applies. Default: 20. */
   readonly budgetPercent?: number | undefined
-  /** Retries a second that are always allowed. Default: 3. */
+  /** The number of retries per second that are always allowed. Default: 3. */
   readonly minimumPerSecond?: number | undefined
 }
 
-/** When an address is left alone, judged by the requests it fails. */
+/** The ejection of upstream addresses after failed requests (outlier detection). */
 export type EjectionConfig = {
-  /** Failures in a row that eject an address. Default: 5. */
+  /** The number of consecutive failures that eject an address. Default: 5. */
   readonly consecutiveFailures?: number | undefined
-  /** Milliseconds the first ejection lasts; each further one lasts longer. Default: 30000. */
+  /** The duration of the first ejection in milliseconds; each further ejection lasts longer. Default: 30000. */
   readonly baseMs?: number | undefined
-  /** Milliseconds an ejection lasts at most. Default: 300000. */
+  /** The longest duration of an ejection in milliseconds. Default: 300000. */
   readonly maxMs?: number | undefined
-  /** Percent of an upstream's addresses that may be out; a lone address may always go. Default: 50. */
+  /** The percentage of an upstream's addresses that may be ejected. A single address may always be ejected. Default: 50. */
   readonly maxPercent?: number | undefined
 }
 
-/** How the gateway stops after SIGTERM. It waits by itself: a Kubernetes `preStop` sleep is not needed. */
+/** The graceful shutdown after SIGTERM. The gateway waits by itself: a Kubernetes `preStop` sleep is not necessary. */
 export type DrainConfig = {
-  /** Milliseconds between `/readyz` failing and the listener closing, for a load balancer to notice. Default: 5000. */
+  /** The time from the failure of `/readyz` to the end of listening, in which load balancers notice, in milliseconds. Default: 5000. */
   readonly noticeMs?: number | undefined
-  /** Milliseconds from the signal to the end. Default: 25000, below the 30 s that Kubernetes gives by default. */
+  /** The time from the signal to the end, in milliseconds. Default: 25000, which is below the 30 s of Kubernetes. */
   readonly limitMs?: number | undefined
 }
 
-/** What copying and comparing may cost the process that answers clients, all contexts together. */
+/** The limits of shadow traffic in the process that answers clients, for all contexts together. */
 export type ShadowingConfig = {
-  /** Bytes of captured bodies that may be held at once; a copy for which there is no room is shed. Default: 33554432. */
+  /** The maximum size of all captured bodies in memory, in bytes; further copies are shed. Default: 33554432. */
   readonly captureBytes?: number | undefined
-  /** Copies and comparisons that may be under way; beyond that they are shed. Default: 256. */
+  /** The maximum number of concurrent copies and comparisons; further copies are shed. Default: 256. */
   readonly underWay?: number | undefined
-  /** Milliseconds that the event loop may be late before new copies are shed. Default: 70. */
+  /** The delay of the event loop, in milliseconds, above which new copies are shed. Default: 70. */
   readonly lagMs?: number | undefined
   /**
-   * The share of one processor that comparing may take, from 0.01 to 1; beyond it copies are shed. Of the only
-   * processor it is what comparing may take while nothing else is to be done. Default: 0.5.
+   * The share of one processor that comparisons may use, from 0.01 to 1; above it copies are shed. On a machine with one processor,
+   * comparisons use this share only while the processor is otherwise idle. Default: 0.5.
    */
   readonly cpuShare?: number | undefined
 }
 
-/** How paths are compared with patterns. */
+/** How paths are matched with patterns. */
 export type MatchingConfig = {
-  /** Whether `/Products` differs from `/products`. Default: true. */
+  /** Whether `/Products` and `/products` are different paths. Default: true. */
   readonly caseSensitive?: boolean | undefined
-  /** `ignore` takes `/products/` for `/products`; `strict` tells them apart. Default: `ignore`. */
+  /** `ignore` treats `/products/` as `/products`; `strict` distinguishes them. Default: `ignore`. */
   readonly trailingSlash?: 'ignore' | 'strict' | undefined
 }

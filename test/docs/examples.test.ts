@@ -194,6 +194,11 @@ describe('docs/configuration.md', () => {
     ([, type = '', body = '']) => ({
       type,
       keys: [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, key]) => key),
+      defaults: new Map(
+        [...body.matchAll(/^ {2}\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\n {2}readonly (\w+)\??:/gm)].map(
+          ([, docstring = '', key = '']) => [key, /Default: `?([\w.-]+?)[`,.]*(?:\s|$)/.exec(docstring)?.[1]],
+        ),
+      ),
     }),
   )
 
@@ -212,15 +217,18 @@ describe('docs/configuration.md', () => {
     expect(documented).toEqual(rules)
   })
 
-  it('has the defaults that validate fills in', () => {
+  it('has the defaults that validate fills in, and so have the docstrings of define-routes.ts', () => {
     for (const [type, filled] of Object.entries(filledIn())) {
       const documented = new Map(
         table(CONFIGURATION, `(\`${type}\`)`).map((cells) => [codes(cells[0])[0], cells.at(-1)]),
       )
+      const docstrings = types.find((candidate) => candidate.type === type)?.defaults
       for (const [key, value] of Object.entries(filled)) {
         const written = /^`([^`]+)`/.exec(documented.get(key) ?? '')?.[1] ?? 'nothing in backticks'
         // The map has 0 for no limit; `validate` replaces it with a number that is never reached.
-        expect(written, `${type}.${key}`).toBe(JSON.stringify(value === Number.MAX_SAFE_INTEGER ? 0 : value))
+        const expected = value === Number.MAX_SAFE_INTEGER ? 0 : value
+        expect(written, `${type}.${key}`).toBe(JSON.stringify(expected))
+        expect(docstrings?.get(key), `the docstring of ${type}.${key}`).toBe(String(expected))
       }
     }
   })
