@@ -120,8 +120,8 @@ function troublesOf(workload: string, result: FullLoad | PacedLoad): string[] {
     'socket errors': result.socketErrors,
     timeouts: 'timeouts' in result ? result.timeouts : 0,
   }
-  const found = Object.entries(counts).filter(([, count]) => count > 0)
-  return found.map(([what, count]) => `${workload}: ${count} ${what} beside ${result.requests} requests`)
+  const nonZero = Object.entries(counts).filter(([, count]) => count > 0)
+  return nonZero.map(([what, count]) => `${workload}: ${count} ${what} beside ${result.requests} requests`)
 }
 
 // A peer that is said to log must have logged, or its numbers are those of less work. A tenth may still be in buffers.

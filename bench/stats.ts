@@ -13,6 +13,6 @@ export function spread(values: readonly number[]): number {
 export function medianInterval(values: readonly number[]): [number, number] {
   const sorted = values.toSorted((a, b) => a - b)
   const reach = 0.98 * Math.sqrt(sorted.length)
-  const at = (index: number) => sorted[Math.min(Math.max(index, 0), sorted.length - 1)]!
-  return [at(Math.floor(sorted.length / 2 - reach)), at(Math.ceil(sorted.length / 2 + reach) - 1)]
+  const valueAt = (index: number) => sorted[Math.min(Math.max(index, 0), sorted.length - 1)]!
+  return [valueAt(Math.floor(sorted.length / 2 - reach)), valueAt(Math.ceil(sorted.length / 2 + reach) - 1)]
 }

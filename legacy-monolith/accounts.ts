@@ -1,5 +1,5 @@
 // Customer accounts.
-import { type Db, one, run } from './db.ts'
+import { type Db, execute, queryRow } from './db.ts'
 import { hashPassword } from './passwords.ts'
 import { Problem } from './problem.ts'
 import type { User } from './session.ts'
@@ -12,7 +12,7 @@ export interface Login {
 const LEAST_PASSWORD = 10
 
 export function findLogin(db: Db, email: string): Login | undefined {
-  return one<Login>(
+  return queryRow<Login>(
     db,
     'SELECT id, password_hash AS passwordHash FROM users WHERE email = ?',
     email.trim().toLowerCase(),
@@ -33,7 +33,7 @@ export async function register(db: Db, form: Record<string, unknown>): Promise<{
   }
   const passwordHash = await hashPassword(password)
   if (findLogin(db, email)) return 'There is an account with that address already.'
-  const id = run(
+  const id = execute(
     db,
     `INSERT INTO users (email, name, password_hash, role, address, created_at) VALUES (?, ?, ?, 'customer', '', ?)`,
     email,
@@ -48,7 +48,7 @@ export async function register(db: Db, form: Record<string, unknown>): Promise<{
 export function updateAccount(db: Db, user: User, change: Record<string, unknown>): User {
   const name = changed('name', change.name, user.name, 1, 100)
   const address = changed('address', change.address, user.address, 0, 300)
-  run(db, 'UPDATE users SET name = ?, address = ? WHERE id = ?', name, address, user.id)
+  execute(db, 'UPDATE users SET name = ?, address = ? WHERE id = ?', name, address, user.id)
   return { ...user, name, address }
 }
 

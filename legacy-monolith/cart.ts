@@ -1,5 +1,5 @@
 // The cart of a session.
-import { all, type Db, one, run } from './db.ts'
+import { type Db, execute, queryRow, queryRows } from './db.ts'
 import { withTax } from './money.ts'
 import type { Session } from './session.ts'
 
@@ -14,7 +14,7 @@ const MOST_OF_ONE = 99
 
 export function cartOf(db: Db, session: Session | undefined): CartItem[] {
   if (!session) return []
-  const rows = all<CartItem & { priceCents: number; taxPercent: number }>(
+  const rows = queryRows<CartItem & { priceCents: number; taxPercent: number }>(
     db,
     `SELECT i.product_id AS productId, p.name, i.quantity, p.price_cents AS priceCents, p.tax_percent AS taxPercent
      FROM cart_items i JOIN products p ON p.id = i.product_id WHERE i.session = ? ORDER BY p.name`,
@@ -25,7 +25,7 @@ export function cartOf(db: Db, session: Session | undefined): CartItem[] {
 
 export function cartCount(db: Db, session: Session | undefined): number {
   if (!session) return 0
-  const row = one<{ count: number }>(
+  const row = queryRow<{ count: number }>(
     db,
     'SELECT ifnull(sum(quantity), 0) AS count FROM cart_items WHERE session = ?',
     session.tokenHash,
@@ -34,7 +34,7 @@ export function cartCount(db: Db, session: Session | undefined): number {
 }
 
 export function addToCart(db: Db, session: Session, productId: number, quantity: number): void {
-  run(
+  execute(
     db,
     `INSERT INTO cart_items (session, product_id, quantity) VALUES (?, ?, ?)
      ON CONFLICT (session, product_id) DO UPDATE SET quantity = min(quantity + excluded.quantity, ${MOST_OF_ONE})`,
@@ -46,10 +46,10 @@ export function addToCart(db: Db, session: Session, productId: number, quantity:
 
 export function setQuantity(db: Db, session: Session, productId: number, quantity: number): void {
   if (quantity === 0) {
-    run(db, 'DELETE FROM cart_items WHERE session = ? AND product_id = ?', session.tokenHash, productId)
+    execute(db, 'DELETE FROM cart_items WHERE session = ? AND product_id = ?', session.tokenHash, productId)
     return
   }
-  run(
+  execute(
     db,
     'UPDATE cart_items SET quantity = ? WHERE session = ? AND product_id = ?',
     quantity,
@@ -59,7 +59,7 @@ export function setQuantity(db: Db, session: Session, productId: number, quantit
 }
 
 export function emptyCart(db: Db, session: Session): void {
-  run(db, 'DELETE FROM cart_items WHERE session = ?', session.tokenHash)
+  execute(db, 'DELETE FROM cart_items WHERE session = ?', session.tokenHash)
 }
 
 export function cartTotalCents(items: readonly CartItem[]): number {

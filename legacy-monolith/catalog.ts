@@ -1,5 +1,5 @@
 // Products and categories: reading them.
-import { all, type Db, one } from './db.ts'
+import { type Db, queryRow, queryRows } from './db.ts'
 import { Problem } from './problem.ts'
 
 export interface Product {
@@ -53,11 +53,11 @@ const MATCHING = `WHERE (:category = '' OR p.category = :category)
 
 export function findProduct(db: Db, id: string): Product | undefined {
   if (!/^\d{1,9}$/.test(id)) return undefined
-  return one<Product>(db, `SELECT ${COLUMNS} ${FROM} WHERE p.id = ?`, Number(id))
+  return queryRow<Product>(db, `SELECT ${COLUMNS} ${FROM} WHERE p.id = ?`, Number(id))
 }
 
 export function findProductBySlug(db: Db, slug: string): Product | undefined {
-  return one<Product>(db, `SELECT ${COLUMNS} ${FROM} WHERE p.slug = ?`, slug)
+  return queryRow<Product>(db, `SELECT ${COLUMNS} ${FROM} WHERE p.slug = ?`, slug)
 }
 
 export function listProducts(db: Db, listing: Listing): ProductPage {
@@ -70,7 +70,7 @@ export function listProducts(db: Db, listing: Listing): ProductPage {
 }
 
 export function listCategories(db: Db): Category[] {
-  return all<Category>(
+  return queryRows<Category>(
     db,
     `SELECT c.slug, c.name, count(p.id) AS products FROM categories c LEFT JOIN products p ON p.category = c.slug
      GROUP BY c.slug ORDER BY c.position`,
@@ -79,7 +79,7 @@ export function listCategories(db: Db): Category[] {
 
 /** Changes whenever any product does: what the ETag of a listing is made of. */
 export function catalogRevision(db: Db): string {
-  const row = one<{ revision: string }>(
+  const row = queryRow<{ revision: string }>(
     db,
     `SELECT count(*) || '-' || ifnull(sum(version), 0) AS revision FROM products`,
   )

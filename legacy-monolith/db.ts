@@ -15,21 +15,21 @@ export function openDb(file: string): Db {
 
 // Every value reaches SQLite as a bound parameter; no statement is ever built from what a user sent.
 // The casts below are the one place where a row is believed to have the shape its statement says.
-export function one<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row | undefined {
-  return prepared(db, sql).get(...values) as unknown as Row | undefined
+export function queryRow<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row | undefined {
+  return prepare(db, sql).get(...values) as unknown as Row | undefined
 }
 
-export function all<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row[] {
-  return prepared(db, sql).all(...values) as unknown as Row[]
+export function queryRows<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row[] {
+  return prepare(db, sql).all(...values) as unknown as Row[]
 }
 
 /** Runs a statement that changes something, and answers with the new row's id. */
-export function run(db: Db, sql: string, ...values: SQLInputValue[]): number {
-  return Number(prepared(db, sql).run(...values).lastInsertRowid)
+export function execute(db: Db, sql: string, ...values: SQLInputValue[]): number {
+  return Number(prepare(db, sql).run(...values).lastInsertRowid)
 }
 
 /** Rows one by one, for answers too long to hold. Not cached: two readers may be half-way at the same time. */
-export function each<Row>(db: Db, sql: string, ...values: SQLInputValue[]): IterableIterator<Row> {
+export function iterateRows<Row>(db: Db, sql: string, ...values: SQLInputValue[]): IterableIterator<Row> {
   return db.prepare(sql).iterate(...values) as unknown as IterableIterator<Row>
 }
 
@@ -47,16 +47,16 @@ export function transaction<T>(db: Db, work: () => T): T {
 
 const statements = new WeakMap<Db, Map<string, StatementSync>>()
 
-function prepared(db: Db, sql: string): StatementSync {
-  let known = statements.get(db)
-  if (!known) {
-    known = new Map()
-    statements.set(db, known)
+function prepare(db: Db, sql: string): StatementSync {
+  let cache = statements.get(db)
+  if (!cache) {
+    cache = new Map()
+    statements.set(db, cache)
   }
-  let statement = known.get(sql)
+  let statement = cache.get(sql)
   if (!statement) {
     statement = db.prepare(sql)
-    known.set(sql, statement)
+    cache.set(sql, statement)
   }
   return statement
 }

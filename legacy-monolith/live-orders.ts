@@ -2,7 +2,7 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
-import { newsFor } from './order-feed.ts'
+import { visibleTo } from './order-feed.ts'
 import { findOrder, orderJson } from './orders.ts'
 import { currentUser, type User } from './session.ts'
 import type { Shop } from './shop.ts'
@@ -21,15 +21,15 @@ export function attachLiveOrders(server: Server, shop: Shop): void {
     if (!isOwnPage(request)) return refuse(socket, '403 Forbidden')
     const user = currentUser(shop.db, request)
     if (!user) return refuse(socket, '401 Unauthorized')
-    sockets.handleUpgrade(request, socket, head, (webSocket) => welcome(shop, webSocket, user))
+    sockets.handleUpgrade(request, socket, head, (webSocket) => serve(shop, webSocket, user))
   })
 }
 
-function welcome(shop: Shop, socket: WebSocket, user: User): void {
+function serve(shop: Shop, socket: WebSocket, user: User): void {
   let answered = true
   const say = (message: object): void => socket.send(JSON.stringify(message))
   const stopListening = shop.feed.listen((event) => {
-    if (event.userId === user.id || user.role === 'staff') say({ type: 'order', ...newsFor(user, event) })
+    if (event.userId === user.id || user.role === 'staff') say({ type: 'order', ...visibleTo(user, event) })
   })
   const stopServing = shop.closing.onClose(() => {
     socket.close(GOING_AWAY, 'the shop is closing')
@@ -57,10 +57,10 @@ function welcome(shop: Shop, socket: WebSocket, user: User): void {
 /** `{ "type": "ping" }` is answered with a pong, `{ "type": "order", "orderId": 7 }` with that order. */
 function reply(shop: Shop, user: User, message: RawData): object {
   try {
-    const asked: { type?: unknown; orderId?: unknown } = JSON.parse(String(message)) ?? {}
-    if (asked.type === 'ping') return { type: 'pong' }
-    if (asked.type === 'order') {
-      return { type: 'order-state', order: orderJson(shop.db, findOrder(shop.db, user.id, String(asked.orderId))) }
+    const query: { type?: unknown; orderId?: unknown } = JSON.parse(String(message)) ?? {}
+    if (query.type === 'ping') return { type: 'pong' }
+    if (query.type === 'order') {
+      return { type: 'order-state', order: orderJson(shop.db, findOrder(shop.db, user.id, String(query.orderId))) }
     }
     return { type: 'error', code: 'unknown-type' }
   } catch (error) {

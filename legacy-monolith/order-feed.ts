@@ -1,6 +1,6 @@
 // News of orders: who wants to hear them (the SSE stream, the WebSocket) and what was said so far.
 import { EventEmitter } from 'node:events'
-import { all, type Db, run } from './db.ts'
+import { type Db, execute, queryRows } from './db.ts'
 import type { User } from './session.ts'
 
 export interface OrderEvent {
@@ -23,16 +23,16 @@ export class OrderFeed {
   }
 
   publish(orderId: number, userId: number, status: string): void {
-    const at = new Date().toISOString()
-    const id = run(
+    const changedAt = new Date().toISOString()
+    const id = execute(
       this.#db,
       'INSERT INTO order_events (order_id, user_id, status, at) VALUES (?, ?, ?, ?)',
       orderId,
       userId,
       status,
-      at,
+      changedAt,
     )
-    this.#emitter.emit('event', { id, orderId, userId, status, at })
+    this.#emitter.emit('event', { id, orderId, userId, status, at: changedAt })
   }
 
   listen(listener: (event: OrderEvent) => void): () => void {
@@ -42,7 +42,7 @@ export class OrderFeed {
 
   /** For a listener that was away: at most a hundred, the oldest first. */
   since(eventId: number): OrderEvent[] {
-    return all<OrderEvent>(
+    return queryRows<OrderEvent>(
       this.#db,
       'SELECT id, order_id AS orderId, user_id AS userId, status, at FROM order_events WHERE id > ? ORDER BY id LIMIT 100',
       eventId,
@@ -50,8 +50,8 @@ export class OrderFeed {
   }
 }
 
-export function newsFor(user: User | undefined, event: OrderEvent): OrderNews {
-  const { id, orderId, userId, status, at } = event
+export function visibleTo(user: User | undefined, event: OrderEvent): OrderNews {
+  const { id, orderId, userId, status, at: changedAt } = event
   const mayKnow = user?.role === 'staff' || user?.id === userId
-  return mayKnow ? { id, status, at, orderId } : { id, status, at }
+  return mayKnow ? { id, status, at: changedAt, orderId } : { id, status, at: changedAt }
 }

@@ -1,6 +1,6 @@
 // Orders: placing, reading and changing them.
 import { findProduct } from './catalog.ts'
-import { all, type Db, one, run, transaction } from './db.ts'
+import { type Db, execute, queryRow, queryRows, transaction } from './db.ts'
 import { CURRENCY, euros, withTax } from './money.ts'
 import { notFound, Problem } from './problem.ts'
 import type { Shop } from './shop.ts'
@@ -23,22 +23,22 @@ export interface OrderItem {
   readonly unitCents: number
 }
 
-export interface Wanted {
+export interface OrderLine {
   readonly productId: number
   readonly quantity: number
 }
 
 const COLUMNS =
   'id, user_id AS userId, status, total_cents AS totalCents, placed_at AS placedAt, updated_at AS updatedAt'
-const MOST_ITEMS = 50
-const MOST_OF_ONE = 99
+const MAX_ITEMS = 50
+const MAX_QUANTITY = 99
 
-export function placeOrder(shop: Shop, userId: number, wanted: readonly Wanted[], idempotencyKey?: string): Order {
-  const items = wanted.map((want) => priced(shop.db, want))
+export function placeOrder(shop: Shop, userId: number, lines: readonly OrderLine[], idempotencyKey?: string): Order {
+  const items = lines.map((line) => priceLine(shop.db, line))
   const totalCents = items.reduce((sum, item) => sum + item.quantity * item.unitCents, 0)
   const now = new Date().toISOString()
   const id = transaction(shop.db, () => {
-    const orderId = run(
+    const orderId = execute(
       shop.db,
       `INSERT INTO orders (user_id, status, total_cents, placed_at, updated_at, idempotency_key)
        VALUES (?, 'placed', ?, ?, ?, ?)`,
@@ -49,7 +49,7 @@ export function placeOrder(shop: Shop, userId: number, wanted: readonly Wanted[]
       idempotencyKey ?? null,
     )
     items.forEach((item, position) => {
-      run(
+      execute(
         shop.db,
         'INSERT INTO order_items (order_id, position, product_id, name, quantity, unit_cents) VALUES (?, ?, ?, ?, ?, ?)',
         orderId,
@@ -69,14 +69,14 @@ export function placeOrder(shop: Shop, userId: number, wanted: readonly Wanted[]
 /** Somebody else's order is answered like one that does not exist: its number is nobody's business. */
 export function findOrder(db: Db, userId: number, id: string): Order {
   const order = /^\d{1,12}$/.test(id)
-    ? one<Order>(db, `SELECT ${COLUMNS} FROM orders WHERE id = ? AND user_id = ?`, Number(id), userId)
+    ? queryRow<Order>(db, `SELECT ${COLUMNS} FROM orders WHERE id = ? AND user_id = ?`, Number(id), userId)
     : undefined
   if (!order) throw notFound('order')
   return order
 }
 
 export function findOrderByKey(db: Db, userId: number, idempotencyKey: string): Order | undefined {
-  return one<Order>(
+  return queryRow<Order>(
     db,
     `SELECT ${COLUMNS} FROM orders WHERE user_id = ? AND idempotency_key = ?`,
     userId,
@@ -85,8 +85,8 @@ export function findOrderByKey(db: Db, userId: number, idempotencyKey: string): 
 }
 
 export function listOrders(db: Db, userId: number, page = 1, pageSize = 20): { orders: Order[]; total: number } {
-  const counted = one<{ total: number }>(db, 'SELECT count(*) AS total FROM orders WHERE user_id = ?', userId)
-  const orders = all<Order>(
+  const counted = queryRow<{ total: number }>(db, 'SELECT count(*) AS total FROM orders WHERE user_id = ?', userId)
+  const orders = queryRows<Order>(
     db,
     `SELECT ${COLUMNS} FROM orders WHERE user_id = ? ORDER BY id DESC LIMIT ? OFFSET ?`,
     userId,
@@ -97,7 +97,7 @@ export function listOrders(db: Db, userId: number, page = 1, pageSize = 20): { o
 }
 
 export function itemsOf(db: Db, orderId: number): OrderItem[] {
-  return all<OrderItem>(
+  return queryRows<OrderItem>(
     db,
     `SELECT product_id AS productId, name, quantity, unit_cents AS unitCents
      FROM order_items WHERE order_id = ? ORDER BY position`,
@@ -114,7 +114,7 @@ export function cancelOrder(shop: Shop, order: Order): Order {
 
 export function changeStatus(shop: Shop, order: Order, status: OrderStatus): Order {
   const updatedAt = new Date().toISOString()
-  run(shop.db, 'UPDATE orders SET status = ?, updated_at = ? WHERE id = ?', status, updatedAt, order.id)
+  execute(shop.db, 'UPDATE orders SET status = ?, updated_at = ? WHERE id = ?', status, updatedAt, order.id)
   shop.feed.publish(order.id, order.userId, status)
   return { ...order, status, updatedAt }
 }
@@ -138,27 +138,27 @@ export function orderNumber(order: Pick<Order, 'id'>): string {
 }
 
 /** Reads `{ items: [{ productId, quantity }] }`, as the API is sent it. */
-export function readWanted(body: unknown): Wanted[] {
+export function readOrderLines(body: unknown): OrderLine[] {
   const items: unknown = typeof body === 'object' && body !== null && 'items' in body ? body.items : undefined
-  if (!Array.isArray(items) || items.length === 0 || items.length > MOST_ITEMS) {
-    throw new Problem(400, 'bad-items', `"items" is a list of 1 to ${MOST_ITEMS} { productId, quantity }.`)
+  if (!Array.isArray(items) || items.length === 0 || items.length > MAX_ITEMS) {
+    throw new Problem(400, 'bad-items', `"items" is a list of 1 to ${MAX_ITEMS} { productId, quantity }.`)
   }
-  return items.map((item: unknown) => readWantedItem(item))
+  return items.map((item: unknown) => readOrderLine(item))
 }
 
-export function readWantedItem(item: unknown): Wanted {
+export function readOrderLine(item: unknown): OrderLine {
   const { productId, quantity = 1 }: { productId?: unknown; quantity?: unknown } =
     typeof item === 'object' && item !== null ? item : {}
-  const want = { productId: Number(productId), quantity: Number(quantity) }
-  if (!Number.isSafeInteger(want.productId)) throw new Problem(400, 'bad-product', '"productId" is a number.')
-  if (!Number.isSafeInteger(want.quantity) || want.quantity < 1 || want.quantity > MOST_OF_ONE) {
-    throw new Problem(400, 'bad-quantity', `"quantity" is a number from 1 to ${MOST_OF_ONE}.`)
+  const line = { productId: Number(productId), quantity: Number(quantity) }
+  if (!Number.isSafeInteger(line.productId)) throw new Problem(400, 'bad-product', '"productId" is a number.')
+  if (!Number.isSafeInteger(line.quantity) || line.quantity < 1 || line.quantity > MAX_QUANTITY) {
+    throw new Problem(400, 'bad-quantity', `"quantity" is a number from 1 to ${MAX_QUANTITY}.`)
   }
-  return want
+  return line
 }
 
-function priced(db: Db, want: Wanted): OrderItem {
-  const product = findProduct(db, String(want.productId))
-  if (!product) throw new Problem(422, 'unknown-product', `There is no product ${want.productId}.`)
-  return { ...want, name: product.name, unitCents: withTax(product.priceCents, product.taxPercent) }
+function priceLine(db: Db, line: OrderLine): OrderItem {
+  const product = findProduct(db, String(line.productId))
+  if (!product) throw new Problem(422, 'unknown-product', `There is no product ${line.productId}.`)
+  return { ...line, name: product.name, unitCents: withTax(product.priceCents, product.taxPercent) }
 }

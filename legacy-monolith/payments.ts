@@ -1,5 +1,5 @@
 // Payments. The card processor is played by a rule: the card that ends in 0002 is declined.
-import { all, type Db, one, run } from './db.ts'
+import { type Db, execute, queryRow, queryRows } from './db.ts'
 import { CURRENCY, euros } from './money.ts'
 import { changeStatus, findOrder, type Order } from './orders.ts'
 import { notFound, Problem } from './problem.ts'
@@ -25,7 +25,7 @@ export function payOrder(shop: Shop, user: User, order: Order, method: string, c
   if (method !== 'card' && method !== 'invoice') {
     throw new Problem(422, 'bad-method', '"method" is "card" or "invoice".')
   }
-  const id = run(
+  const id = execute(
     shop.db,
     `INSERT INTO payments (order_id, user_id, amount_cents, method, last_four, status, at)
      VALUES (?, ?, ?, ?, ?, 'captured', ?)`,
@@ -42,21 +42,21 @@ export function payOrder(shop: Shop, user: User, order: Order, method: string, c
 
 export function refundPayment(shop: Shop, user: User, payment: Payment): Payment {
   if (payment.status !== 'captured') throw new Problem(409, 'already-refunded', 'That payment is refunded already.')
-  run(shop.db, `UPDATE payments SET status = 'refunded' WHERE id = ?`, payment.id)
+  execute(shop.db, `UPDATE payments SET status = 'refunded' WHERE id = ?`, payment.id)
   changeStatus(shop, findOrder(shop.db, user.id, String(payment.orderId)), 'refunded')
   return { ...payment, status: 'refunded' }
 }
 
 export function findPayment(db: Db, user: User, id: string): Payment {
   const payment = /^\d{1,12}$/.test(id)
-    ? one<Payment>(db, `SELECT ${COLUMNS} FROM payments WHERE id = ? AND user_id = ?`, Number(id), user.id)
+    ? queryRow<Payment>(db, `SELECT ${COLUMNS} FROM payments WHERE id = ? AND user_id = ?`, Number(id), user.id)
     : undefined
   if (!payment) throw notFound('payment')
   return payment
 }
 
 export function listPayments(db: Db, user: User): Payment[] {
-  return all<Payment>(db, `SELECT ${COLUMNS} FROM payments WHERE user_id = ? ORDER BY id DESC LIMIT 100`, user.id)
+  return queryRows<Payment>(db, `SELECT ${COLUMNS} FROM payments WHERE user_id = ? ORDER BY id DESC LIMIT 100`, user.id)
 }
 
 export function paymentJson({ amountCents, ...payment }: Payment) {

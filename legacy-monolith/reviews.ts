@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { all, run } from './db.ts'
+import { execute, queryRows } from './db.ts'
 import { Problem } from './problem.ts'
 import type { User } from './session.ts'
 import type { Shop } from './shop.ts'
@@ -22,7 +22,7 @@ export const PHOTO_TYPES: Readonly<Record<string, string>> = {
 }
 
 export function listReviews(shop: Shop, productId: number): Review[] {
-  return all<Review>(
+  return queryRows<Review>(
     shop.db,
     'SELECT author, rating, text, photo, at FROM reviews WHERE product_id = ? ORDER BY id DESC LIMIT 100',
     productId,
@@ -43,7 +43,7 @@ export async function addReview(
   }
   if (text.length < 1 || text.length > 2000) throw new Problem(422, 'bad-text', '"text" has 1 to 2000 characters.')
   const name = photo && (await keepPhoto(shop, photo))
-  run(
+  execute(
     shop.db,
     'INSERT INTO reviews (product_id, user_id, author, rating, text, photo, at) VALUES (?, ?, ?, ?, ?, ?, ?)',
     productId,

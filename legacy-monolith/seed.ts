@@ -1,5 +1,5 @@
 // What a new shop begins with: the same every time, so that an example or a test can name a product, a person, an order.
-import { type Db, one, run, transaction } from './db.ts'
+import { type Db, execute, queryRow, transaction } from './db.ts'
 import { withTax } from './money.ts'
 import { hashSeedPassword } from './passwords.ts'
 
@@ -12,8 +12,8 @@ const OPENED = Date.UTC(2026, 0, 5, 9)
 const HOUR_MS = 60 * 60 * 1000
 
 export function seed(db: Db): void {
-  const known = one<{ count: number }>(db, 'SELECT count(*) AS count FROM products')
-  if (known && known.count > 0) return
+  const row = queryRow<{ count: number }>(db, 'SELECT count(*) AS count FROM products')
+  if (row && row.count > 0) return
   transaction(db, () => {
     seedCatalog(db)
     seedUsers(db)
@@ -25,12 +25,12 @@ export function seed(db: Db): void {
 function seedCatalog(db: Db): void {
   let id = 0
   SHELVES.forEach((shelf, position) => {
-    run(db, 'INSERT INTO categories (slug, name, position) VALUES (?, ?, ?)', shelf.slug, shelf.name, position)
+    execute(db, 'INSERT INTO categories (slug, name, position) VALUES (?, ?, ?)', shelf.slug, shelf.name, position)
     for (const thing of shelf.things) {
       for (const [kind, praise] of shelf.kinds) {
         id += 1
         const name = `${kind} ${thing}`
-        run(
+        execute(
           db,
           `INSERT INTO products (id, sku, slug, name, category, description, price_cents, tax_percent, version, updated_at)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?)`,
@@ -61,7 +61,7 @@ function seedPriceCents(id: number): number {
 function seedUsers(db: Db): void {
   const passwordHash = hashSeedPassword(SEED_PASSWORD, Buffer.from('fig and sons shop'))
   CUSTOMERS.forEach((name, index) => {
-    run(
+    execute(
       db,
       'INSERT INTO users (id, email, name, password_hash, role, address, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
       index + 1,
@@ -81,19 +81,19 @@ function seedOrders(db: Db): void {
     const status = ['placed', 'paid', 'shipped', 'shipped', 'cancelled'][id % 5] ?? 'placed'
     const items = Array.from({ length: 1 + (id % 3) }, (_, position) => seedItem(db, id, position))
     const totalCents = items.reduce((sum, item) => sum + item.quantity * item.unitCents, 0)
-    const at = new Date(OPENED + id * 31 * HOUR_MS).toISOString()
-    run(
+    const placedAt = new Date(OPENED + id * 31 * HOUR_MS).toISOString()
+    execute(
       db,
       'INSERT INTO orders (id, user_id, status, total_cents, placed_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)',
       id,
       userId,
       status,
       totalCents,
-      at,
-      at,
+      placedAt,
+      placedAt,
     )
     items.forEach((item, position) => {
-      run(
+      execute(
         db,
         'INSERT INTO order_items (order_id, position, product_id, name, quantity, unit_cents) VALUES (?, ?, ?, ?, ?, ?)',
         id,
@@ -109,7 +109,7 @@ function seedOrders(db: Db): void {
 
 function seedItem(db: Db, orderId: number, position: number) {
   const productId = ((orderId * 7 + position * 11) % 120) + 1
-  const product = one<{ name: string; priceCents: number; taxPercent: number }>(
+  const product = queryRow<{ name: string; priceCents: number; taxPercent: number }>(
     db,
     'SELECT name, price_cents AS priceCents, tax_percent AS taxPercent FROM products WHERE id = ?',
     productId,
@@ -122,7 +122,7 @@ function seedItem(db: Db, orderId: number, position: number) {
 function seedReviews(db: Db): void {
   for (let id = 1; id <= 40; id += 1) {
     const userId = (id % CUSTOMERS.length) + 1
-    run(
+    execute(
       db,
       'INSERT INTO reviews (product_id, user_id, author, rating, text, photo, at) VALUES (?, ?, ?, ?, ?, NULL, ?)',
       ((id * 3) % 120) + 1,

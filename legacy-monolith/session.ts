@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Request, Response } from 'express'
 import { absoluteUrl } from './base-url.ts'
-import { type Db, one, run, transaction } from './db.ts'
+import { type Db, execute, queryRow, transaction } from './db.ts'
 import { Problem } from './problem.ts'
 
 export interface User {
@@ -27,7 +27,7 @@ export function currentSession(db: Db, request: IncomingMessage): Session | unde
   const token = readCookie(request.headers.cookie, COOKIE)
   if (!token) return undefined
   const tokenHash = hashed(token)
-  const session = one<{ userId: number | null }>(
+  const session = queryRow<{ userId: number | null }>(
     db,
     'SELECT user_id AS userId FROM sessions WHERE token_hash = ? AND expires_at > ?',
     tokenHash,
@@ -66,18 +66,18 @@ export function ensureSession(db: Db, request: Request, response: Response): Ses
 
 /** A new token at every login, so that a token planted before it is worth nothing; the cart moves along. */
 export function signIn(db: Db, request: Request, response: Response, userId: number): void {
-  const before = currentSession(db, request)
+  const anonymous = currentSession(db, request)
   transaction(db, () => {
     const tokenHash = openSession(db, request, response, userId)
-    if (!before) return
-    run(db, 'UPDATE cart_items SET session = ? WHERE session = ?', tokenHash, before.tokenHash)
-    run(db, 'DELETE FROM sessions WHERE token_hash = ?', before.tokenHash)
+    if (!anonymous) return
+    execute(db, 'UPDATE cart_items SET session = ? WHERE session = ?', tokenHash, anonymous.tokenHash)
+    execute(db, 'DELETE FROM sessions WHERE token_hash = ?', anonymous.tokenHash)
   })
 }
 
 export function signOut(db: Db, request: Request, response: Response): void {
   const session = currentSession(db, request)
-  if (session) run(db, 'DELETE FROM sessions WHERE token_hash = ?', session.tokenHash)
+  if (session) execute(db, 'DELETE FROM sessions WHERE token_hash = ?', session.tokenHash)
   response.clearCookie(COOKIE, cookieOptions(request))
 }
 
@@ -85,8 +85,8 @@ function openSession(db: Db, request: Request, response: Response, userId: numbe
   const token = randomBytes(32).toString('base64url')
   const tokenHash = hashed(token)
   const expiresAt = new Date(Date.now() + LIFETIME_MS)
-  run(db, 'DELETE FROM sessions WHERE expires_at <= ?', new Date().toISOString())
-  run(
+  execute(db, 'DELETE FROM sessions WHERE expires_at <= ?', new Date().toISOString())
+  execute(
     db,
     'INSERT INTO sessions (token_hash, user_id, expires_at) VALUES (?, ?, ?)',
     tokenHash,
@@ -103,7 +103,7 @@ function cookieOptions(request: Request) {
 }
 
 function findUser(db: Db, id: number): User | undefined {
-  return one<User>(db, 'SELECT id, email, name, role, address FROM users WHERE id = ?', id)
+  return queryRow<User>(db, 'SELECT id, email, name, role, address FROM users WHERE id = ?', id)
 }
 
 function readCookie(header: string | undefined, name: string): string | undefined {

@@ -78,17 +78,17 @@ describe('browsing', () => {
   })
 
   it('finds by part of a word, and takes wildcards as letters', async () => {
-    const found = await request(url).get('/api/catalog/products?q=lantern&pageSize=100').expect(200)
-    expect(found.body.total).toBe(3)
+    const response = await request(url).get('/api/catalog/products?q=lantern&pageSize=100').expect(200)
+    expect(response.body.total).toBe(3)
     const none = await request(url).get('/api/catalog/products?q=%25_%25').expect(200)
     expect(none.body.total).toBe(0)
   })
 
   it('an injected statement is only a word that nothing contains', async () => {
-    const found = await request(url)
+    const response = await request(url)
       .get(`/api/catalog/products?q=${encodeURIComponent("' OR 1=1 --")}`)
       .expect(200)
-    expect(found.body.total).toBe(0)
+    expect(response.body.total).toBe(0)
   })
 
   it('what somebody searched for comes back as text, never as markup', async () => {
@@ -172,8 +172,8 @@ describe('ordering', () => {
     await agent.post('/cart/items').type('form').send({ productId: 7, quantity: 2 }).expect(303)
     await agent.post('/login').type('form').send({ email: 'cleo@shop.example', password: SEED_PASSWORD }).expect(303)
     expect((await agent.get('/api/session')).body).toMatchObject({ user: { id: 3 }, cartItems: 2 })
-    const placed = await agent.post('/checkout').expect(303)
-    const path = new URL(String(placed.get('Location'))).pathname
+    const response = await agent.post('/checkout').expect(303)
+    const path = new URL(String(response.get('Location'))).pathname
     expect((await agent.get(path).expect(200)).text).toContain('293.94')
     await agent.post(`${path}/cancel`).expect(303)
     await agent.post(`${path}/cancel`).expect(409)
@@ -355,8 +355,8 @@ describe('running', () => {
 })
 
 async function listen(headers: Record<string, string>) {
-  const asked = get(`${url}/events/orders`, { headers })
-  const [stream] = (await once(asked, 'response')) as [IncomingMessage]
+  const request = get(`${url}/events/orders`, { headers })
+  const [stream] = (await once(request, 'response')) as [IncomingMessage]
   expect(stream.headers['content-type']).toContain('text/event-stream')
   let heard = ''
   stream.setEncoding('utf8')
@@ -366,7 +366,7 @@ async function listen(headers: Record<string, string>) {
   })
   return {
     heard: () => heard,
-    leave: () => asked.destroy(),
+    leave: () => request.destroy(),
     async until(words: string): Promise<string> {
       while (!heard.includes(words) || !heard.endsWith('\n\n')) await once(stream, 'data')
       return heard

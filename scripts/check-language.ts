@@ -34,11 +34,11 @@ if (problems.length > 0) console.error(`${problems.length} lines to rewrite`)
 process.exitCode = problems.length > 0 ? 1 : 0
 
 function adviceFor(file: string, line: string): string[] {
-  const found = HABITS.filter(({ pattern }) => pattern.test(line)).map(({ advice }) => advice)
+  const advice = HABITS.filter(({ pattern }) => pattern.test(line)).map(({ advice }) => advice)
   const isTable = /^\s*\|/.test(line)
   if (file.endsWith('.md') && !isTable && line.length > MARKDOWN_LINE && !/^\S*\[[^\]]*\]\(\S+\)\S*$/.test(line))
-    found.push(`a Markdown line has at most ${MARKDOWN_LINE} characters (${line.length})`)
-  return found
+    advice.push(`a Markdown line has at most ${MARKDOWN_LINE} characters (${line.length})`)
+  return advice
 }
 
 /** Results that a program writes, text of other projects, and this file. */

@@ -20,13 +20,13 @@ const VISITS: readonly ((turn: number) => string)[] = [
 
 const agent = new http.Agent({ keepAlive: true, maxSockets: 32 })
 const answers = new Map<string, number>()
-let asked = 0
+let requestCount = 0
 const until = performance.now() + seconds * 1000
 process.once('SIGINT', finish)
 process.stdout.write(`asking ${url.origin} ${rate} times a second for ${seconds} s\n`)
 const timer = setInterval(() => {
   if (performance.now() >= until) finish()
-  else visit(asked++)
+  else visit(requestCount++)
 }, 1000 / rate)
 
 function wanted() {
@@ -76,8 +76,8 @@ function count(what: string): void {
 function finish(): void {
   clearInterval(timer)
   agent.destroy()
-  const told = [...answers].sort().map(([what, times]) => `${what} ${times}`)
-  process.stdout.write(`asked ${asked} times: ${told.join(', ') || 'no answer'}\n`)
+  const parts = [...answers].sort().map(([what, times]) => `${what} ${times}`)
+  process.stdout.write(`asked ${requestCount} times: ${parts.join(', ') || 'no answer'}\n`)
   if (answers.has('ECONNREFUSED')) process.stdout.write(`nobody listens on ${url.origin}: is npm start running?\n`)
   process.exit(answers.has('ECONNREFUSED') ? 1 : 0)
 }

@@ -29,27 +29,27 @@ function wanted(): readonly Program[] {
   }
 }
 
-async function startAll(all: readonly Program[]): Promise<void> {
-  const taken = await takenPorts(all.flatMap((program) => program.listensOn))
+async function startAll(programs: readonly Program[]): Promise<void> {
+  const taken = await takenPorts(programs.flatMap((program) => program.listensOn))
   if (taken !== undefined) {
     terminal.complain(taken)
     process.exit(1)
   }
-  const [gateway, ...upstreams] = [...all].reverse()
+  const [gateway, ...upstreams] = [...programs].reverse()
   try {
     await Promise.all(upstreams.map(startOne))
     if (gateway && !stopping) await startOne(gateway) // last: it looks for healthy upstreams at once
-    if (!stopping) terminal.whatIsWhere(all)
+    if (!stopping) terminal.showAddresses(programs)
   } catch (error) {
     await giveUp(error instanceof Error ? error.message : String(error))
   }
 }
 
 async function startOne(program: Program): Promise<void> {
-  const one = new RunningProgram(program, (line) => terminal.line(program, line))
-  running.push(one)
-  one.ended.then((how) => giveUp(`${program.name} ${how}`))
-  await one.ready()
+  const started = new RunningProgram(program, (line) => terminal.line(program, line))
+  running.push(started)
+  started.ended.then((how) => giveUp(`${program.name} ${how}`))
+  await started.ready()
 }
 
 /** A shop without one of its parts is no shop: the rest is stopped too. While stopping, ending is what is wanted. */
@@ -77,7 +77,8 @@ async function stopOnSignal(): Promise<void> {
 
 /** The gateway finishes what it has begun while everything behind it still answers; orders asks the monolith. */
 async function stopAll(): Promise<void> {
-  const stopOf = (name: string) => running.filter((one) => one.program.name === name).map((one) => one.stop())
+  const stopOf = (name: string) =>
+    running.filter((program) => program.program.name === name).map((program) => program.stop())
   await Promise.all(stopOf('gateway'))
   await Promise.all([...stopOf('catalog'), ...stopOf('orders')])
   await Promise.all(stopOf('monolith'))
@@ -92,5 +93,5 @@ function stopWithParent(): void {
 }
 
 function killAll(): void {
-  for (const one of running) one.kill()
+  for (const program of running) program.kill()
 }

@@ -49,23 +49,27 @@ export function windowedLoad(
   url: string,
   rate: number,
   { count, ms, unmeasuredMs }: Windows,
-  onBegin?: (at: number) => void,
+  onBegin?: (beginsAt: number) => void,
 ): Promise<PacedLoads> {
   const args = [...CALM, PACED_CLIENT, url, ...[rate, count, ms, unmeasuredMs].map(String)]
   return resultOf<PacedLoads>(workshop, { command: process.execPath, args }, onBegin)
 }
 
-async function resultOf<Result>(workshop: Workshop, launch: Launch, onBegin?: (at: number) => void): Promise<Result> {
+async function resultOf<Result>(
+  workshop: Workshop,
+  launch: Launch,
+  onBegin?: (beginsAt: number) => void,
+): Promise<Result> {
   const directory = workshop.newDirectory('load')
   const client = workshop.start('load', PROCESSORS.load, directory, launch)
-  const said = (pattern: RegExp) => pattern.exec(readFileSync(client.outputFile, 'utf8'))?.[1]
+  const findInOutput = (pattern: RegExp) => pattern.exec(readFileSync(client.outputFile, 'utf8'))?.[1]
   for (let begins: string | undefined; onBegin && begins === undefined && !client.hasExited(); ) {
     await pause(LOOK_MS)
-    begins = said(/^BEGINS (.*)$/m)
+    begins = findInOutput(/^BEGINS (.*)$/m)
     if (begins !== undefined) onBegin(Number(begins))
   }
   const exit = await client.exited
-  const line = said(/^RESULT (.*)$/m)
+  const line = findInOutput(/^RESULT (.*)$/m)
   if (exit !== 0 || !line) throw new Error(`the load ended with ${exit}\n${client.lastWords()}`)
   workshop.discard(directory)
   return JSON.parse(line)

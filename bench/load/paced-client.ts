@@ -102,6 +102,6 @@ function finish(): void {
 
 function summary(latencies: readonly number[]) {
   const sorted = latencies.toSorted((a, b) => a - b)
-  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? Number.NaN) * 1000
-  return { requests: sorted.length, p50Us: at(0.5), p99Us: at(0.99) }
+  const quantileUs = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? Number.NaN) * 1000
+  return { requests: sorted.length, p50Us: quantileUs(0.5), p99Us: quantileUs(0.99) }
 }

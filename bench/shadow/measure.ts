@@ -98,10 +98,10 @@ async function measureMode(
     }
     const windows: Windows = { count: WARM_UP_WINDOWS + 8 * seconds, ms: WINDOW_MS, unmeasuredMs: UNMEASURED_MS }
     let watched: Promise<Cost[]> | undefined
-    const load = await windowedLoad(workshop, url, rate, windows, (at) => {
+    const load = await windowedLoad(workshop, url, rate, windows, (beginsAt) => {
       watched = Promise.all(
         Array.from({ length: windows.count }, (_, n) =>
-          costOf(pid, at + n * windows.ms, () => shadow.turn(stateIn(n))),
+          costOf(pid, beginsAt + n * windows.ms, () => shadow.turn(stateIn(n))),
         ),
       )
     })
@@ -111,10 +111,10 @@ async function measureMode(
       const each = (ms: number) => (ms * 1000) / window.requests
       return { ...window, mainUs: each(mainMs), othersUs: each(othersMs), disturbance }
     })
-    const all = inPairs(measured).slice(WARM_UP_WINDOWS / 2)
-    const pairs = all.filter(({ off, on }) => Math.max(off.disturbance, on.disturbance) <= MOST_DISTURBANCE)
+    const allPairs = inPairs(measured).slice(WARM_UP_WINDOWS / 2)
+    const pairs = allPairs.filter(({ off, on }) => Math.max(off.disturbance, on.disturbance) <= MOST_DISTURBANCE)
     const share = await endings(gateway.metricsUrl as string)
-    return { pairs, disturbed: all.length - pairs.length, failed: load.notOk + load.socketErrors, share }
+    return { pairs, disturbed: allPairs.length - pairs.length, failed: load.notOk + load.socketErrors, share }
   } finally {
     await gateway.stop()
     target.close()
@@ -128,8 +128,8 @@ function stateIn(window: number): 'on' | 'off' {
 
 function inPairs(windows: readonly ShadowWindow[]): Pair[] {
   return Array.from({ length: windows.length / 2 }, (_, n) => {
-    const [one, other] = [windows[2 * n] as ShadowWindow, windows[2 * n + 1] as ShadowWindow]
-    return stateIn(2 * n) === 'off' ? { off: one, on: other } : { off: other, on: one }
+    const [first, second] = [windows[2 * n] as ShadowWindow, windows[2 * n + 1] as ShadowWindow]
+    return stateIn(2 * n) === 'off' ? { off: first, on: second } : { off: second, on: first }
   })
 }
 
@@ -142,10 +142,13 @@ async function costOf(pid: number, beginsAt: number, turn: () => Promise<void>):
   const restMs = beginsAt + UNMEASURED_MS - Date.now()
   if (restMs < 0) throw new Error(`the switch was turned ${-restMs} ms too late for its window`)
   await pause(restMs)
-  const [before, busyBefore] = [threadsOf(pid), processorBusyMs(PROCESSORS.peer)]
+  const [threadsBefore, busyBefore] = [threadsOf(pid), processorBusyMs(PROCESSORS.peer)]
   await pause(beginsAt + WINDOW_MS - Date.now())
-  const [after, busyAfter] = [threadsOf(pid), processorBusyMs(PROCESSORS.peer)]
-  const [mainMs, othersMs] = [after.mainMs - before.mainMs, after.othersMs - before.othersMs]
+  const [threadsAfter, busyAfter] = [threadsOf(pid), processorBusyMs(PROCESSORS.peer)]
+  const [mainMs, othersMs] = [
+    threadsAfter.mainMs - threadsBefore.mainMs,
+    threadsAfter.othersMs - threadsBefore.othersMs,
+  ]
   const disturbance = (busyAfter - busyBefore - mainMs - othersMs) / (WINDOW_MS - UNMEASURED_MS)
   return { mainMs, othersMs, disturbance }
 }
@@ -159,13 +162,13 @@ function progress(n: number, mode: Mode, { pairs, disturbed, share }: ShadowRoun
 async function endings(metricsUrl: string): Promise<ShadowRound['share']> {
   const text = await (await fetch(metricsUrl)).text()
   const sums = { compared: 0, failed: 0, shed: 0 }
-  let all = 0
+  let total = 0
   for (const [, outcome, count] of text.matchAll(
     /^strangler_shadow_outcomes_total\{.*outcome="([a-z]+)".*\} (\d+)$/gm,
   )) {
-    all += Number(count)
+    total += Number(count)
     sums[outcome === 'failed' || outcome === 'shed' ? outcome : 'compared'] += Number(count)
   }
-  if (all === 0) return sums
-  return { compared: sums.compared / all, failed: sums.failed / all, shed: sums.shed / all }
+  if (total === 0) return sums
+  return { compared: sums.compared / total, failed: sums.failed / total, shed: sums.shed / total }
 }

@@ -45,9 +45,9 @@ export function shadowReport(
   uploads: UploadResult,
   verdicts: readonly ShadowVerdict[],
 ): string {
-  const all = MODES.flatMap((mode) => rounds.get(mode)!)
-  const pairs = pairsOf(all).length
-  const disturbed = all.reduce((sum, round) => sum + round.disturbed, 0)
+  const allRounds = MODES.flatMap((mode) => rounds.get(mode)!)
+  const pairs = pairsOf(allRounds).length
+  const disturbed = allRounds.reduce((sum, round) => sum + round.disturbed, 0)
   return [
     `## Shadowing, at a fixed ${rate} requests/s (half the gateway's peak)`,
     `Every request eligible. Gateway and comparing thread share one processor; the load, both origins and what stands for the service share the other. ${pairs} pairs of windows, off beside on; ${disturbed} more were disturbed by other programs and are left out. ${uploads.seconds.toFixed(0)} s for the uploads.`,

@@ -41,8 +41,8 @@ export async function measureUploads(workshop: Workshop, origin: Origin): Promis
     const { pid } = gateway.running!
     await upload(gateway.baseUrl, 1)
     await untilItEnded(gateway.metricsUrl as string)
-    const before = usageOf(pid).rssMiB
-    let most = before
+    const rssBefore = usageOf(pid).rssMiB
+    let most = rssBefore
     const watch = setInterval(() => {
       most = Math.max(most, usageOf(pid).rssMiB)
     }, LOOK_MS)
@@ -55,7 +55,7 @@ export async function measureUploads(workshop: Workshop, origin: Origin): Promis
       failed += statuses.filter((status) => status !== 200).length
     }
     clearInterval(watch)
-    return { grewMiB: most - before, failed, seconds: (performance.now() - startedAt) / 1000 }
+    return { grewMiB: most - rssBefore, failed, seconds: (performance.now() - startedAt) / 1000 }
   } finally {
     await gateway.stop()
     legacy.close()

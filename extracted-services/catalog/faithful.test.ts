@@ -99,15 +99,15 @@ describe('differs on purpose', () => {
     const differing: number[] = []
     for (const id of products) {
       const [legacy, service] = await ask('get', `/api/catalog/products/${id}`)
-      const { generatedAt: _one, priceWithTax: before, ...asBefore } = legacy.body
-      const { generatedAt: _other, priceWithTax: after, ...asNow } = service.body
+      const { generatedAt: _one, priceWithTax: legacyPrice, ...asBefore } = legacy.body
+      const { generatedAt: _other, priceWithTax: servicePrice, ...asNow } = service.body
       expect(asNow).toEqual(asBefore)
-      if (after === before) continue
+      if (servicePrice === legacyPrice) continue
       differing.push(id)
-      expect(Math.round((before - after) * 100)).toBe(1)
+      expect(Math.round((legacyPrice - servicePrice) * 100)).toBe(1)
       const [page, newPage] = await ask('get', `/products/${id}`)
-      expect(page.text.match(PRICE_ON_PAGE)).toEqual([`€${before.toFixed(2)}`])
-      expect(newPage.text.match(PRICE_ON_PAGE)).toEqual([`€${after.toFixed(2)}`])
+      expect(page.text.match(PRICE_ON_PAGE)).toEqual([`€${legacyPrice.toFixed(2)}`])
+      expect(newPage.text.match(PRICE_ON_PAGE)).toEqual([`€${servicePrice.toFixed(2)}`])
       expect(withoutNoise(newPage.text).replace(PRICE_ON_PAGE, '')).toBe(
         withoutNoise(page.text).replace(PRICE_ON_PAGE, ''),
       )

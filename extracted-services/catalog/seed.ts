@@ -1,16 +1,16 @@
 // The products as they were on the day of the extraction: a copy, since this service shares no database with anybody.
-import { type Db, one, run, transaction } from './db.ts'
+import { type Db, execute, queryRow, transaction } from './db.ts'
 import extracted from './seed/products.json' with { type: 'json' }
 
 export function seed(db: Db): void {
-  const known = one<{ count: number }>(db, 'SELECT count(*) AS count FROM products')
-  if (known && known.count > 0) return
+  const row = queryRow<{ count: number }>(db, 'SELECT count(*) AS count FROM products')
+  if (row && row.count > 0) return
   transaction(db, () => {
     for (const { slug, name, position } of extracted.categories) {
-      run(db, 'INSERT INTO categories (slug, name, position) VALUES (?, ?, ?)', slug, name, position)
+      execute(db, 'INSERT INTO categories (slug, name, position) VALUES (?, ?, ?)', slug, name, position)
     }
     for (const product of extracted.products) {
-      run(
+      execute(
         db,
         `INSERT INTO products (id, sku, slug, name, category, description, price_cents, tax_percent, version, updated_at)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,

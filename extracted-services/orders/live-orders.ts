@@ -74,10 +74,10 @@ function welcome(orders: Orders, socket: WebSocket, customer: string, heartbeatM
 /** `{ "type": "ping" }` is answered with a pong, `{ "type": "order", "orderId": 7 }` with that order. */
 function reply({ db }: Orders, customer: string, message: RawData): object {
   try {
-    const asked: { type?: unknown; orderId?: unknown } = JSON.parse(String(message)) ?? {}
-    if (asked.type === 'ping') return { type: 'pong' }
-    if (asked.type === 'order') {
-      return { type: 'order-state', order: orderJson(db, findOrder(db, customer, String(asked.orderId))) }
+    const query: { type?: unknown; orderId?: unknown } = JSON.parse(String(message)) ?? {}
+    if (query.type === 'ping') return { type: 'pong' }
+    if (query.type === 'order') {
+      return { type: 'order-state', order: orderJson(db, findOrder(db, customer, String(query.orderId))) }
     }
     return { type: 'error', code: 'unknown-type' }
   } catch (error) {

@@ -22,10 +22,10 @@ export function ordersApi(orders: Orders): Router {
   router.post('/api/orders', json({ limit: '100kb' }), async (request, response) => {
     const customer = await customerOf(request.headers)
     const key = readIdempotencyKey(request.get('Idempotency-Key'))
-    const before = key === undefined ? undefined : findOrderByKey(db, customer, key)
-    const order = before ?? placeOrder(orders, customer, readWanted(request.body), key)
+    const existing = key === undefined ? undefined : findOrderByKey(db, customer, key)
+    const order = existing ?? placeOrder(orders, customer, readWanted(request.body), key)
     response.location(absoluteUrl(request, `/api/orders/${order.id}`))
-    response.status(before ? 200 : 201).json(orderJson(db, order))
+    response.status(existing ? 200 : 201).json(orderJson(db, order))
   })
 
   router.get('/api/orders/:id', async (request, response) => {

@@ -1,5 +1,5 @@
 // Orders: placing, reading, cancelling.
-import { all, type Db, one, run, transaction } from './db.ts'
+import { type Db, execute, queryRow, queryRows, transaction } from './db.ts'
 import type { OrderFeed } from './order-feed.ts'
 import { notFound, Problem } from './problem.ts'
 
@@ -45,7 +45,7 @@ export function placeOrder(
   const totalCents = items.reduce((sum, item) => sum + item.quantity * item.unitCents, 0)
   const now = new Date().toISOString()
   const id = transaction(db, () => {
-    const orderId = run(
+    const orderId = execute(
       db,
       `INSERT INTO orders (customer, status, total_cents, placed_at, updated_at, idempotency_key)
        VALUES (?, 'placed', ?, ?, ?, ?)`,
@@ -65,7 +65,7 @@ export function placeOrder(
 
 export function insertItems(db: Db, orderId: number, items: readonly OrderItem[]): void {
   items.forEach((item, position) => {
-    run(
+    execute(
       db,
       'INSERT INTO order_items (order_id, position, product_id, name, quantity, unit_cents) VALUES (?, ?, ?, ?, ?, ?)',
       orderId,
@@ -81,14 +81,14 @@ export function insertItems(db: Db, orderId: number, items: readonly OrderItem[]
 /** Somebody else's order is answered like one that does not exist: its number is nobody's business. */
 export function findOrder(db: Db, customer: string, id: string): Order {
   const order = /^\d{1,12}$/.test(id)
-    ? one<Order>(db, `SELECT ${COLUMNS} FROM orders WHERE id = ? AND customer = ?`, Number(id), customer)
+    ? queryRow<Order>(db, `SELECT ${COLUMNS} FROM orders WHERE id = ? AND customer = ?`, Number(id), customer)
     : undefined
   if (!order) throw notFound('order')
   return order
 }
 
 export function findOrderByKey(db: Db, customer: string, idempotencyKey: string): Order | undefined {
-  return one<Order>(
+  return queryRow<Order>(
     db,
     `SELECT ${COLUMNS} FROM orders WHERE customer = ? AND idempotency_key = ?`,
     customer,
@@ -97,8 +97,8 @@ export function findOrderByKey(db: Db, customer: string, idempotencyKey: string)
 }
 
 export function listOrders(db: Db, customer: string, page: number, pageSize: number) {
-  const counted = one<{ total: number }>(db, 'SELECT count(*) AS total FROM orders WHERE customer = ?', customer)
-  const orders = all<Order>(
+  const counted = queryRow<{ total: number }>(db, 'SELECT count(*) AS total FROM orders WHERE customer = ?', customer)
+  const orders = queryRows<Order>(
     db,
     `SELECT ${COLUMNS} FROM orders WHERE customer = ? ORDER BY id DESC LIMIT ? OFFSET ?`,
     customer,
@@ -113,13 +113,19 @@ export function cancelOrder({ db, feed }: OrderBook, order: Order): Order {
     throw new Problem(409, 'too-late', `An order that is ${order.status} cannot be cancelled.`)
   }
   const cancelled = { ...order, status: 'cancelled', updatedAt: new Date().toISOString() }
-  run(db, 'UPDATE orders SET status = ?, updated_at = ? WHERE id = ?', cancelled.status, cancelled.updatedAt, order.id)
+  execute(
+    db,
+    'UPDATE orders SET status = ?, updated_at = ? WHERE id = ?',
+    cancelled.status,
+    cancelled.updatedAt,
+    order.id,
+  )
   feed.publish(cancelled)
   return cancelled
 }
 
 export function orderJson(db: Db, order: Order) {
-  const items = all<OrderItem>(
+  const items = queryRows<OrderItem>(
     db,
     `SELECT product_id AS productId, name, quantity, unit_cents AS unitCents
      FROM order_items WHERE order_id = ? ORDER BY position`,
@@ -164,7 +170,7 @@ function readWantedItem(item: unknown): Wanted {
 }
 
 function priced(db: Db, want: Wanted): OrderItem {
-  const price = one<{ name: string; unitCents: number }>(
+  const price = queryRow<{ name: string; unitCents: number }>(
     db,
     'SELECT name, unit_cents AS unitCents FROM price_list WHERE product_id = ?',
     want.productId,

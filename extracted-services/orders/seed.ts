@@ -1,5 +1,5 @@
 // The orders as they were on the day of the extraction, and the prices that new ones are charged at.
-import { type Db, one, run, transaction } from './db.ts'
+import { type Db, execute, queryRow, transaction } from './db.ts'
 import { insertItems } from './orders.ts'
 import extracted from './seed/orders.json' with { type: 'json' }
 
@@ -7,14 +7,14 @@ import extracted from './seed/orders.json' with { type: 'json' }
 export const FIRST_OWN_ID = 1_000_001
 
 export function seed(db: Db): void {
-  const known = one<{ count: number }>(db, 'SELECT count(*) AS count FROM price_list')
-  if (known && known.count > 0) return
+  const row = queryRow<{ count: number }>(db, 'SELECT count(*) AS count FROM price_list')
+  if (row && row.count > 0) return
   transaction(db, () => {
     for (const { productId, name, unitCents } of extracted.priceList) {
-      run(db, 'INSERT INTO price_list (product_id, name, unit_cents) VALUES (?, ?, ?)', productId, name, unitCents)
+      execute(db, 'INSERT INTO price_list (product_id, name, unit_cents) VALUES (?, ?, ?)', productId, name, unitCents)
     }
     for (const order of extracted.orders) {
-      run(
+      execute(
         db,
         'INSERT INTO orders (id, customer, status, total_cents, placed_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)',
         order.id,
@@ -26,6 +26,6 @@ export function seed(db: Db): void {
       )
       insertItems(db, order.id, order.items)
     }
-    run(db, `UPDATE sqlite_sequence SET seq = ? WHERE name = 'orders'`, FIRST_OWN_ID - 1)
+    execute(db, `UPDATE sqlite_sequence SET seq = ? WHERE name = 'orders'`, FIRST_OWN_ID - 1)
   })
 }

@@ -1,4 +1,4 @@
-// What the pages leave open: who is signed in, how full the cart is, and what happens to orders meanwhile.
+// Adds to the pages the signed-in user, the number of items in the cart, and changes of orders.
 
 async function showSession() {
   const answer = await fetch('/api/session')
@@ -13,9 +13,9 @@ async function showSession() {
 function showOrderEvents(list) {
   const events = new EventSource('/events/orders')
   events.addEventListener('order', (event) => {
-    const { status, at } = JSON.parse(event.data)
+    const { status, at: changedAt } = JSON.parse(event.data)
     const line = document.createElement('li')
-    line.textContent = `${new Date(at).toLocaleTimeString()}: an order was ${status}`
+    line.textContent = `${new Date(changedAt).toLocaleTimeString()}: an order was ${status}`
     list.prepend(line)
     while (list.children.length > 5) list.lastElementChild.remove()
   })

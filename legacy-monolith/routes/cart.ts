@@ -3,7 +3,7 @@ import { Router, urlencoded } from 'express'
 import { absoluteUrl } from '../base-url.ts'
 import { addToCart, cartOf, cartTotalCents, emptyCart, setQuantity } from '../cart.ts'
 import { findProduct } from '../catalog.ts'
-import { placeOrder, readWantedItem } from '../orders.ts'
+import { placeOrder, readOrderLine } from '../orders.ts'
 import { sendPage } from '../pages.ts'
 import { notFound, Problem } from '../problem.ts'
 import { currentSession, ensureSession, userOrLogin } from '../session.ts'
@@ -21,7 +21,7 @@ export function cartPages(shop: Shop): Router {
   })
 
   router.post('/cart/items', form, (request, response) => {
-    const want = readWantedItem(request.body)
+    const want = readOrderLine(request.body)
     if (!findProduct(shop.db, String(want.productId))) throw notFound('product')
     addToCart(shop.db, ensureSession(shop.db, request, response), want.productId, want.quantity)
     response.redirect(303, absoluteUrl(request, '/cart'))

@@ -35,7 +35,7 @@ export function catalogApi(shop: Shop): Router {
   })
 
   router.get('/api/catalog/categories/:slug', (request, response) => {
-    const category = listCategories(shop.db).find((one) => one.slug === request.params.slug)
+    const category = listCategories(shop.db).find((candidate) => candidate.slug === request.params.slug)
     if (!category) throw notFound('category')
     response.set('ETag', `W/"categories-${catalogRevision(shop.db)}"`)
     const listing = readListing({ ...request.query, category: category.slug })

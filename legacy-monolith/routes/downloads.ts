@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { type Request, type Response, Router } from 'express'
 import { readRange } from '../byte-range.ts'
 import { catalogueBytes, MOST_BYTES } from '../catalogue-file.ts'
-import { each } from '../db.ts'
+import { iterateRows } from '../db.ts'
 import { orderNumber } from '../orders.ts'
 import { Problem } from '../problem.ts'
 import { requireUser } from '../session.ts'
@@ -58,7 +58,7 @@ async function send(content: Readable, response: Response): Promise<void> {
 
 function* orderLines(shop: Shop, rows: number): Generator<string> {
   yield 'number,customer,status,total,placed\n'
-  const orders = each<{ id: number; userId: number; status: string; totalCents: number; placedAt: string }>(
+  const orders = iterateRows<{ id: number; userId: number; status: string; totalCents: number; placedAt: string }>(
     shop.db,
     `SELECT id, user_id AS userId, status, total_cents AS totalCents, placed_at AS placedAt FROM orders
      ORDER BY id LIMIT ?`,

@@ -2,7 +2,7 @@
 import { Router } from 'express'
 import { absoluteUrl } from '../base-url.ts'
 import { findProduct, findProductBySlug, listProducts } from '../catalog.ts'
-import { all, one } from '../db.ts'
+import { queryRow, queryRows } from '../db.ts'
 import { sendPage } from '../pages.ts'
 import { notFound } from '../problem.ts'
 import type { Shop } from '../shop.ts'
@@ -52,7 +52,7 @@ export function frontDoor(shop: Shop): Router {
   })
 
   router.get('/sitemap.xml', (request, response) => {
-    const locations = all<{ id: number }>(shop.db, 'SELECT id FROM products ORDER BY id').map(
+    const locations = queryRows<{ id: number }>(shop.db, 'SELECT id FROM products ORDER BY id').map(
       ({ id }) => `<url><loc>${absoluteUrl(request, `/products/${id}`).replaceAll('&', '&amp;')}</loc></url>`,
     )
     response.type('application/xml')
@@ -62,7 +62,7 @@ export function frontDoor(shop: Shop): Router {
   })
 
   router.get('/healthz', (_request, response) => {
-    const { ready } = one<{ ready: number }>(shop.db, 'SELECT 1 AS ready') ?? { ready: 0 }
+    const { ready } = queryRow<{ ready: number }>(shop.db, 'SELECT 1 AS ready') ?? { ready: 0 }
     const healthy = ready === 1 && !shop.closing.closed
     response.status(healthy ? 200 : 503).json({ status: healthy ? 'ok' : 'closing' })
   })

@@ -1,6 +1,6 @@
 // Server-sent events: one whenever an order changes, and a heartbeat in between.
 import { Router } from 'express'
-import { newsFor, type OrderEvent } from '../order-feed.ts'
+import { type OrderEvent, visibleTo } from '../order-feed.ts'
 import { currentUser } from '../session.ts'
 import type { Shop } from '../shop.ts'
 
@@ -12,7 +12,7 @@ export function orderStream(shop: Shop): Router {
   router.get('/events/orders', (request, response) => {
     const user = currentUser(shop.db, request)
     const send = (event: OrderEvent): void => {
-      response.write(`id: ${event.id}\nevent: order\ndata: ${JSON.stringify(newsFor(user, event))}\n\n`)
+      response.write(`id: ${event.id}\nevent: order\ndata: ${JSON.stringify(visibleTo(user, event))}\n\n`)
     }
     // no-transform and X-Accel-Buffering: whatever stands in between must not collect the events.
     response.set({ 'Cache-Control': 'no-cache, no-transform', 'X-Accel-Buffering': 'no' })

@@ -1,7 +1,7 @@
 // Orders as JSON: /api/orders/…
 import { json, Router } from 'express'
 import { absoluteUrl } from '../base-url.ts'
-import { cancelOrder, findOrder, findOrderByKey, listOrders, orderJson, placeOrder, readWanted } from '../orders.ts'
+import { cancelOrder, findOrder, findOrderByKey, listOrders, orderJson, placeOrder, readOrderLines } from '../orders.ts'
 import { Problem } from '../problem.ts'
 import { requireUser } from '../session.ts'
 import type { Shop } from '../shop.ts'
@@ -21,10 +21,10 @@ export function ordersApi(shop: Shop): Router {
   router.post('/api/orders', json({ limit: '100kb' }), (request, response) => {
     const user = requireUser(shop.db, request)
     const key = readIdempotencyKey(request.get('Idempotency-Key'))
-    const before = key === undefined ? undefined : findOrderByKey(shop.db, user.id, key)
-    const order = before ?? placeOrder(shop, user.id, readWanted(request.body), key)
+    const existing = key === undefined ? undefined : findOrderByKey(shop.db, user.id, key)
+    const order = existing ?? placeOrder(shop, user.id, readOrderLines(request.body), key)
     response.location(absoluteUrl(request, `/api/orders/${order.id}`))
-    response.status(before ? 200 : 201).json(orderJson(shop.db, order))
+    response.status(existing ? 200 : 201).json(orderJson(shop.db, order))
   })
 
   router.get('/api/orders/:id', (request, response) => {

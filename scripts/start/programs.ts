@@ -84,14 +84,14 @@ export function programs(env: NodeJS.ProcessEnv): readonly Program[] {
   ]
 }
 
-function server(name: string, file: string, at: Address, env: Record<string, string> = {}) {
+function server(name: string, file: string, address: Address, env: Record<string, string> = {}) {
   return {
     name,
-    url: urlOf(at),
-    readyUrl: `${urlOf(at)}/healthz`,
-    listensOn: [at],
+    url: urlOf(address),
+    readyUrl: `${urlOf(address)}/healthz`,
+    listensOn: [address],
     args: [pathOf(file)],
-    env: { HOST: at.host, PORT: String(at.port), ...env },
+    env: { HOST: address.host, PORT: String(address.port), ...env },
     stopSignal: 'SIGTERM',
   } as const
 }

@@ -17,14 +17,14 @@ function requestLine(entry: Entry): string {
 }
 
 function logLine({ level, time: _time, msg, ...facts }: Entry): string {
-  const all = Object.entries(facts)
-  const told = all.filter(([, value]) => !isList(value)).map(([key, value]) => ` ${key}=${shown(value)}`)
-  const listed = all.flatMap(([, value]) => (isList(value) ? value.map((text) => `\n  ${text}`) : []))
+  const entries = Object.entries(facts)
+  const inline = entries.filter(([, value]) => !isList(value)).map(([key, value]) => ` ${key}=${shown(value)}`)
+  const listed = entries.flatMap(([, value]) => (isList(value) ? value.map((text) => `\n  ${text}`) : []))
   const loud =
     level === undefined || level === 'info' || level === 30
       ? ''
       : `${String(LEVELS[Number(level)] ?? level).toUpperCase()} `
-  return `${loud}${msg ?? ''}${told.join('')}${listed.join('')}`
+  return `${loud}${msg ?? ''}${inline.join('')}${listed.join('')}`
 }
 
 const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 40: 'warn', 50: 'error', 60: 'fatal' }

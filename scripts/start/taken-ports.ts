@@ -6,7 +6,7 @@ import type { Address } from './programs.ts'
 /** The sentence that says which ports cannot be had, who wants them, and what to do; nothing if all can. */
 export async function takenPorts(addresses: readonly Address[]): Promise<string | undefined> {
   const troubles = await Promise.all(addresses.map(trouble))
-  const sentences = troubles.filter((one) => one !== undefined)
+  const sentences = troubles.filter((sentence) => sentence !== undefined)
   return sentences.length === 0 ? undefined : `${sentences.join('; ')}.`
 }
 

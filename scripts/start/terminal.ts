@@ -18,8 +18,8 @@ export class Terminal {
     for (const text of readableLine(line).split('\n')) console.log(`${name} │ ${text}`)
   }
 
-  whatIsWhere(all: readonly Program[]): void {
-    const lines = [...all].reverse().map(({ name, colour, url, about }) => {
+  showAddresses(programs: readonly Program[]): void {
+    const lines = [...programs].reverse().map(({ name, colour, url, about }) => {
       return `  ${this.#paint(colour, name.padEnd(NAME_WIDTH))} ${url}  ${about}`
     })
     const next = 'Move a context: npx --no strangler flip catalog 10. Ctrl-C stops everything.'

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { ask, type Load, startLoad } from '../../test/kit/load.ts'
+import { type Load, sendRequest, startLoad } from '../../test/kit/load.ts'
 import { startNamedOrigin } from '../../test/kit/origin.ts'
 import { type GatewayProcess, startGatewayProcess } from '../../test/kit/process.ts'
 import { connectRaw, exchange } from '../../test/kit/raw.ts'
@@ -32,7 +32,7 @@ async function target(): Promise<Target> {
   const token = (await readFile(join(folder, 'state', 'admin-token'), 'utf8')).trim()
   const load = startLoad(4, (i) => ({ port, path: `/products/${i}`, headers: { cookie: `sid=${i}` } }))
   const asked: Target['asked'] = async (method, path, body, headers) => {
-    const answer = await ask({
+    const answer = await sendRequest({
       port: adminPort,
       agent: eachItsOwn,
       method,
@@ -85,7 +85,7 @@ test('hundreds of connections that say nothing or half of something, and a thous
   await until(() => load.answers.length > 100)
   const tries = Array.from({ length: 1_000 }, (_, i) => {
     const headers = { Authorization: `Bearer wrong-token-number-${i}` }
-    return ask({ port: gateway.adminPort, path: '/api/v1/status', headers })
+    return sendRequest({ port: gateway.adminPort, path: '/api/v1/status', headers })
   })
   const statuses = (await Promise.all(tries)).map(({ status }) => status)
   // 0 is a connection that made room for another.

@@ -14,7 +14,7 @@ import { removeChainFields } from '../../src/store/audit-chain.ts'
 import { FileStore } from '../../src/store/file/file-store.ts'
 import type { StoreEvents } from '../../src/store/store-events.ts'
 import { whenOver } from '../kit/lifetime.ts'
-import { STARTED_MS, until } from '../kit/until.ts'
+import { START_LIMIT_MS, until } from '../kit/until.ts'
 import { entryOf, flipped, refusal } from './changes.ts'
 import { newFolder, started } from './places.ts'
 
@@ -493,7 +493,7 @@ async function startCommitter(folder: string, generation: number) {
     printed += text
   })
   const promised = () => Number(printed.split('\n').at(-2) ?? 0)
-  await until(() => promised() >= generation || child.exitCode !== null, STARTED_MS)
+  await until(() => promised() >= generation || child.exitCode !== null, START_LIMIT_MS)
   expect(child.exitCode).toBeNull()
   return { process: child, pid: child.pid, promised }
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished } from 'vitest'
 import { whenOver } from '../kit/lifetime.ts'
-import { ask, startLoad } from '../kit/load.ts'
+import { sendRequest, startLoad } from '../kit/load.ts'
 import { freePort, startHttpOrigin } from '../kit/origin.ts'
 import { type GatewayProcess, startGatewayProcess } from '../kit/process.ts'
 import { testWith } from '../kit/programs.ts'
@@ -84,7 +84,7 @@ function withPorts(config: string, ports: Readonly<Record<string, string>>): str
 }
 
 async function untilServed(port: number): Promise<void> {
-  await until(async () => (await ask({ port })).status === 200, 20_000)
+  await until(async () => (await sendRequest({ port })).status === 200, 20_000)
 }
 
 /** Clients go on before, during and after the drain of one gateway. None of their requests may fail. */
@@ -135,7 +135,7 @@ describe('the health checks of docs/operating.md', () => {
       await drainUnderLoad(port, gateways, async () => {
         await until(() => /gateways\/edge-1 is DOWN, reason: Layer7 wrong status, code: 503/.test(log()))
         // The port is still open: the gateway answers a request that HAProxy has already sent.
-        expect((await ask({ port: first.port })).status).toBe(200)
+        expect((await sendRequest({ port: first.port })).status).toBe(200)
       })
       expect(log()).not.toMatch(/edge-2 is DOWN/)
     },

@@ -4,7 +4,7 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
-import { STRANGLER, withoutOurs } from '../kit/process.ts'
+import { STRANGLER, withoutProductVariables } from '../kit/process.ts'
 import { type RedisProcess, startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'
 import { fences, lines, ROOT, read, section } from './markdown.ts'
@@ -63,7 +63,7 @@ async function startFleet(redis: RedisProcess, size: number) {
     await rm(folder, { recursive: true, force: true })
   })
   const env = {
-    ...withoutOurs(process.env),
+    ...withoutProductVariables(process.env),
     STRANGLER_CONFIG: join(ROOT, 'routes.config.ts'),
     STRANGLER_FLAGS: 'flags.json',
     STRANGLER_ADMIN_TOKEN: TOKEN,

@@ -4,7 +4,7 @@ import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { STRANGLER, withoutOurs } from '../kit/process.ts'
+import { STRANGLER, withoutProductVariables } from '../kit/process.ts'
 import { until } from '../kit/until.ts'
 import { ROOT } from './markdown.ts'
 
@@ -22,7 +22,10 @@ export async function startDemoShop(): Promise<DemoShop> {
   await copyFile(join(ROOT, 'flags.json'), join(folder, 'flags.json'))
   const children: ChildProcess[] = []
   const start = async (args: string[], env: Record<string, string>, ports: readonly RegExp[]) => {
-    const child = spawn(process.execPath, args, { cwd: folder, env: { ...withoutOurs(process.env), ...env } })
+    const child = spawn(process.execPath, args, {
+      cwd: folder,
+      env: { ...withoutProductVariables(process.env), ...env },
+    })
     children.push(child)
     const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)]
     const foundPorts = () => ports.map((port) => Number(port.exec(stdout() + stderr())?.[1] ?? 0))
@@ -93,7 +96,7 @@ export function output(
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       cwd,
-      env: { ...withoutOurs(process.env), ...env },
+      env: { ...withoutProductVariables(process.env), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)]

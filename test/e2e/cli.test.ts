@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { flagFile } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startNamedOrigin } from '../kit/origin.ts'
 import { runStrangler, startGatewayProcess } from '../kit/process.ts'
 import { shop } from '../kit/shop.ts'
@@ -231,7 +231,7 @@ describe('strangler explain', () => {
       const { code, stdout } = await runStrangler([...args, '--config', join(gateway.folder, 'routes.config.json')])
       expect(code).toBe(0)
       const explained = JSON.parse(stdout) as { side: string; flag: { strategies: { rollout: { bucket: number } }[] } }
-      const answer = await ask({ port: gateway.port, path: '/products', headers: { cookie: `sid=${session}` } })
+      const answer = await sendRequest({ port: gateway.port, path: '/products', headers: { cookie: `sid=${session}` } })
       expect(explained.side).toBe(answer.headers['x-side'])
       expect((explained.flag.strategies[0]?.rollout.bucket ?? 0) <= 50).toBe(explained.side === 'service')
     }

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startNamedOrigin } from '../kit/origin.ts'
 import { STRANGLER, startGatewayProcess } from '../kit/process.ts'
 import { shop } from '../kit/shop.ts'
@@ -32,7 +32,7 @@ describe('with one processor, garbage is collected by one thread', () => {
   it('in the process that was started: its number, its signals and its end are as ever', async () => {
     const { gateway, options } = await startOn(ONE)
     expect(options).toEqual(['--single-threaded-gc'])
-    expect((await ask({ port: gateway.port, path: '/products' })).status).toBe(200)
+    expect((await sendRequest({ port: gateway.port, path: '/products' })).status).toBe(200)
     gateway.signal('SIGTERM')
     expect(await gateway.exited).toEqual({ code: 0, signal: null })
   })
@@ -40,13 +40,13 @@ describe('with one processor, garbage is collected by one thread', () => {
   it('unless the command that started it says otherwise', async () => {
     const { gateway, options } = await startOn(ONE, { node: ['--no-single-threaded-gc'] })
     expect(options).toEqual(['--no-single-threaded-gc'])
-    expect((await ask({ port: gateway.port, path: '/products' })).status).toBe(200)
+    expect((await sendRequest({ port: gateway.port, path: '/products' })).status).toBe(200)
   })
 
   it('unless its parent speaks with it over a channel, which would be lost', async () => {
     const { gateway, options } = await startOn(ONE, { channel: true })
     expect(options).toEqual([])
-    expect((await ask({ port: gateway.port, path: '/products' })).status).toBe(200)
+    expect((await sendRequest({ port: gateway.port, path: '/products' })).status).toBe(200)
   })
 
   it('unless Node cannot say where it is, as without /proc: then it serves as it was started', async () => {
@@ -55,7 +55,7 @@ describe('with one processor, garbage is collected by one thread', () => {
     const { gateway, options } = await startOn(ONE, { node: ['--require', lost] })
     await rm(dirname(lost), { recursive: true })
     expect(options).toEqual([])
-    expect((await ask({ port: gateway.port, path: '/products' })).status).toBe(200)
+    expect((await sendRequest({ port: gateway.port, path: '/products' })).status).toBe(200)
   })
 
   it.runIf(availableParallelism() > 1)('and with more than one, as Node does by itself', async () => {

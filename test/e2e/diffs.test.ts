@@ -5,7 +5,7 @@ import type { RequestListener } from 'node:http'
 import { join } from 'node:path'
 import { expect, test, vi } from 'vitest'
 import type { DifferencesResponse, ParityResponse } from '../../src/admin/contract/comparisons.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { runStrangler } from '../kit/process.ts'
 import { startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
@@ -42,7 +42,9 @@ test('a price that is wrong is the one real difference, and a timestamp is noise
   const browse = async (times: number, all: number) => {
     for (let i = 0; i < times; i++) {
       const headers = { Cookie: `sid=${SECRET}` }
-      expect((await ask({ port: gateway.port, path: `/products/${i}?token=${SECRET}`, headers })).status).toBe(200)
+      expect((await sendRequest({ port: gateway.port, path: `/products/${i}?token=${SECRET}`, headers })).status).toBe(
+        200,
+      )
     }
     await settled(all)
     await until(async () => (await differences()).comparisons === all, 20_000)

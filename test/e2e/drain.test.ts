@@ -3,7 +3,7 @@ import { readFile, rename } from 'node:fs/promises'
 import http from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { ask, startLoad } from '../kit/load.ts'
+import { sendRequest, startLoad } from '../kit/load.ts'
 import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
 import { connectRaw } from '../kit/raw.ts'
@@ -33,14 +33,14 @@ describe('SIGTERM', () => {
     })
     const kept = new http.Agent({ keepAlive: true })
     onTestFinished(() => kept.destroy())
-    expect((await ask({ port: gateway.port, agent: kept })).headers.connection).toBe('keep-alive')
+    expect((await sendRequest({ port: gateway.port, agent: kept })).headers.connection).toBe('keep-alive')
     expect(await gateway.readyz()).toBe(200)
     const startedAt = performance.now()
     gateway.signal('SIGTERM')
     await until(async () => (await gateway.readyz()) === 503)
     expect(performance.now() - startedAt).toBeLessThan(600)
     // On a connection of before, and on a new one.
-    const answers = [await ask({ port: gateway.port, agent: kept }), await ask({ port: gateway.port })]
+    const answers = [await sendRequest({ port: gateway.port, agent: kept }), await sendRequest({ port: gateway.port })]
     for (const answer of answers) expect(answer).toMatchObject({ status: 200, headers: { connection: 'close' } })
     expect(await gateway.exited).toEqual({ code: 0, signal: null })
     const tookMs = performance.now() - startedAt
@@ -56,7 +56,10 @@ describe('SIGTERM', () => {
     idle.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await idle.receives('quick')
     const silent = await connectRaw(gateway.port)
-    const slow = [ask({ port: gateway.port, path: '/slow' }), ask({ port: gateway.port, path: '/slow' })]
+    const slow = [
+      sendRequest({ port: gateway.port, path: '/slow' }),
+      sendRequest({ port: gateway.port, path: '/slow' }),
+    ]
     await until(() => origin.requests() === 3)
     const startedAt = performance.now()
     gateway.signal('SIGTERM')
@@ -163,7 +166,7 @@ describe('SIGTERM', () => {
       await client.receives('data: ha')
       gateway.signal('SIGTERM')
       await until(() => gateway.log().includes('draining'))
-      await until(async () => (await ask({ port: gateway.port })).error === 'ECONNREFUSED')
+      await until(async () => (await sendRequest({ port: gateway.port })).error === 'ECONNREFUSED')
       streams[0]?.write('lf\n\ndata: never whole')
       const text = await client.receives(/\r\n0\r\n\r\n$/)
       expect(text).toMatch(/lf\n\n(?:\r\n\w+\r\n)?retry: 2000\n\n\r\n0\r\n\r\n$/)
@@ -183,7 +186,7 @@ describe('SIGTERM', () => {
       const { gateway } = await startStreams()
       const token = (await readFile(`${gateway.folder}/state/admin-token`, 'utf8')).trim()
       const watching = await connectRaw(gateway.adminPort)
-      const slow = ask({ port: gateway.port, path: '/slow' })
+      const slow = sendRequest({ port: gateway.port, path: '/slow' })
       watching.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`)
       await watching.receives('retry: 2000')
       gateway.signal('SIGTERM')
@@ -197,7 +200,7 @@ describe('SIGTERM', () => {
   it('cuts what is stuck at the limit, and exits 0', async () => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } })
-    const stuck = ask({ port: gateway.port })
+    const stuck = sendRequest({ port: gateway.port })
     const sending = await connectRaw(gateway.port)
     sending.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf')
     await until(() => origin.requests() === 2)
@@ -299,7 +302,7 @@ describe('other signals', () => {
   ] as const)('%s and then %s exits at once with 1', async (first, second) => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 5000, limitMs: 9000 } })
-    void ask({ port: gateway.port })
+    void sendRequest({ port: gateway.port })
     await until(() => origin.requests() === 1)
     gateway.signal(first)
     await until(() => gateway.log().includes('draining'))
@@ -312,11 +315,11 @@ describe('other signals', () => {
   it('SIGHUP opens the access log anew, and nothing else', async () => {
     const origin = await startNamedOrigin('legacy')
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } })
-    await ask({ port: gateway.port, path: '/before' })
+    await sendRequest({ port: gateway.port, path: '/before' })
     await until(async () => (await gateway.accessLog()).length === 1)
     await rename(`${gateway.folder}/access.log`, `${gateway.folder}/access.log.1`)
     gateway.signal('SIGHUP')
-    await ask({ port: gateway.port, path: '/after' })
+    await sendRequest({ port: gateway.port, path: '/after' })
     await until(async () => (await gateway.accessLog()).some(({ path }) => path === '/after'))
     expect(await gateway.readyz()).toBe(200)
   })

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { AuditPage, AuditRecord } from '../../src/admin/contract/audit.ts'
 import type { ChangeResponse } from '../../src/admin/contract/change-requests.ts'
 import type { ContextResponse } from '../../src/admin/contract/contexts.ts'
-import { astray, FLAG, type Fleet, failedOf, startFleet } from '../kit/fleet.ts'
+import { FLAG, type Fleet, listFailures, listWrongSides, startFleet } from '../kit/fleet.ts'
 import { flagFile } from '../kit/gateway.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { quantile } from '../kit/load.ts'
@@ -26,7 +26,7 @@ async function flipsOnTheCommandLine(fleet: Fleet): Promise<void> {
     expect(stdout).toMatch(
       new RegExp(`catalog: \\d+ % → ${percentage} %, applied on ${count} of ${count} gateways in `),
     )
-    expect(await fleet.misled(percentage)).toEqual([])
+    expect(await fleet.findWrongSides(percentage)).toEqual([])
   }
   expect((await fleet.history())[0]).toMatchObject({
     verb: 'flip',
@@ -43,7 +43,7 @@ async function flipsOnTheCommandLine(fleet: Fleet): Promise<void> {
 async function flipsUnderLoad(fleet: Fleet): Promise<void> {
   await fleet.flip(0)
   const load = fleet.startLoad({ clients: 4, pauseMs: 5 })
-  await load.goOn()
+  await load.untilVisits()
   for (const [percentage, side] of [
     [100, 'service'],
     [0, 'legacy'],
@@ -52,8 +52,8 @@ async function flipsUnderLoad(fleet: Fleet): Promise<void> {
     const { code, stdout } = await fleet.strangler('flip', 'catalog', String(percentage))
     const confirmedAt = performance.now()
     expect(code, stdout).toBe(0)
-    await load.goOn(40)
-    expect(astray(load.visits, confirmedAt, everybody(side))).toEqual([])
+    await load.untilVisits(40)
+    expect(listWrongSides(load.visits, confirmedAt, everybody(side))).toEqual([])
   }
   for (const [percentage, side] of [
     [0, 'legacy'],
@@ -61,10 +61,10 @@ async function flipsUnderLoad(fleet: Fleet): Promise<void> {
   ] as const) {
     await fleet.flip(percentage)
     const confirmedAt = performance.now()
-    await load.goOn(40)
-    expect(astray(load.visits, confirmedAt, everybody(side))).toEqual([])
+    await load.untilVisits(40)
+    expect(listWrongSides(load.visits, confirmedAt, everybody(side))).toEqual([])
   }
-  expect(failedOf(await load.stop())).toEqual([])
+  expect(listFailures(await load.stop())).toEqual([])
 }
 
 /** The audit log of the catalog since a moment, the oldest first. */
@@ -111,12 +111,12 @@ describe('three gateways and a Redis', () => {
     // The connection on which the third gateway listens is dead, and nobody has told it.
     wire.hangSubscriptions()
     expect((await fleet.flip(100)).convergence.ms).toBeLessThan(2000)
-    expect(await fleet.misled(100)).toEqual([])
+    expect(await fleet.findWrongSides(100)).toEqual([])
     wire.heal()
     // All are disconnected, and connect again while it happens.
     const [flipped] = await Promise.all([fleet.flip(0), redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')])
     expect(flipped.convergence.ms).toBeLessThan(2000)
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
   })
 
   it('a pin ends by itself, on all of them', async () => {
@@ -131,9 +131,9 @@ describe('three gateways and a Redis', () => {
     await until(() => load.visits.some(({ startedAt }) => startedAt > endsAt + 300))
     const visits = await load.stop()
     const pinned = visits.filter(({ startedAt, tookMs }) => startedAt + tookMs < endsAt - 50)
-    expect(astray(pinned, pinnedAt, everybody('service'))).toEqual([])
-    expect(astray(visits, endsAt + 100, everybody('legacy'))).toEqual([])
-    expect(failedOf(visits)).toEqual([])
+    expect(listWrongSides(pinned, pinnedAt, everybody('service'))).toEqual([])
+    expect(listWrongSides(visits, endsAt + 100, everybody('legacy'))).toEqual([])
+    expect(listFailures(visits)).toEqual([])
   })
 
   it('a rollback sends everybody to legacy, those as well who were on the service', async () => {
@@ -141,15 +141,15 @@ describe('three gateways and a Redis', () => {
     await fleet.flip(100)
     expect((await fleet.strangler('pin', 'catalog', 'service', '--for', '10m')).code).toBe(0)
     const load = fleet.startLoad()
-    await load.goOn(20)
+    await load.untilVisits(20)
     const { code, stdout } = await fleet.strangler('rollback', 'catalog', '--reason', 'orders are lost')
     const confirmedAt = performance.now()
     expect(code, stdout).toBe(0)
     expect(stdout).toContain('rolled back, everything to legacy, applied on 3 of 3 gateways')
-    await load.goOn(40)
+    await load.untilVisits(40)
     const visits = await load.stop()
-    expect(astray(visits, confirmedAt, everybody('legacy'))).toEqual([])
-    expect(failedOf(visits)).toEqual([])
+    expect(listWrongSides(visits, confirmedAt, everybody('legacy'))).toEqual([])
+    expect(listFailures(visits)).toEqual([])
     expect((await fleet.gateways[1]?.api<ContextResponse>('GET', '/contexts/catalog'))?.body).toMatchObject({
       percentage: 0,
       serving: 'legacy',
@@ -157,7 +157,7 @@ describe('three gateways and a Redis', () => {
     })
     // Nobody is at the service when the pin is taken off: the flag is at 0.
     expect((await fleet.strangler('unpin', 'catalog')).code).toBe(0)
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
   })
 
   it('what is frozen stays where it is until it is thawed; a rollback passes', async () => {
@@ -171,13 +171,13 @@ describe('three gateways and a Redis', () => {
       const { code, stderr } = await (fleet.gateways[1] as Fleet['gateways'][0]).strangler(...change)
       expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/is frozen by anna .*\(sale\)/) })
     }
-    expect(await fleet.misled(40)).toEqual([])
+    expect(await fleet.findWrongSides(40)).toEqual([])
     expect((await fleet.strangler('rollback', 'catalog')).code).toBe(0)
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
     expect((await fleet.strangler('thaw', 'catalog')).code).toBe(0)
     expect((await fleet.strangler('unpin', 'catalog')).code).toBe(0)
     await fleet.flip(50)
-    expect(await fleet.misled(50)).toEqual([])
+    expect(await fleet.findWrongSides(50)).toEqual([])
   })
 
   it('kill sends everybody to legacy, and revive to where they were', async () => {
@@ -186,10 +186,10 @@ describe('three gateways and a Redis', () => {
     expect((await fleet.strangler('kill', '--reason', 'everything is on fire')).stdout).toContain(
       'everything goes to legacy, applied on 3 of 3 gateways',
     )
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
     for (const { readiness } of fleet.gateways) expect(await readiness()).toMatchObject({ killed: true })
     expect((await (fleet.gateways[2] as Fleet['gateways'][0]).strangler('revive')).code).toBe(0)
-    expect(await fleet.misled(30)).toEqual([])
+    expect(await fleet.findWrongSides(30)).toEqual([])
   })
 
   it('an edit of flags.json on all of them is one change, made outside', async () => {
@@ -200,7 +200,7 @@ describe('three gateways and a Redis', () => {
       await writeFile(join(folder, 'flags.json.next'), flagFile({ [FLAG]: 70, 'migrate-orders': 0 }))
       await rename(join(folder, 'flags.json.next'), join(folder, 'flags.json'))
     }
-    await until(async () => (await fleet.misled(70)).length === 0)
+    await until(async () => (await fleet.findWrongSides(70)).length === 0)
     await fleet.converged()
     // Whoever else wanted to put it on record has seen by then that it is.
     await fleet.flip(71)
@@ -226,7 +226,7 @@ describe('three gateways and a Redis', () => {
       code: 'precondition-failed',
       detail: expect.stringContaining(`flip by ${won} (to ${percentage})`),
     })
-    expect(await fleet.misled(percentage)).toEqual([])
+    expect(await fleet.findWrongSides(percentage)).toEqual([])
   })
 })
 
@@ -250,10 +250,10 @@ describe('three gateways, a Redis and an Unleash', () => {
     await fleet.flip(100)
     const { code, stdout } = await fleet.strangler('rollback', 'catalog')
     expect(code, stdout).toBe(0)
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
     expect((await unleash.getFlag(FLAG))?.strategies).toMatchObject([{ parameters: { rollout: '0' } }])
     expect((await fleet.strangler('unpin', 'catalog')).code).toBe(0)
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
   })
 
   it('a change in Unleash’s own pages arrives, and is on record once', async () => {
@@ -262,7 +262,7 @@ describe('three gateways, a Redis and an Unleash', () => {
     const changedAt = Date.now()
     await unleash.setRollout(FLAG, 80)
     // By a poll, every 15 seconds.
-    await until(async () => (await fleet.misled(80)).length === 0, 20_000)
+    await until(async () => (await fleet.findWrongSides(80)).length === 0, 20_000)
     await until(async () => (await since(fleet, changedAt, 'outside')).length > 0)
     await fleet.converged()
     // A flip of it goes on from there.
@@ -288,7 +288,7 @@ describe('one gateway and its folder', () => {
     gateway.signal('SIGKILL')
     await gateway.exited
     const next = await fleet().join({ stateOf: gateway })
-    expect(await fleet().misled(35, [next])).toEqual([])
+    expect(await fleet().findWrongSides(35, [next])).toEqual([])
     const { body } = await next.api<AuditPage>('GET', '/audit?limit=1')
     expect(body.records).toMatchObject([{ verb: 'flip', after: 35, result: 'done' }])
   })

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { flagFile } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startNamedOrigin } from '../kit/origin.ts'
 import { runStrangler, startGatewayProcess } from '../kit/process.ts'
 import { shop, TO_SERVICE } from '../kit/shop.ts'
@@ -77,8 +77,8 @@ describe('the packed gateway', () => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
     const config = { ...shop({ legacy: legacy.url, service: service.url }), drain: { noticeMs: 0, limitMs: 1000 } }
     const gateway = await startGatewayProcess(config, { ...TO_SERVICE, strangler })
-    expect((await ask({ port: gateway.port, path: '/products' })).headers['x-side']).toBe('service')
-    expect((await ask({ port: gateway.port })).headers['x-side']).toBe('legacy')
+    expect((await sendRequest({ port: gateway.port, path: '/products' })).headers['x-side']).toBe('service')
+    expect((await sendRequest({ port: gateway.port })).headers['x-side']).toBe('legacy')
     gateway.signal('SIGTERM')
     expect(await gateway.exited).toEqual({ code: 0, signal: null })
   })

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import type { RoutesConfig } from '../../src/config/define-routes.ts'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
-import { ask, startLoad } from '../kit/load.ts'
+import { sendRequest, startLoad } from '../kit/load.ts'
 import { startHttpOrigin, startNamedOrigin } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
 import { connectRaw } from '../kit/raw.ts'
@@ -22,7 +22,7 @@ async function untilGeneration(gateway: Pick<TestGateway, 'metric'>, generation:
 }
 
 async function sideOf(gateway: { port: number }, path = '/'): Promise<unknown> {
-  return (await ask({ port: gateway.port, path })).headers['x-side']
+  return (await sendRequest({ port: gateway.port, path })).headers['x-side']
 }
 
 describe('a good edit', () => {
@@ -46,7 +46,7 @@ describe('a good edit', () => {
     })
     const next = await startNamedOrigin('next')
     const gateway = await startGateway({ legacy: { url: old.url } })
-    const waiting = ask({ port: gateway.port })
+    const waiting = sendRequest({ port: gateway.port })
     await until(() => old.requests() === 1)
     await gateway.writeConfig({ legacy: { url: next.url } })
     await untilGeneration(gateway, 2)
@@ -80,8 +80,8 @@ describe('a good edit', () => {
     expect(await slow.closes()).toMatch(/^HTTP\/1\.1 408 /)
     await idle.closes()
     expect(performance.now() - startedAt).toBeLessThan(3000)
-    expect((await ask({ port: gateway.port, path: `/${'x'.repeat(200)}` })).status).toBe(414)
-    expect((await ask({ port: gateway.port, headers: { 'x-long': 'x'.repeat(2000) } })).status).toBe(431)
+    expect((await sendRequest({ port: gateway.port, path: `/${'x'.repeat(200)}` })).status).toBe(414)
+    expect((await sendRequest({ port: gateway.port, headers: { 'x-long': 'x'.repeat(2000) } })).status).toBe(431)
     await expectCalm(gateway)
   })
 
@@ -219,7 +219,7 @@ describe('flags.json moved to 10, 50, 100 and 0 percent under load', () => {
     const sides = async () => {
       const answers = await Promise.all(
         Array.from({ length: people }, (_, id) =>
-          ask({ port: gateway.port, path: '/products', headers: { cookie: `sid=person-${id}` } }),
+          sendRequest({ port: gateway.port, path: '/products', headers: { cookie: `sid=person-${id}` } }),
         ),
       )
       expect(answers.filter(({ status }) => status !== 200)).toEqual([])

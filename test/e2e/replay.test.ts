@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Report } from '../../src/entry/replay.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { freePort, startHttpOrigin } from '../kit/origin.ts'
-import { runStrangler, STRANGLER, startGatewayProcess, withoutOurs } from '../kit/process.ts'
+import { runStrangler, STRANGLER, startGatewayProcess, withoutProductVariables } from '../kit/process.ts'
 import { until } from '../kit/until.ts'
 
 type Seen = {
@@ -158,7 +158,7 @@ describe('what is sent', () => {
       ['POST', '/products'],
       ['GET', '/about'],
     ]
-    for (const [method, path] of asked) await ask({ port: gateway.port, path, method })
+    for (const [method, path] of asked) await sendRequest({ port: gateway.port, path, method })
     await until(async () => (await gateway.accessLog()).length === asked.length)
     await writeFile(join(folder, 'access.log'), await readFile(join(gateway.folder, 'access.log')))
     legacy.seen.length = 0
@@ -211,9 +211,7 @@ describe('what is said', () => {
     const markdown = await readFile(join(folder, 'r.md'), 'utf8')
     expect(markdown).toMatch(/^# Replay of `a\.log`$/m)
     expect(markdown).toContain('There were not enough comparisons to say that at least 99.9 % match')
-    expect(markdown).toMatch(
-      /\| `\$\.price` \| the value differs \| 8 \| 0 \| `7` \| `8` \| `GET \/products\/\d+` \|/,
-    )
+    expect(markdown).toMatch(/\| `\$\.price` \| the value differs \| 8 \| 0 \| `7` \| `8` \| `GET \/products\/\d+` \|/)
     // Nothing is left of a run that was finished.
     expect((await readdir(folder)).sort()).toEqual(['a.log', 'map.json', 'r.json', 'r.md'])
   })
@@ -394,7 +392,7 @@ describe('what cannot be replayed', () => {
 function start(folder: string, ...args: string[]) {
   const child = spawn(process.execPath, [STRANGLER, 'replay', ...args, '--config', 'map.json'], {
     cwd: folder,
-    env: withoutOurs(process.env),
+    env: withoutProductVariables(process.env),
     stdio: ['ignore', 'ignore', 'pipe'],
   })
   onTestFinished(() => void child.kill('SIGKILL'))

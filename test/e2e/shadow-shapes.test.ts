@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
 import { whenOver } from '../kit/lifetime.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { connectRaw } from '../kit/raw.ts'
-import { eligibleIn, readEndings, type Seen, saysTheSame, startShadowed } from '../kit/shadowed.ts'
+import { eligibleIn, type RecordedRequest, readEndings, respondEqually, startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
 // The comparing thread has less priority than all else: on a busy machine it begins when it can.
@@ -16,11 +16,11 @@ vi.setConfig({ testTimeout: 60_000 })
 const agrees: http.RequestListener = (request, response) => {
   if (request.headers['x-shadow'] !== undefined) response.setHeader('X-Shadow-Accepted', 'dry-run')
   if (request.url === '/.well-known/shadow') response.writeHead(204).end()
-  else saysTheSame(request, response)
+  else respondEqually(request, response)
 }
-const SAME = { legacy: saysTheSame, service: saysTheSame }
-const DRY_RUN = { shadow: { writes: 'dry-run' as const }, legacy: saysTheSame, service: agrees }
-const withoutHandshakes = (seen: readonly Seen[]) => seen.filter(({ url }) => url !== '/.well-known/shadow')
+const SAME = { legacy: respondEqually, service: respondEqually }
+const DRY_RUN = { shadow: { writes: 'dry-run' as const }, legacy: respondEqually, service: agrees }
+const withoutHandshakes = (seen: readonly RecordedRequest[]) => seen.filter(({ url }) => url !== '/.well-known/shadow')
 
 /** Sends bytes on a connection of their own, and waits for something in what comes back. */
 async function say(port: number, text: string, isDone: (received: string) => boolean) {
@@ -88,7 +88,7 @@ describe('clients', () => {
   test('that send as many fields as are taken', async () => {
     const { gateway, service, settled, endings } = await startShadowed(SAME)
     const headers = Object.fromEntries(Array.from({ length: 80 }, (_, i) => [`X-Field-${i}`, 'v'.repeat(100)]))
-    expect((await ask({ port: gateway.port, path: '/products/1', headers })).status).toBe(200)
+    expect((await sendRequest({ port: gateway.port, path: '/products/1', headers })).status).toBe(200)
     await settled(1)
     expect(await endings()).toEqual({ matched: 1 })
     expect(service.copies()[0]?.headers).toMatchObject({ 'x-field-0': 'v'.repeat(100), 'x-field-79': 'v'.repeat(100) })
@@ -106,7 +106,7 @@ describe('clients', () => {
 
   test('that ask for OPTIONS and HEAD', async () => {
     const { gateway, service, settled, endings } = await startShadowed(SAME)
-    for (const method of ['OPTIONS', 'HEAD']) await ask({ port: gateway.port, path: '/products/1', method })
+    for (const method of ['OPTIONS', 'HEAD']) await sendRequest({ port: gateway.port, path: '/products/1', method })
     await settled(2)
     expect(await endings()).toEqual({ matched: 2 })
     expect(
@@ -119,7 +119,7 @@ describe('clients', () => {
 
   test('who are nobody yet: the copy is of the same nobody', async () => {
     const { gateway, legacy, service, settled } = await startShadowed(SAME)
-    const { headers } = await ask({ port: gateway.port, path: '/products/1' })
+    const { headers } = await sendRequest({ port: gateway.port, path: '/products/1' })
     expect(String(headers['set-cookie'])).toContain('strangler')
     await settled(1)
     expect(service.copies()[0]?.headers.cookie).toBe(legacy.real()[0]?.headers.cookie)
@@ -136,7 +136,7 @@ describe('maps', () => {
       map: { identity: { user: { header: 'X-Shop-User', trust: ['127.0.0.1'] } } },
     })
     const headers = { 'X-Shop-User': 'anna', 'X-Api-Key': 'k', Cookie: 'sid=1' }
-    await ask({ port: gateway.port, path: '/products/1', headers })
+    await sendRequest({ port: gateway.port, path: '/products/1', headers })
     await settled(1)
     expect(legacy.real()[0]?.headers).toMatchObject({ 'x-shop-user': 'anna', 'x-api-key': 'k', cookie: 'sid=1' })
     for (const name of ['x-shop-user', 'x-api-key', 'cookie'])
@@ -144,24 +144,24 @@ describe('maps', () => {
   })
 
   test('a service at an IPv6 address', async () => {
-    const server = http.createServer(saysTheSame)
+    const server = http.createServer(respondEqually)
     await new Promise<void>((resolve) => server.listen(0, '::1', resolve))
     whenOver(() => void server.close())
     const { port } = server.address() as AddressInfo
-    const shadowed = await startShadowed({ legacy: saysTheSame, serviceUrl: `http://[::1]:${port}` })
-    await ask({ port: shadowed.gateway.port, path: '/products/1' })
+    const shadowed = await startShadowed({ legacy: respondEqually, serviceUrl: `http://[::1]:${port}` })
+    await sendRequest({ port: shadowed.gateway.port, path: '/products/1' })
     await shadowed.settled(1)
     expect(await shadowed.endings()).toEqual({ matched: 1 })
   })
 
   test('a service that fails and falls back: there is nothing to compare', async () => {
     const { gateway, legacy, settled, endings } = await startShadowed({
-      legacy: saysTheSame,
+      legacy: respondEqually,
       service: (_, response) => void response.destroy(),
       // Falling back is the default.
       percentages: { 'migrate-catalog': 100 },
     })
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)
     expect(await endings()).toEqual({ 'failed(primary)': 1 })
     expect(legacy.copies()).toEqual([])
@@ -169,8 +169,8 @@ describe('maps', () => {
 })
 
 test('the config is edited while requests come, and takes the service away: each ends once', async () => {
-  const legacy = http.createServer(saysTheSame)
-  const service = http.createServer((request, response) => setTimeout(() => saysTheSame(request, response), 20))
+  const legacy = http.createServer(respondEqually)
+  const service = http.createServer((request, response) => setTimeout(() => respondEqually(request, response), 20))
   for (const server of [legacy, service]) {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     whenOver(() => void server.close())
@@ -197,7 +197,7 @@ test('the config is edited while requests come, and takes the service away: each
   const statuses = new Set<number>()
   const load = (async () => {
     while (!isOver) {
-      const all = [1, 2, 3].map((i) => ask({ port: gateway.port, path: `/products/${i}` }))
+      const all = [1, 2, 3].map((i) => sendRequest({ port: gateway.port, path: `/products/${i}` }))
       for (const { status } of await Promise.all(all)) statuses.add(status)
       asked += 3
     }

@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import type { TestGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
-import { saysTheSame, startShadowed } from '../kit/shadowed.ts'
+import { sendRequest } from '../kit/load.ts'
+import { respondEqually, startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
 // The comparing thread has less priority than all else: on a busy machine it begins when it can.
@@ -17,12 +17,12 @@ const ON = { percentages: { 'migrate-catalog': 100 } }
 describe('where the copy goes', () => {
   test('to the service while legacy answers, and to legacy when the service does', async () => {
     const { gateway, legacy, service, settled } = await startShadowed(OFF)
-    expect((await ask({ port: gateway.port, path: '/products/1?a=b' })).body).toContain('"side":"legacy"')
+    expect((await sendRequest({ port: gateway.port, path: '/products/1?a=b' })).body).toContain('"side":"legacy"')
     await settled(1)
     expect(service.seen).toMatchObject([{ method: 'GET', url: '/products/1?a=b' }])
     expect(legacy.real()).toHaveLength(1)
     await gateway.setFlags({ 'migrate-catalog': 100 })
-    expect((await ask({ port: gateway.port, path: '/products/2' })).body).toContain('"side":"service"')
+    expect((await sendRequest({ port: gateway.port, path: '/products/2' })).body).toContain('"side":"service"')
     await settled(2)
     expect(legacy.copies().at(-1)).toMatchObject({ url: '/products/2' })
     expect(service.seen, 'once as a copy, once for the client').toHaveLength(2)
@@ -35,7 +35,7 @@ describe('where the copy goes', () => {
       ...OFF,
       map: { contexts: { catalog: context } },
     })
-    await ask({ port: gateway.port, path: '/search?q=x' })
+    await sendRequest({ port: gateway.port, path: '/search?q=x' })
     await settled(1)
     expect(legacy.real()).toMatchObject([{ url: '/search?q=x' }])
     expect(service.copies()).toMatchObject([{ url: '/v2/search?q=x' }])
@@ -50,7 +50,7 @@ describe('where the copy goes', () => {
         answer = () => void response.end('done')
       },
     })
-    const asked = ask({ port: gateway.port, path: '/products/1' })
+    const asked = sendRequest({ port: gateway.port, path: '/products/1' })
     await until(() => legacy.seen.length === 1)
     // As long as a copy takes that is sent at once.
     await new Promise((resolve) => setTimeout(resolve, 500))
@@ -63,18 +63,18 @@ describe('where the copy goes', () => {
 
   test('nowhere: what no context owns, and what is not sampled', async () => {
     const { gateway, service } = await startShadowed({ ...OFF, shadow: { sample: 0 } })
-    await ask({ port: gateway.port, path: '/products/1' })
-    await ask({ port: gateway.port, path: '/elsewhere' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/elsewhere' })
     expect(await gateway.metrics()).not.toContain('strangler_shadow_eligible_total{')
     expect(service.seen).toEqual([])
   })
 
   test('nowhere while the kill switch is on', async () => {
     const { gateway, service, settled } = await startShadowed(OFF)
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)
     gateway.killHere()
-    for (let i = 0; i < 5; i++) await ask({ port: gateway.port, path: '/products/1' })
+    for (let i = 0; i < 5; i++) await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)
     expect(service.seen).toHaveLength(1)
   })
@@ -92,7 +92,7 @@ describe('what the copy carries', () => {
 
   test('what the request carried, its mark, and a span of its own', async () => {
     const { gateway, legacy, service, settled } = await startShadowed(OFF)
-    await ask({ port: gateway.port, path: '/products/1', headers: { ...credentials, traceparent } })
+    await sendRequest({ port: gateway.port, path: '/products/1', headers: { ...credentials, traceparent } })
     await settled(1)
     const [real] = legacy.real()
     const [copy] = service.copies()
@@ -108,7 +108,7 @@ describe('what the copy carries', () => {
 
   test('not who asks, where the config says so', async () => {
     const { gateway, service, settled } = await startShadowed({ ...OFF, shadow: { identities: 'strip' } })
-    await ask({ port: gateway.port, path: '/products/1', headers: credentials })
+    await sendRequest({ port: gateway.port, path: '/products/1', headers: credentials })
     await settled(1)
     const [copy] = service.copies()
     expect(copy?.headers).toMatchObject({ 'idempotency-key': 'k-1', 'accept-language': 'de' })
@@ -118,8 +118,12 @@ describe('what the copy carries', () => {
 
   test('no client can say that it is one, and what says so is not copied again', async () => {
     const { gateway, legacy, service, settled } = await startShadowed(OFF)
-    await ask({ port: gateway.port, path: '/products/1', headers: { 'X-Shadow': '1', 'X-Shadow-Accepted': 'dry-run' } })
-    await ask({ port: gateway.port, path: '/products/2' })
+    await sendRequest({
+      port: gateway.port,
+      path: '/products/1',
+      headers: { 'X-Shadow': '1', 'X-Shadow-Accepted': 'dry-run' },
+    })
+    await sendRequest({ port: gateway.port, path: '/products/2' })
     await settled(1)
     expect(legacy.real().map(({ url }) => url)).toEqual(['/products/1', '/products/2'])
     expect(legacy.real()[0]?.headers).not.toHaveProperty('x-shadow-accepted')
@@ -135,7 +139,7 @@ describe('what the client sees of it', () => {
       service: (_request, response) =>
         response.writeHead(500, { 'Set-Cookie': 'a=service', 'X-B': '2' }).end('service'),
     })
-    const answers = await Promise.all([1, 2, 3].map((i) => ask({ port: gateway.port, path: `/products/${i}` })))
+    const answers = await Promise.all([1, 2, 3].map((i) => sendRequest({ port: gateway.port, path: `/products/${i}` })))
     await settled(3)
     for (const { status, body, headers } of answers) {
       expect({ status, body }).toEqual({ status: 200, body: 'legacy' })
@@ -153,7 +157,7 @@ describe('what the client sees of it', () => {
       service: (_request, response) => response.writeHead(200, { 'Content-Length': large.length }).end(large),
     })
     const digest = (text: string) => createHash('sha256').update(text, 'latin1').digest('hex')
-    const answer = await ask({ port: gateway.port, path: '/products/1' })
+    const answer = await sendRequest({ port: gateway.port, path: '/products/1' })
     expect(digest(answer.body)).toBe(createHash('sha256').update(large).digest('hex'))
     await settled(1)
     expect(await endings()).toEqual({ 'uncomparable(truncated)': 1 })
@@ -162,12 +166,16 @@ describe('what the client sees of it', () => {
 
 describe('what is found', () => {
   test('that the sides agree', async () => {
-    const { gateway, settled, endings } = await startShadowed({ ...OFF, legacy: saysTheSame, service: saysTheSame })
-    for (let i = 0; i < 10; i++) await ask({ port: gateway.port, path: `/products/${i}` })
-    await ask({ port: gateway.port, path: '/products/1', method: 'HEAD' })
+    const { gateway, settled, endings } = await startShadowed({
+      ...OFF,
+      legacy: respondEqually,
+      service: respondEqually,
+    })
+    for (let i = 0; i < 10; i++) await sendRequest({ port: gateway.port, path: `/products/${i}` })
+    await sendRequest({ port: gateway.port, path: '/products/1', method: 'HEAD' })
     await settled(11)
     expect(await endings()).toEqual({ matched: 11 })
-    const { body } = await ask({ port: gateway.adminPort, path: '/metrics' })
+    const { body } = await sendRequest({ port: gateway.adminPort, path: '/metrics' })
     expect(body).toContain('strangler_parity_ratio{context="catalog",bound="share"} 1')
     expect(body).toMatch(/strangler_shadow_answer_seconds_count\{context="catalog",side="service",answer="copy"\} 11/)
     expect(body).toMatch(/strangler_shadow_answer_seconds_count\{context="catalog",side="legacy",answer="primary"\} 11/)
@@ -187,7 +195,7 @@ describe('what is found', () => {
     let asked = 0
     // What it is called at that moment: both are open at first, and known soon.
     while ((await ended('mismatched')) < 20 && asked < 1000) {
-      await Promise.all(Array.from({ length: 10 }, () => ask({ port: gateway.port, path: '/products/1' })))
+      await Promise.all(Array.from({ length: 10 }, () => sendRequest({ port: gateway.port, path: '/products/1' })))
       asked += 10
       await settled(asked)
     }
@@ -201,7 +209,7 @@ test('HEAD is compared, of pages that are too long to be', async () => {
   const long: import('node:http').RequestListener = (_, response) =>
     response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': 5_000_000 }).end()
   const { gateway, settled, endings } = await startShadowed({ ...OFF, legacy: long, service: long })
-  expect((await ask({ port: gateway.port, path: '/products/1', method: 'HEAD' })).status).toBe(200)
+  expect((await sendRequest({ port: gateway.port, path: '/products/1', method: 'HEAD' })).status).toBe(200)
   await settled(1)
   expect(await endings()).toEqual({ matched: 1 })
 })
@@ -215,7 +223,7 @@ describe('what cannot be compared', () => {
         setImmediate(() => response.end('data: 2\n\n'))
       },
     })
-    expect((await ask({ port: gateway.port, path: '/products/1' })).body).toBe('data: 1\n\ndata: 2\n\n')
+    expect((await sendRequest({ port: gateway.port, path: '/products/1' })).body).toBe('data: 1\n\ndata: 2\n\n')
     await settled(1)
     expect(await endings()).toEqual({ 'uncomparable(streaming)': 1 })
     expect(service.seen).toEqual([])
@@ -229,7 +237,7 @@ describe('what cannot be compared', () => {
         else response.writeHead(200, { 'Content-Length': 100 }).write('never whole')
       },
     })
-    expect((await ask({ port: gateway.port, path: '/products/broken' })).status).toBe(502)
+    expect((await sendRequest({ port: gateway.port, path: '/products/broken' })).status).toBe(502)
     await settled(1)
     const leaving = new AbortController()
     const asked = fetch(`http://127.0.0.1:${gateway.port}/products/slow`, { signal: leaving.signal })
@@ -253,7 +261,7 @@ describe('what cannot be compared', () => {
       },
     })
     await until(async () => (await gateway.readyz()).body.upstreams !== undefined && (await isOut()))
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)
     expect(await endings()).toEqual({ 'failed(unavailable)': 1 })
 
@@ -266,8 +274,8 @@ describe('what cannot be compared', () => {
 
 describe('what is kept', () => {
   test('the client is asked for nothing when the service answers and legacy is the copy', async () => {
-    const { gateway, legacy, settled } = await startShadowed({ ...ON, legacy: saysTheSame, service: saysTheSame })
-    for (let i = 0; i < 5; i++) await ask({ port: gateway.port, path: `/products/${i}` })
+    const { gateway, legacy, settled } = await startShadowed({ ...ON, legacy: respondEqually, service: respondEqually })
+    for (let i = 0; i < 5; i++) await sendRequest({ port: gateway.port, path: `/products/${i}` })
     await settled(5)
     expect(legacy.real()).toEqual([])
     expect(legacy.copies().length).toBeGreaterThanOrEqual(5)
@@ -277,19 +285,19 @@ describe('what is kept', () => {
 describe('what an operator says', () => {
   test('how much is copied is said at run time, and holds on', async () => {
     const { gateway, service, settled } = await startShadowed({ ...OFF, shadow: { sample: 0 } })
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     expect((await say(gateway, 'PUT', '/contexts/catalog/shadow', { percentage: 100 })).status).toBe(200)
-    for (let i = 0; i < 3; i++) await ask({ port: gateway.port, path: '/products/1' })
+    for (let i = 0; i < 3; i++) await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(3)
     expect(service.copies()).toHaveLength(3)
     expect((await say(gateway, 'PUT', '/contexts/catalog/shadow', { percentage: 0 })).status).toBe(200)
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(3)
   })
 
   test('that a difference is noise, and from then on it is', async () => {
     const { gateway, settled, endings } = await startShadowed(OFF)
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)
     expect(await endings()).toEqual({ inconclusive: 1 })
     let rows: readonly { fingerprint: string; path: string }[] = []
@@ -300,7 +308,7 @@ describe('what an operator says', () => {
     expect(rows.map(({ path }) => path)).toEqual(['$.side'])
     const path = `/differences/${rows[0]?.fingerprint}/ruling`
     expect((await say(gateway, 'PUT', path, { verdict: 'noise', reason: 'each says who it is' })).status).toBe(200)
-    await ask({ port: gateway.port, path: '/products/2' })
+    await sendRequest({ port: gateway.port, path: '/products/2' })
     await settled(2)
     expect(await endings()).toEqual({ inconclusive: 1, noise: 1 })
   })

@@ -13,7 +13,7 @@ import { readHead } from '../../src/proxy/policy/read-head.ts'
 import { Refusal } from '../../src/proxy/policy/refusal.ts'
 import { quietEvents } from '../../src/telemetry/quiet-events.ts'
 import { flagFile, startGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startNamedOrigin } from '../kit/origin.ts'
 import { shop } from '../kit/shop.ts'
 
@@ -89,7 +89,7 @@ describe('two gateways', () => {
       gateways.map(({ port }) =>
         Promise.all(
           Array.from({ length: 300 }, async (_, id) => {
-            const answer = await ask({ port, path: '/products', headers: { cookie: `sid=person-${id}` } })
+            const answer = await sendRequest({ port, path: '/products', headers: { cookie: `sid=person-${id}` } })
             return answer.headers['x-side'] === 'service'
           }),
         ),

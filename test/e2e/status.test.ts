@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { adjustableClock } from '../kit/calm.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { runStrangler } from '../kit/process.ts'
 import { shop, TO_SERVICE } from '../kit/shop.ts'
@@ -59,7 +59,7 @@ describe('a service that refuses connections', () => {
       isDead ? void socket.resetAndDestroy() : void socket.write('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'),
     )
     const gateway = await startGateway(shop({ legacy: legacy.url, service: service.url }), { ...TO_SERVICE, clock })
-    const read = () => ask({ port: gateway.port, path: '/products' })
+    const read = () => sendRequest({ port: gateway.port, path: '/products' })
     expect(await statusOf(gateway)).not.toContain('navailable')
     for (let i = 0; i < 10; i++) await read()
 

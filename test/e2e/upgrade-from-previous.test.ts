@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { type FleetGateway, failedOf, sideAt, startFleet } from '../kit/fleet.ts'
+import { type FleetGateway, listFailures, sideAt, startFleet } from '../kit/fleet.ts'
 import { whenOver } from '../kit/lifetime.ts'
 import { previousStrangler } from '../kit/previous.ts'
 import { runStrangler, STRANGLER } from '../kit/process.ts'
@@ -32,7 +32,7 @@ describe('a fleet of the previous version and this one over one Redis', () => {
       const { code, stdout, stderr } = await gateway.strangler('flip', 'catalog', String(percentage))
       expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       expect(stdout).toContain('applied on 3 of 3 gateways')
-      expect(await fleet.misled(percentage)).toEqual([])
+      expect(await fleet.findWrongSides(percentage)).toEqual([])
     }
     const everything = [
       ['freeze', 'orders'],
@@ -82,25 +82,25 @@ describe('a fleet of the previous version and this one over one Redis', () => {
     const fleet = await startFleet({ gateways: 2, redis: redis.url, percentage: 50, command: () => previous })
     const [first, second] = fleet.gateways as unknown as readonly [FleetGateway, FleetGateway]
     const load = fleet.startLoad({ among: [second] })
-    await load.goOn()
+    await load.untilVisits()
     first.signal('SIGTERM')
     await first.exited
     const upgraded = await fleet.join({ stateOf: first, command: STRANGLER })
-    await load.goOn()
+    await load.untilVisits()
     const visits = await load.stop()
-    expect(failedOf(visits)).toEqual([])
+    expect(listFailures(visits)).toEqual([])
     expect(visits.filter(({ side, person }) => side !== sideAt(50, person))).toEqual([])
-    expect(await fleet.misled(50, [upgraded, second])).toEqual([])
+    expect(await fleet.findWrongSides(50, [upgraded, second])).toEqual([])
     const moreLoad = fleet.startLoad({ among: [upgraded] })
-    await moreLoad.goOn()
+    await moreLoad.untilVisits()
     second.signal('SIGTERM')
     await second.exited
     const other = await fleet.join({ stateOf: second, command: STRANGLER })
-    await moreLoad.goOn()
+    await moreLoad.untilVisits()
     const later = await moreLoad.stop()
-    expect(failedOf(later)).toEqual([])
+    expect(listFailures(later)).toEqual([])
     expect(later.filter(({ side, person }) => side !== sideAt(50, person))).toEqual([])
-    expect(await fleet.misled(50, [upgraded, other])).toEqual([])
+    expect(await fleet.findWrongSides(50, [upgraded, other])).toEqual([])
     const { stdout } = await other.strangler('flip', 'catalog', '75')
     expect(stdout).toContain('applied on 2 of 2 gateways')
   })
@@ -115,7 +115,7 @@ describe('a state folder of the previous version', () => {
     old.signal('SIGTERM')
     await old.exited
     const current = await fleet.join({ stateOf: old, command: STRANGLER })
-    expect(await fleet.misled(35, [current])).toEqual([])
+    expect(await fleet.findWrongSides(35, [current])).toEqual([])
     const status = await current.strangler('status')
     expect(status.stdout).toMatch(/orders .* service until/)
     const history = await current.strangler('history')
@@ -131,7 +131,7 @@ describe('a state folder of the previous version', () => {
     current.signal('SIGTERM')
     await current.exited
     const old = await fleet.join({ stateOf: current, command: previous })
-    expect(await fleet.misled(55, [old])).toEqual([])
+    expect(await fleet.findWrongSides(55, [old])).toEqual([])
     expect((await old.strangler('history')).stdout).toContain('after the upgrade')
   })
 })
@@ -169,6 +169,6 @@ it('a previous gateway that knew the state gives it back to an empty Redis besid
   const { redis, fleet, current } = await mixedFleet()
   await current.strangler('flip', 'catalog', '65')
   await redis.flush()
-  await until(async () => (await fleet.misled(65)).length === 0)
+  await until(async () => (await fleet.findWrongSides(65)).length === 0)
   await until(async () => (await current.strangler('status')).stdout.includes('65 %'))
 })

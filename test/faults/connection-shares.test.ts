@@ -3,7 +3,7 @@ import net, { type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
-import { ask, startLoad } from '../kit/load.ts'
+import { sendRequest, startLoad } from '../kit/load.ts'
 import { freePort, startHttpOrigin } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
 import { connectRaw } from '../kit/raw.ts'
@@ -91,7 +91,7 @@ describe('300 connections that read 400 bytes of a response a second', () => {
     await until(async () => (await gateway.metric('strangler_requests_in_flight')) >= 128)
     await until(
       async () =>
-        (await Promise.all(Array.from({ length: 50 }, () => ask({ port: gateway.port })))).every(
+        (await Promise.all(Array.from({ length: 50 }, () => sendRequest({ port: gateway.port })))).every(
           ({ status }) => status === 200,
         ),
       30_000,

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { adjustableClock, expectCalm } from '../kit/calm.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { shop, TO_SERVICE } from '../kit/shop.ts'
 import { until } from '../kit/until.ts'
@@ -21,7 +21,7 @@ async function startPatient() {
 
 async function statuses(gateway: TestGateway, requests: number): Promise<number[]> {
   const list: number[] = []
-  for (let i = 0; i < requests; i++) list.push((await ask({ port: gateway.port, path: '/products' })).status)
+  for (let i = 0; i < requests; i++) list.push((await sendRequest({ port: gateway.port, path: '/products' })).status)
   return list
 }
 
@@ -104,7 +104,7 @@ describe('the only address of a service', () => {
       side: 'legacy',
       status: 200,
     })
-    const write = await ask({ port: gateway.port, path: '/products', method: 'POST', body: 'x' })
+    const write = await sendRequest({ port: gateway.port, path: '/products', method: 'POST', body: 'x' })
     expect(write).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
     expect(await gateway.accessLine(({ method }) => method === 'POST')).toMatchObject({ side: 'service' })
     expect(await explained('GET')).toMatchObject({ side: 'legacy', reason: 'service-unavailable' })
@@ -122,7 +122,7 @@ describe('the only address of a service', () => {
     const config = shop({ legacy: legacy.url, service: service.url, fallback: false, with: { ejection: EJECTION } })
     const gateway = await startGateway(config, TO_SERVICE)
     await statuses(gateway, 10)
-    const answer = await ask({ port: gateway.port, path: '/products' })
+    const answer = await sendRequest({ port: gateway.port, path: '/products' })
     expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
     expect(await gateway.accessLine(({ failure }) => failure === 'unavailable')).toMatchObject({ reason: 'flag-on' })
     expect(legacy.requests()).toBe(0)
@@ -163,11 +163,11 @@ describe('active health checks', () => {
     const gateway = await startGateway(config, TO_SERVICE)
     service.state.health = 500
     await until(async () => (await isAvailable(gateway, 'catalog', service.url)) === 0)
-    expect((await ask({ port: gateway.port, path: '/products' })).headers['x-side']).toBe('legacy')
+    expect((await sendRequest({ port: gateway.port, path: '/products' })).headers['x-side']).toBe('legacy')
     expect(await gateway.accessLine(({ reason }) => reason === 'service-unavailable')).toBeDefined()
     service.state.health = 200
     await until(async () => (await isAvailable(gateway, 'catalog', service.url)) === 1)
-    expect((await ask({ port: gateway.port, path: '/products' })).body).toBe('service')
+    expect((await sendRequest({ port: gateway.port, path: '/products' })).body).toBe('service')
   })
 
   it('that pass end an ejection before its time', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { type HttpOrigin, startHttpOrigin, startRawOrigin } from '../kit/origin.ts'
 import { shop, TO_SERVICE } from '../kit/shop.ts'
 
@@ -38,10 +38,15 @@ describe('a service that cannot be reached', () => {
   it('answers a write with 503 and Retry-After, and legacy never receives it', async () => {
     const { legacy, gateway, port } = await startShop(REFUSED)
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
-      const answer = await ask({ port, path: '/products', method, ...(method === 'DELETE' ? {} : { body: 'x' }) })
+      const answer = await sendRequest({
+        port,
+        path: '/products',
+        method,
+        ...(method === 'DELETE' ? {} : { body: 'x' }),
+      })
       expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
     }
-    expect(await ask({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
+    expect(await sendRequest({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
     expect(legacy.bodies).toEqual([''])
     expect(await gateway.accessLine(({ method }) => method === 'POST')).toMatchObject({
       status: 503,
@@ -57,16 +62,19 @@ describe('a service that cannot be reached', () => {
     const { port: tlsPort } = await startSilent()
     const service = { url: `https://127.0.0.1:${tlsPort}`, timeouts: { connectMs: 300 } }
     const { port } = await startGateway(shop({ legacy: legacy.url, service }), TO_SERVICE)
-    const answer = await ask({ port, path: '/products', method: 'POST', body: 'x' })
+    const answer = await sendRequest({ port, path: '/products', method: 'POST', body: 'x' })
     expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
     expect(legacy.requests()).toBe(0)
   })
 
   it('leaves the request to legacy with fallback "all", a POST with its whole body', async () => {
     const { legacy, gateway, port } = await startShop(REFUSED, 'all')
-    expect(await ask({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
+    expect(await sendRequest({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
     const body = 'x'.repeat(300_000)
-    expect(await ask({ port, path: '/products', method: 'POST', body })).toMatchObject({ status: 200, body: 'legacy' })
+    expect(await sendRequest({ port, path: '/products', method: 'POST', body })).toMatchObject({
+      status: 200,
+      body: 'legacy',
+    })
     expect(legacy.bodies).toEqual(['', body])
     expect(await gateway.metric('strangler_fallbacks_total{context="catalog",failure="connect-refused"}')).toBe(2)
     const labels = 'context="catalog",side="legacy",reason="fell-back",method="POST",status_class="2xx"'
@@ -85,8 +93,8 @@ describe('a service that cannot be reached', () => {
 
   it('is said so where the context has no fallback', async () => {
     const { legacy, gateway, port } = await startShop(REFUSED, false)
-    expect((await ask({ port, path: '/products' })).status).toBe(502)
-    expect((await ask({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(503)
+    expect((await sendRequest({ port, path: '/products' })).status).toBe(502)
+    expect((await sendRequest({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(503)
     expect(legacy.requests()).toBe(0)
     const samples = (await gateway.metrics())
       .split('\n')
@@ -100,7 +108,7 @@ describe('a service that loses the connection after the request was sent', () =>
   it.each(['GET', 'HEAD', 'OPTIONS'])('leaves a %s to legacy after one retry', async (method) => {
     const service = await startLosing()
     const { legacy, gateway, port } = await startShop(service.url)
-    expect((await ask({ port, path: '/products', method })).status).toBe(200)
+    expect((await sendRequest({ port, path: '/products', method })).status).toBe(200)
     expect(service.requests()).toBe(2)
     expect(legacy.requests()).toBe(1)
     expect(await gateway.accessLine(({ status }) => status === 200)).toMatchObject({ fellBack: 'connection-lost' })
@@ -112,7 +120,7 @@ describe('a service that loses the connection after the request was sent', () =>
     const service = await startLosing()
     const { legacy, gateway, port } = await startShop(service.url)
     const body = method === 'DELETE' ? {} : { body: 'x' }
-    expect((await ask({ port, path: '/products', method, ...body })).status).toBe(502)
+    expect((await sendRequest({ port, path: '/products', method, ...body })).status).toBe(502)
     expect(legacy.requests()).toBe(0)
     await expectCalm(gateway)
   })
@@ -120,7 +128,7 @@ describe('a service that loses the connection after the request was sent', () =>
   it('keeps a PUT without a body from legacy as well', async () => {
     const service = await startLosing()
     const { legacy, port } = await startShop(service.url)
-    expect((await ask({ port, path: '/products', method: 'PUT' })).status).toBe(502)
+    expect((await sendRequest({ port, path: '/products', method: 'PUT' })).status).toBe(502)
     expect(legacy.requests()).toBe(0)
   })
 })
@@ -129,7 +137,7 @@ describe('a service that does not answer in time', () => {
   it('leaves a GET to legacy, without asking the service again', async () => {
     const service = await startSilent()
     const { legacy, gateway, port } = await startShop(service.url)
-    expect(await ask({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
+    expect(await sendRequest({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
     expect(service.requests()).toBe(1)
     expect(legacy.requests()).toBe(1)
     expect(await gateway.accessLine(({ status }) => status === 200)).toMatchObject({ fellBack: 'response-timeout' })
@@ -139,7 +147,7 @@ describe('a service that does not answer in time', () => {
   it('keeps a POST from legacy', async () => {
     const service = await startSilent()
     const { legacy, gateway, port } = await startShop(service.url)
-    expect((await ask({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(504)
+    expect((await sendRequest({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(504)
     expect(service.requests()).toBe(1)
     expect(legacy.requests()).toBe(0)
     await expectCalm(gateway)
@@ -150,7 +158,7 @@ describe('a service that answers', () => {
   it('is believed, whatever it answers: a 500 is no reason to ask legacy', async () => {
     const service = await startHttpOrigin((_request, response) => void response.writeHead(500).end('service'))
     const { legacy, port } = await startShop(service.url)
-    expect(await ask({ port, path: '/products' })).toMatchObject({ status: 500, body: 'service' })
+    expect(await sendRequest({ port, path: '/products' })).toMatchObject({ status: 500, body: 'service' })
     expect(legacy.requests()).toBe(0)
   })
 
@@ -159,7 +167,7 @@ describe('a service that answers', () => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun', () => socket.resetAndDestroy())
     })
     const { legacy, gateway, port } = await startShop(service.url)
-    const answer = await ask({ port, path: '/products' })
+    const answer = await sendRequest({ port, path: '/products' })
     expect(answer.error).toBeDefined()
     expect(legacy.requests()).toBe(0)
     expect(service.requests()).toBe(1)

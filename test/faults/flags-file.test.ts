@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { flagFile, startGateway, type TestGateway } from '../kit/gateway.ts'
-import { ask, startLoad } from '../kit/load.ts'
+import { sendRequest, startLoad } from '../kit/load.ts'
 import { startNamedOrigin } from '../kit/origin.ts'
 import { shop, TO_SERVICE } from '../kit/shop.ts'
 import { until } from '../kit/until.ts'
@@ -12,7 +12,7 @@ import { until } from '../kit/until.ts'
 async function startShop(options: object) {
   const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
   const gateway = await startGateway(shop({ legacy: legacy.url, service: service.url }), options)
-  const sideNow = async () => (await ask({ port: gateway.port, path: '/products' })).headers['x-side']
+  const sideNow = async () => (await sendRequest({ port: gateway.port, path: '/products' })).headers['x-side']
   return { gateway, sideNow, flags: join(gateway.folder, 'flags.json') }
 }
 
@@ -42,7 +42,7 @@ describe('flags.json', () => {
     const later = await startGateway(JSON.parse(await readFile(join(gateway.folder, 'routes.config.json'), 'utf8')), {
       flags,
     })
-    const sideLater = async () => (await ask({ port: later.port, path: '/products' })).headers['x-side']
+    const sideLater = async () => (await sendRequest({ port: later.port, path: '/products' })).headers['x-side']
     expect(await sideLater()).toBe('legacy')
     await writeFile(flags, flagFile({ 'migrate-catalog': 100 }))
     const writtenAt = performance.now()

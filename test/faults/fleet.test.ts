@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { ChangeResponse } from '../../src/admin/contract/change-requests.ts'
 import type { FleetResponse } from '../../src/admin/contract/fleet-response.ts'
-import { astray, type FleetGateway, harmOf, startFleet } from '../kit/fleet.ts'
+import { type FleetGateway, listHarm, listWrongSides, startFleet } from '../kit/fleet.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'
@@ -53,15 +53,15 @@ describe('Redis', () => {
       await allConnected(false)
       const { code, stderr } = await fleet.strangler('flip', 'catalog', '60')
       expect({ code, stderr }).toEqual({ code: 5, stderr: expect.stringContaining('cannot be reached') })
-      expect(await fleet.misled(30)).toEqual([])
+      expect(await fleet.findWrongSides(30)).toEqual([])
       await redis.restart()
       const backAt = performance.now()
       await allConnected(true)
       expect(performance.now() - backAt).toBeLessThan(5000)
       await fleet.converged()
-      expect(await fleet.misled(30)).toEqual([])
+      expect(await fleet.findWrongSides(30)).toEqual([])
       await fleet.flip(60)
-      expect(await fleet.misled(60)).toEqual([])
+      expect(await fleet.findWrongSides(60)).toEqual([])
     })
     await expectOnRecord(known)
     await until(async () => (await fleet.history()).some(({ verb, result }) => verb === 'flip' && result === 'failed'))
@@ -79,16 +79,16 @@ describe('Redis', () => {
         const { code, stderr } = await fleet.strangler('flip', 'catalog', '60')
         expect({ code, stderr }).toEqual({ code: 5, stderr: expect.stringContaining('cannot be reached') })
         await allConnected(false)
-        expect(await fleet.misled(30)).toEqual([])
+        expect(await fleet.findWrongSides(30)).toEqual([])
       } finally {
         redis.thaw()
       }
       await allConnected(true)
       await fleet.converged()
-      expect(await fleet.misled(30)).toEqual([])
+      expect(await fleet.findWrongSides(30)).toEqual([])
     })
     await fleet.flip(60)
-    expect(await fleet.misled(60)).toEqual([])
+    expect(await fleet.findWrongSides(60)).toEqual([])
   })
 
   it('emptied in the middle of flips: each that was acknowledged is on record, and the last one counts', async () => {
@@ -104,14 +104,14 @@ describe('Redis', () => {
       await redis.flush()
       await until(async () => (await redis.cli('HGET', '{strangler}:state', 'generation')) !== '')
       await fleet.converged()
-      expect(await fleet.misled(60)).toEqual([])
+      expect(await fleet.findWrongSides(60)).toEqual([])
     })
     await expectOnRecord(known)
     const records = await fleet.history()
     for (const { generation, after } of acknowledged)
       expect(records.filter((record) => record.generation === generation)).toMatchObject([{ verb: 'flip', after }])
     await fleet.flip(70)
-    expect(await fleet.misled(70)).toEqual([])
+    expect(await fleet.findWrongSides(70)).toEqual([])
   })
 })
 
@@ -128,8 +128,8 @@ describe('one of three gateways', () => {
         expect(code, stdout).toBe(3)
         expect(stdout).toContain('applied on 2 of 3 gateways only')
         expect(stdout).toMatch(new RegExp(`${third.id} at ${third.url}: (silent for|still at)`))
-        expect(await fleet.misled(100, [first, second])).toEqual([])
-        expect(await fleet.misled(0, [third])).toEqual([])
+        expect(await fleet.findWrongSides(100, [first, second])).toEqual([])
+        expect(await fleet.findWrongSides(0, [third])).toEqual([])
         const seen = await fleet.strangler('fleet')
         expect(seen.code).toBe(3)
         expect(seen.stdout).toMatch(new RegExp(`${third.id}.*silent for`))
@@ -142,7 +142,7 @@ describe('one of three gateways', () => {
       }
       await fleet.converged()
       expect(await isConnected(third)).toBe(true)
-      expect(await fleet.misled(100)).toEqual([])
+      expect(await fleet.findWrongSides(100)).toEqual([])
     })
     expect((await fleet.strangler('fleet')).code).toBe(0)
   })
@@ -166,9 +166,9 @@ describe('one of three gateways', () => {
       await until(() => load.visits.some(({ startedAt }) => startedAt > endsAt + 300))
       const visits = await load.stop()
       const pinned = visits.filter(({ startedAt, tookMs }) => startedAt + tookMs < endsAt - 50)
-      expect(astray(pinned, saidAt, () => 'service')).toEqual([])
-      expect(astray(visits, endsAt + 100, () => 'legacy')).toEqual([])
-      expect(harmOf(visits, saidAt).filter((harm) => !harm.startsWith('too few'))).toEqual([])
+      expect(listWrongSides(pinned, saidAt, () => 'service')).toEqual([])
+      expect(listWrongSides(visits, endsAt + 100, () => 'legacy')).toEqual([])
+      expect(listHarm(visits, saidAt).filter((harm) => !harm.startsWith('too few'))).toEqual([])
     }
     // The log is by one clock, too.
     for (const { at } of (await fleet.history()).slice(0, 5)) expect(Math.abs(at - Date.now())).toBeLessThan(60_000)
@@ -212,7 +212,7 @@ describe('two operators at once', () => {
     const flips = records.filter(({ result }) => result === 'done')
     expect(flips.map(({ after }) => after).toSorted()).toEqual(done.toSorted())
     expect(records.filter(({ result }) => result === 'conflict')).toHaveLength(1)
-    expect(await fleet.misled(flips[0]?.after as number)).toEqual([])
+    expect(await fleet.findWrongSides(flips[0]?.after as number)).toEqual([])
   })
 
   it('on two contexts: both win', async () => {
@@ -245,10 +245,10 @@ describe('everything to legacy, with Redis gone', () => {
       expect(code, stdout).toBe(3)
       expect(stdout).toContain('on this gateway (')
       expect(stdout).toContain('The other gateways are unchanged')
-      await until(async () => (await fleet.misled(0)).length === 0)
+      await until(async () => (await fleet.findWrongSides(0)).length === 0)
       await redis.restart()
       await allConnected(true)
-      expect(await fleet.misled(0)).toEqual([])
+      expect(await fleet.findWrongSides(0)).toEqual([])
     })
     const killed = async () =>
       (await fleet.history()).filter(({ position, verb }) => position > from && verb === 'kill')
@@ -264,7 +264,7 @@ describe('everything to legacy, with Redis gone', () => {
     )
     await rm(join(first.folder, 'state', 'kill.all'))
     for (const gateway of [second, third]) expect((await gateway.strangler('revive')).code).toBe(0)
-    await until(async () => (await fleet.misled(100)).length === 0)
+    await until(async () => (await fleet.findWrongSides(100)).length === 0)
   })
 })
 
@@ -287,8 +287,8 @@ describe('a gateway killed in the middle of a flip', () => {
         // The command tries a second time, and meets a connection that is cut or an address where nobody listens.
         expect(stderr).toMatch(/whether anything was changed is not known: strangler history/)
         second.signal('SIGCONT')
-        await until(async () => (await fleet.misled(100, [second])).length === 0)
-        expect(await fleet.misled(100, [first, second])).toEqual([])
+        await until(async () => (await fleet.findWrongSides(100, [second])).length === 0)
+        expect(await fleet.findWrongSides(100, [first, second])).toEqual([])
         expect(await flips()).toMatchObject([{ verb: 'flip', after: 100, result: 'done', gateway: third.id }])
         // One that is waited for.
         second.signal('SIGSTOP')
@@ -301,7 +301,7 @@ describe('a gateway killed in the middle of a flip', () => {
         for (const { id, url } of [second, third]) expect(waited.stdout).toContain(`${id} at ${url}: `)
         // One in its place has it from its first request on.
         const next = await fleet.join()
-        expect(await fleet.misled(0, [first, next])).toEqual([])
+        expect(await fleet.findWrongSides(0, [first, next])).toEqual([])
       },
       { among: [first] },
     )

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it, onTestFinished } from 'vitest'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startNamedOrigin } from '../kit/origin.ts'
 import { runStrangler } from '../kit/process.ts'
 import { startRedis } from '../kit/redis.ts'
@@ -31,7 +31,7 @@ it('a full state folder shows in /readyz, the metrics and status, and clears whe
   expect((body.stateFolder as { since: number }).since).toBeGreaterThanOrEqual(before)
   expect(await gateway.metric('strangler_state_folder_writable')).toBe(0)
   expect(await statusOf(gateway)).toMatch(/^folder +\S+ cannot be written since .*: ENOSPC: no space left on device/m)
-  expect((await ask({ port: gateway.port })).status).toBe(200)
+  expect((await sendRequest({ port: gateway.port })).status).toBe(200)
 
   await disk.empty()
   await until(async () => (await gateway.metric('strangler_state_folder_writable')) === 1)

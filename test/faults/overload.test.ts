@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
-import { type Answer, ask, quantile, startLoad } from '../kit/load.ts'
+import { type Answer, quantile, sendRequest, startLoad } from '../kit/load.ts'
 import { startHttpOrigin, startNamedOrigin, untilRequests } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
 import { shop, TO_SERVICE } from '../kit/shop.ts'
@@ -62,10 +62,10 @@ describe('a service that hangs (F7)', () => {
 
       service.signal('SIGSTOP')
       const during = startLoad(4, () => ({ port: gateway.port, path: '/other' }))
-      const held = Array.from({ length: 16 }, () => ask({ port: gateway.port, path: '/products' }))
+      const held = Array.from({ length: 16 }, () => sendRequest({ port: gateway.port, path: '/products' }))
       await until(async () => (await sample('in_use')) === 8 && (await sample('waiting')) === 8)
       const refused: Answer[] = []
-      for (let i = 0; i < 50; i++) refused.push(await ask({ port: gateway.port, path: '/products' }))
+      for (let i = 0; i < 50; i++) refused.push(await sendRequest({ port: gateway.port, path: '/products' }))
       for (const answer of refused) expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
       expect(
         quantile(
@@ -84,7 +84,7 @@ describe('a service that hangs (F7)', () => {
 
       service.signal('SIGCONT')
       await Promise.all(held)
-      await until(async () => (await ask({ port: gateway.port, path: '/products' })).body === 'service')
+      await until(async () => (await sendRequest({ port: gateway.port, path: '/products' })).body === 'service')
     }
     expect(hungMs).toBeLessThan(Math.max(100, 2 * quietMs))
     await expectCalm(gateway)
@@ -175,9 +175,9 @@ describe('a queue', () => {
     const gateway = await startGateway({
       legacy: { url: origin.url, connections: 1, queue: 0, timeouts: { headersMs: 300 } },
     })
-    const held = ask({ port: gateway.port })
+    const held = sendRequest({ port: gateway.port })
     await untilRequests(origin, 1)
-    expect(await ask({ port: gateway.port })).toMatchObject({ status: 503 })
+    expect(await sendRequest({ port: gateway.port })).toMatchObject({ status: 503 })
     expect((await held).status).toBe(504)
     await expectCalm(gateway)
   })

@@ -4,7 +4,7 @@ import net from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { adjustableClock, expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { freePort, startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
 import { connectRaw } from '../kit/raw.ts'
@@ -20,7 +20,7 @@ describe('no more file descriptors', () => {
       { legacy: { url: origin.url, connections: 256, queue: 0 }, drain: { noticeMs: 0, limitMs: 1000 } },
       { under: ['prlimit', '--nofile=64'] },
     )
-    expect((await ask({ port: gateway.port, path: '/quick' })).status).toBe(200)
+    expect((await sendRequest({ port: gateway.port, path: '/quick' })).status).toBe(200)
     const clients = Array.from({ length: 120 }, () => {
       const socket = net.connect(gateway.port, '127.0.0.1')
       let received = ''
@@ -37,7 +37,7 @@ describe('no more file descriptors', () => {
     const answered = clients.map(({ received }) => received()).filter((text) => text !== '')
     for (const text of answered) expect(text).toMatch(/^HTTP\/1\.1 503 (?:.*\r\n)*retry-after: 1\r\n/i)
     for (const { socket } of clients) socket.destroy()
-    await until(async () => (await ask({ port: gateway.port, path: '/quick' })).status === 200)
+    await until(async () => (await sendRequest({ port: gateway.port, path: '/quick' })).status === 200)
     await expectCalm(gateway)
     const starved = async () => (await gateway.accessLog()).find(({ error }) => error === 'EMFILE')
     await until(async () => (await starved()) !== undefined)
@@ -64,7 +64,7 @@ describe('no file descriptor for a connection that a client opens', () => {
     onTestFinished(() => void client.destroy())
     await until(() => gateway.log().includes('no file descriptor is left'))
     limitTo(before.toString().trim())
-    expect((await ask({ port: gateway.port })).status).toBe(200)
+    expect((await sendRequest({ port: gateway.port })).status).toBe(200)
     expect(await gateway.metric('strangler_open_files_exhausted_total{during="accept"}')).toBeGreaterThan(0)
     expect(gateway.log().match(/no file descriptor is left/g)).toHaveLength(1)
   })
@@ -77,7 +77,7 @@ describe('a disk that is full', () => {
       { legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } },
       { args: ['--access-log=/dev/full'] },
     )
-    for (let i = 0; i < 50; i++) expect((await ask({ port: gateway.port })).status).toBe(200)
+    for (let i = 0; i < 50; i++) expect((await sendRequest({ port: gateway.port })).status).toBe(200)
     await until(async () => (await gateway.metric('strangler_access_log_lost_total')) === 50)
     expect(gateway.log().match(/access log cannot be written/g)).toHaveLength(1)
     await expectCalm(gateway)
@@ -91,7 +91,7 @@ describe('a disk that is full', () => {
       { legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } },
       { args: ['--state-dir=/dev/full/state'] },
     )
-    expect((await ask({ port: gateway.port })).status).toBe(200)
+    expect((await sendRequest({ port: gateway.port })).status).toBe(200)
     expect(gateway.log()).toContain('state cannot be written')
   })
 })
@@ -100,7 +100,7 @@ describe('an upstream that is the gateway itself', () => {
   it('is found out after one hop', async () => {
     const port = await freePort()
     const gateway = await startGateway({ legacy: { url: `http://127.0.0.1:${port}` } }, { port })
-    const answer = await ask({ port })
+    const answer = await sendRequest({ port })
     expect(answer).toMatchObject({ status: 508 })
     expect(JSON.parse(answer.body)).toMatchObject({ status: 508, title: 'The request came back to this gateway' })
     await gateway.accessLine(({ failure }) => failure === 'loop')
@@ -113,7 +113,7 @@ describe('an upstream that is the gateway itself', () => {
     const [one, two] = [await freePort(), await freePort()]
     const first = await startGateway({ legacy: { url: `http://127.0.0.1:${two}` } }, { port: one })
     await startGateway({ legacy: { url: `http://127.0.0.1:${one}` } }, { port: two })
-    expect((await ask({ port: one })).status).toBe(508)
+    expect((await sendRequest({ port: one })).status).toBe(508)
     await first.accessLine(({ failure }) => failure === 'loop')
     await expectCalm(first)
   })
@@ -129,13 +129,13 @@ describe('a clock that is put forward or back an hour', () => {
     const legacy = await startNamedOrigin('legacy')
     const gateway = await startGateway(shop({ legacy: legacy.url, service: origin.url }), { ...TO_SERVICE, clock })
     for (const hour of [3_600_000, -7_200_000]) {
-      const waiting = ask({ port: gateway.port, path: '/products' })
+      const waiting = sendRequest({ port: gateway.port, path: '/products' })
       const seen = origin.requests()
       await until(() => origin.requests() === seen + 1)
       clock.advance(hour)
       respond()
       expect(await waiting).toMatchObject({ status: 200, body: 'ok' })
-      expect((await ask({ port: gateway.port })).status).toBe(200)
+      expect((await sendRequest({ port: gateway.port })).status).toBe(200)
     }
     await expectCalm(gateway)
   })

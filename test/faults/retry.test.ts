@@ -3,7 +3,7 @@ import http from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { OK, startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { connectRaw } from '../kit/raw.ts'
 import { until } from '../kit/until.ts'
@@ -44,7 +44,7 @@ describe('a connection that the upstream closes while it is idle', () => {
     const agent = keptAgent()
     const failed: unknown[] = []
     for (let i = 0; i < 1000; i++) {
-      const answer = await ask({ port: gateway.port, agent })
+      const answer = await sendRequest({ port: gateway.port, agent })
       if (answer.status !== 200 || answer.body !== 'ok') failed.push(answer)
     }
     expect(failed).toEqual([])
@@ -54,7 +54,8 @@ describe('a connection that the upstream closes while it is idle', () => {
   it('is met by a retry on a fresh connection', async () => {
     const origin = await startStaleOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
-    for (let i = 0; i < 6; i++) expect(await ask({ port: gateway.port })).toMatchObject({ status: 200, body: 'ok' })
+    for (let i = 0; i < 6; i++)
+      expect(await sendRequest({ port: gateway.port })).toMatchObject({ status: 200, body: 'ok' })
     expect(origin.connections.length).toBe(6)
     expect(await gateway.metric('strangler_retries_total{context="unowned",side="legacy"}')).toBe(5)
     await expectCalm(gateway)
@@ -75,7 +76,7 @@ describe('a connection that the upstream closes while it is idle', () => {
     const agent = keptAgent()
     for (let i = 0; i < 300; i++) {
       const headers = { 'x-id': String(i), ...(i % 2 === 0 ? { 'idempotency-key': `key-${i}` } : {}) }
-      const { status } = await ask({ port: gateway.port, agent, method: 'POST', headers, body: `body ${i}` })
+      const { status } = await sendRequest({ port: gateway.port, agent, method: 'POST', headers, body: `body ${i}` })
       expect([200, 502]).toContain(status)
       if (status === 200) expect(seen.get(String(i))).toBe(1)
     }
@@ -98,7 +99,7 @@ describe('a connection that is lost after the request was sent', () => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const withBody = body === undefined ? {} : { body, headers: { 'content-length': body.length } }
-    const answer = await ask({ port: gateway.port, method, ...withBody })
+    const answer = await sendRequest({ port: gateway.port, method, ...withBody })
     expect(answer.status).toBe(502)
     expect(origin.requests()).toBe(times)
     expect(await gateway.accessLine(({ status }) => status === 502)).toMatchObject({
@@ -121,7 +122,7 @@ describe('a connection that is lost after the request was sent', () => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const headers = { 'idempotency-key': 'k' }
-    expect((await ask({ port: gateway.port, method: 'POST', headers, body: 'x' })).status).toBe(502)
+    expect((await sendRequest({ port: gateway.port, method: 'POST', headers, body: 'x' })).status).toBe(502)
     expect(origin.requests()).toBe(1)
   })
 })
@@ -130,7 +131,7 @@ describe('with two addresses', () => {
   it('the retry goes to the other', async () => {
     const [good, bad] = [await startNamedOrigin('good'), await startResettingOrigin()]
     const gateway = await startGateway({ legacy: { urls: [bad.url, good.url] }, ejection: NO_EJECTION })
-    for (let i = 0; i < 10; i++) expect((await ask({ port: gateway.port })).status).toBe(200)
+    for (let i = 0; i < 10; i++) expect((await sendRequest({ port: gateway.port })).status).toBe(200)
     expect(bad.requests()).toBeGreaterThanOrEqual(5)
     expect(good.requests()).toBe(10)
     await expectCalm(gateway)
@@ -153,7 +154,8 @@ describe('with two addresses', () => {
       ejection: NO_EJECTION,
     })
     const body = 'x'.repeat(300_000)
-    for (let i = 0; i < 4; i++) expect((await ask({ port: gateway.port, method: 'POST', body })).status).toBe(200)
+    for (let i = 0; i < 4; i++)
+      expect((await sendRequest({ port: gateway.port, method: 'POST', body })).status).toBe(200)
     expect(bodies).toEqual([body, body, body, body])
   })
 })
@@ -166,7 +168,7 @@ describe('the retry budget', () => {
       retries: { budgetPercent: 20, minimumPerSecond: 0 },
     })
     const agent = keptAgent()
-    for (let i = 0; i < 200; i++) expect((await ask({ port: gateway.port, agent })).status).toBe(502)
+    for (let i = 0; i < 200; i++) expect((await sendRequest({ port: gateway.port, agent })).status).toBe(502)
     const retries = origin.requests() - 200
     expect(retries).toBeGreaterThanOrEqual(40)
     expect(retries).toBeLessThanOrEqual(40 + 10)
@@ -180,7 +182,7 @@ describe('the retry budget', () => {
       legacy: { url: origin.url },
       retries: { budgetPercent: 0, minimumPerSecond: 0 },
     })
-    for (let i = 0; i < 40; i++) await ask({ port: gateway.port })
+    for (let i = 0; i < 40; i++) await sendRequest({ port: gateway.port })
     expect(origin.requests()).toBe(40 + 10)
   })
 
@@ -196,7 +198,7 @@ describe('the retry budget', () => {
       ejection: NO_EJECTION,
     })
     const agent = keptAgent()
-    for (let i = 0; i < 300; i++) await ask({ port: gateway.port, agent })
+    for (let i = 0; i < 300; i++) await sendRequest({ port: gateway.port, agent })
     const asked = origins.reduce((sum, origin) => sum + origin.requests(), 0)
     expect(asked).toBeLessThanOrEqual(300 * 1.2 + 10)
     await until(() => origins.every(({ connections }) => connections.filter(({ isClosed }) => !isClosed).length <= 2))

@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises'
 import http from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { heapOf, INSPECTED } from '../kit/heap.ts'
-import { ask } from '../kit/load.ts'
+import { INSPECTED, readHeaps } from '../kit/heap.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { type GatewayProcess, startGatewayProcess } from '../kit/process.ts'
 import { startRedis } from '../kit/redis.ts'
-import { eligibleIn, readEndings, saysTheSame } from '../kit/shadowed.ts'
+import { eligibleIn, readEndings, respondEqually } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
 // The comparing thread has less priority than all else: on a busy machine it begins when it can.
@@ -38,7 +38,9 @@ const AGENT = new http.Agent({ keepAlive: true })
 
 async function askMany({ port }: GatewayProcess, count: number): Promise<void> {
   for (let i = 0; i < count; i += 10) {
-    const batch = Array.from({ length: Math.min(10, count - i) }, (_, j) => ask({ port, path: `/products/${i + j}` }))
+    const batch = Array.from({ length: Math.min(10, count - i) }, (_, j) =>
+      sendRequest({ port, path: `/products/${i + j}` }),
+    )
     for (const { status } of await Promise.all(batch)) expect(status).toBe(200)
   }
 }
@@ -64,7 +66,7 @@ function numberIn(parity: string, name: string): number {
 describe('two gateways that meet in one Redis', () => {
   test('count each request once, together, also when one is gone', async () => {
     const redis = await startRedis()
-    const [legacy, service] = await Promise.all([startHttpOrigin(saysTheSame), startHttpOrigin(saysTheSame)])
+    const [legacy, service] = await Promise.all([startHttpOrigin(respondEqually), startHttpOrigin(respondEqually)])
     const start = () =>
       startGatewayProcess(mapOf(legacy.url, service.url), { percentages: OFF, env: { REDIS_URL: redis.url } })
     const [one, other] = await Promise.all([start(), start()])
@@ -89,7 +91,7 @@ describe('two gateways that meet in one Redis', () => {
 
   test('go on while Redis is away, and say it afterwards', async () => {
     const redis = await startRedis()
-    const [legacy, service] = await Promise.all([startHttpOrigin(saysTheSame), startHttpOrigin(saysTheSame)])
+    const [legacy, service] = await Promise.all([startHttpOrigin(respondEqually), startHttpOrigin(respondEqually)])
     const gateway = await startGatewayProcess(mapOf(legacy.url, service.url), {
       percentages: OFF,
       env: { REDIS_URL: redis.url },
@@ -107,7 +109,7 @@ describe('two gateways that meet in one Redis', () => {
 describe('a gateway that stops', () => {
   test('while copies are under way: in time, and each is counted as given up', async () => {
     const redis = await startRedis()
-    const legacy = await startHttpOrigin(saysTheSame)
+    const legacy = await startHttpOrigin(respondEqually)
     const hangs = await startRawOrigin(() => {})
     const start = () =>
       startGatewayProcess(mapOf(legacy.url, hangs.url), { percentages: OFF, env: { REDIS_URL: redis.url } })
@@ -123,7 +125,7 @@ describe('a gateway that stops', () => {
 
   test('while Redis has not answered for long: in time', async () => {
     const redis = await startRedis()
-    const [legacy, service] = await Promise.all([startHttpOrigin(saysTheSame), startHttpOrigin(saysTheSame)])
+    const [legacy, service] = await Promise.all([startHttpOrigin(respondEqually), startHttpOrigin(respondEqually)])
     const gateway = await startGatewayProcess(mapOf(legacy.url, service.url), {
       percentages: OFF,
       env: { REDIS_URL: redis.url },
@@ -151,7 +153,11 @@ test('fifty thousand different URLs: as much is kept at the end as in between', 
   const clients = async (to: number) => {
     const client = async () => {
       while (asked < to) {
-        const { status } = await ask({ port: gateway.port, path: `/products/item-${asked}?q=${asked++}`, agent: AGENT })
+        const { status } = await sendRequest({
+          port: gateway.port,
+          path: `/products/item-${asked}?q=${asked++}`,
+          agent: AGENT,
+        })
         expect(status).toBe(200)
       }
     }
@@ -162,10 +168,10 @@ test('fifty thousand different URLs: as much is kept at the end as in between', 
     }, 30_000)
   }
   await clients(25_000)
-  const between = await heapOf(gateway)
+  const between = await readHeaps(gateway)
   const memory = await gateway.memory()
   await clients(50_000)
-  const heaps = await heapOf(gateway)
+  const heaps = await readHeaps(gateway)
   // Of the gateway and of its comparing thread: 40 bytes for each URL would be seen.
   expect(heaps).toHaveLength(2)
   for (const [thread, bytes] of heaps.entries()) expect(bytes - (between[thread] ?? 0)).toBeLessThan(1_000_000)

@@ -3,11 +3,11 @@
 import http from 'node:http'
 import type { Socket } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
-import { ask, startLoad } from '../kit/load.ts'
+import { sendRequest, startLoad } from '../kit/load.ts'
 import { freePort, startHttpOrigin, startRawOrigin } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
 import { connectRaw } from '../kit/raw.ts'
-import { eligibleIn, readEndings, saysTheSame, startShadowed } from '../kit/shadowed.ts'
+import { eligibleIn, readEndings, respondEqually, startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
 // The comparing thread has less priority than all else: on a busy machine it begins when it can.
@@ -67,10 +67,11 @@ describe('the client does not feel a service that, as a shadow,', () => {
 
   test('is not there at all', async () => {
     const { gateway, settled, endings } = await startShadowed({
-      legacy: saysTheSame,
+      legacy: respondEqually,
       serviceUrl: `http://127.0.0.1:${await freePort()}`,
     })
-    for (let i = 0; i < 20; i++) expect((await ask({ port: gateway.port, path: '/products/1' })).status).toBe(200)
+    for (let i = 0; i < 20; i++)
+      expect((await sendRequest({ port: gateway.port, path: '/products/1' })).status).toBe(200)
     await settled(20)
     const ended = await endings()
     expect((ended['failed(connect-refused)'] ?? 0) + (ended['failed(unavailable)'] ?? 0)).toBe(20)
@@ -82,11 +83,12 @@ describe('what gives way', () => {
     const shadow = await startRawOrigin(() => {})
     const { gateway, settled, endings } = await startShadowed({
       shadow: { timeoutMs: 1500 },
-      legacy: saysTheSame,
+      legacy: respondEqually,
       serviceUrl: shadow.url,
       map: { shadowing: { underWay: 5, lagMs: 60_000, cpuShare: 1 } },
     })
-    for (let i = 0; i < 20; i++) expect((await ask({ port: gateway.port, path: '/products/1' })).status).toBe(200)
+    for (let i = 0; i < 20; i++)
+      expect((await sendRequest({ port: gateway.port, path: '/products/1' })).status).toBe(200)
     await settled(20)
     expect(await endings()).toEqual({ 'failed(response-timeout)': 5, 'shed(queue)': 15 })
     expect(shadow.requests()).toBeLessThanOrEqual(5)
@@ -99,14 +101,14 @@ describe('what gives way', () => {
       service: (_request, response) => response.end(body),
       map: { shadowing: { captureBytes: 15_000, lagMs: 60_000, cpuShare: 1 } },
     })
-    const answers = await Promise.all([1, 2, 3].map((i) => ask({ port: gateway.port, path: `/products/${i}` })))
+    const answers = await Promise.all([1, 2, 3].map((i) => sendRequest({ port: gateway.port, path: `/products/${i}` })))
     expect(answers.map(({ body: got }) => got)).toEqual([body, body, body])
     await settled(3)
     const ended = await endings()
     expect(ended.matched).toBeGreaterThanOrEqual(1)
     expect((ended.matched ?? 0) + (ended['shed(bytes)'] ?? 0)).toBe(3)
     expect(await gateway.metric('strangler_shadow_captured_bytes')).toBe(0)
-    await ask({ port: gateway.port, path: '/products/4' })
+    await sendRequest({ port: gateway.port, path: '/products/4' })
     await settled(4)
     expect((await endings()).matched).toBe((ended.matched ?? 0) + 1)
     expect(service.copies().length).toBeLessThanOrEqual(4)
@@ -123,10 +125,10 @@ describe('what gives way', () => {
     })
     const { gateway, settled, endings } = await startShadowed({
       shadow: { timeoutMs: 30_000, maxBodyBytes: 8 * MEBIBYTE },
-      legacy: saysTheSame,
+      legacy: respondEqually,
       serviceUrl: shadow.url,
     })
-    await Promise.all(Array.from({ length: 12 }, (_, i) => ask({ port: gateway.port, path: `/products/${i}` })))
+    await Promise.all(Array.from({ length: 12 }, (_, i) => sendRequest({ port: gateway.port, path: `/products/${i}` })))
     await until(async () => ((await endings())['shed(bytes)'] ?? 0) >= 2, 30_000)
     for (const socket of sockets) socket.write('x')
     await settled(12)
@@ -136,17 +138,17 @@ describe('what gives way', () => {
 
   test('the event loop is behind', async () => {
     const { gateway, settled, endings } = await startShadowed({
-      legacy: saysTheSame,
-      service: saysTheSame,
+      legacy: respondEqually,
+      service: respondEqually,
       map: { shadowing: { lagMs: 1 } },
     })
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     // The gateway is in this process: so is what holds it up.
     let asked = 1
     while ((await endings())['shed(lag)'] === undefined) {
       const until = performance.now() + 300
       while (performance.now() < until);
-      await ask({ port: gateway.port, path: '/products/1' })
+      await sendRequest({ port: gateway.port, path: '/products/1' })
       asked++
       expect(asked).toBeLessThan(100)
     }
@@ -164,7 +166,7 @@ test('under load and faults every eligible request ends once', async () => {
     shadow: { timeoutMs: 300, sample: 0.7 },
     legacy: (request, response) => {
       if (request.url === '/products/7') response.destroy()
-      else saysTheSame(request, response)
+      else respondEqually(request, response)
     },
     serviceUrl: shadow.url,
     map: { shadowing: { underWay: 50 } },

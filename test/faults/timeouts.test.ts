@@ -4,7 +4,7 @@ import net from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { TimeoutsConfig } from '../../src/config/define-routes.ts'
 import { startGateway } from '../kit/gateway.ts'
-import { type Answer, ask } from '../kit/load.ts'
+import { type Answer, sendRequest } from '../kit/load.ts'
 import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
 import { connectRaw } from '../kit/raw.ts'
 import { until } from '../kit/until.ts'
@@ -29,7 +29,7 @@ describe('an upstream that does not accept', () => {
   it.each([300, 1400])('is given up after connectMs = %i: TLS that is never answered', async (connectMs) => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startBefore(`https://127.0.0.1:${origin.port}`, { connectMs })
-    const answer = await ask({ port: gateway.port })
+    const answer = await sendRequest({ port: gateway.port })
     expect(answer.status).toBe(504)
     expectAt(answer.tookMs, connectMs)
     expect(await failureOf(gateway)).toBe('connect-timeout')
@@ -37,7 +37,7 @@ describe('an upstream that does not accept', () => {
 
   it('is given up after connectMs: TCP whose backlog is full', async () => {
     const gateway = await startBefore(`http://127.0.0.1:${await portThatDropsConnections()}`, { connectMs: 500 })
-    const answer = await ask({ port: gateway.port })
+    const answer = await sendRequest({ port: gateway.port })
     expect(answer.status).toBe(504)
     expectAt(answer.tookMs, 500)
     expect(await failureOf(gateway)).toBe('connect-timeout')
@@ -62,7 +62,7 @@ describe('an upstream that does not accept', () => {
       },
       { percentages: { on: 100 } },
     )
-    const answer = await ask({ port: gateway.port, path: '/products' })
+    const answer = await sendRequest({ port: gateway.port, path: '/products' })
     expect(answer.status).toBe(504)
     expectAt(answer.tookMs, 400)
   })
@@ -72,7 +72,7 @@ describe('an upstream that accepts and never answers', () => {
   it.each([300, 1400, 2200])('is given up after headersMs = %i', async (headersMs) => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startBefore(origin.url, { headersMs })
-    const answer = await ask({ port: gateway.port })
+    const answer = await sendRequest({ port: gateway.port })
     expect(answer.status).toBe(504)
     expectAt(answer.tookMs, headersMs)
     expect(await failureOf(gateway)).toBe('response-timeout')
@@ -96,7 +96,8 @@ describe('an upstream that accepts and never answers', () => {
   it('answers late, and the next request on the same route has its whole time again', async () => {
     const origin = await startHttpOrigin((_request, response) => void setTimeout(() => response.end('late'), 300))
     const gateway = await startBefore(origin.url, { headersMs: 450 })
-    for (let i = 0; i < 4; i++) expect(await ask({ port: gateway.port })).toMatchObject({ status: 200, body: 'late' })
+    for (let i = 0; i < 4; i++)
+      expect(await sendRequest({ port: gateway.port })).toMatchObject({ status: 200, body: 'late' })
   })
 })
 
@@ -107,7 +108,7 @@ describe('silence in the middle of a body', () => {
     })
     const gateway = await startBefore(origin.url, { idleMs })
     const startedAt = performance.now()
-    const answer = await ask({ port: gateway.port })
+    const answer = await sendRequest({ port: gateway.port })
     expectAt(performance.now() - startedAt, idleMs)
     expect(answer).toMatchObject({ status: 200, body: 'begun', error: 'ECONNRESET' })
     expect(await failureOf(gateway)).toBe('response-broken')
@@ -122,7 +123,7 @@ describe('silence in the middle of a body', () => {
       response.end()
     })
     const gateway = await startBefore(origin.url, { idleMs: 400 })
-    expect(await ask({ port: gateway.port })).toMatchObject({ status: 200, body: '01234567', error: undefined })
+    expect(await sendRequest({ port: gateway.port })).toMatchObject({ status: 200, body: '01234567', error: undefined })
   })
 
   it('is not counted while it is the client who does not read', async () => {
@@ -149,7 +150,7 @@ describe('a pool that is full', () => {
     const first = await connectRaw(gateway.port)
     first.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     await until(() => origin.requests() === 1)
-    const answer: Answer = await ask({ port: gateway.port })
+    const answer: Answer = await sendRequest({ port: gateway.port })
     first.destroy()
     expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' } })
     expectAt(answer.tookMs, queueMs)

@@ -49,7 +49,7 @@ describe('a rollback while Unleash is frozen', () => {
       `the pending write of 0 % to flag "${FLAG}" in Unleash is dropped: unpin by anna came after the rollback`,
     )
     await fleet.converged()
-    expect(await fleet.misled(40)).toEqual([])
+    expect(await fleet.findWrongSides(40)).toEqual([])
   })
 
   it('does not write 0 over the percentage that an operator has set in Unleash since', async () => {
@@ -65,9 +65,9 @@ describe('a rollback while Unleash is frozen', () => {
       30_000,
     )
     await trueFor(TRIES_MS, async () => expect(await unleash.clientRollouts(FLAG)).toEqual(['55']))
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
     await fleet.strangler('unpin', 'catalog')
     await fleet.converged()
-    expect(await fleet.misled(55)).toEqual([])
+    expect(await fleet.findWrongSides(55)).toEqual([])
   })
 })

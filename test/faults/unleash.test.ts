@@ -1,8 +1,8 @@
 // What may happen to the Unleash of a fleet (F15): nobody is answered by another side for it, and a rollback and the kill
 // switch work without it.
 import { describe, expect, it } from 'vitest'
-import { FLAG, type Fleet, type FleetGateway, failedOf, startFleet } from '../kit/fleet.ts'
-import { type Front, startFront, type Trouble } from '../kit/front.ts'
+import { FLAG, type Fleet, type FleetGateway, listFailures, startFleet } from '../kit/fleet.ts'
+import { startFront, type Trouble, type UnleashFront } from '../kit/front.ts'
 import { sharedByFile } from '../kit/lifetime.ts'
 import { startRedis } from '../kit/redis.ts'
 import { startUnleash } from '../kit/unleash.ts'
@@ -29,23 +29,23 @@ describe('an Unleash in trouble at the start', () => {
     await Promise.all(shared().map(recovers))
   })
 
-  async function recovers({ trouble, front, fleet }: { trouble: Trouble; front: Front; fleet: Fleet }) {
+  async function recovers({ trouble, front, fleet }: { trouble: Trouble; front: UnleashFront; fleet: Fleet }) {
     const [gateway] = fleet.gateways as [FleetGateway]
     const load = fleet.startLoad({ clients: 1, pauseMs: 20 })
     expect(await gateway.readiness(), String(trouble)).toMatchObject({ status: 'ready', flags: { stale: true } })
     if (trouble === 401) expect((await flagsOf(gateway)).refused).toBe(true)
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
     const { status, body } = await gateway.api('PUT', '/contexts/catalog/flag', { body: { percentage: 100 } })
     expect({ status, body }, String(trouble)).toMatchObject({ status: 503, body: { code: 'unavailable' } })
     expect(body.detail).toContain('Unleash at http://127.0.0.1:')
     await front.mend()
     await fleet.flip(100)
-    expect(await fleet.misled(100)).toEqual([])
+    expect(await fleet.findWrongSides(100)).toEqual([])
     await until(async () => {
       const { stale, refused } = await flagsOf(gateway)
       return !stale && !refused
     })
-    expect(failedOf(await load.stop())).toEqual([])
+    expect(listFailures(await load.stop())).toEqual([])
   }
 })
 
@@ -53,7 +53,7 @@ describe('an Unleash that a fleet knows', () => {
   const shared = sharedByFile(async () => {
     const redis = await startRedis()
     const fronts = await Promise.all([1, 2, 3].map(() => startFront(unleash().url)))
-    const frontOf = (index: number) => fronts[index % 3] as Front
+    const frontOf = (index: number) => fronts[index % 3] as UnleashFront
     const fleet = await startFleet({
       redis: redis.url,
       unleash: (index) => ({ ...unleash(), apiUrl: frontOf(index).apiUrl }),
@@ -72,11 +72,11 @@ describe('an Unleash that a fleet knows', () => {
       const flipped = await fleet.strangler('flip', 'catalog', '60')
       expect(flipped.code, flipped.stdout).toBe(5)
       expect(flipped.stderr).toMatch(/Unleash at http:\/\/127\.0\.0\.1:\d+\/api\/ cannot be reached/)
-      expect(await fleet.misled(40)).toEqual([])
+      expect(await fleet.findWrongSides(40)).toEqual([])
 
       await allFail('slow')
       const next = await fleet.join()
-      expect(await fleet.misled(40, [next])).toEqual([])
+      expect(await fleet.findWrongSides(40, [next])).toEqual([])
       // It still waits for the Unleash's first word, and its end does not.
       const endedAt = performance.now()
       next.signal('SIGTERM')
@@ -87,7 +87,7 @@ describe('an Unleash that a fleet knows', () => {
       expect(code, stdout).toBe(0)
       expect(stdout).toContain('rolled back, everything to legacy, applied on 3 of 3 gateways')
       expect(stdout).toContain('its flag is not at 0 yet, as Unleash does not answer: the gateway keeps retrying')
-      expect(await fleet.misled(0)).toEqual([])
+      expect(await fleet.findWrongSides(0)).toEqual([])
       await allMend()
       await until(async () => (await unleash().clientRollouts(FLAG))?.[0] === '0', 15_000)
     })
@@ -101,9 +101,9 @@ describe('an Unleash that a fleet knows', () => {
       result: 'done',
     })
     await until(async () => (await fleet.strangler('unpin', 'catalog')).code === 0)
-    expect(await fleet.misled(0)).toEqual([])
+    expect(await fleet.findWrongSides(0)).toEqual([])
     await fleet.flip(50)
-    expect(await fleet.misled(50)).toEqual([])
+    expect(await fleet.findWrongSides(50)).toEqual([])
   })
 
   it('cut off from one gateway: that gateway is named with its percentage, and fleet exits 3 until it is back', async () => {
@@ -138,10 +138,10 @@ describe('an Unleash that a fleet knows', () => {
       expect(code, stdout).toBe(3)
       expect(stdout).toContain('applied on 0 of 3 gateways only')
       for (const { id, url } of fleet.gateways) expect(stdout).toContain(`${id} at ${url}: still at 0 %`)
-      expect(await fleet.misled(0)).toEqual([])
+      expect(await fleet.findWrongSides(0)).toEqual([])
       expect(await flagsOf(fleet.gateways[0] as FleetGateway)).toMatchObject({ stale: false, refused: true })
       await allMend()
-      await until(async () => (await fleet.misled(100)).length === 0)
+      await until(async () => (await fleet.findWrongSides(100)).length === 0)
       await until(async () => !(await flagsOf(fleet.gateways[0] as FleetGateway)).refused, 20_000)
     })
   })
@@ -156,14 +156,14 @@ describe('an Unleash that a fleet knows', () => {
         body: { percentage: 7 },
       })
       expect(status).toBe(200)
-      await until(async () => (await fleet.misled(0)).length === 0)
+      await until(async () => (await fleet.findWrongSides(0)).length === 0)
     })
     for (const { metric } of fleet.gateways)
       expect(await metric('strangler_flag_missing_total{context="catalog"}')).toBeGreaterThan(0)
     // Put on record just while somebody flips, it would be a conflict.
     await until(async () => (await fleet.history()).some(({ verb, after }) => verb === 'outside' && after === null))
     await fleet.flip(30)
-    expect(await fleet.misled(30)).toEqual([])
+    expect(await fleet.findWrongSides(30)).toEqual([])
   })
 
   it('gone together with Redis, under load: no request fails, kill works, and all is as it was when they are back', async () => {
@@ -176,12 +176,12 @@ describe('an Unleash that a fleet knows', () => {
       const { code, stdout } = await first.strangler('kill', '--reason', 'everything is on fire')
       expect(code, stdout).toBe(3)
       for (const { signal } of [second, third]) signal('SIGUSR2')
-      await until(async () => (await fleet.misled(0)).length === 0)
+      await until(async () => (await fleet.findWrongSides(0)).length === 0)
       await Promise.all([redis.restart(), allMend()])
       await fleet.converged()
-      expect(await fleet.misled(0)).toEqual([])
+      expect(await fleet.findWrongSides(0)).toEqual([])
       for (const { strangler } of fleet.gateways) expect((await strangler('revive')).code).toBe(0)
-      await until(async () => (await fleet.misled(100)).length === 0)
+      await until(async () => (await fleet.findWrongSides(100)).length === 0)
     })
     const records = await fleet.history()
     expect(known.filter(({ position }) => !records.some((record) => record.position === position))).toEqual([])

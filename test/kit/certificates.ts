@@ -1,4 +1,4 @@
-// Certificates for tests, made with openssl when they are needed and gone with the test.
+// Certificates for tests, created with openssl and deleted at the end of the test.
 import { execFile } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,14 +15,14 @@ export type Authority = Certificate & {
 const openssl = promisify(execFile)
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes']
 
-/** A certificate authority that nobody trusts but who is told to. */
+/** Creates a certificate authority that is not in any trust store. */
 export async function createAuthority(): Promise<Authority> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-ca-'))
   whenOver(() => rm(folder, { recursive: true, force: true }))
-  const at = (name: string) => join(folder, name)
+  const pathOf = (name: string) => join(folder, name)
   const read = async (name: string) => ({
-    cert: await readFile(at(`${name}.crt`), 'utf8'),
-    key: await readFile(at(`${name}.key`), 'utf8'),
+    cert: await readFile(pathOf(`${name}.crt`), 'utf8'),
+    key: await readFile(pathOf(`${name}.key`), 'utf8'),
   })
   await openssl('openssl', [
     'req',
@@ -33,25 +33,25 @@ export async function createAuthority(): Promise<Authority> {
     '-subj',
     '/CN=Test authority',
     '-keyout',
-    at('ca.key'),
+    pathOf('ca.key'),
     '-out',
-    at('ca.crt'),
+    pathOf('ca.crt'),
   ])
   let signed = 0
   return {
     ...(await read('ca')),
     sign: async (names) => {
       const name = `signed-${++signed}`
-      await writeFile(at(`${name}.ext`), `subjectAltName=${names}\n`)
+      await writeFile(pathOf(`${name}.ext`), `subjectAltName=${names}\n`)
       await openssl('openssl', [
         'req',
         ...KEY,
         '-subj',
         '/CN=signed',
         '-keyout',
-        at(`${name}.key`),
+        pathOf(`${name}.key`),
         '-out',
-        at(`${name}.csr`),
+        pathOf(`${name}.csr`),
       ])
       await openssl('openssl', [
         'x509',
@@ -59,17 +59,17 @@ export async function createAuthority(): Promise<Authority> {
         '-days',
         '2',
         '-in',
-        at(`${name}.csr`),
+        pathOf(`${name}.csr`),
         '-CA',
-        at('ca.crt'),
+        pathOf('ca.crt'),
         '-CAkey',
-        at('ca.key'),
+        pathOf('ca.key'),
         '-set_serial',
         String(signed),
         '-extfile',
-        at(`${name}.ext`),
+        pathOf(`${name}.ext`),
         '-out',
-        at(`${name}.crt`),
+        pathOf(`${name}.crt`),
       ])
       return read(name)
     },

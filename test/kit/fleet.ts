@@ -1,4 +1,4 @@
-// Gateways that share a state, each a process of its own, with two origins behind them and people in front.
+// A fleet: gateway processes that share a state, with two origins, and with people as clients.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import http from 'node:http'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import type { ChangeResponse } from '../../src/admin/contract/change-requests.ts
 import type { FleetResponse } from '../../src/admin/contract/fleet-response.ts'
 import type { Problem } from '../../src/admin/contract/problems.ts'
 import { whenOver } from './lifetime.ts'
-import { type Answer, ask, quantile } from './load.ts'
+import { type Answer, quantile, sendRequest } from './load.ts'
 import { type HttpOrigin, startNamedOrigin } from './origin.ts'
 import { type CommandResult, type GatewayProcess, runStrangler, STRANGLER, startGatewayProcess } from './process.ts'
 import { shop } from './shop.ts'
@@ -21,15 +21,15 @@ export const CATALOG = '/products'
 
 export type FleetOptions = {
   readonly gateways?: number
-  /** Where the fleet meets; each gateway is alone with its folder without one. By gateway, where they take other ways. */
+  /** The Redis of the fleet, or the URL for each gateway. Without it, each gateway is a fleet of its own. */
   readonly redis?: string | ((index: number) => string)
-  /** The authority of the flags; they are embedded without one. By gateway, as above. */
+  /** The flag authority, or the Unleash for each gateway. Without it, flags are embedded. */
   readonly unleash?: Unleash | ((index: number) => Unleash)
-  /** Of the catalog, in `flags.json`. */
+  /** The percentage of `catalog` in `flags.json`. */
   readonly percentage?: number
-  /** Variables of one gateway, beside those of all. */
+  /** Additional environment variables of a gateway. */
   readonly env?: (index: number) => Readonly<Record<string, string>>
-  /** The command that starts a gateway, where it is not this checkout's. */
+  /** The `strangler` command of a gateway. Default: that of this checkout. */
   readonly command?: (index: number) => string
 }
 
@@ -38,17 +38,21 @@ export type Unleash = { readonly apiUrl: string; readonly clientToken: string; r
 export type FleetGateway = GatewayProcess & {
   readonly index: number
   readonly url: string
-  /** What the fleet calls it. */
+  /** The id of the gateway in the fleet. */
   readonly id: string
-  /** Asks its admin API, as anna unless told. */
-  readonly api: <Body = ChangeResponse>(method: string, path: string, asked?: Asked) => Promise<ApiAnswer<Body>>
+  /** Calls its admin API, by default as the user anna. */
+  readonly api: <Body = ChangeResponse>(
+    method: string,
+    path: string,
+    options?: ApiRequestOptions,
+  ) => Promise<ApiAnswer<Body>>
   /** Runs the command line against it, as anna. */
   readonly strangler: (...args: readonly string[]) => Promise<CommandResult>
-  /** Who answers this person. */
+  /** The side that answers this person. */
   readonly sideOf: (person: string) => Promise<string>
 }
 
-export type Asked = {
+export type ApiRequestOptions = {
   readonly body?: unknown
   readonly as?: string
   readonly headers?: Readonly<Record<string, string>>
@@ -62,33 +66,33 @@ export type Fleet = {
   /** Runs the command line against the first gateway, as anna. */
   readonly strangler: (...args: readonly string[]) => Promise<CommandResult>
   /**
-   * Starts one more gateway, in a folder of its own or with the state of one that has ended.
+   * Starts another gateway, with its own state folder or with that of a stopped gateway.
    *
    * @param options.command as in `FleetOptions`
    */
   readonly join: (options?: { readonly stateOf?: FleetGateway; readonly command?: string }) => Promise<FleetGateway>
-  /** Flips over the first gateway, and fails if it was not done and is not in force everywhere. */
+  /** Flips through the first gateway. Fails if the flip is not in force on every gateway. */
   readonly flip: (percentage: number) => Promise<ChangeResponse>
-  /** The audit log as the first gateway shows it, the newest first. */
+  /** The audit log from the first gateway, newest first. */
   readonly history: () => Promise<readonly AuditRecord[]>
-  /** Resolves when all gateways say the same generation and that all have it. */
+  /** Resolves when all gateways report the same generation and a converged fleet. */
   readonly converged: () => Promise<void>
-  /** Who is answered by another side than the percentage says, on which gateway: nobody. */
-  readonly misled: (percentage: number, among?: readonly FleetGateway[]) => Promise<string[]>
+  /** Lists the people that a gateway sends to another side than the percentage determines. Expected to be empty. */
+  readonly findWrongSides: (percentage: number, among?: readonly FleetGateway[]) => Promise<string[]>
   readonly startLoad: (options?: LoadOptions) => FleetLoad
-  /** People ask before, during and after a fault, and none of them may notice it: fails if one does. */
+  /** Runs a fault under load. Fails if a request fails or becomes slower. */
   readonly underLoad: (fault: () => Promise<void>, options?: LoadOptions) => Promise<void>
 }
 
 export type LoadOptions = {
-  /** Of each gateway. */
+  /** The number of clients of each gateway. */
   readonly clients?: number
   readonly pauseMs?: number
-  /** All, unless told. */
+  /** The gateways under load. Default: all. */
   readonly among?: readonly FleetGateway[]
 }
 
-/** What became of one request, and when and whom it asked. */
+/** The result of one request, with its gateway and start. */
 export type Visit = Answer & {
   readonly gateway: number
   readonly person: string
@@ -98,10 +102,10 @@ export type Visit = Answer & {
 
 export type FleetLoad = {
   readonly visits: readonly Visit[]
-  /** Lets requests under way finish. */
+  /** Stops after the requests in flight have ended. */
   readonly stop: () => Promise<readonly Visit[]>
-  /** Resolves when every gateway has answered so many more. */
-  readonly goOn: (visits?: number) => Promise<void>
+  /** Resolves when every gateway has answered this number of further requests. */
+  readonly untilVisits: (visits?: number) => Promise<void>
 }
 
 export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
@@ -131,7 +135,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     stateOf?: FleetGateway,
     command = options.command?.(index) ?? STRANGLER,
   ): Promise<FleetGateway> {
-    const where = typeof redis === 'function' ? redis(index) : redis
+    const redisUrl = typeof redis === 'function' ? redis(index) : redis
     const process = await startGatewayProcess(config, {
       percentages: { [FLAG]: percentage, 'migrate-orders': 0 },
       strangler: command,
@@ -141,7 +145,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
         STRANGLER_ADMIN_JWT_AUDIENCE: AUDIENCE,
         STRANGLER_ADMIN_JWT_ALGORITHMS: 'ES256',
         STRANGLER_ADMIN_JWT_PUBLIC_KEY: publicKey,
-        ...(where === undefined ? {} : { REDIS_URL: where }),
+        ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
         ...(unleash === undefined ? {} : variablesOf(typeof unleash === 'function' ? unleash(index) : unleash)),
         ...options.env?.(index),
       },
@@ -205,29 +209,29 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
     },
     history: async () => (await first.api<AuditPage>('GET', '/audit?limit=200')).body.records,
     converged,
-    misled: async (to, among = gateways) => {
-      const all = await Promise.all(
+    findWrongSides: async (to, among = gateways) => {
+      const messages = await Promise.all(
         among.map(async ({ index, sideOf }) =>
           Promise.all(
             PEOPLE.map(async (person) => {
-              const [is, should] = [await sideOf(person), sideAt(to, person)]
-              return is === should ? [] : [`gateway ${index} sends ${person} to ${is} instead of ${should}`]
+              const [side, expected] = [await sideOf(person), sideAt(to, person)]
+              return side === expected ? [] : [`gateway ${index} sends ${person} to ${side} instead of ${expected}`]
             }),
           ),
         ),
       )
-      return all.flat(2)
+      return messages.flat(2)
     },
     startLoad,
     underLoad: async (fault, { among = gateways, ...more } = {}) => {
       const load = startLoad({ among, ...more })
       try {
-        await load.goOn(Math.ceil((2 * FEWEST) / among.length))
+        await load.untilVisits(Math.ceil((2 * MIN_REQUESTS) / among.length))
         const faultAt = performance.now()
         await fault()
-        await load.goOn(20)
-        const harm = harmOf(await load.stop(), faultAt)
-        if (harm.length > 0) throw new Error(`people have noticed: ${harm.slice(0, 20).join('; ')}`)
+        await load.untilVisits(20)
+        const harm = listHarm(await load.stop(), faultAt)
+        if (harm.length > 0) throw new Error(`requests were affected: ${harm.slice(0, 20).join('; ')}`)
       } finally {
         await load.stop()
       }
@@ -235,7 +239,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<Fleet> {
   }
 }
 
-/** Without a fallback, what went to the service and failed there would be seen. */
+/** Without a fallback, so that a failure of the service is visible. */
 function contextOf(name: string, flag: string, path: string) {
   return { [name]: { owner: `team-${name}`, service: 'catalog', flag, routes: [path], fallback: false } }
 }
@@ -248,25 +252,25 @@ function isConverged({ members }: FleetResponse, count: number): boolean {
   return members.length >= count && members.every((member) => member.isConverged)
 }
 
-/** So many that a percentage is one, and each of them is the same person on every gateway. */
+/** Session ids, the same on every gateway; enough of them for each percentage to select some. */
 const PEOPLE = Array.from({ length: 60 }, (_, number) => `person-${number}`)
 
-/** Where Unleash itself would send this person. */
+/** The side to which Unleash itself assigns this person. */
 export function sideAt(percentage: number, person: string): string {
   return normalizedStrategyValue(person, FLAG) <= percentage ? 'service' : 'legacy'
 }
 
 function visit(port: number, person: string, agent?: http.Agent): Promise<Answer> {
   const headers = { cookie: `sid=${person}` }
-  return ask({ port, path: CATALOG, headers, ...(agent === undefined ? {} : { agent }) })
+  return sendRequest({ port, path: CATALOG, headers, ...(agent === undefined ? {} : { agent }) })
 }
 
-/** The origin's name, or what came instead of it. */
+/** The name of the origin that answered, or the error. */
 function sideIn({ status, headers, error }: Answer): string {
   return status === 200 ? String(headers['x-side']) : (error ?? `status ${status}`)
 }
 
-/** Clients of every gateway, each on its own connection; who they are changes with every request. */
+/** Starts clients of every gateway, each with its own connection, that change their session with every request. */
 function startFleetLoad(gateways: readonly FleetGateway[], clients: number, pauseMs: number): FleetLoad {
   const visits: Visit[] = []
   let number = 0
@@ -290,7 +294,7 @@ function startFleetLoad(gateways: readonly FleetGateway[], clients: number, paus
       await Promise.all(running)
       return visits
     },
-    goOn: async (more = 60) => {
+    untilVisits: async (more = 60) => {
       const from = visits.length
       await until(() => {
         const since = visits.slice(from)
@@ -300,44 +304,49 @@ function startFleetLoad(gateways: readonly FleetGateway[], clients: number, paus
   }
 }
 
-/** Requests that were not answered, in words. */
-export function failedOf(visits: readonly Visit[]): string[] {
+/** Describes the requests without a response. */
+export function listFailures(visits: readonly Visit[]): string[] {
   return visits
     .filter(({ status }) => status === 0 || status >= 500)
     .map(({ gateway, person, side }) => `gateway ${gateway} did not answer ${person}: ${side}`)
 }
 
-/** Requests begun after a moment that another side answered than the one that should, in words. */
-export function astray(visits: readonly Visit[], after: number, sideOf: (person: string) => string): string[] {
-  const since = visits.filter(({ startedAt }) => startedAt > after)
-  if (since.length === 0) return ['nobody has asked since']
+/** Describes the requests that began after a moment and were answered by the wrong side. */
+export function listWrongSides(
+  visits: readonly Visit[],
+  momentMs: number,
+  sideOf: (person: string) => string,
+): string[] {
+  const since = visits.filter(({ startedAt }) => startedAt > momentMs)
+  if (since.length === 0) return ['no request has started since']
   return since
     .filter(({ side, person }) => side !== sideOf(person))
     .map(
-      (one) => `${Math.round(one.startedAt - after)} ms later gateway ${one.gateway} sent ${one.person} to ${one.side}`,
+      (visit) =>
+        `${Math.round(visit.startedAt - momentMs)} ms later gateway ${visit.gateway} sent ${visit.person} to ${visit.side}`,
     )
 }
 
-/** More than that a machine with other tests on it adds by itself; who waits for a Redis or an Unleash waits for seconds. */
-const MEDIAN_MORE_MS = 25
-const P99_MORE_MS = 400
-const FEWEST = 100
+/** The limits allow for other tests on the machine. A request that waits for Redis or Unleash takes seconds. */
+const MAX_MEDIAN_INCREASE_MS = 25
+const MAX_P99_INCREASE_MS = 400
+const MIN_REQUESTS = 100
 
-/** What a fault that began at a moment has done to requests, in words: nothing. */
-export function harmOf(visits: readonly Visit[], faultAt: number): string[] {
-  const [before, during] = [
+/** Describes the failed requests and the increase in duration since a fault. Expected to be empty. */
+export function listHarm(visits: readonly Visit[], faultAt: number): string[] {
+  const [beforeFault, sinceFault] = [
     visits.filter(({ startedAt, tookMs }) => startedAt + tookMs < faultAt),
     visits.filter(({ startedAt, tookMs }) => startedAt + tookMs >= faultAt),
-  ].map((some) => some.map(({ tookMs }) => tookMs)) as [number[], number[]]
-  const harm = failedOf(visits)
-  if (before.length < FEWEST || during.length < FEWEST)
-    harm.push(`too few to compare: ${before.length} before the fault, ${during.length} since`)
+  ].map((group) => group.map(({ tookMs }) => tookMs)) as [number[], number[]]
+  const harm = listFailures(visits)
+  if (beforeFault.length < MIN_REQUESTS || sinceFault.length < MIN_REQUESTS)
+    harm.push(`too few to compare: ${beforeFault.length} before the fault, ${sinceFault.length} since`)
   for (const [name, share, moreMs] of [
-    ['median', 0.5, MEDIAN_MORE_MS],
-    ['p99', 0.99, P99_MORE_MS],
+    ['median', 0.5, MAX_MEDIAN_INCREASE_MS],
+    ['p99', 0.99, MAX_P99_INCREASE_MS],
   ] as const) {
-    const [was, is] = [quantile(before, share), quantile(during, share)]
-    if (is > was + moreMs) harm.push(`the ${name} went from ${was.toFixed(1)} to ${is.toFixed(1)} ms`)
+    const [earlier, later] = [quantile(beforeFault, share), quantile(sinceFault, share)]
+    if (later > earlier + moreMs) harm.push(`the ${name} went from ${earlier.toFixed(1)} to ${later.toFixed(1)} ms`)
   }
   return harm
 }

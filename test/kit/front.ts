@@ -1,26 +1,26 @@
-// What stands in front of an Unleash and can break: then it answers for it, or nobody does.
+// A reverse proxy in front of Unleash that can fail.
 import http, { type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { whenOver } from './lifetime.ts'
 
-/** A status, a proxy's page in the place of an answer, an answer that takes 30 seconds, or nobody who listens. */
+/** The kinds of failures: a status, an HTML page of a proxy, a response after 30 seconds, or no listener. */
 export type Trouble = 401 | 500 | 'garbage' | 'slow' | 'down'
 
-export type Front = {
-  /** As `UNLEASH_URL` names it. */
+export type UnleashFront = {
+  /** The address for `UNLEASH_URL`. */
   readonly apiUrl: string
-  /** From now on, for these paths or for all. */
+  /** Begins to fail, for these paths or for all paths. */
   readonly fail: (trouble: Trouble, paths?: RegExp) => Promise<void>
   readonly mend: () => Promise<void>
 }
 
 const SLOW_MS = 30_000
 
-/** @param url where the Unleash is */
-export async function startFront(url: string): Promise<Front> {
+/** @param url the address of Unleash */
+export async function startFront(url: string): Promise<UnleashFront> {
   let trouble: { readonly kind: Trouble; readonly paths: RegExp } | undefined
   const server = http.createServer((request, response) => {
-    if (trouble?.paths.test(request.url as string)) failing(trouble.kind, request, response)
+    if (trouble?.paths.test(request.url as string)) fail(trouble.kind, request, response)
     else pass(url, request, response)
   })
   let port = 0
@@ -47,7 +47,7 @@ export async function startFront(url: string): Promise<Front> {
   }
 }
 
-function failing(kind: Trouble, request: IncomingMessage, response: ServerResponse): void {
+function fail(kind: Trouble, request: IncomingMessage, response: ServerResponse): void {
   request.resume()
   if (kind === 'slow') {
     const timer = setTimeout(() => response.end('{}'), SLOW_MS)

@@ -72,20 +72,20 @@ export async function startGateway(config: RoutesConfig, options: TestGatewayOpt
   const helpers: Omit<TestGateway, keyof Gateway> = {
     folder,
     setFlags: async (next) => {
-      const before = await metric(FLAG_READS)
+      const readsBefore = await metric(FLAG_READS)
       await replace(flagsFile, flagFile(next))
-      await until(async () => (await metric(FLAG_READS)) > before)
+      await until(async () => (await metric(FLAG_READS)) > readsBefore)
     },
     writeConfig: (next) =>
       replace(configFile, JSON.stringify({ drain: { noticeMs: 0, limitMs: 5000 }, ...(next as object) })),
     accessLog,
     accessLine: async (matches) => {
-      let found: AccessLine | undefined
+      let match: AccessLine | undefined
       await until(async () => {
-        found = (await accessLog()).find(matches)
-        return found !== undefined
+        match = (await accessLog()).find(matches)
+        return match !== undefined
       })
-      return found as AccessLine
+      return match as AccessLine
     },
     metrics,
     metric,

@@ -1,32 +1,32 @@
-// When what a test started ends: with the test, or with the file where many tests share it.
+// The lifetime of resources that a test starts: the test, or the file if its tests share them.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { afterAll, beforeAll, onTestFinished } from 'vitest'
 
 type Cleanup = () => unknown
 
-/** What is to be ended later; at once if that time has come. */
+/** Collects clean-ups for the end of a lifetime. After the end, it runs them immediately. */
 type Lifetime = { readonly add: (cleanup: Cleanup) => void; readonly end: () => Promise<void> }
 
 const shared = new AsyncLocalStorage<Lifetime>()
 
-/** Starting promises nothing: an Unleash and a fleet take ten seconds alone on a machine, and many times that beside others. */
+/** Unleash and a fleet start within ten seconds on an idle machine, and take much longer on a busy one. */
 const START_LIMIT_MS = 120_000
 
-/** Runs the clean-up when the test is over, or, inside `sharedByFile`, when the file's last test is. */
+/** Runs the clean-up at the end of the test, or, inside `sharedByFile`, at the end of the file. */
 export function whenOver(cleanup: Cleanup): void {
   const lifetime = shared.getStore()
   if (lifetime === undefined) onTestFinished(async () => void (await cleanup()))
   else lifetime.add(cleanup)
 }
 
-/** Starts something once, for all tests of the file or of the `describe` around it: `const shop = sharedByFile(startShop)`, then `shop()`. */
+/** Starts a resource once for all tests of the file or of the enclosing `describe`: `const shop = sharedByFile(startShop)`, then `shop()`. */
 export function sharedByFile<Started>(start: () => Promise<Started>): () => Started {
   let started: Started | undefined
   const lifetime = newLifetime()
   beforeAll(async () => {
     started = await shared.run(lifetime, start)
   }, START_LIMIT_MS)
-  // Also where not all of it has started: what is left behind slows down every test after it.
+  // Runs also after an incomplete start: processes that are left behind slow down later tests.
   afterAll(lifetime.end)
   return () => started as Started
 }

@@ -1,8 +1,8 @@
-// Load with a ledger: clients that keep their connections and write down what became of every request.
+// Load with a ledger: clients with kept-alive connections that record the result of every request.
 import http from 'node:http'
 
 export type Answer = {
-  /** 0 where no answer came. */
+  /** 0 without a response. */
   readonly status: number
   readonly body: string
   readonly headers: http.IncomingHttpHeaders
@@ -19,8 +19,8 @@ export type Request = {
   readonly agent?: http.Agent
 }
 
-/** One request, to its end. Never rejects: what went wrong is in `error`. */
-export function ask({ port, path = '/', method = 'GET', headers = {}, body, agent }: Request): Promise<Answer> {
+/** Sends one request and reads the whole response. Never rejects: `error` contains the error. */
+export function sendRequest({ port, path = '/', method = 'GET', headers = {}, body, agent }: Request): Promise<Answer> {
   const startedAt = performance.now()
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
@@ -49,21 +49,21 @@ export function ask({ port, path = '/', method = 'GET', headers = {}, body, agen
 
 export type Ledger = {
   readonly answers: readonly Answer[]
-  /** No answer, or one of 5xx. */
+  /** Requests without a response, or with a 5xx response. */
   readonly failed: readonly Answer[]
 }
 
 export type Load = {
   readonly answers: readonly Answer[]
-  /** Lets the requests under way finish. */
+  /** Stops after the requests in flight have ended. */
   readonly stop: () => Promise<Ledger>
 }
 
 /**
- * Clients that ask again and again, each on its own kept-alive connection.
+ * Starts clients that send one request after another, each on its own kept-alive connection.
  *
- * @param next what to ask; called anew for each request, with its number
- * @param pauseMs what each client waits between two requests
+ * @param next returns the next request; called with the number of the request
+ * @param pauseMs the pause of each client between two requests, in milliseconds
  */
 export function startLoad(clients: number, next: (number: number) => Request, pauseMs = 5): Load {
   const answers: Answer[] = []
@@ -72,7 +72,7 @@ export function startLoad(clients: number, next: (number: number) => Request, pa
   const client = async () => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
     while (!isStopped) {
-      answers.push(await ask({ agent, ...next(number++) }))
+      answers.push(await sendRequest({ agent, ...next(number++) }))
       await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
     agent.destroy()
@@ -88,7 +88,7 @@ export function startLoad(clients: number, next: (number: number) => Request, pa
   }
 }
 
-/** The value below which a share of the numbers lies. */
+/** The quantile of the numbers for a share from 0 to 1. */
 export function quantile(numbers: readonly number[], share: number): number {
   const sorted = numbers.toSorted((a, b) => a - b)
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN

@@ -1,4 +1,4 @@
-// Origins for tests: one that records the bytes it is sent and answers with bytes, and one that is a Node server.
+// Origins for tests: a raw TCP server that records bytes, and a Node HTTP server.
 import http from 'node:http'
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { whenOver } from './lifetime.ts'
@@ -7,21 +7,21 @@ import { until } from './until.ts'
 export type RawOrigin = {
   readonly url: string
   readonly port: number
-  /** Every request seen, as the bytes of its head and what followed it, per connection. */
+  /** The received bytes of each connection. */
   readonly connections: readonly RecordedConnection[]
-  /** The heads of all requests so far, each as text. */
+  /** The heads of all requests so far, as text. */
   readonly heads: () => string[]
   readonly requests: () => number
 }
 
 export type RecordedConnection = { bytes: Buffer; isClosed: boolean; readonly socket: Socket }
 
-/** What a raw origin does when a complete request head has arrived. `seen` is all of the connection so far. */
+/** Runs when a complete request head has arrived. `seen` contains all bytes of the connection so far. */
 export type Script = (socket: Socket, seen: Buffer, requestNumber: number) => void
 
 /**
- * A TCP server that records what it gets. The script is called once for each head that arrives; heads are counted
- * leniently, so that a smuggled request would be seen.
+ * A TCP server that records its input. The script runs once for each request head. Heads are detected leniently, so that a smuggled
+ * request is detected, too.
  */
 export async function startRawOrigin(script: Script | string = OK): Promise<RawOrigin> {
   const answer: Script = typeof script === 'string' ? (socket) => void socket.write(script) : script
@@ -62,7 +62,7 @@ export async function startRawOrigin(script: Script | string = OK): Promise<RawO
 
 export const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
-/** Request heads in a stream of bytes: whatever begins like a request line, be it right behind a body, and ends with an empty line. */
+/** Finds request heads in a stream of bytes: text that begins like a request line, even directly after a body, up to an empty line. */
 function headsOf(text: string): string[] {
   return text.match(/[A-Z]{3,20} [^\r\n]+ HTTP\/1\.[01]\r\n(?:[^\r\n]+\r\n)*\r\n/g) ?? []
 }
@@ -74,14 +74,17 @@ export type HttpOrigin = {
   readonly requests: () => number
 }
 
-/** A Node server; its connections end with the test. */
-export async function startHttpOrigin(handler: http.RequestListener, at: { port?: number } = {}): Promise<HttpOrigin> {
+/** A Node HTTP server. Its connections end with the test. */
+export async function startHttpOrigin(
+  handler: http.RequestListener,
+  address: { port?: number } = {},
+): Promise<HttpOrigin> {
   let requests = 0
   const server = http.createServer((request, response) => {
     requests++
     handler(request, response)
   })
-  await listening(server, at.port)
+  await listening(server, address.port)
   whenOver(() => {
     server.closeAllConnections()
     server.close()
@@ -90,7 +93,7 @@ export async function startHttpOrigin(handler: http.RequestListener, at: { port?
   return { url: `http://127.0.0.1:${port}`, port, server, requests: () => requests }
 }
 
-/** An origin that says who it is: `{"side":"…","path":"…"}`. */
+/** An origin that responds with its name: `{"side":"…","path":"…"}`. */
 export function startNamedOrigin(side: string): Promise<HttpOrigin> {
   return startHttpOrigin((request, response) => {
     request.resume()
@@ -102,7 +105,7 @@ export function startNamedOrigin(side: string): Promise<HttpOrigin> {
   })
 }
 
-/** A port that nothing listens on. */
+/** A port without a listener. */
 export async function freePort(): Promise<number> {
   const server = net.createServer()
   await listening(server)
@@ -111,7 +114,7 @@ export async function freePort(): Promise<number> {
   return port
 }
 
-/** Waits until an origin has seen so many requests. */
+/** Waits until an origin has received at least this number of requests. */
 export async function untilRequests(origin: { requests: () => number }, atLeast: number): Promise<void> {
   await until(() => origin.requests() >= atLeast)
 }

@@ -1,5 +1,5 @@
-// The package of the version before this one, packed by `npm pack`: for tests of a rolling upgrade. It runs with the
-// dependencies of this checkout.
+// The package of the previous version, packed by `npm pack`, for tests of a rolling upgrade. It runs with the dependencies of this
+// checkout.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -1,4 +1,4 @@
-// A gateway in a process of its own, as an operator runs it: for signals, kills and limits of the system.
+// A gateway in its own process, as an operator runs it: for signals, kills and limits of the operating system.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { flagFile } from './gateway.ts'
 import { whenOver } from './lifetime.ts'
-import { STARTED_MS, until } from './until.ts'
+import { START_LIMIT_MS, until } from './until.ts'
 
 export const STRANGLER = fileURLToPath(new URL('../../bin/strangler.js', import.meta.url))
 
@@ -24,7 +24,7 @@ export type GatewayProcess = {
   readonly accessLog: () => Promise<Readonly<Record<string, unknown>>[]>
   readonly metric: (sample: string) => Promise<number>
   readonly readyz: () => Promise<number>
-  /** What `/readyz` says beside its status. */
+  /** The body of `/readyz`. */
   readonly readiness: () => Promise<Readonly<Record<string, unknown>>>
   /** Open file descriptors. */
   readonly openFiles: () => Promise<number>
@@ -36,15 +36,15 @@ export type GatewayProcess = {
 export type GatewayProcessOptions = {
   readonly percentages?: Readonly<Record<string, number>>
   readonly args?: readonly string[]
-  /** What the command is run by, such as `['prlimit', '--nofile=128']`. */
+  /** A command that runs the gateway, such as `['prlimit', '--nofile=128']`. */
   readonly under?: readonly string[]
   /** Options of Node itself. */
   readonly node?: readonly string[]
   /** Whether the process and its parent can send each other messages, as with `child_process.fork`. */
   readonly channel?: boolean
-  /** The command's file, if it is another than this repository's. */
+  /** The file of the command. Default: that of this repository. */
   readonly strangler?: string
-  /** Variables beside those of the tests themselves. */
+  /** Additional environment variables. */
   readonly env?: Readonly<Record<string, string>>
 }
 
@@ -84,7 +84,7 @@ export async function startGatewayProcess(
   const child = spawn(command[0] as string, command.slice(1), {
     stdio: ['ignore', 'ignore', 'pipe', ...(channel ? ['ipc' as const] : [])],
     // Tests read a metric right after the event that it counts.
-    env: { ...withoutOurs(process.env), STRANGLER_METRICS_CACHE_MS: '0', ...env },
+    env: { ...withoutProductVariables(process.env), STRANGLER_METRICS_CACHE_MS: '0', ...env },
   })
   const { log, exited } = follow(child)
   whenOver(async () => {
@@ -93,12 +93,13 @@ export async function startGatewayProcess(
     await rm(folder, { recursive: true, force: true })
   })
 
-  const portOf = (what: string) => Number(new RegExp(`"what":"${what}",[^\\n]*"port":(\\d+)`).exec(log())?.[1] ?? 0)
+  const portOf = (listener: string) =>
+    Number(new RegExp(`"what":"${listener}",[^\\n]*"port":(\\d+)`).exec(log())?.[1] ?? 0)
   let hasExited = false
   void exited.then(() => {
     hasExited = true
   })
-  await until(() => hasExited || (portOf('gateway') > 0 && portOf('admin') > 0), STARTED_MS)
+  await until(() => hasExited || (portOf('gateway') > 0 && portOf('admin') > 0), START_LIMIT_MS)
   if (hasExited) throw new Error(`the gateway did not start: ${log()}`)
   const [port, adminPort, pid] = [portOf('gateway'), portOf('admin'), child.pid as number]
   const admin = `http://127.0.0.1:${adminPort}`
@@ -150,7 +151,7 @@ export async function runStrangler(
 ): Promise<CommandResult> {
   const child = spawn(process.execPath, [command, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...withoutOurs(process.env), ...env },
+    env: { ...withoutProductVariables(process.env), ...env },
     ...(cwd === undefined ? {} : { cwd }),
   })
   let stdout = ''
@@ -163,8 +164,8 @@ export async function runStrangler(
   return { code, stdout, stderr: log() }
 }
 
-/** What is set where the tests run must not decide what they find. */
-export function withoutOurs(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+/** The environment without variables of the gateway, so that the machine's settings do not affect the tests. */
+export function withoutProductVariables(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(environment).filter(([name]) => !/^(STRANGLER_|UNLEASH_|REDIS_URL$|CI$|NODE_ENV$)/.test(name)),
   )

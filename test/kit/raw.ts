@@ -1,4 +1,4 @@
-// A client that is a socket: sends bytes as they stand and keeps what comes back.
+// A raw TCP client: sends bytes and records the received bytes.
 import net, { type Socket } from 'node:net'
 import { until } from './until.ts'
 
@@ -8,7 +8,7 @@ export type RawClient = {
   readonly received: () => string
   readonly isClosed: () => boolean
   readonly send: (bytes: string | Buffer) => void
-  /** Waits until what was received matches. */
+  /** Waits until the received text matches. */
   readonly receives: (what: RegExp | string) => Promise<string>
   /** Waits until the other side has closed. */
   readonly closes: () => Promise<string>
@@ -66,7 +66,7 @@ export async function exchange(port: number, bytes: string | Buffer): Promise<Ra
   client.send(bytes)
   await until(() => client.isClosed() || isWhole(client.received()))
   const text = client.received()
-  // A refusal closes: give the close that follows the answer its moment before saying that it did not come.
+  // After a refusal the gateway closes the connection: wait a moment for the close that follows the response.
   if (/\r\nconnection: close\r\n/i.test(text)) await until(() => client.isClosed())
   const response = parse(text, client.isClosed())
   client.destroy()

@@ -1,4 +1,4 @@
-// A real Redis on a free port, in a folder of its own.
+// A real Redis on a free port, with its own folder.
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { whenOver } from './lifetime.ts'
 import { freePort } from './origin.ts'
-import { STARTED_MS, until } from './until.ts'
+import { START_LIMIT_MS, until } from './until.ts'
 
 const run = promisify(execFile)
 
@@ -14,25 +14,25 @@ export type RedisProcess = {
   readonly url: string
   readonly port: number
   readonly folder: string
-  /** Runs a command with redis-cli and gives what it prints. */
+  /** Runs a command with redis-cli. @returns its output */
   readonly cli: (...args: readonly string[]) => Promise<string>
-  /** Kills it without a warning. */
+  /** Kills it (SIGKILL). */
   readonly kill: () => Promise<void>
-  /** Starts it again on the same port; with what it had saved, which is nothing unless `SAVE` was run. */
+  /** Starts it again on the same port, with the data of the last `SAVE`; without one it is empty. */
   readonly restart: () => Promise<void>
-  /** It holds its connections and answers nothing. */
+  /** Suspends it: its connections stay open without answers. */
   readonly freeze: () => void
   readonly thaw: () => void
-  /** Empties it. */
+  /** Deletes all data. */
   readonly flush: () => Promise<void>
 }
 
 export type RedisProcessOptions = {
   /** Further arguments, such as `['--requirepass', 'secret']`. */
   readonly args?: readonly string[]
-  /** How redis-cli gets in, such as `['-a', 'secret']`. */
+  /** The credentials of redis-cli, such as `['-a', 'secret']`. */
   readonly cliArgs?: readonly string[]
-  /** Where it listens; a free port if not given. */
+  /** The port. Default: a free port. */
   readonly port?: number
   /** `--sentinel` runs a Sentinel with this file as its configuration. */
   readonly configFile?: string
@@ -61,7 +61,7 @@ export async function startRedis({
   const start = async () => {
     child = spawn('redis-server', command, { stdio: 'ignore' })
     child.once('error', () => {})
-    await until(async () => (await cli('PING').catch(() => '')) === 'PONG', STARTED_MS)
+    await until(async () => (await cli('PING').catch(() => '')) === 'PONG', START_LIMIT_MS)
   }
   const kill = async () => {
     const gone = child
@@ -93,7 +93,7 @@ export async function startRedis({
 
 let needed: Promise<void> | undefined
 
-/** Sees that a Redis is installed, once in a process; installs it where that needs nobody's consent. */
+/** Checks once per process that Redis is installed. Installs it if possible without interaction. */
 export function needRedis(): Promise<void> {
   needed ??= isInstalled().then(async (isThere) => {
     if (!isThere) await install()

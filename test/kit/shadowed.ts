@@ -1,34 +1,34 @@
-// A gateway with one shadowed context between two origins that remember what they were asked.
+// A gateway with one shadowed context and two origins that record their requests.
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener, ServerResponse } from 'node:http'
 import type { RoutesConfig, ShadowConfig } from '../../src/config/define-routes.ts'
 import { startGateway, type TestGateway, type TestGatewayOptions } from './gateway.ts'
 import { type HttpOrigin, startHttpOrigin } from './origin.ts'
 import { until } from './until.ts'
 
-export type Seen = {
+export type RecordedRequest = {
   readonly method: string
   readonly url: string
   readonly headers: IncomingHttpHeaders
-  /** Filled as the body comes. */
+  /** Grows while the body arrives. */
   body: string
 }
 
-export type SeeingOrigin = HttpOrigin & {
-  readonly seen: Seen[]
-  /** What was no copy. */
-  readonly real: () => Seen[]
-  readonly copies: () => Seen[]
+export type RecordingOrigin = HttpOrigin & {
+  readonly seen: RecordedRequest[]
+  /** The requests that are not copies. */
+  readonly real: () => RecordedRequest[]
+  readonly copies: () => RecordedRequest[]
 }
 
 export type Shadowed = {
   readonly gateway: TestGateway
-  readonly legacy: SeeingOrigin
-  readonly service: SeeingOrigin
-  /** Resolves when so many eligible requests have come to their end. */
+  readonly legacy: RecordingOrigin
+  readonly service: RecordingOrigin
+  /** Resolves when this number of eligible requests has ended. */
   readonly settled: (eligible: number) => Promise<void>
-  /** How many ended in an outcome, for whatever reason or for this one. */
+  /** The number of requests with this outcome, and with this reason if given. */
   readonly ended: (outcome: string, reason?: string) => Promise<number>
-  /** Everything that ended, as `outcome` or `outcome(reason)`. */
+  /** The counts of ended requests, by `outcome` or `outcome(reason)`. */
   readonly endings: () => Promise<Record<string, number>>
 }
 
@@ -36,7 +36,7 @@ export type ShadowedOptions = TestGatewayOptions & {
   readonly shadow?: ShadowConfig
   readonly legacy?: RequestListener
   readonly service?: RequestListener
-  /** In the place of the service's own. */
+  /** Replaces the listener of the service. */
   readonly serviceUrl?: string
   readonly map?: Partial<RoutesConfig>
 }
@@ -46,12 +46,12 @@ export const FLAG = 'migrate-catalog'
 
 export async function startShadowed(options: ShadowedOptions = {}): Promise<Shadowed> {
   const { shadow, legacy: answersLegacy, service: answersService, serviceUrl, map, ...rest } = options
-  const legacy = await startSeeing(answersLegacy ?? saysSide('legacy'))
-  const service = await startSeeing(answersService ?? saysSide('service'))
+  const legacy = await startRecordingOrigin(answersLegacy ?? respondWithSide('legacy'))
+  const service = await startRecordingOrigin(answersService ?? respondWithSide('service'))
   const gateway = await startGateway(
     {
       legacy: { url: legacy.url },
-      // What a busy machine sheds is another test's.
+      // A busy machine must not shed copies in these tests.
       shadowing: { lagMs: 60_000, cpuShare: 1 },
       services: { [CONTEXT]: { url: serviceUrl ?? service.url } },
       contexts: {
@@ -74,10 +74,10 @@ export async function startShadowed(options: ShadowedOptions = {}): Promise<Shad
     service,
     endings,
     ended: async (outcome, reason) => {
-      const all = Object.entries(await endings())
-      const wanted = reason === undefined ? outcome : `${outcome}(${reason})`
-      return all
-        .filter(([name]) => name === wanted || (reason === undefined && name.startsWith(`${outcome}(`)))
+      const outcomes = Object.entries(await endings())
+      const label = reason === undefined ? outcome : `${outcome}(${reason})`
+      return outcomes
+        .filter(([name]) => name === label || (reason === undefined && name.startsWith(`${outcome}(`)))
         .reduce((sum, [, count]) => sum + count, 0)
     },
     settled: async (eligible) => {
@@ -90,7 +90,7 @@ export async function startShadowed(options: ShadowedOptions = {}): Promise<Shad
   }
 }
 
-/** `strangler_shadow_eligible_total`, over all contexts. */
+/** The sum of `strangler_shadow_eligible_total` over all contexts. */
 export function eligibleIn(metrics: string): number {
   return [...metrics.matchAll(/^strangler_shadow_eligible_total\{[^}]*\} (\d+)$/gm)].reduce(
     (sum, [, count]) => sum + Number(count),
@@ -99,34 +99,34 @@ export function eligibleIn(metrics: string): number {
 }
 
 export function readEndings(metrics: string): Record<string, number> {
-  const found: Record<string, number> = {}
+  const counts: Record<string, number> = {}
   for (const [, labels, count] of metrics.matchAll(/^strangler_shadow_outcomes_total\{([^}]*)\} (\d+)$/gm)) {
     const { outcome, reason } = Object.fromEntries(
       [...(labels as string).matchAll(/(\w+)="([^"]*)"/g)].map(([, name, value]) => [name, value]),
     ) as { outcome: string; reason: string }
     const name = reason === '' ? outcome : `${outcome}(${reason})`
-    found[name] = (found[name] ?? 0) + Number(count)
+    counts[name] = (counts[name] ?? 0) + Number(count)
   }
-  return found
+  return counts
 }
 
-async function startSeeing(answer: RequestListener): Promise<SeeingOrigin> {
-  const seen: Seen[] = []
+async function startRecordingOrigin(answer: RequestListener): Promise<RecordingOrigin> {
+  const seen: RecordedRequest[] = []
   const origin = await startHttpOrigin((request: IncomingMessage, response: ServerResponse) => {
     const { method = '', url = '', headers } = request
-    const one: Seen = { method, url, headers, body: '' }
-    seen.push(one)
+    const entry: RecordedRequest = { method, url, headers, body: '' }
+    seen.push(entry)
     request.on('data', (bytes: Buffer) => {
-      one.body += bytes.toString('latin1')
+      entry.body += bytes.toString('latin1')
     })
     answer(request, response)
   })
-  const isCopy = ({ headers }: Seen) => headers['x-shadow'] !== undefined
-  return { ...origin, seen, real: () => seen.filter((one) => !isCopy(one)), copies: () => seen.filter(isCopy) }
+  const isCopy = ({ headers }: RecordedRequest) => headers['x-shadow'] !== undefined
+  return { ...origin, seen, real: () => seen.filter((request) => !isCopy(request)), copies: () => seen.filter(isCopy) }
 }
 
-/** Says who it is. */
-export function saysSide(side: string): RequestListener {
+/** Responds with the name of the side. */
+export function respondWithSide(side: string): RequestListener {
   return (request, response) => {
     request.resume().on('end', () => {
       response.setHeader('Content-Type', 'application/json')
@@ -135,8 +135,8 @@ export function saysSide(side: string): RequestListener {
   }
 }
 
-/** Says the same on either side. */
-export const saysTheSame: RequestListener = (request, response) => {
+/** Responds equally on both sides. */
+export const respondEqually: RequestListener = (request, response) => {
   request.resume().on('end', () => {
     response.setHeader('Content-Type', 'application/json')
     response.end(JSON.stringify({ path: request.url, price: 12.5 }))

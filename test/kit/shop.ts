@@ -4,7 +4,7 @@ import type { RoutesConfig, UpstreamConfig } from '../../src/config/define-route
 export type Shop = {
   readonly legacy: string | UpstreamConfig
   readonly service: string | UpstreamConfig
-  /** Whatever else is to stand in the config, or instead of what stands there. */
+  /** Further keys of the config, which override the others. */
   readonly with?: Partial<RoutesConfig>
   readonly fallback?: 'reads' | 'all' | boolean
 }

@@ -1,4 +1,4 @@
-// Tokens as an issuer, or an attacker, makes them: any header, any payload, any signature, byte by byte.
+// Creates tokens as an issuer or an attacker does, with any header, payload and signature.
 import {
   constants,
   createHmac,
@@ -29,19 +29,19 @@ export const jwkOf = ({ publicKey }: KeyPair, more: Readonly<Record<string, unkn
 export const base64url = (value: string | Buffer | object): string =>
   Buffer.from(typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value)).toString('base64url')
 
-/** Claims that hold now, for an hour. */
+/** Claims that are valid for one hour from now. */
 export function goodClaims(more: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   const now = Math.floor(Date.now() / 1000)
   return { iss: ISSUER, aud: AUDIENCE, sub: 'user-7', iat: now, exp: now + 3600, ...more }
 }
 
 export type Parts = {
-  /** Objects, or JSON as text where an object cannot say it. */
+  /** An object, or JSON text for content that an object cannot express. */
   readonly header?: object | string
   readonly payload?: object | string
 }
 
-/** A token signed by the algorithm, whatever its header says. */
+/** A token signed with the algorithm, regardless of the `alg` in its header. */
 export function signed(alg: string, key: KeyLike | Buffer, { header, payload }: Parts = {}): string {
   const signing = `${base64url(header ?? { alg, typ: 'JWT' })}.${base64url(payload ?? goodClaims())}`
   return `${signing}.${base64url(signature(alg, key, Buffer.from(signing)))}`

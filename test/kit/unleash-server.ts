@@ -1,5 +1,5 @@
-// A real Unleash in processes of its own, on a database that needs no installation (unleash/ is their package).
-// Without vitest: `npm run unleash` starts it for a person as well.
+// A real Unleash in its own processes, with an embedded database (the package is in unleash/). It does not import vitest, because
+// `npm run unleash` uses it, too.
 import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
@@ -9,28 +9,28 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export type UnleashServer = {
-  /** Where its pages are, such as `http://127.0.0.1:4242`; its API is below `/api`. The same after a restart. */
+  /** The address, such as `http://127.0.0.1:4242`; the API is below `/api`. It stays the same after a restart. */
   readonly url: string
   /** A backend token for the environment `development`. */
   readonly clientToken: string
   readonly adminToken: string
-  /** Of the user `admin`. */
+  /** The password of the user `admin`. */
   readonly password: string
-  /** Rejects if one of its processes ends that was not ended here; never resolves. */
+  /** Rejects if one of its processes ends unexpectedly; never resolves. */
   readonly broken: Promise<never>
-  /** Stops answering, with its connections open, until it is thawed. */
+  /** Suspends it: connections stay open without answers, until `thaw`. */
   readonly freeze: () => void
   readonly thaw: () => void
-  /** Ends at once, as by a power cut; the database stays. */
+  /** Kills it; the database stays. */
   readonly kill: () => Promise<void>
-  /** Starts again with the flags and tokens that it had, killing it first if it still runs. */
+  /** Restarts it with its flags and tokens, after killing it if it still runs. */
   readonly restart: () => Promise<void>
-  /** Ends it and its database; what it kept is gone. */
+  /** Stops it and deletes its database. */
   readonly stop: () => Promise<void>
 }
 
 export type UnleashServerOptions = {
-  /** 0 takes a free one. */
+  /** 0 selects a free port. */
   readonly port?: number
   readonly clientToken?: string
   readonly adminToken?: string
@@ -56,14 +56,14 @@ export async function startUnleashServer({
   const broken = new Promise<never>((_resolve, reject) => {
     tellBroken = reject
   })
-  broken.catch(() => {}) // whoever wants to know listens; the others meet what they asked of it
+  broken.catch(() => {}) // a caller that does not await it fails at its next request
   let unleash: Child | undefined
   let database: Child | undefined
   let listening = port
 
   try {
     database = run('database.js', folder)
-    await begin(database.said)
+    await begin(database.firstMessage)
   } catch (error) {
     await stop()
     throw error
@@ -86,9 +86,9 @@ export async function startUnleashServer({
 
   async function begin(databaseReady: Promise<unknown>): Promise<void> {
     unleash = run('server.js', JSON.stringify({ folder, port: listening, clientToken, adminToken, password }))
-    await Promise.race([databaseReady, unleash.said])
+    await Promise.race([databaseReady, unleash.firstMessage])
     unleash.process.send({ start: true })
-    const { port } = (await unleash.said) as { port: number }
+    const { port } = (await unleash.firstMessage) as { port: number }
     listening = port
   }
 
@@ -117,13 +117,13 @@ export async function startUnleashServer({
 
 type Child = {
   readonly process: ChildProcess
-  /** What it says first: that it is there. Rejects if it ends instead. */
-  readonly said: Promise<unknown>
+  /** The first message of the process, sent when it is ready. Rejects if the process ends before. */
+  readonly firstMessage: Promise<unknown>
   readonly end: () => Promise<void>
 }
 
 function startChild(file: string, argument: string, onBroken: (error: Error) => void): Child {
-  // Whatever is set for the product where this runs, and for vitest, is not meant for this Unleash.
+  // The environment variables of the gateway and of vitest must not configure this Unleash.
   const env = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !/^(UNLEASH_|DATABASE_|NODE_OPTIONS|NODE_ENV|VITEST)/.test(name)),
   )
@@ -139,7 +139,7 @@ function startChild(file: string, argument: string, onBroken: (error: Error) => 
     })
   let isWanted = false
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()))
-  const said = new Promise<unknown>((resolve, reject) => {
+  const firstMessage = new Promise<unknown>((resolve, reject) => {
     child.once('message', resolve)
     child.once('error', reject)
     child.once('close', (code) => {
@@ -148,10 +148,10 @@ function startChild(file: string, argument: string, onBroken: (error: Error) => 
       if (!isWanted) onBroken(error)
     })
   })
-  said.catch(() => {})
+  firstMessage.catch(() => {})
   return {
     process: child,
-    said,
+    firstMessage,
     async end() {
       isWanted = true
       child.kill('SIGKILL')

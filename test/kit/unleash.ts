@@ -3,26 +3,26 @@ import { whenOver } from './lifetime.ts'
 import { startUnleashServer, type UnleashServer } from './unleash-server.ts'
 
 export type TestUnleash = Omit<UnleashServer, 'stop'> & {
-  /** The API's base, as `UNLEASH_URL` names it. */
+  /** The base address of the API, as in `UNLEASH_URL`. */
   readonly apiUrl: string
-  /** Makes a flag in `development`: enabled, with one gradual rollout, unless told otherwise. */
+  /** Creates a flag in `development`, by default enabled, with one gradual rollout. */
   readonly createFlag: (name: string, as?: NewFlag) => Promise<void>
-  /** What somebody does on Unleash's pages: sets the rollout of the flag's first strategy. */
+  /** Sets the rollout of the first strategy of the flag, as a user of the Unleash UI does. */
   readonly setRollout: (name: string, percentage: number) => Promise<void>
   readonly setEnabled: (name: string, enabled: boolean) => Promise<void>
-  /** The flag as the Admin API shows it in `development`; undefined if there is none. */
+  /** The flag in `development` from the Admin API; undefined if it does not exist. */
   readonly getFlag: (name: string) => Promise<ShownFlag | undefined>
   readonly deleteFlag: (name: string) => Promise<void>
-  /** The flag's rollouts as clients get them; undefined while they do not get it. */
+  /** The rollouts of the flag that clients receive; undefined while they do not receive the flag. */
   readonly clientRollouts: (name: string) => Promise<string[] | undefined>
   /** @returns the id of a segment of these users */
   readonly createSegment: (name: string, userIds: readonly string[]) => Promise<number>
-  /** A backend token for `development` that works until `expiresAt`. */
+  /** Creates a backend token for `development` that is valid until `expiresAt`. */
   readonly createToken: (expiresAt: Date) => Promise<string>
-  /** Unleash looks at tokens once a minute and when it starts. */
+  /** Unleash reads its tokens at its start and once a minute. */
   readonly setTokenEnd: (token: string, expiresAt: Date) => Promise<void>
   readonly deleteToken: (token: string) => Promise<void>
-  /** Asks the Admin API for anything else. @throws if the answer is not a success */
+  /** Sends another request to the Admin API. @throws if the response is not a success */
   readonly admin: (method: string, path: string, body?: unknown) => Promise<unknown>
 }
 
@@ -43,7 +43,7 @@ export type ShownFlag = {
 
 const PROJECT = '/api/admin/projects/default/features'
 
-/** @param flags names and percentages of flags that are there from the beginning */
+/** @param flags the names and percentages of the initial flags */
 export async function startUnleash({
   flags = {},
 }: {
@@ -139,7 +139,7 @@ export async function startUnleash({
   }
 }
 
-/** A strategy as Unleash's pages make it. */
+/** A strategy as the Unleash UI creates it. */
 export function gradualRollout(flag: string, percentage: number, more: object = {}): object {
   const parameters = { rollout: String(percentage), stickiness: 'default', groupId: flag }
   return { name: 'flexibleRollout', parameters, constraints: [], ...more }

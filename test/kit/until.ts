@@ -1,4 +1,4 @@
-/** Waits for something to become true, looking often; fails after a time that no healthy machine needs. */
+/** Polls until a condition is true. Fails after a time that is long enough even on a busy machine. */
 export async function until(isTrue: () => boolean | Promise<boolean>, limitMs = 10_000): Promise<void> {
   const giveUpAt = Date.now() + limitMs
   while (!(await isTrue())) {
@@ -7,5 +7,5 @@ export async function until(isTrue: () => boolean | Promise<boolean>, limitMs = 
   }
 }
 
-/** What starting a process may take at most: seconds, on a machine on which others start as well. */
-export const STARTED_MS = 30_000
+/** The time limit for the start of a process, in milliseconds: other tests start processes at the same time. */
+export const START_LIMIT_MS = 30_000

@@ -1,22 +1,22 @@
-// A wire that can be cut: TCP between a gateway and what it depends on.
+// A TCP proxy between a gateway and a dependency, which can interrupt the connection.
 import net, { type AddressInfo, type Socket } from 'node:net'
 import { whenOver } from './lifetime.ts'
 
 export type Wire = {
   readonly port: number
-  /** Whoever is connected is disconnected, and so is whoever connects. */
+  /** Closes all connections, and each new connection. */
   readonly cut: () => void
-  /** Connections stay and can be made, and nothing gets through: packets are dropped. */
+  /** Keeps connections open and accepts new ones, but forwards nothing, as if packets were dropped. */
   readonly hang: () => void
-  /** The same for those connections alone on which somebody has subscribed to news of a Redis. */
+  /** Does the same only for connections that have subscribed to a Redis channel. */
   readonly hangSubscriptions: () => void
-  /** What hung gets through, however late. */
+  /** Forwards everything again, with the delayed bytes. */
   readonly heal: () => void
 }
 
 type Strand = { readonly near: Socket; readonly far: Socket; isSubscribed: boolean }
 
-/** Leads to a port of this machine. */
+/** Starts a proxy to a port of this machine. */
 export async function startWire(to: number): Promise<Wire> {
   const strands = new Set<Strand>()
   let state: 'well' | 'cut' | 'hanging' | 'hanging-subscriptions' = 'well'

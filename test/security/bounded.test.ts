@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { OK, startHttpOrigin, startRawOrigin } from '../kit/origin.ts'
 import { type GatewayProcess, startGatewayProcess } from '../kit/process.ts'
 import { connectRaw } from '../kit/raw.ts'
@@ -83,7 +83,7 @@ describe('memory stays where it is (B14)', () => {
     })
     const attack = async () => {
       const asked = Object.keys(begun).flatMap((path) => [path, path])
-      const answers = await Promise.all(asked.map((path) => ask({ port: gateway.port, path, method: 'POST' })))
+      const answers = await Promise.all(asked.map((path) => sendRequest({ port: gateway.port, path, method: 'POST' })))
       for (const { status, error } of answers) expect(status === 502 || error !== undefined).toBe(true)
     }
     expect(await addedByRepeating(gateway, 3, attack)).toBeLessThan(24 * MIB)
@@ -133,7 +133,9 @@ describe('the event loop is late by less than 50 ms (B33)', () => {
     const digest = createHash('sha256').update(bomb).digest('hex')
     const headers = { 'content-encoding': 'gzip' }
     const attack = async () => {
-      const bombs = Array.from({ length: 10 }, () => ask({ port: gateway.port, method: 'POST', headers, body: bomb }))
+      const bombs = Array.from({ length: 10 }, () =>
+        sendRequest({ port: gateway.port, method: 'POST', headers, body: bomb }),
+      )
       for (const answer of await Promise.all(bombs)) {
         expect([answer.status, answer.headers['x-digest'], answer.body.length]).toEqual([200, digest, bomb.length])
       }
@@ -147,7 +149,7 @@ describe('the event loop is late by less than 50 ms (B33)', () => {
     const token = (await readFile(join(gateway.folder, 'state', 'admin-token'), 'utf8')).trim()
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     const put = (body: string) =>
-      ask({ port: gateway.adminPort, path: '/api/v1/kill-switch', method: 'PUT', headers, body })
+      sendRequest({ port: gateway.adminPort, path: '/api/v1/kill-switch', method: 'PUT', headers, body })
     const attack = async () => {
       const tooLarge = [put('['.repeat(1_000_000)), put('{"a":'.repeat(1_000_000))]
       const tooDeep = [put('['.repeat(65_536)), put('{"a":'.repeat(13_000)), put('["'.repeat(30_000))]

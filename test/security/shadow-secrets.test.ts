@@ -3,7 +3,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startHttpOrigin } from '../kit/origin.ts'
 import { type GatewayProcess, startGatewayProcess } from '../kit/process.ts'
 import { type RedisProcess, startRedis } from '../kit/redis.ts'
@@ -88,8 +88,8 @@ async function askOften({ port, metric }: GatewayProcess): Promise<void> {
   const path = `/products/${SECRETS.path}?token=${encodeURIComponent(SECRETS.query)}&page=2`
   const body = JSON.stringify({ password: SECRETS.requestBody, token: SECRETS.bodyToken })
   for (let i = 0; i < 5; i++) {
-    expect((await ask({ port, path, headers })).status).toBe(200)
-    expect((await ask({ port, path, method: 'POST', headers, body })).status).toBe(200)
+    expect((await sendRequest({ port, path, headers })).status).toBe(200)
+    expect((await sendRequest({ port, path, method: 'POST', headers, body })).status).toBe(200)
   }
   const ended = 'strangler_shadow_outcomes_total{context="catalog",outcome="inconclusive",reason=""}'
   await until(async () => (await metric(ended)) === 10, 60_000)

@@ -1,23 +1,23 @@
 // What shadowing must never do: write twice, show a secret, or let a client have a say in it.
 import type { RequestListener } from 'node:http'
 import { describe, expect, test, vi } from 'vitest'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { connectRaw } from '../kit/raw.ts'
-import { type Seen, saysTheSame, startShadowed } from '../kit/shadowed.ts'
+import { type RecordedRequest, respondEqually, startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
 // The comparing thread has less priority than all else: on a busy machine it begins when it can.
 vi.setConfig({ testTimeout: 60_000 })
 
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'] as const
-const changing = (seen: readonly Seen[]) => seen.filter(({ method }) => METHODS.includes(method as 'POST'))
+const changing = (seen: readonly RecordedRequest[]) => seen.filter(({ method }) => METHODS.includes(method as 'POST'))
 
 async function askEach(port: number): Promise<void> {
   for (const method of METHODS) {
     const body = `by ${method}`
     // Node's client frames the body of a DELETE only if it is told its length.
     const headers = { 'Content-Type': 'text/plain', 'Content-Length': body.length }
-    await ask({ port, method, path: '/products/1', headers, body })
+    await sendRequest({ port, method, path: '/products/1', headers, body })
   }
 }
 
@@ -27,37 +27,40 @@ function agreeing(says: { handshake: boolean; answers: boolean }): RequestListen
     const isHandshake = request.url === '/.well-known/shadow'
     if (isHandshake ? says.handshake : says.answers) response.setHeader('X-Shadow-Accepted', 'dry-run')
     if (isHandshake) response.writeHead(says.handshake ? 204 : 404).end()
-    else saysTheSame(request, response)
+    else respondEqually(request, response)
   }
 }
 
 describe('never a second write', () => {
   test('by default no request that changes something is copied, nor eligible', async () => {
-    const { gateway, legacy, service, settled } = await startShadowed({ legacy: saysTheSame, service: saysTheSame })
+    const { gateway, legacy, service, settled } = await startShadowed({
+      legacy: respondEqually,
+      service: respondEqually,
+    })
     await askEach(gateway.port)
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)
     expect(changing(legacy.real()).map(({ method }) => method)).toEqual([...METHODS])
     expect(service.seen.map(({ method }) => method)).toEqual(['GET'])
   })
 
   test('a GET with a body is not copied either', async () => {
-    const { gateway, service, settled } = await startShadowed({ legacy: saysTheSame, service: saysTheSame })
-    await ask({ port: gateway.port, path: '/products/1', headers: { 'Content-Length': 3 }, body: 'abc' })
-    await ask({ port: gateway.port, path: '/products/2' })
+    const { gateway, service, settled } = await startShadowed({ legacy: respondEqually, service: respondEqually })
+    await sendRequest({ port: gateway.port, path: '/products/1', headers: { 'Content-Length': 3 }, body: 'abc' })
+    await sendRequest({ port: gateway.port, path: '/products/2' })
     await settled(1)
     expect(service.seen.map(({ url }) => url)).toEqual(['/products/2'])
   })
 
   test.each([
-    ['does not know the handshake', saysTheSame],
+    ['does not know the handshake', respondEqually],
     [
       'answers it with another word',
       ((_, response) => response.setHeader('X-Shadow-Accepted', '1').end()) as RequestListener,
     ],
     ['is broken', ((_, response) => response.destroy()) as RequestListener],
   ])('dry-run: a service that %s is sent none', async (_, service) => {
-    const shadowed = await startShadowed({ shadow: { writes: 'dry-run' }, legacy: saysTheSame, service })
+    const shadowed = await startShadowed({ shadow: { writes: 'dry-run' }, legacy: respondEqually, service })
     await askEach(shadowed.gateway.port)
     await shadowed.settled(4)
     expect(await shadowed.endings()).toEqual({ 'failed(not-dry-run)': 4 })
@@ -69,7 +72,7 @@ describe('never a second write', () => {
 
   test('dry-run: a service that agrees is sent all of it, marked as such, and is compared', async () => {
     const service = agreeing({ handshake: true, answers: true })
-    const shadowed = await startShadowed({ shadow: { writes: 'dry-run' }, legacy: saysTheSame, service })
+    const shadowed = await startShadowed({ shadow: { writes: 'dry-run' }, legacy: respondEqually, service })
     await askEach(shadowed.gateway.port)
     await shadowed.settled(4)
     expect(await shadowed.endings()).toEqual({ matched: 4 })
@@ -89,17 +92,17 @@ describe('never a second write', () => {
     const says = { handshake: true, answers: true }
     const shadowed = await startShadowed({
       shadow: { writes: 'dry-run' },
-      legacy: saysTheSame,
+      legacy: respondEqually,
       service: agreeing(says),
     })
     const { gateway, settled, endings, service } = shadowed
-    await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
+    await sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
     await settled(1)
     says.answers = false
-    await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'b' })
+    await sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body: 'b' })
     await settled(2)
     says.answers = true
-    for (const body of ['c', 'd']) await ask({ port: gateway.port, method: 'POST', path: '/products/1', body })
+    for (const body of ['c', 'd']) await sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body })
     await settled(4)
     expect(await endings()).toEqual({ matched: 1, 'failed(not-dry-run)': 3 })
     expect(changing(service.copies()).map(({ body }) => body)).toEqual(['a', 'b'])
@@ -109,12 +112,14 @@ describe('never a second write', () => {
     const says = { handshake: true, answers: false }
     const shadowed = await startShadowed({
       shadow: { writes: 'dry-run' },
-      legacy: saysTheSame,
+      legacy: respondEqually,
       service: agreeing(says),
     })
     const { gateway, settled, endings, service } = shadowed
     const bodies = Array.from({ length: 100 }, (_, i) => `${i}`)
-    await Promise.all(bodies.map((body) => ask({ port: gateway.port, method: 'POST', path: '/products/1', body })))
+    await Promise.all(
+      bodies.map((body) => sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body })),
+    )
     await settled(100)
     expect(await endings()).toEqual({ 'failed(not-dry-run)': 100 })
     // Those that had a connection when the first answer came.
@@ -143,16 +148,16 @@ describe('never a second write', () => {
   test('dry-run: legacy is not asked twice for it, though it is for each request that reads', async () => {
     const { gateway, legacy, settled } = await startShadowed({
       shadow: { writes: 'dry-run', noise: { pairShare: 1, pairShareOpen: 1 } },
-      legacy: saysTheSame,
+      legacy: respondEqually,
       service: agreeing({ handshake: true, answers: true }),
     })
-    await ask({ port: gateway.port, path: '/products/1' })
-    await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
     await settled(2)
     // From the first report on it is what the policy says.
     for (let i = 0; i < 5; i++) {
-      await ask({ port: gateway.port, path: '/products/1' })
-      await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
+      await sendRequest({ port: gateway.port, path: '/products/1' })
+      await sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
     }
     await settled(12)
     expect(legacy.copies().filter(({ method }) => method === 'GET').length).toBeGreaterThanOrEqual(5)
@@ -164,10 +169,10 @@ describe('never a second write', () => {
       shadow: { writes: 'dry-run' },
       percentages: { 'migrate-catalog': 100 },
       legacy: agreeing({ handshake: true, answers: true }),
-      service: saysTheSame,
+      service: respondEqually,
     })
     await askEach(gateway.port)
-    await ask({ port: gateway.port, path: '/products/1' })
+    await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)
     expect(changing(legacy.seen)).toEqual([])
   })
@@ -175,11 +180,11 @@ describe('never a second write', () => {
   test('dry-run: a body that is larger than is copied is shed, and reaches legacy whole', async () => {
     const shadowed = await startShadowed({
       shadow: { writes: 'dry-run', maxBodyBytes: 1000 },
-      legacy: saysTheSame,
+      legacy: respondEqually,
       service: agreeing({ handshake: true, answers: true }),
     })
     const { gateway, legacy, service, settled, endings } = shadowed
-    await ask({ port: gateway.port, method: 'POST', path: '/products/1', body: 'x'.repeat(1001) })
+    await sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body: 'x'.repeat(1001) })
     await settled(1)
     expect(legacy.real()[0]?.body).toHaveLength(1001)
     expect(await endings()).toEqual({ 'shed(request-too-large)': 1 })

@@ -8,7 +8,7 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import { openOrders } from '../../extracted-services/orders/open-orders.ts'
 import { ROOT } from '../docs/markdown.ts'
 import { startGateway } from '../kit/gateway.ts'
-import { ask } from '../kit/load.ts'
+import { sendRequest } from '../kit/load.ts'
 import { startHttpOrigin } from '../kit/origin.ts'
 
 /** The shipped map in front of the real orders service, which has customer 7's order 42. Nobody is signed in. */
@@ -45,7 +45,7 @@ it.each(['10.20.30.40', '::ffff:10.20.30.40', '192.168.1.2', '127.0.0.1'])(
     const gateway = await startShippedShop()
     seemsToConnectFrom(address)
     for (const headers of [{ 'X-User-Id': '7' }, { 'X-User-Id': '7', 'X-Forwarded-For': '10.0.0.1' }]) {
-      const answer = await ask({ port: gateway.port, path: '/api/orders/42', headers })
+      const answer = await sendRequest({ port: gateway.port, path: '/api/orders/42', headers })
       expect(answer.headers['x-served-by']).toBe('orders')
       expect(answer).toMatchObject({ status: 401 })
     }

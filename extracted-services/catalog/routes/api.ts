@@ -35,7 +35,7 @@ export function catalogApi(catalog: Catalog): Router {
   })
 
   router.get('/api/catalog/categories/:slug', (request, response) => {
-    const category = listCategories(catalog.db).find((one) => one.slug === request.params.slug)
+    const category = listCategories(catalog.db).find((candidate) => candidate.slug === request.params.slug)
     if (!category) throw notFound('category')
     response.set('ETag', `W/"categories-${catalogRevision(catalog.db)}"`)
     const listing = readListing({ ...request.query, category: category.slug })

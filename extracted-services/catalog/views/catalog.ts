@@ -3,18 +3,18 @@ import type { Category, Listing, Product, ProductPage } from '../catalog.ts'
 import { shownPrice, withTax } from '../money.ts'
 import { type Html, html } from './html.ts'
 
-export function productList(listing: Listing, found: ProductPage, categories: readonly Category[]): Html {
+export function productList(listing: Listing, page: ProductPage, categories: readonly Category[]): Html {
   return html`<nav class="categories" aria-label="Categories"><a href="/products">All</a>
 ${categories.map((category) => html`<a href="/products?category=${category.slug}">${category.name} (${category.products})</a>\n`)}</nav>
-${productCards(found.products)}
-${pages(listing, found.total)}`
+${productCards(page.products)}
+${pages(listing, page.total)}`
 }
 
-export function searchResults(listing: Listing, found: ProductPage): Html {
+export function searchResults(listing: Listing, page: ProductPage): Html {
   return html`<form action="/search"><input name="q" type="search" value="${listing.words}" aria-label="Search"> <button>Search</button></form>
-<p>${found.total} ${found.total === 1 ? 'product' : 'products'} found</p>
-${productCards(found.products)}
-${pages(listing, found.total)}`
+<p>${page.total} ${page.total === 1 ? 'product' : 'products'} found</p>
+${productCards(page.products)}
+${pages(listing, page.total)}`
 }
 
 export function productPage(product: Product): Html {

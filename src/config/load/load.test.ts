@@ -79,8 +79,8 @@ async function mistakesInNode(files: readonly string[]): Promise<string[]> {
   const args = ['--input-type=module', '--eval', script, JSON.stringify(files.map((file) => join(folder, file)))]
   const { stdout, stderr } = await promisify(execFile)(process.execPath, args)
   expect(stderr).toBe('')
-  const all: Mistake[][] = JSON.parse(stdout)
-  return all.map((mistakes) => formatMistakes(mistakes).replaceAll(`${folder}/`, ''))
+  const mistakesByFile: Mistake[][] = JSON.parse(stdout)
+  return mistakesByFile.map((mistakes) => formatMistakes(mistakes).replaceAll(`${folder}/`, ''))
 }
 
 describe('a config file that does not load says why', () => {
@@ -138,15 +138,15 @@ describe('a config file that does not load says why', () => {
     ['function.mjs', 'export default () => ({})', 'must be an object; its keys: legacy'],
     ['folder.json/file', '', 'folder.json: is a folder; name a file in it'],
   ]
-  let said: string[]
+  let messages: string[]
   beforeAll(async () => {
     await write('helper.ts', 'export default {\n  a: ]\n}')
     for (const [name, source] of table) await write(name, source)
-    said = await mistakesInNode(table.map(([name]) => name.replace(/\/file$/, '')))
+    messages = await mistakesInNode(table.map(([name]) => name.replace(/\/file$/, '')))
   })
 
   test.each(table.map(([name], index) => [name, index] as const))('%s', (_, index) => {
-    expect(said[index]).toContain(table[index]![2])
+    expect(messages[index]).toContain(table[index]![2])
   })
 
   test('and where a file is missing', async () => {

@@ -341,8 +341,8 @@ test('whatever is valid JSON and a valid config compiles', () => {
 
 describe('the path of a folder', () => {
   const owners = (routes: readonly string[], path: string) => {
-    const found = router(routes as string[]).match('GET', 'a', path).route
-    return found.context === undefined ? 'nobody' : found.pattern
+    const { route } = router(routes as string[]).match('GET', 'a', path)
+    return route.context === undefined ? 'nobody' : route.pattern
   }
 
   test.each<[readonly string[], string, string]>([

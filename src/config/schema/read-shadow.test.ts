@@ -174,11 +174,11 @@ describe('a mistake says where it is and what to write', () => {
       `${AT}.compare["odd\\u001b[31m key"]`,
       `${AT}.sample`,
     ])
-    const told = mistakes.join('\n')
-    expect(told).toMatch(/ignore\[2\]: must begin with "\$" for the body .*\(found "items\[0\]"\)$/m)
-    expect(told).toMatch(/ignore\[3\]: must be a path in quotes, .*\(found 7\)$/m)
-    expect(told).toMatch(/steps\[1\]\.regex: is no expression in RE2’s language: .*\(found "\("\)$/m)
-    expect(told).toMatch(/normalise\[1\]\.path: is missing; it must be a path in quotes, such as "[^"]*"$/m)
+    const text = mistakes.join('\n')
+    expect(text).toMatch(/ignore\[2\]: must begin with "\$" for the body .*\(found "items\[0\]"\)$/m)
+    expect(text).toMatch(/ignore\[3\]: must be a path in quotes, .*\(found 7\)$/m)
+    expect(text).toMatch(/steps\[1\]\.regex: is no expression in RE2’s language: .*\(found "\("\)$/m)
+    expect(text).toMatch(/normalise\[1\]\.path: is missing; it must be a path in quotes, such as "[^"]*"$/m)
   })
 
   test('of rules that are no rules', () => {

@@ -31,7 +31,7 @@ const withRoute = (...routes: unknown[]) => withContext({ routes })
 const withTop = (changes: object) => ({ legacy: LEGACY, ...changes })
 
 describe('a good config', () => {
-  test('is the one that the issue shows', () => {
+  test('accepts the example of the documents', () => {
     const config = valid({
       legacy: { url: 'http://127.0.0.1:3000' },
       services: {
@@ -183,13 +183,13 @@ describe('a good config', () => {
   })
 
   test('takes middleware alone or in lists', () => {
-    const one = () => {}
+    const noOp = () => {}
     const routes = [
-      { path: '/a', middleware: one },
-      { path: '/b', middleware: [one, one] },
+      { path: '/a', middleware: noOp },
+      { path: '/b', middleware: [noOp, noOp] },
     ]
     const config = valid({ legacy: LEGACY, services: SERVICES, contexts: { catalog: { ...CONTEXT, routes } } })
-    expect(config.contexts.get('catalog')?.routes.map(({ middleware }) => middleware)).toEqual([[one], [one, one]])
+    expect(config.contexts.get('catalog')?.routes.map(({ middleware }) => middleware)).toEqual([[noOp], [noOp, noOp]])
   })
 })
 
@@ -369,7 +369,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
       withRoute({ path: 'GET /x' }),
       ['routes[0].path: is only the path; write "/x" and methods: ["GET"]'],
     ],
-    ['a path that is none', withRoute('orders'), ['routes[0]: must start with "/"; write "/orders"']],
+    ['a path without a slash', withRoute('orders'), ['routes[0]: must start with "/"; write "/orders"']],
     ['a query', withRoute('/x?y=1'), ['routes[0]: must have no "?"']],
     ['a fragment', withRoute('/x#y'), ['routes[0]: must have no "#"']],
     ['an optional parameter', withRoute('/x/:id?'), ['routes[0]: must have no optional parameter']],
@@ -402,7 +402,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
       withRoute('/%61dmin'),
       ['routes[0]: must be in normal form (RFC 3986 section 6.2.2); write "/admin"'],
     ],
-    ['a percent that is none', withRoute('/100%'), ['routes[0]: has a "%" that does not begin an escape']],
+    ['a percent sign without an escape', withRoute('/100%'), ['routes[0]: has a "%" that does not begin an escape']],
     [
       'a raw letter',
       withRoute('/café'),
@@ -538,7 +538,7 @@ describe('a mistake says where it is, what was found and what to write', () => {
       ['trustedProxies[0]: must have a prefix of at most 32', 'trustedProxies[1]: must have a prefix of at most 128'],
     ],
     [
-      'a prefix that is none',
+      'an invalid prefix length',
       withTop({ trustedProxies: ['10.0.0.0/', '10.0.0.0/x'] }),
       ['trustedProxies[0]: must have the length of its prefix', 'trustedProxies[1]: must have the length'],
     ],
@@ -666,7 +666,7 @@ describe('two claims on one route', () => {
     ['a parameter and the wildcard', ['/a/:id'], ['/a/*']],
     ['a parameter and a part of a segment', ['/a/:id'], ['/a/:id.json']],
     ['another case', ['/a'], ['/A']],
-  ])('is none: %s', (_, first, second) => {
+  ])('does not exist: %s', (_, first, second) => {
     expect(two(first, second)).toEqual([])
   })
 
