@@ -19,9 +19,9 @@ export type Round = {
   readonly downloadMiBps: number
   readonly pacedP50Us: number
   readonly pacedP99Us: number
-  /** Undefined for `direct`: there is no process to look at. */
+  /** Undefined for `direct`, which has no process. */
   readonly cost: Cost | undefined
-  /** Share of the peer's processor that other programs took while the small GETs were measured. */
+  /** The share of the peer's processor that other programs used while the small GETs were measured. */
   readonly disturbance: number
   readonly troubles: readonly string[]
 }
@@ -36,7 +36,7 @@ export type Cost = {
 export type Plan = {
   readonly seconds: number
   readonly warmUpSeconds: number
-  /** Requests per second of the latency workload, given the peak just measured. */
+  /** The requests per second of the latency workload, for the measured peak. */
   rateAfter(peakPerSecond: number): number
 }
 
@@ -124,7 +124,7 @@ function troublesOf(workload: string, result: FullLoad | PacedLoad): string[] {
   return nonZero.map(([what, count]) => `${workload}: ${count} ${what} beside ${result.requests} requests`)
 }
 
-// A peer that is said to log must have logged, or its numbers are those of less work. A tenth may still be in buffers.
+// A peer with an access log must have written it: otherwise it has done less work. Up to a tenth may still be in buffers.
 function checkLogged({ accessLog }: Subject, requests: number): void {
   if (!accessLog) return
   const bytes = statSync(accessLog, { throwIfNoEntry: false })?.size ?? 0

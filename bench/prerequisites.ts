@@ -1,4 +1,4 @@
-// What must be on the machine. Anything missing is named with the command that installs it; nothing is skipped.
+// Checks the required programs. A missing program is reported with the command that installs it; no part of the benchmark is skipped.
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'

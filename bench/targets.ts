@@ -1,4 +1,4 @@
-// What the gateway has to reach, each target measured against a peer of the same run.
+// The targets of the gateway, relative to peers in the same run.
 import { addedLatencyUs, type Medians, mediansOf, type Results } from './results.ts'
 
 type Target = {

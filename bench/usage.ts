@@ -1,4 +1,4 @@
-// What a process tree has cost so far, as the kernel counts it in /proc.
+// Reads the processor time and the memory of a process tree from /proc.
 import { readdirSync, readFileSync } from 'node:fs'
 
 /** USER_HZ, which proc(5) counts in: 100 on every architecture that Node runs on. */
@@ -27,7 +27,7 @@ export function threadsOf(pid: number): { readonly mainMs: number; readonly othe
   return { mainMs: (main / TICKS_PER_SECOND) * 1000, othersMs: (others / TICKS_PER_SECOND) * 1000 }
 }
 
-/** Time one processor has spent in programs and in the kernel, whoever asked for it, and lost to other machines. */
+/** The busy time of a processor in milliseconds: all programs, the kernel, and time that the hypervisor gave to other machines. */
 export function processorBusyMs(processor: number): number {
   const line = readFileSync('/proc/stat', 'utf8')
     .split('\n')

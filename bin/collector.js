@@ -1,4 +1,4 @@
-// How V8 collects garbage where it runs a gateway. docs/adr/0009-how-garbage-is-collected.md has the figures.
+// Settings of V8's garbage collector for a gateway. docs/adr/0009-how-garbage-is-collected.md has the measurements.
 import { accessSync, constants } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename, isAbsolute } from 'node:path'
@@ -7,33 +7,33 @@ import { isMainThread } from 'node:worker_threads'
 
 const ONE_THREAD = '--single-threaded-gc'
 
-/** Called first of all: what is compiled before goes by the old rules. It may begin the process anew, under the same number. */
+/** Must be called first: code that is compiled before keeps the default settings. It may replace the process, which keeps its id. */
 export function tuneCollector() {
-  // What lives long in the first seconds, while the rest is still being compiled, V8 would put among the old for good:
-  // objects of one request each, that keep alive whatever they point to until the next full collection.
+  // In the first seconds, while code is still being compiled, V8 would classify objects of single requests as long-lived, and would
+  // then always allocate them in the old generation, where they and their references live until the next full collection.
   setFlagsFromString('--no-allocation-site-pretenuring')
-  // The helpers would share the only processor with the thread that waits for them.
-  if (availableParallelism() === 1 && mayBeginAnew()) beginAnew()
+  // With one processor, helper threads of the collector would compete with the thread that waits for them.
+  if (availableParallelism() === 1 && canReplaceProcess()) replaceProcess()
 }
 
-function beginAnew() {
+function replaceProcess() {
   const { execPath, execArgv, argv, env } = process
   try {
     process.execve(execPath, [execPath, ONE_THREAD, ...execArgv, ...argv.slice(1)], env)
   } catch {
-    // The system does not let it: it goes on as it is, only slower at its slowest.
+    // The system does not allow it. The process continues with helper threads, with a higher latency in the worst case.
   }
 }
 
-function mayBeginAnew() {
-  // Said by whoever started it, one way or the other, or said below.
+function canReplaceProcess() {
+  // The option is set already: by the caller, or by `replaceProcess`.
   if (process.execArgv.some((option) => option.endsWith(ONE_THREAD.slice(2)))) return false
-  // Windows cannot; a channel to the parent would be lost.
+  // Windows has no execve. An IPC channel to the parent process would be lost.
   if (process.platform === 'win32' || process.connected || !isMainThread) return false
   return (process.permission === undefined || process.permission.has('child')) && isNode(process.execPath)
 }
 
-/** Without /proc, or begun by a loader, the path is not what this process runs on; Node 24 ends where it cannot be run. */
+/** Whether `execPath` is Node: without /proc, or under a loader, it may be another file, and execve of Node 24 aborts on failure. */
 function isNode(path) {
   try {
     accessSync(path, constants.X_OK)

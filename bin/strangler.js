@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command. Plain JavaScript, so that a Node that is too old can still say so.
+// The `strangler` command. It is plain JavaScript, so that an old version of Node can run it and report its version.
 import { spawn } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
@@ -22,14 +22,14 @@ if (Number(process.versions.node.split('.')[0]) >= OLDEST) {
   runWith(newer)
 }
 
-/** The same command on another Node: signals go on to it, and it ends as it ends. */
+/** Runs the same command with another Node: forwards signals to it, and exits with its exit code. */
 function runWith(node) {
   const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.on(signal, () => child.kill(signal))
   child.on('exit', (code, signal) => process.exit(signal === null ? code : 1))
 }
 
-/** The runtime that `npm install` has installed, if the project has one: this checkout's own, or the package `node`. */
+/** Finds a Node that `npm install` has installed: that of this checkout, or the package `node` of the project. */
 function installedNode() {
   const { platform, arch } = process
   const own = platform === 'win32' ? `node-win-${arch}/bin/node.exe` : `node-${platform}-${arch}/bin/node`

@@ -19,7 +19,7 @@ export function findLogin(db: Db, email: string): Login | undefined {
   )
 }
 
-/** Answers with the new account, or with the sentence that says what is wrong. */
+/** Returns the new account, or a message about the invalid input. */
 export async function register(db: Db, form: Record<string, unknown>): Promise<{ id: number } | string> {
   const email = String(form.email ?? '')
     .trim()
@@ -44,7 +44,7 @@ export async function register(db: Db, form: Record<string, unknown>): Promise<{
   return { id }
 }
 
-/** Changes what the form names, and leaves the rest. */
+/** Changes only the fields of the form. */
 export function updateAccount(db: Db, user: User, change: Record<string, unknown>): User {
   const name = changed('name', change.name, user.name, 1, 100)
   const address = changed('address', change.address, user.address, 0, 300)

@@ -1,4 +1,4 @@
-// The shop as one Express application: everything it answers, in one list.
+// The shop as one Express application, with a list of all its routes.
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 import { sendPage } from './pages.ts'
 import { notFound, Problem } from './problem.ts'
@@ -18,7 +18,7 @@ import type { Shop } from './shop.ts'
 import { problemPage } from './views/home.ts'
 
 export interface AppOptions {
-  /** Which proxies may say what host and scheme the browser used: Express's "trust proxy". */
+  /** The proxies whose X-Forwarded-* fields are trusted: "trust proxy" of Express. */
   readonly trustProxy: string
   readonly log: (line: string) => void
 }
@@ -48,7 +48,7 @@ const commonHeaders: RequestHandler = (_request, response, next) => {
   next()
 }
 
-/** One line a request, without the query: search words and tokens are nobody's business. */
+/** Logs one line per request, without the query, which may contain search words and tokens. */
 function accessLog(log: AppOptions['log']): RequestHandler {
   return (request, response, next) => {
     if (request.path === '/healthz') return next() // asked every few seconds, and of no interest
@@ -80,7 +80,7 @@ function answerProblem(shop: Shop, log: AppOptions['log']): ErrorRequestHandler 
   }
 }
 
-/** Express's own body parsers raise errors with a status: those are the client's, the rest is ours. */
+/** Errors of Express's body parsers have a status and are errors of the client; all others are errors of the shop. */
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const status = typeof error === 'object' && error !== null && 'status' in error ? Number(error.status) : 500

@@ -1,4 +1,4 @@
-// Stylesheet, script and logo under names that contain their hash, so that a browser may keep them for ever.
+// Stylesheet, script and logo, under names with their hash, so that browsers can cache them without a limit.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { extname } from 'node:path'
@@ -10,7 +10,7 @@ export interface Asset {
 
 export interface Assets {
   readonly manifest: Readonly<Record<AssetName, string>>
-  /** Changes when any asset does. */
+  /** Changes with every change of an asset. */
   readonly fingerprint: string
   readonly byHashedName: ReadonlyMap<string, Asset>
 }

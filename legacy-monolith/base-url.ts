@@ -1,12 +1,12 @@
-// Absolute URLs, built from the host the browser asked for: X-Forwarded-Host and -Proto when a trusted proxy says so
-// (Express's "trust proxy"), and else the Host header. Behind a gateway that forgets them, every redirect leads astray.
+// Absolute URLs with the host of the browser's request: X-Forwarded-Host and X-Forwarded-Proto of a trusted proxy ("trust proxy" of
+// Express), else the Host header. Behind a gateway that does not send them, redirects lead to a wrong host.
 import type { Request } from 'express'
 
 export function absoluteUrl(request: Request, path: string): string {
   return `${request.protocol}://${request.host}${path}`
 }
 
-/** Where to go after login: a path of this shop, whatever the parameter says. `//evil.example` is not a path of ours. */
+/** The target after a login: always a path of this shop, to prevent open redirects. `//evil.example` is not a path. */
 export function localPath(wanted: unknown, otherwise: string): string {
   if (typeof wanted !== 'string' || !wanted.startsWith('/')) return otherwise
   const base = 'http://shop.invalid'

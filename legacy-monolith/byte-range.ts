@@ -1,4 +1,4 @@
-// Range requests for one range (RFC 9110 section 14). Several ranges, or another unit, are answered with the whole.
+// Range requests for one range (RFC 9110 section 14). A request for several ranges, or in another unit, gets the whole file.
 
 export type ByteRange =
   | { readonly kind: 'whole' }

@@ -37,7 +37,7 @@ export interface ProductPage {
 
 export type Sort = keyof typeof ORDER_BY
 
-// A closed table: the order of a listing is chosen by the user, but never written by him.
+// A closed table: the user selects an order, but no text of the user reaches the SQL statement.
 const ORDER_BY = {
   name: 'p.name, p.id',
   price: 'p.price_cents, p.id',
@@ -77,7 +77,7 @@ export function listCategories(db: Db): Category[] {
   )
 }
 
-/** Changes whenever any product does: what the ETag of a listing is made of. */
+/** Changes with every change of a product; the ETag of a listing contains it. */
 export function catalogRevision(db: Db): string {
   const row = queryRow<{ revision: string }>(
     db,
@@ -108,7 +108,7 @@ function wholeNumber(name: string, text: string, most: number): number {
   return number
 }
 
-/** A parameter given twice arrives as a list: the first one counts. */
+/** A repeated parameter arrives as a list: its first value counts. */
 function asText(value: unknown): string {
   const first: unknown = Array.isArray(value) ? value[0] : value
   return typeof first === 'string' ? first : ''

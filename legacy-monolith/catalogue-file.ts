@@ -1,10 +1,10 @@
-// The print catalogue: a file of any length that is never held, made block by block while it is sent.
+// The print catalogue: a file of any length, generated block by block while it is sent.
 import { Readable } from 'node:stream'
 
 export const MOST_BYTES = 4 * 1024 ** 3
 const BLOCK_BYTES = 64 * 1024
 
-/** Bytes `first` to `last` of the file. Every block begins with its own number, so that a lost or moved one shows. */
+/** Generates bytes `first` to `last` of the file. Each block begins with its number, so that lost or moved blocks can be detected. */
 export function catalogueBytes(first: number, last: number): Readable {
   return Readable.from(blocks(first, last), { objectMode: false, highWaterMark: BLOCK_BYTES })
 }

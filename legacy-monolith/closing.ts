@@ -1,4 +1,4 @@
-// Streams never end by themselves: whoever keeps one open asks here to be told when the shop closes.
+// Open streams do not end by themselves: each registers a callback that ends it when the shop closes.
 
 export class Closing {
   readonly #endings = new Set<() => void>()

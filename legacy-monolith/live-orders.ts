@@ -1,4 +1,4 @@
-// The WebSocket /live/orders: a signed-in customer hears at once when one of his orders changes.
+// The WebSocket /live/orders: sends changes of orders to the signed-in customer.
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
@@ -54,7 +54,7 @@ function serve(shop: Shop, socket: WebSocket, user: User): void {
   say({ type: 'hello', customerId: user.id, servedBy: 'monolith' })
 }
 
-/** `{ "type": "ping" }` is answered with a pong, `{ "type": "order", "orderId": 7 }` with that order. */
+/** Replies to `{ "type": "ping" }` with a pong, and to `{ "type": "order", "orderId": 7 }` with that order. */
 function reply(shop: Shop, user: User, message: RawData): object {
   try {
     const query: { type?: unknown; orderId?: unknown } = JSON.parse(String(message)) ?? {}
@@ -68,7 +68,7 @@ function reply(shop: Shop, user: User, message: RawData): object {
   }
 }
 
-/** A browser sends the cookie with a WebSocket of any site: only pages of this shop may open one. */
+/** A browser sends the cookie with WebSockets of every site: only pages of this shop may open one. */
 function isOwnPage(request: IncomingMessage): boolean {
   const { origin } = request.headers
   if (origin === undefined) return true // not a browser
@@ -81,6 +81,6 @@ function pathOf(request: IncomingMessage): string {
 }
 
 function refuse(socket: Duplex, status: string): void {
-  socket.once('finish', () => socket.destroy()) // whoever was refused shall not keep the connection
+  socket.once('finish', () => socket.destroy()) // a refused client must not keep the connection open
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\nx-served-by: monolith\r\n\r\n`)
 }

@@ -1,10 +1,10 @@
-// Money is whole cents inside, and a number of euros only where it is shown.
+// Amounts are integers in cents; only the output has euros.
 
 export const CURRENCY = 'EUR'
 
-/** Kaufmännisch: a half cent is rounded up. The extracted catalog rounds it to the even cent; see its README. */
+/** Commercial rounding: a half cent is rounded up. The extracted catalog rounds to the even cent; see its README. */
 export function withTax(netCents: number, taxPercent: number): number {
-  // Both factors are whole numbers, so a half cent is exactly .5 here and Math.round sees it as such.
+  // Both factors are integers, so a half cent is exactly .5, which Math.round rounds up.
   return Math.round((netCents * (100 + taxPercent)) / 100)
 }
 

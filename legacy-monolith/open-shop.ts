@@ -18,7 +18,7 @@ export interface ShopOptions {
 
 export interface OpenShop {
   readonly server: Server
-  /** Ends the streams, finishes what is being answered, closes the database. */
+  /** Ends the streams, waits for requests in flight, and closes the database. */
   close(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-// News of orders: who wants to hear them (the SSE stream, the WebSocket) and what was said so far.
+// Changes of orders: stores them and publishes them to listeners (server-sent events and WebSockets).
 import { EventEmitter } from 'node:events'
 import { type Db, execute, queryRows } from './db.ts'
 import type { User } from './session.ts'
@@ -11,7 +11,7 @@ export interface OrderEvent {
   readonly at: string
 }
 
-/** What one listener may know: everybody hears that something was ordered, only its owner and the staff hear what. */
+/** A change in the view of one listener: only the owner and the staff receive the id of the order. */
 export type OrderNews = Omit<OrderEvent, 'orderId' | 'userId'> & { readonly orderId?: number }
 
 export class OrderFeed {
@@ -40,7 +40,7 @@ export class OrderFeed {
     return () => this.#emitter.off('event', listener)
   }
 
-  /** For a listener that was away: at most a hundred, the oldest first. */
+  /** The changes that a reconnected listener has missed: at most a hundred, oldest first. */
   since(eventId: number): OrderEvent[] {
     return queryRows<OrderEvent>(
       this.#db,

@@ -1,4 +1,4 @@
-// Orders: placing, reading and changing them.
+// Places, reads and changes orders.
 import { findProduct } from './catalog.ts'
 import { type Db, execute, queryRow, queryRows, transaction } from './db.ts'
 import { CURRENCY, euros, withTax } from './money.ts'
@@ -66,7 +66,7 @@ export function placeOrder(shop: Shop, userId: number, lines: readonly OrderLine
   return { id, userId, status: 'placed', totalCents, placedAt: now, updatedAt: now }
 }
 
-/** Somebody else's order is answered like one that does not exist: its number is nobody's business. */
+/** The order of another customer gets the same response as a missing order, so that ids reveal nothing. */
 export function findOrder(db: Db, userId: number, id: string): Order {
   const order = /^\d{1,12}$/.test(id)
     ? queryRow<Order>(db, `SELECT ${COLUMNS} FROM orders WHERE id = ? AND user_id = ?`, Number(id), userId)
@@ -137,7 +137,7 @@ export function orderNumber(order: Pick<Order, 'id'>): string {
   return `FS-${String(order.id).padStart(7, '0')}`
 }
 
-/** Reads `{ items: [{ productId, quantity }] }`, as the API is sent it. */
+/** Reads the body of an API request: `{ items: [{ productId, quantity }] }`. */
 export function readOrderLines(body: unknown): OrderLine[] {
   const items: unknown = typeof body === 'object' && body !== null && 'items' in body ? body.items : undefined
   if (!Array.isArray(items) || items.length === 0 || items.length > MAX_ITEMS) {

@@ -1,4 +1,4 @@
-// Sending a page of the shop.
+// Sends a page of the shop.
 import type { Response } from 'express'
 import type { Shop } from './shop.ts'
 import { layout, type Page } from './views/layout.ts'
@@ -11,7 +11,7 @@ export function sendPage(shop: Shop, response: Response, page: Omit<Page, 'gener
   response.type('html').send(layout(shop.assets.manifest, { ...page, generatedAt: new Date().toISOString() }))
 }
 
-/** A page is the same as long as what it shows and the assets that it names are the same. Weak: its timestamp differs. */
+/** The ETag depends on the content and the assets of the page. It is weak, because the timestamp in the page differs. */
 export function pageTag(shop: Shop, contentVersion: string): string {
   return `W/"${contentVersion}-${shop.assets.fingerprint}"`
 }

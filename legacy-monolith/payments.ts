@@ -1,4 +1,4 @@
-// Payments. The card processor is played by a rule: the card that ends in 0002 is declined.
+// Payments, with a simulated card processor: it declines the card that ends in 0002.
 import { type Db, execute, queryRow, queryRows } from './db.ts'
 import { CURRENCY, euros } from './money.ts'
 import { changeStatus, findOrder, type Order } from './orders.ts'
@@ -63,7 +63,7 @@ export function paymentJson({ amountCents, ...payment }: Payment) {
   return { ...payment, amount: euros(amountCents), currency: CURRENCY }
 }
 
-/** Only the last four digits are ever kept. */
+/** Only the last four digits are stored. */
 function charge(card: unknown): string {
   const digits = typeof card === 'string' ? card.replace(/[ -]/g, '') : ''
   if (!/^\d{12,19}$/.test(digits)) throw new Problem(422, 'bad-card', '"card" is a card number of 12 to 19 digits.')

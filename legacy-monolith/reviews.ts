@@ -1,4 +1,4 @@
-// What customers say about products, with a photo if they like.
+// Product reviews of customers, optionally with a photo.
 import { randomUUID } from 'node:crypto'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -56,7 +56,7 @@ export async function addReview(
   )
 }
 
-/** The name is ours and the type is read from the bytes: neither is believed as the browser sent it. */
+/** The shop generates the file name and detects the type from the bytes, because values of the browser are not trusted. */
 async function keepPhoto(shop: Shop, photo: Buffer): Promise<string> {
   const kind = photoKind(photo)
   if (!kind) throw new Problem(415, 'bad-photo', 'A photo is a JPEG, PNG or WebP file.')

@@ -1,9 +1,9 @@
-// What a new shop begins with: the same every time, so that an example or a test can name a product, a person, an order.
+// The initial data of the shop. It is reproducible, so that examples and tests can refer to products, people and orders.
 import { type Db, execute, queryRow, transaction } from './db.ts'
 import { withTax } from './money.ts'
 import { hashSeedPassword } from './passwords.ts'
 
-/** The password of everybody in the seed. It opens nothing outside this example. */
+/** The password of every user in the seed. It is valid only in this example. */
 export const SEED_PASSWORD = 'demo-password'
 
 const CUSTOMERS = ['Ada', 'Ben', 'Cleo', 'Dan', 'Eva', 'Finn', 'Gita', 'Hugo', 'Ines', 'Jan', 'Kim', 'Lou']
@@ -49,8 +49,8 @@ function seedCatalog(db: Db): void {
   })
 }
 
-// With 19 % or 7 % tax only a price that ends in .50 comes to half a cent. Of every twenty products one has such a
-// price with odd euros and one with even euros: where rules of rounding part, and where they do not.
+// With 19 % or 7 % tax, only prices that end in .50 result in half a cent. Of every twenty products, one has such a price with odd
+// euros, for which the two rules of rounding differ, and one with even euros, for which they do not.
 function seedPriceCents(id: number): number {
   const euro = 3 + ((id * 37) % 140)
   if (id % 20 === 7) return (euro | 1) * 100 + 50

@@ -1,4 +1,4 @@
-// Who is asking: the session cookie `sid` and what stands behind it.
+// Sessions: the cookie `sid` and its user.
 import { createHash, randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Request, Response } from 'express'
@@ -15,7 +15,7 @@ export interface User {
 }
 
 export interface Session {
-  /** The database holds the hash of the token only: whoever reads it cannot take a session over. */
+  /** The database contains only the hash of the token, so that a reader of the database cannot take over a session. */
   readonly tokenHash: string
   readonly user: User | undefined
 }
@@ -40,14 +40,14 @@ export function currentUser(db: Db, request: IncomingMessage): User | undefined 
   return currentSession(db, request)?.user
 }
 
-/** For the API: no session, no answer. */
+/** For the API: throws if the request has no session with a user. */
 export function requireUser(db: Db, request: IncomingMessage): User {
   const user = currentUser(db, request)
   if (!user) throw new Problem(401, 'not-signed-in', 'Sign in first: POST /login.')
   return user
 }
 
-/** For pages: whoever is not signed in is sent to the login page, and afterwards back. */
+/** For pages: redirects a client that is not signed in to the login page, which leads back to the page. */
 export function userOrLogin(db: Db, request: Request, response: Response): User | undefined {
   const user = currentUser(db, request)
   if (user) {
@@ -59,12 +59,12 @@ export function userOrLogin(db: Db, request: Request, response: Response): User 
   return undefined
 }
 
-/** A cart needs a session before anybody has signed in. */
+/** Returns the session, or opens one: a cart needs a session before the client signs in. */
 export function ensureSession(db: Db, request: Request, response: Response): Session {
   return currentSession(db, request) ?? { tokenHash: openSession(db, request, response, null), user: undefined }
 }
 
-/** A new token at every login, so that a token planted before it is worth nothing; the cart moves along. */
+/** Creates a new token at every login, to prevent session fixation. The cart moves to the new session. */
 export function signIn(db: Db, request: Request, response: Response, userId: number): void {
   const anonymous = currentSession(db, request)
   transaction(db, () => {
@@ -97,7 +97,7 @@ function openSession(db: Db, request: Request, response: Response, userId: numbe
   return tokenHash
 }
 
-// SameSite=Lax is also what keeps another site from posting forms in a customer's name.
+// SameSite=Lax prevents forms of other sites from acting for the customer (CSRF).
 function cookieOptions(request: Request) {
   return { httpOnly: true, sameSite: 'lax', secure: request.secure, path: '/' } as const
 }

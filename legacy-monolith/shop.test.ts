@@ -68,7 +68,7 @@ describe('browsing', () => {
     }
   })
 
-  it('answers 304 to whoever has the page already', async () => {
+  it('answers 304 to a client that has the current page', async () => {
     const first = await request(url).get('/products/7')
     const { text } = await request(url)
       .get('/products/7')
@@ -149,7 +149,7 @@ describe('signing in', () => {
     },
   )
 
-  it('sends whoever asks for an account to the login page and afterwards back', async () => {
+  it('redirects from the account to the login page, and back after the login', async () => {
     const answer = await request(url).get('/orders/42').expect(303)
     expect(answer.get('Location')).toBe(`${url}/login?next=%2Forders%2F42`)
   })
@@ -248,7 +248,7 @@ describe('uploading', () => {
     expect((await answer.expect(status)).text).toContain(sentence)
   })
 
-  it('takes nothing from whoever is not signed in, and serves no other file', async () => {
+  it('accepts no photo from a client that is not signed in, and serves no other file', async () => {
     await request(url).post('/products/5/reviews').field({ rating: 4, text: 'x' }).expect(303)
     await request(url).get('/uploads/..%2fshop.sqlite').expect(404)
   })

@@ -1,4 +1,4 @@
-// What every part of the shop is handed: its database, its assets, its news of orders.
+// The dependencies of every part of the shop: the database, the assets and the changes of orders.
 import type { Assets } from './assets.ts'
 import type { Closing } from './closing.ts'
 import type { Db } from './db.ts'

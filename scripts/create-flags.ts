@@ -1,5 +1,5 @@
-// Gives an Unleash the flags of flags.json, each at the percentage it has there. A flag that Unleash has already is left
-// as it is: from then on its percentage belongs to whoever turns it, and a restart must not turn it back.
+// Creates the flags of flags.json in Unleash, with their percentages. An existing flag is not changed: after its creation, operators
+// control its percentage, and a restart must not reset it.
 //
 //   UNLEASH_URL=http://127.0.0.1:4242/api UNLEASH_ADMIN_TOKEN=… node scripts/create-flags.ts
 import { readFile } from 'node:fs/promises'
@@ -26,7 +26,7 @@ const features = `${UNLEASH_URL}/admin/projects/${UNLEASH_PROJECT}/features`
 
 const flagsFile = new URL('../flags.json', import.meta.url)
 const { features: flags } = JSON.parse(await readFile(flagsFile, 'utf8')) as { features: Flag[] } // Unleash's own format
-for (const flag of flags) console.log(`${flag.name}: ${(await create(flag)) ? 'created' : 'was there already'}`)
+for (const flag of flags) console.log(`${flag.name}: ${(await create(flag)) ? 'created' : 'exists already'}`)
 
 async function create({ name, type, enabled, strategies }: Flag): Promise<boolean> {
   const environment = `${features}/${name}/environments/${UNLEASH_ENVIRONMENT}`
@@ -36,7 +36,7 @@ async function create({ name, type, enabled, strategies }: Flag): Promise<boolea
   return true
 }
 
-/** Whether it was done; false if the answer was the one refusal that is expected. */
+/** Returns true after a success, and false after the expected refusal. */
 async function post(url: string, body?: object, expectedRefusal?: number): Promise<boolean> {
   const answer = await fetch(url, {
     method: 'POST',

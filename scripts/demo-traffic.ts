@@ -1,5 +1,4 @@
-// `npm run demo:traffic`: people who browse the shop through the gateway, for a minute, so that there is something to
-// see and to compare. Reads only; stops by itself or with Ctrl-C.
+// `npm run demo:traffic`: sends requests of a browsing customer through the gateway for a minute, to see and to compare. Only reads.
 import http from 'node:http'
 import { parseArgs } from 'node:util'
 
@@ -9,7 +8,7 @@ const USAGE = `npm run demo:traffic -- [--url ${GATEWAY}] [--seconds 60] [--rate
 const { url, seconds, rate } = wanted()
 
 const PRODUCTS = 120
-/** What people do, in turns: most look at one product, some at a list of categories. */
+/** The requested paths, in turns: mostly products, sometimes the list of categories. */
 const VISITS: readonly ((turn: number) => string)[] = [
   (turn) => `/api/catalog/products/${(turn % PRODUCTS) + 1}`,
   (turn) => `/api/catalog/products/${((turn * 7) % PRODUCTS) + 1}`,
@@ -44,7 +43,7 @@ function wanted() {
   return { url: new URL(values.url), seconds, rate }
 }
 
-/** Undefined of what is no option. */
+/** Returns undefined for invalid options. */
 function readValues() {
   try {
     return parseArgs({
@@ -78,6 +77,6 @@ function finish(): void {
   agent.destroy()
   const parts = [...answers].sort().map(([what, times]) => `${what} ${times}`)
   process.stdout.write(`asked ${requestCount} times: ${parts.join(', ') || 'no answer'}\n`)
-  if (answers.has('ECONNREFUSED')) process.stdout.write(`nobody listens on ${url.origin}: is npm start running?\n`)
+  if (answers.has('ECONNREFUSED')) process.stdout.write(`no gateway listens on ${url.origin}: is npm start running?\n`)
   process.exit(answers.has('ECONNREFUSED') ? 1 : 0)
 }

@@ -56,7 +56,7 @@ function putInPlace(from, place, wanted) {
   }
 }
 
-/** What the packages are: the lock's, for this version of Node and this kind of machine. */
+/** A hash of the lock file and the platform, which identifies the installed packages. */
 function fingerprint(folder) {
   const hash = createHash('sha256')
   for (const file of ['package.json', 'package-lock.json']) hash.update(readFileSync(join(folder, file)))

@@ -4,18 +4,18 @@ import { RunningProgram } from './start/running-program.ts'
 import { takenPorts } from './start/taken-ports.ts'
 import { Terminal } from './start/terminal.ts'
 
-/** npm passes a Ctrl-C on that the terminal has sent to us already: twice at once is still one wish. */
-const SAME_WISH_MS = 500
+/** npm forwards a Ctrl-C that the terminal has already sent to this process: two signals within this time count as one. */
+const SAME_SIGNAL_MS = 500
 const PARENT_MS = 500
 
 const terminal = new Terminal(process.env, process.stdout.isTTY === true)
 const running: RunningProgram[] = []
 let stopping: Promise<void> | undefined
-let wishedAt = 0
+let signalledAt = 0
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stopOnSignal)
 stopWithParent()
-process.on('exit', killAll) // nothing stays behind, whatever happened here
+process.on('exit', killAll) // no program may remain, even after an error
 
 await startAll(wanted())
 
@@ -38,7 +38,7 @@ async function startAll(programs: readonly Program[]): Promise<void> {
   const [gateway, ...upstreams] = [...programs].reverse()
   try {
     await Promise.all(upstreams.map(startOne))
-    if (gateway && !stopping) await startOne(gateway) // last: it looks for healthy upstreams at once
+    if (gateway && !stopping) await startOne(gateway) // last, because its first health checks need the upstreams
     if (!stopping) terminal.showAddresses(programs)
   } catch (error) {
     await giveUp(error instanceof Error ? error.message : String(error))
@@ -52,7 +52,7 @@ async function startOne(program: Program): Promise<void> {
   await started.ready()
 }
 
-/** A shop without one of its parts is no shop: the rest is stopped too. While stopping, ending is what is wanted. */
+/** Stops the other programs after one of them has ended. During a stop, ending is expected. */
 async function giveUp(why: string): Promise<void> {
   if (stopping) return
   terminal.complain(`${why}; stopping the rest`)
@@ -62,20 +62,20 @@ async function giveUp(why: string): Promise<void> {
 }
 
 async function stopOnSignal(): Promise<void> {
-  const again = Date.now() - wishedAt > SAME_WISH_MS
-  wishedAt = Date.now()
+  const again = Date.now() - signalledAt > SAME_SIGNAL_MS
+  signalledAt = Date.now()
   if (stopping) {
     if (again) process.exit(1)
     return
   }
-  terminal.say('\nStopping: the gateway first, then what stands behind it')
+  terminal.say('\nStopping the gateway, then its upstreams')
   stopping = stopAll()
   await stopping
   terminal.say('Stopped')
   process.exit(0)
 }
 
-/** The gateway finishes what it has begun while everything behind it still answers; orders asks the monolith. */
+/** Stops the gateway first, which needs its upstreams for requests in flight, and the monolith last, which orders calls. */
 async function stopAll(): Promise<void> {
   const stopOf = (name: string) =>
     running.filter((program) => program.program.name === name).map((program) => program.stop())
@@ -84,7 +84,7 @@ async function stopAll(): Promise<void> {
   await Promise.all(stopOf('monolith'))
 }
 
-/** npm dies of a SIGTERM without passing it on: whoever started us being gone is the same wish. */
+/** npm ends after a SIGTERM without forwarding it, so the end of the parent process counts as a signal. */
 function stopWithParent(): void {
   const parent = process.ppid
   setInterval(() => {

@@ -1,5 +1,5 @@
-// `npm run unleash`: a real Unleash with its own pages and the flags of flags.json, until Ctrl-C. It needs no database
-// and keeps nothing: the next start begins with flags.json again.
+// `npm run unleash`: runs a real Unleash with its UI and the flags of flags.json, until Ctrl-C. It has an embedded database, which is
+// deleted at the end.
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -8,8 +8,8 @@ import type { Address } from './start/programs.ts'
 import { takenPorts } from './start/taken-ports.ts'
 
 const PARENT_MS = 500
-/** Anybody on this machine may know them: it listens on the loopback address and is thrown away. */
-const KNOWN = {
+/** Not secret: this Unleash listens on the loopback address and is deleted at the end. */
+const CREDENTIALS = {
   clientToken: '*:development.demonstration-only-client',
   adminToken: '*:*.demonstration-only-admin',
   password: 'unleash4all',
@@ -27,12 +27,12 @@ if (taken !== undefined) giveUp(taken)
 const signalled = new Promise<'stop'>((resolve) => {
   const stop = () => resolve('stop')
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, stop)
-  // npm dies of a SIGTERM without passing it on: whoever started us being gone is the same wish.
+  // npm ends after a SIGTERM without forwarding it, so the end of the parent process counts as a signal.
   const parent = process.ppid
   setInterval(() => process.ppid !== parent && stop(), PARENT_MS).unref()
 })
 console.log('Starting Unleash, which takes a few seconds')
-const starting = startUnleashServer({ ...KNOWN, port: address.port }).catch((error) => giveUp(messageOf(error)))
+const starting = startUnleashServer({ ...CREDENTIALS, port: address.port }).catch((error) => giveUp(messageOf(error)))
 const unleash = await Promise.race([starting, signalled])
 if (unleash === 'stop') process.exit(0)
 
@@ -46,7 +46,7 @@ try {
   await unleash.stop()
   giveUp(messageOf(error))
 }
-console.log('\nStopping Unleash; its flags are gone')
+console.log('\nStopping Unleash and deleting its flags')
 await unleash.stop()
 process.exit(0)
 
@@ -58,7 +58,7 @@ async function createFlags(): Promise<void> {
 function sayWhere(url: string): void {
   console.log(`
 Unleash is at ${url} with the flags of flags.json, in the environment "development".
-Log in as "admin" with the password "${KNOWN.password}". Ctrl-C stops it.
+Log in as "admin" with the password "${CREDENTIALS.password}". Ctrl-C stops it.
 
 For a gateway in another terminal:
 `)

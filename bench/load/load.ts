@@ -1,4 +1,4 @@
-// The two kinds of load, each a process on the load's processor: as fast as it goes (wrk), and at a fixed rate.
+// The two kinds of load, each a process on the processor of the load: at full speed (wrk), and at a fixed rate.
 import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -19,13 +19,13 @@ export type PacedWindow = { readonly requests: number; readonly p50Us: number; r
 type PacedLoads = { readonly windows: readonly PacedWindow[]; readonly notOk: number; readonly socketErrors: number }
 export type PacedLoad = PacedWindow & Omit<PacedLoads, 'windows'>
 
-/** Of a load that goes on without a pause; in each window, what is at its beginning is not measured. */
+/** The windows of a continuous load. The beginning of each window is not measured. */
 export type Windows = { readonly count: number; readonly ms: number; readonly unmeasuredMs: number }
 
 const SESSIONS_SCRIPT = fileURLToPath(new URL('sessions.lua', import.meta.url))
-/** It shares its processor: V8's helper threads would make it wait, and what it waits is in what it measures. */
+/** V8's helper threads would delay the client on their common processor, and the delay would be part of the measured latency. */
 const CALM = ['--single-threaded-gc', '--no-allocation-site-pretenuring']
-/** Well within what the client settles. */
+/** Much less than the settling time of the client. */
 const LOOK_MS = 20
 const PACED_CLIENT = fileURLToPath(new URL('paced-client.ts', import.meta.url))
 
@@ -43,7 +43,7 @@ export async function pacedLoad(workshop: Workshop, url: string, rate: number, s
   return { ...(windows[0] as PacedWindow), ...rest }
 }
 
-/** @param onBegin told once, when the first window begins: milliseconds since the epoch */
+/** @param onBegin called once with the start of the first window, in milliseconds since 1970 */
 export function windowedLoad(
   workshop: Workshop,
   url: string,

@@ -1,7 +1,7 @@
 // A load at a fixed rate over kept-alive sockets:
 // `node paced-client.ts <url> <requests per second> <windows> <milliseconds of each> <milliseconds it begins with unmeasured>`.
-// The schedule does not wait for answers, and a request that finds every socket busy is timed from when it was due,
-// so a slow peer cannot hide its delays by being asked less.
+// The schedule does not wait for responses. A request that finds every socket busy is measured from its scheduled time, so that the
+// delays of a slow peer are counted (coordinated omission).
 import { connect, type Socket } from 'node:net'
 import { cookieOf, SESSIONS } from './sessions.ts'
 
@@ -78,14 +78,14 @@ function receive(lane: Lane, bytes: Buffer): void {
   else send(lane, since)
 }
 
-/** A request belongs to the window in which it was due. */
+/** A request belongs to the window of its scheduled time. */
 function record(dueAt: number, answeredAt: number): void {
   const since = dueAt - measuredFrom
   if (since >= 0 && since % windowMs >= unmeasuredMs)
     latenciesMs[Math.floor(since / windowMs)]?.push(answeredAt - dueAt)
 }
 
-/** The status once the whole response is there. The peers answer with a length or, re-framed, in chunks. */
+/** The status, once the whole response has arrived. The peers respond with a length or in chunks. */
 function statusOfWhole(bytes: Buffer): number | undefined {
   const text = bytes.toString('latin1')
   const headEnd = text.indexOf('\r\n\r\n')

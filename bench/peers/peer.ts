@@ -19,7 +19,7 @@ export type Prepared = {
 
 export type Peer = {
   readonly name: string
-  /** What the report says it is and does. */
+  /** The description of the peer in the report. */
   readonly description: string
   readonly executables: readonly string[]
   version(): string

@@ -1,5 +1,5 @@
-// What shadowing does to those who are answered: in one load at a fixed rate it is turned on and off, again and again, and
-// each window with it has one without it right beside it.
+// Measures how shadowing affects the latency of clients: under a load at a fixed rate, shadowing is switched on and off repeatedly,
+// and each window with shadowing is compared with a neighbouring window without.
 import { setTimeout as pause } from 'node:timers/promises'
 import { fullLoad, type PacedWindow, type Windows, windowedLoad } from '../load/load.ts'
 import { CONNECTIONS, startPeer } from '../measure.ts'
@@ -23,11 +23,11 @@ export type Pair = { readonly off: ShadowWindow; readonly on: ShadowWindow }
 
 export type ShadowRound = {
   readonly pairs: readonly Pair[]
-  /** Pairs that say more of this machine than of the gateway. */
+  /** Pairs that other programs on the machine have disturbed. */
   readonly disturbed: number
   /** Answers other than 2xx and broken connections. */
   readonly failed: number
-  /** Of those that were to be copied, the share that was compared, or asked in vain. */
+  /** The shares of eligible requests that were compared, failed or were shed. */
   readonly share: { readonly compared: number; readonly failed: number; readonly shed: number }
 }
 
@@ -35,11 +35,11 @@ export type ShadowPlan = { readonly rounds: number; readonly seconds: number; re
 export type ShadowResults = { readonly rate: number; readonly rounds: ReadonlyMap<Mode, readonly ShadowRound[]> }
 
 const WINDOW_MS = 500
-/** What the load and the gateway first do at this rate is not compared. */
+/** The first windows at a rate are not compared. */
 const WARM_UP_WINDOWS = 4
-/** The kernel at work for the machine's host, say: at three quarters of a processor there is little to spare for it. */
+/** The gateway uses three quarters of its processor, so that other work, such as that of the kernel, soon affects it. */
 const MOST_DISTURBANCE = 0.1
-/** For the switch to be turned, and for copies that were under way to end. */
+/** The time to switch shadowing, and for copies in flight to end. */
 const UNMEASURED_MS = 150
 
 export async function measureShadow(
@@ -91,7 +91,7 @@ async function measureMode(
     const { pid } = gateway.running!
     const url = gateway.baseUrl + PATHS.json
     const shadow = createSwitch(gateway.metricsUrl as string)
-    // As fast as it goes, with shadowing and without, as what is not compiled yet is not what is measured.
+    // Runs at full speed with and without shadowing, so that all code is compiled before the measurement.
     for (const state of ['on', 'off'] as const) {
       await shadow.turn(state)
       await fullLoad(workshop, url, CONNECTIONS.json, warmUpSeconds)
@@ -121,7 +121,7 @@ async function measureMode(
   }
 }
 
-/** Off, on, on, off: what comes and goes slowly falls upon both alike. */
+/** Off, on, on, off: slow changes of the machine affect both states equally. */
 function stateIn(window: number): 'on' | 'off' {
   return window % 4 === 1 || window % 4 === 2 ? 'on' : 'off'
 }
@@ -135,7 +135,7 @@ function inPairs(windows: readonly ShadowWindow[]): Pair[] {
 
 type Cost = ReturnType<typeof threadsOf> & { readonly disturbance: number }
 
-/** What was computed in the measured part of the window that begins then. */
+/** The processor time in the measured part of the window that begins at `beginsAt`. */
 async function costOf(pid: number, beginsAt: number, turn: () => Promise<void>): Promise<Cost> {
   await pause(beginsAt - Date.now())
   await turn()

@@ -1,4 +1,4 @@
-// What the copies meet: a service that is well, and services that are no help to anybody.
+// The services that receive the copies: one that works, and others that fail.
 import type { AddressInfo, Server } from 'node:net'
 import { createServer } from 'node:net'
 import type { Peer, Site } from '../peers/peer.ts'

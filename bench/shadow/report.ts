@@ -1,4 +1,4 @@
-// What shadowing cost, as tables and verdicts.
+// The cost of shadowing, as tables and verdicts.
 import { median, medianInterval } from '../stats.ts'
 import { table } from '../table.ts'
 import type { Pair, ShadowResults, ShadowRound, ShadowWindow } from './measure.ts'
@@ -9,7 +9,7 @@ export type ShadowVerdict = {
   readonly what: string
   readonly limit: string
   readonly measured: number
-  /** Where the median of as many pairs may lie, in 95 of 100 runs. */
+  /** The 95 % confidence interval of the median. */
   readonly interval?: readonly [number, number]
   readonly isMet: boolean
 }

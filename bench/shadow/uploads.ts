@@ -1,4 +1,4 @@
-// Large uploads through the gateway while the shadow is dead: nothing of them may stay in memory.
+// Large uploads through the gateway while the shadow service is not reachable: they must not stay in memory.
 import { request as ask, createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -13,7 +13,7 @@ const LOOK_MS = 100
 
 export type UploadResult = { readonly grewMiB: number; readonly failed: number; readonly seconds: number }
 
-/** The service has not agreed to dry runs, and is not there: each upload is looked at, and given up. */
+/** The service is not reachable and has not confirmed dry runs: each copy is captured and then dropped. */
 export async function measureUploads(workshop: Workshop, origin: Origin): Promise<UploadResult> {
   const legacy = await startStore()
   const gateway = await startPeer(workshop, origin, {
@@ -62,7 +62,7 @@ export async function measureUploads(workshop: Workshop, origin: Origin): Promis
   }
 }
 
-/** The comparing thread begins with the first copy, and asks in vain whether the service agrees. */
+/** Waits for the end of the first copy: the comparing thread starts, and its dry-run handshake with the service fails. */
 async function untilItEnded(metricsUrl: string): Promise<void> {
   for (;;) {
     const text = await (await fetch(metricsUrl)).text()
@@ -71,7 +71,7 @@ async function untilItEnded(metricsUrl: string): Promise<void> {
   }
 }
 
-/** Takes whatever is uploaded, and answers what the start of a peer asks for. */
+/** Accepts every upload, and the first request of the benchmark. */
 async function startStore() {
   const server = createServer((request, response) => {
     request.resume().on('end', () => response.end('stored'))
@@ -83,7 +83,7 @@ async function startStore() {
   return { port, deadPort: await freePort(), close: () => server.closeAllConnections() ?? server.close() }
 }
 
-/** @returns the status; 0 if there was none */
+/** @returns the status; 0 without a response */
 function upload(baseUrl: string, megabytes: number): Promise<number> {
   const chunk = Buffer.alloc(1024 * 1024, 'x')
   return new Promise((resolve) => {

@@ -8,7 +8,7 @@ import { catalogPages } from './routes/pages.ts'
 import { problemPage } from './views/problem.ts'
 
 export interface AppOptions {
-  /** Which proxies may say what host and scheme the browser used: Express's "trust proxy". */
+  /** The proxies whose X-Forwarded-* fields are trusted: "trust proxy" of Express. */
   readonly trustProxy: string
   readonly log: (line: string) => void
 }
@@ -40,7 +40,7 @@ const commonHeaders: RequestHandler = (_request, response, next) => {
   next()
 }
 
-/** One line a request, without the query: what somebody searched for is nobody's business. */
+/** Logs one line per request, without the query, which may contain search words. */
 function accessLog(log: AppOptions['log']): RequestHandler {
   return (request, response, next) => {
     const arrivedAt = performance.now()
@@ -69,7 +69,7 @@ function answerProblem(catalog: Catalog, log: AppOptions['log']): ErrorRequestHa
   }
 }
 
-/** Express raises errors with a status for what it cannot read: those are the client's, the rest is ours. */
+/** Errors of Express's parsers have a status and are errors of the client; all others are errors of the service. */
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const status = typeof error === 'object' && error !== null && 'status' in error ? Number(error.status) : 500

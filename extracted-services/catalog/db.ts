@@ -1,4 +1,4 @@
-// The catalog's own database: how it is opened, what its tables are, and the few ways it is asked.
+// The database of the catalog: its schema, and the functions that run statements.
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
@@ -13,8 +13,8 @@ export function openDb(file: string): Db {
   return db
 }
 
-// Every value reaches SQLite as a bound parameter; no statement is ever built from what a user sent.
-// The casts below are the one place where a row is believed to have the shape its statement says.
+// Every value is a bound parameter: no statement contains text of a user. The casts below assume that the rows have the columns of
+// their statement.
 export function queryRow<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row | undefined {
   return prepare(db, sql).get(...values) as unknown as Row | undefined
 }

@@ -1,10 +1,10 @@
-// Money is whole cents inside, and a number of euros only where it is shown.
+// Amounts are integers in cents; only the output has euros.
 
 export const CURRENCY = 'EUR'
 
 /**
- * Half a cent is rounded to the even cent, as banks do; the monolith always rounds it up.
- * This is the one deliberate difference between the two: see README.md.
+ * Bankers' rounding: a half cent is rounded to the even cent. The monolith always rounds it up. This is the only deliberate difference
+ * between the two: see README.md.
  */
 export function withTax(netCents: number, taxPercent: number): number {
   const hundredths = netCents * (100 + taxPercent)

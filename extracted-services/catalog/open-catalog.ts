@@ -5,7 +5,7 @@ import { type Db, openDb } from './db.ts'
 import { seed } from './seed.ts'
 import { type ShopAssets, shopAssets } from './shop-assets.ts'
 
-/** What every route is handed. */
+/** The dependencies of every route. */
 export interface Catalog {
   readonly db: Db
   readonly assets: ShopAssets
@@ -20,7 +20,7 @@ export interface CatalogOptions {
 
 export interface OpenCatalog {
   readonly server: Server
-  /** Finishes what is being answered and closes the database. */
+  /** Waits for requests in flight, and closes the database. */
   close(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-// Expected trouble, as the person who asked is told about it.
+// Expected errors, with the message for the client.
 
 export class Problem extends Error {
   readonly status: number

@@ -1,4 +1,4 @@
-// The products as they were on the day of the extraction: a copy, since this service shares no database with anybody.
+// The products at the time of the extraction: a copy, because the service has its own database.
 import { type Db, execute, queryRow, transaction } from './db.ts'
 import extracted from './seed/products.json' with { type: 'json' }
 

@@ -1,4 +1,4 @@
-// The shop's stylesheet, script and logo stay with the monolith; the pages made here name them as it does.
+// The stylesheet, script and logo of the shop, which the monolith serves: pages of this service link to them.
 // After a change of the monolith's assets its /assets/manifest.json goes into shop-assets.json: faithful.test.ts tells.
 import { createHash } from 'node:crypto'
 import manifest from './shop-assets.json' with { type: 'json' }

@@ -5,7 +5,7 @@ import { ordersApi } from './orders-api.ts'
 import { notFound, Problem } from './problem.ts'
 
 export interface AppOptions {
-  /** Which proxies may say what host and scheme the browser used: Express's "trust proxy". */
+  /** The proxies whose X-Forwarded-* fields are trusted: "trust proxy" of Express. */
   readonly trustProxy: string
   readonly log: (line: string) => void
 }
@@ -56,7 +56,7 @@ function answerProblem(log: AppOptions['log']): ErrorRequestHandler {
   }
 }
 
-/** Express's own body parsers raise errors with a status: those are the client's, the rest is ours. */
+/** Errors of Express's body parsers have a status and are errors of the client; all others are errors of the shop. */
 function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   const status = typeof error === 'object' && error !== null && 'status' in error ? Number(error.status) : 500

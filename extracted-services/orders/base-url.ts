@@ -1,5 +1,5 @@
-// Absolute URLs, built from the host the browser asked for: X-Forwarded-Host and -Proto when a trusted proxy says so
-// (Express's "trust proxy"), and else the Host header.
+// Absolute URLs with the host of the browser's request: X-Forwarded-Host and X-Forwarded-Proto of a trusted proxy ("trust proxy" of
+// Express), else the Host header.
 import type { Request } from 'express'
 
 export function absoluteUrl(request: Request, path: string): string {

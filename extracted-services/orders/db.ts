@@ -1,4 +1,4 @@
-// The service's own database: how it is opened, what its tables are, and the few ways it is asked.
+// The database of the service: its schema, and the functions that run statements.
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
@@ -13,8 +13,8 @@ export function openDb(file: string): Db {
   return db
 }
 
-// Every value reaches SQLite as a bound parameter; no statement is ever built from what a user sent.
-// The casts below are the one place where a row is believed to have the shape its statement says.
+// Every value is a bound parameter: no statement contains text of a user. The casts below assume that the rows have the columns of
+// their statement.
 export function queryRow<Row>(db: Db, sql: string, ...values: SQLInputValue[]): Row | undefined {
   return prepare(db, sql).get(...values) as unknown as Row | undefined
 }
@@ -23,7 +23,7 @@ export function queryRows<Row>(db: Db, sql: string, ...values: SQLInputValue[]):
   return prepare(db, sql).all(...values) as unknown as Row[]
 }
 
-/** Runs a statement that changes something, and answers with the new row's id. */
+/** Runs a statement that changes data. @returns the id of the new row */
 export function execute(db: Db, sql: string, ...values: SQLInputValue[]): number {
   return Number(prepare(db, sql).run(...values).lastInsertRowid)
 }

@@ -1,7 +1,7 @@
-// Whose request is this? The monolith's cookie means nothing here, so one of three has to say it, in this order:
-//   1. the header that USER_HEADER names, where the gateway sets it and drops it from requests of clients;
-//   2. the monolith, asked what session the cookie belongs to, if SESSION_URL says where;
-//   3. the cookie itself, when nobody can be asked: a customer is then a session, and sees what it ordered.
+// Identifies the customer. This service cannot read the monolith's cookie, so it uses, in this order:
+//   1. the header of USER_HEADER, which the gateway sets and removes from requests of clients;
+//   2. the monolith, which returns the session of the cookie, if SESSION_URL is set;
+//   3. the cookie itself: the customer is then the session, and sees only its own orders.
 import { createHash } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 import { Problem } from './problem.ts'
@@ -11,8 +11,8 @@ export type IdentifyCustomer = (headers: IncomingHttpHeaders) => Promise<string>
 const LONGEST_ANSWER_MS = 1000
 
 /**
- * @param sessionUrl where the monolith says whose session a cookie is
- * @param userHeader the header in which the gateway names the user; undefined where no header is believed
+ * @param sessionUrl the address at which the monolith returns the session of a cookie
+ * @param userHeader the header in which the gateway sends the user id; undefined if no header is trusted
  */
 export function identifyCustomer(sessionUrl: string | undefined, userHeader?: string): IdentifyCustomer {
   return async (headers) => {
@@ -27,7 +27,7 @@ export function identifyCustomer(sessionUrl: string | undefined, userHeader?: st
 
 async function askMonolith(sessionUrl: string, cookie: string): Promise<string> {
   const id = await sessionUser(sessionUrl, cookie).catch((error: unknown) => {
-    throw new Problem(503, 'sessions-unavailable', 'Who you are cannot be found out at the moment.', { cause: error })
+    throw new Problem(503, 'sessions-unavailable', 'The session cannot be checked at the moment.', { cause: error })
   })
   if (id === undefined) throw notSignedIn()
   return id

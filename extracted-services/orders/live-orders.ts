@@ -1,4 +1,4 @@
-// The WebSocket /live/orders: a customer hears at once when one of his orders changes.
+// The WebSocket /live/orders: sends changes of orders to the customer.
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type RawData, type WebSocket, WebSocketServer } from 'ws'
@@ -7,7 +7,7 @@ import { customerId, findOrder, orderJson } from './orders.ts'
 import { Problem } from './problem.ts'
 
 export interface LiveOrders {
-  /** Says goodbye to everybody who listens: 1001, going away. */
+  /** Closes every WebSocket with 1001 (going away). */
   close(): void
 }
 
@@ -71,7 +71,7 @@ function welcome(orders: Orders, socket: WebSocket, customer: string, heartbeatM
   say({ type: 'hello', customerId: customerId(customer), servedBy: 'orders' })
 }
 
-/** `{ "type": "ping" }` is answered with a pong, `{ "type": "order", "orderId": 7 }` with that order. */
+/** Replies to `{ "type": "ping" }` with a pong, and to `{ "type": "order", "orderId": 7 }` with that order. */
 function reply({ db }: Orders, customer: string, message: RawData): object {
   try {
     const query: { type?: unknown; orderId?: unknown } = JSON.parse(String(message)) ?? {}
@@ -85,7 +85,7 @@ function reply({ db }: Orders, customer: string, message: RawData): object {
   }
 }
 
-/** A browser sends the cookie with a WebSocket of any site: only pages of the shop may open one. */
+/** A browser sends the cookie with WebSockets of every site: only pages of the shop may open one. */
 function isOwnPage(request: IncomingMessage): boolean {
   const { origin } = request.headers
   if (origin === undefined) return true // not a browser
@@ -98,6 +98,6 @@ function pathOf(request: IncomingMessage): string {
 }
 
 function refuse(socket: Duplex, status: string): void {
-  socket.once('finish', () => socket.destroy()) // whoever was refused shall not keep the connection
+  socket.once('finish', () => socket.destroy()) // a refused client must not keep the connection open
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\nx-served-by: orders\r\n\r\n`)
 }

@@ -8,7 +8,7 @@ import { OrderFeed } from './order-feed.ts'
 import type { OrderBook } from './orders.ts'
 import { seed } from './seed.ts'
 
-/** What every route is handed. */
+/** The dependencies of every route. */
 export interface Orders extends OrderBook {
   readonly customerOf: IdentifyCustomer
   readonly closing: () => boolean
@@ -17,7 +17,7 @@ export interface Orders extends OrderBook {
 export interface OrdersOptions {
   readonly dataFile: string
   readonly sessionUrl?: string | undefined
-  /** The header in which the gateway names the user, in lower case; without it no header is believed. */
+  /** The header in which the gateway sends the user id, in lower case; without it no header is trusted. */
   readonly userHeader?: string | undefined
   readonly trustProxy?: string
   readonly heartbeatMs?: number
@@ -26,7 +26,7 @@ export interface OrdersOptions {
 
 export interface OpenOrders {
   readonly server: Server
-  /** Ends the WebSockets, finishes what is being answered, closes the database. */
+  /** Ends the WebSockets, waits for requests in flight, and closes the database. */
   close(): Promise<void>
 }
 

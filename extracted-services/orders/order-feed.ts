@@ -1,4 +1,4 @@
-// News of orders, for the WebSocket.
+// Changes of orders, for the WebSocket.
 import { EventEmitter } from 'node:events'
 import type { Order } from './orders.ts'
 

@@ -1,4 +1,4 @@
-// Orders: placing, reading, cancelling.
+// Places, reads and cancels orders.
 import { type Db, execute, queryRow, queryRows, transaction } from './db.ts'
 import type { OrderFeed } from './order-feed.ts'
 import { notFound, Problem } from './problem.ts'
@@ -24,7 +24,7 @@ export interface Wanted {
   readonly quantity: number
 }
 
-/** Where orders are kept, and who is told of them. */
+/** The database of orders, and the feed of their changes. */
 export interface OrderBook {
   readonly db: Db
   readonly feed: OrderFeed
@@ -78,7 +78,7 @@ export function insertItems(db: Db, orderId: number, items: readonly OrderItem[]
   })
 }
 
-/** Somebody else's order is answered like one that does not exist: its number is nobody's business. */
+/** The order of another customer gets the same response as a missing order, so that ids reveal nothing. */
 export function findOrder(db: Db, customer: string, id: string): Order {
   const order = /^\d{1,12}$/.test(id)
     ? queryRow<Order>(db, `SELECT ${COLUMNS} FROM orders WHERE id = ? AND customer = ?`, Number(id), customer)
@@ -144,7 +144,7 @@ export function orderJson(db: Db, order: Order) {
   }
 }
 
-/** The monolith's customers are numbers, and its API shows them as such. */
+/** The ids of the monolith's customers are numbers, also in the API. */
 export function customerId(customer: string): number | string {
   return /^\d{1,15}$/.test(customer) ? Number(customer) : customer
 }

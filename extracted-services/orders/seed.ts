@@ -1,9 +1,9 @@
-// The orders as they were on the day of the extraction, and the prices that new ones are charged at.
+// The orders at the time of the extraction, and the prices of new orders.
 import { type Db, execute, queryRow, transaction } from './db.ts'
 import { insertItems } from './orders.ts'
 import extracted from './seed/orders.json' with { type: 'json' }
 
-/** New orders are numbered from here on, so that monolith and service never give two orders the same number. */
+/** The first id of new orders, so that monolith and service do not use the same id twice. */
 export const FIRST_OWN_ID = 1_000_001
 
 export function seed(db: Db): void {

@@ -1,4 +1,4 @@
-// The account, as a page and as JSON; and who is signed in, for app.js and for services that do not know the cookie.
+// The account as a page and as JSON, and the session for app.js and for services that cannot read the cookie.
 import { json, Router, urlencoded } from 'express'
 import { updateAccount } from '../accounts.ts'
 import { absoluteUrl } from '../base-url.ts'

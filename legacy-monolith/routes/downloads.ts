@@ -1,4 +1,4 @@
-// Long answers: the staff's export of all orders, and the print catalogue.
+// Long responses: the export of all orders for the staff, and the print catalogue.
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Request, type Response, Router } from 'express'
@@ -51,7 +51,7 @@ async function send(content: Readable, response: Response): Promise<void> {
   try {
     await pipeline(content, response)
   } catch (error) {
-    // A customer who leaves in the middle is no error of ours; whatever else goes wrong must be seen.
+    // A client that disconnects is not an error of the shop; other errors are logged.
     if (!response.destroyed) throw error
   }
 }
@@ -69,7 +69,7 @@ function* orderLines(shop: Shop, rows: number): Generator<string> {
   }
 }
 
-/** If-Range: the part only if the client's piece is of the same file, and else the whole. */
+/** If-Range: sends the range only if the client has a part of the same file, else the whole file. */
 function rangeThatHolds(request: Request, etag: string): string | undefined {
   const condition = request.get('If-Range')
   return condition === undefined || condition === etag ? request.get('Range') : undefined

@@ -1,4 +1,4 @@
-// The front door: home page, assets, old short links, and what robots and load balancers ask for.
+// The home page, assets, old short links, robots.txt and the health check.
 import { Router } from 'express'
 import { absoluteUrl } from '../base-url.ts'
 import { findProduct, findProductBySlug, listProducts } from '../catalog.ts'
@@ -28,7 +28,7 @@ export function frontDoor(shop: Shop): Router {
     response.type(asset.type).send(asset.body)
   })
 
-  // Links from printed catalogues and from before the last relaunch, as every old shop has them.
+  // Old links, from printed catalogues and from before the last relaunch.
   router.get('/shop', (request, response) => {
     response.redirect(301, absoluteUrl(request, '/products'))
   })

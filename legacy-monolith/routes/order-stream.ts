@@ -1,4 +1,4 @@
-// Server-sent events: one whenever an order changes, and a heartbeat in between.
+// Server-sent events: one for each change of an order, and heartbeats.
 import { Router } from 'express'
 import { type OrderEvent, visibleTo } from '../order-feed.ts'
 import { currentUser } from '../session.ts'
@@ -14,7 +14,7 @@ export function orderStream(shop: Shop): Router {
     const send = (event: OrderEvent): void => {
       response.write(`id: ${event.id}\nevent: order\ndata: ${JSON.stringify(visibleTo(user, event))}\n\n`)
     }
-    // no-transform and X-Accel-Buffering: whatever stands in between must not collect the events.
+    // no-transform and X-Accel-Buffering: intermediaries must not buffer the events.
     response.set({ 'Cache-Control': 'no-cache, no-transform', 'X-Accel-Buffering': 'no' })
     response.status(200).type('text/event-stream')
     if (request.method === 'HEAD') {

@@ -1,4 +1,4 @@
-// Reviews of a product, and the photos that came with them.
+// Reviews of a product, with their photos.
 import { type RequestHandler, Router } from 'express'
 import multer from 'multer'
 import { absoluteUrl } from '../base-url.ts'
@@ -22,7 +22,7 @@ export function reviewRoutes(shop: Shop): Router {
     sendPage(shop, response, { title: `Reviews of ${product.name}`, body })
   })
 
-  // Who is asking is settled before a byte of the photo is read.
+  // Checks the session before it reads the photo.
   router.post('/products/:id/reviews', signedInOnly(shop), photoUpload(), async (request, response) => {
     const user = userOrLogin(shop.db, request, response)
     if (!user) return

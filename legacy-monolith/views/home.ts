@@ -1,4 +1,4 @@
-// Home, and the page for what is not there.
+// The home page, and the page for missing resources.
 import type { Product } from '../catalog.ts'
 import { productCards } from './catalog.ts'
 import { type Html, html } from './html.ts'

@@ -1,5 +1,5 @@
-// The frame of every page. It says nothing about who is asking: app.js fills in name and cart from /api/session,
-// so that a product page is the same for everybody.
+// The layout of every page. It does not depend on the user, so that a product page is the same for every client: app.js adds name and
+// cart from /api/session.
 import type { AssetName } from '../assets.ts'
 import { type Html, html } from './html.ts'
 

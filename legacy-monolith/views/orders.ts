@@ -1,4 +1,4 @@
-// Orders. `data-live-orders` tells app.js to keep the page current over the WebSocket.
+// Orders. With `data-live-orders`, app.js updates the page over the WebSocket.
 import { shownPrice } from '../money.ts'
 import { type Order, type OrderItem, orderNumber } from '../orders.ts'
 import { type Html, html } from './html.ts'

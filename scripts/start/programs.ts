@@ -1,4 +1,4 @@
-// What `npm start` starts, in this order, and where each listens. Every port can be moved by its environment variable.
+// The programs of `npm start` in the order of their start, with their addresses. Environment variables change the ports.
 import { fileURLToPath } from 'node:url'
 
 export interface Program {
@@ -10,7 +10,7 @@ export interface Program {
   readonly listensOn: readonly Address[]
   readonly args: readonly string[]
   readonly env: Readonly<Record<string, string>>
-  /** How it is asked to stop. The gateway does not wait for a load balancer to notice when it is interrupted. */
+  /** The signal that stops it. With SIGINT the gateway does not wait for load balancers. */
   readonly stopSignal: NodeJS.Signals
 }
 
@@ -41,25 +41,25 @@ export function programs(env: NodeJS.ProcessEnv): readonly Program[] {
     {
       ...server('monolith', '../../legacy-monolith/server.ts', monolithAt),
       colour: MAGENTA,
-      about: 'the shop itself: what no context owns stays here',
+      about: 'the monolith: it answers every path that no context owns',
     },
     {
       ...server('catalog', '../../extracted-services/catalog/server.ts', catalogAt),
       colour: GREEN,
-      about: 'takes over catalog, by the flag migrate-catalog',
+      about: 'the service of the context catalog, with the flag migrate-catalog',
     },
     {
       ...server('orders', '../../extracted-services/orders/server.ts', ordersAt, {
         SESSION_URL: `${urlOf(monolithAt)}/api/session`,
       }),
       colour: YELLOW,
-      about: 'takes over orders, by the flag migrate-orders',
+      about: 'the service of the context orders, with the flag migrate-orders',
     },
     {
       name: 'gateway',
       colour: CYAN,
       url: urlOf(gatewayAt),
-      about: `the shop as its customers see it; admin on ${urlOf(adminAt)} (/readyz, /metrics)`,
+      about: `the address for customers; admin on ${urlOf(adminAt)} (/readyz, /metrics)`,
       readyUrl: `${urlOf(adminAt)}/readyz`,
       listensOn: [gatewayAt, adminAt],
       args: [

@@ -1,4 +1,4 @@
-// A line of a program's log as a person reads it. The gateway writes JSON, the others write sentences.
+// Formats a log line for a terminal. The gateway writes JSON lines, the other programs write text.
 
 export function readableLine(line: string): string {
   const entry = line.startsWith('{') ? parsed(line) : undefined
@@ -7,7 +7,7 @@ export function readableLine(line: string): string {
 
 type Entry = Readonly<Record<string, unknown>>
 
-/** `GET /products 200 service (flag) 3.1 ms` and whatever went wrong. */
+/** `GET /products 200 service (flag) 3.1 ms`, with the failure if there is one. */
 function requestLine(entry: Entry): string {
   const decided =
     entry.side === undefined ? '' : ` ${entry.side}${entry.reason === undefined ? '' : ` (${entry.reason})`}`
@@ -33,7 +33,7 @@ function isRequest(entry: Entry): boolean {
   return typeof entry.method === 'string' && typeof entry.path === 'string' && typeof entry.status === 'number'
 }
 
-/** Mistakes and warnings of the map: each is a sentence, and gets a line of its own. */
+/** Mistakes and warnings of the map: each gets its own line. */
 function isList(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.length > 0 && value.every((text) => typeof text === 'string')
 }
@@ -50,7 +50,7 @@ function parsed(line: string): Entry | undefined {
   }
 }
 
-/** What a client can put into a path must not steer the terminal of whoever reads the log. */
+/** Replaces control characters, with which a client could control the terminal of the reader. */
 function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd')

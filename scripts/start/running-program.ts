@@ -1,4 +1,4 @@
-// One started program: its log, whether it is ready, how it is stopped.
+// A started program: its log, its readiness and its end.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -7,11 +7,11 @@ import type { Program } from './programs.ts'
 
 const LONGEST_START_MS = 30_000
 const LONGEST_STOP_MS = 40_000 // longer than the gateway's own drain limit
-const BETWEEN_QUESTIONS_MS = 50
+const POLL_MS = 50
 
 export class RunningProgram {
   readonly program: Program
-  /** Settles when the program has ended, by itself or not: says how. */
+  /** Resolves when the program has ended, with a description of the end. */
   readonly ended: Promise<string>
   readonly #child: ChildProcess
   #alive = true
@@ -21,7 +21,7 @@ export class RunningProgram {
     this.#child = spawn(process.execPath, [...program.args], {
       env: { ...process.env, ...program.env },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own: Ctrl-C reaches only us, and we stop them in good order.
+      // Its own process group: Ctrl-C reaches only this process, which stops the programs in order.
       detached: true,
     })
     for (const stream of [this.#child.stdout, this.#child.stderr]) printLines(stream, print)
@@ -37,7 +37,7 @@ export class RunningProgram {
     })
   }
 
-  /** Asks until it answers that it is ready. Throws the sentence that says why it never will be. */
+  /** Waits until the program is ready. Throws with the reason if it ends, or after 30 seconds. */
   async ready(): Promise<void> {
     const { name, readyUrl } = this.program
     const deadline = Date.now() + LONGEST_START_MS
@@ -45,7 +45,7 @@ export class RunningProgram {
       if (await answersOk(readyUrl)) return
       if (Date.now() > deadline)
         throw new Error(`${name} is not ready after ${LONGEST_START_MS / 1000} s (${readyUrl})`)
-      await pause(BETWEEN_QUESTIONS_MS)
+      await pause(POLL_MS)
     }
     throw new Error(`${name} ${await this.ended}`)
   }
@@ -58,13 +58,13 @@ export class RunningProgram {
     clearTimeout(impatience)
   }
 
-  /** At once, and whatever it may have started. */
+  /** Kills the program and its child processes. */
   kill(): void {
     if (!this.#alive || this.#child.pid === undefined) return
     try {
       process.kill(-this.#child.pid, 'SIGKILL')
     } catch {
-      // it was faster
+      // It has ended already.
     }
   }
 }

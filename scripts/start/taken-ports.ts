@@ -1,9 +1,9 @@
-// Asked before anything is started, so that a taken port is one sentence and not four logs and a stack trace.
+// Checks the ports before any program starts, so that a port in use is reported in one sentence.
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { Address } from './programs.ts'
 
-/** The sentence that says which ports cannot be had, who wants them, and what to do; nothing if all can. */
+/** Returns a sentence about the ports that are not available; undefined if all are available. */
 export async function takenPorts(addresses: readonly Address[]): Promise<string | undefined> {
   const troubles = await Promise.all(addresses.map(trouble))
   const sentences = troubles.filter((sentence) => sentence !== undefined)
@@ -17,7 +17,7 @@ async function trouble(address: Address): Promise<string | undefined> {
     await once(probe, 'listening')
   } catch (error) {
     const why = inWords((error as NodeJS.ErrnoException).code) // a server's error has a code
-    return `port ${port}, which the ${wantedFor} needs, ${why}: free it, or set ${variable} to another one`
+    return `port ${port} of the ${wantedFor} ${why}: stop the other program, or set ${variable} to another port`
   }
   probe.close()
   await once(probe, 'close')
@@ -25,7 +25,7 @@ async function trouble(address: Address): Promise<string | undefined> {
 }
 
 function inWords(code: string | undefined): string {
-  if (code === 'EADDRINUSE') return 'is taken'
-  if (code === 'EACCES') return 'is not for this user to open'
+  if (code === 'EADDRINUSE') return 'is in use'
+  if (code === 'EACCES') return 'needs privileges'
   return `cannot be opened (${code})`
 }

@@ -1,4 +1,4 @@
-// What is printed: each program's lines under its name, in its colour where there is somebody to see it.
+// Prints the lines of each program with its name, in colour on a terminal.
 import type { Program } from './programs.ts'
 import { readableLine } from './readable-line.ts'
 
@@ -9,7 +9,7 @@ export class Terminal {
   readonly #coloured: boolean
 
   constructor(env: NodeJS.ProcessEnv, isTerminal: boolean) {
-    // https://no-color.org: any value but the empty one
+    // https://no-color.org: any value except the empty one
     this.#coloured = isTerminal && !env.NO_COLOR && env.TERM !== 'dumb'
   }
 

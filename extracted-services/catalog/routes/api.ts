@@ -72,7 +72,7 @@ function productJson(product: Product) {
   }
 }
 
-/** Every answer says when it was made. No ETag is computed from it: they are made of versions. */
+/** Adds the time of the response. ETags do not depend on it: they contain versions. */
 function stamped<Answer extends object>(answer: Answer): Answer & { generatedAt: string } {
   return { ...answer, generatedAt: new Date().toISOString() }
 }

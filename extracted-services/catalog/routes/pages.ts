@@ -26,7 +26,7 @@ export function catalogPages(catalog: Catalog): Router {
     sendPage(catalog.assets, response, { title: product.name, body: productPage(product), canonical })
   })
 
-  // The gateway rewrites /search to this; the links on the page still say /search.
+  // The gateway rewrites /search to this path; the links on the page contain /search.
   router.get('/v2/search', (request, response) => {
     const listing = readListing(request.query)
     response.set('ETag', pageTag(catalog.assets, `search-${catalogRevision(catalog.db)}`))

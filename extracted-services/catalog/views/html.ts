@@ -1,4 +1,4 @@
-// HTML as a tagged template: whatever is put into it is escaped, unless it is HTML already.
+// HTML as a tagged template: inserted values are escaped, unless they are HTML already.
 
 export class Html {
   readonly text: string

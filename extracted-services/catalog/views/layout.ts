@@ -1,4 +1,4 @@
-// The frame of every page, as the monolith draws it: whoever walks from one to the other must not notice.
+// The layout of every page, equal to that of the monolith.
 import type { ShopAssets } from '../shop-assets.ts'
 import { type Html, html } from './html.ts'
 

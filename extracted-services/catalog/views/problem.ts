@@ -1,4 +1,4 @@
-// The page for what is not there.
+// The page for missing resources.
 import { type Html, html } from './html.ts'
 
 export function problemPage(message: string): Html {
