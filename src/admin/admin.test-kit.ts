@@ -35,8 +35,8 @@ export function manualClock(): ManualClock {
 
 export type TestControl = Control & {
   /** Every order that was carried out or tried. */
-  readonly orders: { readonly verb: Verb; readonly context: string | null; readonly order: ChangeRequest }[]
-  readonly away: RefusedCaller[]
+  readonly changeRequests: { readonly verb: Verb; readonly context: string | null; readonly order: ChangeRequest }[]
+  readonly refusedCallers: RefusedCaller[]
   /** What the next change answers, instead of being done. */
   next: ChangeResult | Promise<ChangeResult> | undefined
   readonly memory: SharedMemory
@@ -45,14 +45,14 @@ export type TestControl = Control & {
 
 const CONTEXTS = ['catalog', 'orders']
 
-export function testControl(clock: Clock): TestControl {
+export function createTestControl(clock: Clock): TestControl {
   const memory = new SharedMemory()
   const store = new MemoryStore({ memory, clock })
   void store.start()
   const fleet = { generation: 0, members: [member(clock)] }
   const control: TestControl = {
-    orders: [],
-    away: [],
+    changeRequests: [],
+    refusedCallers: [],
     next: undefined,
     memory,
     state: () => store.current(),
@@ -83,7 +83,7 @@ export function testControl(clock: Clock): TestControl {
     context: async (name) => (CONTEXTS.includes(name) ? viewOf(name) : undefined),
     flip: (name, percentage, order) =>
       change('flip', name, order, (state, { stamp, generation }) =>
-        ofContext(state, name, { flip: { ...stamp, flag: name, percentage, generation } }),
+        updateContext(state, name, { flip: { ...stamp, flag: name, percentage, generation } }),
       ),
     pin: (name, side, forMs, order) => {
       const until = forMs === null ? null : clock.wallTime() + forMs
@@ -91,39 +91,39 @@ export function testControl(clock: Clock): TestControl {
         'pin',
         name,
         order,
-        (state, { stamp }) => ofContext(state, name, { pin: { ...stamp, side, until } }),
+        (state, { stamp }) => updateContext(state, name, { pin: { ...stamp, side, until } }),
         until,
       )
     },
-    unpin: (name, order) => change('unpin', name, order, (state) => ofContext(state, name, { pin: null })),
+    unpin: (name, order) => change('unpin', name, order, (state) => updateContext(state, name, { pin: null })),
     rollback: (name, isForced, order) => {
       if (name === 'orders' && !isForced) return Promise.resolve({ kind: 'refused', why: 'it is forward-only' })
       return change('rollback', name, order, (state, { stamp }) =>
-        ofContext(state, name, { pin: { ...stamp, side: 'legacy', until: null } }),
+        updateContext(state, name, { pin: { ...stamp, side: 'legacy', until: null } }),
       )
     },
     kill: (order) => change('kill', null, order, (state, { stamp }) => ({ ...state, kill: stamp })),
     revive: (order) => change('revive', null, order, (state) => ({ ...state, kill: null })),
     forget: (_id, order) => change('forget', null, order, (state) => state),
     freeze: (name, order) =>
-      change('freeze', name, order, (state, { stamp }) => ofContext(state, name, { freeze: stamp })),
+      change('freeze', name, order, (state, { stamp }) => updateContext(state, name, { freeze: stamp })),
     shadow: (name, percentage, order) =>
       change('shadow', name, order, (state, { stamp }) =>
-        ofContext(state, name, { shadow: percentage === null ? null : { ...stamp, percentage } }),
+        updateContext(state, name, { shadow: percentage === null ? null : { ...stamp, percentage } }),
       ),
     rule: (name, difference, ruling, order) =>
-      change('rule', name, order, (state, { stamp }) => noted(state, name, difference, { ...stamp, ruling })),
+      change('rule', name, order, (state, { stamp }) => addNote(state, name, difference, { ...stamp, ruling })),
     resolve: (name, difference, order) =>
       change('resolve', name, order, (state, { stamp }) =>
-        noted(state, name, difference, { ...stamp, resolvedAt: stamp.at }),
+        addNote(state, name, difference, { ...stamp, resolvedAt: stamp.at }),
       ),
-    thaw: (name, order) => change('thaw', name, order, (state) => ofContext(state, name, { freeze: null })),
+    thaw: (name, order) => change('thaw', name, order, (state) => updateContext(state, name, { freeze: null })),
     verifyHistory: () => store.verifyHistory(),
     history: (query) => store.history(query),
     fleet: async () => fleet,
     watch: (listener) =>
       store.onChange((state) => listener({ generation: state.generation, state, localKill: [], killFileProblems: [] })),
-    recordRefusedCaller: async (facts) => void control.away.push(facts),
+    recordRefusedCaller: async (facts) => void control.refusedCallers.push(facts),
   }
   return control
 
@@ -161,7 +161,7 @@ export function testControl(clock: Clock): TestControl {
     make: (state: SharedState, making: Making) => SharedState,
     until: number | null = null,
   ): Promise<ChangeResult> {
-    control.orders.push({ verb, context, order })
+    control.changeRequests.push({ verb, context, order })
     if (control.next !== undefined) {
       const { next } = control
       control.next = undefined
@@ -170,15 +170,15 @@ export function testControl(clock: Clock): TestControl {
     if (context !== null && !CONTEXTS.includes(context)) {
       return { kind: 'unknown-context', why: `there is no "${context}"`, known: CONTEXTS }
     }
-    const before = store.current()
-    const seen = context === null ? before.generation : viewOf(context).generation
+    const state = store.current()
+    const seen = context === null ? state.generation : viewOf(context).generation
     if (order.ifGeneration !== undefined && order.ifGeneration !== seen) {
       return { kind: 'conflict', why: 'somebody was quicker', generation: seen }
     }
-    const generation = before.generation + 1
+    const generation = state.generation + 1
     const stamp = { by: order.by, reason: order.reason, at: clock.wallTime() }
-    const made = make(before, { stamp, generation })
-    const next = context === null ? made : ofContext(made, context, { changed: { ...stamp, verb, generation } })
+    const made = make(state, { stamp, generation })
+    const next = context === null ? made : updateContext(made, context, { changed: { ...stamp, verb, generation } })
     await store.commit({ ...next, generation }, entryOf(verb, context, order, generation, clock))
     return {
       kind: 'done',
@@ -206,20 +206,20 @@ const FLAGS = {
   isRefused: false,
 } as const
 
-function ofContext(state: SharedState, name: string, more: Partial<SharedState['contexts'][string]>): SharedState {
-  const known = Object.hasOwn(state.contexts, name) ? state.contexts[name] : undefined
-  return { ...state, contexts: { ...state.contexts, [name]: { ...EMPTY_CONTEXT, ...known, ...more } } }
+function updateContext(state: SharedState, name: string, more: Partial<SharedState['contexts'][string]>): SharedState {
+  const context = Object.hasOwn(state.contexts, name) ? state.contexts[name] : undefined
+  return { ...state, contexts: { ...state.contexts, [name]: { ...EMPTY_CONTEXT, ...context, ...more } } }
 }
 
-function noted(
+function addNote(
   state: SharedState,
   name: string,
   { fingerprint, route, field }: DifferenceKey,
-  said: Partial<DifferenceNote> & Stamp,
+  changes: Partial<DifferenceNote> & Stamp,
 ): SharedState {
   const { differences = {} } = (Object.hasOwn(state.contexts, name) ? state.contexts[name] : undefined) ?? {}
-  const note = { ruling: null, resolvedAt: null, ...differences[fingerprint], route, field, ...said }
-  return ofContext(state, name, { differences: { ...differences, [fingerprint]: note } })
+  const note = { ruling: null, resolvedAt: null, ...differences[fingerprint], route, field, ...changes }
+  return updateContext(state, name, { differences: { ...differences, [fingerprint]: note } })
 }
 
 function member(clock: Clock) {
@@ -287,12 +287,12 @@ export type TestAdmin = {
 }
 
 /** An admin surface that is closed when the test is over. */
-export async function testAdmin(
+export async function createTestAdmin(
   more: Partial<ApiServices> = {},
   moreOptions: Partial<AdminOptions> = {},
 ): Promise<TestAdmin> {
   const clock = manualClock()
-  const control = testControl(clock)
+  const control = createTestControl(clock)
   const events: { name: string; facts: unknown }[] = []
   const options = {
     host: '127.0.0.1',
@@ -300,7 +300,7 @@ export async function testAdmin(
     allowedHosts: ['admin.internal'],
     registry: new Registry(),
     readiness: () => READY,
-    events: recorded(events),
+    events: recordEvents(events),
     ...moreOptions,
     api: {
       control,
@@ -324,8 +324,8 @@ export async function testAdmin(
 export type ServedAdmin = TestAdmin & { readonly port: number; readonly stop: () => Promise<void> }
 
 /** The same on a port of its own, for what only sockets can say. */
-export async function servedAdmin(more: Partial<ApiServices> = {}): Promise<ServedAdmin> {
-  const admin = await testAdmin(more)
+export async function startTestAdmin(more: Partial<ApiServices> = {}): Promise<ServedAdmin> {
+  const admin = await createTestAdmin(more)
   const { port, close } = await startAdmin(admin.options)
   onTestFinished(close)
   return { ...admin, port, stop: close }
@@ -344,7 +344,7 @@ export const READY = {
 } as const
 
 /** Events that are kept, whatever they are called. */
-export function recorded(events: { name: string; facts: unknown }[]): Events {
+export function recordEvents(events: { name: string; facts: unknown }[]): Events {
   return new Proxy({} as Events, {
     get: (_, name) => (facts: unknown) => void events.push({ name: String(name), facts }),
   })

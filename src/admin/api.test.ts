@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ChangeResult } from '../control/control.ts'
-import { NOON, type TestAdmin, TOKEN, testAdmin } from './admin.test-kit.ts'
+import { createTestAdmin, NOON, type TestAdmin, TOKEN } from './admin.test-kit.ts'
 import { IdempotencyCache } from './http/idempotency.ts'
 
 const LAGGARD = { id: 'g2', address: 'http://10.0.0.2:8081', why: 'silent for 12 s' }
@@ -21,7 +21,7 @@ function done(convergence: object): ChangeResult {
 
 describe('how things stand', () => {
   test('is told at a glance, with null for what is not there', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { body } = await ask('get', '/status')
       .expect(200)
       .expect('Content-Type', /^application\/json/)
@@ -31,18 +31,18 @@ describe('how things stand', () => {
   })
 
   test('is told of all contexts, of one, and of the fleet', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { body } = await ask('get', '/contexts').expect(200)
     expect(body.contexts.map(({ name }: { name: string }) => name)).toEqual(['catalog', 'orders'])
-    const one = await ask('get', '/contexts/orders').expect(200).expect('ETag', '"0"')
-    expect(one.body).toEqual(body.contexts[1])
+    const orders = await ask('get', '/contexts/orders').expect(200).expect('ETag', '"0"')
+    expect(orders.body).toEqual(body.contexts[1])
     expect((await ask('get', '/fleet').expect(200)).body.members[0]).toMatchObject({ id: 'g1', isConverged: true })
   })
 
   test.each(['nothing', '__proto__', 'constructor', 'a%2Fb'])(
     'a context %s that is not there is 404, and those that are are named',
     async (name) => {
-      const { ask } = await testAdmin()
+      const { ask } = await createTestAdmin()
       for (const response of [await ask('get', `/contexts/${name}`), await ask('put', `/contexts/${name}/freeze`)]) {
         expect(response.status).toBe(404)
         expect(response.body).toMatchObject({ code: 'unknown-context', known: ['catalog', 'orders'] })
@@ -51,7 +51,7 @@ describe('how things stand', () => {
   )
 
   test('is answered to HEAD as to GET, without the body', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     for (const path of ['/status', '/contexts/catalog', '/audit?format=jsonl', '/events']) {
       const { text } = await ask('head', path).expect(200)
       expect(text ?? '').toBe('')
@@ -80,7 +80,7 @@ describe('the verbs', () => {
     ['delete', '/contexts/catalog/shadow?reason=why', undefined, 'shadow', { shadow: null }],
     ['post', '/contexts/catalog/rollback', {}, 'rollback', { pin: { side: 'legacy' } }],
   ])('%s %s %o is %s', async (method, path, body, verb, expected) => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     const response = await ask(method, path).send(body)
     expect(response.body).toMatchObject({ verb, context: 'catalog', converged: true, generation: 1 })
     expect(response.status).toBe(200)
@@ -88,7 +88,7 @@ describe('the verbs', () => {
   })
 
   test('kill and revive everything', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     await ask('put', '/kill-switch').send({ reason: 'on fire' }).expect(200)
     const killed = await ask('get', '/kill-switch').expect(200).expect('ETag', '"1"')
     expect(killed.body).toMatchObject({ kill: { by: 'admin-token', reason: 'on fire' }, generation: 1 })
@@ -97,17 +97,17 @@ describe('the verbs', () => {
   })
 
   test('say who, from where and why', async () => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     await ask('put', '/contexts/catalog/flag').send({ percentage: 5, reason: '  a fault in checkout ' })
     await ask('delete', '/contexts/catalog/pin?reason=over%20%E2%9C%93')
-    expect(control.orders.map(({ order }) => order)).toMatchObject([
+    expect(control.changeRequests.map(({ order }) => order)).toMatchObject([
       { by: 'admin-token', address: '127.0.0.1', reason: 'a fault in checkout' },
       { reason: 'over ✓' },
     ])
   })
 
   test('roll back what is forward-only if it is forced', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { body } = await ask('post', '/contexts/orders/rollback').send({}).expect(409)
     expect(body).toMatchObject({ code: 'refused', detail: 'it is forward-only' })
     await ask('post', '/contexts/orders/rollback').send({ force: true }).expect(200)
@@ -137,21 +137,21 @@ describe('the verbs', () => {
     [{ side: 'both', for: '1h' }, 'pin', /side/],
     [[], 'flag', /object/],
   ])('%o to %s is 422, and says what is wrong', async (body, resource, expected) => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     const response = await ask('put', `/contexts/catalog/${resource}`).send(body)
     expect(response.status).toBe(422)
     expect(response.body).toMatchObject({ code: 'bad-body', type: 'about:blank', status: 422 })
     expect(JSON.stringify(response.body.mistakes)).toMatch(expected)
-    expect(control.orders).toEqual([])
+    expect(control.changeRequests).toEqual([])
   })
 
   test('ask why where that is demanded', async () => {
-    const { ask, control } = await testAdmin({ requireReason: true })
+    const { ask, control } = await createTestAdmin({ requireReason: true })
     const flip = () => ask('put', '/contexts/catalog/flag')
     expect((await flip().send({ percentage: 5 }).expect(422)).body.code).toBe('reason-required')
     expect((await flip().send({ percentage: 5, reason: null }).expect(422)).body.code).toBe('reason-required')
     expect((await ask('delete', '/kill-switch').expect(422)).body.code).toBe('reason-required')
-    expect(control.orders).toEqual([])
+    expect(control.changeRequests).toEqual([])
     await flip().send({ percentage: 5, reason: 'why' }).expect(200)
     await ask('delete', '/kill-switch?reason=why').expect(200)
     await ask('get', '/status').expect(200)
@@ -172,7 +172,7 @@ describe('what became of a change', () => {
     ['unknown', { kind: 'unknown-context', why: 'no', known: ['a'] }, 404, { code: 'unknown-context', known: ['a'] }],
     ['unavailable', { kind: 'unavailable', why: 'no store' }, 503, { code: 'unavailable', detail: 'no store' }],
   ])('%s', async (_, result, status, expected) => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     control.next = result
     const response = await ask('put', '/contexts/catalog/flag').send({ percentage: 25 })
     expect(response.status).toBe(status)
@@ -183,7 +183,7 @@ describe('what became of a change', () => {
 
 describe('If-Match', () => {
   async function changedTwice() {
-    const admin = await testAdmin()
+    const admin = await createTestAdmin()
     for (const percentage of [1, 2]) await admin.ask('put', '/contexts/catalog/flag').send({ percentage }).expect(200)
     return admin
   }
@@ -226,16 +226,16 @@ describe('Idempotency-Key', () => {
     ask('put', '/contexts/catalog/flag', token).set('Idempotency-Key', key).send({ percentage })
 
   test('the same request is answered again, and done once', async () => {
-    const admin = await testAdmin()
+    const admin = await createTestAdmin()
     const first = await flip(admin, 5).expect(200)
     const second = await flip(admin, 5).expect(200).expect('Idempotency-Replayed', 'true')
     expect(second.body).toEqual(first.body)
     expect(first.headers).not.toHaveProperty('idempotency-replayed')
-    expect(admin.control.orders).toHaveLength(1)
+    expect(admin.control.changeRequests).toHaveLength(1)
   })
 
   test('however it is written, and not if it means something else', async () => {
-    const admin = await testAdmin()
+    const admin = await createTestAdmin()
     await flip(admin, 5)
     await admin
       .ask('put', '/contexts/catalog/flag')
@@ -247,26 +247,26 @@ describe('Idempotency-Key', () => {
     expect(
       (await admin.ask('put', '/contexts/orders/flag').set('Idempotency-Key', 'k1').send({ percentage: 5 })).status,
     ).toBe(422)
-    expect(admin.control.orders).toHaveLength(1)
+    expect(admin.control.changeRequests).toHaveLength(1)
   })
 
   test('a refusal is remembered, trouble is not: it may be over', async () => {
-    const admin = await testAdmin()
+    const admin = await createTestAdmin()
     admin.control.next = { kind: 'refused', why: 'frozen' }
     await flip(admin, 5).expect(409)
     await flip(admin, 5).expect(409)
-    expect(admin.control.orders).toHaveLength(1)
+    expect(admin.control.changeRequests).toHaveLength(1)
     admin.control.next = { kind: 'unavailable', why: 'no store' }
     await flip(admin, 5, 'k2').expect(503)
     await flip(admin, 5, 'k2').expect(200)
   })
 
   test('while it is under way, the second is told to wait', async () => {
-    const admin = await testAdmin()
+    const admin = await createTestAdmin()
     const { promise, resolve } = Promise.withResolvers<ChangeResult>()
     admin.control.next = promise
     const first = flip(admin, 5).then((response) => response)
-    await expect.poll(() => admin.control.orders.length).toBe(1)
+    await expect.poll(() => admin.control.changeRequests.length).toBe(1)
     const second = await flip(admin, 5).expect(409)
     expect(second.body.code).toBe('in-progress')
     resolve(done({}))
@@ -275,16 +275,16 @@ describe('Idempotency-Key', () => {
   })
 
   test('holds for a day, and for 256 keys', async () => {
-    const admin = await testAdmin()
+    const admin = await createTestAdmin()
     await flip(admin, 5)
     admin.clock.pass(24 * 3600_000 - 1)
     await flip(admin, 5).expect('Idempotency-Replayed', 'true')
     admin.clock.pass(1)
     await flip(admin, 5)
-    expect(admin.control.orders).toHaveLength(2)
+    expect(admin.control.changeRequests).toHaveLength(2)
     for (let i = 0; i < 256; i++) await flip(admin, 5, `other-${i}`)
     await flip(admin, 5)
-    expect(admin.control.orders).toHaveLength(2 + 256 + 1)
+    expect(admin.control.changeRequests).toHaveLength(2 + 256 + 1)
   })
 
   test('is one’s own, of the 64 who asked last: another actor’s key of the same name is another', async () => {
@@ -304,14 +304,14 @@ describe('Idempotency-Key', () => {
   })
 
   test.each(['', 'a b', 'x'.repeat(201)])('%j is none', async (key) => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     await ask('put', '/contexts/catalog/freeze').set('Idempotency-Key', key).expect(400)
   })
 })
 
 describe('the audit log', () => {
   async function filled(entries: number) {
-    const admin = await testAdmin()
+    const admin = await createTestAdmin()
     for (let i = 0; i < entries; i++) {
       await admin.control.flip(i % 2 === 0 ? 'catalog' : 'orders', i % 100, { by: 'ann', address: null, reason: null })
     }
@@ -377,7 +377,7 @@ describe('the audit log', () => {
     '__proto__[x]=1',
     'context=',
   ])('?%s is 400', async (query) => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { body } = await ask('get', `/audit?${query}`).expect(400)
     expect(body.code).toBe('bad-query')
     expect(({} as { x?: unknown }).x).toBeUndefined()
@@ -394,17 +394,17 @@ describe('the audit log', () => {
 })
 
 test('explain is asked as it was said', async () => {
-  const asked: unknown[] = []
-  const { ask } = await testAdmin({
-    explain: async (one) => {
-      asked.push(one)
+  const requests: unknown[] = []
+  const { ask } = await createTestAdmin({
+    explain: async (request) => {
+      requests.push(request)
       return { kind: 'refused', request: 'GET /x', failure: 'bad-target', status: 400, detail: 'no' }
     },
   })
   const { body } = await ask('get', '/explain?method=post&target=%2Forders%2F4%3Fa&user=7&host=Shop.example').expect(
     200,
   )
-  expect(asked).toEqual([
+  expect(requests).toEqual([
     { method: 'POST', target: '/orders/4?a', user: '7', host: 'shop.example', address: '127.0.0.1' },
   ])
   expect(body.kind).toBe('refused')
@@ -421,10 +421,10 @@ test.each([
   ['post', '/contexts/catalog/shadow', 'PUT, DELETE'],
   ['options', '/status', 'GET, HEAD'],
 ] as const)('%s %s is 405, and says what is allowed', async (method, path, allow) => {
-  const { ask, control } = await testAdmin()
+  const { ask, control } = await createTestAdmin()
   const response = await ask(method, path)
   expect(response.status).toBe(405)
   expect(response.headers.allow).toBe(allow)
   expect(response.headers).not.toHaveProperty('access-control-allow-origin')
-  expect(control.orders).toEqual([])
+  expect(control.changeRequests).toEqual([])
 })

@@ -18,20 +18,20 @@ type Target = {
   readonly gateway: GatewayProcess
   readonly token: string
   readonly load: Load
-  readonly asked: <Body>(method: string, path: string, body?: object, headers?: object) => Promise<Told<Body>>
-  readonly say: (head: string, token?: string) => Promise<string>
-  readonly unharmed: () => Promise<void>
+  readonly call: <Body>(method: string, path: string, body?: object, headers?: object) => Promise<ApiAnswer<Body>>
+  readonly sendHead: (head: string, token?: string) => Promise<string>
+  readonly expectUnharmed: () => Promise<void>
 }
-type Told<Body> = { readonly status: number; readonly body: Body; readonly headers: object }
+type ApiAnswer<Body> = { readonly status: number; readonly body: Body; readonly headers: object }
 
-async function target(): Promise<Target> {
+async function startTarget(): Promise<Target> {
   const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
   const config = shop({ legacy: legacy.url, service: service.url })
   const gateway = await startGatewayProcess(config, { percentages: { 'migrate-catalog': 50 } })
   const { port, adminPort, folder } = gateway
   const token = (await readFile(join(folder, 'state', 'admin-token'), 'utf8')).trim()
   const load = startLoad(4, (i) => ({ port, path: `/products/${i}`, headers: { cookie: `sid=${i}` } }))
-  const asked: Target['asked'] = async (method, path, body, headers) => {
+  const call: Target['call'] = async (method, path, body, headers) => {
     const answer = await sendRequest({
       port: adminPort,
       agent: eachItsOwn,
@@ -44,19 +44,19 @@ async function target(): Promise<Target> {
     return { status: answer.status, body: JSON.parse(answer.body), headers: answer.headers }
   }
   const changes = async () => {
-    const { body } = await asked<AuditPage>('GET', '/audit?limit=200')
+    const { body } = await call<AuditPage>('GET', '/audit?limit=200')
     return body.records.filter(({ result, verb }) => result === 'done' && verb !== 'outside')
   }
   return {
     gateway,
     token,
     load,
-    asked,
-    say: async (head, by = token) => {
+    call,
+    sendHead: async (head, by = token) => {
       const text = head.replace('\r\n', `\r\nHost: localhost\r\nAuthorization: Bearer ${by}\r\n`)
       return statusLine((await exchange(adminPort, `${text}Connection: close\r\n\r\n`)).head)
     },
-    unharmed: async () => {
+    expectUnharmed: async () => {
       const answered = load.answers.length
       await until(() => load.answers.length > answered + 20)
       const { failed } = await load.stop()
@@ -73,11 +73,11 @@ const eachItsOwn = new Agent({ keepAlive: false })
 
 const statusLine = (head: string) => /^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 'nothing'
 
-test('hundreds of connections that say nothing or half of something, and a thousand wrong tokens at once', async () => {
-  const { gateway, load, asked, unharmed } = await target()
+test('hundreds of connections that sendHead nothing or half of something, and a thousand wrong tokens at once', async () => {
+  const { gateway, load, call, expectUnharmed } = await startTarget()
   const slow = await Promise.all(Array.from({ length: 400 }, () => connectRaw(gateway.adminPort)))
   for (const [i, client] of slow.entries()) if (i % 2 === 0) client.send('GET /api/v1/status HTTP/1.1\r\nHost: lo')
-  expect((await asked('GET', '/status')).status).toBe(200)
+  expect((await call('GET', '/status')).status).toBe(200)
   expect(await gateway.readyz()).toBe(200)
   expect(slow.filter((client) => !client.isClosed()).length).toBeLessThanOrEqual(256)
   for (const client of slow) client.destroy()
@@ -91,14 +91,14 @@ test('hundreds of connections that say nothing or half of something, and a thous
   // 0 is a connection that made room for another.
   expect(new Set(statuses).difference(new Set([0, 401, 429]))).toEqual(new Set())
   expect(statuses.filter((status) => status === 401).length).toBeLessThanOrEqual(11)
-  expect((await asked('GET', '/status')).status).toBe(200)
+  expect((await call('GET', '/status')).status).toBe(200)
   expect(await gateway.readyz()).toBe(200)
-  const { body } = await asked<AuditPage>('GET', '/audit?limit=200')
+  const { body } = await call<AuditPage>('GET', '/audit?limit=200')
   const turnedAway = body.records.filter(({ verb }) => verb === 'sign-in')
   expect(turnedAway.length).toBeGreaterThan(0)
   expect(turnedAway.length).toBeLessThan(10)
   expect(JSON.stringify(body) + gateway.log()).not.toContain('wrong-token-number')
-  await unharmed()
+  await expectUnharmed()
 })
 
 const LINES: readonly [string, string][] = [
@@ -138,9 +138,9 @@ const LINES: readonly [string, string][] = [
   ['CONNECT /api/v1/status', 'nothing'],
 ]
 
-test('whatever a request line, a head and a body say, nothing is changed', async () => {
-  const { gateway, token, say, asked, unharmed } = await target()
-  const answers = await Promise.all(LINES.map(async ([line]) => [line, await say(`${line} HTTP/1.1\r\n`)]))
+test('whatever a request line, a head and a body sendHead, nothing is changed', async () => {
+  const { gateway, token, sendHead, call, expectUnharmed } = await startTarget()
+  const answers = await Promise.all(LINES.map(async ([line]) => [line, await sendHead(`${line} HTTP/1.1\r\n`)]))
   expect(answers).toEqual(LINES)
 
   const heads: [string, string, string][] = [
@@ -155,7 +155,7 @@ test('whatever a request line, a head and a body say, nothing is changed', async
     ['a preference that is long', `Accept: ${'a/b;q=0.1,'.repeat(1_500)}\r\n`, '200'],
   ]
   for (const [what, fields, status] of heads) {
-    expect(await say(`GET /api/v1/status HTTP/1.1\r\n${fields}`), what).toBe(status)
+    expect(await sendHead(`GET /api/v1/status HTTP/1.1\r\n${fields}`), what).toBe(status)
   }
 
   // In a pipeline, each is let in by its own token.
@@ -173,21 +173,21 @@ test('whatever a request line, a head and a body say, nothing is changed', async
     return { percentage: 25, reason }
   })
   for (const body of [...wrong, ...reasons]) {
-    const { status, body: told } = await asked<Problem>('PUT', '/contexts/catalog/flag', body)
-    expect([status, told.code], JSON.stringify(body).slice(0, 60)).toEqual([422, 'bad-body'])
+    const { status, body: problem } = await call<Problem>('PUT', '/contexts/catalog/flag', body)
+    expect([status, problem.code], JSON.stringify(body).slice(0, 60)).toEqual([422, 'bad-body'])
   }
   for (const name of ['__proto__', 'constructor', 'toString', 'nothing', 'catalog%00', 'x'.repeat(5_000)]) {
-    const { status, body } = await asked<Problem>('PUT', `/contexts/${name}/flag`, { percentage: 25 })
+    const { status, body } = await call<Problem>('PUT', `/contexts/${name}/flag`, { percentage: 25 })
     expect([status, body.code, body.known], name.slice(0, 60)).toEqual([404, 'unknown-context', ['catalog']])
   }
 
-  await unharmed()
+  await expectUnharmed()
 })
 
 test('the same Idempotency-Key from two at once is done once', async () => {
-  const { asked, load } = await target()
+  const { call, load } = await startTarget()
   const flip = () =>
-    asked<ChangeResponse & Problem>('PUT', '/contexts/catalog/flag', { percentage: 25 }, { 'Idempotency-Key': 'k' })
+    call<ChangeResponse & Problem>('PUT', '/contexts/catalog/flag', { percentage: 25 }, { 'Idempotency-Key': 'k' })
   const both = await Promise.all([flip(), flip()])
   const done = both.filter(({ status }) => status === 200)
   const late = both.filter(({ status }) => status !== 200)
@@ -196,7 +196,7 @@ test('the same Idempotency-Key from two at once is done once', async () => {
   const again = await flip()
   expect(again.body).toEqual(done[0]?.body)
   expect(again.headers).toMatchObject({ 'idempotency-replayed': 'true' })
-  const { body } = await asked<AuditPage>('GET', '/audit')
+  const { body } = await call<AuditPage>('GET', '/audit')
   expect(body.records.filter(({ verb }) => verb === 'flip')).toHaveLength(1)
   expect((await load.stop()).failed).toEqual([])
 })

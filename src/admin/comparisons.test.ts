@@ -14,7 +14,7 @@ import {
   THIS_HOUR,
 } from '../shadow/report/comparison-reports.test-kit.ts'
 import { fingerprintOf } from '../shadow/stats/fingerprint.ts'
-import { testAdmin } from './admin.test-kit.ts'
+import { createTestAdmin } from './admin.test-kit.ts'
 
 const PRINT = fingerprintOf('catalog', ROUTE, PRICE)
 const UNREACHABLE = () => Promise.reject(new StoreUnavailable('redis', new Error('refused')))
@@ -22,7 +22,7 @@ const GONE = reportsOn({}, { store: { counts: UNREACHABLE, examples: UNREACHABLE
 
 describe('parity', () => {
   test('is said of each context and route, for the target in percent that is asked for', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { body } = await ask('get', '/parity?window=2h&target=99').expect(200)
     expect(body).toMatchObject({ from: THIS_HOUR - 2 * HOUR, to: NOW, target: 0.99 })
     expect(body.contexts.map(({ context }: { context: string }) => context)).toEqual(['catalog', 'orders'])
@@ -37,7 +37,7 @@ describe('parity', () => {
   test.each(['window=30m', 'window=8d', 'window=x', 'window=', 'target=100', 'target=x', 'target=49', 'more=1'])(
     'is not said for %s',
     async (query) => {
-      const { ask } = await testAdmin()
+      const { ask } = await createTestAdmin()
       expect((await ask('get', `/parity?${query}`)).body).toMatchObject({ status: 400, code: 'bad-query' })
     },
   )
@@ -46,7 +46,7 @@ describe('parity', () => {
 describe('differences', () => {
   test('are those of a context, over the window', async () => {
     const old = { ...FAULTY, start: THIS_HOUR - 30 * HOUR }
-    const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [old], examples: [storedExampleOf()] }) })
+    const { ask } = await createTestAdmin({ comparisons: reportsOn({ counts: [old], examples: [storedExampleOf()] }) })
     expect((await ask('get', '/contexts/catalog/differences').expect(200)).body.differences).toEqual([])
     const { body } = await ask('get', '/contexts/catalog/differences?window=2d').expect(200)
     expect(body.differences[0]).toMatchObject({ fingerprint: PRINT, verdict: 'real', example: { legacy: '10.00' } })
@@ -54,7 +54,7 @@ describe('differences', () => {
   })
 
   test('have examples by their fingerprint', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { body } = await ask('get', `/differences/${PRINT}`).expect(200)
     expect(body).toMatchObject({ difference: { fingerprint: PRINT }, examples: [{ legacy: { status: 200 } }] })
   })
@@ -62,7 +62,7 @@ describe('differences', () => {
   test.each(['0123456789', 'xyz', '__proto__', 'a%2Fb', PRINT.toUpperCase()])(
     'are not named by %s: it is said what to do, and nothing is changed',
     async (fingerprint) => {
-      const { ask, control } = await testAdmin()
+      const { ask, control } = await createTestAdmin()
       const answers = [
         await ask('get', `/differences/${fingerprint}`),
         await ask('get', `/differences/${fingerprint}/export`),
@@ -74,12 +74,12 @@ describe('differences', () => {
         expect(status).toBe(404)
         expect(body).toMatchObject({ code: 'unknown-difference', detail: expect.stringContaining('strangler diffs') })
       }
-      expect(control.orders).toEqual([])
+      expect(control.changeRequests).toEqual([])
     },
   )
 
   test('are ruled on, left to the numbers again, and resolved: each with who and why', async () => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     const note = async () => (await ask('get', `/differences/${PRINT}`).expect(200)).body.difference.note
     expect(await note()).toBeNull()
     const ruled = await ask('put', `/differences/${PRINT}/ruling`)
@@ -91,7 +91,7 @@ describe('differences', () => {
     expect(await note()).toMatchObject({ ruling: null, reason: 'it was not' })
     await ask('put', `/differences/${PRINT}/resolution`).send({ reason: 'fixed' }).expect(200)
     expect(await note()).toMatchObject({ ruling: null, resolvedAt: expect.any(Number), reason: 'fixed' })
-    expect(control.orders.map(({ verb, context, order }) => [verb, context, order.reason])).toEqual([
+    expect(control.changeRequests.map(({ verb, context, order }) => [verb, context, order.reason])).toEqual([
       ['rule', 'catalog', 'rounding'],
       ['rule', 'catalog', 'it was not'],
       ['resolve', 'catalog', 'fixed'],
@@ -100,9 +100,9 @@ describe('differences', () => {
   })
 
   test('that nobody has seen for days can still be left to the numbers', async () => {
-    const { ask, control, options } = await testAdmin()
+    const { ask, control, options } = await createTestAdmin()
     await ask('put', `/differences/${PRINT}/ruling`).send({ verdict: 'noise' }).expect(200)
-    const later = await testAdmin({ comparisons: reportsOn({}, { state: control.state }) })
+    const later = await createTestAdmin({ comparisons: reportsOn({}, { state: control.state }) })
     expect(options.api.control).toBe(control)
     await later.ask('delete', `/differences/${PRINT}/ruling`).expect(200)
   })
@@ -110,7 +110,7 @@ describe('differences', () => {
 
 describe('an export', () => {
   test.each(['curl', 'vitest'])('is text, as %s', async (as) => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { body } = await ask('get', `/differences/${PRINT}/export?as=${as}`).expect(200)
     expect(body).toMatchObject({ fingerprint: PRINT, as, variables: [] })
     expect(body.text).toContain('/products?page=2')
@@ -118,7 +118,7 @@ describe('an export', () => {
   })
 
   test('of what has no example says why there is none', async () => {
-    const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [FAULTY] }) })
+    const { ask } = await createTestAdmin({ comparisons: reportsOn({ counts: [FAULTY] }) })
     const { status, body } = await ask('get', `/differences/${PRINT}/export`)
     expect({ status, body }).toMatchObject({
       status: 409,
@@ -131,15 +131,15 @@ describe('rules that are tried', () => {
   const rules = { tolerance: [{ path: '$..price', absolute: 0.011 }] }
 
   test('forgive what they forgive, and change nothing', async () => {
-    const { ask, control } = await testAdmin({ requireReason: true })
+    const { ask, control } = await createTestAdmin({ requireReason: true })
     const { body } = await ask('post', '/contexts/catalog/try-rule').send({ rules }).expect(200)
     expect(body).toMatchObject({ examples: 1, differences: [{ fingerprint: PRINT, forgiven: 1, remaining: 0 }] })
     expect((await ask('post', '/contexts/catalog/try-rule').send({ rules, route: 'GET /x' })).body.examples).toBe(0)
-    expect(control.orders).toEqual([])
+    expect(control.changeRequests).toEqual([])
   })
 
   test('and that cannot be read are said to be wrong, each where it is', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { status, body } = await ask('post', '/contexts/catalog/try-rule').send({
       rules: { ignore: ['price'], x: [] },
     })
@@ -151,21 +151,23 @@ describe('rules that are tried', () => {
   })
 
   test('are not tried for a page of another origin', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const foreign = ask('post', '/contexts/catalog/try-rule').set('Origin', 'https://evil.example')
     expect((await foreign.send({ rules })).body.code).toBe('foreign-origin')
   })
 
   test('that are given up are to be tried again', async () => {
     const trial = async () => ({ kind: 'given-up', why: 'too long' }) as const
-    const { ask } = await testAdmin({ comparisons: reportsOn({ examples: [storedExampleOf()] }, { runTrial: trial }) })
+    const { ask } = await createTestAdmin({
+      comparisons: reportsOn({ examples: [storedExampleOf()] }, { runTrial: trial }),
+    })
     const { status, body } = await ask('post', '/contexts/catalog/try-rule').send({ rules })
     expect({ status, detail: body.detail }).toEqual({ status: 503, detail: 'too long' })
   })
 })
 
 test('a store that does not answer is no bug: it is said, and when to ask again', async () => {
-  const { ask } = await testAdmin({ comparisons: GONE })
+  const { ask } = await createTestAdmin({ comparisons: GONE })
   const answers = [
     await ask('get', '/parity'),
     await ask('get', '/contexts/catalog/differences'),
@@ -202,6 +204,6 @@ test('operators alone say what a difference is', async () => {
 
 test('what was counted for another context is not told of this one', async () => {
   const other = countsOf({ matched: 1, fields: { [PRICE]: seen(1) } }, { context: 'orders' })
-  const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [other] }) })
+  const { ask } = await createTestAdmin({ comparisons: reportsOn({ counts: [other] }) })
   expect((await ask('get', '/contexts/catalog/differences').expect(200)).body.differences).toEqual([])
 })

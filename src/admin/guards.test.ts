@@ -2,7 +2,7 @@ import { gzipSync } from 'node:zlib'
 import request from 'supertest'
 import { describe, expect, test } from 'vitest'
 import { connectRaw, exchange } from '../../test/kit/raw.ts'
-import { servedAdmin, TOKEN, testAdmin } from './admin.test-kit.ts'
+import { createTestAdmin, startTestAdmin, TOKEN } from './admin.test-kit.ts'
 import { hasWriteMethod } from './http/api-route.ts'
 import { MAX_BODY_BYTES } from './http/json-body.ts'
 import { API_ROUTES } from './http/routes.ts'
@@ -16,7 +16,7 @@ describe('DNS rebinding', () => {
   const PATHS = ['/livez', '/readyz', '/metrics', '/api/v1/status', '/api/v1/events', '/api/v1/nothing', '/']
 
   test.each(PATHS)('%s is not for foreign hosts', async (path) => {
-    const { app } = await testAdmin()
+    const { app } = await createTestAdmin()
     for (const host of ['evil.example', '127.0.0.1.evil.example', 'localhost.evil.example:80', 'admin.internal.evil']) {
       const { body } = await request(app)
         .get(path)
@@ -28,9 +28,9 @@ describe('DNS rebinding', () => {
   })
 
   test.each(WRITES)('nor is $method $path', async ({ method, path }) => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     await ask(method, pathOf(path)).set('Host', 'evil.example').expect(421)
-    expect(control.orders).toEqual([])
+    expect(control.changeRequests).toEqual([])
   })
 
   // RFC 9112 section 3.2.2: the host in the target counts, and the field does not.
@@ -45,7 +45,7 @@ describe('DNS rebinding', () => {
     ['/api/v1/status', 'evil.example\r\nHost: localhost', 400],
     ['/api/v1/status', 'localhost, evil.example', 421],
   ])('%s with Host %j is answered %d', async (target, host, status) => {
-    const { port } = await servedAdmin()
+    const { port } = await startTestAdmin()
     const head = `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`
     expect((await exchange(port, head)).status).toBe(status)
   })
@@ -65,13 +65,13 @@ describe('a request over HTTP/1.0 without Host', () => {
     ['PUT', '/api/v1/kill-switch', 421],
     ['GET', 'http://evil.example/readyz', 421],
   ])('%s %s is answered with status %d', async (method, target, status) => {
-    const { port } = await servedAdmin()
+    const { port } = await startTestAdmin()
     const head = `${method} ${target} HTTP/1.0\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`
     expect((await exchange(port, head)).status).toBe(status)
   })
 
   test('an HTTP/1.0 request with a foreign Host is refused on the health paths', async () => {
-    const { port } = await servedAdmin()
+    const { port } = await startTestAdmin()
     expect((await exchange(port, 'GET /readyz HTTP/1.0\r\nHost: evil.example\r\n\r\n')).status).toBe(421)
   })
 })
@@ -97,21 +97,21 @@ describe('pages of other origins', () => {
     [{ 'Sec-Fetch-Site': 'none' }, 403],
     [{ 'Sec-Fetch-Site': 'same-origin' }, 403],
   ])('a write with %o is answered %d', async (headers, status) => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     const response = await ask('put', '/contexts/catalog/freeze').set('Host', 'localhost:8081').set(headers)
     expect(response.status).toBe(status)
-    expect(control.orders).toHaveLength(status === 200 ? 1 : 0)
+    expect(control.changeRequests).toHaveLength(status === 200 ? 1 : 0)
     if (status === 403) expect(response.body.code).toBe('foreign-origin')
   })
 
   test.each(WRITES)('may not $method $path', async ({ method, path }) => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     await ask(method, pathOf(path)).set('Origin', 'https://evil.example').expect(403)
-    expect(control.orders).toEqual([])
+    expect(control.changeRequests).toEqual([])
   })
 
   test('two Origin fields are none of ours', async () => {
-    const { port } = await servedAdmin()
+    const { port } = await startTestAdmin()
     const fields = `Host: localhost\r\nOrigin: http://localhost\r\nOrigin: https://evil.example\r\nAuthorization: Bearer ${TOKEN}`
     const { status } = await exchange(
       port,
@@ -121,7 +121,7 @@ describe('pages of other origins', () => {
   })
 
   test('are told nothing that lets a browser ask or read', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     for (const method of ['options', 'get', 'put'] as const) {
       const { headers } = await ask(method, '/kill-switch')
         .set('Origin', 'https://evil.example')
@@ -134,12 +134,12 @@ describe('pages of other origins', () => {
 
 describe('no look changes anything', () => {
   test.each(WRITES)('GET, HEAD and an override at $method $path', async ({ method, path }) => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     const query = '?reason=x&percentage=5&_method=PUT'
     for (const look of ['get', 'head'] as const) {
       await ask(look, `${pathOf(path)}${query}`).set('X-HTTP-Method-Override', method.toUpperCase())
     }
-    expect(control.orders).toEqual([])
+    expect(control.changeRequests).toEqual([])
     expect(control.state().generation).toBe(0)
   })
 })
@@ -148,7 +148,7 @@ describe('a body', () => {
   const FLAG = '/contexts/catalog/flag'
 
   async function put(body: string | Buffer, headers: Record<string, string> = {}, framing?: string) {
-    const { port, control } = await servedAdmin()
+    const { port, control } = await startTestAdmin()
     const fields = {
       'Content-Type': 'application/json',
       Authorization: `Bearer ${TOKEN}`,
@@ -159,7 +159,7 @@ describe('a body', () => {
     const head = `PUT /api/v1${FLAG} HTTP/1.1\r\n${lines.join('')}${framing ?? `Content-Length: ${Buffer.byteLength(body)}`}\r\n\r\n`
     const answer = await exchange(port, Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body as string)]))
     const code = answer.body === '' ? undefined : (JSON.parse(answer.body) as { code?: string }).code
-    return { status: answer.status, code, orders: control.orders }
+    return { status: answer.status, code, orders: control.changeRequests }
   }
 
   const ofBytes = (bytes: number) => `{"percentage":5${' '.repeat(bytes - 16)}}`.padEnd(bytes)
@@ -179,17 +179,17 @@ describe('a body', () => {
     ['without end', 'Transfer-Encoding: chunked', chunked('x'.repeat(MAX_BODY_BYTES + 1))],
     ['that says so', 'Content-Length: 1000000000', ''],
   ])('that is too large and %s is refused at once, and not read on', async (_, framing, sent) => {
-    const { port, control } = await servedAdmin()
+    const { port, control } = await startTestAdmin()
     const client = await connectRaw(port)
     const fields = `Host: localhost\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Type: application/json`
     client.send(`PUT /api/v1${FLAG} HTTP/1.1\r\n${fields}\r\n${framing}\r\n\r\n${sent}`)
     expect(await client.receives('\r\n\r\n')).toMatch(/^HTTP\/1.1 413 .*\r\nConnection: close\r\n/s)
     await client.closes()
-    expect(control.orders).toEqual([])
+    expect(control.changeRequests).toEqual([])
   })
 
   test('that is sent without a token is not waited for', async () => {
-    const { port } = await servedAdmin()
+    const { port } = await startTestAdmin()
     const client = await connectRaw(port)
     client.send(`PUT /api/v1${FLAG} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n`)
     expect(await client.receives('\r\n\r\n')).toMatch(/^HTTP\/1.1 401 .*\r\nConnection: close\r\n/s)
@@ -277,9 +277,9 @@ describe('a body', () => {
   })
 
   test.each(['get', 'delete'] as const)('with %s means nothing', async (method) => {
-    const { ask, control } = await testAdmin()
+    const { ask, control } = await createTestAdmin()
     const { body } = await ask(method, '/kill-switch').send({ reason: 'why' }).expect(400)
     expect(body.code).toBe('bad-request')
-    expect(control.orders).toEqual([])
+    expect(control.changeRequests).toEqual([])
   })
 })

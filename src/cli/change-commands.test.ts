@@ -1,6 +1,6 @@
 // The verbs that change something: what they ask, what they say when it has happened, and when it has not.
 import { describe, expect, it } from 'vitest'
-import { doneWith, startApi, strangler } from './client/admin-api.test-kit.ts'
+import { changeReply, startApi, strangler } from './client/admin-api.test-kit.ts'
 
 const LAGGARDS = {
   converged: false,
@@ -15,22 +15,22 @@ const LAGGARDS = {
 
 describe('a change', () => {
   it('answers when it has happened on every gateway, in one line', async () => {
-    const api = await startApi(doneWith({}))
+    const api = await startApi(changeReply({}))
     const { code, stdout, stderr } = await strangler(['flip', 'catalog', '25', '--reason', 'week two'], { api })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toBe('catalog: 10 % → 25 %, applied on 6 of 6 gateways in 84 ms\n')
-    expect(api.asked).toHaveLength(1)
-    expect(api.asked[0]).toMatchObject({
+    expect(api.requests).toHaveLength(1)
+    expect(api.requests[0]).toMatchObject({
       method: 'PUT',
       path: '/contexts/catalog/flag',
       body: { percentage: 25, reason: 'week two' },
     })
-    expect(api.asked[0]?.headers).toMatchObject({ authorization: 'Bearer secret-token' })
-    expect(api.asked[0]?.headers['if-match']).toBeUndefined()
+    expect(api.requests[0]?.headers).toMatchObject({ authorization: 'Bearer secret-token' })
+    expect(api.requests[0]?.headers['if-match']).toBeUndefined()
   })
 
   it('names the gateways that lag, and exits 3', async () => {
-    const api = await startApi(doneWith(LAGGARDS))
+    const api = await startApi(changeReply(LAGGARDS))
     const { code, stdout } = await strangler(['flip', 'catalog', '25'], { api })
     expect(code).toBe(3)
     expect(stdout).toContain('catalog: 10 % → 25 %, applied on 5 of 6 gateways only, after 5 s; not yet on:\n')
@@ -38,16 +38,16 @@ describe('a change', () => {
   })
 
   it('prints the API’s own answer with --json, and exits the same', async () => {
-    const said = { ...doneWith(LAGGARDS).json, ofALaterVersion: { kept: true } }
-    const api = await startApi({ json: said })
+    const response = { ...changeReply(LAGGARDS).json, ofALaterVersion: { kept: true } }
+    const api = await startApi({ json: response })
     const { code, stdout } = await strangler(['flip', 'catalog', '25', '--json'], { api })
     expect(code).toBe(3)
-    expect(JSON.parse(stdout)).toEqual(said)
+    expect(JSON.parse(stdout)).toEqual(response)
   })
 
   it('says what else a person should know', async () => {
     const convergence = { applied: 1, of: 1, ms: 3, laggards: [], inFlight: 2 }
-    const api = await startApi(doneWith({ note: 'it is pinned to legacy by ada', convergence }))
+    const api = await startApi(changeReply({ note: 'it is pinned to legacy by ada', convergence }))
     const { stdout } = await strangler(['flip', 'catalog', '25'], { api })
     expect(stdout).toContain('the old side still answers 2 requests that began before the change')
     expect(stdout).toContain('note: it is pinned to legacy by ada')
@@ -55,7 +55,7 @@ describe('a change', () => {
 
   it('never lets data drive the terminal', async () => {
     const note = 'red \u001b[31m, back\u202ewards, new\nline, c1 \u009b31m'
-    const api = await startApi(doneWith({ context: 'cat\u001b]0;x\u0007', note }))
+    const api = await startApi(changeReply({ context: 'cat\u001b]0;x\u0007', note }))
     for (const args of [[], ['--json']]) {
       const { stdout } = await strangler(['flip', 'catalog', '25', ...args], { api })
       expect(stdout.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}]/u)
@@ -64,102 +64,106 @@ describe('a change', () => {
   })
 
   it('may be conditional on what was seen', async () => {
-    const api = await startApi(doneWith({}))
+    const api = await startApi(changeReply({}))
     await strangler(['flip', 'catalog', '25', '--if-generation', '7'], { api })
-    expect(api.asked[0]?.headers['if-match']).toBe('"7"')
+    expect(api.requests[0]?.headers['if-match']).toBe('"7"')
   })
 })
 
 describe('the verbs', () => {
   const NOW = Date.now()
-  const cases: [string[], { method: string; path: string; body?: unknown }, Parameters<typeof doneWith>[0], RegExp][] =
+  const cases: [
+    string[],
+    { method: string; path: string; body?: unknown },
+    Parameters<typeof changeReply>[0],
+    RegExp,
+  ][] = [
     [
-      [
-        ['flip', 'catalog', '25%'],
-        { method: 'PUT', path: '/contexts/catalog/flag', body: { percentage: 25 } },
-        { before: null },
-        /^catalog: at 25 %, applied/,
-      ],
-      [
-        ['pin', 'catalog', 'legacy', '--for', '30m'],
-        { method: 'PUT', path: '/contexts/catalog/pin', body: { side: 'legacy', for: '30m' } },
-        { verb: 'pin', before: null, after: { side: 'legacy', until: NOW }, until: NOW + 30 * 60_000 },
-        /^catalog: pinned to legacy until (\d{4}-\d\d-\d\d )?\d\d:\d\d \(in (30|29) min\), applied/,
-      ],
-      [
-        ['pin', 'catalog', 'service', '--no-end'],
-        { method: 'PUT', path: '/contexts/catalog/pin', body: { side: 'service', noEnd: true } },
-        { verb: 'pin', before: null, after: { side: 'service', until: null } },
-        /^catalog: pinned to service without end, applied/,
-      ],
-      [
-        ['unpin', 'catalog', '--reason', 'a & b'],
-        { method: 'DELETE', path: '/contexts/catalog/pin?reason=a+%26+b', body: undefined },
-        { verb: 'unpin', before: { side: 'legacy', until: null }, after: null },
-        /^catalog: no longer pinned to legacy, applied/,
-      ],
-      [
-        ['rollback', 'catalog'],
-        { method: 'POST', path: '/contexts/catalog/rollback', body: {} },
-        { verb: 'rollback', before: { pin: null, percentage: 25 }, after: { pin: 'legacy', percentage: 0 } },
-        /^catalog: rolled back, everything to legacy, applied on 6 of 6 .*\n(.*\n)*.*when the service is fixed, run strangler unpin catalog/,
-      ],
-      [
-        ['rollback', 'catalog', '--force', '--reason', 'fire'],
-        { method: 'POST', path: '/contexts/catalog/rollback', body: { force: true, reason: 'fire' } },
-        { verb: 'rollback' },
-        /^catalog: rolled back/,
-      ],
-      [
-        ['freeze', 'black/friday'],
-        { method: 'PUT', path: '/contexts/black%2Ffriday/freeze', body: {} },
-        { context: 'black/friday', verb: 'freeze', before: 'thawed', after: 'frozen' },
-        /^black\/friday: frozen: only rollback and kill may move it, applied/,
-      ],
-      [
-        ['thaw', 'catalog'],
-        { method: 'DELETE', path: '/contexts/catalog/freeze', body: undefined },
-        { verb: 'thaw', before: 'frozen', after: 'thawed' },
-        /^catalog: thawed, applied/,
-      ],
-      [
-        ['shadow', 'catalog', '10', '--reason', 'a look'],
-        { method: 'PUT', path: '/contexts/catalog/shadow', body: { percentage: 10, reason: 'a look' } },
-        { verb: 'shadow', before: null, after: 10 },
-        /^catalog: shadowed at 10 %, applied/,
-      ],
-      [
-        ['shadow', 'catalog', '0%'],
-        { method: 'PUT', path: '/contexts/catalog/shadow', body: { percentage: 0 } },
-        { verb: 'shadow', before: 10, after: 0, note: 'so it is' },
-        /^catalog: shadowed at 10 % → 0 %, applied .*\n +note: so it is$/m,
-      ],
-      [
-        ['shadow', 'catalog', '--as-configured'],
-        { method: 'DELETE', path: '/contexts/catalog/shadow', body: undefined },
-        { verb: 'shadow', before: 10, after: null },
-        /^catalog: shadowed as its config says, applied/,
-      ],
-      [
-        ['kill', '--reason', 'fire'],
-        { method: 'PUT', path: '/kill-switch', body: { reason: 'fire' } },
-        { verb: 'kill', context: null, before: false, after: true },
-        /^everything goes to legacy, applied on 6 of 6 .*\n.*strangler revive/,
-      ],
-      [
-        ['revive'],
-        { method: 'DELETE', path: '/kill-switch', body: undefined },
-        { verb: 'revive', context: null, before: true, after: false },
-        /^pins and flags decide again, applied/,
-      ],
-    ]
+      ['flip', 'catalog', '25%'],
+      { method: 'PUT', path: '/contexts/catalog/flag', body: { percentage: 25 } },
+      { before: null },
+      /^catalog: at 25 %, applied/,
+    ],
+    [
+      ['pin', 'catalog', 'legacy', '--for', '30m'],
+      { method: 'PUT', path: '/contexts/catalog/pin', body: { side: 'legacy', for: '30m' } },
+      { verb: 'pin', before: null, after: { side: 'legacy', until: NOW }, until: NOW + 30 * 60_000 },
+      /^catalog: pinned to legacy until (\d{4}-\d\d-\d\d )?\d\d:\d\d \(in (30|29) min\), applied/,
+    ],
+    [
+      ['pin', 'catalog', 'service', '--no-end'],
+      { method: 'PUT', path: '/contexts/catalog/pin', body: { side: 'service', noEnd: true } },
+      { verb: 'pin', before: null, after: { side: 'service', until: null } },
+      /^catalog: pinned to service without end, applied/,
+    ],
+    [
+      ['unpin', 'catalog', '--reason', 'a & b'],
+      { method: 'DELETE', path: '/contexts/catalog/pin?reason=a+%26+b', body: undefined },
+      { verb: 'unpin', before: { side: 'legacy', until: null }, after: null },
+      /^catalog: no longer pinned to legacy, applied/,
+    ],
+    [
+      ['rollback', 'catalog'],
+      { method: 'POST', path: '/contexts/catalog/rollback', body: {} },
+      { verb: 'rollback', before: { pin: null, percentage: 25 }, after: { pin: 'legacy', percentage: 0 } },
+      /^catalog: rolled back, everything to legacy, applied on 6 of 6 .*\n(.*\n)*.*when the service is fixed, run strangler unpin catalog/,
+    ],
+    [
+      ['rollback', 'catalog', '--force', '--reason', 'fire'],
+      { method: 'POST', path: '/contexts/catalog/rollback', body: { force: true, reason: 'fire' } },
+      { verb: 'rollback' },
+      /^catalog: rolled back/,
+    ],
+    [
+      ['freeze', 'black/friday'],
+      { method: 'PUT', path: '/contexts/black%2Ffriday/freeze', body: {} },
+      { context: 'black/friday', verb: 'freeze', before: 'thawed', after: 'frozen' },
+      /^black\/friday: frozen: only rollback and kill may move it, applied/,
+    ],
+    [
+      ['thaw', 'catalog'],
+      { method: 'DELETE', path: '/contexts/catalog/freeze', body: undefined },
+      { verb: 'thaw', before: 'frozen', after: 'thawed' },
+      /^catalog: thawed, applied/,
+    ],
+    [
+      ['shadow', 'catalog', '10', '--reason', 'a look'],
+      { method: 'PUT', path: '/contexts/catalog/shadow', body: { percentage: 10, reason: 'a look' } },
+      { verb: 'shadow', before: null, after: 10 },
+      /^catalog: shadowed at 10 %, applied/,
+    ],
+    [
+      ['shadow', 'catalog', '0%'],
+      { method: 'PUT', path: '/contexts/catalog/shadow', body: { percentage: 0 } },
+      { verb: 'shadow', before: 10, after: 0, note: 'so it is' },
+      /^catalog: shadowed at 10 % → 0 %, applied .*\n +note: so it is$/m,
+    ],
+    [
+      ['shadow', 'catalog', '--as-configured'],
+      { method: 'DELETE', path: '/contexts/catalog/shadow', body: undefined },
+      { verb: 'shadow', before: 10, after: null },
+      /^catalog: shadowed as its config says, applied/,
+    ],
+    [
+      ['kill', '--reason', 'fire'],
+      { method: 'PUT', path: '/kill-switch', body: { reason: 'fire' } },
+      { verb: 'kill', context: null, before: false, after: true },
+      /^everything goes to legacy, applied on 6 of 6 .*\n.*strangler revive/,
+    ],
+    [
+      ['revive'],
+      { method: 'DELETE', path: '/kill-switch', body: undefined },
+      { verb: 'revive', context: null, before: true, after: false },
+      /^pins and flags decide again, applied/,
+    ],
+  ]
 
-  it.each(cases)('%j is asked and told in its own words', async (args, question, answer, told) => {
-    const api = await startApi(doneWith(answer))
+  it.each(cases)('%j is asked and told in its own words', async (args, expectedRequest, answer, expectedText) => {
+    const api = await startApi(changeReply(answer))
     const { code, stdout, stderr } = await strangler(args, { api })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(api.asked[0]).toMatchObject(question)
-    expect(stdout).toMatch(told)
+    expect(api.requests[0]).toMatchObject(expectedRequest)
+    expect(stdout).toMatch(expectedText)
   })
 })
 
@@ -194,11 +198,11 @@ describe('a mistake in the arguments', () => {
   })
 
   it('is a missing reason where CI is set, and nothing is asked', async () => {
-    const api = await startApi(doneWith({}))
+    const api = await startApi(changeReply({}))
     const { code, stderr } = await strangler(['flip', 'catalog', '25'], { api, env: { CI: 'true' } })
     expect(code).toBe(2)
     expect(stderr).toMatch(/give --reason TEXT: a reason is required because the variable CI is set/)
-    expect(api.asked).toHaveLength(0)
+    expect(api.requests).toHaveLength(0)
     expect((await strangler(['flip', 'catalog', '25'], { api, env: { CI: 'false' } })).code).toBe(0)
     expect((await strangler(['flip', 'catalog', '25', '--reason', 'x'], { api, env: { CI: '1' } })).code).toBe(0)
   })

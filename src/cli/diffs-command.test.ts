@@ -9,7 +9,7 @@ import type {
   MaskedExample,
   RuleTrial,
 } from '../admin/contract/comparisons.ts'
-import { doneWith, emptyFolder, problem, startApi, strangler } from './client/admin-api.test-kit.ts'
+import { changeReply, emptyFolder, problem, startApi, strangler } from './client/admin-api.test-kit.ts'
 import { trialLines } from './commands/try-rule.ts'
 import { differenceLines } from './format/difference-lines.ts'
 import { exampleLines } from './format/example-lines.ts'
@@ -76,7 +76,7 @@ describe('diffs', () => {
     const { stdout } = await strangler(['diffs', 'catalog', '--all', '--window', '2h'], { api })
     expect(stdout).toMatch(/^noise +GET \/products +value \$\.generatedAt +100 % \(99\.6–100\) +100 % +aaaaaaaaaa$/m)
     expect(stdout).not.toContain('--all')
-    expect(api.asked[0]?.path).toBe('/contexts/catalog/differences?window=2h')
+    expect(api.requests[0]?.path).toBe('/contexts/catalog/differences?window=2h')
   })
 
   it('is the API’s own answer with --json', async () => {
@@ -173,9 +173,9 @@ describe('diffs', () => {
       note: { by: evil, reason: evil, at: AT, ruling: 'real', resolvedAt: AT },
       state: 'reopened',
     }
-    const said = (await listed({ context: evil, differences: [row] })).join('')
-    expect(said).toContain('\\u001b]0;owned')
-    expect(said).not.toMatch(/[\p{Cc}\p{Cf}]/u)
+    const output = (await listed({ context: evil, differences: [row] })).join('')
+    expect(output).toContain('\\u001b]0;owned')
+    expect(output).not.toMatch(/[\p{Cc}\p{Cf}]/u)
     const masked = { status: 200, headers: [evil, evil], body: JSON.stringify({ [evil]: evil }), ms: 1 }
     const example: MaskedExample = {
       at: AT,
@@ -210,7 +210,7 @@ describe('diffs', () => {
     const { code, stderr, stdout } = await strangler(args, { api })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(why)
-    expect(api.asked).toEqual([])
+    expect(api.requests).toEqual([])
   })
 
   it('of a context or a fingerprint that is not there says what to do', async () => {
@@ -224,7 +224,7 @@ describe('diffs', () => {
   it('shows those of a context that is called as a word of its own is', async () => {
     const api = await startApi({ json: VIEW })
     expect((await strangler(['diffs', 'rule'], { api })).code).toBe(0)
-    expect(api.asked[0]?.path).toBe('/contexts/rule/differences')
+    expect(api.requests[0]?.path).toBe('/contexts/rule/differences')
   })
 })
 
@@ -320,7 +320,7 @@ describe('diffs --show', () => {
     const { code, stderr } = await strangler(['diffs', 'catalog', '--show', PRINT], { api })
     expect(code).toBe(2)
     expect(stderr).toContain(`strangler diffs orders --show ${PRINT}`)
-    expect(api.asked[0]?.path).toBe(`/differences/${PRINT}`)
+    expect(api.requests[0]?.path).toBe(`/differences/${PRINT}`)
   })
 })
 
@@ -333,7 +333,7 @@ describe('an operator’s word', () => {
     ['auto', 'DELETE', undefined, `/differences/${PRINT}/ruling?reason=rounding`],
   ])('rules it %s', async (verdict, method, body, path) => {
     const api = await startApi(
-      doneWith({
+      changeReply({
         verb: 'rule',
         before: { ...about, ruling: null },
         after: { ...about, ruling: verdict === 'auto' ? null : verdict },
@@ -341,7 +341,7 @@ describe('an operator’s word', () => {
     )
     const { code, stdout } = await strangler(['diffs', 'rule', PRINT, verdict, '--reason', 'rounding'], { api })
     expect(code).toBe(0)
-    expect(api.asked).toMatchObject([{ method, path, body }])
+    expect(api.requests).toMatchObject([{ method, path, body }])
     expect(stdout).toContain(
       verdict === 'auto' ? 'is left to the statistics' : `value $.price of GET /products is ${verdict}`,
     )
@@ -349,10 +349,10 @@ describe('an operator’s word', () => {
 
   it('resolves it', async () => {
     const api = await startApi(
-      doneWith({ verb: 'resolve', before: { ...about, resolvedAt: null }, after: { ...about, resolvedAt: AT } }),
+      changeReply({ verb: 'resolve', before: { ...about, resolvedAt: null }, after: { ...about, resolvedAt: AT } }),
     )
     const { stdout } = await strangler(['diffs', 'resolve', PRINT], { api })
-    expect(api.asked).toMatchObject([{ method: 'PUT', path: `/differences/${PRINT}/resolution`, body: {} }])
+    expect(api.requests).toMatchObject([{ method: 'PUT', path: `/differences/${PRINT}/resolution`, body: {} }])
     expect(stdout).toContain('value $.price of GET /products is resolved')
   })
 })
@@ -364,7 +364,7 @@ describe('diffs export', () => {
     const api = await startApi({ json: EXPORTED })
     const { stdout } = await strangler(['diffs', 'export', PRINT, '--as', 'vitest'], { api })
     expect(stdout).toBe('line 1\nline\\u001b[2J 2\n')
-    expect(api.asked[0]?.path).toBe(`/differences/${PRINT}/export?as=vitest`)
+    expect(api.requests[0]?.path).toBe(`/differences/${PRINT}/export?as=vitest`)
     const { stdout: json } = await strangler(['diffs', 'export', PRINT, '--json'], { api })
     expect(JSON.parse(json)).toEqual(EXPORTED)
   })
@@ -426,7 +426,7 @@ describe('shadow try-rule', () => {
       'NEW: missing $.tags[*] of GET /products would differ, in 2 examples',
       '',
     ])
-    expect(api.asked).toMatchObject([
+    expect(api.requests).toMatchObject([
       {
         method: 'POST',
         path: '/contexts/catalog/try-rule',
@@ -443,7 +443,7 @@ describe('shadow try-rule', () => {
       code: 0,
       stdout: 'no examples are stored for these rules; there are examples of GET /products\n',
     })
-    expect(api.asked.map(({ body }) => body)).toEqual([{ rules: {}, route: 'GET /product' }, { rules: {} }])
+    expect(api.requests.map(({ body }) => body)).toEqual([{ rules: {}, route: 'GET /product' }, { rules: {} }])
   })
 
   it('fits a terminal of 60 columns, and cuts neither route nor field', () => {
@@ -478,12 +478,12 @@ describe('shadow try-rule', () => {
     const { code, stderr } = await strangler(['shadow', ...args], { api, cwd: await folderWith('{') })
     expect(code).toBe(2)
     expect(stderr).toMatch(why)
-    expect(api.asked).toEqual([])
+    expect(api.requests).toEqual([])
   })
 
   it('of a context that is called so is shadowed as others are', async () => {
-    const api = await startApi(doneWith({ verb: 'shadow', context: 'try-rule', before: null, after: 10 }))
+    const api = await startApi(changeReply({ verb: 'shadow', context: 'try-rule', before: null, after: 10 }))
     await strangler(['shadow', 'try-rule', '10'], { api })
-    expect(api.asked).toMatchObject([{ method: 'PUT', path: '/contexts/try-rule/shadow', body: { percentage: 10 } }])
+    expect(api.requests).toMatchObject([{ method: 'PUT', path: '/contexts/try-rule/shadow', body: { percentage: 10 } }])
   })
 })

@@ -17,9 +17,9 @@ const asking = here.filter((name) => !ASKS_NO_GATEWAY.includes(name))
 
 test.each(here)('docs/cli.md has the manual of %s', async (name) => {
   const { help } = await commandOf(name)
-  const [, told] =
+  const [, commands] =
     new RegExp(`^### \`strangler ${name}\`\n\n\`\`\`text\n([\\s\\S]*?)\n\`\`\`$`, 'm').exec(DOCUMENT) ?? []
-  expect(told).toBe(withoutWhatAllTake(help))
+  expect(commands).toBe(withoutWhatAllTake(help))
 })
 
 test.each(here)('the manual of %s says what it is for, in lines for a terminal', async (name) => {
@@ -39,8 +39,8 @@ test('docs/cli.md has what all take, every exit code, and no other command', () 
   expect(DOCUMENT).toContain(`\`\`\`text\n${CHANGE_HELP}\n\`\`\``)
   const rows = [...DOCUMENT.matchAll(/^\| (\d) +\| (.*?) +\|$/gm)].map(([, code, meaning]) => [code, meaning])
   expect(rows).toEqual(Object.entries(EXIT_MEANINGS))
-  const told = [...DOCUMENT.matchAll(/^### `strangler (\w+)`$/gm)].map(([, name]) => name)
-  expect(told.sort()).toEqual(here.sort())
+  const commands = [...DOCUMENT.matchAll(/^### `strangler (\w+)`$/gm)].map(([, name]) => name)
+  expect(commands.sort()).toEqual(here.sort())
 })
 
 function withoutWhatAllTake(help: string): string {

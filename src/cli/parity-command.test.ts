@@ -52,7 +52,10 @@ describe('parity', () => {
     ['the window, if it begins with data', VIEW.from, 'since 2026-02-28 14:02'],
     ['the window, and that there is no data', null, 'since 2026-02-28 14:02: no data'],
   ])('shows %s', async (_, dataSince, since) => {
-    const contexts = VIEW.contexts.map((one) => ({ ...one, dataSince: one.context === 'catalog' ? dataSince : null }))
+    const contexts = VIEW.contexts.map((parity) => ({
+      ...parity,
+      dataSince: parity.context === 'catalog' ? dataSince : null,
+    }))
     const api = await startApi({ json: { ...VIEW, contexts } })
     const { stdout } = await strangler(['parity'], { api })
     expect(stdout.split('\n')[0]).toBe(`parity of the sides, ${since}`)
@@ -78,7 +81,7 @@ describe('parity', () => {
       'shed: lag 3, queue 1',
       '',
     ])
-    expect(api.asked[0]?.path).toBe('/parity')
+    expect(api.requests[0]?.path).toBe('/parity')
   })
 
   it('of one context is that of its routes', async () => {
@@ -86,7 +89,7 @@ describe('parity', () => {
     const { stdout } = await strangler(['parity', 'catalog', '--window', '2h', '--target', '99'], { api })
     expect(stdout).toMatch(/^GET \/products +99\.67 %/m)
     expect(stdout).not.toContain('orders')
-    expect(api.asked[0]?.path).toBe('/parity?window=2h&target=99')
+    expect(api.requests[0]?.path).toBe('/parity?window=2h&target=99')
     const none = await strangler(['parity', 'orders'], { api })
     expect(none.stdout).toBe('orders: no request was eligible since 2026-02-28 14:02\n')
     const unknown = await strangler(['parity', 'catlog'], { api })
@@ -137,7 +140,7 @@ describe('parity', () => {
     const api = await startApi({ json: VIEW })
     const ran = await strangler(['parity', ...args], { api })
     expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code, stderr })
-    expect(api.asked[0]?.path).toMatch(/target=(?:99\.9|99\.5|50)$/)
+    expect(api.requests[0]?.path).toMatch(/target=(?:99\.9|99\.5|50)$/)
   })
 
   it.each([
@@ -151,7 +154,7 @@ describe('parity', () => {
     const { code, stderr } = await strangler(['parity', ...args], { api })
     expect(code).toBe(2)
     expect(stderr).toContain(args[0])
-    expect(api.asked).toEqual([])
+    expect(api.requests).toEqual([])
   })
 })
 

@@ -53,7 +53,7 @@ export function describeOptions(options: readonly OptionFacts[]): string {
       const description = [meaning, defaultText].filter(Boolean).join(isLong ? `\n${indent}` : ' ')
       const orFile = isSecret ? `, or ${variable}_FILE` : ''
       if (flag === undefined) return `  ${variable}${orFile}\n${indent}${description}`
-      return `  ${`${flag} ${value}`.padEnd(24)}${description}\n${indent}${variable}${orFile}`
+      return `  ${`${flag} ${value}`.padEnd(23)} ${description}\n${indent}${variable}${orFile}`
     })
     .join('\n')
 }

@@ -10,7 +10,7 @@ import type { ContextResponse } from '../admin/contract/contexts.ts'
 import type { Explanation } from '../admin/contract/explanation.ts'
 import type { MemberResponse } from '../admin/contract/fleet-response.ts'
 import type { StatusResponse } from '../admin/contract/status.ts'
-import { emptyFolder, NOTHING, problem, start, startApi, strangler } from './client/admin-api.test-kit.ts'
+import { EMPTY_STATUS, emptyFolder, problem, startApi, startCommand, strangler } from './client/admin-api.test-kit.ts'
 
 const AT = Date.UTC(2026, 2, 1, 14, 2, 3)
 const STAMP = { by: 'ada', reason: 'prices are wrong', at: AT }
@@ -48,7 +48,7 @@ const GATEWAY: MemberResponse = {
 }
 
 async function statusOf(more: Partial<StatusResponse>): Promise<string> {
-  const api = await startApi({ json: { ...NOTHING, ...more } })
+  const api = await startApi({ json: { ...EMPTY_STATUS, ...more } })
   const { code, stdout, stderr } = await strangler(['status'], { api })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   return stdout
@@ -128,12 +128,12 @@ describe('status', () => {
     ],
     [
       'a state folder that was not kept',
-      { store: { ...NOTHING.store, folderLost: { at: AT, generation: 7 } } },
+      { store: { ...EMPTY_STATUS.store, folderLost: { at: AT, generation: 7 } } },
       /^state +folder was EMPTY at the start, .*14:02.*, though this gateway has run before: keep it in a volume$/m,
     ],
     [
       'flags that were never read',
-      { flags: { ...NOTHING.flags, stale: true, ageMs: null, trouble: 'no such file' } },
+      { flags: { ...EMPTY_STATUS.flags, stale: true, ageMs: null, trouble: 'no such file' } },
       /^flags +STALE, as they were never read: no such file/m,
     ],
     [
@@ -149,13 +149,13 @@ describe('status', () => {
       'a flags file on disk that was rejected, once',
       {
         rejectedFiles: [{ file: 'flags', path: 'flags.json', since: AT, mistake: 'is not JSON' }],
-        flags: { ...NOTHING.flags, trouble: 'flags.json: is not JSON' },
+        flags: { ...EMPTY_STATUS.flags, trouble: 'flags.json: is not JSON' },
       },
       /^flags +2 flags of the file at flags\.json, 300 ms old\n(.*\n)?flags file +flags\.json rejected since 2026-03-01 14:02: is not JSON; the last/m,
     ],
     [
       'a token that Unleash refuses',
-      { flags: { ...NOTHING.flags, source: 'unleash', ageMs: 65_000, trouble: '401', isRefused: true } },
+      { flags: { ...EMPTY_STATUS.flags, source: 'unleash', ageMs: 65_000, trouble: '401', isRefused: true } },
       /^flags +2 flags of Unleash at .*, 1 min old, and Unleash REJECTS the token: replace it: 401$/m,
     ],
     [
@@ -180,10 +180,10 @@ describe('status', () => {
   })
 
   it('is the API’s own answer with --json', async () => {
-    const api = await startApi({ json: { ...NOTHING, later: 1 } })
+    const api = await startApi({ json: { ...EMPTY_STATUS, later: 1 } })
     const { stdout } = await strangler(['status', '--json'], { api })
-    expect(JSON.parse(stdout)).toEqual({ ...NOTHING, later: 1 })
-    expect(api.asked[0]).toMatchObject({ method: 'GET', path: '/status' })
+    expect(JSON.parse(stdout)).toEqual({ ...EMPTY_STATUS, later: 1 })
+    expect(api.requests[0]).toMatchObject({ method: 'GET', path: '/status' })
   })
 })
 
@@ -245,7 +245,7 @@ describe('history', () => {
     const api = await startApi({ json: { records, next: null, dropped: 3 } })
     const { code, stdout } = await strangler(['history', 'catalog', '--limit', '2'], { api })
     expect(code).toBe(0)
-    expect(api.asked[0]?.path).toBe('/audit?context=catalog&limit=2')
+    expect(api.requests[0]?.path).toBe('/audit?context=catalog&limit=2')
     const lines = stdout.split('\n')
     expect(lines[1]).toMatch(/^2026-03-01 14:02:03 {2}pin +catalog +ada \(10\.0\.0\.1\) +refused +it is frozen$/)
     expect(lines[2]).toMatch(/^2026-03-01 14:02:03 {2}flip +catalog +10 % → 25 % +ada \(10\.0\.0\.1\) +done +week two$/)
@@ -310,7 +310,7 @@ describe('history', () => {
     const lines = stdout.trim().split('\n')
     expect(lines.map((line) => (JSON.parse(line) as AuditRecord).position)).toEqual(['3', '2', '1'])
     expect(stdout).not.toContain('\u009b')
-    expect(api.asked.map(({ path }) => path)).toEqual(['/audit?limit=200', '/audit?limit=200&cursor=2'])
+    expect(api.requests.map(({ path }) => path)).toEqual(['/audit?limit=200', '/audit?limit=200&cursor=2'])
   })
 
   it('does not claim that the log cannot be edited', async () => {
@@ -323,7 +323,7 @@ describe('history', () => {
     const api = await startApi({ json: VERIFIED })
     const { code, stdout } = await strangler(['history', '--verify'], { api })
     expect({ code, stdout }).toEqual({ code: 0, stdout: `12 entries verified, 0 unchained, head ${'a'.repeat(64)}\n` })
-    expect(api.asked[0]?.path).toBe('/audit/verification')
+    expect(api.requests[0]?.path).toBe('/audit/verification')
   })
 
   it('--verify of a log of the previous version exits 0 with a note', async () => {
@@ -404,7 +404,7 @@ describe('watch', () => {
       streams.push(stream)
       stream.write(`: hello\n\n${sent(streams.length === 1 ? stateAt(7) : KILLED)}`)
     })
-    const watching = await start(['watch'], api)
+    const watching = await startCommand(['watch'], api)
     await until(() => watching.lines().length === 1)
     expect(watching.lines()[0]).toMatch(/^following http:\/\/127\.0\.0\.1:\d+ from generation 7; stop with Ctrl-C$/)
     const text = sent(FLIPPED)
@@ -429,7 +429,7 @@ describe('watch', () => {
       stream.write(sent(stateAt(7)))
       if (streams.length === 2) stream.write(sent(FLIPPED))
     })
-    const watching = await start(['watch', '--json'], api)
+    const watching = await startCommand(['watch', '--json'], api)
     await until(() => watching.lines().length === 1)
     streams[0]?.end()
     await until(() => watching.lines().length === 2)
@@ -478,7 +478,7 @@ describe('explain', () => {
     const { code, stdout, stderr } = await strangler(ASK, { api })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toContain(`\n  from      the gateway at ${api.url}\n`)
-    expect(api.asked[0]?.path).toBe('/explain?method=GET&target=%2Fproducts&host=localhost&address=127.0.0.1&user=7')
+    expect(api.requests[0]?.path).toBe('/explain?method=GET&target=%2Fproducts&host=localhost&address=127.0.0.1&user=7')
     expect(JSON.parse((await strangler([...ASK, '--json'], { api })).stdout)).toEqual(EXPLAINED)
   })
 

@@ -9,7 +9,7 @@ import { until } from '../../../test/kit/until.ts'
 import { ROLES, type Role } from '../../model/shared-state.ts'
 import { PRICE, ROUTE } from '../../shadow/report/comparison-reports.test-kit.ts'
 import { fingerprintOf } from '../../shadow/stats/fingerprint.ts'
-import { manualClock, NOON, servedAdmin, type TestAdmin, TOKEN, testAdmin } from '../admin.test-kit.ts'
+import { createTestAdmin, manualClock, NOON, startTestAdmin, type TestAdmin, TOKEN } from '../admin.test-kit.ts'
 import { isChange } from '../http/api-route.ts'
 import { NetworkMap, networkOf } from '../http/network-map.ts'
 import { Refusal } from '../http/problem.ts'
@@ -65,12 +65,12 @@ describe('the token is in the Authorization field', () => {
   })
 
   test.each([`?access_token=${TOKEN}`, `?token=${TOKEN}`])('and not in the query: %s', async (query) => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     await ask('get', `/status${query}`, null).expect(401)
   })
 
   test('and not in a cookie', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     await ask('get', '/status', null).set('Cookie', `token=${TOKEN}; Authorization=Bearer ${TOKEN}`).expect(401)
   })
 })
@@ -282,7 +282,7 @@ describe('a flood of well-formed tokens with a known key', () => {
 })
 
 test('150 connections that send junk tokens without end do not keep out a valid token of the same address', async () => {
-  const { port } = await servedAdmin({ auth: SIGNED })
+  const { port } = await startTestAdmin({ auth: SIGNED })
   let [sent, answered] = [0, 0]
   const attack = () => {
     const token = junk(sent++)
@@ -350,21 +350,23 @@ describe('roles', () => {
   const all = API_ROUTES.flatMap((route) => [undefined, ...ROLES].map((role) => ({ ...route, asks: route.role, role })))
 
   test.each(all)('$role at $method $path, which asks for $asks', async ({ method, path, asks, role }) => {
-    const admin = await testAdmin({ auth: SIGNED })
+    const admin = await createTestAdmin({ auth: SIGNED })
     const { status, body } = await knock(admin, method, path, tokenOf('ann', role))
     const mayAct = role !== undefined && ROLES.indexOf(role) >= ROLES.indexOf(asks)
     expect(status).toBe(mayAct ? 200 : 403)
     if (mayAct) return
     if (path !== '/events') expect(body.code).toBe('forbidden')
-    expect(admin.control.orders).toEqual([])
-    expect(admin.control.away).toMatchObject([{ by: role === undefined ? 'unknown' : 'ann', role: role ?? null }])
+    expect(admin.control.changeRequests).toEqual([])
+    expect(admin.control.refusedCallers).toMatchObject([
+      { by: role === undefined ? 'unknown' : 'ann', role: role ?? null },
+    ])
   })
 
   test.each(API_ROUTES)('nobody may $method $path', async ({ method, path }) => {
-    const admin = await testAdmin({ auth: SIGNED })
+    const admin = await createTestAdmin({ auth: SIGNED })
     expect((await knock(admin, method, path, null)).status).toBe(401)
     expect((await knock(admin, method, path, 'wrong')).status).toBe(401)
-    expect(admin.control.orders).toEqual([])
+    expect(admin.control.changeRequests).toEqual([])
   })
 
   test('the table asks operators for every change, and viewers for every look', () => {
@@ -375,9 +377,9 @@ describe('roles', () => {
     ['operator', 403],
     ['admin', 200],
   ])('%s forces a rollback: %d', async (role, status) => {
-    const { ask, control } = await testAdmin({ auth: SIGNED })
+    const { ask, control } = await createTestAdmin({ auth: SIGNED })
     await ask('post', '/contexts/orders/rollback', tokenOf('ann', role)).send({ force: true }).expect(status)
-    expect(control.orders).toHaveLength(status === 200 ? 1 : 0)
+    expect(control.changeRequests).toHaveLength(status === 200 ? 1 : 0)
   })
 
   test.each<[Role, number]>([
@@ -385,16 +387,16 @@ describe('roles', () => {
     ['operator', 403],
     ['admin', 200],
   ])('%s takes the whole log: %d', async (role, status) => {
-    const { ask } = await testAdmin({ auth: SIGNED })
+    const { ask } = await createTestAdmin({ auth: SIGNED })
     await ask('get', '/audit?format=jsonl', tokenOf('ann', role)).expect(status)
     await ask('get', '/audit', tokenOf('ann', role)).set('Accept', 'application/jsonl').expect(status)
     await ask('get', '/audit', tokenOf('ann', role)).expect(200)
   })
 
   test('what is done is on record under the token’s sub', async () => {
-    const { ask, control } = await testAdmin({ auth: SIGNED })
+    const { ask, control } = await createTestAdmin({ auth: SIGNED })
     await ask('put', '/contexts/catalog/flag', tokenOf('bob', 'operator')).send({ percentage: 5 }).expect(200)
-    expect(control.orders).toMatchObject([{ order: { by: 'bob', address: '127.0.0.1' } }])
+    expect(control.changeRequests).toMatchObject([{ order: { by: 'bob', address: '127.0.0.1' } }])
   })
 
   function knock(
@@ -413,7 +415,7 @@ describe('roles', () => {
 
 describe('who is turned away is on record', () => {
   test('each with who, where, what and why', async () => {
-    const { app, ask, clock, control } = await testAdmin({ auth: SIGNED })
+    const { app, ask, clock, control } = await createTestAdmin({ auth: SIGNED })
     const tries: [string, () => PromiseLike<unknown>][] = [
       ['no token', () => ask('get', '/status', null)],
       ['not valid', () => ask('get', '/status', 'wrong')],
@@ -431,25 +433,25 @@ describe('who is turned away is on record', () => {
     for (const [why, attempt] of tries) {
       clock.pass(1_000)
       await attempt()
-      expect(control.away.at(-1)).toMatchObject({ address: '127.0.0.1', why: expect.stringContaining(why) })
+      expect(control.refusedCallers.at(-1)).toMatchObject({ address: '127.0.0.1', why: expect.stringContaining(why) })
     }
-    expect(control.away).toHaveLength(tries.length)
-    expect(control.away.map(({ what }) => what)).toContain('PUT /api/v1/kill-switch')
-    expect(control.away.at(-1)?.what).toBe('GET /metrics')
+    expect(control.refusedCallers).toHaveLength(tries.length)
+    expect(control.refusedCallers.map(({ what }) => what)).toContain('PUT /api/v1/kill-switch')
+    expect(control.refusedCallers.at(-1)?.what).toBe('GET /metrics')
   })
 
   test('a flood of them is one entry a second, with how many there were', async () => {
-    const { ask, control, clock } = await testAdmin()
+    const { ask, control, clock } = await createTestAdmin()
     for (let i = 0; i < 30; i++) await ask('get', '/status', `wrong-${i}`)
-    expect(control.away).toHaveLength(1)
+    expect(control.refusedCallers).toHaveLength(1)
     clock.pass(1_000)
     await ask('get', '/status', 'wrong')
-    expect(control.away).toHaveLength(2)
-    expect(control.away[1]?.why).toContain('and 29 more attempts')
+    expect(control.refusedCallers).toHaveLength(2)
+    expect(control.refusedCallers[1]?.why).toContain('and 29 more attempts')
   })
 
   test('no token is in the log, on record or in an answer', async () => {
-    const { ask, control, events, clock } = await testAdmin({ auth: SIGNED })
+    const { ask, control, events, clock } = await createTestAdmin({ auth: SIGNED })
     const tokens = ['a-wrong-token-of-some-length', TOKEN, tokenOf('ann', 'viewer'), tokenOf('bob', undefined)]
     tokens.push(`${tokens[2]}x`, tokens[2]?.replace(/\.[^.]+$/, '.') ?? '')
     let told = ''
@@ -462,7 +464,7 @@ describe('who is turned away is on record', () => {
       const { text } = await ask('put', '/contexts/catalog/flag', token).send({ percentage: 5, reason: 'why' })
       told += text
     }
-    told += JSON.stringify([control.away, control.orders, events])
+    told += JSON.stringify([control.refusedCallers, control.changeRequests, events])
     for (const token of tokens) expect(told.includes(token), token).toBe(false)
   })
 })

@@ -1,6 +1,6 @@
 import request from 'supertest'
 import { expect, test } from 'vitest'
-import { testAdmin } from '../admin.test-kit.ts'
+import { createTestAdmin } from '../admin.test-kit.ts'
 import { createAdminApp } from '../http/admin-app.ts'
 
 test.each([
@@ -8,8 +8,8 @@ test.each([
   ['the peer, where it is not trusted', [], '203.0.113.7', '127.0.0.1'],
   ['the proxy, where it names no address', ['loopback'], 'ann\t', '127.0.0.1'],
 ])('a refusal is on record with %s', async (_, trustedProxies, forwardedFor, address) => {
-  const { options, control } = await testAdmin()
+  const { options, control } = await createTestAdmin()
   const { app } = await createAdminApp({ ...options, trustedProxies })
   await request(app).get('/metrics').set('Host', 'evil.example').set('X-Forwarded-For', forwardedFor).expect(421)
-  expect(control.away.at(-1)?.address).toBe(address)
+  expect(control.refusedCallers.at(-1)?.address).toBe(address)
 })

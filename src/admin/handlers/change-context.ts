@@ -93,8 +93,10 @@ export function replyToChange(
 ): Reply<ResponseOf<typeof changeResponse>> | Refusal {
   switch (result.kind) {
     case 'done': {
-      const { kind: _, convergence, before = null, after = null, ...facts } = result
-      return { body: { ...facts, before, after, converged: convergence.laggards.length === 0, convergence } }
+      const { kind: _, convergence, before: previous = null, after: current = null, ...facts } = result
+      return {
+        body: { ...facts, before: previous, after: current, converged: convergence.laggards.length === 0, convergence },
+      }
     }
     case 'refused':
       return new Refusal('refused', result.why)

@@ -193,8 +193,8 @@ test('with a token for metrics, only a scrape that carries it is answered', asyn
   const token = 'm'.repeat(32)
   const { app: guarded } = await createAdminApp({ ...options, metricsToken: token })
   const ask = (field?: string) => {
-    const asked = request(guarded).get('/metrics')
-    return field === undefined ? asked : asked.set('Authorization', field)
+    const scrape = request(guarded).get('/metrics')
+    return field === undefined ? scrape : scrape.set('Authorization', field)
   }
   await ask().expect(401).expect('WWW-Authenticate', 'Bearer')
   await ask(`Bearer ${'n'.repeat(32)}`).expect(401)

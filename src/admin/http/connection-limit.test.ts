@@ -6,10 +6,10 @@ import { connectRaw } from '../../../test/kit/raw.ts'
 import { until } from '../../../test/kit/until.ts'
 import { limitConnections } from './connection-limit.ts'
 
-const ASKING = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
+const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** A server with room for three, whose requests wait until they are answered. */
-async function small({ ofAddress = 3, areUnidentified = false } = {}) {
+async function startServer({ ofAddress = 3, areUnidentified = false } = {}) {
   const waiting: ServerResponse[] = []
   const unidentified = new Set<Socket>()
   const server = createServer((request, response) => {
@@ -38,23 +38,23 @@ async function small({ ofAddress = 3, areUnidentified = false } = {}) {
   }
   const ask = async () => {
     const client = await connect()
-    const before = waiting.length
-    client.send(ASKING)
-    await until(() => waiting.length > before || client.isClosed())
+    const count = waiting.length
+    client.send(REQUEST)
+    await until(() => waiting.length > count || client.isClosed())
     return client
   }
   const leave = async () => {
-    const before = left
+    const count = left
     const client = await connect()
     client.destroy()
-    await until(() => left > before)
+    await until(() => left > count)
   }
   return { connect, ask, leave, waiting }
 }
 
 describe('where there is no room', () => {
   test('and every caller waits to be identified, the one that has waited longest is evicted', async () => {
-    const { ask, waiting } = await small({ areUnidentified: true })
+    const { ask, waiting } = await startServer({ areUnidentified: true })
     const [first, second, third] = [await ask(), await ask(), await ask()]
     const fourth = await ask()
     await first.closes()
@@ -64,7 +64,7 @@ describe('where there is no room', () => {
   })
 
   test('whoever has been silent for the longest time goes', async () => {
-    const { connect, ask, waiting } = await small()
+    const { connect, ask, waiting } = await startServer()
     const [first, second, third] = [await connect(), await connect(), await connect()]
     const fourth = await ask()
     await first.closes()
@@ -74,7 +74,7 @@ describe('where there is no room', () => {
   })
 
   test('whoever asks stays, and who comes goes where all ask', async () => {
-    const { connect, ask, waiting } = await small()
+    const { connect, ask, waiting } = await startServer()
     const asking = [await ask(), await ask(), await ask()]
     const late = await connect()
     await late.closes()
@@ -86,9 +86,9 @@ describe('where there is no room', () => {
   })
 
   test('whoever has another request under way stays', async () => {
-    const { connect, waiting } = await small()
+    const { connect, waiting } = await startServer()
     const client = await connect()
-    client.send(ASKING + ASKING)
+    client.send(REQUEST + REQUEST)
     await until(() => waiting.length === 2)
     waiting[0]?.end('one')
     await client.receives('one')
@@ -99,7 +99,7 @@ describe('where there is no room', () => {
   })
 
   test('whoever was answered counts as silent from then on', async () => {
-    const { connect, ask, waiting } = await small()
+    const { connect, ask, waiting } = await startServer()
     const first = await ask()
     const second = await connect()
     waiting[0]?.end('done')
@@ -111,7 +111,7 @@ describe('where there is no room', () => {
   })
 
   test('those who left have made room already', async () => {
-    const { connect, ask, leave } = await small()
+    const { connect, ask, leave } = await startServer()
     const silent = await connect()
     for (let i = 0; i < 5; i++) await leave()
     await ask()
@@ -119,7 +119,7 @@ describe('where there is no room', () => {
   })
 
   test('for one address, its own silent connection goes, and no more than its limit stay', async () => {
-    const { connect, ask } = await small({ ofAddress: 2 })
+    const { connect, ask } = await startServer({ ofAddress: 2 })
     const [first, second] = [await connect(), await ask()]
     const third = await connect()
     await first.closes()

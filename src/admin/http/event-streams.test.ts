@@ -4,16 +4,21 @@ import { connectRaw } from '../../../test/kit/raw.ts'
 import { AUDIENCE, goodClaims, ISSUER, rsaPair, signed } from '../../../test/kit/tokens.ts'
 import { until } from '../../../test/kit/until.ts'
 import type { FindKey } from '../access/verify-jwt.ts'
-import { eventsOf, manualClock, servedAdmin, TOKEN, testControl } from '../admin.test-kit.ts'
+import { createTestControl, eventsOf, manualClock, startTestAdmin, TOKEN } from '../admin.test-kit.ts'
 import { EventStreams, MAX_STREAMS, MAX_STREAMS_PER_ADDRESS, MAX_STREAMS_PER_TOKEN } from './event-streams.ts'
 import type { Refusal } from './problem.ts'
 import type { ApiServices } from './services.ts'
 
-type Told = { readonly id: string; readonly generation: number; readonly changed: unknown; readonly kill: unknown }
+type ReceivedEvent = {
+  readonly id: string
+  readonly generation: number
+  readonly changed: unknown
+  readonly kill: unknown
+}
 
 /** The admin surface, and what opens streams of it. */
 async function streaming(more: Partial<ApiServices> = {}) {
-  const admin = await servedAdmin(more)
+  const admin = await startTestAdmin(more)
   const open = async (headers: Record<string, string> = {}) => {
     const gone = new AbortController()
     onTestFinished(() => gone.abort())
@@ -22,7 +27,7 @@ async function streaming(more: Partial<ApiServices> = {}) {
       signal: gone.signal,
     })
     const events = eventsOf(response.body as ReadableStream<Uint8Array>)
-    const next = async (): Promise<Told | 'over'> => {
+    const next = async (): Promise<ReceivedEvent | 'over'> => {
       const { done, value } = await events.next()
       return done ? 'over' : { id: value.id, ...JSON.parse(value.text) }
     }
@@ -58,13 +63,13 @@ describe('a stream of changes', () => {
   test('says how much is shadowed, and that nobody has said so', async () => {
     const { open, flip, control } = await streaming()
     await flip(5)
-    const before = await open()
-    expect(await before.next()).toMatchObject({ contexts: [{ name: 'catalog', shadow: null }] })
+    const first = await open()
+    expect(await first.next()).toMatchObject({ contexts: [{ name: 'catalog', shadow: null }] })
     await control.shadow('catalog', 10, { by: 'ann', address: null, reason: null })
-    const told = { changed: { verb: 'shadow' }, contexts: [{ shadow: { percentage: 10, by: 'ann' } }] }
-    expect(await before.next()).toMatchObject(told)
-    const after = await open()
-    expect(await after.next()).toMatchObject({ changed: null, contexts: told.contexts })
+    const event = { changed: { verb: 'shadow' }, contexts: [{ shadow: { percentage: 10, by: 'ann' } }] }
+    expect(await first.next()).toMatchObject(event)
+    const second = await open()
+    expect(await second.next()).toMatchObject({ changed: null, contexts: event.contexts })
   })
 
   test.each([
@@ -76,9 +81,9 @@ describe('a stream of changes', () => {
     const { open, flip } = await streaming()
     await flip(5)
     const { next } = await open({ 'Last-Event-ID': seen })
-    const told = next()
+    const event = next()
     await flip(10)
-    expect(await told).toMatchObject({ generation: first })
+    expect(await event).toMatchObject({ generation: first })
   })
 
   test('has no line ends but its own, whatever people say', async () => {
@@ -92,7 +97,7 @@ describe('a stream of changes', () => {
 
   test('has a heartbeat, so that whoever is between does not take it for dead', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-    const { port } = await servedAdmin()
+    const { port } = await startTestAdmin()
     const client = await connectRaw(port)
     client.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`)
     await client.receives('event: change')
@@ -158,7 +163,7 @@ describe('a stream of changes', () => {
     [256 * 1024 + 1, false],
   ])('with %d bytes that wait for its reader goes on: %s', async (writableLength, goesOn) => {
     const { response, sent, isCut } = fakeResponse({ writableLength })
-    const control = testControl(manualClock())
+    const control = createTestControl(manualClock())
     const streams = new EventStreams(control, () => 0)
     await (streams.open(ANN) as Stream).pour(response)
     expect(sent().length > 0).toBe(goesOn)
@@ -167,14 +172,14 @@ describe('a stream of changes', () => {
 })
 
 test('what happens while a stream begins is not followed by what was before', async () => {
-  const control = testControl(manualClock())
+  const control = createTestControl(manualClock())
   const status = await control.status()
-  const asked = Promise.withResolvers<typeof status>()
-  const streams = new EventStreams({ ...control, status: () => asked.promise }, () => 0)
+  const pendingStatus = Promise.withResolvers<typeof status>()
+  const streams = new EventStreams({ ...control, status: () => pendingStatus.promise }, () => 0)
   const { response, sent } = fakeResponse()
   const begun = (streams.open(ANN) as Stream).pour(response)
   await control.flip('catalog', 5, { by: 'ann', address: null, reason: null })
-  asked.resolve(status)
+  pendingStatus.resolve(status)
   await begun
   expect(sent().match(/^id: .*$/gm)).toEqual(['id: 1'])
 })
@@ -182,19 +187,19 @@ test('what happens while a stream begins is not followed by what was before', as
 describe('there is room', () => {
   test(`for ${MAX_STREAMS_PER_TOKEN} of one token, and again when one is left; another token still gets one`, async () => {
     const { open, tokens } = await streamingWithTokens()
-    const all = await Promise.all(Array.from({ length: MAX_STREAMS_PER_TOKEN }, () => open(tokens.ann)))
-    expect(all.map(({ response }) => response.status)).toEqual(Array(MAX_STREAMS_PER_TOKEN).fill(200))
+    const streams = await Promise.all(Array.from({ length: MAX_STREAMS_PER_TOKEN }, () => open(tokens.ann)))
+    expect(streams.map(({ response }) => response.status)).toEqual(Array(MAX_STREAMS_PER_TOKEN).fill(200))
     const refused = await open(tokens.ann)
     expect(refused.response.status).toBe(503)
     expect(refused.response.headers.get('retry-after')).toBe('10')
     expect(await refused.response.json()).toMatchObject({ code: 'too-many-streams' })
     expect((await open(tokens.bob)).response.status).toBe(200)
-    all[0]?.leave()
+    streams[0]?.leave()
     await until(async () => (await open(tokens.ann)).response.status === 200)
   })
 
   test(`for ${MAX_STREAMS_PER_ADDRESS} of one address, whatever its tokens; another address still gets one`, async () => {
-    const streams = new EventStreams(testControl(manualClock()), () => 0)
+    const streams = new EventStreams(createTestControl(manualClock()), () => 0)
     const open = (name: string, address: string) => openOne(streams, { ...ANN, name, address })
     for (let i = 0; i < MAX_STREAMS_PER_ADDRESS; i++) await open(`person ${i}`, `2001:db8::${i}`)
     expect(streams.size).toBe(MAX_STREAMS_PER_ADDRESS)
@@ -204,7 +209,7 @@ describe('there is room', () => {
   })
 
   test(`for ${MAX_STREAMS} in all`, async () => {
-    const streams = new EventStreams(testControl(manualClock()), () => 0)
+    const streams = new EventStreams(createTestControl(manualClock()), () => 0)
     const open = (i: number) => openOne(streams, { ...ANN, name: `person ${i}`, address: `10.0.0.${i}` })
     for (let i = 0; i < MAX_STREAMS; i++) await open(i)
     expect(streams.size).toBe(MAX_STREAMS)
@@ -213,10 +218,10 @@ describe('there is room', () => {
 
   // The attack: many ask while the keys are being read, and are let in at one moment.
   test('and for no more who are let in at once', async () => {
-    const streams = new EventStreams(testControl(manualClock()), () => 0)
-    const asked = Array.from({ length: MAX_STREAMS_PER_TOKEN + 20 }, () => streams.open(ANN))
-    const responses = asked.map(() => fakeResponse())
-    await Promise.all(asked.map((one, i) => (one as Stream).pour(responses[i]?.response as Response)))
+    const streams = new EventStreams(createTestControl(manualClock()), () => 0)
+    const opened = Array.from({ length: MAX_STREAMS_PER_TOKEN + 20 }, () => streams.open(ANN))
+    const responses = opened.map(() => fakeResponse())
+    await Promise.all(opened.map((stream, i) => (stream as Stream).pour(responses[i]?.response as Response)))
     expect(streams.size).toBe(MAX_STREAMS_PER_TOKEN)
     expect(responses.filter(({ hasEnded }) => hasEnded())).toHaveLength(20)
   })
@@ -224,9 +229,9 @@ describe('there is room', () => {
   test('that is not taken up by those who left before they were let in', async () => {
     const keys = Promise.withResolvers<Awaited<ReturnType<FindKey>>>()
     const clock = { now: () => performance.now(), wallTime: () => Date.now() }
-    let asked = 0
+    let lookups = 0
     const findKey = () => {
-      asked++
+      lookups++
       return keys.promise
     }
     const { open, port } = await streaming({ clock, auth: signing(findKey) })
@@ -235,7 +240,7 @@ describe('there is room', () => {
     for (const client of clients) {
       client.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: ${Authorization}\r\n\r\n`)
     }
-    await until(() => asked > 0)
+    await until(() => lookups > 0)
     for (const client of clients) client.destroy()
     await Promise.all(clients.map((client) => client.closes()))
     // What was asked before is heard before.
@@ -250,9 +255,9 @@ const ANN = { lastId: undefined, until: undefined, name: 'ann', address: '127.0.
 /** Opens a stream; the refusal where there is no room. */
 async function openOne(
   streams: EventStreams,
-  asked: Parameters<EventStreams['open']>[0],
+  options: Parameters<EventStreams['open']>[0],
 ): Promise<Refusal | undefined> {
-  const opened = streams.open(asked)
+  const opened = streams.open(options)
   if (!('pour' in opened)) return opened
   await opened.pour(fakeResponse().response)
   return undefined

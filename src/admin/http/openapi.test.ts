@@ -14,7 +14,7 @@ import type { ChangeResult } from '../../control/control.ts'
 import { FAULTY, PRICE, ROUTE, reportsOn } from '../../shadow/report/comparison-reports.test-kit.ts'
 import { fingerprintOf } from '../../shadow/stats/fingerprint.ts'
 import type { JwtPolicy } from '../access/verify-jwt.ts'
-import { eventsOf, READY, TOKEN, testAdmin } from '../admin.test-kit.ts'
+import { createTestAdmin, eventsOf, READY, TOKEN } from '../admin.test-kit.ts'
 import { PROBLEMS, type ProblemCode } from '../contract/problems.ts'
 import type { Method } from './api-route.ts'
 import { MAX_STREAMS_PER_TOKEN } from './event-streams.ts'
@@ -38,7 +38,7 @@ const OPERATIONS = Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =>
 
 describe('the document', () => {
   test('is served, to viewers too', async () => {
-    const { ask } = await testAdmin()
+    const { ask } = await createTestAdmin()
     const { body } = await ask('get', '/openapi.json').expect(200)
     expect(body).toEqual(DOCUMENT)
   })
@@ -50,7 +50,7 @@ describe('the document', () => {
   })
 
   test('has every route that is served, and no other', async () => {
-    const { app } = await testAdmin()
+    const { app } = await createTestAdmin()
     const served = app.router.stack.flatMap(({ route }) =>
       route === undefined ? [] : methodsOf(route).map((method) => `${method} ${route.path.replace(/:(\w+)/g, '{$1}')}`),
     )
@@ -59,14 +59,14 @@ describe('the document', () => {
   })
 
   test.each(OPERATIONS)('$method $path is answered, with what the document says', async ({ method, path }) => {
-    const { app } = await testAdmin()
-    const response = await asked(app, method, path)
+    const { app } = await createTestAdmin()
+    const response = await callApi(app, method, path)
     expect(response.status).toBe(200)
     expectAsDocumented(response, method, path)
   })
 
   test.each(Object.entries(DOCUMENT.paths))('%s has no other methods', async (path, methods) => {
-    const { app } = await testAdmin()
+    const { app } = await createTestAdmin()
     for (const method of ['get', 'put', 'post', 'delete', 'patch', 'options'] as const) {
       if (method in methods) continue
       const { status, body } = await request(app)[method](filled(path)).set('Authorization', `Bearer ${TOKEN}`)
@@ -89,7 +89,7 @@ describe('the document', () => {
   test('names the headers that are read', () => {
     const named = (method: Method, path: string) =>
       DOCUMENT.paths[`/api/v1${path}`]?.[method]?.parameters
-        ?.filter((one) => one.in === 'header')
+        ?.filter((parameter) => parameter.in === 'header')
         .map(({ name }) => name)
     expect(named('put', '/contexts/{id}/flag')).toEqual(['If-Match', 'Idempotency-Key'])
     expect(named('post', '/contexts/{id}/try-rule')).toEqual([])
@@ -98,37 +98,37 @@ describe('the document', () => {
   })
 })
 
-type Told = { readonly status: number; readonly type: string; readonly body: unknown }
+type ApiAnswer = { readonly status: number; readonly type: string; readonly body: unknown }
 
 describe('every refusal is one that the document has', () => {
-  type Asked = { readonly response: Told; readonly method: Method; readonly path: string }
+  type ApiCall = { readonly response: ApiAnswer; readonly method: Method; readonly path: string }
   const FLAG = '/contexts/{id}/flag'
 
-  async function flip(edit: (test: request.Test) => request.Test, more: Partial<ApiServices> = {}): Promise<Asked> {
-    const { ask } = await testAdmin(more)
+  async function flip(edit: (test: request.Test) => request.Test, more: Partial<ApiServices> = {}): Promise<ApiCall> {
+    const { ask } = await createTestAdmin(more)
     return { response: await edit(ask('put', '/contexts/catalog/flag')), method: 'put', path: FLAG }
   }
 
-  async function get(path: string, edit: (test: request.Test) => request.Test, as = path): Promise<Asked> {
-    const { app } = await testAdmin()
+  async function get(path: string, edit: (test: request.Test) => request.Test, as = path): Promise<ApiCall> {
+    const { app } = await createTestAdmin()
     return { response: await edit(request(app).get(`/api/v1${path}`)), method: 'get', path: as }
   }
 
-  async function told(result: ChangeResult): Promise<Asked> {
-    const { ask, control } = await testAdmin()
+  async function answerOf(result: ChangeResult): Promise<ApiCall> {
+    const { ask, control } = await createTestAdmin()
     control.next = result
     return { response: await ask('put', '/contexts/catalog/flag').send({ percentage: 5 }), method: 'put', path: FLAG }
   }
 
   /** The second of two requests that say the same key. */
-  async function again(percentage: number, isDone: boolean): Promise<Asked> {
-    const { ask, control } = await testAdmin()
+  async function again(percentage: number, isDone: boolean): Promise<ApiCall> {
+    const { ask, control } = await createTestAdmin()
     const first = Promise.withResolvers<ChangeResult>()
     if (!isDone) control.next = first.promise
     const send = (to: number) =>
       ask('put', '/contexts/catalog/flag').set('Idempotency-Key', 'k').send({ percentage: to })
     const begun = send(5).then((response) => response)
-    await until(() => control.orders.length === 1)
+    await until(() => control.changeRequests.length === 1)
     if (isDone) await begun
     const response = await send(percentage)
     first.resolve({ kind: 'refused', why: 'enough' })
@@ -137,7 +137,7 @@ describe('every refusal is one that the document has', () => {
   }
 
   /** As a viewer whose token an issuer signed. */
-  async function flipAsViewer(key: JwtPolicy['key'] | undefined, found: 'unreachable' | 'unknown'): Promise<Asked> {
+  async function flipAsViewer(key: JwtPolicy['key'] | undefined, problem: 'unreachable' | 'unknown'): Promise<ApiCall> {
     const pair = rsaPair()
     const own = { kind: 'public-key', pem: pemOf(pair) } as const
     const jwt = {
@@ -148,12 +148,12 @@ describe('every refusal is one that the document has', () => {
       roleClaim: 'role',
     } as const
     const token = signed('RS256', pair.privateKey, { payload: goodClaims({ role: 'viewer' }) })
-    const auth = { stateDir: '/nowhere', token: undefined, jwt, findKey: () => found }
+    const auth = { stateDir: '/nowhere', token: undefined, jwt, findKey: () => problem }
     const clock = { now: () => performance.now(), wallTime: () => Date.now() }
     return flip((test) => test.set('Authorization', `Bearer ${token}`).send({ percentage: 5 }), { auth, clock })
   }
 
-  const HOW: Readonly<Record<ProblemCode, () => Promise<Asked>>> = {
+  const HOW: Readonly<Record<ProblemCode, () => Promise<ApiCall>>> = {
     'not-json': () => flip((test) => test.type('json').send('{')),
     'bad-request': () => flip((test) => test.set('If-Match', 'x').send({ percentage: 5 })),
     'bad-query': () => get('/audit', (test) => test.query('limit=x').set('Authorization', `Bearer ${TOKEN}`)),
@@ -163,7 +163,7 @@ describe('every refusal is one that the document has', () => {
     'foreign-origin': () => flip((test) => test.set('Origin', 'https://evil.example').send({ percentage: 5 })),
     'not-found': () => get('/nothing', (test) => test),
     'unknown-context': async () => {
-      const { ask } = await testAdmin()
+      const { ask } = await createTestAdmin()
       return { response: await ask('get', '/contexts/nothing'), method: 'get', path: '/contexts/{id}' }
     },
     'unknown-difference': () =>
@@ -173,16 +173,16 @@ describe('every refusal is one that the document has', () => {
         '/differences/{fingerprint}',
       ),
     'not-exportable': async () => {
-      const { ask } = await testAdmin({ comparisons: reportsOn({ counts: [FAULTY] }) })
+      const { ask } = await createTestAdmin({ comparisons: reportsOn({ counts: [FAULTY] }) })
       const path = '/differences/{fingerprint}/export'
       return { response: await ask('get', filled(path)), method: 'get', path }
     },
     'method-not-allowed': async () => {
-      const { ask } = await testAdmin()
+      const { ask } = await createTestAdmin()
       return { response: await ask('patch', '/status'), method: 'get', path: '/status' }
     },
-    refused: () => told({ kind: 'refused', why: 'frozen' }),
-    conflict: () => told({ kind: 'conflict', why: 'ann was quicker', generation: 3 }),
+    refused: () => answerOf({ kind: 'refused', why: 'frozen' }),
+    conflict: () => answerOf({ kind: 'conflict', why: 'ann was quicker', generation: 3 }),
     'in-progress': () => again(5, false),
     'precondition-failed': () => flip((test) => test.set('If-Match', '"9"').send({ percentage: 5 })),
     'body-too-large': () => flip((test) => test.type('json').send(`"${'x'.repeat(65_536)}"`)),
@@ -192,18 +192,18 @@ describe('every refusal is one that the document has', () => {
     'reason-required': () => flip((test) => test.send({ percentage: 5 }), { requireReason: true }),
     'key-reused': () => again(6, true),
     'too-many-failures': async () => {
-      const { ask } = await testAdmin()
+      const { ask } = await createTestAdmin()
       for (let i = 0; i < 10; i++) await ask('get', '/status', `wrong-${i}`).expect(401)
       return { response: await ask('get', '/status', 'wrong-10'), method: 'get', path: '/status' }
     },
     bug: async () => {
-      const { ask } = await testAdmin({ explain: () => Promise.reject(new Error('secret')) })
+      const { ask } = await createTestAdmin({ explain: () => Promise.reject(new Error('secret')) })
       return { response: await ask('get', '/explain?target=/x'), method: 'get', path: '/explain' }
     },
-    unavailable: () => told({ kind: 'unavailable', why: 'no store' }),
+    unavailable: () => answerOf({ kind: 'unavailable', why: 'no store' }),
     'keys-unreachable': () => flipAsViewer({ kind: 'jwks', uri: 'https://login.test/keys' }, 'unreachable'),
     'too-many-streams': async () => {
-      const { port } = await listening((await testAdmin()).app)
+      const { port } = await listening((await createTestAdmin()).app)
       const headers = { Authorization: `Bearer ${TOKEN}` }
       const url = `http://127.0.0.1:${port}/api/v1/events`
       const open = await Promise.all(Array.from({ length: MAX_STREAMS_PER_TOKEN }, () => fetch(url, { headers })))
@@ -222,13 +222,13 @@ describe('every refusal is one that the document has', () => {
   })
 
   test('a gateway that is not ready says so as the document has it', async () => {
-    const { app } = await testAdmin({}, { readiness: () => ({ ...READY, status: 'draining' }) })
+    const { app } = await createTestAdmin({}, { readiness: () => ({ ...READY, status: 'draining' }) })
     const response = await request(app).get('/readyz').expect(503)
     expectAsDocumented(response, 'get', '/readyz')
   })
 
-  test('machines are told of foreign hosts and bugs as the document has it', async () => {
-    const { app } = await testAdmin(
+  test('machines are events of foreign hosts and bugs as the document has it', async () => {
+    const { app } = await createTestAdmin(
       {},
       {
         readiness: () => {
@@ -276,7 +276,9 @@ describe('what a gateway answers is what the document says, to the last member',
       const response = await toldBy(await ask(method, filled(`/api/v1${path}`), body))
       expectAsDocumented(response, method, `/api/v1${path}`)
       statuses.push(response.status)
-      for (const look of OPERATIONS.filter((one) => one.method === 'get' && one.path !== '/api/v1/events')) {
+      for (const look of OPERATIONS.filter(
+        (operation) => operation.method === 'get' && operation.path !== '/api/v1/events',
+      )) {
         const seen = await toldBy(await ask('get', askedBy(look.path)))
         // Nothing was compared here, so no difference is known.
         expect(seen.status, look.path).toBe(look.path.includes('{fingerprint}') ? 404 : 200)
@@ -292,13 +294,13 @@ describe('what a gateway answers is what the document says, to the last member',
     expect(records.length).toBeGreaterThanOrEqual(9)
     for (const line of records) expectValid(itemOf('/api/v1/audit', 'application/jsonl'), JSON.parse(line))
 
-    const told: { kill: unknown }[] = []
+    const events: { kill: unknown }[] = []
     for await (const event of events) {
       expectValid(itemOf('/api/v1/events', 'text/event-stream'), event)
-      told.push(event as { kill: unknown })
-      if (told.some(({ kill }) => kill !== null) && told.at(-1)?.kill === null) break
+      events.push(event as { kill: unknown })
+      if (events.some(({ kill }) => kill !== null) && events.at(-1)?.kill === null) break
     }
-    expect(told.length).toBeGreaterThanOrEqual(8)
+    expect(events.length).toBeGreaterThanOrEqual(8)
   })
 })
 
@@ -329,14 +331,14 @@ function askedBy(path: string): string {
   return `${filled(path)}${QUERIES[path] ?? ''}`
 }
 
-async function asked(app: Express, method: Method, path: string): Promise<Told> {
-  // A stream does not end, but what HEAD is told is the same.
+async function callApi(app: Express, method: Method, path: string): Promise<ApiAnswer> {
+  // A stream does not end, but what HEAD is events is the same.
   const asking = request(app)[path === '/api/v1/events' ? 'head' : method](askedBy(path))
   const signedIn = asking.set('Authorization', `Bearer ${TOKEN}`)
   return method === 'put' || method === 'post' ? signedIn.send(BODIES[path] ?? {}) : signedIn
 }
 
-async function toldBy(response: Response): Promise<Told> {
+async function toldBy(response: Response): Promise<ApiAnswer> {
   const [type = ''] = (response.headers.get('content-type') ?? '').split(';')
   return { status: response.status, type, body: type.endsWith('json') ? await response.json() : await response.text() }
 }
@@ -385,7 +387,7 @@ function responseOf(method: Method, path: string, status: number): DocumentedRes
   return response
 }
 
-function expectAsDocumented({ status, type, body }: Told, method: Method, path: string): void {
+function expectAsDocumented({ status, type, body }: ApiAnswer, method: Method, path: string): void {
   const { content } = responseOf(method, path, status)
   expect(Object.keys(content), `${method} ${path} ${status}`).toContain(type)
   if (content[type]?.schema === undefined) return

@@ -6,10 +6,10 @@ import { connectRaw } from '../../../test/kit/raw.ts'
 import { until } from '../../../test/kit/until.ts'
 import { queueRequests } from './request-queue.ts'
 
-const ASKING = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
+const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** A server whose requests wait until the test answers them. */
-async function small() {
+async function startServer() {
   const handled: ServerResponse[] = []
   const server = createServer()
   const handle = (request: IncomingMessage, response: ServerResponse) => {
@@ -34,10 +34,10 @@ async function small() {
 
 describe('waiting requests', () => {
   test('within the limit of their connection are answered in turn, and make room for more', async () => {
-    const { connect, handled } = await small()
+    const { connect, handled } = await startServer()
     const client = await connect()
     for (let round = 0; round < 3; round++) {
-      client.send(ASKING.repeat(3))
+      client.send(REQUEST.repeat(3))
       for (let i = 0; i < 3; i++) {
         await until(() => handled.length === 3 * round + i + 1)
         handled.at(-1)?.end(`round ${round}`)
@@ -48,21 +48,21 @@ describe('waiting requests', () => {
   })
 
   test('above the limit of their connection end it, and none of them is handled', async () => {
-    const { connect, handled, parsed } = await small()
+    const { connect, handled, parsed } = await startServer()
     const client = await connect()
-    client.send(ASKING.repeat(400))
+    client.send(REQUEST.repeat(400))
     await client.closes()
     expect(handled).toHaveLength(0)
     expect(parsed()).toBe(1)
   })
 
   test('above the limit of their connection end it, also where the others arrive after the first is handled', async () => {
-    const { connect, handled, parsed } = await small()
+    const { connect, handled, parsed } = await startServer()
     const client = await connect()
-    client.send(ASKING)
+    client.send(REQUEST)
     await until(() => handled.length === 1)
-    client.send(ASKING.repeat(2))
-    client.send(ASKING.repeat(400))
+    client.send(REQUEST.repeat(2))
+    client.send(REQUEST.repeat(400))
     await client.closes()
     expect(handled).toHaveLength(1)
     expect(parsed()).toBe(1)
@@ -74,9 +74,9 @@ describe('a body', () => {
     `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 
   test('of blank lines is a body, whatever comes behind it, and however it is cut', async () => {
-    const text = posting('\r\n\r\n'.repeat(1_000)) + posting('x') + ASKING
+    const text = posting('\r\n\r\n'.repeat(1_000)) + posting('x') + REQUEST
     for (const pieces of [[text], [text.slice(0, 1_500), text.slice(1_500)], text.match(/.{1,97}/gs) ?? []]) {
-      const { connect, handled, parsed } = await small()
+      const { connect, handled, parsed } = await startServer()
       const client = await connect()
       for (const piece of pieces) client.send(piece)
       for (let i = 0; i < 3; i++) {

@@ -14,7 +14,7 @@ import type { StatusResponse } from '../../admin/contract/status.ts'
 
 const STRANGLER = fileURLToPath(new URL('../../../bin/strangler.js', import.meta.url))
 
-export type Question = {
+export type ReceivedRequest = {
   readonly method: string
   /** Below the API, with its query. */
   readonly path: string
@@ -30,18 +30,22 @@ export type Reply =
   /** A stream: what is written on it comes from the test. */
   | ((stream: http.ServerResponse) => void)
 
-export type TestApi = { readonly url: string; readonly asked: readonly Question[]; readonly close: () => Promise<void> }
+export type TestApi = {
+  readonly url: string
+  readonly requests: readonly ReceivedRequest[]
+  readonly close: () => Promise<void>
+}
 
 /** Answers each request in turn with the next reply, and with the last one from then on. */
 export async function startApi(...replies: readonly Reply[]): Promise<TestApi> {
-  const asked: Question[] = []
+  const requests: ReceivedRequest[] = []
   const sockets = new Set<Socket>()
   const server = http.createServer(async (request, response) => {
     let text = ''
     for await (const chunk of request) text += chunk
-    const reply = replies[Math.min(asked.length, replies.length - 1)] ?? { json: null }
+    const reply = replies[Math.min(requests.length, replies.length - 1)] ?? { json: null }
     const { method = '', url = '', headers } = request
-    asked.push({ method, path: url.replace(API, ''), headers, body: text === '' ? undefined : JSON.parse(text) })
+    requests.push({ method, path: url.replace(API, ''), headers, body: text === '' ? undefined : JSON.parse(text) })
     send(reply, response)
   })
   server.on('connection', (socket: Socket) => {
@@ -55,7 +59,7 @@ export async function startApi(...replies: readonly Reply[]): Promise<TestApi> {
       for (const socket of sockets) socket.destroy()
     })
   onTestFinished(close)
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, close }
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests: requests, close }
 }
 
 function send(reply: Reply, response: http.ServerResponse): void {
@@ -78,13 +82,13 @@ export function problem(code: ProblemCode, more: Readonly<Record<string, unknown
 }
 
 /** A change that every gateway has applied, but for what the test says. */
-export function doneWith(more: Partial<ChangeResponse>): { json: ChangeResponse } {
+export function changeReply(more: Partial<ChangeResponse>): { json: ChangeResponse } {
   const convergence = { applied: 6, of: 6, ms: 84, laggards: [], inFlight: 0 }
   const base = { context: 'catalog', before: 10, after: 25, generation: 8, until: null, note: null, converged: true }
   return { json: { verb: 'flip', ...base, convergence, ...more } }
 }
 
-export const NOTHING: StatusResponse = {
+export const EMPTY_STATUS: StatusResponse = {
   generation: 7,
   kill: null,
   localKill: [],
@@ -102,7 +106,7 @@ export const NOTHING: StatusResponse = {
   fleet: { generation: 7, members: [] },
 }
 
-export type Ran = { readonly code: number; readonly stdout: string; readonly stderr: string }
+export type RunResult = { readonly code: number; readonly stdout: string; readonly stderr: string }
 
 export type RunOptions = {
   readonly env?: Readonly<Record<string, string>>
@@ -112,7 +116,7 @@ export type RunOptions = {
 }
 
 /** Runs the command, in an empty folder and without what is set around the tests. */
-export async function strangler(args: readonly string[], { env = {}, cwd, api }: RunOptions = {}): Promise<Ran> {
+export async function strangler(args: readonly string[], { env = {}, cwd, api }: RunOptions = {}): Promise<RunResult> {
   const home = await emptyFolder()
   const where: Record<string, string> =
     api === undefined ? {} : { STRANGLER_URL: api.url, STRANGLER_TOKEN: 'secret-token' }
@@ -133,7 +137,7 @@ export async function emptyFolder(): Promise<string> {
 }
 
 /** Starts a command that runs until it is told to stop; `lines` are those of standard output so far. */
-export async function start(args: readonly string[], api: Pick<TestApi, 'url'>) {
+export async function startCommand(args: readonly string[], api: Pick<TestApi, 'url'>) {
   const home = await emptyFolder()
   const env = { PATH: process.env.PATH, HOME: home, TZ: 'UTC', STRANGLER_URL: api.url, STRANGLER_TOKEN: 'secret-token' }
   const child = spawn(process.execPath, [STRANGLER, ...args], { cwd: home, env })

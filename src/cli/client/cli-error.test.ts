@@ -1,11 +1,11 @@
 // Whatever a gateway, or what is no gateway, answers: one sentence that says what to do, and an exit code to go by.
 import { createServer } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { doneWith, NOTHING, problem, type Reply, startApi, strangler } from './admin-api.test-kit.ts'
+import { changeReply, EMPTY_STATUS, problem, type Reply, startApi, strangler } from './admin-api.test-kit.ts'
 
 const FLIP = ['flip', 'catalog', '25']
 
-async function troubleOf(reply: Reply, args: readonly string[] = FLIP) {
+async function runWith(reply: Reply, args: readonly string[] = FLIP) {
   const api = await startApi(reply)
   const ran = await strangler(args, { api })
   expect(ran.stderr.trim().split('\n')).toHaveLength(1)
@@ -61,30 +61,30 @@ describe('a gateway that does not do it', () => {
   ]
 
   it.each(cases)('for %s says so', async (_code, reply, code, sentence) => {
-    const told = await troubleOf(reply)
-    expect(told.code).toBe(code)
-    expect(told.stdout).toBe('')
-    expect(told.stderr).toMatch(sentence)
+    const result = await runWith(reply)
+    expect(result.code).toBe(code)
+    expect(result.stdout).toBe('')
+    expect(result.stderr).toMatch(sentence)
   })
 
   it('for an unknown context says which was meant, or which there are', async () => {
-    const known = ['catalog', 'orders']
-    const near = await troubleOf(problem('unknown-context', { known }), ['rollback', 'catlog'])
+    const names = ['catalog', 'orders']
+    const near = await runWith(problem('unknown-context', { known: names }), ['rollback', 'catlog'])
     expect(near.code).toBe(2)
     expect(near.stderr).toBe('strangler rollback: there is no context "catlog"; did you mean "catalog"?\n')
-    const far = await troubleOf(problem('unknown-context', { known }), ['unpin', 'x', '--reason', 'y'])
+    const far = await runWith(problem('unknown-context', { known: names }), ['unpin', 'x', '--reason', 'y'])
     expect(far.stderr).toBe('strangler unpin: there is no context "x"; valid names: catalog, orders\n')
   })
 
   it('gives its problem as JSON too', async () => {
     const reply = problem('conflict', { detail: 'ada', generation: 9 })
-    const { code, stdout } = await troubleOf(reply, [...FLIP, '--json'])
+    const { code, stdout } = await runWith(reply, [...FLIP, '--json'])
     expect(code).toBe(4)
     expect(JSON.parse(stdout)).toMatchObject({ code: 'conflict', status: 409, generation: 9 })
   })
 
   it('is not believed to be printable', async () => {
-    const { stderr } = await troubleOf(problem('refused', { detail: 'a\u001b[2Jb\u202e' }))
+    const { stderr } = await runWith(problem('refused', { detail: 'a\u001b[2Jb\u202e' }))
     expect(stderr).toContain('a\\u001b[2Jb\\u202e')
   })
 })
@@ -101,7 +101,7 @@ describe('what is no gateway', () => {
     ['other JSON', { json: { hello: 'world' } }, /it is not the admin port/],
     ['a redirect', { status: 302, json: {}, headers: { location: 'http://127.0.0.1:1/' } }, /redirects \(http/],
   ])('%s is recognized, and exits 5', async (_what, reply, sentence) => {
-    const { code, stdout, stderr } = await troubleOf(reply)
+    const { code, stdout, stderr } = await runWith(reply)
     expect({ code, stdout }).toEqual({ code: 5, stdout: '' })
     expect(stderr).toMatch(sentence)
   })
@@ -129,27 +129,27 @@ describe('what is no gateway', () => {
 
 describe('a lost connection', () => {
   it('is made anew once, with the same key, so that nothing is done twice', async () => {
-    const api = await startApi('lost', doneWith({}))
+    const api = await startApi('lost', changeReply({}))
     const { code, stdout } = await strangler(FLIP, { api })
     expect(code).toBe(0)
     expect(stdout).toContain('10 % → 25 %')
-    const [first, second] = api.asked.map(({ headers }) => headers['idempotency-key'])
+    const [first, second] = api.requests.map(({ headers }) => headers['idempotency-key'])
     expect(first).toMatch(/^[\w-]{16,}$/)
     expect(second).toBe(first)
   })
 
   it('waits for what is still under way with that key', async () => {
-    const api = await startApi('lost', problem('in-progress'), doneWith({}))
+    const api = await startApi('lost', problem('in-progress'), changeReply({}))
     const { code } = await strangler(FLIP, { api })
     expect(code).toBe(0)
-    expect(api.asked).toHaveLength(3)
+    expect(api.requests).toHaveLength(3)
   })
 
   it('is given up the second time, and the doubt is said', async () => {
     const api = await startApi('lost')
     const { code, stderr } = await strangler(FLIP, { api })
     expect(code).toBe(5)
-    expect(api.asked).toHaveLength(2)
+    expect(api.requests).toHaveLength(2)
     expect(stderr).toMatch(
       /closed the connection twice without an answer; the change may have been made: check strangler history/,
     )
@@ -157,16 +157,16 @@ describe('a lost connection', () => {
   })
 
   it('is another wish with the next command', async () => {
-    const api = await startApi(doneWith({}))
+    const api = await startApi(changeReply({}))
     await Promise.all([strangler(FLIP, { api }), strangler(FLIP, { api })])
-    const keys = api.asked.map(({ headers }) => headers['idempotency-key'])
+    const keys = api.requests.map(({ headers }) => headers['idempotency-key'])
     expect(new Set(keys).size).toBe(2)
   })
 })
 
 describe('a gateway of another version', () => {
   it('may say more than we know', async () => {
-    const api = await startApi({ json: { ...NOTHING, more: 1 } })
+    const api = await startApi({ json: { ...EMPTY_STATUS, more: 1 } })
     expect((await strangler(['status'], { api })).code).toBe(0)
   })
 })

@@ -2,9 +2,9 @@
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { emptyFolder, NOTHING, startApi, strangler, type TestApi } from './admin-api.test-kit.ts'
+import { EMPTY_STATUS, emptyFolder, startApi, strangler, type TestApi } from './admin-api.test-kit.ts'
 
-const STATUS = { json: NOTHING }
+const STATUS = { json: EMPTY_STATUS }
 
 async function homeWith(profiles: unknown, mode = 0o600): Promise<string> {
   const home = await emptyFolder()
@@ -22,8 +22,8 @@ async function folderOfAGateway(): Promise<string> {
   return cwd
 }
 
-function tokensOf({ asked }: TestApi): (string | undefined)[] {
-  return asked.map(({ headers }) => headers.authorization)
+function tokensSentTo({ requests }: TestApi): (string | undefined)[] {
+  return requests.map(({ headers }) => headers.authorization)
 }
 
 describe('without being told', () => {
@@ -32,7 +32,7 @@ describe('without being told', () => {
     const cwd = await folderOfAGateway()
     const env = { STRANGLER_ADMIN_PORT: new URL(api.url).port, STRANGLER_ADMIN_HOST: '0.0.0.0' }
     expect((await strangler(['status'], { cwd, env })).code).toBe(0)
-    expect(tokensOf(api)).toEqual(['Bearer found-token'])
+    expect(tokensSentTo(api)).toEqual(['Bearer found-token'])
   })
 
   it('the token that a gateway here was started with is sent to it, and to no other machine', async () => {
@@ -41,7 +41,7 @@ describe('without being told', () => {
     const env = { STRANGLER_ADMIN_PORT: new URL(api.url).port, STRANGLER_ADMIN_TOKEN: 'started-with' }
     expect((await strangler(['status'], { cwd, env })).code).toBe(0)
     await strangler(['status', '--url', api.url.replace('127.0.0.1', '0.0.0.0')], { cwd, env })
-    expect(tokensOf(api)).toEqual(['Bearer started-with', undefined])
+    expect(tokensSentTo(api)).toEqual(['Bearer started-with', undefined])
   })
 
   it('a token that was found goes to no other machine', async () => {
@@ -51,7 +51,7 @@ describe('without being told', () => {
     const elsewhere = api.url.replace('127.0.0.1', '0.0.0.0')
     await strangler(['status', '--url', elsewhere], { cwd })
     await strangler(['status', '--url', api.url], { cwd })
-    expect(tokensOf(api)).toEqual([undefined, 'Bearer found-token'])
+    expect(tokensSentTo(api)).toEqual([undefined, 'Bearer found-token'])
   })
 })
 
@@ -65,8 +65,8 @@ describe('a token over plain HTTP', () => {
     expect(stderr).toBe(
       `strangler: warning: the token goes to ${elsewhere} over plain HTTP, where others can read it; use https://, or a tunnel that ends on this machine\n`,
     )
-    expect(JSON.parse(stdout)).toEqual(NOTHING)
-    expect(tokensOf(api)).toEqual(['Bearer spoken'])
+    expect(JSON.parse(stdout)).toEqual(EMPTY_STATUS)
+    expect(tokensSentTo(api)).toEqual(['Bearer spoken'])
   })
 
   it('to this machine, or no token at all, warns of nothing', async () => {
@@ -79,9 +79,9 @@ describe('a token over plain HTTP', () => {
 
 describe('what is said', () => {
   it('on the command line wins over the environment', async () => {
-    const [one, other] = [await startApi(STATUS), await startApi(STATUS)]
-    await strangler(['status', '--url', `${one.url}/`, '--token', 'spoken'], { api: other })
-    expect([tokensOf(one), tokensOf(other)]).toEqual([['Bearer spoken'], []])
+    const [named, other] = [await startApi(STATUS), await startApi(STATUS)]
+    await strangler(['status', '--url', `${named.url}/`, '--token', 'spoken'], { api: other })
+    expect([tokensSentTo(named), tokensSentTo(other)]).toEqual([['Bearer spoken'], []])
   })
 
   it.each([
@@ -107,8 +107,8 @@ describe('a profile', () => {
     await strangler(['status'], { env: { HOME, STRANGLER_PROFILE: 'prod' } })
     await strangler(['status', '--url', other.url], { env: { HOME, STRANGLER_PROFILE: 'prod' } })
     await strangler(['status'], { env: { HOME, STRANGLER_TOKEN: 'of-environment' } })
-    expect(tokensOf(prod)).toEqual(['Bearer of-prod', 'Bearer of-prod'])
-    expect(tokensOf(other)).toEqual([undefined, 'Bearer of-environment'])
+    expect(tokensSentTo(prod)).toEqual(['Bearer of-prod', 'Bearer of-prod'])
+    expect(tokensSentTo(other)).toEqual([undefined, 'Bearer of-environment'])
   })
 
   it('is not read where others could read it', async () => {
@@ -117,7 +117,7 @@ describe('a profile', () => {
     const { code, stderr } = await strangler(['status', '--profile', 'prod'], { env: { HOME } })
     expect(code).toBe(2)
     expect(stderr).toMatch(/can be read by other users, and contains tokens: run chmod 600/)
-    expect(api.asked).toHaveLength(0)
+    expect(api.requests).toHaveLength(0)
   })
 
   it.each([

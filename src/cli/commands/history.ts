@@ -165,9 +165,9 @@ function droppedText(dropped: number): string {
 }
 
 function rowOf(record: AuditRecord, now: number): Cell[] {
-  const { at, verb, context, actor, address, result, detail, reason } = record
+  const { at: time, verb, context, actor, address, result, detail, reason } = record
   return [
-    showMoment(at),
+    showMoment(time),
     verb,
     context ?? '-',
     changeOf(record, now),
@@ -177,16 +177,18 @@ function rowOf(record: AuditRecord, now: number): Cell[] {
   ]
 }
 
-function changeOf({ verb, before, after, until, result }: AuditRecord, now: number): string {
+function changeOf({ verb, before: previous, after: current, until, result }: AuditRecord, now: number): string {
   if (result !== 'done') return ''
-  if (verb === 'pin') return `${valueText(after)} ${showEnd(until, now)}`
+  if (verb === 'pin') return `${valueText(current)} ${showEnd(until, now)}`
   if (verb === 'kill' || verb === 'revive') return ''
-  if (verb === 'shadow') return transition(sampleOf(before), sampleOf(after))
+  if (verb === 'shadow') return transition(sampleOf(previous), sampleOf(current))
   if (verb === 'rule' || verb === 'resolve') {
-    return `${describeDifference(after)}: ${transition(rulingOf(before), rulingOf(after))}`
+    return `${describeDifference(current)}: ${transition(rulingOf(previous), rulingOf(current))}`
   }
   const unit = verb === 'flip' || verb === 'outside' ? ' %' : ''
-  const [from, to] = [before, after].map((value) => (typeof value === 'number' ? `${value}${unit}` : valueText(value)))
+  const [from, to] = [previous, current].map((value) =>
+    typeof value === 'number' ? `${value}${unit}` : valueText(value),
+  )
   return transition(String(from), String(to))
 }
 

@@ -4,7 +4,7 @@ import { changeLines } from './change-lines.ts'
 
 const PRICE = { fingerprint: 'f1', route: 'GET /products', field: 'value $.price' }
 
-function toldOf(more: Partial<ChangeResponse>): string {
+function linesOf(more: Partial<ChangeResponse>): string {
   const convergence = { applied: 1, of: 1, ms: 3, laggards: [], inFlight: 0 }
   const done: ChangeResponse = {
     verb: 'rule',
@@ -28,7 +28,7 @@ test.each<[Partial<ChangeResponse>, string]>([
   [{ verb: 'resolve', after: { ...PRICE, resolvedAt: 5 } }, 'value $.price of GET /products is resolved'],
   [{ verb: 'resolve', after: null }, 'a difference is resolved'],
 ])('what operators say of a difference is told: %o', (done, sentence) => {
-  expect(toldOf(done)).toBe(`catalog: ${sentence}, applied on 1 of 1 gateways in 3 ms`)
+  expect(linesOf(done)).toBe(`catalog: ${sentence}, applied on 1 of 1 gateways in 3 ms`)
 })
 
 test.each<[ChangeResponse['verb'], string | null, ChangeResponse['convergence']['serviceWrites'], string]>([
@@ -52,5 +52,5 @@ test.each<[ChangeResponse['verb'], string | null, ChangeResponse['convergence'][
   ],
 ])('%s reports the writes that legacy may lack', (verb, context, serviceWrites, sentence) => {
   const convergence = { applied: 1, of: 1, ms: 3, laggards: [], inFlight: 0, ...(serviceWrites && { serviceWrites }) }
-  expect(toldOf({ verb, context, convergence }).split('\n')[1]).toBe(`  ${sentence}`)
+  expect(linesOf({ verb, context, convergence }).split('\n')[1]).toBe(`  ${sentence}`)
 })

@@ -36,14 +36,14 @@ function serviceWriteLines({ verb, context, convergence: { serviceWrites } }: Ch
   return [`  ${services} answered ${writes} since ${contexts} was last at 0 %`]
 }
 
-function newState({ verb, before, after, until }: ChangeResponse, now: number): string {
+function newState({ verb, before: previous, after: current, until }: ChangeResponse, now: number): string {
   switch (verb) {
     case 'flip':
-      return typeof before === 'number' && before !== after ? `${before} % → ${after} %` : `at ${after} %`
+      return typeof previous === 'number' && previous !== current ? `${previous} % → ${current} %` : `at ${current} %`
     case 'pin':
-      return `pinned to ${sideOf(after)} ${showEnd(until, now)}`
+      return `pinned to ${sideOf(current)} ${showEnd(until, now)}`
     case 'unpin':
-      return before === null ? 'not pinned' : `no longer pinned to ${sideOf(before)}`
+      return previous === null ? 'not pinned' : `no longer pinned to ${sideOf(previous)}`
     case 'rollback':
       return 'rolled back, everything to legacy'
     case 'freeze':
@@ -51,13 +51,13 @@ function newState({ verb, before, after, until }: ChangeResponse, now: number): 
     case 'thaw':
       return 'thawed'
     case 'shadow':
-      return shadowState(before, after)
+      return shadowState(previous, current)
     case 'rule':
-      return rulingState(after)
+      return rulingState(current)
     case 'resolve':
-      return `${describeDifference(after)} is resolved`
+      return `${describeDifference(current)} is resolved`
     case 'forget':
-      return `${String(before)} is forgotten: changes no longer wait for it`
+      return `${String(previous)} is forgotten: changes no longer wait for it`
     case 'kill':
       return 'everything goes to legacy'
     case 'revive':
@@ -71,14 +71,14 @@ function sideOf(pin: unknown): string {
   return typeof pin === 'object' && pin !== null && 'side' in pin ? String(pin.side) : 'a side'
 }
 
-function shadowState(before: unknown, after: unknown): string {
-  if (typeof after !== 'number') return 'shadowed as its config says'
-  return `shadowed at ${typeof before === 'number' && before !== after ? `${before} % → ` : ''}${after} %`
+function shadowState(previous: unknown, current: unknown): string {
+  if (typeof current !== 'number') return 'shadowed as its config says'
+  return `shadowed at ${typeof previous === 'number' && previous !== current ? `${previous} % → ` : ''}${current} %`
 }
 
-function rulingState(after: unknown): string {
-  const ruling = rulingOf(after)
-  return `${describeDifference(after)} is ${ruling === '-' ? 'left to the statistics' : ruling}`
+function rulingState(ruledDifference: unknown): string {
+  const ruling = rulingOf(ruledDifference)
+  return `${describeDifference(ruledDifference)} is ${ruling === '-' ? 'left to the statistics' : ruling}`
 }
 
 function convergenceText({ converged, convergence }: ChangeResponse, screen: Screen): string {

@@ -7,7 +7,7 @@ type Context = ChangeEvent['contexts'][number]
 const STAMP = { by: 'ada', reason: null, at: 1 }
 const PIN = { ...STAMP, side: 'legacy', until: null } as const
 
-function at(generation: number, contexts: Context[] = [], more: Partial<ChangeEvent> = {}): ChangeEvent {
+function eventAt(generation: number, contexts: Context[] = [], more: Partial<ChangeEvent> = {}): ChangeEvent {
   return { generation, kill: null, contexts, changed: null, ...more }
 }
 
@@ -23,72 +23,72 @@ function flipTo(percentage: number, generation: number) {
   return { ...STAMP, flag: 'f', percentage, generation }
 }
 
-function toldOf(before: ChangeEvent, after: ChangeEvent): string[] {
-  return changesBetween(before, after).map(
-    ({ subject: what, change: became, stamp }) => `${what}: ${became}${stamp ? ` by ${stamp.by}` : ''}`,
+function describeChanges(previous: ChangeEvent, current: ChangeEvent): string[] {
+  return changesBetween(previous, current).map(
+    ({ subject, change, stamp }) => `${subject}: ${change}${stamp ? ` by ${stamp.by}` : ''}`,
   )
 }
 
 describe('between two events', () => {
-  const flipped = at(2, [catalog(2, { flip: flipTo(25, 2) })])
+  const flipped = eventAt(2, [catalog(2, { flip: flipTo(25, 2) })])
 
   test.each<[string, ChangeEvent, ChangeEvent, string[]]>([
-    ['a first flip', at(1), flipped, ['catalog: → 25 % by ada']],
-    ['a flip', flipped, at(3, [catalog(3, { flip: flipTo(50, 3) })]), ['catalog: 25 % → 50 % by ada']],
-    ['a pin', at(1), at(2, [catalog(2, { pin: PIN })]), ['catalog: pinned to legacy without end by ada']],
+    ['a first flip', eventAt(1), flipped, ['catalog: → 25 % by ada']],
+    ['a flip', flipped, eventAt(3, [catalog(3, { flip: flipTo(50, 3) })]), ['catalog: 25 % → 50 % by ada']],
+    ['a pin', eventAt(1), eventAt(2, [catalog(2, { pin: PIN })]), ['catalog: pinned to legacy without end by ada']],
     [
       'its end, whose author the change knows',
-      at(2, [catalog(2, { pin: PIN })]),
-      at(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'unpin' } }),
+      eventAt(2, [catalog(2, { pin: PIN })]),
+      eventAt(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'unpin' } }),
       ['catalog: no longer pinned to legacy by bob'],
     ],
     [
       'a pin that has come to its end, seen with what was done after it',
-      at(2, [catalog(2, { pin: { ...PIN, until: 5 } })]),
-      at(3, [catalog(3, { freeze: STAMP })], { changed: { ...STAMP, context: 'catalog', verb: 'freeze' } }),
+      eventAt(2, [catalog(2, { pin: { ...PIN, until: 5 } })]),
+      eventAt(3, [catalog(3, { freeze: STAMP })], { changed: { ...STAMP, context: 'catalog', verb: 'freeze' } }),
       ['catalog: no longer pinned to legacy by its end', 'catalog: frozen by ada'],
     ],
-    ['a freeze', at(1), at(2, [catalog(2, { freeze: STAMP })]), ['catalog: frozen by ada']],
-    ['a thaw', at(2, [catalog(2, { freeze: STAMP })]), at(3, [catalog(3)]), ['catalog: thawed']],
-    ['a first word on the shadow', at(1), at(2, [catalog(2, shadowAt(10))]), ['catalog: shadowed at 10 % by ada']],
+    ['a freeze', eventAt(1), eventAt(2, [catalog(2, { freeze: STAMP })]), ['catalog: frozen by ada']],
+    ['a thaw', eventAt(2, [catalog(2, { freeze: STAMP })]), eventAt(3, [catalog(3)]), ['catalog: thawed']],
+    ['a first word on the shadow', eventAt(1), eventAt(2, [catalog(2, shadowAt(10))]), ['catalog: shadowed at 10 % by ada']],
     [
       'another',
-      at(2, [catalog(2, shadowAt(10))]),
-      at(3, [catalog(3, shadowAt(0))]),
+      eventAt(2, [catalog(2, shadowAt(10))]),
+      eventAt(3, [catalog(3, shadowAt(0))]),
       ['catalog: shadowed at 10 % → 0 % by ada'],
     ],
     [
       'that it is as configured again, whose author the change knows',
-      at(2, [catalog(2, shadowAt(10))]),
-      at(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'shadow' } }),
+      eventAt(2, [catalog(2, shadowAt(10))]),
+      eventAt(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'shadow' } }),
       ['catalog: shadowed as its config says by bob'],
     ],
     [
       'a ruling',
-      at(2, [catalog(2, shadowAt(10))]),
-      at(3, [catalog(3, shadowAt(10))], { changed: { ...STAMP, context: 'catalog', verb: 'rule' } }),
+      eventAt(2, [catalog(2, shadowAt(10))]),
+      eventAt(3, [catalog(3, shadowAt(10))], { changed: { ...STAMP, context: 'catalog', verb: 'rule' } }),
       ['catalog: a difference was ruled on by ada'],
     ],
     [
       'a difference that was mended',
-      at(1),
-      at(2, [catalog(2)], { changed: { ...STAMP, context: 'catalog', verb: 'resolve' } }),
+      eventAt(1),
+      eventAt(2, [catalog(2)], { changed: { ...STAMP, context: 'catalog', verb: 'resolve' } }),
       ['catalog: a difference was resolved by ada'],
     ],
-    ['the kill switch', at(1), at(2, [], { kill: STAMP }), ['everything: KILLED: all goes to legacy by ada']],
-    ['its end', at(2, [], { kill: STAMP }), at(3), ['everything: revived: pins and flags decide']],
+    ['the kill switch', eventAt(1), eventAt(2, [], { kill: STAMP }), ['everything: KILLED: all goes to legacy by ada']],
+    ['its end', eventAt(2, [], { kill: STAMP }), eventAt(3), ['everything: revived: pins and flags decide']],
     [
       'a rollback, which is a pin and a flip in one',
       flipped,
-      at(3, [catalog(3, { pin: PIN, flip: flipTo(0, 3) })], {
+      eventAt(3, [catalog(3, { pin: PIN, flip: flipTo(0, 3) })], {
         changed: { ...STAMP, context: 'catalog', verb: 'rollback' },
       }),
       ['catalog: rolled back: everything to legacy by ada'],
     ],
     [
       'several at once, after a lost connection',
-      at(1),
-      at(9, [catalog(5, { pin: PIN, flip: flipTo(25, 3) })], { kill: STAMP }),
+      eventAt(1),
+      eventAt(9, [catalog(5, { pin: PIN, flip: flipTo(25, 3) })], { kill: STAMP }),
       [
         'everything: KILLED: all goes to legacy by ada',
         'catalog: → 25 % by ada',
@@ -96,7 +96,7 @@ describe('between two events', () => {
       ],
     ],
     ['what operators did not do', flipped, { ...flipped, generation: 3 }, ['everything: generation 3']],
-  ])('%s is told', (_what, before, after, told) => {
-    expect(toldOf(before, after)).toEqual(told)
+  ])('%s is told', (_what, previous, current, lines) => {
+    expect(describeChanges(previous, current)).toEqual(lines)
   })
 })

@@ -48,7 +48,7 @@ function factLines(row: DifferenceSummary, from: number, now: number, screen: Sc
 }
 
 function exampleBlock(
-  { at, request, answeredBy, legacy, service, differences }: MaskedExample,
+  { at: time, request, answeredBy, legacy, service, differences }: MaskedExample,
   row: DifferenceSummary,
   noise: ReadonlySet<string>,
   screen: Screen,
@@ -72,7 +72,7 @@ function exampleBlock(
     ['time', showDuration(legacy.ms), showDuration(service.ms)],
   ]
   return [
-    paint(`${showMoment(at)}  ${request.method} ${request.target}, answered by ${answeredBy}`, screen),
+    paint(`${showMoment(time)}  ${request.method} ${request.target}, answered by ${answeredBy}`, screen),
     // A field is never cut: half of its path may be the path of another field.
     formatTable(['', 'legacy', 'service'], [...answers, ...fields], screen, ['']),
     ...textLines('headers', headerLines(legacy.headers), headerLines(service.headers), marks, screen),

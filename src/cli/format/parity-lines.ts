@@ -9,7 +9,8 @@ type Tally = ParityResponse['contexts'][number]['routes'][number]
 /** @param context shows the routes of this context; undefined shows all contexts */
 export function parityLines(view: ParityResponse, context: string | undefined, now: number, screen: Screen): string {
   const { from, target, contexts } = view
-  const rows = context === undefined ? contexts.map((one) => nameTally(one.context, one)) : routesOf(view, context)
+  const rows =
+    context === undefined ? contexts.map((entry) => nameTally(entry.context, entry)) : routesOf(view, context)
   const what = context === undefined ? 'context' : 'route'
   const since = `since ${showTime(from, now)}`
   if (rows.length === 0) {
@@ -18,7 +19,7 @@ export function parityLines(view: ParityResponse, context: string | undefined, n
       screen,
     )
   }
-  const shown = context === undefined ? contexts : contexts.filter((one) => one.context === context)
+  const shown = context === undefined ? contexts : contexts.filter((entry) => entry.context === context)
   const reasons = reasonsOf(shown)
   const withData = showSince(from, earliest(shown.map(({ dataSince }) => dataSince)), now)
   return [
@@ -47,8 +48,8 @@ function nameTally(name: string, tally: Omit<Tally, 'route'>): NamedTally {
 }
 
 function routesOf({ contexts }: ParityResponse, context: string): NamedTally[] {
-  const routes = contexts.find((one) => one.context === context)?.routes ?? []
-  return routes.map((one) => nameTally(one.route, one))
+  const routes = contexts.find((entry) => entry.context === context)?.routes ?? []
+  return routes.map((entry) => nameTally(entry.route, entry))
 }
 
 function parityTable(what: string, target: number, rows: readonly NamedTally[], screen: Screen): string {

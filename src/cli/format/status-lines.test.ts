@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { ContextResponse, UpstreamView } from '../../admin/contract/contexts.ts'
 import type { MemberResponse } from '../../admin/contract/fleet-response.ts'
 import type { StatusResponse } from '../../admin/contract/status.ts'
-import { NOTHING } from '../client/admin-api.test-kit.ts'
+import { EMPTY_STATUS } from '../client/admin-api.test-kit.ts'
 import { statusLines } from './status-lines.ts'
 
 const AT = new Date(2026, 2, 1, 14, 2, 3).getTime()
@@ -44,7 +44,7 @@ const GATEWAY: MemberResponse = {
 }
 
 function print(context: Partial<ContextResponse>, status: Partial<StatusResponse> = {}): string {
-  return statusLines({ ...NOTHING, ...status, contexts: [{ ...CATALOG, ...context }] }, 'http://gw', AT, PLAIN)
+  return statusLines({ ...EMPTY_STATUS, ...status, contexts: [{ ...CATALOG, ...context }] }, 'http://gw', AT, PLAIN)
 }
 
 describe('status', () => {

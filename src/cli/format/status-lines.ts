@@ -66,11 +66,11 @@ function restoredFact({ store: { restored } }: StatusResponse, now: number): [st
 /** Shown only if an operator has to act. */
 function stateFolderFacts({ stateFolder }: StatusResponse, now: number): [string, Cell][] {
   if (stateFolder === undefined) return []
-  const { location, isWritable, since: at, trouble, openMode = null } = stateFolder
+  const { location, isWritable, since: time, trouble, openMode = null } = stateFolder
   const isOpen = `other users can write to ${location} (mode ${openMode}): run chmod 700 ${location} there`
   const open: [string, Cell][] = openMode === null ? [] : [['folder', { text: isOpen, tone: 'warning' }]]
   if (isWritable) return open
-  const when = at === null ? '' : ` since ${showTime(at, now)}`
+  const when = time === null ? '' : ` since ${showTime(time, now)}`
   const text = `${location} cannot be written${when}: ${trouble}; free space there, or make it writable`
   return [['folder', { text, tone: 'bad' }], ...open]
 }
@@ -102,7 +102,10 @@ function fleetCell(fleet: FleetResponse): Cell {
   const late = members.filter((member) => !member.isConverged)
   const sum = `${members.length - late.length} of ${countNoun(members.length, 'gateway')} converged`
   if (late.length === 0) return sum
-  return { text: `${sum}; not ${late.map((one) => `${one.id} (${lagOf(one, fleet)})`).join(', ')}`, tone: 'bad' }
+  return {
+    text: `${sum}; not ${late.map((member) => `${member.id} (${lagOf(member, fleet)})`).join(', ')}`,
+    tone: 'bad',
+  }
 }
 
 const SILENT_MS = 3500
@@ -183,6 +186,6 @@ function outageCells(upstream: UpstreamView | undefined, now: number): { text: s
   })
 }
 
-function since({ by, at, reason }: { by: string; at: number; reason: string | null }, now: number): string {
-  return `since ${showTime(at, now)} by ${by}${reason === null ? '' : ` (${reason})`}`
+function since({ by, at: time, reason }: { by: string; at: number; reason: string | null }, now: number): string {
+  return `since ${showTime(time, now)} by ${by}${reason === null ? '' : ` (${reason})`}`
 }
