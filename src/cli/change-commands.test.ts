@@ -1,4 +1,4 @@
-// The verbs that change something: what they ask, what they say when it has happened, and when it has not.
+// The commands that make a change: their requests, and their output after success and failure.
 import { describe, expect, it } from 'vitest'
 import { changeReply, startApi, strangler } from './client/admin-api.test-kit.ts'
 
@@ -14,7 +14,7 @@ const LAGGARDS = {
 }
 
 describe('a change', () => {
-  it('answers when it has happened on every gateway, in one line', async () => {
+  it('prints one line when every gateway has applied it', async () => {
     const api = await startApi(changeReply({}))
     const { code, stdout, stderr } = await strangler(['flip', 'catalog', '25', '--reason', 'week two'], { api })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -37,7 +37,7 @@ describe('a change', () => {
     expect(stdout).toContain('\n  gw-3 at http://10.0.0.9:8081: silent for 12 s\n')
   })
 
-  it('prints the API’s own answer with --json, and exits the same', async () => {
+  it('prints the unchanged response with --json, with the same exit code', async () => {
     const response = { ...changeReply(LAGGARDS).json, ofALaterVersion: { kept: true } }
     const api = await startApi({ json: response })
     const { code, stdout } = await strangler(['flip', 'catalog', '25', '--json'], { api })
@@ -45,7 +45,7 @@ describe('a change', () => {
     expect(JSON.parse(stdout)).toEqual(response)
   })
 
-  it('says what else a person should know', async () => {
+  it('prints active requests of the old side, and the note of the gateway', async () => {
     const convergence = { applied: 1, of: 1, ms: 3, laggards: [], inFlight: 2 }
     const api = await startApi(changeReply({ note: 'it is pinned to legacy by ada', convergence }))
     const { stdout } = await strangler(['flip', 'catalog', '25'], { api })
@@ -53,7 +53,7 @@ describe('a change', () => {
     expect(stdout).toContain('note: it is pinned to legacy by ada')
   })
 
-  it('never lets data drive the terminal', async () => {
+  it('escapes control characters in the response', async () => {
     const note = 'red \u001b[31m, back\u202ewards, new\nline, c1 \u009b31m'
     const api = await startApi(changeReply({ context: 'cat\u001b]0;x\u0007', note }))
     for (const args of [[], ['--json']]) {
@@ -63,14 +63,14 @@ describe('a change', () => {
     }
   })
 
-  it('may be conditional on what was seen', async () => {
+  it('sends If-Match with --if-generation', async () => {
     const api = await startApi(changeReply({}))
     await strangler(['flip', 'catalog', '25', '--if-generation', '7'], { api })
     expect(api.requests[0]?.headers['if-match']).toBe('"7"')
   })
 })
 
-describe('the verbs', () => {
+describe('the command', () => {
   const NOW = Date.now()
   const cases: [
     string[],
@@ -158,13 +158,16 @@ describe('the verbs', () => {
     ],
   ]
 
-  it.each(cases)('%j is asked and told in its own words', async (args, expectedRequest, answer, expectedText) => {
-    const api = await startApi(changeReply(answer))
-    const { code, stdout, stderr } = await strangler(args, { api })
-    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-    expect(api.requests[0]).toMatchObject(expectedRequest)
-    expect(stdout).toMatch(expectedText)
-  })
+  it.each(cases)(
+    '%j sends its request and prints the new state',
+    async (args, expectedRequest, answer, expectedText) => {
+      const api = await startApi(changeReply(answer))
+      const { code, stdout, stderr } = await strangler(args, { api })
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+      expect(api.requests[0]).toMatchObject(expectedRequest)
+      expect(stdout).toMatch(expectedText)
+    },
+  )
 })
 
 describe('a mistake in the arguments', () => {
@@ -190,14 +193,14 @@ describe('a mistake in the arguments', () => {
     [['history', '--all'], /add --json/],
     [['status', '--url', 'localhost:8081'], /--url: must be the address of an admin port/],
     [['status', '--url', 'http://a:b@c'], /--url: must have no password/],
-  ])('%j asks nobody and exits 2', async (args, sentence) => {
+  ])('in %j sends no request and exits 2', async (args, sentence) => {
     const { code, stdout, stderr } = await strangler(args, { env: { STRANGLER_URL: 'http://127.0.0.1:1' } })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(sentence)
     expect(stderr.trim().split('\n')).toHaveLength(1)
   })
 
-  it('is a missing reason where CI is set, and nothing is asked', async () => {
+  it('is a missing reason if CI is set, and no request is sent', async () => {
     const api = await startApi(changeReply({}))
     const { code, stderr } = await strangler(['flip', 'catalog', '25'], { api, env: { CI: 'true' } })
     expect(code).toBe(2)

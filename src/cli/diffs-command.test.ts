@@ -1,4 +1,4 @@
-// What the sides differ in, as a person reads it; and what a person says of it.
+// The command diffs: the list of differences, one difference, rulings and exports; and rule trials.
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -59,7 +59,7 @@ async function listed(more: Partial<DifferencesResponse> = {}, ...args: string[]
 }
 
 describe('diffs', () => {
-  it('is a table of fields with an example beneath each, and noise is one line', async () => {
+  it('prints a table of fields with an example below each, and noise in one line', async () => {
     expect(await listed()).toEqual([
       'catalog: 1,000 comparisons since 2026-02-28 14:02, and 1,000 pairs of legacy with itself',
       '',
@@ -71,7 +71,7 @@ describe('diffs', () => {
     ])
   })
 
-  it('shows noise with --all, and looks as far back as is said', async () => {
+  it('lists noise with --all, and requests the given window', async () => {
     const api = await startApi({ json: VIEW })
     const { stdout } = await strangler(['diffs', 'catalog', '--all', '--window', '2h'], { api })
     expect(stdout).toMatch(/^noise +GET \/products +value \$\.generatedAt +100 % \(99\.6–100\) +100 % +aaaaaaaaaa$/m)
@@ -79,7 +79,7 @@ describe('diffs', () => {
     expect(api.requests[0]?.path).toBe('/contexts/catalog/differences?window=2h')
   })
 
-  it('is the API’s own answer with --json', async () => {
+  it('prints the unchanged response with --json', async () => {
     const api = await startApi({ json: { ...VIEW, later: 1 } })
     const { stdout } = await strangler(['diffs', 'catalog', '--json'], { api })
     expect(JSON.parse(stdout)).toEqual({ ...VIEW, later: 1 })
@@ -87,19 +87,23 @@ describe('diffs', () => {
 
   it.each<[string, Partial<DifferencesResponse>, string]>([
     [
-      'that nothing was compared',
+      'that there are no comparisons',
       { comparisons: 0, differences: [] },
       'catalog: no comparisons since 2026-02-28 14:02; start them with strangler shadow catalog 10',
     ],
     [
-      'since when there is data, where the window begins earlier',
+      'the first hour with data, if the window begins earlier',
       { differences: [], dataSince: AT - 3_600_000 },
       'catalog: no differences in 1,000 comparisons since 2026-03-01 13:02',
     ],
-    ['that there are none', { differences: [] }, 'catalog: no differences in 1,000 comparisons since 2026-02-28 14:02'],
+    [
+      'that there are no differences',
+      { differences: [] },
+      'catalog: no differences in 1,000 comparisons since 2026-02-28 14:02',
+    ],
     ['that there is only noise', { differences: [STAMP] }, 'only noise'],
     [
-      'what somebody ruled to be noise',
+      'the number of fields that an operator ruled to be noise',
       {
         differences: [
           STAMP,
@@ -110,7 +114,7 @@ describe('diffs', () => {
     ],
     ['that there were too many', { fieldsLeftOut: 7 }, 'too many fields: others differed 7 times and are not listed'],
     [
-      'what was mended',
+      'a resolved difference',
       {
         differences: [
           { ...PRICE, state: 'resolved', note: { by: 'ada', reason: 'fixed', at: AT, ruling: null, resolvedAt: AT } },
@@ -119,7 +123,7 @@ describe('diffs', () => {
       '              10.00 → 10.01; resolved 2026-03-01 14:02 by ada (fixed)',
     ],
     [
-      'what was mended and is back',
+      'a resolved difference that occurred again',
       {
         differences: [
           { ...PRICE, state: 'reopened', note: { by: 'ada', reason: null, at: AT, ruling: null, resolvedAt: AT } },
@@ -128,17 +132,17 @@ describe('diffs', () => {
       '              10.00 → 10.01; REOPENED: resolved 2026-03-01 14:02 by ada',
     ],
     [
-      'what was ruled',
+      'a ruling',
       { differences: [{ ...PRICE, note: { by: 'ada', reason: 'money', at: AT, ruling: 'real', resolvedAt: null } }] },
       '              10.00 → 10.01; ruled real by ada (money)',
     ],
     [
-      'what one side has not',
+      'a value that one side does not have',
       { differences: [{ ...PRICE, example: { at: AT, legacy: null, service: '' } }] },
       '              (nothing) → ""',
     ],
-    ['that no example is left', { differences: [{ ...PRICE, example: null }] }, '              no example is stored'],
-  ])('says %s', async (_what, more, line) => {
+    ['that there is no example', { differences: [{ ...PRICE, example: null }] }, '              no example is stored'],
+  ])('prints %s', async (_what, more, line) => {
     expect(await listed(more)).toContain(line)
   })
 
@@ -150,7 +154,7 @@ describe('diffs', () => {
     example: { at: AT, legacy: 'x'.repeat(300), service: 'y' },
   }
 
-  it.each([100, 80, 60])('fits a terminal of %d columns, and cuts neither route nor field', (width) => {
+  it.each([100, 80, 60])('fits a terminal of %d columns, without cutting routes and fields', (width) => {
     const view = { ...VIEW, differences: [LONG] }
     const lines = differenceLines(view, { now: AT, hasNoise: false }, { hasColor: false, width }).split('\n').slice(2)
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(width)
@@ -163,7 +167,7 @@ describe('diffs', () => {
     ])
   })
 
-  it('shows nothing that drives a terminal, wherever it is said', async () => {
+  it('escapes control characters in every field of the response', async () => {
     const evil = '\u001b]0;owned\u0007\u202e'
     const row: DifferenceSummary = {
       ...PRICE,
@@ -205,7 +209,7 @@ describe('diffs', () => {
     [['diffs', 'resolve', PRINT, 'now'], /"now" is one argument too many/],
     [['diffs', 'export', PRINT, '--as', 'perl'], /--as: must be curl or vitest/],
     [['diffs', 'export', PRINT, '--window', '2h'], /--window has no effect here/],
-  ])('%j makes no sense, and nobody is asked', async (args, why) => {
+  ])('%j is a usage error, and no request is sent', async (args, why) => {
     const api = await startApi({ json: VIEW })
     const { code, stderr, stdout } = await strangler(args, { api })
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -213,7 +217,7 @@ describe('diffs', () => {
     expect(api.requests).toEqual([])
   })
 
-  it('of a context or a fingerprint that is not there says what to do', async () => {
+  it('gives advice about an unknown context or fingerprint', async () => {
     const unknown = await startApi(problem('unknown-context', { known: ['catalog'] }))
     expect((await strangler(['diffs', 'catlog'], { api: unknown })).stderr).toContain('did you mean "catalog"?')
     const gone = await startApi(problem('unknown-difference', { detail: 'strangler diffs CONTEXT lists them' }))
@@ -221,7 +225,7 @@ describe('diffs', () => {
     expect({ code, stderr }).toEqual({ code: 2, stderr: 'strangler diffs: strangler diffs CONTEXT lists them\n' })
   })
 
-  it('shows those of a context that is called as a word of its own is', async () => {
+  it('lists the differences of a context named "rule"', async () => {
     const api = await startApi({ json: VIEW })
     expect((await strangler(['diffs', 'rule'], { api })).code).toBe(0)
     expect(api.requests[0]?.path).toBe('/contexts/rule/differences')
@@ -239,7 +243,7 @@ const EXAMPLE: MaskedExample = {
 }
 
 describe('diffs --show', () => {
-  it('is what it is, and an example side by side', () => {
+  it('prints the facts of a difference and its example side by side', () => {
     const view: DifferenceResponse = { from: AT, to: AT, difference: PRICE, examples: [EXAMPLE, EXAMPLE], noise: [] }
     expect(exampleLines(view, AT, { hasColor: false, width: 60 }).split('\n').slice(6)).toEqual([
       '',
@@ -265,18 +269,18 @@ describe('diffs --show', () => {
   })
 
   it.each<[string, MaskedExample[], RegExp]>([
-    ['has no example', [], /^no example is stored$/m],
+    ['no example', [], /^no example is stored$/m],
     [
-      'has no bodies',
+      'no bodies',
       [{ ...EXAMPLE, legacy: { ...EXAMPLE.legacy, body: null } }],
       /^bodies are stored only if both are JSON/m,
     ],
-  ])('says so where it %s', (_what, examples, line) => {
+  ])('prints that a difference has %s', (_what, examples, line) => {
     const view: DifferenceResponse = { from: AT, to: AT, difference: PRICE, examples, noise: [] }
     expect(exampleLines(view, AT, { hasColor: false, width: undefined })).toMatch(line)
   })
 
-  it('marks what the comparison found, says what of it is noise, and leaves the rest unmarked', () => {
+  it('marks differences and noise, and leaves other rows unmarked', () => {
     const both = (headers: readonly string[], body: unknown) => ({
       ...ANSWER,
       headers: [...headers],
@@ -313,7 +317,7 @@ describe('diffs --show', () => {
     expect(lines).toContainEqual(expect.stringMatching(/^value \$\["a b"\]\[\*\]\.\* \(2 places\) +1 +2$/))
   })
 
-  it('of another context is said to be of that one', async () => {
+  it('names the context of a difference that belongs to another context', async () => {
     const api = await startApi({
       json: { from: AT, to: AT, difference: { ...PRICE, context: 'orders' }, examples: [], noise: [] },
     })
@@ -324,14 +328,14 @@ describe('diffs --show', () => {
   })
 })
 
-describe('an operator’s word', () => {
+describe('the verdict of an operator', () => {
   const about = { fingerprint: PRINT, route: 'GET /products', field: 'value $.price' }
 
   it.each([
     ['noise', 'PUT', { verdict: 'noise', reason: 'rounding' }, `/differences/${PRINT}/ruling`],
     ['real', 'PUT', { verdict: 'real', reason: 'rounding' }, `/differences/${PRINT}/ruling`],
     ['auto', 'DELETE', undefined, `/differences/${PRINT}/ruling?reason=rounding`],
-  ])('rules it %s', async (verdict, method, body, path) => {
+  ])('is sent as the ruling %s', async (verdict, method, body, path) => {
     const api = await startApi(
       changeReply({
         verb: 'rule',
@@ -347,7 +351,7 @@ describe('an operator’s word', () => {
     )
   })
 
-  it('resolves it', async () => {
+  it('is sent as a resolution', async () => {
     const api = await startApi(
       changeReply({ verb: 'resolve', before: { ...about, resolvedAt: null }, after: { ...about, resolvedAt: AT } }),
     )
@@ -360,7 +364,7 @@ describe('an operator’s word', () => {
 describe('diffs export', () => {
   const EXPORTED = { fingerprint: PRINT, as: 'vitest', text: 'line 1\nline\u001b[2J 2\n', variables: ['MASKED_COOKIE'] }
 
-  it('is text on standard output, without what drives a terminal', async () => {
+  it('prints text, with escaped control characters', async () => {
     const api = await startApi({ json: EXPORTED })
     const { stdout } = await strangler(['diffs', 'export', PRINT, '--as', 'vitest'], { api })
     expect(stdout).toBe('line 1\nline\\u001b[2J 2\n')
@@ -369,7 +373,7 @@ describe('diffs export', () => {
     expect(JSON.parse(json)).toEqual(EXPORTED)
   })
 
-  it('is written to a file, and never over one', async () => {
+  it('writes a new file, and never overwrites one', async () => {
     const api = await startApi({ json: EXPORTED })
     const cwd = await emptyFolder()
     const args = ['diffs', 'export', PRINT, '--out', 'price.test.ts']
@@ -386,7 +390,7 @@ describe('diffs export', () => {
     expect(await readFile(join(cwd, 'price.test.ts'), 'utf8')).toBe('mine')
   })
 
-  it('of what cannot be exported says why', async () => {
+  it('prints why a difference cannot be exported', async () => {
     const api = await startApi(problem('not-exportable', { detail: 'no example of it is kept' }))
     const { code, stderr } = await strangler(['diffs', 'export', PRINT], { api })
     expect({ code, stderr }).toEqual({ code: 1, stderr: 'strangler diffs: no example of it is kept\n' })
@@ -410,7 +414,7 @@ describe('shadow try-rule', () => {
     return cwd
   }
 
-  it('says what rules forgive, what remains, what is not known, and what is new', async () => {
+  it('prints what the rules forgive, what remains, what is unknown and what is new', async () => {
     const api = await startApi({ json: TRIAL })
     const cwd = await folderWith('{"ignore":["$.price"]}')
     const args = ['shadow', 'try-rule', 'catalog', 'rules.json', '--route', 'GET /products']
@@ -435,7 +439,7 @@ describe('shadow try-rule', () => {
     ])
   })
 
-  it('of a route without examples says which have some', async () => {
+  it('names the routes with examples if the given route has no examples', async () => {
     const api = await startApi({ json: { examples: 0, differences: [], appearing: [] } }, { json: TRIAL })
     const args = ['shadow', 'try-rule', 'catalog', 'rules.json', '--route', 'GET /product']
     const { code, stdout } = await strangler(args, { api, cwd: await folderWith('{}') })
@@ -473,7 +477,7 @@ describe('shadow try-rule', () => {
     [['try-rule', 'catalog', 'rules.json'], /rules\.json is not JSON/],
     [['catalog', '10', '--route', 'x'], /--route needs try-rule/],
     [['catalog', '10', '20'], /"20" is one argument too many/],
-  ])('%j makes no sense, and nobody is asked', async (args, why) => {
+  ])('%j is a usage error, and no request is sent', async (args, why) => {
     const api = await startApi({ json: TRIAL })
     const { code, stderr } = await strangler(['shadow', ...args], { api, cwd: await folderWith('{') })
     expect(code).toBe(2)

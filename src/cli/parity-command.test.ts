@@ -1,4 +1,4 @@
-// How alike the sides answer, as a person reads it, and as a gate of a script.
+// The command parity, as text and as a gate for scripts.
 import { describe, expect, it, test } from 'vitest'
 import type { ParityResponse } from '../admin/contract/comparisons.ts'
 import { startApi, strangler } from './client/admin-api.test-kit.ts'
@@ -51,7 +51,7 @@ describe('parity', () => {
     ['the first hour with data', AT - 3_600_000, 'since 2026-03-01 13:02'],
     ['the window, if it begins with data', VIEW.from, 'since 2026-02-28 14:02'],
     ['the window, and that there is no data', null, 'since 2026-02-28 14:02: no data'],
-  ])('shows %s', async (_, dataSince, since) => {
+  ])('shows as its period %s', async (_, dataSince, since) => {
     const contexts = VIEW.contexts.map((parity) => ({
       ...parity,
       dataSince: parity.context === 'catalog' ? dataSince : null,
@@ -61,7 +61,7 @@ describe('parity', () => {
     expect(stdout.split('\n')[0]).toBe(`parity of the sides, ${since}`)
   })
 
-  it('is how alike the sides of each context answer, how much more is needed, and where the rest went', async () => {
+  it('shows for each context the matching share, the missing comparisons and how eligible requests ended', async () => {
     const api = await startApi({ json: VIEW })
     const { code, stdout } = await strangler(['parity'], { api })
     expect(code).toBe(0)
@@ -84,7 +84,7 @@ describe('parity', () => {
     expect(api.requests[0]?.path).toBe('/parity')
   })
 
-  it('of one context is that of its routes', async () => {
+  it('with a context shows its routes', async () => {
     const api = await startApi({ json: VIEW })
     const { stdout } = await strangler(['parity', 'catalog', '--window', '2h', '--target', '99'], { api })
     expect(stdout).toMatch(/^GET \/products +99\.67 %/m)
@@ -97,19 +97,19 @@ describe('parity', () => {
     expect(unknown.stderr).toContain('did you mean "catalog"?')
   })
 
-  it('is the API’s own answer with --json', async () => {
+  it('prints the unchanged response with --json', async () => {
     const api = await startApi({ json: { ...VIEW, later: 1 } })
     expect(JSON.parse((await strangler(['parity', '--json'], { api })).stdout)).toEqual({ ...VIEW, later: 1 })
   })
 
-  it('says where the target is reached', () => {
+  it('shows that the target is reached', () => {
     const contexts = [{ ...VIEW.contexts[0]!, atLeast: 0.9991, untilTarget: 0 }]
     const lines = parityLines({ ...VIEW, contexts }, undefined, AT, { hasColor: false, width: 100 })
     expect(lines).toMatch(/99\.91 % .* reached$/m)
     expect(Math.max(...lines.split('\n').map((line) => line.length))).toBeLessThanOrEqual(100)
   })
 
-  it('fits a terminal of 80 columns, and names each route whole', () => {
+  it('fits a terminal of 80 columns, without cutting routes', () => {
     const names = ['GET /shops/:shop/products/:id/offers', 'GET /shops/:shop/products/:id/offers/:offer']
     const [catalog] = VIEW.contexts
     const contexts = [{ ...catalog!, routes: names.map((route) => ({ route, ...SOME })) }]
@@ -136,7 +136,7 @@ describe('parity', () => {
     [['catalog', '--fail-under', '99.9'], 1, 'strangler parity: below 99.9 %: catalog (at least 99.54 %)\n'],
     [['catalog', '--fail-under', '99.5'], 0, ''],
     [['orders', '--fail-under', '50', '--json'], 1, 'strangler parity: below 50 %: orders (at least 0 %)\n'],
-  ])('is a gate with %j, which goes by what is certain', async (args, code, stderr) => {
+  ])('is a gate with %j, which uses the lower bound', async (args, code, stderr) => {
     const api = await startApi({ json: VIEW })
     const ran = await strangler(['parity', ...args], { api })
     expect({ code: ran.code, stderr: ran.stderr }).toEqual({ code, stderr })
@@ -149,7 +149,7 @@ describe('parity', () => {
     ['--fail-under', 'x'],
     ['--fail-under', '49'],
     ['--window', '1w'],
-  ])('%s %s makes no sense, and nobody is asked', async (...args) => {
+  ])('with %s %s is a usage error, and no request is sent', async (...args) => {
     const api = await startApi({ json: VIEW })
     const { code, stderr } = await strangler(['parity', ...args], { api })
     expect(code).toBe(2)
@@ -165,19 +165,19 @@ test.each([
   [0.0042, '0.42'],
   [0.041, '4.1'],
   [0.5, '50'],
-  // Not 99.9: a gate would not let it pass.
+  // Not 99.9, because a gate of 99.9 would not pass.
   [0.998999, '99.89'],
   [0.999, '99.9'],
   [0.999999, '99.99'],
-])('a share of %d is %s %', (share, text) => {
+])('a share of %d is shown as %s %', (share, text) => {
   expect(formatPercent(share)).toBe(text)
 })
 
-test('a share of nothing is none', () => {
+test('a share without data is shown as a dash', () => {
   expect(formatShare(null)).toBe('-')
 })
 
-describe('side by side', () => {
+describe('two texts side by side', () => {
   const rows = (left: string, right: string) =>
     sideBySide([...left], [...right]).map((row) => `${row.left ?? '.'}${row.right ?? '.'}`)
 
@@ -188,16 +188,16 @@ describe('side by side', () => {
     ['ad', 'abcd', ['aa', '.b', '.c', 'dd']],
     ['', 'ab', ['.a', '.b']],
     ['abc', 'xyz', ['ax', 'by', 'cz']],
-  ])('%s and %s have what they share in the same rows', (left, right, expected) => {
+  ])('%s and %s: common lines are in the same rows', (left, right, expected) => {
     expect(rows(left, right)).toEqual(expected)
   })
 
-  test('of long texts needs no table of all their lines', () => {
+  test('of 200,000 lines are not aligned', () => {
     const lines = (name: string) => Array.from({ length: 200_000 }, (_, i) => `${name}${i}`)
     expect(sideBySide(lines('a'), lines('b'))).toHaveLength(200_000)
   })
 
-  test('leaves out what is the same and far from what is not', () => {
+  test('leave out common rows that are far from a difference', () => {
     const shown = differencesWithContext(sideBySide([...'abcdeXfghi'], [...'abcdeYfghi']), 1)
     expect(shown.map((row) => (row === undefined ? '…' : row.left))).toEqual(['…', 'e', 'X', 'f', '…'])
   })

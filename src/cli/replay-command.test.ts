@@ -1,4 +1,4 @@
-// What `strangler replay` is asked with, before anything is read.
+// The arguments of `strangler replay`.
 import { expect, it } from 'vitest'
 import { FORMATS } from '../entry/replay.ts'
 import { replay, toShare } from './commands/replay.ts'
@@ -11,14 +11,17 @@ it.each([
   [['a.log', '--format', 'apache'], '--format: must be har, access-log, nginx (found "apache")'],
   [[], 'give the file: strangler replay shop.har'],
   [['a.log', 'b.log'], '"b.log" is one argument too many; see --help'],
-])('%j is asked wrongly', async (args, sentence) => {
+])('%j is a usage error', async (args, sentence) => {
   await expect(replay.run(args)).rejects.toThrow(sentence)
 })
 
-it.each([99.9, 99.99, 97.5, 33.3, 0.1])('%d percent is reached by as many in a hundred thousand', (percent) => {
-  expect(Math.round(percent * 1000) / 100_000).toBeGreaterThanOrEqual(toShare(percent))
-})
+it.each([99.9, 99.99, 97.5, 33.3, 0.1])(
+  '%d percent is reached by exactly that share of 100,000 requests',
+  (percent) => {
+    expect(Math.round(percent * 1000) / 100_000).toBeGreaterThanOrEqual(toShare(percent))
+  },
+)
 
-it('knows the formats that there are', async () => {
+it('the manual lists all formats', async () => {
   for (const format of FORMATS) expect(replay.help).toContain(format)
 })

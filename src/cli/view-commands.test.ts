@@ -1,4 +1,4 @@
-// What only looks: status, fleet, history, watch and explain, as a person reads them and as JSON.
+// The commands that only read: status, fleet, history, watch and explain, as text and as JSON.
 import { mkdir, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { join } from 'node:path'
@@ -55,7 +55,7 @@ async function statusOf(more: Partial<StatusResponse>): Promise<string> {
 }
 
 describe('status', () => {
-  it('is a table that lines up, under facts in words', async () => {
+  it('prints facts and an aligned table of contexts', async () => {
     const orders: ContextResponse = {
       ...CATALOG,
       name: 'orders',
@@ -85,7 +85,7 @@ describe('status', () => {
     ])
   })
 
-  it('has a column for what operators have shadowed, where they have', async () => {
+  it('has a column for shadow percentages if an operator has set one', async () => {
     const orders: ContextResponse = { ...CATALOG, name: 'orders', shadow: { ...STAMP, percentage: 10 } }
     const lines = (await statusOf({ contexts: [CATALOG, orders] })).split('\n').slice(6, 9)
     expect(lines).toEqual([
@@ -175,11 +175,11 @@ describe('status', () => {
       },
       /^fleet +1 of 2 gateways converged; not gw-2 \(still at 94 % instead of 10 %\)$/m,
     ],
-  ])('says %s above', async (_what, more, line) => {
+  ])('prints above the table %s', async (_what, more, line) => {
     expect(await statusOf(more)).toMatch(line)
   })
 
-  it('is the API’s own answer with --json', async () => {
+  it('prints the unchanged response with --json', async () => {
     const api = await startApi({ json: { ...EMPTY_STATUS, later: 1 } })
     const { stdout } = await strangler(['status', '--json'], { api })
     expect(JSON.parse(stdout)).toEqual({ ...EMPTY_STATUS, later: 1 })
@@ -188,7 +188,7 @@ describe('status', () => {
 })
 
 describe('fleet', () => {
-  it('lists who has applied what, and exits 3 while not all have', async () => {
+  it('lists the applied generations, and exits 3 until all gateways have converged', async () => {
     const late = { ...GATEWAY, id: 'gw-2', applied: 6, isConverged: false }
     const api = await startApi(
       { json: { generation: 7, members: [GATEWAY, late] } },
@@ -240,7 +240,7 @@ const VERIFIED: ChainReport = {
 const PRICE = { fingerprint: 'f1', route: 'GET /products', field: 'value $.price' }
 
 describe('history', () => {
-  it('is what was done, by whom and why, newest first', async () => {
+  it('prints who changed what and why, newest first', async () => {
     const records = [record({ verb: 'pin', result: 'refused', detail: 'it is frozen', reason: null }), record({})]
     const api = await startApi({ json: { records, next: null, dropped: 3 } })
     const { code, stdout } = await strangler(['history', 'catalog', '--limit', '2'], { api })
@@ -287,13 +287,13 @@ describe('history', () => {
       { verb: 'resolve', before: { ...PRICE, resolvedAt: null }, after: { ...PRICE, resolvedAt: AT } },
     ],
     ['thawed → frozen', { verb: 'freeze', before: 'thawed', after: 'frozen' }],
-  ])('says %s', async (change, facts) => {
+  ])('prints the change %s', async (change, facts) => {
     const api = await startApi({ json: { records: [record(facts)], next: null, dropped: 0 } })
     const { stdout } = await strangler(['history'], { api })
     expect(stdout.split('\n')[1]).toContain(`  catalog  ${change}  `)
   })
 
-  it('exports all of it as JSON lines, page by page', async () => {
+  it('exports the whole log as JSON Lines, page by page', async () => {
     const api = await startApi(
       {
         json: {
@@ -319,7 +319,7 @@ describe('history', () => {
     expect(stdout).toContain('strangler history --verify')
   })
 
-  it('--verify prints what was verified, with the head to keep elsewhere', async () => {
+  it('--verify prints the number of verified entries and the hash of the newest one', async () => {
     const api = await startApi({ json: VERIFIED })
     const { code, stdout } = await strangler(['history', '--verify'], { api })
     expect({ code, stdout }).toEqual({ code: 0, stdout: `12 entries verified, 0 unchained, head ${'a'.repeat(64)}\n` })
@@ -357,13 +357,13 @@ describe('history', () => {
     expect((await strangler(['history', '--verify', '--json'], { api })).code).toBe(1)
   })
 
-  it('--verify is about the whole log', async () => {
+  it('--verify takes no context', async () => {
     const { code, stderr } = await strangler(['history', 'catalog', '--verify'])
     expect(code).toBe(2)
     expect(stderr).toContain('--verify checks the whole log')
   })
 
-  it('of a context that is not there is a mistake, and not an empty log', async () => {
+  it('of an unknown context is an error, and not an empty log', async () => {
     const api = await startApi(
       { json: { records: [], next: null, dropped: 0 } },
       problem('unknown-context', { known: ['catalog'] }),
@@ -398,7 +398,7 @@ const FLIPPED = stateAt(8, {
 const KILLED = { ...FLIPPED, generation: 9, kill: STAMP, changed: null }
 
 describe('watch', () => {
-  it('tells each change, and comes back after a lost connection with what it missed', async () => {
+  it('prints each change, and after a lost connection the changes that it missed', async () => {
     const streams: ServerResponse[] = []
     const api = await startApi((stream) => {
       streams.push(stream)
@@ -422,7 +422,7 @@ describe('watch', () => {
     expect(await watching.exited).toBe(0)
   })
 
-  it('prints one line of JSON for each event, and none twice', async () => {
+  it('prints one line of JSON for each event, and no event twice', async () => {
     const streams: ServerResponse[] = []
     const api = await startApi((stream) => {
       streams.push(stream)
@@ -436,7 +436,7 @@ describe('watch', () => {
     expect(watching.lines().map((line) => JSON.parse(line) as unknown)).toEqual([stateAt(7), FLIPPED])
   })
 
-  it('ends where waiting does not help', async () => {
+  it('ends if a retry cannot help', async () => {
     const refused = await startApi(problem('invalid-token'))
     expect((await strangler(['watch'], { api: refused })).code).toBe(1)
     const noStream = await startApi({ json: {} })
@@ -473,7 +473,7 @@ async function folderOfAShop(): Promise<string> {
 describe('explain', () => {
   const ASK = ['explain', 'get', '/products', '--user', '7']
 
-  it('asks the gateway that is named, and says so', async () => {
+  it('calls the named gateway, and names it in the output', async () => {
     const api = await startApi({ json: EXPLAINED })
     const { code, stdout, stderr } = await strangler(ASK, { api })
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -482,12 +482,12 @@ describe('explain', () => {
     expect(JSON.parse((await strangler([...ASK, '--json'], { api })).stdout)).toEqual(EXPLAINED)
   })
 
-  it('that cannot ask the gateway that was named does not answer from elsewhere', async () => {
+  it('does not fall back to the config if the named gateway refuses', async () => {
     const api = await startApi(problem('invalid-token'))
     expect(await strangler(ASK, { api, cwd: await folderOfAShop() })).toMatchObject({ code: 1, stdout: '' })
   })
 
-  it('asks the gateway of this machine if it answers, and reads the config if it does not', async () => {
+  it('calls the gateway of this machine, and reads the config if there is no answer', async () => {
     const api = await startApi({ json: EXPLAINED })
     const env = { STRANGLER_ADMIN_PORT: new URL(api.url).port, STRANGLER_CONFIG: 'routes.config.json' }
     const cwd = await folderOfAShop()
@@ -502,7 +502,7 @@ describe('explain', () => {
     expect(alone.stdout).toMatch(/from +the config and the flags here; .* \(nothing listens on/)
   })
 
-  it('does not take both', async () => {
+  it('refuses --offline together with --url', async () => {
     const { code, stderr } = await strangler([...ASK, '--offline', '--url', 'http://127.0.0.1:1'])
     expect(code).toBe(2)
     expect(stderr).toMatch(/--offline and --url exclude each other/)

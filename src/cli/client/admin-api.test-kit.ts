@@ -1,4 +1,4 @@
-// A small server that speaks the contract as far as a test tells it to, and the command line asking it.
+// A server with scripted responses of the admin API, and helpers that run the command line against it.
 import { execFile, spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import http from 'node:http'
@@ -16,7 +16,7 @@ const STRANGLER = fileURLToPath(new URL('../../../bin/strangler.js', import.meta
 
 export type ReceivedRequest = {
   readonly method: string
-  /** Below the API, with its query. */
+  /** Relative to the path of the API, with its query. */
   readonly path: string
   readonly headers: http.IncomingHttpHeaders
   readonly body: unknown
@@ -25,9 +25,9 @@ export type ReceivedRequest = {
 export type Reply =
   | { readonly status?: number; readonly json: unknown; readonly headers?: Readonly<Record<string, string>> }
   | { readonly status: number; readonly html: string }
-  /** Heard, and then the connection breaks. */
+  /** The request is read, and then the connection breaks. */
   | 'lost'
-  /** A stream: what is written on it comes from the test. */
+  /** A stream that the test writes to. */
   | ((stream: http.ServerResponse) => void)
 
 export type TestApi = {
@@ -81,7 +81,7 @@ export function problem(code: ProblemCode, more: Readonly<Record<string, unknown
   return { status: PROBLEMS[code].status, json: { type: 'about:blank', code, ...PROBLEMS[code], ...more } }
 }
 
-/** A change that every gateway has applied, but for what the test says. */
+/** The response to a change that every gateway has applied, with the members that the test overrides. */
 export function changeReply(more: Partial<ChangeResponse>): { json: ChangeResponse } {
   const convergence = { applied: 6, of: 6, ms: 84, laggards: [], inFlight: 0 }
   const base = { context: 'catalog', before: 10, after: 25, generation: 8, until: null, note: null, converged: true }
@@ -111,11 +111,11 @@ export type RunResult = { readonly code: number; readonly stdout: string; readon
 export type RunOptions = {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
-  /** Its answers go here; undefined where it finds the gateway by itself. */
+  /** The server of the test; undefined if the command must find the gateway itself. */
   readonly api?: Pick<TestApi, 'url'>
 }
 
-/** Runs the command, in an empty folder and without what is set around the tests. */
+/** Runs the command in an empty folder, without the environment of the tests. */
 export async function strangler(args: readonly string[], { env = {}, cwd, api }: RunOptions = {}): Promise<RunResult> {
   const home = await emptyFolder()
   const where: Record<string, string> =
@@ -136,7 +136,7 @@ export async function emptyFolder(): Promise<string> {
   return folder
 }
 
-/** Starts a command that runs until it is told to stop; `lines` are those of standard output so far. */
+/** Starts a command that runs until it is interrupted; `lines` returns the lines of standard output so far. */
 export async function startCommand(args: readonly string[], api: Pick<TestApi, 'url'>) {
   const home = await emptyFolder()
   const env = { PATH: process.env.PATH, HOME: home, TZ: 'UTC', STRANGLER_URL: api.url, STRANGLER_TOKEN: 'secret-token' }

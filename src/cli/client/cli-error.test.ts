@@ -1,4 +1,4 @@
-// Whatever a gateway, or what is no gateway, answers: one sentence that says what to do, and an exit code to go by.
+// Errors of the client: each is one sentence with advice, and an exit code for scripts.
 import { createServer } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { changeReply, EMPTY_STATUS, problem, type Reply, startApi, strangler } from './admin-api.test-kit.ts'
@@ -13,7 +13,7 @@ async function runWith(reply: Reply, args: readonly string[] = FLIP) {
   return { ...ran, api }
 }
 
-describe('a gateway that does not do it', () => {
+describe('a command that the gateway refuses', () => {
   const cases: [string, Reply, number, RegExp][] = [
     ['unauthenticated', problem('unauthenticated'), 1, /requires a token: set STRANGLER_TOKEN/],
     [
@@ -60,14 +60,14 @@ describe('a gateway that does not do it', () => {
     ],
   ]
 
-  it.each(cases)('for %s says so', async (_code, reply, code, sentence) => {
+  it.each(cases)('with %s exits with its code and prints one sentence', async (_code, reply, code, sentence) => {
     const result = await runWith(reply)
     expect(result.code).toBe(code)
     expect(result.stdout).toBe('')
     expect(result.stderr).toMatch(sentence)
   })
 
-  it('for an unknown context says which was meant, or which there are', async () => {
+  it('with an unknown context suggests a similar name, or lists the contexts', async () => {
     const names = ['catalog', 'orders']
     const near = await runWith(problem('unknown-context', { known: names }), ['rollback', 'catlog'])
     expect(near.code).toBe(2)
@@ -76,20 +76,20 @@ describe('a gateway that does not do it', () => {
     expect(far.stderr).toBe('strangler unpin: there is no context "x"; valid names: catalog, orders\n')
   })
 
-  it('gives its problem as JSON too', async () => {
+  it('prints the problem as JSON with --json', async () => {
     const reply = problem('conflict', { detail: 'ada', generation: 9 })
     const { code, stdout } = await runWith(reply, [...FLIP, '--json'])
     expect(code).toBe(4)
     expect(JSON.parse(stdout)).toMatchObject({ code: 'conflict', status: 409, generation: 9 })
   })
 
-  it('is not believed to be printable', async () => {
+  it('escapes control characters of the answer', async () => {
     const { stderr } = await runWith(problem('refused', { detail: 'a\u001b[2Jb\u202e' }))
     expect(stderr).toContain('a\\u001b[2Jb\\u202e')
   })
 })
 
-describe('what is no gateway', () => {
+describe('a server that is not a gateway', () => {
   it.each<[string, Reply, RegExp]>([
     [
       'an error page of a web server',
@@ -100,13 +100,13 @@ describe('what is no gateway', () => {
     ['a page', { status: 200, html: '<h1>Welcome</h1>' }, /it is not the admin port/],
     ['other JSON', { json: { hello: 'world' } }, /it is not the admin port/],
     ['a redirect', { status: 302, json: {}, headers: { location: 'http://127.0.0.1:1/' } }, /redirects \(http/],
-  ])('%s is recognized, and exits 5', async (_what, reply, sentence) => {
+  ])('with %s is recognized, and the command exits 5', async (_what, reply, sentence) => {
     const { code, stdout, stderr } = await runWith(reply)
     expect({ code, stdout }).toEqual({ code: 5, stdout: '' })
     expect(stderr).toMatch(sentence)
   })
 
-  it('is told from nobody at all', async () => {
+  it('has another message than a port without a listener', async () => {
     const api = await startApi()
     await api.close()
     const named = await strangler(['status'], { api })
@@ -116,7 +116,7 @@ describe('what is no gateway', () => {
     expect(here.stderr).toMatch(/start a gateway here, or name one with --url/)
   })
 
-  it('may speak another protocol', async () => {
+  it('is recognized if it speaks another protocol', async () => {
     const server = createServer((socket) => socket.end('220 mail.example.com ESMTP\r\n'))
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => void server.close())
@@ -128,7 +128,7 @@ describe('what is no gateway', () => {
 })
 
 describe('a lost connection', () => {
-  it('is made anew once, with the same key, so that nothing is done twice', async () => {
+  it('is retried once with the same key, so that the change is made once', async () => {
     const api = await startApi('lost', changeReply({}))
     const { code, stdout } = await strangler(FLIP, { api })
     expect(code).toBe(0)
@@ -138,14 +138,14 @@ describe('a lost connection', () => {
     expect(second).toBe(first)
   })
 
-  it('waits for what is still under way with that key', async () => {
+  it('is retried until the first request with the same key is complete', async () => {
     const api = await startApi('lost', problem('in-progress'), changeReply({}))
     const { code } = await strangler(FLIP, { api })
     expect(code).toBe(0)
     expect(api.requests).toHaveLength(3)
   })
 
-  it('is given up the second time, and the doubt is said', async () => {
+  it('is an error after the second loss, and the message says that the change may have been made', async () => {
     const api = await startApi('lost')
     const { code, stderr } = await strangler(FLIP, { api })
     expect(code).toBe(5)
@@ -156,7 +156,7 @@ describe('a lost connection', () => {
     expect((await strangler(['status'], { api })).stderr).not.toMatch(/may have been made/)
   })
 
-  it('is another wish with the next command', async () => {
+  it('does not affect the next command, which has a key of its own', async () => {
     const api = await startApi(changeReply({}))
     await Promise.all([strangler(FLIP, { api }), strangler(FLIP, { api })])
     const keys = api.requests.map(({ headers }) => headers['idempotency-key'])
@@ -165,7 +165,7 @@ describe('a lost connection', () => {
 })
 
 describe('a gateway of another version', () => {
-  it('may say more than we know', async () => {
+  it('may send members that this version does not know', async () => {
     const api = await startApi({ json: { ...EMPTY_STATUS, more: 1 } })
     expect((await strangler(['status'], { api })).code).toBe(0)
   })

@@ -1,4 +1,4 @@
-// Which gateway is asked, and with which token: never one for somebody else's.
+// The gateway that a command calls, and its token, which is never sent to another gateway.
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -26,8 +26,8 @@ function tokensSentTo({ requests }: TestApi): (string | undefined)[] {
   return requests.map(({ headers }) => headers.authorization)
 }
 
-describe('without being told', () => {
-  it('the gateway of this machine is asked, with the token of its state directory', async () => {
+describe('a command without options', () => {
+  it('calls the gateway of this machine, with the token of its state directory', async () => {
     const api = await startApi(STATUS)
     const cwd = await folderOfAGateway()
     const env = { STRANGLER_ADMIN_PORT: new URL(api.url).port, STRANGLER_ADMIN_HOST: '0.0.0.0' }
@@ -35,7 +35,7 @@ describe('without being told', () => {
     expect(tokensSentTo(api)).toEqual(['Bearer found-token'])
   })
 
-  it('the token that a gateway here was started with is sent to it, and to no other machine', async () => {
+  it('sends the token of STRANGLER_ADMIN_TOKEN to this machine, and to no other machine', async () => {
     const api = await startApi(STATUS)
     const cwd = await folderOfAGateway()
     const env = { STRANGLER_ADMIN_PORT: new URL(api.url).port, STRANGLER_ADMIN_TOKEN: 'started-with' }
@@ -44,10 +44,10 @@ describe('without being told', () => {
     expect(tokensSentTo(api)).toEqual(['Bearer started-with', undefined])
   })
 
-  it('a token that was found goes to no other machine', async () => {
+  it('sends a token from a file to no other machine', async () => {
     const api = await startApi(STATUS)
     const cwd = await folderOfAGateway()
-    // This machine by a name that might be anybody's.
+    // This machine, under an address that is not loopback.
     const elsewhere = api.url.replace('127.0.0.1', '0.0.0.0')
     await strangler(['status', '--url', elsewhere], { cwd })
     await strangler(['status', '--url', api.url], { cwd })
@@ -56,7 +56,7 @@ describe('without being told', () => {
 })
 
 describe('a token over plain HTTP', () => {
-  it('to another host is announced on stderr before it is sent, and the answer is not changed', async () => {
+  it('to another host causes a warning on stderr, and stdout is not changed', async () => {
     const api = await startApi(STATUS)
     // This machine under a name that is not loopback.
     const elsewhere = api.url.replace('127.0.0.1', '0.0.0.0')
@@ -69,7 +69,7 @@ describe('a token over plain HTTP', () => {
     expect(tokensSentTo(api)).toEqual(['Bearer spoken'])
   })
 
-  it('to this machine, or no token at all, warns of nothing', async () => {
+  it('to this machine, or a request without a token, causes no warning', async () => {
     const api = await startApi(STATUS)
     const local = await strangler(['status', '--url', api.url, '--token', 'spoken'])
     const tokenless = await strangler(['status', '--url', api.url.replace('127.0.0.1', '0.0.0.0')])
@@ -77,8 +77,8 @@ describe('a token over plain HTTP', () => {
   })
 })
 
-describe('what is said', () => {
-  it('on the command line wins over the environment', async () => {
+describe('the gateway in options and variables', () => {
+  it('is taken from the command line before the environment', async () => {
     const [named, other] = [await startApi(STATUS), await startApi(STATUS)]
     await strangler(['status', '--url', `${named.url}/`, '--token', 'spoken'], { api: other })
     expect([tokensSentTo(named), tokensSentTo(other)]).toEqual([['Bearer spoken'], []])
@@ -91,7 +91,7 @@ describe('what is said', () => {
     [['--profile', 'prod'], {}, /there is no profile "prod", as there is no .*profiles\.json/],
     [[], { STRANGLER_TOKN: 'x' }, /STRANGLER_TOKN: unknown variable; did you mean "STRANGLER_TOKEN"\?/],
     [[], { STRANGLER_URL: 'ftp://x' }, /STRANGLER_URL: must be the address of an admin port/],
-  ])('%j with %j makes no sense', async (args, env, sentence) => {
+  ])('is a usage error with the options %j and the variables %j', async (args, env, sentence) => {
     const { code, stderr } = await strangler(['status', ...args], { env })
     expect(code).toBe(2)
     expect(stderr).toMatch(sentence)
@@ -100,7 +100,7 @@ describe('what is said', () => {
 })
 
 describe('a profile', () => {
-  it('has a URL and its token; its token is for its URL alone', async () => {
+  it('has a URL and a token, which is sent only to this URL', async () => {
     const [prod, other] = [await startApi(STATUS), await startApi(STATUS)]
     const HOME = await homeWith({ prod: { url: prod.url, token: 'of-prod' }, default: { url: other.url } })
     await strangler(['status', '--profile', 'prod'], { env: { HOME, STRANGLER_TOKEN: 'of-environment' } })
@@ -111,7 +111,7 @@ describe('a profile', () => {
     expect(tokensSentTo(other)).toEqual([undefined, 'Bearer of-environment'])
   })
 
-  it('is not read where others could read it', async () => {
+  it('is not used if other users can read its file', async () => {
     const api = await startApi(STATUS)
     const HOME = await homeWith({ prod: { url: api.url, token: 'of-prod' } }, 0o640)
     const { code, stderr } = await strangler(['status', '--profile', 'prod'], { env: { HOME } })
@@ -125,7 +125,7 @@ describe('a profile', () => {
     [{ prod: { token: 'hush' } }, /profile "prod" has no "url"/],
     [{ prod: { url: 'http://x', token: 7 } }, /token of profile "prod" must be a string/],
     [{ prd: { url: 'http://x' } }, /has no profile "prod"; did you mean "prd"\?/],
-  ])('that is %j is told, without its token', async (profiles, sentence) => {
+  ])('with the content %j is a usage error, and the message contains no token', async (profiles, sentence) => {
     const env = { HOME: await homeWith(profiles) }
     const { code, stderr } = await strangler(['status', '--profile', 'prod'], { env })
     expect(code).toBe(2)

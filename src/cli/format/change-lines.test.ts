@@ -27,7 +27,7 @@ test.each<[Partial<ChangeResponse>, string]>([
   [{ after: { ...PRICE, ruling: null } }, 'value $.price of GET /products is left to the statistics'],
   [{ verb: 'resolve', after: { ...PRICE, resolvedAt: 5 } }, 'value $.price of GET /products is resolved'],
   [{ verb: 'resolve', after: null }, 'a difference is resolved'],
-])('what operators say of a difference is told: %o', (done, sentence) => {
+])('the output of a ruling or resolution names the difference: %o', (done, sentence) => {
   expect(linesOf(done)).toBe(`catalog: ${sentence}, applied on 1 of 1 gateways in 3 ms`)
 })
 

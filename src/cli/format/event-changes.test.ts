@@ -37,28 +37,33 @@ describe('between two events', () => {
     ['a flip', flipped, eventAt(3, [catalog(3, { flip: flipTo(50, 3) })]), ['catalog: 25 % → 50 % by ada']],
     ['a pin', eventAt(1), eventAt(2, [catalog(2, { pin: PIN })]), ['catalog: pinned to legacy without end by ada']],
     [
-      'its end, whose author the change knows',
+      'the end of a pin, with the author of the change',
       eventAt(2, [catalog(2, { pin: PIN })]),
       eventAt(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'unpin' } }),
       ['catalog: no longer pinned to legacy by bob'],
     ],
     [
-      'a pin that has come to its end, seen with what was done after it',
+      'a pin that has expired, and a freeze after it',
       eventAt(2, [catalog(2, { pin: { ...PIN, until: 5 } })]),
       eventAt(3, [catalog(3, { freeze: STAMP })], { changed: { ...STAMP, context: 'catalog', verb: 'freeze' } }),
       ['catalog: no longer pinned to legacy by its end', 'catalog: frozen by ada'],
     ],
     ['a freeze', eventAt(1), eventAt(2, [catalog(2, { freeze: STAMP })]), ['catalog: frozen by ada']],
     ['a thaw', eventAt(2, [catalog(2, { freeze: STAMP })]), eventAt(3, [catalog(3)]), ['catalog: thawed']],
-    ['a first word on the shadow', eventAt(1), eventAt(2, [catalog(2, shadowAt(10))]), ['catalog: shadowed at 10 % by ada']],
     [
-      'another',
+      'a first shadow percentage',
+      eventAt(1),
+      eventAt(2, [catalog(2, shadowAt(10))]),
+      ['catalog: shadowed at 10 % by ada'],
+    ],
+    [
+      'another shadow percentage',
       eventAt(2, [catalog(2, shadowAt(10))]),
       eventAt(3, [catalog(3, shadowAt(0))]),
       ['catalog: shadowed at 10 % → 0 % by ada'],
     ],
     [
-      'that it is as configured again, whose author the change knows',
+      'a shadow percentage that was removed, with the author of the change',
       eventAt(2, [catalog(2, shadowAt(10))]),
       eventAt(3, [catalog(3)], { changed: { ...STAMP, by: 'bob', context: 'catalog', verb: 'shadow' } }),
       ['catalog: shadowed as its config says by bob'],
@@ -70,15 +75,20 @@ describe('between two events', () => {
       ['catalog: a difference was ruled on by ada'],
     ],
     [
-      'a difference that was mended',
+      'a resolution',
       eventAt(1),
       eventAt(2, [catalog(2)], { changed: { ...STAMP, context: 'catalog', verb: 'resolve' } }),
       ['catalog: a difference was resolved by ada'],
     ],
     ['the kill switch', eventAt(1), eventAt(2, [], { kill: STAMP }), ['everything: KILLED: all goes to legacy by ada']],
-    ['its end', eventAt(2, [], { kill: STAMP }), eventAt(3), ['everything: revived: pins and flags decide']],
     [
-      'a rollback, which is a pin and a flip in one',
+      'the end of the kill switch',
+      eventAt(2, [], { kill: STAMP }),
+      eventAt(3),
+      ['everything: revived: pins and flags decide'],
+    ],
+    [
+      'a rollback, which sets a pin and a percentage',
       flipped,
       eventAt(3, [catalog(3, { pin: PIN, flip: flipTo(0, 3) })], {
         changed: { ...STAMP, context: 'catalog', verb: 'rollback' },
@@ -95,8 +105,8 @@ describe('between two events', () => {
         'catalog: pinned to legacy without end by ada',
       ],
     ],
-    ['what operators did not do', flipped, { ...flipped, generation: 3 }, ['everything: generation 3']],
-  ])('%s is told', (_what, previous, current, lines) => {
+    ['a change outside of the gateway', flipped, { ...flipped, generation: 3 }, ['everything: generation 3']],
+  ])('%s is described', (_what, previous, current, lines) => {
     expect(describeChanges(previous, current)).toEqual(lines)
   })
 })

@@ -6,7 +6,7 @@ const HALF = { share: 0.5, shareAtStart: 0.25, replayed: 1234, failed: 0, matchi
 beforeEach(() => void vi.useFakeTimers())
 afterEach(() => void vi.useRealTimers())
 
-it('says how far it is, what came of it until now, and how long it may take', () => {
+it('the progress line contains the share, the results and the remaining time', () => {
   expect(progressLine(HALF)).toBe('[##########----------] 50 %  1234 requests, 98.7 % match  about 2 min left')
   const begun = { ...HALF, share: 0, shareAtStart: 0, replayed: 1, matching: undefined, failed: 1, elapsedMs: 10 }
   expect(progressLine(begun)).toBe('[--------------------] 0 %  1 request, 1 failed')
@@ -22,13 +22,13 @@ function shown(isTTY: boolean): string {
   return pieces.join('')
 }
 
-it('is a bar that is drawn again in a terminal, and goes with the end', () => {
+it('in a terminal the bar is redrawn, and is removed at the end', () => {
   const drawn = shown(true).split('\r\x1b[2K').slice(1)
   expect(drawn).toHaveLength(41)
   expect(drawn[0]).toBe('[##########----------] 50 %  1234 reque')
   expect(drawn.at(-1)).toBe('')
 })
 
-it('is a line every few seconds in a log', () => {
+it('in a log there is a line every few seconds', () => {
   expect(shown(false)).toBe(`${progressLine(HALF)}\n`.repeat(2))
 })

@@ -1,4 +1,4 @@
-// What `status` prints of addresses that get no requests, without a process for each case.
+// The text of `status`, without a process for each case.
 import { describe, expect, it } from 'vitest'
 import type { ContextResponse, UpstreamView } from '../../admin/contract/contexts.ts'
 import type { MemberResponse } from '../../admin/contract/fleet-response.ts'
