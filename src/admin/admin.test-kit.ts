@@ -1,5 +1,4 @@
-// A control for tests, over a store in memory, and an admin surface with it: what handlers are asked and answer, without
-// a gateway.
+// An admin server with a control over a store in memory, for tests of handlers without a gateway.
 import type { Express } from 'express'
 import { Registry } from 'prom-client'
 import request from 'supertest'
@@ -34,10 +33,10 @@ export function manualClock(): ManualClock {
 }
 
 export type TestControl = Control & {
-  /** Every order that was carried out or tried. */
+  /** Every change that was requested, also the refused ones. */
   readonly changeRequests: { readonly verb: Verb; readonly context: string | null; readonly order: ChangeRequest }[]
   readonly refusedCallers: RefusedCaller[]
-  /** What the next change answers, instead of being done. */
+  /** The result of the next change, which is then not made. */
   next: ChangeResult | Promise<ChangeResult> | undefined
   readonly memory: SharedMemory
   readonly state: () => SharedState
@@ -152,13 +151,13 @@ export function createTestControl(clock: Clock): TestControl {
     }
   }
 
-  type Making = { readonly stamp: { by: string; reason: string | null; at: number }; readonly generation: number }
+  type ChangeFacts = { readonly stamp: { by: string; reason: string | null; at: number }; readonly generation: number }
 
   async function change(
     verb: Verb,
     context: string | null,
     order: ChangeRequest,
-    make: (state: SharedState, making: Making) => SharedState,
+    make: (state: SharedState, facts: ChangeFacts) => SharedState,
     until: number | null = null,
   ): Promise<ChangeResult> {
     control.changeRequests.push({ verb, context, order })
@@ -173,7 +172,7 @@ export function createTestControl(clock: Clock): TestControl {
     const state = store.current()
     const seen = context === null ? state.generation : viewOf(context).generation
     if (order.ifGeneration !== undefined && order.ifGeneration !== seen) {
-      return { kind: 'conflict', why: 'somebody was quicker', generation: seen }
+      return { kind: 'conflict', why: 'another change came first', generation: seen }
     }
     const generation = state.generation + 1
     const stamp = { by: order.by, reason: order.reason, at: clock.wallTime() }
@@ -278,7 +277,7 @@ export type TestAdmin = {
   readonly events: { readonly name: string; readonly facts: unknown }[]
   readonly options: AdminOptions & { readonly api: ApiServices }
   readonly app: Express
-  /** Asks as the bearer of a token, by default of the right one; of none where it is null. */
+  /** Sends a request with a token, by default the valid one; null sends no token. */
   readonly ask: (
     method: 'get' | 'head' | 'put' | 'post' | 'delete' | 'patch' | 'options',
     path: string,
@@ -286,7 +285,7 @@ export type TestAdmin = {
   ) => request.Test
 }
 
-/** An admin surface that is closed when the test is over. */
+/** An admin server without a port, closed at the end of the test. */
 export async function createTestAdmin(
   more: Partial<ApiServices> = {},
   moreOptions: Partial<AdminOptions> = {},
@@ -323,7 +322,7 @@ export async function createTestAdmin(
 
 export type ServedAdmin = TestAdmin & { readonly port: number; readonly stop: () => Promise<void> }
 
-/** The same on a port of its own, for what only sockets can say. */
+/** An admin server on a port, for tests that need sockets. */
 export async function startTestAdmin(more: Partial<ApiServices> = {}): Promise<ServedAdmin> {
   const admin = await createTestAdmin(more)
   const { port, close } = await startAdmin(admin.options)
@@ -343,7 +342,7 @@ export const READY = {
   rejectedFiles: [],
 } as const
 
-/** Events that are kept, whatever they are called. */
+/** Events that records each call with its name. */
 export function recordEvents(events: { name: string; facts: unknown }[]): Events {
   return new Proxy({} as Events, {
     get: (_, name) => (facts: unknown) => void events.push({ name: String(name), facts }),

@@ -19,8 +19,8 @@ function done(convergence: object): ChangeResult {
   }
 }
 
-describe('how things stand', () => {
-  test('is told at a glance, with null for what is not there', async () => {
+describe('the state', () => {
+  test('is one response, in which absent values are null', async () => {
     const { ask } = await createTestAdmin()
     const { body } = await ask('get', '/status')
       .expect(200)
@@ -30,7 +30,7 @@ describe('how things stand', () => {
     expect(body.store).toMatchObject({ kind: 'memory', trouble: null })
   })
 
-  test('is told of all contexts, of one, and of the fleet', async () => {
+  test('can be read for all contexts, one context, and the fleet', async () => {
     const { ask } = await createTestAdmin()
     const { body } = await ask('get', '/contexts').expect(200)
     expect(body.contexts.map(({ name }: { name: string }) => name)).toEqual(['catalog', 'orders'])
@@ -40,7 +40,7 @@ describe('how things stand', () => {
   })
 
   test.each(['nothing', '__proto__', 'constructor', 'a%2Fb'])(
-    'a context %s that is not there is 404, and those that are are named',
+    'of an unknown context %s is 404, and the answer lists the contexts',
     async (name) => {
       const { ask } = await createTestAdmin()
       for (const response of [await ask('get', `/contexts/${name}`), await ask('put', `/contexts/${name}/freeze`)]) {
@@ -59,7 +59,7 @@ describe('how things stand', () => {
   })
 })
 
-describe('the verbs', () => {
+describe('a change', () => {
   test.each<[Parameters<TestAdmin['ask']>[0], string, object | undefined, string, object]>([
     ['put', '/contexts/catalog/flag', { percentage: 25, reason: 'why' }, 'flip', { flip: { percentage: 25 } }],
     ['put', '/contexts/catalog/pin', { side: 'service', for: '30m' }, 'pin', { pin: { until: NOON + 1_800_000 } }],
@@ -79,7 +79,7 @@ describe('the verbs', () => {
     ['put', '/contexts/catalog/shadow', { percentage: 0 }, 'shadow', { shadow: { percentage: 0 } }],
     ['delete', '/contexts/catalog/shadow?reason=why', undefined, 'shadow', { shadow: null }],
     ['post', '/contexts/catalog/rollback', {}, 'rollback', { pin: { side: 'legacy' } }],
-  ])('%s %s %o is %s', async (method, path, body, verb, expected) => {
+  ])('%s %s with %o makes the change %s', async (method, path, body, verb, expected) => {
     const { ask, control } = await createTestAdmin()
     const response = await ask(method, path).send(body)
     expect(response.body).toMatchObject({ verb, context: 'catalog', converged: true, generation: 1 })
@@ -87,7 +87,7 @@ describe('the verbs', () => {
     expect(control.state().contexts.catalog).toMatchObject(expected)
   })
 
-  test('kill and revive everything', async () => {
+  test('turns the kill switch on and off', async () => {
     const { ask } = await createTestAdmin()
     await ask('put', '/kill-switch').send({ reason: 'on fire' }).expect(200)
     const killed = await ask('get', '/kill-switch').expect(200).expect('ETag', '"1"')
@@ -96,7 +96,7 @@ describe('the verbs', () => {
     expect((await ask('get', '/kill-switch')).body.kill).toBeNull()
   })
 
-  test('say who, from where and why', async () => {
+  test('passes the actor, the address and the reason to control', async () => {
     const { ask, control } = await createTestAdmin()
     await ask('put', '/contexts/catalog/flag').send({ percentage: 5, reason: '  a fault in checkout ' })
     await ask('delete', '/contexts/catalog/pin?reason=over%20%E2%9C%93')
@@ -106,7 +106,7 @@ describe('the verbs', () => {
     ])
   })
 
-  test('roll back what is forward-only if it is forced', async () => {
+  test('rolls back a forward-only context only with force', async () => {
     const { ask } = await createTestAdmin()
     const { body } = await ask('post', '/contexts/orders/rollback').send({}).expect(409)
     expect(body).toMatchObject({ code: 'refused', detail: 'it is forward-only' })
@@ -136,7 +136,7 @@ describe('the verbs', () => {
     [{ side: 'service', for: '366d' }, 'pin', /365 days/],
     [{ side: 'both', for: '1h' }, 'pin', /side/],
     [[], 'flag', /object/],
-  ])('%o to %s is 422, and says what is wrong', async (body, resource, expected) => {
+  ])('with the body %o to %s is 422, and the answer names the mistake', async (body, resource, expected) => {
     const { ask, control } = await createTestAdmin()
     const response = await ask('put', `/contexts/catalog/${resource}`).send(body)
     expect(response.status).toBe(422)
@@ -145,7 +145,7 @@ describe('the verbs', () => {
     expect(control.changeRequests).toEqual([])
   })
 
-  test('ask why where that is demanded', async () => {
+  test('without a reason is refused if reasons are required', async () => {
     const { ask, control } = await createTestAdmin({ requireReason: true })
     const flip = () => ask('put', '/contexts/catalog/flag')
     expect((await flip().send({ percentage: 5 }).expect(422)).body.code).toBe('reason-required')
@@ -158,7 +158,7 @@ describe('the verbs', () => {
   })
 })
 
-describe('what became of a change', () => {
+describe('the result of a change', () => {
   test.each<[string, ChangeResult, number, object]>([
     ['done everywhere', done({}), 200, { converged: true }],
     [
@@ -171,7 +171,7 @@ describe('what became of a change', () => {
     ['conflict', { kind: 'conflict', why: 'ann was', generation: 7 }, 409, { code: 'conflict', generation: 7 }],
     ['unknown', { kind: 'unknown-context', why: 'no', known: ['a'] }, 404, { code: 'unknown-context', known: ['a'] }],
     ['unavailable', { kind: 'unavailable', why: 'no store' }, 503, { code: 'unavailable', detail: 'no store' }],
-  ])('%s', async (_, result, status, expected) => {
+  ])('%s is answered with its status', async (_, result, status, expected) => {
     const { ask, control } = await createTestAdmin()
     control.next = result
     const response = await ask('put', '/contexts/catalog/flag').send({ percentage: 25 })
@@ -197,7 +197,7 @@ describe('If-Match', () => {
     ['2', 400, 'bad-request'],
     ['"2", "3"', 400, 'bad-request'],
     ['"abc"', 400, 'bad-request'],
-  ])('%s is %d', async (tag, status, code) => {
+  ])('%s is answered with status %d', async (tag, status, code) => {
     const { ask, control } = await changedTwice()
     const { headers } = await ask('get', '/contexts/catalog')
     expect(headers.etag).toBe('"2"')
@@ -211,7 +211,7 @@ describe('If-Match', () => {
     ['post', '/contexts/catalog/rollback'],
     ['put', '/kill-switch'],
     ['delete', '/kill-switch'],
-  ])('stops %s %s too, where it is said', async (method, path) => {
+  ])('is also checked for %s %s', async (method, path) => {
     const { ask, control } = await changedTwice()
     const { headers, body } = await ask(method, path).set('If-Match', '"1"').expect(412)
     expect(headers.etag).toBe('"2"')
@@ -225,7 +225,7 @@ describe('Idempotency-Key', () => {
   const flip = ({ ask }: TestAdmin, percentage: number, key = 'k1', token = TOKEN) =>
     ask('put', '/contexts/catalog/flag', token).set('Idempotency-Key', key).send({ percentage })
 
-  test('the same request is answered again, and done once', async () => {
+  test('makes a repeated request once, and repeats its answer', async () => {
     const admin = await createTestAdmin()
     const first = await flip(admin, 5).expect(200)
     const second = await flip(admin, 5).expect(200).expect('Idempotency-Replayed', 'true')
@@ -234,7 +234,7 @@ describe('Idempotency-Key', () => {
     expect(admin.control.changeRequests).toHaveLength(1)
   })
 
-  test('however it is written, and not if it means something else', async () => {
+  test('accepts another spelling of the same request, and refuses another request', async () => {
     const admin = await createTestAdmin()
     await flip(admin, 5)
     await admin
@@ -250,7 +250,7 @@ describe('Idempotency-Key', () => {
     expect(admin.control.changeRequests).toHaveLength(1)
   })
 
-  test('a refusal is remembered, trouble is not: it may be over', async () => {
+  test('repeats a refusal, and tries again after an unavailable store', async () => {
     const admin = await createTestAdmin()
     admin.control.next = { kind: 'refused', why: 'frozen' }
     await flip(admin, 5).expect(409)
@@ -261,7 +261,7 @@ describe('Idempotency-Key', () => {
     await flip(admin, 5, 'k2').expect(200)
   })
 
-  test('while it is under way, the second is told to wait', async () => {
+  test('answers 409 while the first request is in progress', async () => {
     const admin = await createTestAdmin()
     const { promise, resolve } = Promise.withResolvers<ChangeResult>()
     admin.control.next = promise
@@ -274,7 +274,7 @@ describe('Idempotency-Key', () => {
     await flip(admin, 5).expect(200).expect('Idempotency-Replayed', 'true')
   })
 
-  test('holds for a day, and for 256 keys', async () => {
+  test('is stored for one day, and for 256 keys', async () => {
     const admin = await createTestAdmin()
     await flip(admin, 5)
     admin.clock.pass(24 * 3600_000 - 1)
@@ -287,10 +287,10 @@ describe('Idempotency-Key', () => {
     expect(admin.control.changeRequests).toHaveLength(2 + 256 + 1)
   })
 
-  test('is one’s own, of the 64 who asked last: another actor’s key of the same name is another', async () => {
-    const remembered = new IdempotencyCache<string>(() => 0)
+  test('is separate for each actor, for the 64 most recent actors', async () => {
+    const cache = new IdempotencyCache<string>(() => 0)
     const ask = (actor: string) =>
-      remembered.run(
+      cache.run(
         { actor, key: 'k', request: 'r' },
         async () => `for ${actor}`,
         () => true,
@@ -303,7 +303,7 @@ describe('Idempotency-Key', () => {
     expect(await ask('bob')).toMatchObject({ isRepeated: false })
   })
 
-  test.each(['', 'a b', 'x'.repeat(201)])('%j is none', async (key) => {
+  test.each(['', 'a b', 'x'.repeat(201)])('%j is refused', async (key) => {
     const { ask } = await createTestAdmin()
     await ask('put', '/contexts/catalog/freeze').set('Idempotency-Key', key).expect(400)
   })
@@ -318,7 +318,7 @@ describe('the audit log', () => {
     return admin
   }
 
-  test('is read page by page, the newest first', async () => {
+  test('is read page by page, newest first', async () => {
     const { ask } = await filled(5)
     const first = await ask('get', '/audit?limit=2').expect(200)
     expect(first.body.records.map(({ generation }: { generation: number }) => generation)).toEqual([5, 4])
@@ -343,7 +343,7 @@ describe('the audit log', () => {
   test.each([
     ['by format', '/audit?format=jsonl', 'application/json'],
     ['by Accept', '/audit', 'application/jsonl'],
-  ])('goes out whole, one record a line: %s', async (_, path, accept) => {
+  ])('is exported as a whole, one record on each line: %s', async (_, path, accept) => {
     const { ask } = await filled(450)
     const { text } = await ask('get', path)
       .set('Accept', accept)
@@ -376,14 +376,14 @@ describe('the audit log', () => {
     'limit=1&limit=2',
     '__proto__[x]=1',
     'context=',
-  ])('?%s is 400', async (query) => {
+  ])('with the query %s is 400', async (query) => {
     const { ask } = await createTestAdmin()
     const { body } = await ask('get', `/audit?${query}`).expect(400)
     expect(body.code).toBe('bad-query')
     expect(({} as { x?: unknown }).x).toBeUndefined()
   })
 
-  test('is 503 while the store is away', async () => {
+  test('is 503 while the store is unreachable', async () => {
     const { ask, control } = await filled(1)
     control.memory.isReachable = false
     for (const path of ['/audit', '/audit?format=jsonl', '/audit/verification']) {
@@ -393,7 +393,7 @@ describe('the audit log', () => {
   })
 })
 
-test('explain is asked as it was said', async () => {
+test('explain gets the normalized query', async () => {
   const requests: unknown[] = []
   const { ask } = await createTestAdmin({
     explain: async (request) => {
@@ -420,7 +420,7 @@ test.each([
   ['get', '/contexts/catalog/rollback', 'POST'],
   ['post', '/contexts/catalog/shadow', 'PUT, DELETE'],
   ['options', '/status', 'GET, HEAD'],
-] as const)('%s %s is 405, and says what is allowed', async (method, path, allow) => {
+] as const)('%s %s is 405, and Allow lists the methods', async (method, path, allow) => {
   const { ask, control } = await createTestAdmin()
   const response = await ask(method, path)
   expect(response.status).toBe(405)

@@ -1,5 +1,5 @@
-// What somebody tries who can reach the admin port of a gateway that carries load. The pass mark is the same each time: no
-// proxied request fails, no bug is met, nothing is changed, and who has the token is let in.
+// Attacks on the admin port of a gateway under load. Each must leave the gateway unharmed: no proxied request fails, no bug is
+// reported, nothing is changed, and a caller with the token gets access.
 import { readFile } from 'node:fs/promises'
 import { Agent } from 'node:http'
 import { join } from 'node:path'
@@ -34,7 +34,7 @@ async function startTarget(): Promise<Target> {
   const call: Target['call'] = async (method, path, body, headers) => {
     const answer = await sendRequest({
       port: adminPort,
-      agent: eachItsOwn,
+      agent: noKeepAlive,
       method,
       path: `/api/v1${path}`,
       headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json', ...headers },
@@ -68,12 +68,12 @@ async function startTarget(): Promise<Target> {
   }
 }
 
-/** A connection for each request: one that is kept may make room for another at any moment. */
-const eachItsOwn = new Agent({ keepAlive: false })
+/** One connection for each request, because the server may evict an idle connection at any time. */
+const noKeepAlive = new Agent({ keepAlive: false })
 
 const statusLine = (head: string) => /^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 'nothing'
 
-test('hundreds of connections that sendHead nothing or half of something, and a thousand wrong tokens at once', async () => {
+test('a gateway is unharmed by 400 silent or slow connections and 1,000 invalid tokens at once', async () => {
   const { gateway, load, call, expectUnharmed } = await startTarget()
   const slow = await Promise.all(Array.from({ length: 400 }, () => connectRaw(gateway.adminPort)))
   for (const [i, client] of slow.entries()) if (i % 2 === 0) client.send('GET /api/v1/status HTTP/1.1\r\nHost: lo')
@@ -88,7 +88,7 @@ test('hundreds of connections that sendHead nothing or half of something, and a 
     return sendRequest({ port: gateway.adminPort, path: '/api/v1/status', headers })
   })
   const statuses = (await Promise.all(tries)).map(({ status }) => status)
-  // 0 is a connection that made room for another.
+  // 0 is a connection that was evicted for another.
   expect(new Set(statuses).difference(new Set([0, 401, 429]))).toEqual(new Set())
   expect(statuses.filter((status) => status === 401).length).toBeLessThanOrEqual(11)
   expect((await call('GET', '/status')).status).toBe(200)
@@ -138,7 +138,7 @@ const LINES: readonly [string, string][] = [
   ['CONNECT /api/v1/status', 'nothing'],
 ]
 
-test('whatever a request line, a head and a body sendHead, nothing is changed', async () => {
+test('a gateway is unharmed by malformed request lines, heads and bodies', async () => {
   const { gateway, token, sendHead, call, expectUnharmed } = await startTarget()
   const answers = await Promise.all(LINES.map(async ([line]) => [line, await sendHead(`${line} HTTP/1.1\r\n`)]))
   expect(answers).toEqual(LINES)
@@ -158,7 +158,7 @@ test('whatever a request line, a head and a body sendHead, nothing is changed', 
     expect(await sendHead(`GET /api/v1/status HTTP/1.1\r\n${fields}`), what).toBe(status)
   }
 
-  // In a pipeline, each is let in by its own token.
+  // In a pipeline, each request needs a valid token of its own.
   const client = await connectRaw(gateway.adminPort)
   const head = (by: string) =>
     `GET /api/v1/kill-switch HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${by}\r\n\r\n`
@@ -184,7 +184,7 @@ test('whatever a request line, a head and a body sendHead, nothing is changed', 
   await expectUnharmed()
 })
 
-test('the same Idempotency-Key from two at once is done once', async () => {
+test('two concurrent requests with one Idempotency-Key make one change', async () => {
   const { call, load } = await startTarget()
   const flip = () =>
     call<ChangeResponse & Problem>('PUT', '/contexts/catalog/flag', { percentage: 25 }, { 'Idempotency-Key': 'k' })

@@ -1,4 +1,4 @@
-// Parity, differences, rulings and trials over HTTP: over real reports of counts made by hand.
+// Parity, differences, rulings and rule trials over HTTP, with real reports of constructed counts.
 import { describe, expect, test } from 'vitest'
 import { StoreUnavailable } from '../model/state-store.ts'
 import {
@@ -21,7 +21,7 @@ const UNREACHABLE = () => Promise.reject(new StoreUnavailable('redis', new Error
 const GONE = reportsOn({}, { store: { counts: UNREACHABLE, examples: UNREACHABLE } })
 
 describe('parity', () => {
-  test('is said of each context and route, for the target in percent that is asked for', async () => {
+  test('is reported for each context and route, with the requested target', async () => {
     const { ask } = await createTestAdmin()
     const { body } = await ask('get', '/parity?window=2h&target=99').expect(200)
     expect(body).toMatchObject({ from: THIS_HOUR - 2 * HOUR, to: NOW, target: 0.99 })
@@ -35,7 +35,7 @@ describe('parity', () => {
   })
 
   test.each(['window=30m', 'window=8d', 'window=x', 'window=', 'target=100', 'target=x', 'target=49', 'more=1'])(
-    'is not said for %s',
+    'is refused for the query %s',
     async (query) => {
       const { ask } = await createTestAdmin()
       expect((await ask('get', `/parity?${query}`)).body).toMatchObject({ status: 400, code: 'bad-query' })
@@ -44,7 +44,7 @@ describe('parity', () => {
 })
 
 describe('differences', () => {
-  test('are those of a context, over the window', async () => {
+  test('are listed for a context, in the window', async () => {
     const old = { ...FAULTY, start: THIS_HOUR - 30 * HOUR }
     const { ask } = await createTestAdmin({ comparisons: reportsOn({ counts: [old], examples: [storedExampleOf()] }) })
     expect((await ask('get', '/contexts/catalog/differences').expect(200)).body.differences).toEqual([])
@@ -53,14 +53,14 @@ describe('differences', () => {
     expect((await ask('get', '/contexts/nothing/differences')).body).toMatchObject({ code: 'unknown-context' })
   })
 
-  test('have examples by their fingerprint', async () => {
+  test('are shown with examples by their fingerprint', async () => {
     const { ask } = await createTestAdmin()
     const { body } = await ask('get', `/differences/${PRINT}`).expect(200)
     expect(body).toMatchObject({ difference: { fingerprint: PRINT }, examples: [{ legacy: { status: 200 } }] })
   })
 
   test.each(['0123456789', 'xyz', '__proto__', 'a%2Fb', PRINT.toUpperCase()])(
-    'are not named by %s: it is said what to do, and nothing is changed',
+    'with the fingerprint %s are unknown: the answer has advice, and nothing is changed',
     async (fingerprint) => {
       const { ask, control } = await createTestAdmin()
       const answers = [
@@ -78,7 +78,7 @@ describe('differences', () => {
     },
   )
 
-  test('are ruled on, left to the numbers again, and resolved: each with who and why', async () => {
+  test('are ruled on, left to the statistics and resolved, each with author and reason', async () => {
     const { ask, control } = await createTestAdmin()
     const note = async () => (await ask('get', `/differences/${PRINT}`).expect(200)).body.difference.note
     expect(await note()).toBeNull()
@@ -99,7 +99,7 @@ describe('differences', () => {
     expect((await ask('put', `/differences/${PRINT}/ruling`).send({ verdict: 'auto' })).status).toBe(422)
   })
 
-  test('that nobody has seen for days can still be left to the numbers', async () => {
+  test('that have not occurred for days can still lose their ruling', async () => {
     const { ask, control, options } = await createTestAdmin()
     await ask('put', `/differences/${PRINT}/ruling`).send({ verdict: 'noise' }).expect(200)
     const later = await createTestAdmin({ comparisons: reportsOn({}, { state: control.state }) })
@@ -109,7 +109,7 @@ describe('differences', () => {
 })
 
 describe('an export', () => {
-  test.each(['curl', 'vitest'])('is text, as %s', async (as) => {
+  test.each(['curl', 'vitest'])('is text in the form %s', async (as) => {
     const { ask } = await createTestAdmin()
     const { body } = await ask('get', `/differences/${PRINT}/export?as=${as}`).expect(200)
     expect(body).toMatchObject({ fingerprint: PRINT, as, variables: [] })
@@ -117,7 +117,7 @@ describe('an export', () => {
     expect((await ask('get', `/differences/${PRINT}/export?as=perl`)).status).toBe(400)
   })
 
-  test('of what has no example says why there is none', async () => {
+  test('without an example is refused with the reason', async () => {
     const { ask } = await createTestAdmin({ comparisons: reportsOn({ counts: [FAULTY] }) })
     const { status, body } = await ask('get', `/differences/${PRINT}/export`)
     expect({ status, body }).toMatchObject({
@@ -127,10 +127,10 @@ describe('an export', () => {
   })
 })
 
-describe('rules that are tried', () => {
+describe('a rule trial', () => {
   const rules = { tolerance: [{ path: '$..price', absolute: 0.011 }] }
 
-  test('forgive what they forgive, and change nothing', async () => {
+  test('counts the forgiven examples, and changes nothing', async () => {
     const { ask, control } = await createTestAdmin({ requireReason: true })
     const { body } = await ask('post', '/contexts/catalog/try-rule').send({ rules }).expect(200)
     expect(body).toMatchObject({ examples: 1, differences: [{ fingerprint: PRINT, forgiven: 1, remaining: 0 }] })
@@ -138,7 +138,7 @@ describe('rules that are tried', () => {
     expect(control.changeRequests).toEqual([])
   })
 
-  test('and that cannot be read are said to be wrong, each where it is', async () => {
+  test('with invalid rules is refused, with the path of each mistake', async () => {
     const { ask } = await createTestAdmin()
     const { status, body } = await ask('post', '/contexts/catalog/try-rule').send({
       rules: { ignore: ['price'], x: [] },
@@ -150,13 +150,13 @@ describe('rules that are tried', () => {
     expect((await ask('post', '/contexts/nothing/try-rule').send({ rules })).body.code).toBe('unknown-context')
   })
 
-  test('are not tried for a page of another origin', async () => {
+  test('is refused for a page of another origin', async () => {
     const { ask } = await createTestAdmin()
     const foreign = ask('post', '/contexts/catalog/try-rule').set('Origin', 'https://evil.example')
     expect((await foreign.send({ rules })).body.code).toBe('foreign-origin')
   })
 
-  test('that are given up are to be tried again', async () => {
+  test('that was aborted is 503', async () => {
     const trial = async () => ({ kind: 'given-up', why: 'too long' }) as const
     const { ask } = await createTestAdmin({
       comparisons: reportsOn({ examples: [storedExampleOf()] }, { runTrial: trial }),
@@ -166,7 +166,7 @@ describe('rules that are tried', () => {
   })
 })
 
-test('a store that does not answer is no bug: it is said, and when to ask again', async () => {
+test('an unreachable store is not a bug: it is 503 with Retry-After', async () => {
   const { ask } = await createTestAdmin({ comparisons: GONE })
   const answers = [
     await ask('get', '/parity'),
@@ -185,7 +185,7 @@ test('a store that does not answer is no bug: it is said, and when to ask again'
   }
 })
 
-test('operators alone say what a difference is', async () => {
+test('only operators may rule on and resolve differences', async () => {
   const { API_ROUTES } = await import('./http/routes.ts')
   const roles = API_ROUTES.filter(({ path }) => /differences|parity|try-rule/.test(path)).map(
     ({ method, path, role }) => `${method} ${path} ${role}`,
@@ -202,7 +202,7 @@ test('operators alone say what a difference is', async () => {
   ])
 })
 
-test('what was counted for another context is not told of this one', async () => {
+test('the differences of another context are not listed', async () => {
   const other = countsOf({ matched: 1, fields: { [PRICE]: seen(1) } }, { context: 'orders' })
   const { ask } = await createTestAdmin({ comparisons: reportsOn({ counts: [other] }) })
   expect((await ask('get', '/contexts/catalog/differences').expect(200)).body.differences).toEqual([])

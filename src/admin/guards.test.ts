@@ -10,12 +10,12 @@ import { API_ROUTES } from './http/routes.ts'
 const WRITES = API_ROUTES.filter(hasWriteMethod)
 const pathOf = (path: string) => path.replace(':id', 'catalog')
 
-// The attack: a page on evil.example lets its name resolve to 127.0.0.1, and its visitor's browser, which still names
-// evil.example, speaks to this port.
+// The attack: the name evil.example resolves to 127.0.0.1 after its page has loaded. The browser of the visitor then sends requests
+// to this port, with the Host evil.example.
 describe('DNS rebinding', () => {
   const PATHS = ['/livez', '/readyz', '/metrics', '/api/v1/status', '/api/v1/events', '/api/v1/nothing', '/']
 
-  test.each(PATHS)('%s is not for foreign hosts', async (path) => {
+  test.each(PATHS)('%s is refused for a foreign Host', async (path) => {
     const { app } = await createTestAdmin()
     for (const host of ['evil.example', '127.0.0.1.evil.example', 'localhost.evil.example:80', 'admin.internal.evil']) {
       const { body } = await request(app)
@@ -27,13 +27,13 @@ describe('DNS rebinding', () => {
     }
   })
 
-  test.each(WRITES)('nor is $method $path', async ({ method, path }) => {
+  test.each(WRITES)('$method $path is refused for a foreign Host', async ({ method, path }) => {
     const { ask, control } = await createTestAdmin()
     await ask(method, pathOf(path)).set('Host', 'evil.example').expect(421)
     expect(control.changeRequests).toEqual([])
   })
 
-  // RFC 9112 section 3.2.2: the host in the target counts, and the field does not.
+  // RFC 9112 section 3.2.2: the host in the target takes precedence over the field.
   test.each([
     ['http://evil.example/api/v1/status', 'localhost', 421],
     ['http://evil.example/livez', 'localhost', 421],
@@ -44,7 +44,7 @@ describe('DNS rebinding', () => {
     ['/api/v1/status', 'localhost\r\nHost: evil.example', 400],
     ['/api/v1/status', 'evil.example\r\nHost: localhost', 400],
     ['/api/v1/status', 'localhost, evil.example', 421],
-  ])('%s with Host %j is answered %d', async (target, host, status) => {
+  ])('the target %s with Host %j is answered with status %d', async (target, host, status) => {
     const { port } = await startTestAdmin()
     const head = `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`
     expect((await exchange(port, head)).status).toBe(status)
@@ -76,7 +76,7 @@ describe('a request over HTTP/1.0 without Host', () => {
   })
 })
 
-// The attack: a page of another origin that has got hold of a token, or sits behind something that adds one.
+// The attack: a page of another origin that has stolen a token, or whose requests pass a proxy that adds one.
 describe('pages of other origins', () => {
   test.each<[Record<string, string>, number]>([
     [{}, 200],
@@ -96,7 +96,7 @@ describe('pages of other origins', () => {
     [{ 'Sec-Fetch-Site': 'cross-site' }, 403],
     [{ 'Sec-Fetch-Site': 'none' }, 403],
     [{ 'Sec-Fetch-Site': 'same-origin' }, 403],
-  ])('a write with %o is answered %d', async (headers, status) => {
+  ])('a write with %o is answered with status %d', async (headers, status) => {
     const { ask, control } = await createTestAdmin()
     const response = await ask('put', '/contexts/catalog/freeze').set('Host', 'localhost:8081').set(headers)
     expect(response.status).toBe(status)
@@ -104,13 +104,13 @@ describe('pages of other origins', () => {
     if (status === 403) expect(response.body.code).toBe('foreign-origin')
   })
 
-  test.each(WRITES)('may not $method $path', async ({ method, path }) => {
+  test.each(WRITES)('cannot send $method $path', async ({ method, path }) => {
     const { ask, control } = await createTestAdmin()
     await ask(method, pathOf(path)).set('Origin', 'https://evil.example').expect(403)
     expect(control.changeRequests).toEqual([])
   })
 
-  test('two Origin fields are none of ours', async () => {
+  test('a write with two Origin fields is refused', async () => {
     const { port } = await startTestAdmin()
     const fields = `Host: localhost\r\nOrigin: http://localhost\r\nOrigin: https://evil.example\r\nAuthorization: Bearer ${TOKEN}`
     const { status } = await exchange(
@@ -120,7 +120,7 @@ describe('pages of other origins', () => {
     expect(status).toBe(403)
   })
 
-  test('are told nothing that lets a browser ask or read', async () => {
+  test('get no response header that lets a browser send or read', async () => {
     const { ask } = await createTestAdmin()
     for (const method of ['options', 'get', 'put'] as const) {
       const { headers } = await ask(method, '/kill-switch')
@@ -132,8 +132,8 @@ describe('pages of other origins', () => {
   })
 })
 
-describe('no look changes anything', () => {
-  test.each(WRITES)('GET, HEAD and an override at $method $path', async ({ method, path }) => {
+describe('a read changes nothing', () => {
+  test.each(WRITES)('by GET, HEAD and X-HTTP-Method-Override at $method $path', async ({ method, path }) => {
     const { ask, control } = await createTestAdmin()
     const query = '?reason=x&percentage=5&_method=PUT'
     for (const look of ['get', 'head'] as const) {
@@ -168,7 +168,7 @@ describe('a body', () => {
   test.each([
     [MAX_BODY_BYTES, 200],
     [MAX_BODY_BYTES + 1, 413],
-  ])('of %d bytes is answered %d, in chunks too', async (bytes, status) => {
+  ])('of %d bytes is answered with status %d, with and without chunks', async (bytes, status) => {
     const text = ofBytes(bytes)
     expect(Buffer.byteLength(text)).toBe(bytes)
     expect((await put(text)).status).toBe(status)
@@ -177,8 +177,8 @@ describe('a body', () => {
 
   test.each([
     ['without end', 'Transfer-Encoding: chunked', chunked('x'.repeat(MAX_BODY_BYTES + 1))],
-    ['that says so', 'Content-Length: 1000000000', ''],
-  ])('that is too large and %s is refused at once, and not read on', async (_, framing, sent) => {
+    ['with its length', 'Content-Length: 1000000000', ''],
+  ])('that is too large, %s, is refused at once and not read further', async (_, framing, sent) => {
     const { port, control } = await startTestAdmin()
     const client = await connectRaw(port)
     const fields = `Host: localhost\r\nAuthorization: Bearer ${TOKEN}\r\nContent-Type: application/json`
@@ -188,7 +188,7 @@ describe('a body', () => {
     expect(control.changeRequests).toEqual([])
   })
 
-  test('that is sent without a token is not waited for', async () => {
+  test('without a token is refused before it has arrived', async () => {
     const { port } = await startTestAdmin()
     const client = await connectRaw(port)
     client.send(`PUT /api/v1${FLAG} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000000\r\n\r\n`)
@@ -200,12 +200,12 @@ describe('a body', () => {
     ['compressed', gzipSync('{"percentage":5}'), 'Content-Encoding: gzip', 'not-json-type'],
     ['of another coding', Buffer.from('{"percentage":5}'), 'Content-Encoding: aes128gcm', 'not-json-type'],
     ['a bomb', gzipSync('{"percentage":5}'.padEnd(10_000_000)), 'Content-Encoding: gzip', 'not-json-type'],
-  ])('%s is refused', async (_, body, header, code) => {
+  ])('that is %s is refused', async (_, body, header, code) => {
     const [name = '', value = ''] = header.split(': ')
     expect(await put(body, { [name]: value })).toMatchObject({ status: 415, code, orders: [] })
   })
 
-  test('that is compressed on the way is refused', async () => {
+  test('with the transfer coding gzip is refused', async () => {
     const text = `${chunked('{"percentage":5}')}0\r\n\r\n`
     expect(await put(text, {}, 'Transfer-Encoding: gzip, chunked')).toMatchObject({ status: 415, orders: [] })
   })
@@ -224,7 +224,7 @@ describe('a body', () => {
     ['multipart/form-data; boundary=a', 415],
     ['text/plain, application/json', 415],
     ['', 415],
-  ])('of type %j is answered %d', async (type, status) => {
+  ])('of type %j is answered with status %d', async (type, status) => {
     const { status: answered, orders } = await put('{"percentage":5}', { 'Content-Type': type })
     expect(answered).toBe(status)
     expect(orders).toHaveLength(status === 200 ? 1 : 0)
@@ -243,13 +243,13 @@ describe('a body', () => {
     ['17 levels', nested(16), 400, 'not-json'],
     ['ten thousand levels', nested(10_000), 400, 'not-json'],
     ['levels that are never closed', '['.repeat(60_000), 400, 'not-json'],
-    ['UTF-8 that is none', Buffer.from('{"percentage":5,"reason":"\xff"}', 'latin1'), 400, 'not-json'],
-    ['UTF-8 that is too long', Buffer.from('{"percentage":5,"reason":"\xc0\xaf"}', 'latin1'), 400, 'not-json'],
+    ['an invalid UTF-8 byte', Buffer.from('{"percentage":5,"reason":"\xff"}', 'latin1'), 400, 'not-json'],
+    ['an overlong UTF-8 sequence', Buffer.from('{"percentage":5,"reason":"\xc0\xaf"}', 'latin1'), 400, 'not-json'],
     ['half a character', '{"percentage":5,"reason":"\\ud800"}', 422, 'bad-body'],
     ['UTF-16', Buffer.from('{"percentage":5}', 'utf16le'), 400, 'not-json'],
     ['a byte order mark', '\ufeff{"percentage":5}', 400, 'not-json'],
-    ['half of it', '{"percentage":5', 400, 'not-json'],
-    ['more than one', '{"percentage":5}{"percentage":6}', 400, 'not-json'],
+    ['a missing end', '{"percentage":5', 400, 'not-json'],
+    ['two values', '{"percentage":5}{"percentage":6}', 400, 'not-json'],
     ['a trailing comma', '{"percentage":5,}', 400, 'not-json'],
     ['NaN', '{"percentage":NaN}', 400, 'not-json'],
     ['text', '"percentage"', 422, 'bad-body'],
@@ -272,11 +272,11 @@ describe('a body', () => {
     expect(({} as { percentage?: number }).percentage).toBeUndefined()
   })
 
-  test.each(['{"percentage":1e1}', '{"percentage": 10.0, "reason":"a \\"b: {[\\\\"}'])('%s is 10 %', async (text) => {
+  test.each(['{"percentage":1e1}', '{"percentage": 10.0, "reason":"a \\"b: {[\\\\"}'])('%s sets 10 %', async (text) => {
     expect((await put(text)).status).toBe(200)
   })
 
-  test.each(['get', 'delete'] as const)('with %s means nothing', async (method) => {
+  test.each(['get', 'delete'] as const)('with %s is refused', async (method) => {
     const { ask, control } = await createTestAdmin()
     const { body } = await ask(method, '/kill-switch').send({ reason: 'why' }).expect(400)
     expect(body.code).toBe('bad-request')

@@ -52,7 +52,7 @@ export type ContextResponse = ResponseOf<typeof contextResponse>
 export const contextsResponse = z.object({ contexts: z.array(contextResponse) })
 
 export const killSwitchResponse = z.object({
-  kill: stamp.nullable().describe('Who turned the kill switch on, when and why; null while it is off'),
+  kill: stamp.nullable().describe('The author, time and reason of the kill; null while the kill switch is off'),
   localKill: z.array(z.string()).describe('Contexts that the kill file of this gateway sends to legacy; * for all'),
   generation: generation.describe('Its ETag'),
 })

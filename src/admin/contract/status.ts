@@ -25,7 +25,7 @@ const storeStatus = z.object({
     .object({ at: time, detail: z.string() })
     .nullable()
     .optional()
-    .describe('What this gateway has restored since its start, after the store had lost it'),
+    .describe('Data that this gateway has restored since its start, after the store had lost it'),
   folderLost: z
     .object({ at: time, generation })
     .nullable()

@@ -45,7 +45,7 @@ describe('health', () => {
     await (await app()).get('/livez').expect(200, { status: 'alive' })
   })
 
-  test('/readyz says what the gateway runs on', async () => {
+  test('/readyz contains the state of the gateway', async () => {
     await (await app()).get('/readyz').expect(200, readiness)
   })
 
@@ -55,13 +55,13 @@ describe('health', () => {
     expect(body.status).toBe(status)
   })
 
-  test('/readyz is 200 with stale flags: all is legacy, and served', async () => {
+  test('/readyz is 200 with stale flags, because legacy answers everything', async () => {
     readiness = { ...readiness, flags: { source: 'x', ageSeconds: null, stale: true, refused: false } }
     await (await app()).get('/readyz').expect(200)
   })
 })
 
-test('/metrics is what the registry prints', async () => {
+test('/metrics prints the metrics of the registry', async () => {
   registry.registerMetric({
     name: 'up',
     get: async () => ({ name: 'up', help: 'h', type: 'gauge', values: [] }),
@@ -80,7 +80,7 @@ describe('refusals are problem documents', () => {
     ['get', '/api/v1/contexts', 404],
     ['post', '/metrics', 405],
     ['delete', '/readyz', 405],
-  ] as const)('%s %s is %d', async (method, path, status) => {
+  ] as const)('%s %s is answered with status %d', async (method, path, status) => {
     const response = await (await app())[method](path)
     expect(response.status).toBe(status)
     expect(response.headers['content-type']).toContain('application/problem+json')
@@ -88,7 +88,7 @@ describe('refusals are problem documents', () => {
     expect(response.headers.allow).toBe(status === 405 ? 'GET, HEAD' : undefined)
   })
 
-  test('a bug is reported, and nothing of it is shown', async () => {
+  test('a bug is reported, and its message is not sent', async () => {
     options = {
       ...options,
       readiness: () => {
@@ -101,7 +101,7 @@ describe('refusals are problem documents', () => {
   })
 })
 
-test('a browser is told to keep its hands off, and not what runs here', async () => {
+test('responses have the security headers, and do not name the software', async () => {
   const { headers } = await (await app()).get('/livez')
   expect(headers).toMatchObject({
     'x-content-type-options': 'nosniff',
@@ -112,8 +112,8 @@ test('a browser is told to keep its hands off, and not what runs here', async ()
   expect(headers).not.toHaveProperty('x-powered-by')
 })
 
-// The attack: a page on evil.example lets its name resolve to 127.0.0.1 and reads the admin port with its visitor's
-// browser. The browser still names the page's host.
+// The attack: the name evil.example resolves to 127.0.0.1 after its page has loaded, and the page reads the admin port with the
+// browser of the visitor. The browser still sends the Host evil.example.
 describe('DNS rebinding', () => {
   test.each([
     ['127.0.0.1:8081', 200],
@@ -128,12 +128,12 @@ describe('DNS rebinding', () => {
     ['evil.example:127', 421],
     ['localhost@evil.example', 421],
     ['', 421],
-  ])('Host %j is answered %d', async (host, status) => {
+  ])('Host %j is answered with status %d', async (host, status) => {
     expect((await (await app()).get('/livez').set('Host', host)).status).toBe(status)
   })
 })
 
-describe('on its own port', () => {
+describe('the admin port', () => {
   let admin: Admin
   beforeEach(async () => {
     admin = await startAdmin(options)
@@ -152,7 +152,7 @@ describe('on its own port', () => {
     return answer
   }
 
-  test('answers', async () => {
+  test('answers a probe', async () => {
     expect(await say('GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')).toMatch(/^HTTP\/1.1 200 /)
   })
 
@@ -165,21 +165,21 @@ describe('on its own port', () => {
       'POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
       '400',
     ],
-  ])('%s is refused', async (_what, text, status) => {
+  ])('refuses %s', async (_what, text, status) => {
     expect(await say(text)).toMatch(new RegExp(`^HTTP/1.1 ${status} `))
   })
 
-  test('a head that never ends is cut', async () => {
+  test('closes a connection whose head does not end', async () => {
     const begun = performance.now()
     await say('GET /livez HTTP/1.1\r\nHost: loc')
     expect(performance.now() - begun).toBeLessThan(8000)
   })
 
-  test('a port that is taken is an error with its code', async () => {
+  test('throws an error with its code if the port is in use', async () => {
     await expect(startAdmin({ ...options, port: admin.port })).rejects.toMatchObject({ code: 'EADDRINUSE' })
   })
 
-  test('closing does not wait for idle connections', async () => {
+  test('closes without waiting for idle connections', async () => {
     const socket = connect(admin.port, '127.0.0.1')
     await once(socket, 'connect')
     const begun = performance.now()
@@ -189,7 +189,7 @@ describe('on its own port', () => {
   })
 })
 
-test('with a token for metrics, only a scrape that carries it is answered', async () => {
+test('with a token for metrics, a scrape without it is refused', async () => {
   const token = 'm'.repeat(32)
   const { app: guarded } = await createAdminApp({ ...options, metricsToken: token })
   const ask = (field?: string) => {

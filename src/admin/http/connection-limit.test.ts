@@ -8,7 +8,7 @@ import { limitConnections } from './connection-limit.ts'
 
 const REQUEST = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
-/** A server with room for three, whose requests wait until they are answered. */
+/** A server with a limit of three connections, whose requests wait until the test answers them. */
 async function startServer({ ofAddress = 3, areUnidentified = false } = {}) {
   const waiting: ServerResponse[] = []
   const unidentified = new Set<Socket>()
@@ -52,8 +52,8 @@ async function startServer({ ofAddress = 3, areUnidentified = false } = {}) {
   return { connect, ask, leave, waiting }
 }
 
-describe('where there is no room', () => {
-  test('and every caller waits to be identified, the one that has waited longest is evicted', async () => {
+describe('a connection above the limit', () => {
+  test('evicts the caller that has waited longest to be identified, if all callers wait', async () => {
     const { ask, waiting } = await startServer({ areUnidentified: true })
     const [first, second, third] = [await ask(), await ask(), await ask()]
     const fourth = await ask()
@@ -63,7 +63,7 @@ describe('where there is no room', () => {
     expect([second.isClosed(), third.isClosed()]).toEqual([false, false])
   })
 
-  test('whoever has been silent for the longest time goes', async () => {
+  test('evicts the longest-idle connection', async () => {
     const { connect, ask, waiting } = await startServer()
     const [first, second, third] = [await connect(), await connect(), await connect()]
     const fourth = await ask()
@@ -73,7 +73,7 @@ describe('where there is no room', () => {
     expect([second.isClosed(), third.isClosed()]).toEqual([false, false])
   })
 
-  test('whoever asks stays, and who comes goes where all ask', async () => {
+  test('is closed itself if all other connections have active requests', async () => {
     const { connect, ask, waiting } = await startServer()
     const asking = [await ask(), await ask(), await ask()]
     const late = await connect()
@@ -85,7 +85,7 @@ describe('where there is no room', () => {
     }
   })
 
-  test('whoever has another request under way stays', async () => {
+  test('does not evict a connection with a second active request', async () => {
     const { connect, waiting } = await startServer()
     const client = await connect()
     client.send(REQUEST + REQUEST)
@@ -98,7 +98,7 @@ describe('where there is no room', () => {
     await client.receives('two')
   })
 
-  test('whoever was answered counts as silent from then on', async () => {
+  test('evicts by idle time since the last answer', async () => {
     const { connect, ask, waiting } = await startServer()
     const first = await ask()
     const second = await connect()
@@ -110,7 +110,7 @@ describe('where there is no room', () => {
     expect(first.isClosed()).toBe(false)
   })
 
-  test('those who left have made room already', async () => {
+  test('does not count connections that were closed', async () => {
     const { connect, ask, leave } = await startServer()
     const silent = await connect()
     for (let i = 0; i < 5; i++) await leave()
@@ -118,7 +118,7 @@ describe('where there is no room', () => {
     expect(silent.isClosed()).toBe(false)
   })
 
-  test('for one address, its own silent connection goes, and no more than its limit stay', async () => {
+  test('of one address evicts the longest-idle connection of that address', async () => {
     const { connect, ask } = await startServer({ ofAddress: 2 })
     const [first, second] = [await connect(), await ask()]
     const third = await connect()

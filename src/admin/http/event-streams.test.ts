@@ -16,7 +16,7 @@ type ReceivedEvent = {
   readonly kill: unknown
 }
 
-/** The admin surface, and what opens streams of it. */
+/** An admin server, and functions that open its streams and change its state. */
 async function streaming(more: Partial<ApiServices> = {}) {
   const admin = await startTestAdmin(more)
   const open = async (headers: Record<string, string> = {}) => {
@@ -41,7 +41,7 @@ async function streaming(more: Partial<ApiServices> = {}) {
 afterEach(() => void vi.useRealTimers())
 
 describe('a stream of changes', () => {
-  test('begins with how things are, and goes on with each change', async () => {
+  test('begins with the current state, and continues with each change', async () => {
     const { open, flip, control } = await streaming()
     await flip(5)
     const { response, next } = await open()
@@ -60,7 +60,7 @@ describe('a stream of changes', () => {
     expect(await next()).toMatchObject({ id: '3', changed: null, kill: { by: 'ann' } })
   })
 
-  test('says how much is shadowed, and that nobody has said so', async () => {
+  test('contains the shadow percentage, or null without one', async () => {
     const { open, flip, control } = await streaming()
     await flip(5)
     const first = await open()
@@ -73,11 +73,11 @@ describe('a stream of changes', () => {
   })
 
   test.each([
-    ['nothing of what its reader has seen', '1', 2],
-    ['how things are where its reader is behind', '0', 1],
-    ['how things are where its reader is ahead: the store is another', '99', 1],
-    ['how things are where nobody can tell', '-1; drop', 1],
-  ])('tells %s', async (_, seen, first) => {
+    ['only newer changes, if the client has the current state', '1', 2],
+    ['the current state, if the client is behind', '0', 1],
+    ['the current state, if the client is ahead because the store was replaced', '99', 1],
+    ['the current state, if the id is not valid', '-1; drop', 1],
+  ])('begins with %s', async (_, seen, first) => {
     const { open, flip } = await streaming()
     await flip(5)
     const { next } = await open({ 'Last-Event-ID': seen })
@@ -86,7 +86,7 @@ describe('a stream of changes', () => {
     expect(await event).toMatchObject({ generation: first })
   })
 
-  test('has no line ends but its own, whatever people say', async () => {
+  test('contains no line ends of a reason', async () => {
     const { open, flip } = await streaming()
     await flip(5, 'over\n\nevent: change\ndata: {}\r\r\u2028')
     const { next } = await open()
@@ -95,7 +95,7 @@ describe('a stream of changes', () => {
     })
   })
 
-  test('has a heartbeat, so that whoever is between does not take it for dead', async () => {
+  test('has a heartbeat, so that proxies do not close it', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const { port } = await startTestAdmin()
     const client = await connectRaw(port)
@@ -108,7 +108,7 @@ describe('a stream of changes', () => {
     client.destroy()
   })
 
-  test('needs no timer once nobody reads', async () => {
+  test('leaves no timer after its last client has left', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     const { open } = await streaming()
     const timers = vi.getTimerCount()
@@ -119,7 +119,7 @@ describe('a stream of changes', () => {
     await until(() => vi.getTimerCount() === timers)
   })
 
-  test('ends, and is not cut, when the gateway stops', async () => {
+  test('ends with a complete response when the gateway stops', async () => {
     const { open, stop } = await streaming()
     const { next } = await open()
     await next()
@@ -127,10 +127,10 @@ describe('a stream of changes', () => {
     expect(await next()).toBe('over')
   })
 
-  test('ends with the token that it was opened with', async () => {
+  test('ends when its token expires', async () => {
     const clock = { now: () => performance.now(), wallTime: () => Date.now() }
     const { open } = await streaming({ clock, auth: signing(() => key()) })
-    // It may be half a minute late, as the issuer's clock may be.
+    // Expiry has a tolerance of 30 s for the clock of the issuer.
     const claims = { role: 'viewer', exp: Date.now() / 1000 - 29.7 }
     const { next, response } = await open({ Authorization: `Bearer ${tokenWith(claims)}` })
     expect(response.status).toBe(200)
@@ -138,8 +138,8 @@ describe('a stream of changes', () => {
     expect(await next()).toBe('over')
   })
 
-  // The attack: a reader that stops reading, for whom every change is kept.
-  test('is cut where its reader is too far behind', async () => {
+  // The attack: a client stops reading, so that unsent changes fill the memory.
+  test('breaks off if its client is too far behind', async () => {
     const { port, flip, open } = await streaming()
     const client = await connectRaw(port)
     client.send(`GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${TOKEN}\r\n\r\n`)
@@ -147,7 +147,7 @@ describe('a stream of changes', () => {
     client.socket.pause()
     const { next } = await open()
     await next()
-    // More than a socket's buffers hold.
+    // More than the buffers of a socket can hold.
     for (let i = 0; i < 1500; i++) {
       await flip(i % 100, '☃'.repeat(3_000))
       await next()
@@ -161,7 +161,7 @@ describe('a stream of changes', () => {
   test.each([
     [256 * 1024, true],
     [256 * 1024 + 1, false],
-  ])('with %d bytes that wait for its reader goes on: %s', async (writableLength, goesOn) => {
+  ])('with %d waiting bytes continues: %s', async (writableLength, goesOn) => {
     const { response, sent, isCut } = fakeResponse({ writableLength })
     const control = createTestControl(manualClock())
     const streams = new EventStreams(control, () => 0)
@@ -171,7 +171,7 @@ describe('a stream of changes', () => {
   })
 })
 
-test('what happens while a stream begins is not followed by what was before', async () => {
+test('a change during the start of a stream is not followed by the older state', async () => {
   const control = createTestControl(manualClock())
   const status = await control.status()
   const pendingStatus = Promise.withResolvers<typeof status>()
@@ -184,8 +184,8 @@ test('what happens while a stream begins is not followed by what was before', as
   expect(sent().match(/^id: .*$/gm)).toEqual(['id: 1'])
 })
 
-describe('there is room', () => {
-  test(`for ${MAX_STREAMS_PER_TOKEN} of one token, and again when one is left; another token still gets one`, async () => {
+describe('the number of streams', () => {
+  test(`is limited to ${MAX_STREAMS_PER_TOKEN} of one token; another token can open more`, async () => {
     const { open, tokens } = await streamingWithTokens()
     const streams = await Promise.all(Array.from({ length: MAX_STREAMS_PER_TOKEN }, () => open(tokens.ann)))
     expect(streams.map(({ response }) => response.status)).toEqual(Array(MAX_STREAMS_PER_TOKEN).fill(200))
@@ -198,7 +198,7 @@ describe('there is room', () => {
     await until(async () => (await open(tokens.ann)).response.status === 200)
   })
 
-  test(`for ${MAX_STREAMS_PER_ADDRESS} of one address, whatever its tokens; another address still gets one`, async () => {
+  test(`is limited to ${MAX_STREAMS_PER_ADDRESS} of one address; another address can open more`, async () => {
     const streams = new EventStreams(createTestControl(manualClock()), () => 0)
     const open = (name: string, address: string) => openOne(streams, { ...ANN, name, address })
     for (let i = 0; i < MAX_STREAMS_PER_ADDRESS; i++) await open(`person ${i}`, `2001:db8::${i}`)
@@ -208,7 +208,7 @@ describe('there is room', () => {
     expect(streams.size).toBe(MAX_STREAMS_PER_ADDRESS + 1)
   })
 
-  test(`for ${MAX_STREAMS} in all`, async () => {
+  test(`is limited to ${MAX_STREAMS} in total`, async () => {
     const streams = new EventStreams(createTestControl(manualClock()), () => 0)
     const open = (i: number) => openOne(streams, { ...ANN, name: `person ${i}`, address: `10.0.0.${i}` })
     for (let i = 0; i < MAX_STREAMS; i++) await open(i)
@@ -216,8 +216,8 @@ describe('there is room', () => {
     expect(await open(MAX_STREAMS)).toMatchObject({ code: 'too-many-streams' })
   })
 
-  // The attack: many ask while the keys are being read, and are let in at one moment.
-  test('and for no more who are let in at once', async () => {
+  // The attack: many requests wait while the keys are read, and are authorized at the same moment.
+  test('is limited for requests that are authorized at the same moment', async () => {
     const streams = new EventStreams(createTestControl(manualClock()), () => 0)
     const opened = Array.from({ length: MAX_STREAMS_PER_TOKEN + 20 }, () => streams.open(ANN))
     const responses = opened.map(() => fakeResponse())
@@ -226,7 +226,7 @@ describe('there is room', () => {
     expect(responses.filter(({ hasEnded }) => hasEnded())).toHaveLength(20)
   })
 
-  test('that is not taken up by those who left before they were let in', async () => {
+  test('does not include clients that left before they were authorized', async () => {
     const keys = Promise.withResolvers<Awaited<ReturnType<FindKey>>>()
     const clock = { now: () => performance.now(), wallTime: () => Date.now() }
     let lookups = 0
@@ -243,7 +243,7 @@ describe('there is room', () => {
     await until(() => lookups > 0)
     for (const client of clients) client.destroy()
     await Promise.all(clients.map((client) => client.closes()))
-    // What was asked before is heard before.
+    // The server handles the closed connections before this request.
     await fetch(`http://127.0.0.1:${port}/livez`)
     keys.resolve(key())
     expect((await open({ Authorization })).response.status).toBe(200)
@@ -252,7 +252,7 @@ describe('there is room', () => {
 
 const ANN = { lastId: undefined, until: undefined, name: 'ann', address: '127.0.0.1' } as const
 
-/** Opens a stream; the refusal where there is no room. */
+/** Opens a stream. @returns the refusal above a limit */
 async function openOne(
   streams: EventStreams,
   options: Parameters<EventStreams['open']>[0],

@@ -60,7 +60,7 @@ export class EventStreams {
     }
   }
 
-  /** The limit that one more stream of this holder exceeds; undefined if there is none. */
+  /** The limit that one more stream of this holder would exceed; undefined below all limits. */
   #exceededLimit(holder: StreamHolder): string | undefined {
     if (this.#streams.size >= MAX_STREAMS) return `${MAX_STREAMS} are open; end one`
     let [ofToken, ofAddress] = [0, 0]

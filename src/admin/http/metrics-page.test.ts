@@ -10,7 +10,7 @@ function counting() {
   return { registry, pass, now: () => now, collected: () => collected }
 }
 
-test('scrapes within a second share one collection, also while it is under way', async () => {
+test('scrapes within a second share one collection, also concurrent scrapes', async () => {
   const { registry, now, pass, collected } = counting()
   const page = createMetricsPage(registry, 1000, now)
   const texts = await Promise.all([page(), page(), page()])
@@ -22,7 +22,7 @@ test('scrapes within a second share one collection, also while it is under way',
   expect(String(await page())).toBe('collected 2')
 })
 
-test('with an age of 0 each scrape collects anew', async () => {
+test('with a maximum age of 0 each scrape collects', async () => {
   const { registry, now } = counting()
   const page = createMetricsPage(registry, 0, now)
   expect([String(await page()), String(await page())]).toEqual(['collected 1', 'collected 2'])

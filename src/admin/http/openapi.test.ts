@@ -37,19 +37,19 @@ const OPERATIONS = Object.entries(DOCUMENT.paths).flatMap(([path, methods]) =>
 )
 
 describe('the document', () => {
-  test('is served, to viewers too', async () => {
+  test('is served to viewers', async () => {
     const { ask } = await createTestAdmin()
     const { body } = await ask('get', '/openapi.json').expect(200)
     expect(body).toEqual(DOCUMENT)
   })
 
-  test('is OpenAPI 3.1, by the official schema, and its references lead somewhere', async () => {
+  test('is valid by the official schema of OpenAPI 3.1, and all its references resolve', async () => {
     expect(await new Validator().validate(structuredClone(DOCUMENT))).toEqual({ valid: true })
     const { paths: _, ...wrong } = structuredClone(DOCUMENT)
     expect((await new Validator().validate({ ...wrong, info: {} })).valid).toBe(false)
   })
 
-  test('has every route that is served, and no other', async () => {
+  test('contains exactly the routes that are served', async () => {
     const { app } = await createTestAdmin()
     const served = app.router.stack.flatMap(({ route }) =>
       route === undefined ? [] : methodsOf(route).map((method) => `${method} ${route.path.replace(/:(\w+)/g, '{$1}')}`),
@@ -58,24 +58,27 @@ describe('the document', () => {
     expect(served.toSorted()).toEqual(OPERATIONS.map(({ method, path }) => `${method} ${path}`).toSorted())
   })
 
-  test.each(OPERATIONS)('$method $path is answered, with what the document says', async ({ method, path }) => {
+  test.each(OPERATIONS)('$method $path answers as the document describes', async ({ method, path }) => {
     const { app } = await createTestAdmin()
     const response = await callApi(app, method, path)
     expect(response.status).toBe(200)
     expectAsDocumented(response, method, path)
   })
 
-  test.each(Object.entries(DOCUMENT.paths))('%s has no other methods', async (path, methods) => {
-    const { app } = await createTestAdmin()
-    for (const method of ['get', 'put', 'post', 'delete', 'patch', 'options'] as const) {
-      if (method in methods) continue
-      const { status, body } = await request(app)[method](filled(path)).set('Authorization', `Bearer ${TOKEN}`)
-      expect(status, method).toBe(405)
-      expectValid(PROBLEM, body)
-    }
-  })
+  test.each(Object.entries(DOCUMENT.paths))(
+    '%s answers 405 to methods that are not in the document',
+    async (path, methods) => {
+      const { app } = await createTestAdmin()
+      for (const method of ['get', 'put', 'post', 'delete', 'patch', 'options'] as const) {
+        if (method in methods) continue
+        const { status, body } = await request(app)[method](filled(path)).set('Authorization', `Bearer ${TOKEN}`)
+        expect(status, method).toBe(405)
+        expectValid(PROBLEM, body)
+      }
+    },
+  )
 
-  test('says which bodies must be there', () => {
+  test('marks the bodies that are required', () => {
     const required = OPERATIONS.filter(({ operation }) => operation.requestBody?.required)
     expect(required.map(({ method, path }) => `${method} ${path}`)).toEqual([
       'put /api/v1/contexts/{id}/flag',
@@ -86,7 +89,7 @@ describe('the document', () => {
     ])
   })
 
-  test('names the headers that are read', () => {
+  test('lists the request headers of each operation', () => {
     const named = (method: Method, path: string) =>
       DOCUMENT.paths[`/api/v1${path}`]?.[method]?.parameters
         ?.filter((parameter) => parameter.in === 'header')
@@ -100,7 +103,7 @@ describe('the document', () => {
 
 type ApiAnswer = { readonly status: number; readonly type: string; readonly body: unknown }
 
-describe('every refusal is one that the document has', () => {
+describe('every refusal is in the document', () => {
   type ApiCall = { readonly response: ApiAnswer; readonly method: Method; readonly path: string }
   const FLAG = '/contexts/{id}/flag'
 
@@ -120,7 +123,7 @@ describe('every refusal is one that the document has', () => {
     return { response: await ask('put', '/contexts/catalog/flag').send({ percentage: 5 }), method: 'put', path: FLAG }
   }
 
-  /** The second of two requests that say the same key. */
+  /** The second of two requests with the same key. */
   async function again(percentage: number, isDone: boolean): Promise<ApiCall> {
     const { ask, control } = await createTestAdmin()
     const first = Promise.withResolvers<ChangeResult>()
@@ -221,13 +224,13 @@ describe('every refusal is one that the document has', () => {
     expect(description.split(', ')).toContain(code)
   })
 
-  test('a gateway that is not ready says so as the document has it', async () => {
+  test('the answer of a gateway that is not ready is in the document', async () => {
     const { app } = await createTestAdmin({}, { readiness: () => ({ ...READY, status: 'draining' }) })
     const response = await request(app).get('/readyz').expect(503)
     expectAsDocumented(response, 'get', '/readyz')
   })
 
-  test('machines are events of foreign hosts and bugs as the document has it', async () => {
+  test('the answers of the probes to foreign hosts and bugs are in the document', async () => {
     const { app } = await createTestAdmin(
       {},
       {
@@ -241,7 +244,7 @@ describe('every refusal is one that the document has', () => {
   })
 })
 
-describe('what a gateway answers is what the document says, to the last member', () => {
+describe('every member of a response of a gateway is in the document', () => {
   async function gateway() {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
     const config = shop({ legacy: legacy.url, service: service.url })
@@ -254,7 +257,7 @@ describe('what a gateway answers is what the document says, to the last member',
       })
   }
 
-  test('each change and each look at it, the audit log as lines, and events', async () => {
+  test('for each change, each view, the audit log as lines, and events', async () => {
     const ask = await gateway()
     const events = eventsIn(await ask('get', '/api/v1/events'))
     const changes: [Method, string, object?][] = [
@@ -294,13 +297,13 @@ describe('what a gateway answers is what the document says, to the last member',
     expect(records.length).toBeGreaterThanOrEqual(9)
     for (const line of records) expectValid(itemOf('/api/v1/audit', 'application/jsonl'), JSON.parse(line))
 
-    const events: { kill: unknown }[] = []
+    const received: { kill: unknown }[] = []
     for await (const event of events) {
       expectValid(itemOf('/api/v1/events', 'text/event-stream'), event)
-      events.push(event as { kill: unknown })
-      if (events.some(({ kill }) => kill !== null) && events.at(-1)?.kill === null) break
+      received.push(event as { kill: unknown })
+      if (received.some(({ kill }) => kill !== null) && received.at(-1)?.kill === null) break
     }
-    expect(events.length).toBeGreaterThanOrEqual(8)
+    expect(received.length).toBeGreaterThanOrEqual(8)
   })
 })
 

@@ -33,7 +33,7 @@ async function startServer() {
 }
 
 describe('waiting requests', () => {
-  test('within the limit of their connection are answered in turn, and make room for more', async () => {
+  test('within the limit are answered in order, and further requests follow', async () => {
     const { connect, handled } = await startServer()
     const client = await connect()
     for (let round = 0; round < 3; round++) {
@@ -47,7 +47,7 @@ describe('waiting requests', () => {
     expect(client.isClosed()).toBe(false)
   })
 
-  test('above the limit of their connection end it, and none of them is handled', async () => {
+  test('above the limit end their connection, and none is handled', async () => {
     const { connect, handled, parsed } = await startServer()
     const client = await connect()
     client.send(REQUEST.repeat(400))
@@ -56,7 +56,7 @@ describe('waiting requests', () => {
     expect(parsed()).toBe(1)
   })
 
-  test('above the limit of their connection end it, also where the others arrive after the first is handled', async () => {
+  test('above the limit end their connection, also if they arrive after the first is handled', async () => {
     const { connect, handled, parsed } = await startServer()
     const client = await connect()
     client.send(REQUEST)
@@ -73,7 +73,7 @@ describe('a body', () => {
   const posting = (body: string) =>
     `POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`
 
-  test('of blank lines is a body, whatever comes behind it, and however it is cut', async () => {
+  test('of blank lines is not parsed as requests, whatever its chunks and the bytes behind it', async () => {
     const text = posting('\r\n\r\n'.repeat(1_000)) + posting('x') + REQUEST
     for (const pieces of [[text], [text.slice(0, 1_500), text.slice(1_500)], text.match(/.{1,97}/gs) ?? []]) {
       const { connect, handled, parsed } = await startServer()

@@ -274,7 +274,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
     method: 'get',
     path: PATHS.audit,
     role: 'viewer',
-    summary: 'Who did what, when and why, newest first; the role admin can export the whole log as lines',
+    summary: 'The audit log, newest first; the role admin can export the whole log as lines',
     input: auditQuery,
     answer: auditPage,
     streamType: JSON_LINES,
