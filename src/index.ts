@@ -1,13 +1,16 @@
-// What a user's routes.config.ts imports.
+// The public names of the package, which a routes.config.ts imports.
 export {
   type AuthConfig,
   type ContextConfig,
   type DrainConfig,
   defineRoutes,
   type EjectionConfig,
+  type HeaderRulesConfig,
+  type HeadersConfig,
   type HealthConfig,
   type IdentityConfig,
   type JwtConfig,
+  type LegacyConfig,
   type LimitsConfig,
   type MatchingConfig,
   type NoiseConfig,
@@ -15,6 +18,7 @@ export {
   type RouteConfig,
   type RoutesConfig,
   type ShadowConfig,
+  type ShadowingConfig,
   type TimeoutsConfig,
   type TlsConfig,
   type UpstreamConfig,

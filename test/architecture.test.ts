@@ -1,4 +1,4 @@
-// The import table of docs/architecture.md, asserted: who may import whom, types included.
+// Asserts the import table of docs/architecture.md, type imports included, and the limits of files and functions.
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -30,7 +30,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'index.ts': ['config', 'model'],
 }
 
-/** Packages that only these modules may use: each has one job in one place. */
+/** The modules that may import each package. */
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   undici: ['proxy', 'shadow'],
   httpxy: ['proxy'],
@@ -50,6 +50,9 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   re2js: ['shadow'],
 }
 
+const MAX_MEDIAN_LINES = 90
+const MAX_FUNCTION_LINES = 120
+
 type Import = { readonly file: string; readonly from: string; readonly what: string }
 
 const STATEMENT =
@@ -64,7 +67,7 @@ const imports: Import[] = sources(SRC).flatMap((file) =>
 )
 
 describe('the architecture', () => {
-  it('is read from the sources: every module has imports', () => {
+  it('has imports in every module, so that the other tests read something', () => {
     for (const module of Object.keys(MAY_IMPORT)) {
       if (module === 'model' || module === 'lib') continue
       expect(imports.filter(({ from }) => from === module).length, module).toBeGreaterThan(0)
@@ -72,8 +75,8 @@ describe('the architecture', () => {
     expect(imports.length).toBeGreaterThan(200)
   })
 
-  it('has no module that is missing in the table', () => {
-    expect([...new Set(sources(SRC).map(moduleOf))].filter((room) => !(room in MAY_IMPORT))).toEqual([])
+  it('has only modules that the table lists', () => {
+    expect([...new Set(sources(SRC).map(moduleOf))].filter((module) => !(module in MAY_IMPORT))).toEqual([])
   })
 
   it('lets each module import only what the table allows', () => {
@@ -87,14 +90,16 @@ describe('the architecture', () => {
     expect(wrong).toEqual([])
   })
 
-  it('keeps the model free of everything, node and packages included', () => {
+  it('has a model without imports from other modules, Node and packages', () => {
     const outside = imports.filter(({ from, what }) => from === 'model' && !what.startsWith('./'))
     expect(outside).toEqual([])
   })
 
-  it('gives each package its one place', () => {
+  it('lets only the listed modules import a package', () => {
     const wrong = imports.flatMap(({ file, from, what }) => {
-      const name = Object.keys(PACKAGES).find((known) => what === known || what.startsWith(`${known}/`))
+      const name = Object.keys(PACKAGES).find(
+        (packageName) => what === packageName || what.startsWith(`${packageName}/`),
+      )
       return name === undefined || PACKAGES[name]?.includes(from) ? [] : [`${file} imports ${what}`]
     })
     expect(wrong).toEqual([])
@@ -105,18 +110,30 @@ describe('the architecture', () => {
     expect(readers.map((file) => relative(SRC, file))).toEqual(['config/options/env.ts'])
   })
 
-  it('never edits the path of a request that was begun, which skips every check of it', () => {
+  it('does not change the path of a request after its creation, which would bypass every check', () => {
     const editors = sources(SRC).filter((file) =>
       /\b(?:proxyReq|outgoing)\.path\s*=[^=]/.test(readFileSync(file, 'utf8')),
     )
     expect(editors).toEqual([])
   })
 
-  it('keeps the monolith and the services to themselves', () => {
+  it('has a monolith and services that import nothing from src', () => {
     const wrong = ['legacy-monolith', 'extracted-services'].flatMap((folder) =>
       sources(join(ROOT, folder)).filter((file) => /from '(?:\.\.\/)+src\//.test(readFileSync(file, 'utf8'))),
     )
     expect(wrong).toEqual([])
+  })
+
+  it('has no import cycle, type imports included', () => {
+    expect(filesInCycles()).toEqual([])
+  })
+
+  it(`has files of at most ${MAX_MEDIAN_LINES} lines in the median, and functions of at most ${MAX_FUNCTION_LINES} lines`, () => {
+    const lengths = sources(SRC).map((file) => linesOf(file).length)
+    expect(lengths.sort((a, b) => a - b)[Math.floor(lengths.length / 2)]).toBeLessThanOrEqual(MAX_MEDIAN_LINES)
+    const functions = sources(SRC).flatMap(functionsOf)
+    expect(functions.length).toBeGreaterThan(1000)
+    expect(functions.filter(({ lines }) => lines > MAX_FUNCTION_LINES)).toEqual([])
   })
 })
 
@@ -128,7 +145,45 @@ function sources(folder: string): string[] {
     .filter((file) => !file.includes('node_modules'))
 }
 
-/** `proxy` for src/proxy/x.ts, `gateway.ts` for a file that stands by itself. */
+/** `proxy` for src/proxy/x.ts; the file name, such as `index.ts`, for a file in src itself. */
 function moduleOf(file: string): string {
   return relative(SRC, file).split('/')[0] as string
+}
+
+/** The files of which an import cycle consists, found by removing files without imports or importers until none is left. */
+function filesInCycles(): string[] {
+  const edges = imports
+    .filter(({ what }) => what.startsWith('.'))
+    .map(({ file, what }) => ({ from: file, to: relative(ROOT, resolve(ROOT, dirname(file), what)) }))
+  for (let remaining = edges; ; ) {
+    const [importers, targets] = [new Set(remaining.map(({ from }) => from)), new Set(remaining.map(({ to }) => to))]
+    const next = remaining.filter(({ from, to }) => importers.has(to) && targets.has(from))
+    if (next.length === remaining.length) return [...importers].sort()
+    remaining = next
+  }
+}
+
+const FUNCTION_START =
+  /^ *(?:export )?(?:(?:static|async|override|get|set) )*(?:function\*? ?\w*|#?\w+)(?:<.*>)?\(|^ *(?:export )?const \w+ = .*=> \{$/
+const STATEMENT_START = /^ *(?:if|for|while|switch|catch|return|await|throw|else|do|new|void|super)\b/
+
+/** Functions and methods with their lengths: from the line of the name to the closing brace with the same indentation. */
+function functionsOf(file: string): { readonly start: string; readonly lines: number }[] {
+  const lines = linesOf(file)
+  return lines.flatMap((line, index) => {
+    if (!FUNCTION_START.test(line) || STATEMENT_START.test(line)) return []
+    const indent = indentOf(line)
+    const rest = lines.slice(index + 1)
+    // A line such as `): Result {` ends the parameters.
+    const end = rest.findIndex((next) => next !== '' && indentOf(next) <= indent && !/^ *[)}\]].*[{([]$/.test(next))
+    return rest[end]?.trim() === '}' ? [{ start: `${relative(ROOT, file)}:${index + 1}`, lines: end + 2 }] : []
+  })
+}
+
+function indentOf(line: string): number {
+  return line.length - line.trimStart().length
+}
+
+function linesOf(file: string): string[] {
+  return readFileSync(file, 'utf8').trimEnd().split('\n')
 }

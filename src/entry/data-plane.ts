@@ -9,7 +9,7 @@ import { createIdentify } from '../proxy/policy/identify.ts'
 import type { Upstreams } from '../proxy/upstream/upstreams.ts'
 import type { Events } from '../telemetry/events.ts'
 
-export type DataPlaneOptions = {
+type DataPlaneOptions = {
   readonly snapshots: SnapshotSource
   readonly flags: FlagReader
   readonly upstreams: Upstreams

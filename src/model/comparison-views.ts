@@ -14,7 +14,7 @@ import type { DifferenceNote } from './shared-state.ts'
 export type TimeWindow = { readonly from: number; readonly to: number }
 
 /** When the first hour of the window with data begins, in milliseconds since 1970; null without data. */
-export type DataStart = { readonly dataSince: number | null }
+type DataStart = { readonly dataSince: number | null }
 
 /** The parity of a route; or of a context, as the sum of its routes. */
 export type ParityStats = {
@@ -42,12 +42,11 @@ export type ParityView = TimeWindow & {
   readonly target: number
   readonly contexts: readonly ContextParity[]
 }
-export type ContextParity = ParityStats &
-  DataStart & { readonly context: string; readonly routes: readonly RouteParity[] }
-export type RouteParity = ParityStats & { readonly route: string }
+type ContextParity = ParityStats & DataStart & { readonly context: string; readonly routes: readonly RouteParity[] }
+type RouteParity = ParityStats & { readonly route: string }
 
 /** A count and its total, with the share; null if the total is 0. */
-export type CountedShare = { readonly count: number; readonly of: number; readonly share: Share | null }
+type CountedShare = { readonly count: number; readonly of: number; readonly share: Share | null }
 
 /** A field of a route in which the two sides have differed. */
 export type DifferenceRow = {

@@ -1,8 +1,8 @@
 // The one table of everything that can go wrong with a request.
 
-export type Blame = 'client' | 'target' | 'gateway'
+type Blame = 'client' | 'target' | 'gateway'
 
-export type FailureFacts = {
+type FailureFacts = {
   /** The status of the response; 499 is only recorded, because the client has gone. */
   readonly status: number
   readonly blame: Blame

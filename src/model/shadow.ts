@@ -51,16 +51,14 @@ export type Shadowing = {
 }
 
 /** The result of each eligible request at its end: a label of the metrics. */
-export const SHADOW_OUTCOMES = [
-  'matched',
-  'mismatched',
-  'noise',
-  'inconclusive',
-  'ignored',
-  'uncomparable',
-  'shed',
-  'failed',
-] as const
-export type ShadowOutcome = (typeof SHADOW_OUTCOMES)[number]
+export type ShadowOutcome =
+  | 'matched'
+  | 'mismatched'
+  | 'noise'
+  | 'inconclusive'
+  | 'ignored'
+  | 'uncomparable'
+  | 'shed'
+  | 'failed'
 /** The reason of `uncomparable`, `shed` and `failed`; `''` for other outcomes. */
 export type ShadowReason = Uncomparable | Shed | ShadowFailure | ''

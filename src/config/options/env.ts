@@ -4,7 +4,7 @@ import { findNearest, formatValue, type Mistake } from '../mistake.ts'
 import { CLIENT_OPTIONS, type WrittenClientOptions } from './client-options.ts'
 import { OPTIONS, type OptionFacts, type RawOptions } from './option-table.ts'
 
-export type Environment = {
+type Environment = {
   readonly written: RawOptions
   /** Unknown variables whose names resemble ours: a typing mistake would silently apply a default. */
   readonly mistakes: readonly Mistake[]

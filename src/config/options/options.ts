@@ -68,13 +68,13 @@ export type Options = {
   readonly color: boolean
 }
 
-export type RedisOptions = {
+type RedisOptions = {
   readonly url: string
   /** The prefix of all keys: the gateways of one fleet share it, and other fleets do not use it. */
   readonly prefix: string
 }
 
-export type MergedOptions =
+type MergedOptions =
   | { readonly ok: true; readonly options: Options }
   | { readonly ok: false; readonly mistakes: readonly Mistake[] }
 

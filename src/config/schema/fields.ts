@@ -3,10 +3,10 @@ import type { z } from 'zod'
 import { formatValue, joinPath, type ReportMistake, suggestName } from '../mistake.ts'
 
 /** The schema of each key. A key whose schema accepts `undefined` is optional. */
-export type Shape = Readonly<Record<string, z.ZodType>>
+type Shape = Readonly<Record<string, z.ZodType>>
 
 /** The values of the keys. A key with a reported mistake is missing. */
-export type Fields<S extends Shape> = { readonly [Key in keyof S]?: Exclude<z.output<S[Key]>, undefined> }
+type Fields<S extends Shape> = { readonly [Key in keyof S]?: Exclude<z.output<S[Key]>, undefined> }
 
 /** Reads the keys of `shape`. Reports keys that are invalid, missing or unknown. */
 export function readFields<const S extends Shape>(

@@ -9,9 +9,9 @@ export type Pattern = {
 }
 
 /** One segment: literal text, with at most one parameter in it. The wildcard is the parameter `*`. */
-export type Segment = { readonly prefix: string; readonly param: string | undefined; readonly suffix: string }
+type Segment = { readonly prefix: string; readonly param: string | undefined; readonly suffix: string }
 
-export type ParsedPattern =
+type ParsedPattern =
   | { readonly ok: true; readonly pattern: Pattern }
   | { readonly ok: false; readonly complaints: readonly string[] }
 
