@@ -6,7 +6,7 @@ import { sortedJson } from './sorted-json.ts'
 import { parseEntry } from './state-schema.ts'
 
 /** The chain fields of an entry, without its content. */
-export type ChainLink = {
+type ChainLink = {
   readonly position: string
   readonly at: number
   readonly previous: string | null
@@ -53,10 +53,10 @@ export function parseHash(text: string): string | undefined {
   return CHAIN.exec(text)?.[1]
 }
 
-export function toChainLink(record: AuditRecord): ChainLink {
-  const { position, at, previous, hash } = record
+function toChainLink(record: AuditRecord): ChainLink {
+  const { position, previous, hash } = record
   const isIntact = previous !== undefined && hash === chainHash(record, previous)
-  return { position, at, previous: previous ?? null, hash, isIntact }
+  return { position, at: record.at, previous: previous ?? null, hash, isIntact }
 }
 
 /**
@@ -65,14 +65,14 @@ export function toChainLink(record: AuditRecord): ChainLink {
  *
  * @param links the whole log, the oldest first
  */
-export function verifyChain(links: readonly ChainLink[]): ChainReport {
+function verifyChain(links: readonly ChainLink[]): ChainReport {
   const hashes = new Set(links.map(({ hash }) => hash))
   const verifiedHashes = new Set<string | null>([null])
   const report = { verified: 0, unchained: 0, unchainedAfterStart: 0, branches: 0 }
   let head: string | null = null
   let startsAfter: string | null = null
   for (const link of links) {
-    const { hash, previous, position, at } = link
+    const { hash, previous, position } = link
     if (hash === undefined) {
       report.unchained++
       if (head !== null) report.unchainedAfterStart++
@@ -84,7 +84,7 @@ export function verifyChain(links: readonly ChainLink[]): ChainReport {
       verifiedHashes.add(previous)
     }
     const fault = findFault(link, hash, verifiedHashes, hashes)
-    if (fault !== undefined) return { ...report, head, startsAfter, broken: { position, at, fault } }
+    if (fault !== undefined) return { ...report, head, startsAfter, broken: { position, at: link.at, fault } }
     if (head !== null && previous !== head) report.branches++
     report.verified++
     verifiedHashes.add(hash)

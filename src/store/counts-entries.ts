@@ -10,7 +10,7 @@ import { InvalidStoredValue } from './state-schema.ts'
 export type Entries = Map<string, string>
 
 /** The names that a query selects: they have this prefix and do not have this suffix. An empty text excludes nothing. */
-export type EntryFilter = { readonly prefix: string; readonly excludedSuffix: string }
+type EntryFilter = { readonly prefix: string; readonly excludedSuffix: string }
 
 /** The time at which the counts of a period expire, in milliseconds since 1970. */
 export function expiryTime(start: number): number {

@@ -19,7 +19,7 @@ export class Outage<Cause extends string> {
     return this.#reasons.values().next().value
   }
 
-  /** Milliseconds since the outage began; 0 while there is none. */
+  /** Milliseconds since the outage began; 0 without an outage. */
   get durationMs(): number {
     return this.#reasons.size === 0 ? 0 : this.#clock.now() - this.#since
   }

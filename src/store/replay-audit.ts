@@ -33,8 +33,8 @@ export function replayAudit(state: SharedState, entries: readonly AuditEntry[]):
 
 /** @returns undefined if the entry does not describe the change completely */
 function replay(state: SharedState, entry: AuditEntry, generation: number): SharedState | undefined {
-  const { verb, actor, reason, at, context } = entry
-  const stamp = { by: actor, reason, at }
+  const { verb, actor, reason, context } = entry
+  const stamp = { by: actor, reason, at: entry.at }
   const change = { ...stamp, verb, generation }
   if (verb === 'kill') return { ...state, kill: stamp, killChange: change }
   if (verb === 'revive') return { ...state, kill: null, killChange: change }
@@ -47,12 +47,12 @@ function replay(state: SharedState, entry: AuditEntry, generation: number): Shar
 }
 
 function parseContextChange(
-  { verb, after, until }: AuditEntry,
+  { verb, after: newState, until }: AuditEntry,
   stamp: NonNullable<ContextState['freeze']>,
 ): Partial<ContextState> | undefined {
   switch (verb) {
     case 'pin': {
-      const side = typeof after === 'object' && after !== null && 'side' in after ? after.side : undefined
+      const side = typeof newState === 'object' && newState !== null && 'side' in newState ? newState.side : undefined
       return side === 'legacy' || side === 'service' ? { pin: { ...stamp, side, until } } : undefined
     }
     case 'unpin':

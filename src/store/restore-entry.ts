@@ -1,26 +1,26 @@
 // The entry of the audit log for a restored state.
 import type { AuditEntry } from '../model/audit-log.ts'
 
-export type RestoreFacts = {
+type Restore = {
   /** Milliseconds since 1970, by the clock of the store. */
-  readonly at: number
-  readonly before: unknown
-  readonly after: unknown
-  /** What was restored and what was lost. */
+  readonly time: number
+  readonly oldState: unknown
+  readonly newState: unknown
+  /** A sentence about the restored and the lost changes. */
   readonly detail: string
-  /** The name of the gateway that restored it. */
+  /** The name of the gateway that restored the state. */
   readonly gateway: string
 }
 
-export function createRestoreEntry({ at, before, after, detail, gateway }: RestoreFacts): AuditEntry {
+export function createRestoreEntry({ time, oldState, newState, detail, gateway }: Restore): AuditEntry {
   return {
-    at,
+    at: time,
     actor: 'gateway',
     address: null,
     verb: 'restore',
     context: null,
-    before,
-    after,
+    before: oldState,
+    after: newState,
     reason: null,
     until: null,
     result: 'done',

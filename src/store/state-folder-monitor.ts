@@ -6,7 +6,7 @@ import { createFolder, writeTemporaryFile } from '../lib/replace-file.ts'
 import type { Clock } from '../model/ports.ts'
 import type { StateFolderStatus } from '../model/state-folder.ts'
 
-export type StateFolderMonitorOptions = {
+type StateFolderMonitorOptions = {
   readonly folder: string
   readonly clock: Clock
   /** The folder cannot be written. Called once for each outage. */

@@ -11,7 +11,7 @@ import { createLog, type LogLevel } from './log/log.ts'
 import { Metrics } from './metrics/metrics.ts'
 import type { Readings } from './metrics/readings.ts'
 
-export type TelemetryOptions = {
+type TelemetryOptions = {
   /** A file, or `-` for stdout; no access log if undefined. */
   readonly accessLog: string | undefined
   readonly logLevel: LogLevel

@@ -45,7 +45,7 @@ export type AnswerFacts = {
   readonly route?: Route
 }
 
-export type UpgradeFacts = RequestFacts & {
+type UpgradeFacts = RequestFacts & {
   /** Bytes from the client and to the client after the switch. */
   readonly bytesIn: number
   readonly bytesOut: number

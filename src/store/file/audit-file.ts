@@ -62,9 +62,9 @@ export class AuditFile {
   async contains(entry: string, offset: number): Promise<boolean> {
     return this.#readFile(false, async (file) => {
       const line = Buffer.from(`${entry}\n`)
-      const found = Buffer.alloc(line.length)
-      await file.read(found, 0, line.length, offset)
-      if (found.equals(line)) return true
+      const bytes = Buffer.alloc(line.length)
+      await file.read(bytes, 0, line.length, offset)
+      if (bytes.equals(line)) return true
       const content = removeChainFields(entry)
       for await (const { text, position } of readLinesBackwards(file, await completeSize(file))) {
         if (removeChainFields(text) === content) return true
@@ -75,12 +75,12 @@ export class AuditFile {
   }
 
   /** A position is the byte at which a line begins. No entry is ever dropped. */
-  async page({ context, before, limit }: AuditQuery): Promise<AuditPage> {
+  async page({ context, before: position, limit }: AuditQuery): Promise<AuditPage> {
     const records: AuditRecord[] = []
     return this.#readFile<AuditPage>({ records, next: null, dropped: 0 }, async (file) => {
-      const end = await completeSize(file, before === undefined ? undefined : Number(before) || 0)
-      for await (const { text, position } of readLinesBackwards(file, end)) {
-        const record = this.#parseRecord(text, position)
+      const end = await completeSize(file, position === undefined ? undefined : Number(position) || 0)
+      for await (const line of readLinesBackwards(file, end)) {
+        const record = this.#parseRecord(line.text, line.position)
         if (record === undefined || (context !== undefined && record.context !== context)) continue
         if (records.length === limit) return { records, next: records.at(-1)?.position ?? null, dropped: 0 }
         records.push(record)

@@ -83,7 +83,7 @@ async function removeSurplus(folder: string, now: number): Promise<void> {
 
 async function listExamples(folder: string): Promise<ExampleFile[]> {
   return (await listFolder(folder)).flatMap((name) => {
-    const [, at, difference = '', digest = ''] = FILE_NAME.exec(name) ?? []
-    return at === undefined ? [] : [{ at: Number(at), difference, digest, path: join(folder, name) }]
+    const [, time, difference = '', digest = ''] = FILE_NAME.exec(name) ?? []
+    return time === undefined ? [] : [{ at: Number(time), difference, digest, path: join(folder, name) }]
   })
 }

@@ -15,7 +15,7 @@ import type { StoreEvents } from '../store-events.ts'
 import { CountsFiles } from './counts-files.ts'
 import { ExampleFiles } from './example-files.ts'
 
-export type FileComparisonsOptions = {
+type FileComparisonsOptions = {
   readonly folder: string
   readonly clock: Clock
   readonly events: StoreEvents

@@ -25,7 +25,7 @@ import { FolderLock, FolderTaken, TOUCH_MS } from './folder-lock.ts'
 import { StateFiles } from './state-files.ts'
 import { StateJournal } from './state-journal.ts'
 
-export type FileStoreOptions = {
+type FileStoreOptions = {
   /** `.strangler` if not given. */
   readonly folder?: string
   readonly clock: Clock
@@ -47,7 +47,7 @@ export class FileStore implements Store {
   readonly #events: StoreEvents
   readonly #cache: CachedState
   readonly #heartbeats: Listeners<Heartbeat>
-  readonly #members = new Map<string, { readonly report: Heartbeat; readonly at: number }>()
+  readonly #members = new Map<string, { readonly report: Heartbeat; readonly receivedAt: number }>()
   readonly #journal: StateJournal
   readonly #queue = new SerialQueue()
   readonly #outage: Outage<'folder'>
@@ -124,7 +124,7 @@ export class FileStore implements Store {
 
   async sendHeartbeat(report: Heartbeat): Promise<void> {
     const copy = parseHeartbeat(JSON.stringify(report))
-    this.#members.set(copy.id, { report: copy, at: this.#clock.now() })
+    this.#members.set(copy.id, { report: copy, receivedAt: this.#clock.now() })
     this.#heartbeats.notify(copy)
   }
 
@@ -134,20 +134,24 @@ export class FileStore implements Store {
 
   async fleet(): Promise<FleetMember[]> {
     const now = this.#clock.now()
-    for (const [id, { at }] of this.#members) if (now - at > MEMBER_EXPIRY_MS) this.#members.delete(id)
-    return [...this.#members.values()].map(({ report, at }) => ({ ...report, silentMs: Math.round(now - at) }))
+    for (const [id, member] of this.#members) if (now - member.receivedAt > MEMBER_EXPIRY_MS) this.#members.delete(id)
+    return [...this.#members.values()].map(({ report, receivedAt }) => ({
+      ...report,
+      silentMs: Math.round(now - receivedAt),
+    }))
   }
 
   onHeartbeat(listener: (report: Heartbeat) => void): () => void {
     return this.#heartbeats.add(listener)
   }
 
-  async saveFlagBackup({ text, at }: StoredFlagBackup): Promise<void> {
+  async saveFlagBackup(flags: StoredFlagBackup): Promise<void> {
     await this.#queue.run(async () => {
       await this.#takeFolder()
       await this.#write(async () => {
         const stored = await this.loadFlagBackup()
-        if (at >= (stored?.at ?? 0)) await replaceFile(this.#flagsFile, JSON.stringify({ text, at }))
+        if (flags.at >= (stored?.at ?? 0))
+          await replaceFile(this.#flagsFile, JSON.stringify({ text: flags.text, at: flags.at }))
       })
     })
   }
@@ -217,14 +221,18 @@ export class FileStore implements Store {
   }
 
   async #reportRestore(result: RestoreResult): Promise<void> {
-    const { generation, found } = result
-    const at = this.#clock.wallTime()
+    const time = this.#clock.wallTime()
     const detail = describeRestore(result)
-    this.#restored = { at, detail }
+    this.#restored = { at: time, detail }
     this.#events.restored(result)
-    const before = { generation: found }
-    const after = { generation }
-    await this.#journal.append(serializeEntry(createRestoreEntry({ at, before, after, detail, gateway: hostname() })))
+    const entry = createRestoreEntry({
+      time,
+      oldState: { generation: result.found },
+      newState: { generation: result.generation },
+      detail,
+      gateway: hostname(),
+    })
+    await this.#journal.append(serializeEntry(entry))
   }
 
   async #commit(stateText: string, entryText: string, generation: number): Promise<CommitResult> {
@@ -292,9 +300,9 @@ export class FileStore implements Store {
   }
 }
 
-function describeRestore({ generation, found, lost }: RestoreResult): string {
+function describeRestore({ generation, found: oldGeneration, lost }: RestoreResult): string {
   const rest = lost.length === 0 ? '' : `; make these changes again: ${lost.join(', ')}`
-  return `state.json had generation ${found}, and later changes are known: put back generation ${generation}${rest}`
+  return `state.json had generation ${oldGeneration}, and later changes are known: put back generation ${generation}${rest}`
 }
 
 function messageOf(error: unknown): string {

@@ -20,9 +20,9 @@ export async function removeIncompleteLine(file: FileHandle): Promise<number> {
   return complete
 }
 
-/** The byte behind the last newline. @param before only bytes before this one are read */
-export async function completeSize(file: FileHandle, before = Number.POSITIVE_INFINITY): Promise<number> {
-  let end = Math.min((await file.stat()).size, before)
+/** The byte behind the last newline. @param limit only bytes before this one are read */
+export async function completeSize(file: FileHandle, limit = Number.POSITIVE_INFINITY): Promise<number> {
+  let end = Math.min((await file.stat()).size, limit)
   const chunk = Buffer.alloc(CHUNK_BYTES)
   while (end > 0) {
     const start = Math.max(0, end - CHUNK_BYTES)

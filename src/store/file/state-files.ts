@@ -21,7 +21,7 @@ export type StateRecord = {
   readonly auditBytes: number
 }
 
-export type RecoveredState = StateRecord & {
+type RecoveredState = StateRecord & {
   /** Set if the file was older than the other sources. */
   readonly restored?: RestoreResult
 }
@@ -56,22 +56,22 @@ export class StateFiles {
    * Reads the state, or recovers it from its copy and the audit log. A loss is always reported. The caller must have the
    * lock of the folder.
    *
-   * @param known the state in memory: the folder may have been replaced by an older one while the gateway was running
+   * @param cached the state in memory: the folder may have been replaced by an older one while the gateway was running
    * @throws the error of the file system, if the file may contain a state that cannot be read now
    */
-  async recover(known: SharedState): Promise<RecoveredState> {
+  async recover(cached: SharedState): Promise<RecoveredState> {
     await removeStaleFiles(this.#folder, /^(?:.+\.tmp|lock\..+)$/).catch(() => {})
     const record = await this.read().catch((error: unknown) => {
       if (isFromFileSystem(error)) throw error
       return error instanceof Error ? error : new Error(String(error))
     })
-    if (record !== undefined && !(record instanceof Error)) return this.#addLaterChanges(record, known)
+    if (record !== undefined && !(record instanceof Error)) return this.#addLaterChanges(record, cached)
     const lastLine = await this.#audit.findNewest((line) => generationOf(line) > 0)
     const copy = await readRecord(this.#copy).catch(() => undefined)
-    const isFirstStart = record === undefined && lastLine === undefined && copy === undefined && known.generation === 0
+    const isFirstStart = record === undefined && lastLine === undefined && copy === undefined && cached.generation === 0
     if (isFirstStart) return EMPTY_RECORD
     const lastGeneration = lastLine === undefined ? 0 : generationOf(lastLine)
-    return this.#addLaterChanges(await this.#recreate(record, copy, lastGeneration), known)
+    return this.#addLaterChanges(await this.#recreate(record, copy, lastGeneration), cached)
   }
 
   /**
@@ -113,9 +113,9 @@ export class StateFiles {
   }
 
   /** Someone may have restored an older backup of `state.json`, or of the folder while the gateway was running. */
-  async #addLaterChanges(record: StateRecord, known: SharedState): Promise<RecoveredState> {
+  async #addLaterChanges(record: StateRecord, cached: SharedState): Promise<RecoveredState> {
     const copy = await readRecord(this.#copy).catch(() => undefined)
-    const others = copy === undefined ? known : mergeStates(copy.state, known)
+    const others = copy === undefined ? cached : mergeStates(copy.state, cached)
     const { state, lost } = await this.#replay(mergeStates(record.state, others))
     if (state === record.state) return record
     await this.#replace(serializeState(state))

@@ -28,9 +28,9 @@ export class StateJournal {
     return (await this.#files.read().catch(() => undefined))?.state
   }
 
-  /** Reads or recovers the state, and completes the log. Needs the lock. @param known the state in memory */
-  async recover(known: SharedState): Promise<{ state: SharedState; restored?: RestoreResult | undefined }> {
-    const recovered = await this.#files.recover(known)
+  /** Reads or recovers the state, and completes the log. Needs the lock. @param cached the state in memory */
+  async recover(cached: SharedState): Promise<{ state: SharedState; restored?: RestoreResult | undefined }> {
+    const recovered = await this.#files.recover(cached)
     const { entry, auditBytes, state, restored } = recovered
     this.#record = recovered
     this.#isEntryPending = entry !== undefined && !(await this.#audit.contains(entry, auditBytes))

@@ -48,11 +48,11 @@ export class SharedMemory {
     return this.audit.some((line) => removeChainFields(line.text) === text)
   }
 
-  page({ context, before, limit }: AuditQuery): AuditPage {
+  page({ context, before: end, limit }: AuditQuery): AuditPage {
     const dropped = this.#dropped
     const records: AuditRecord[] = []
     for (const { position, text } of this.audit.toReversed()) {
-      if (before !== undefined && position >= before) continue
+      if (end !== undefined && position >= end) continue
       const entry = parseEntry(text)
       if (context !== undefined && entry.context !== context) continue
       if (records.length === limit) return { records, next: records.at(-1)?.position ?? null, dropped }
@@ -62,7 +62,7 @@ export class SharedMemory {
   }
 }
 
-export type MemoryStoreOptions = {
+type MemoryStoreOptions = {
   /** A memory of its own if not given. */
   readonly memory?: SharedMemory
   readonly clock: Clock
@@ -156,17 +156,21 @@ export class MemoryStore implements Store {
     await this.#connect()
     const now = this.#clock.wallTime()
     const { members } = this.#memory
-    for (const [id, { at }] of members) if (now - at > MEMBER_EXPIRY_MS) members.delete(id)
-    return [...members.values()].map(({ report, at }) => ({ ...parseHeartbeat(report), silentMs: now - at }))
+    for (const [id, { at: receivedAt }] of members) if (now - receivedAt > MEMBER_EXPIRY_MS) members.delete(id)
+    return [...members.values()].map(({ report, at: receivedAt }) => ({
+      ...parseHeartbeat(report),
+      silentMs: now - receivedAt,
+    }))
   }
 
   onHeartbeat(listener: (report: Heartbeat) => void): () => void {
     return this.#heartbeats.add(listener)
   }
 
-  async saveFlagBackup({ text, at }: StoredFlagBackup): Promise<void> {
+  async saveFlagBackup(flags: StoredFlagBackup): Promise<void> {
     await this.#connect()
-    if (at >= (this.#memory.flags?.at ?? 0)) this.#memory.flags = { text, at }
+    const { text } = flags
+    if (flags.at >= (this.#memory.flags?.at ?? 0)) this.#memory.flags = { text, at: flags.at }
   }
 
   async loadFlagBackup(): Promise<StoredFlagBackup | undefined> {

@@ -13,6 +13,7 @@ import { parseEntry, parseHeartbeat, parseState } from '../state-schema.ts'
 import type { StoreEvents } from '../store-events.ts'
 
 type ReplicaEvents = Pick<StoreEvents, 'failed' | 'writeFailed'>
+/** `at` is the time of the heartbeat by the clock of Redis. */
 type KnownMember = { readonly report: Heartbeat; readonly at: number }
 
 /** The replica has at most this many of the newest entries of the audit log. */
@@ -97,10 +98,10 @@ export class LocalReplica {
   }
 
   /** Ignores a gateway of the previous version: it has another id after a restart. */
-  setMember(report: Heartbeat, at: number): void {
+  setMember(report: Heartbeat, receivedAt: number): void {
     if (report.instance === undefined) return
     const isNew = !this.#members.has(report.id)
-    this.#members.set(report.id, { report, at })
+    this.#members.set(report.id, { report, at: receivedAt })
     if (isNew) void this.save()
   }
 
@@ -110,10 +111,10 @@ export class LocalReplica {
 
   /** Adds audit members, in any order. Ignores known members, and those that could not be read again. */
   addEntries(members: readonly string[]): void {
-    const known = new Set(this.#entries)
-    const added = members.filter((member) => !known.has(member) && isValidMember(member))
-    if (added.length === 0) return
-    this.#entries = [...this.#entries, ...added].sort().slice(-MAX_ENTRIES)
+    const existing = new Set(this.#entries)
+    const newMembers = members.filter((member) => !existing.has(member) && isValidMember(member))
+    if (newMembers.length === 0) return
+    this.#entries = [...this.#entries, ...newMembers].sort().slice(-MAX_ENTRIES)
   }
 
   /** Adds an entry that Redis has just acknowledged. */
@@ -136,7 +137,7 @@ export class LocalReplica {
     if (position > this.#readUpTo) this.#readUpTo = position
   }
 
-  /** @returns the state of the last run; undefined if there is none, or, with an event, if it cannot be read */
+  /** @returns the state of the last run; undefined if the file does not exist or, after an event, if it cannot be read */
   async load(): Promise<SharedState | undefined> {
     if (this.#file === undefined) return undefined
     try {
@@ -149,9 +150,9 @@ export class LocalReplica {
       this.addEntries(entries)
       this.#unconfirmed = this.#entries.slice(-1)
       this.dropped = dropped
-      for (const { report, at } of members) {
-        const parsed = parseHeartbeat(JSON.stringify(report))
-        this.#members.set(parsed.id, { report: parsed, at })
+      for (const member of members) {
+        const report = parseHeartbeat(JSON.stringify(member.report))
+        this.#members.set(report.id, { report, at: member.at })
       }
       if (state === null) return undefined
       const text = JSON.stringify(state)

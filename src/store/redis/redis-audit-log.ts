@@ -19,11 +19,11 @@ export class RedisAuditLog {
   }
 
   /** @throws {InvalidStoredValue} if `before` is not a position */
-  async page({ context, before, limit }: AuditQuery): Promise<AuditPage> {
+  async page({ context, before: end, limit }: AuditQuery): Promise<AuditPage> {
     const records: AuditRecord[] = []
-    let from = before === undefined ? '+inf' : `(${parsePosition(before)}`
+    let start = end === undefined ? '+inf' : `(${parsePosition(end)}`
     for (;;) {
-      const [droppedText, chunk] = asArray(await this.#client.run(HISTORY, [from, String(CHUNK_ENTRIES)]))
+      const [droppedText, chunk] = asArray(await this.#client.run(HISTORY, [start, String(CHUNK_ENTRIES)]))
       const dropped = Number(droppedText)
       const members = asStrings(chunk)
       for (const member of members) {
@@ -34,7 +34,7 @@ export class RedisAuditLog {
       }
       const last = members.at(-1)
       if (last === undefined || members.length < CHUNK_ENTRIES) return { records, next: null, dropped }
-      from = `(${positionOf(last)}`
+      start = `(${positionOf(last)}`
     }
   }
 
@@ -49,7 +49,7 @@ export class RedisAuditLog {
 }
 
 /** @throws {InvalidStoredValue} */
-function parsePosition(before: string): string {
-  if (/^\d{16}$/.test(before)) return before
-  throw new InvalidStoredValue('a position in the audit log', before.slice(0, 40))
+function parsePosition(text: string): string {
+  if (/^\d{16}$/.test(text)) return text
+  throw new InvalidStoredValue('a position in the audit log', text.slice(0, 40))
 }

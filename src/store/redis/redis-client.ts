@@ -8,7 +8,7 @@ import { explainRefusal } from './explain-refusal.ts'
 import { RedisConnection, type RedisConnectionOptions } from './redis-connection.ts'
 import { KEYS, LOOK, READS } from './scripts.ts'
 
-export type RedisClientOptions = {
+type RedisClientOptions = {
   readonly connection: RedisConnectionOptions
   readonly clock: Clock
   readonly events: StoreEvents

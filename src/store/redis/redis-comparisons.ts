@@ -30,7 +30,7 @@ import type { RedisClient } from './redis-client.ts'
 import type { RedisWriter } from './redis-writer.ts'
 import { asStrings } from './replies.ts'
 
-export type RedisComparisonsOptions = {
+type RedisComparisonsOptions = {
   readonly client: RedisClient
   readonly writer: RedisWriter
   readonly prefix: string
@@ -100,8 +100,8 @@ export class RedisComparisons implements ComparisonStore {
     const keys = [EXAMPLES, examplesKey(context), exampleIdsKey(context)]
     const bounds = [EXAMPLES_RETENTION_MS, MAX_EXAMPLES_PER_DIFFERENCE, MAX_DIFFERENCES_PER_CONTEXT].map(String)
     const examples = chunk.flatMap(({ example, text }) => {
-      const { at, difference, digest } = createExampleId(example, text)
-      return [String(at), `${difference} ${digest}`, text]
+      const id = createExampleId(example, text)
+      return [String(id.at), `${id.difference} ${id.digest}`, text]
     })
     await this.#run(SAVE_EXAMPLES, keys, [context, ...bounds, ...examples])
   }

@@ -10,7 +10,7 @@ import type { RedisClock } from './redis-clock.ts'
 import { asArray, asStrings } from './replies.ts'
 import { BEAT, LEAVE, MEMBERS } from './scripts.ts'
 
-export type RedisFleetOptions = {
+type RedisFleetOptions = {
   readonly client: RedisClient
   readonly replica: LocalReplica
   readonly redisClock: RedisClock
@@ -62,8 +62,8 @@ export class RedisFleet {
     const now = redisClock.wallTime()
     for (const { silentMs, ...report } of members) replica.setMember(report, now - silentMs)
     const ids = new Set(members.map(({ id }) => id))
-    for (const [id, { report, at }] of replica.members) {
-      const silentMs = Math.max(0, Math.round(now - at))
+    for (const [id, { report, at: receivedAt }] of replica.members) {
+      const silentMs = Math.max(0, Math.round(now - receivedAt))
       if (silentMs > forgetAfterMs) replica.removeMember(id)
       else if (!ids.has(id)) members.push({ ...report, silentMs })
     }

@@ -166,14 +166,15 @@ export class RedisStore implements Store {
     return this.#fleet.onHeartbeat(listener)
   }
 
-  async saveFlagBackup({ text, at }: StoredFlagBackup): Promise<void> {
-    if (at >= (this.#replica.flags?.at ?? 0)) this.#replica.flags = { text, at }
-    await this.#client.run(KEEP_FLAGS, [text, String(at)])
+  async saveFlagBackup(flags: StoredFlagBackup): Promise<void> {
+    const { text } = flags
+    if (flags.at >= (this.#replica.flags?.at ?? 0)) this.#replica.flags = { text, at: flags.at }
+    await this.#client.run(KEEP_FLAGS, [text, String(flags.at)])
   }
 
   async loadFlagBackup(): Promise<StoredFlagBackup | undefined> {
-    const [text, at] = asArray(await this.#client.run(KEPT_FLAGS, []))
-    return text === '' ? undefined : { text: asString(text), at: Number(at) }
+    const [text, time] = asArray(await this.#client.run(KEPT_FLAGS, []))
+    return text === '' ? undefined : { text: asString(text), at: Number(time) }
   }
 
   wallTime(): number {

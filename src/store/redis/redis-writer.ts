@@ -15,7 +15,7 @@ import { asArray, asString } from './replies.ts'
 import { COMMIT, RECORD } from './scripts.ts'
 import type { StateReconciler } from './state-reconciler.ts'
 
-export type RedisWriterOptions = {
+type RedisWriterOptions = {
   readonly client: RedisClient
   readonly reconciler: StateReconciler
   readonly cache: CachedState

@@ -17,7 +17,7 @@ import type { RedisClock } from './redis-clock.ts'
 import { asArray, asString, asStrings } from './replies.ts'
 import { LOOK, RESTORE } from './scripts.ts'
 
-export type StateReconcilerOptions = {
+type StateReconcilerOptions = {
   readonly client: RedisClient
   readonly cache: CachedState
   readonly replica: LocalReplica
@@ -117,14 +117,14 @@ export class StateReconciler {
   /** Restores lost data. @param merged the local state and the state of Redis, merged entry by entry */
   async #restore(merged: SharedState, remote: SharedState): Promise<void> {
     const local = this.#options.cache.current
-    const [found, added, , text] = asArray(
+    const [oldGeneration, addedEntries, , text] = asArray(
       await this.#options.client.run(RESTORE, this.#restoreArguments(merged, remote)),
     )
     const isAdopted = asString(text) === '' || this.adoptIfComplete(asString(text))
     const result = {
       generation: merged.generation,
-      found: Number(found),
-      entries: Number(added),
+      found: Number(oldGeneration),
+      entries: Number(addedEntries),
       lost: [
         ...lostEntries(local, merged, () => true),
         ...lostEntries(remote, merged, (change) => this.#isForeign(change)),
@@ -152,24 +152,29 @@ export class StateReconciler {
 
   #reportRestore(result: RestoreResult): void {
     const { redisClock, events, gateway, record } = this.#options
-    const { generation, found, entries } = result
-    const at = redisClock.wallTime()
+    const time = redisClock.wallTime()
     const detail = describeRestore(result)
-    this.#restored = { at, detail }
+    this.#restored = { at: time, detail }
     events.restored(result)
-    const before = { generation: found }
-    const after = { generation: Math.max(found, generation), entries }
+    const entry = createRestoreEntry({
+      time,
+      oldState: { generation: result.found },
+      newState: { generation: Math.max(result.found, result.generation), entries: result.entries },
+      detail,
+      gateway,
+    })
     // Not awaited: recording may need a refresh, and this is part of one.
-    record(createRestoreEntry({ at, before, after, detail, gateway })).catch((error: unknown) =>
+    record(entry).catch((error: unknown) =>
       events.failed(new Error('the restore could not be recorded in the audit log', { cause: error })),
     )
   }
 
   /** Whether the local audit log has another change of this generation: the change was made after Redis lost that one. */
-  #isForeign({ generation, by, at }: LastChange): boolean {
+  #isForeign(change: LastChange): boolean {
     return this.#options.replica.entries.some((member) => {
       const entry = entryOf(member)
-      return entry.generation === generation && (entry.actor !== by || Math.abs(entry.at - at) > SAME_CHANGE_MS)
+      const isSame = entry.actor === change.by && Math.abs(entry.at - change.at) <= SAME_CHANGE_MS
+      return entry.generation === change.generation && !isSame
     })
   }
 
@@ -188,8 +193,8 @@ export class StateReconciler {
   }
 }
 
-function describeRestore({ generation, found, entries, lost }: RestoreResult): string {
-  const condition = found === 0 ? 'empty' : `with generation ${found}`
+function describeRestore({ generation, found: oldGeneration, entries, lost }: RestoreResult): string {
+  const condition = oldGeneration === 0 ? 'empty' : `with generation ${oldGeneration}`
   const replaced = lost.length === 0 ? '' : `; replaced by later changes, look at them: ${lost.join(', ')}`
   return `Redis had come back ${condition}; put back generation ${generation} and ${entries} entries of the audit log${replaced}`
 }

@@ -1,7 +1,7 @@
 import type { Events } from '../events.ts'
 import type { Sinks } from './sinks.ts'
 
-export type ConfigEvents = Pick<
+type ConfigEvents = Pick<
   Events,
   'configApplied' | 'configDeprecated' | 'configWarned' | 'configRejected' | 'embeddingFailed'
 >

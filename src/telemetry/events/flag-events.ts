@@ -2,7 +2,7 @@ import type { Events } from '../events.ts'
 import { ProblemMemory } from './repeats.ts'
 import type { MissingFlags, Sinks } from './sinks.ts'
 
-export type FlagEvents = Pick<Events, 'flagsRead' | 'flagsFailed' | 'keysRead' | 'keysFailed'>
+type FlagEvents = Pick<Events, 'flagsRead' | 'flagsFailed' | 'keysRead' | 'keysFailed'>
 
 export function createFlagEvents({ metrics, log }: Sinks, missingFlags: MissingFlags): FlagEvents {
   const flagProblems = new ProblemMemory()

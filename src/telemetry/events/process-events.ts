@@ -2,7 +2,7 @@ import type { Events } from '../events.ts'
 import { LineLimiter } from './repeats.ts'
 import { isOutOfFiles, type OpenFiles, type Sinks } from './sinks.ts'
 
-export type ProcessEvents = Pick<
+type ProcessEvents = Pick<
   Events,
   | 'listening'
   | 'adminTokenCreated'

@@ -1,7 +1,7 @@
 import type { Events } from '../events.ts'
 import { isOutOfFiles, type MissingFlags, type OpenFiles, type Sinks } from './sinks.ts'
 
-export type RequestEvents = Pick<
+type RequestEvents = Pick<
   Events,
   'requestFinished' | 'requestAnswered' | 'requestRefused' | 'upgradeOpened' | 'upgradeClosed'
 >

@@ -2,7 +2,7 @@ import type { Events } from '../events.ts'
 import { ProblemMemory } from './repeats.ts'
 import type { Sinks } from './sinks.ts'
 
-export type ShadowEvents = Pick<
+type ShadowEvents = Pick<
   Events,
   'shadowOpened' | 'shadowEnded' | 'shadowAnswered' | 'shadowThreadLost' | 'shadowNotDryRun' | 'comparisonsNotSaved'
 >

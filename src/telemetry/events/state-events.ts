@@ -1,7 +1,7 @@
 import type { Events } from '../events.ts'
 import type { Sinks } from './sinks.ts'
 
-export type StateEvents = Pick<
+type StateEvents = Pick<
   Events,
   | 'stateApplied'
   | 'changeFinished'

@@ -9,7 +9,7 @@ import { LineBuffer } from './line-buffer.ts'
 /** A destination of complete lines. */
 export type LineSink = { readonly write: (line: string) => void }
 
-export type LineFileOptions = {
+type LineFileOptions = {
   /** A path, or the descriptor of an open stream (1, 2). */
   readonly to: string | number
   /** A batch is written when it has this many bytes, or when the flush timer fires. 0 writes each line as soon as possible. */

@@ -10,7 +10,7 @@ export type Sample = {
   readonly value: number
 }
 
-export type ExposedMetric = {
+type ExposedMetric = {
   readonly name: string
   readonly help: string
   readonly type: 'counter' | 'gauge' | 'histogram'

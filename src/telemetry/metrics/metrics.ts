@@ -11,7 +11,7 @@ import { RequestMetrics } from './request-metrics.ts'
 import { FAILURE_INDEX, FAILURE_NAMES } from './request-tally.ts'
 import { ShadowMetrics } from './shadow-metrics.ts'
 
-export type MetricsOptions = {
+type MetricsOptions = {
   /** Called at each scrape. */
   readonly readings: () => Readings
   /** The number of access log lines that could not be written. */

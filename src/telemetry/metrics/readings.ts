@@ -21,7 +21,7 @@ export type Readings = {
   readonly shadow: ShadowReadings | undefined
 }
 
-export type ConnectionReading = {
+type ConnectionReading = {
   readonly upstream: string
   readonly address: string
   readonly open: number
@@ -30,7 +30,7 @@ export type ConnectionReading = {
   readonly waiting: number
 }
 
-export type AddressReading = { readonly upstream: string; readonly address: string; readonly available: boolean }
+type AddressReading = { readonly upstream: string; readonly address: string; readonly available: boolean }
 
 export function exposeReadings(registry: Registry, read: () => Readings): void {
   for (const gauge of GAUGES) {

@@ -4,7 +4,7 @@ import { FAILURES, type Failure } from '../../model/failures.ts'
 import type { Side } from '../../model/route.ts'
 import { Distribution, type Sample } from './exposition.ts'
 
-export const SIDES: readonly Side[] = ['legacy', 'service']
+const SIDES: readonly Side[] = ['legacy', 'service']
 const REASON_NAMES = Object.keys(REASONS) as Reason[]
 export const FAILURE_NAMES = Object.keys(FAILURES) as Failure[]
 /** The methods of RFC 9110 and PATCH. Any other method is counted as `OTHER`: clients can invent methods. */
