@@ -1,19 +1,19 @@
-// Changes for the tests of the stores.
+// Creates changes for the tests of the stores.
 import type { AuditEntry } from '../../src/model/audit-log.ts'
 import type { Heartbeat } from '../../src/model/fleet.ts'
 import { EMPTY_CONTEXT, type SharedState, type Stamp } from '../../src/model/shared-state.ts'
 
-/** The state after this one, with the percentage of a context flipped. */
+/** The next state, with a flip of a context. */
 export function flipped(state: SharedState, percentage: number, by = 'ada', context = 'catalog'): SharedState {
   const generation = state.generation + 1
   const stamp: Stamp = { by, reason: 'canary', at: 1000 + generation }
   const changed = { ...stamp, verb: 'flip', generation } as const
   const flip = { ...stamp, flag: `migrate-${context}`, percentage, generation }
-  const before = state.contexts[context] ?? EMPTY_CONTEXT
-  return { ...state, generation, contexts: { ...state.contexts, [context]: { ...before, flip, changed } } }
+  const previous = state.contexts[context] ?? EMPTY_CONTEXT
+  return { ...state, generation, contexts: { ...state.contexts, [context]: { ...previous, flip, changed } } }
 }
 
-/** What the audit log says of the change that made a state. */
+/** The audit entry of the change that made a state. */
 export function entryOf(state: SharedState, by = 'ada', context = 'catalog'): AuditEntry {
   return {
     at: 1000 + state.generation,

@@ -1,5 +1,5 @@
-// A process that saves counts and examples in a folder as fast as it can, to be killed: prints each number that it was
-// promised. Run as `node comparison-writer.ts <folder> <writer>`.
+// A process for the tests that kill it: saves counts and examples in a folder as fast as it can, and prints each acknowledged
+// number. Run as `node comparison-writer.ts <folder> <writer>`.
 import { systemClock } from '../../src/entry/runtime.ts'
 import { matched, storedExample } from '../../src/store/comparisons.test-kit.ts'
 import { FileStore } from '../../src/store/file/file-store.ts'

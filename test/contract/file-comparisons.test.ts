@@ -1,4 +1,4 @@
-// What a folder promises beside: of what was saved, whatever happens to the process, to the disk and to the files.
+// Failures of the process, of the disk and of the files of saved comparisons.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, rm, stat, symlink, utimes, writeFile } from 'node:fs/promises'
@@ -23,8 +23,8 @@ import { whenOver } from '../kit/lifetime.ts'
 import { until } from '../kit/until.ts'
 import { newFolder, started } from './places.ts'
 
-describe('the folder', () => {
-  it('holds a file for each stretch and each example, for the gateway alone', async () => {
+describe('the folder of comparisons', () => {
+  it('has a file for each period and each example, which only the owner can read', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1), matched(1, { start: stretch(1) })])
@@ -37,7 +37,7 @@ describe('the folder', () => {
       'examples',
       ...Array(2)
         .fill(expect.stringMatching(/^examples\/\w{24}(\/\d+-\w{24}-\w{24}\.json)?$/))
-        .flatMap((one) => [one, one]),
+        .flatMap((name) => [name, name]),
     ])
     for (const name of names) {
       const { mode } = await stat(join(folder, 'comparisons', name))
@@ -45,7 +45,7 @@ describe('the folder', () => {
     }
   })
 
-  it('holds no more examples than are kept', async () => {
+  it('has no surplus examples', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const now = Date.now()
@@ -54,7 +54,7 @@ describe('the folder', () => {
     expect(await filesOf(folder, 'examples')).toHaveLength(MAX_EXAMPLES_PER_DIFFERENCE)
   })
 
-  it('has no part for it while nothing was compared', async () => {
+  it('does not exist before the first comparison', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     expect(await store.comparisons.counts({ from: 0 })).toEqual([])
@@ -63,7 +63,7 @@ describe('the folder', () => {
     expect(await readdir(folder)).toEqual([])
   })
 
-  it('of another gateway is read and not written', async () => {
+  it('of another gateway can be read but not written', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
@@ -76,7 +76,7 @@ describe('the folder', () => {
     }
   })
 
-  it('is written no more once the store is closed', async () => {
+  it('is not written after the store was closed', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const saved = store.comparisons.saveCounts('gateway-1', [matched(1)])
@@ -89,29 +89,29 @@ describe('the folder', () => {
   })
 })
 
-describe('a process that is killed', () => {
-  it('has kept whatever it promised, and those after it make one entry of all before', {
+describe('a process that is killed while it saves comparisons', () => {
+  it('leaves all acknowledged counts, and the next processes merge them into one entry', {
     timeout: 60_000,
   }, async () => {
     const folder = await newFolder()
     let least = 0
     for (let round = 1; round <= 6; round++) {
       least += await killAfter(folder, `start-${round}`, 2 + round * 5)
-      const { store, told } = await open(folder)
-      const [found, ...others] = await store.comparisons.counts({ from: 0 })
+      const { store, errors } = await open(folder)
+      const [counts, ...others] = await store.comparisons.counts({ from: 0 })
       expect(others).toEqual([])
-      expect(found?.counts.matched).toBeGreaterThanOrEqual(least)
-      // Of each that was killed, the last one may have been carried out though it was not promised.
-      expect(found?.counts.matched).toBeLessThanOrEqual(least + 1)
-      least = found?.counts.matched ?? 0
+      expect(counts?.counts.matched).toBeGreaterThanOrEqual(least)
+      // Each killed process may have saved the last counts without acknowledging them.
+      expect(counts?.counts.matched).toBeLessThanOrEqual(least + 1)
+      least = counts?.counts.matched ?? 0
       expect((await store.comparisons.examples({})).length).toBeGreaterThan(0)
       await store.close()
-      expect(told).toEqual([])
+      expect(errors).toEqual([])
       expect((await linesOf(folder)).length).toBe(1)
     }
   })
 
-  it('leaves litter that is taken away', async () => {
+  it('leaves temporary files, which the next start removes', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
@@ -130,8 +130,8 @@ describe('a process that is killed', () => {
   })
 })
 
-describe('what writers have said who are gone', () => {
-  it('is folded at the start', async () => {
+describe('the counts of writers that have stopped', () => {
+  it('are merged at the next start', async () => {
     const folder = await newFolder()
     for (let start = 1; start <= 3; start++) {
       const { store } = await open(folder)
@@ -143,7 +143,7 @@ describe('what writers have said who are gone', () => {
     expect(await linesOf(folder)).toHaveLength(2)
   })
 
-  it('is not what this one says itself, though somebody takes its lock away', async () => {
+  it('do not include those of this process, even if its lock was deleted', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
@@ -155,36 +155,36 @@ describe('what writers have said who are gone', () => {
   })
 })
 
-describe('a file that is damaged', () => {
-  it('is left out whatever is left of it, and told once; the others are read', async () => {
+describe('a damaged file of comparisons', () => {
+  it('is left out and reported once, at whatever byte it was cut, and the other files are read', async () => {
     const folder = await newFolder()
-    const { store, told } = await open(folder)
+    const { store, errors } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1), matched(2, { start: stretch(1) })])
     const whole = await readFile(fileOf(folder))
     for (let length = 0; length < whole.length; length++) {
       await writeFile(fileOf(folder), whole.subarray(0, length))
       expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(2, { start: stretch(1) })])
     }
-    expect(told.map(({ message }) => message)).toEqual([`${fileOf(folder)} cannot be read, and is left out`])
+    expect(errors.map(({ message }) => message)).toEqual([`${fileOf(folder)} cannot be read, and is left out`])
   })
 
-  it('is put aside when there is something to be written, and goes when its stretch is forgotten', async () => {
+  it('is renamed at the next write, and removed when its period expires', async () => {
     const folder = await newFolder()
     const clock = adjustableClock()
-    const { store, told } = await open(folder, clock)
+    const { store, errors } = await open(folder, clock)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
     await writeFile(fileOf(folder), 'garbage')
     await store.comparisons.saveCounts('gateway-1', [matched(2)])
     expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(2)])
     expect(await filesOf(folder)).toEqual([fileOf(folder), expect.stringContaining('.counts.unreadable-')])
-    expect(told).toHaveLength(1)
+    expect(errors).toHaveLength(1)
     clock.advance(COUNT_PERIOD_MS + COUNTS_RETENTION_MS)
     const later = stretch() + COUNT_PERIOD_MS + COUNTS_RETENTION_MS
     await store.comparisons.saveCounts('gateway-1', [matched(3, { start: later })])
     expect(await filesOf(folder)).toEqual([fileOf(folder, later)])
   })
 
-  it('does not keep the others from being folded', async () => {
+  it('does not prevent the merging of the other files', async () => {
     const folder = await newFolder()
     for (const writer of ['start-1', 'start-2']) {
       const { store } = await open(folder)
@@ -192,16 +192,16 @@ describe('a file that is damaged', () => {
       await store.close()
     }
     await writeFile(fileOf(folder, stretch(1)), 'garbage')
-    const { store, told } = await open(folder)
+    const { store, errors } = await open(folder)
     expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(2)])
     await store.close()
-    expect(told).toHaveLength(1)
+    expect(errors).toHaveLength(1)
     expect(await linesOf(folder)).toHaveLength(1)
   })
 
-  it('in one entry only is left out with that one', async () => {
+  it('with one damaged entry is read without that entry', async () => {
     const folder = await newFolder()
-    const { store, told } = await open(folder)
+    const { store, errors } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
     const [line = ''] = await linesOf(folder)
     const [name = '', text = ''] = line.split('\t')
@@ -211,51 +211,54 @@ describe('a file that is damaged', () => {
     ])
     await writeFile(fileOf(folder), formatCounts(entries))
     for (let round = 0; round < 3; round++) expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(1)])
-    expect(told).toHaveLength(1)
+    expect(errors).toHaveLength(1)
   })
 
-  it.each(['', '{}', '{"fingerprint":"f1"', '\0\0'])('is an example that is left out: %j', async (text) => {
-    const folder = await newFolder()
-    const { store, told } = await open(folder)
-    const [one, other] = [storedExample({}, Date.now() - 1), storedExample({ fingerprint: 'f2' })]
-    await store.comparisons.saveExamples([one])
-    const [file = ''] = await filesOf(folder, 'examples')
-    await store.comparisons.saveExamples([other])
-    await writeFile(file, text)
-    for (let round = 0; round < 2; round++) expect(await store.comparisons.examples({})).toEqual([other])
-    expect(told.map(({ message }) => message)).toEqual([`${file} cannot be read, and is left out`])
-  })
+  it.each(['', '{}', '{"fingerprint":"f1"', '\0\0'])(
+    'is left out and reported once if it is an example with the text %j',
+    async (text) => {
+      const folder = await newFolder()
+      const { store, errors } = await open(folder)
+      const [damaged, intact] = [storedExample({}, Date.now() - 1), storedExample({ fingerprint: 'f2' })]
+      await store.comparisons.saveExamples([damaged])
+      const [file = ''] = await filesOf(folder, 'examples')
+      await store.comparisons.saveExamples([intact])
+      await writeFile(file, text)
+      for (let round = 0; round < 2; round++) expect(await store.comparisons.examples({})).toEqual([intact])
+      expect(errors.map(({ message }) => message)).toEqual([`${file} cannot be read, and is left out`])
+    },
+  )
 
-  it('is another thing than one that goes while it is asked for, which is nobody’s trouble', async () => {
+  it('is reported, but not a file that is deleted during a read', async () => {
     const folder = await newFolder()
-    const { store, told } = await open(folder)
+    const { store, errors } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
     await store.comparisons.saveExamples([storedExample()])
-    // Named where all are listed, and not there when it is read.
+    // The name is listed, but the file does not exist.
     for (const file of await filesOf(folder)) {
       await rm(file)
       await symlink('nowhere', file)
     }
     expect(await store.comparisons.counts({ from: 0 })).toEqual([])
     expect(await store.comparisons.examples({})).toEqual([])
-    expect(told).toEqual([])
+    expect(errors).toEqual([])
   })
 
-  it('is something else altogether: whoever asks is told, and nobody else', async () => {
+  it('that is a folder is reported to the caller alone', async () => {
     const folder = await newFolder()
-    const { store, told } = await open(folder)
-    // Whoever takes a folder over tidies it, and would be told too: what is saved waits for that.
+    const { store, errors } = await open(folder)
+    // Taking the folder begins with tidying, which would report the error too: this save waits for its end.
     await store.comparisons.saveExamples([storedExample()])
     await mkdir(fileOf(folder), { recursive: true })
     await expect(store.comparisons.counts({ from: 0 })).rejects.toThrow(StoreUnavailable)
     await expect(store.comparisons.saveCounts('gateway-1', [matched(1)])).rejects.toThrow('cannot be written')
     expect(store.status().isConnected).toBe(true)
-    expect(told).toEqual([])
+    expect(errors).toEqual([])
   })
 })
 
-describe('a disk that takes no more', () => {
-  it('refuses what is to be saved, and has what was saved before', async () => {
+describe('a full disk', () => {
+  it('rejects new comparisons and keeps the saved ones', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
@@ -270,8 +273,8 @@ describe('a disk that takes no more', () => {
   })
 })
 
-describe('as time goes by', () => {
-  it('counts are forgotten, and their file goes when the next stretch begins', async () => {
+describe('after the retention time', () => {
+  it('counts are not returned, and their file is removed with the next period', async () => {
     const folder = await newFolder()
     const clock = adjustableClock()
     const { store } = await open(folder, clock)
@@ -284,7 +287,7 @@ describe('as time goes by', () => {
     expect(await filesOf(folder)).toEqual([fileOf(folder, stretch(-1)), fileOf(folder, stretch(-2))])
   })
 
-  it('counts and examples are gone at the next start too', async () => {
+  it('counts and examples are removed by the next start too', async () => {
     const folder = await newFolder()
     const clock = adjustableClock()
     const { store } = await open(folder, clock)
@@ -304,7 +307,7 @@ describe('as time goes by', () => {
     expect(await readdir(join(folder, 'comparisons'), { recursive: true })).toEqual(['counts', 'examples'])
   })
 
-  it('an example is no longer shown, though nothing was written since', async () => {
+  it('an example is not returned, even if nothing was written since', async () => {
     const clock = adjustableClock()
     const { store } = await open(await newFolder(), clock)
     await store.comparisons.saveExamples([storedExample()])
@@ -315,10 +318,10 @@ describe('as time goes by', () => {
   })
 })
 
-async function open(folder: string, clock = systemClock): Promise<{ store: Store; told: Error[] }> {
-  const told: Error[] = []
-  const events = { ...NO_EVENTS, failed: (error: Error) => void told.push(error) }
-  return { store: await started(new FileStore({ folder, clock, events })), told }
+async function open(folder: string, clock = systemClock): Promise<{ store: Store; errors: Error[] }> {
+  const errors: Error[] = []
+  const events = { ...NO_EVENTS, failed: (error: Error) => void errors.push(error) }
+  return { store: await started(new FileStore({ folder, clock, events })), errors }
 }
 
 function savesOf({ comparisons }: Store) {
@@ -332,22 +335,22 @@ function fileOf(folder: string, start = stretch()): string {
   return join(folder, 'comparisons', 'counts', `${start}.counts`)
 }
 
-/** All files, in order. */
+/** All files, sorted. */
 async function filesOf(folder: string, part = ''): Promise<string[]> {
   const inside = join(folder, 'comparisons', part)
-  const found = await readdir(inside, { recursive: true, withFileTypes: true })
-  return found
-    .filter((one) => one.isFile())
-    .map((one) => join(one.parentPath, one.name))
+  const entries = await readdir(inside, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
     .toSorted()
 }
 
-/** The entries of the stretch that runs, as lines. */
+/** The entries of the current period, as lines. */
 async function linesOf(folder: string): Promise<string[]> {
   return (await readFile(fileOf(folder), 'utf8')).split('\n').slice(1, -1)
 }
 
-/** Kills a process that saves, once it has been promised a number; gives the last that it was promised. */
+/** Kills a saving process after an acknowledged number. @returns the last acknowledged number */
 async function killAfter(folder: string, writer: string, times: number): Promise<number> {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'comparison-writer.ts'), folder, writer], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -357,16 +360,16 @@ async function killAfter(folder: string, writer: string, times: number): Promise
   child.stdout.on('data', (text: Buffer) => {
     printed += text
   })
-  const promised = () => Number(printed.split('\n').at(-2) ?? 0)
-  await until(() => promised() >= times || child.exitCode !== null)
+  const acknowledged = () => Number(printed.split('\n').at(-2) ?? 0)
+  await until(() => acknowledged() >= times || child.exitCode !== null)
   expect(child.exitCode).toBeNull()
   const gone = once(child, 'close')
   child.kill('SIGKILL')
   await gone
-  return promised()
+  return acknowledged()
 }
 
-/** What one file of this process may hold: what goes beyond fails in the middle of the write, as on a full disk. */
+/** Limits the size of each file of this process: a write beyond it fails halfway, as on a full disk. */
 async function limitFiles(bytes: number | 'unlimited'): Promise<void> {
   const set = (limit: number | 'unlimited') =>
     promisify(execFile)('prlimit', ['--pid', String(process.pid), `--fsize=${limit}:`])

@@ -1,4 +1,4 @@
-// What only a disk and an operating system can do to a gateway: kill it at any byte, be full, lose its files.
+// Failures of the disk and of the operating system: a kill at any byte, a full disk, lost files.
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdir, readdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
@@ -18,8 +18,8 @@ import { START_LIMIT_MS, until } from '../kit/until.ts'
 import { entryOf, flipped, refusal } from './changes.ts'
 import { newFolder, started } from './places.ts'
 
-describe('the folder', () => {
-  it('and what is in it are for the gateway alone', async () => {
+describe('the folder of a file store', () => {
+  it('and its files can be read by their owner only', async () => {
     const folder = join(await newFolder(), 'deep', '.strangler')
     const { store } = await open(folder)
     await change(store)
@@ -30,7 +30,7 @@ describe('the folder', () => {
     for (const name of names) expect((await stat(join(folder, name))).mode & 0o777, name).toBe(0o600)
   })
 
-  it('keeps everything for the next start', async () => {
+  it('has the whole state after a restart', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const state = await change(store, await change(store))
@@ -40,14 +40,14 @@ describe('the folder', () => {
     await store.close()
     expect(await readdir(folder)).not.toContain('lock')
 
-    const { store: again, told } = await open(folder)
+    const { store: again, events } = await open(folder)
     expect(again.current()).toEqual(state)
     expect((await again.history({ limit: 10 })).records).toEqual(records)
     expect(await again.loadFlagBackup()).toEqual({ text: '{"version":2}', at: 9 })
-    expect(told.troubled).toEqual([])
+    expect(events.failed).toEqual([])
   })
 
-  it('goes on with a new log where the old one was moved away', async () => {
+  it('gets a new log after the old one was renamed', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.record(refusal('old'))
@@ -56,7 +56,7 @@ describe('the folder', () => {
     expect((await store.history({ limit: 10 })).records.map(({ detail }) => detail)).toEqual(['new'])
   })
 
-  it('goes on with the chain where the log was moved away, so that the two files follow each other', async () => {
+  it('continues the chain in a new log, so that the new file follows the renamed one', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await store.record(refusal('old'))
@@ -66,7 +66,7 @@ describe('the folder', () => {
     expect(await store.verifyHistory()).toMatchObject({ verified: 1, startsAfter: head, broken: null })
   })
 
-  it('that is opened again after its log was moved away has a chain without a fault, and each entry once', async () => {
+  it('has a chain without a fault and each entry once, if it is opened again after the log was renamed', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await change(store)
@@ -87,7 +87,7 @@ describe('the folder', () => {
     ['a line without its hash', ([a = '', b = '', ...rest]) => [a, removeChainFields(b), ...rest], 1, 'missing'],
     ['two lines in another order', ([a = '', b = '', c = '', ...rest]) => [a, c, b, ...rest], 1, 'reordered'],
     ['a line that is there twice', ([a = '', b = '', ...rest]) => [a, b, b, ...rest], 2, 'repeated'],
-  ])('%s of the log is found', async (_, edit, verified, fault) => {
+  ])('has a log in which the verification finds %s', async (_, edit, verified, fault) => {
     const folder = await newFolder()
     const { store } = await open(folder)
     for (let number = 0; number < 4; number++) await store.record(refusal(`no ${number}`))
@@ -97,7 +97,7 @@ describe('the folder', () => {
     expect(await store.verifyHistory()).toMatchObject({ verified, broken: { fault } })
   })
 
-  it('a log of the previous version is unchained, and the chain begins behind it', async () => {
+  it('counts a log of the previous version as unchained, and begins the chain behind it', async () => {
     const folder = await newFolder()
     await writeFile(join(folder, 'audit.jsonl'), `${JSON.stringify(refusal('old'))}\n`.repeat(3))
     const { store } = await open(folder)
@@ -112,7 +112,7 @@ describe('the folder', () => {
     })
   })
 
-  it('an entry whose fields were given in any order is not written again by the next start', async () => {
+  it('has an entry once after a restart, in whatever order its fields were written', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const next = flipped(EMPTY_STATE, 25)
@@ -124,46 +124,48 @@ describe('the folder', () => {
     expect((await again.history({ limit: 10 })).records).toHaveLength(1)
   })
 
-  it('has a log that is read from its end, whatever its length', async () => {
+  it('has a log that is read page by page from its end', async () => {
     const folder = await newFolder()
     const lines = Array.from({ length: 2000 }, (_, number) =>
       JSON.stringify(refusal(`no ${number} ${'ü'.repeat(number % 300)}`)),
     )
     await writeFile(join(folder, 'audit.jsonl'), `${lines.join('\n')}\n`)
-    const { store, told } = await open(folder)
+    const { store, events } = await open(folder)
     const seen: string[] = []
-    let before: string | undefined
+    let position: string | undefined
     do {
-      const page = await store.history({ limit: 300, before })
+      const page = await store.history({ limit: 300, before: position })
       seen.push(...page.records.map(({ detail }) => detail?.split(' ')[1] ?? ''))
-      before = page.next ?? undefined
-    } while (before !== undefined)
+      position = page.next ?? undefined
+    } while (position !== undefined)
     expect(seen).toEqual(Array.from({ length: 2000 }, (_, index) => String(1999 - index)))
-    expect(told.troubled).toEqual([])
+    expect(events.failed).toEqual([])
     expect((await store.history({ limit: 1, before: '77' })).records).toEqual([])
   })
 })
 
-describe('a process that is killed', () => {
-  it('has kept whatever it promised, and state and audit log agree, however often', { timeout: 60_000 }, async () => {
+describe('a process that is killed while it commits', () => {
+  it('leaves every acknowledged change, and an audit log that matches the state, each time', {
+    timeout: 60_000,
+  }, async () => {
     const folder = await newFolder()
-    let promised = 0
+    let minimum = 0
     for (let round = 0; round < 6; round++) {
-      promised = await killAfter(folder, promised + 3 + round * 7)
-      const { store, told } = await open(folder)
+      minimum = await killAfter(folder, minimum + 3 + round * 7)
+      const { store, events } = await open(folder)
       const { generation } = store.current()
-      expect(generation).toBeGreaterThanOrEqual(promised)
-      expect(generation).toBeLessThanOrEqual(promised + 1)
-      expect(told.troubled).toEqual([])
-      const records = await all(store)
+      expect(generation).toBeGreaterThanOrEqual(minimum)
+      expect(generation).toBeLessThanOrEqual(minimum + 1)
+      expect(events.failed).toEqual([])
+      const records = await readAll(store)
       const changes = records.filter(({ result }) => result === 'done').map((record) => record.generation)
       expect(changes).toEqual(Array.from({ length: generation }, (_, index) => generation - index))
       await store.close()
-      promised = generation
+      minimum = generation
     }
   })
 
-  it('leaves a lock that nobody respects, and litter that is taken away', async () => {
+  it('leaves a lock that the next process removes, and temporary files that it deletes', async () => {
     const folder = await newFolder()
     await killAfter(folder, 2)
     expect(await readdir(folder)).toContain('lock')
@@ -175,28 +177,28 @@ describe('a process that is killed', () => {
     expect(await readdir(folder)).not.toContain('state.json.0000.tmp')
   })
 
-  it('between state and audit log is made up for: the log is torn at every byte of the entry', {
+  it('leaves an audit log that the next start completes, at whatever byte of the entry the log was cut', {
     timeout: 60_000,
   }, async () => {
-    const made = await newFolder()
-    const { store } = await open(made)
+    const folder = await newFolder()
+    const { store } = await open(folder)
     const first = await change(store)
     await store.record(refusal('between'))
-    const { size: before } = await stat(join(made, 'audit.jsonl'))
+    const { size: oldSize } = await stat(join(folder, 'audit.jsonl'))
     const second = await change(store, first)
     await store.close()
-    const { size } = await stat(join(made, 'audit.jsonl'))
-    const whole = await readFile(join(made, 'audit.jsonl'), 'utf8')
-    for (let at = before; at <= size; at++) {
-      await truncate(join(made, 'audit.jsonl'), at)
-      const { store: again } = await open(made)
+    const { size } = await stat(join(folder, 'audit.jsonl'))
+    const whole = await readFile(join(folder, 'audit.jsonl'), 'utf8')
+    for (let length = oldSize; length <= size; length++) {
+      await truncate(join(folder, 'audit.jsonl'), length)
+      const { store: again } = await open(folder)
       expect(again.current()).toEqual(second)
       await again.close()
-      expect(await readFile(join(made, 'audit.jsonl'), 'utf8'), `torn at ${at}`).toBe(whole)
+      expect(await readFile(join(folder, 'audit.jsonl'), 'utf8'), `cut at ${length}`).toBe(whole)
     }
   })
 
-  it('in the middle of what is no change leaves a torn line, which is cut before the next', async () => {
+  it('leaves an incomplete line of the log, which is removed before the next entry', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await change(store)
@@ -212,16 +214,16 @@ describe('a process that is killed', () => {
   })
 })
 
-describe('a state that cannot be read', () => {
-  it('is kept aside, told, and replaced by its copy', async () => {
+describe('a state file that cannot be read', () => {
+  it('is renamed, reported, and replaced by its copy', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const state = await change(store, await change(store))
     await store.close()
     await truncate(join(folder, 'state.json'), 40)
-    const { store: again, told } = await open(folder)
+    const { store: again, events } = await open(folder)
     expect(again.current()).toEqual(state)
-    expect(told.troubled.map(({ message }) => message)).toEqual([
+    expect(events.failed.map(({ message }) => message)).toEqual([
       expect.stringMatching(
         /state\.json cannot be read; it is kept as .+state\.json\.unreadable-\d+; generation 2 is taken from state\.copy\.json$/,
       ),
@@ -235,43 +237,43 @@ describe('a state that cannot be read', () => {
     [''],
     ['\0\0\0\0'],
     ['{"state":{"generation":3,"kill":null,"contexts":{"__proto__":{}},"flags":null},"entry":null,"auditBytes":0}'],
-  ])('whatever is there instead: %j', async (text) => {
+  ])('is replaced by its copy if it contains %j', async (text) => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const state = await change(store)
     await store.close()
     await writeFile(join(folder, 'state.json'), text)
-    const { store: again, told } = await open(folder)
+    const { store: again, events } = await open(folder)
     expect(again.current()).toEqual(state)
-    expect(told.troubled).toHaveLength(1)
+    expect(events.failed).toHaveLength(1)
   })
 
-  it('and has no copy is never silently empty: the generation goes on, and what is lost is said', async () => {
+  it('and has no copy is reported with the lost changes, and the generation continues', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     await change(store, await change(store))
     await store.close()
     await writeFile(join(folder, 'state.json'), 'garbage')
     await rm(join(folder, 'state.copy.json'))
-    const { store: again, told } = await open(folder)
+    const { store: again, events } = await open(folder)
     expect(again.current()).toEqual({ ...EMPTY_STATE, generation: 2 })
-    expect(told.troubled[0]?.message).toContain(
+    expect(events.failed[0]?.message).toContain(
       'make these changes again: flip of catalog by ada (generation 1), flip of catalog by ada (generation 2)',
     )
   })
 
-  it('because it is gone comes back from its copy', async () => {
+  it('because it is missing is restored from its copy', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const state = await change(store)
     await store.close()
     await rm(join(folder, 'state.json'))
-    const { store: again, told } = await open(folder)
+    const { store: again, events } = await open(folder)
     expect(again.current()).toEqual(state)
-    expect(told.troubled[0]?.message).toContain('is gone')
+    expect(events.failed[0]?.message).toContain('is gone')
   })
 
-  it('that an older backup has replaced gets back what the audit log has: kill, pins and rollbacks', async () => {
+  it('because an older backup has replaced it gets the kill switch, pins and rollbacks of the audit log', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const first = await change(store)
@@ -302,15 +304,15 @@ describe('a state that cannot be read', () => {
       },
     })
     const lost = 'make these changes again: flip of catalog by ada (generation 4)'
-    expect((await all(again))[0]).toMatchObject({ verb: 'restore', detail: expect.stringContaining(lost) })
+    expect((await readAll(again))[0]).toMatchObject({ verb: 'restore', detail: expect.stringContaining(lost) })
     expect(again.status().restored?.detail).toContain(lost)
     await again.close()
     const { store: later } = await open(folder)
     expect(later.current()).toEqual(again.current())
-    expect((await all(later)).filter(({ verb }) => verb === 'restore')).toHaveLength(1)
+    expect((await readAll(later)).filter(({ verb }) => verb === 'restore')).toHaveLength(1)
   })
 
-  it('that an older backup has replaced under a gateway that runs gets back what the gateway knows', async () => {
+  it('because an older backup has replaced it is restored from the memory of the running gateway', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const first = await change(store)
@@ -330,14 +332,14 @@ describe('a state that cannot be read', () => {
     expect(again.current()).toEqual(second)
   })
 
-  it('for a reason that may pass is not written over', async () => {
+  it('because of a temporary error of the file system is not overwritten', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const state = await change(store)
     await store.close()
     const file = join(folder, 'state.json')
     await rename(file, join(folder, 'elsewhere'))
-    // A folder in its place: it can be opened, and not read.
+    // A folder of the same name can be opened, but not read.
     await mkdir(file)
     const { store: again } = await open(folder)
     expect(again.status()).toMatchObject({ isConnected: false, trouble: expect.stringContaining('EISDIR') })
@@ -351,16 +353,16 @@ describe('a state that cannot be read', () => {
   })
 })
 
-describe('a second gateway', () => {
-  it('is told in one sentence that the folder is taken, follows, and takes over when the first is gone', async () => {
+describe('a second gateway with the same folder', () => {
+  it('reports who has the folder, follows the state, and takes the folder over when the first gateway has ended', async () => {
     const folder = await newFolder()
     const child = await startCommitter(folder, 1)
-    const { store, told } = await open(folder)
+    const { store, events } = await open(folder)
     const trouble = store.status().trouble
     expect(trouble).toBe(
       `the folder ${folder} is used by another gateway (process ${child.pid} on ${hostname()}); stop that one, or give this one a folder of its own with --state-dir, or share state through REDIS_URL`,
     )
-    expect(told.cutOff).toEqual([trouble])
+    expect(events.disconnected).toEqual([trouble])
     const next = flipped(store.current(), 1)
     await expect(store.commit(next, entryOf(next))).rejects.toThrow('used by another gateway')
     const seen = store.current().generation
@@ -368,11 +370,11 @@ describe('a second gateway', () => {
     child.process.kill('SIGKILL')
     await until(() => store.status().isConnected)
     await change(store, store.current())
-    expect(told.cutOff).toHaveLength(1)
-    expect(told.reached).toHaveLength(1)
+    expect(events.disconnected).toHaveLength(1)
+    expect(events.reconnected).toHaveLength(1)
   })
 
-  it('in the same process is refused like any other', async () => {
+  it('in the same process is rejected too', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     const { store: second } = await open(folder)
@@ -381,17 +383,17 @@ describe('a second gateway', () => {
   })
 
   it.each([
-    ['a process that is not there', { pid: 2 ** 22 + 1, started: '1' }, true],
-    ['a process with the same number that began at another time', { pid: process.pid, started: '1' }, true],
-    ['a host that cannot be seen, a moment ago', { pid: 1, started: '1', host: 'elsewhere' }, false],
-  ])('finds a lock of %s', async (_what, holder, isTaken) => {
+    ['a process that does not exist', { pid: 2 ** 22 + 1, started: '1' }, true],
+    ['a process with the same id and another start time', { pid: process.pid, started: '1' }, true],
+    ['another host, touched a moment ago', { pid: 1, started: '1', host: 'elsewhere' }, false],
+  ])('takes the folder only from an ended process: a lock of %s', async (_what, holder, isTaken) => {
     const folder = await newFolder()
     await writeFile(join(folder, 'lock'), JSON.stringify({ host: hostname(), token: 'x', ...holder }))
     const { store } = await open(folder)
     expect(store.status().isConnected).toBe(isTaken)
   })
 
-  it('takes a lock of a host that cannot be seen when nobody has touched it for long', async () => {
+  it('takes over a lock of another host that was not touched for a minute', async () => {
     const folder = await newFolder()
     await writeFile(join(folder, 'lock'), JSON.stringify({ pid: 1, started: '1', host: 'elsewhere', token: 'x' }))
     const longAgo = new Date(Date.now() - 60_000)
@@ -400,7 +402,7 @@ describe('a second gateway', () => {
     expect(store.status().isConnected).toBe(true)
   })
 
-  it('of two who find the lock of a dead one, one has the folder', async () => {
+  it('does not get the folder if another gateway takes over a dead lock at the same time', async () => {
     for (let round = 0; round < 10; round++) {
       const folder = await newFolder()
       await writeFile(join(folder, 'lock'), JSON.stringify({ pid: 2 ** 22 + 1, started: '1', host: 'x', token: 'x' }))
@@ -412,12 +414,12 @@ describe('a second gateway', () => {
   })
 })
 
-describe('a disk that takes no more', () => {
-  it('refuses a change and loses nothing', async () => {
+describe('a full disk', () => {
+  it('rejects a change and loses no older one', async () => {
     const folder = await newFolder()
-    const { store, told } = await open(folder)
+    const { store, events } = await open(folder)
     const state = await change(store)
-    const before = await readFile(join(folder, 'state.json'), 'utf8')
+    const oldText = await readFile(join(folder, 'state.json'), 'utf8')
     const log = await readFile(join(folder, 'audit.jsonl'), 'utf8')
     const next = flipped(state, 50)
     await limitFiles(100)
@@ -425,19 +427,19 @@ describe('a disk that takes no more', () => {
     await expect(store.record(refusal('no'))).rejects.toThrow(StoreUnavailable)
     expect(store.current()).toEqual(state)
     expect(store.status()).toMatchObject({ isConnected: false, trouble: expect.stringContaining('cannot be written') })
-    expect(told.cutOff).toHaveLength(1)
+    expect(events.disconnected).toHaveLength(1)
     expect((await store.history({ limit: 5 })).records).toHaveLength(1)
     expect(store.status().isConnected).toBe(false)
     await limitFiles('unlimited')
-    expect(await readFile(join(folder, 'state.json'), 'utf8')).toBe(before)
+    expect(await readFile(join(folder, 'state.json'), 'utf8')).toBe(oldText)
     expect(await readFile(join(folder, 'audit.jsonl'), 'utf8')).toBe(log)
     expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([])
     await until(() => store.status().isConnected)
-    expect(told.reached).toHaveLength(1)
+    expect(events.reconnected).toHaveLength(1)
     expect(await store.commit(next, entryOf(next))).toEqual({ ok: true })
   })
 
-  it('for the log only keeps the change with its entry, and the log follows', async () => {
+  it('for the log alone accepts a change with its entry, which is added to the log later', async () => {
     const folder = await newFolder()
     const { store } = await open(folder)
     for (let number = 0; number < 10; number++) await store.record(refusal(`no ${number}`))
@@ -454,35 +456,35 @@ describe('a disk that takes no more', () => {
     await store.close()
     const { store: again } = await open(folder)
     expect(again.current()).toEqual(next)
-    expect(await all(again)).toHaveLength(12)
+    expect(await readAll(again)).toHaveLength(12)
   })
 })
 
-type Told = { readonly troubled: Error[]; readonly cutOff: string[]; readonly reached: number[] }
+type RecordedEvents = { readonly failed: Error[]; readonly disconnected: string[]; readonly reconnected: number[] }
 
-async function open(folder: string): Promise<{ store: StateStore; told: Told }> {
-  const told: Told = { troubled: [], cutOff: [], reached: [] }
-  const events: StoreEvents = {
-    failed: (error) => void told.troubled.push(error),
-    disconnected: (reason) => void told.cutOff.push(reason),
-    reconnected: (ms) => void told.reached.push(ms),
+async function open(folder: string): Promise<{ store: StateStore; events: RecordedEvents }> {
+  const events: RecordedEvents = { failed: [], disconnected: [], reconnected: [] }
+  const listeners: StoreEvents = {
+    failed: (error) => void events.failed.push(error),
+    disconnected: (reason) => void events.disconnected.push(reason),
+    reconnected: (ms) => void events.reconnected.push(ms),
     restored: () => {},
   }
-  return { store: await started(new FileStore({ folder, clock: systemClock, events })), told }
+  return { store: await started(new FileStore({ folder, clock: systemClock, events: listeners })), events }
 }
 
-/** Commits the next change, and gives the state that it made. */
+/** Commits the next change. @returns the new state */
 async function change(store: StateStore, from: SharedState = EMPTY_STATE): Promise<SharedState> {
   const next = flipped(from, 25)
   expect(await store.commit(next, entryOf(next))).toEqual({ ok: true })
   return next
 }
 
-async function all(store: StateStore): Promise<readonly AuditRecord[]> {
+async function readAll(store: StateStore): Promise<readonly AuditRecord[]> {
   return (await store.history({ limit: 100_000 })).records
 }
 
-/** A process that commits; resolves once it has been promised a generation. */
+/** Starts a process that commits. Resolves when it has an acknowledged generation. */
 async function startCommitter(folder: string, generation: number) {
   const child = spawn(process.execPath, [join(import.meta.dirname, 'committer.ts'), folder], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -492,22 +494,22 @@ async function startCommitter(folder: string, generation: number) {
   child.stdout.on('data', (text: Buffer) => {
     printed += text
   })
-  const promised = () => Number(printed.split('\n').at(-2) ?? 0)
-  await until(() => promised() >= generation || child.exitCode !== null, START_LIMIT_MS)
+  const acknowledged = () => Number(printed.split('\n').at(-2) ?? 0)
+  await until(() => acknowledged() >= generation || child.exitCode !== null, START_LIMIT_MS)
   expect(child.exitCode).toBeNull()
-  return { process: child, pid: child.pid, promised }
+  return { process: child, pid: child.pid, acknowledged }
 }
 
-/** Kills a process that commits, once it has been promised a generation; gives the last that it was promised. */
+/** Kills a committing process after an acknowledged generation. @returns the last acknowledged generation */
 async function killAfter(folder: string, generation: number): Promise<number> {
   const child = await startCommitter(folder, generation)
   const gone = once(child.process, 'close')
   child.process.kill('SIGKILL')
   await gone
-  return child.promised()
+  return child.acknowledged()
 }
 
-/** What one file of this process may hold: what goes beyond fails in the middle of the write, as on a full disk. */
+/** Limits the size of each file of this process: a write beyond it fails halfway, as on a full disk. */
 async function limitFiles(bytes: number | 'unlimited'): Promise<void> {
   const set = (limit: number | 'unlimited') =>
     promisify(execFile)('prlimit', ['--pid', String(process.pid), `--fsize=${limit}:`])

@@ -1,4 +1,4 @@
-// Where the contract is tried: a place is what the handles of one fleet share, new and empty for each test.
+// The places in which the contract is tested. The stores of one fleet share a place, which is new and empty for each test.
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -13,9 +13,9 @@ import { RedisStore } from '../../src/store/redis/redis-store.ts'
 import { whenOver } from '../kit/lifetime.ts'
 
 export type Place = {
-  /** A handle that was started, and is closed with the test. The folder has one handle only: it is given again. */
+  /** A started store, which is closed after the test. A folder has only one store: it is returned again. */
   readonly open: () => Promise<Store>
-  /** A handle as a gateway has it that was stopped and started again. */
+  /** The store of a gateway that was stopped and started again. */
   readonly restart: () => Promise<Store>
 }
 
@@ -25,7 +25,7 @@ export async function memoryPlace(clock: Clock = systemClock): Promise<Place> {
   return { open, restart: open }
 }
 
-/** A folder has one handle: whoever opens it again has the same. */
+/** A folder has one store: `open` returns the same one each time. */
 export async function filePlace(clock: Clock = systemClock): Promise<Place> {
   const folder = join(await newFolder(), '.strangler')
   let store = await started(new FileStore({ folder, clock }))
@@ -39,14 +39,14 @@ export async function filePlace(clock: Clock = systemClock): Promise<Place> {
   }
 }
 
-/** A new folder that is gone with the test. */
+/** A new folder, which is removed after the test. */
 export async function newFolder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'strangler-store-'))
   whenOver(() => rm(path, { recursive: true, force: true }))
   return path
 }
 
-/** Keys of its own in a Redis that others may use too, and that are gone with the test. */
+/** Its own keys in a Redis that other tests use too. The keys are removed after the test. */
 export async function redisPlace(url: string): Promise<Place> {
   const prefix = `test-${randomUUID()}`
   whenOver(async () => {

@@ -1,4 +1,4 @@
-// What Redis promises beside: that everything in it has an end, and what becomes of it while Redis is gone.
+// Comparisons in Redis: every key expires, and a Redis that cannot be reached is reported within the limit.
 import { describe, expect, it } from 'vitest'
 import { systemClock } from '../../src/entry/runtime.ts'
 import { COUNT_PERIOD_MS } from '../../src/model/comparison-counts.ts'
@@ -16,45 +16,45 @@ import { started } from './places.ts'
 
 const shared = sharedByFile(() => startRedis())
 
-describe('what is kept in Redis', () => {
-  it('has an end: counts when their stretch is forgotten', async () => {
+describe('stored comparisons in Redis', () => {
+  it('expire with their period, if they are counts', async () => {
     const { comparisons, key } = await openOwn()
     await comparisons.saveCounts('gateway-1', [matched(1), matched(2, { start: stretch(5) })])
     const forgottenAt = stretch() + COUNT_PERIOD_MS + COUNTS_RETENTION_MS
-    expect(await endOf(key(`counts:${stretch()}`))).toBe(forgottenAt)
-    expect(await endOf(key(`counts:${stretch(5)}`))).toBe(forgottenAt - 5 * COUNT_PERIOD_MS)
-    expect(await endOf(key('stretches'))).toBe(forgottenAt)
+    expect(await expiryOf(key(`counts:${stretch()}`))).toBe(forgottenAt)
+    expect(await expiryOf(key(`counts:${stretch(5)}`))).toBe(forgottenAt - 5 * COUNT_PERIOD_MS)
+    expect(await expiryOf(key('stretches'))).toBe(forgottenAt)
   })
 
-  it('has an end: examples when the newest of a context is', async () => {
+  it('expire with the newest example of their context, if they are examples', async () => {
     const { comparisons, key } = await openOwn()
-    const at = Date.now() - 1000
-    await comparisons.saveExamples([storedExample({}, at), storedExample({ context: 'orders' }, at - 5000)])
-    await comparisons.saveExamples([storedExample({ context: 'orders' }, at - 9000)])
+    const time = Date.now() - 1000
+    await comparisons.saveExamples([storedExample({}, time), storedExample({ context: 'orders' }, time - 5000)])
+    await comparisons.saveExamples([storedExample({ context: 'orders' }, time - 9000)])
     for (const part of ['examples', 'example-ids']) {
-      expect(await endOf(key(`${part}:catalog`))).toBe(at + EXAMPLES_RETENTION_MS)
-      expect(await endOf(key(`${part}:orders`))).toBe(at - 5000 + EXAMPLES_RETENTION_MS)
+      expect(await expiryOf(key(`${part}:catalog`))).toBe(time + EXAMPLES_RETENTION_MS)
+      expect(await expiryOf(key(`${part}:orders`))).toBe(time - 5000 + EXAMPLES_RETENTION_MS)
     }
-    expect(await endOf(key('examples'))).toBe(at + EXAMPLES_RETENTION_MS)
+    expect(await expiryOf(key('examples'))).toBe(time + EXAMPLES_RETENTION_MS)
   })
 
-  it('has an end, though the clock of who made it is years ahead', async () => {
+  it('expire in time, even if the clock of the writer is years ahead', async () => {
     const { comparisons, key, keys } = await openOwn()
     const years = 100_000 * COUNT_PERIOD_MS
     await comparisons.saveCounts('gateway-1', [matched(1, { start: stretch() + years })])
     await comparisons.saveExamples([storedExample({}, Date.now() + years)])
     const latest = Date.now() + COUNTS_RETENTION_MS + COUNT_PERIOD_MS
-    const all = await keys()
-    expect(all).toHaveLength(5)
-    for (const one of all) {
-      const end = await endOf(one)
-      expect(end, one).toBeGreaterThan(Date.now())
-      expect(end, one).toBeLessThanOrEqual(latest)
+    const names = await keys()
+    expect(names).toHaveLength(5)
+    for (const name of names) {
+      const end = await expiryOf(name)
+      expect(end, name).toBeGreaterThan(Date.now())
+      expect(end, name).toBeLessThanOrEqual(latest)
     }
     expect(key('')).toContain('{test-')
   })
 
-  it('is not asked for once it is gone, nor listed any more', async () => {
+  it('are not read and not listed after they have expired', async () => {
     const { comparisons, key } = await openOwn()
     await shared().cli('ZADD', key('stretches'), '1', String(stretch(1)), '2', String(stretch(2)))
     await shared().cli('HSET', key(`counts:${stretch(1)}`), 'x', 'never read')
@@ -68,7 +68,7 @@ describe('what is kept in Redis', () => {
     expect(await shared().cli('ZRANGE', key('examples'), '0', '-1')).toBe('catalog')
   })
 
-  it('is one field for each route and writer, and of examples no more than are kept', async () => {
+  it('have one field for each route and writer, and no surplus examples', async () => {
     const { comparisons, key } = await openOwn()
     for (const times of [1, 2, 3]) {
       await comparisons.saveCounts('gateway-1', [matched(times), matched(times, { route: 'GET /other' })])
@@ -83,7 +83,7 @@ describe('what is kept in Redis', () => {
     expect(await shared().cli('ZCARD', key('example-ids:catalog'))).toBe('3')
   })
 
-  it('is no example that is old, though its context has younger ones', async () => {
+  it('include no expired example, even if its context has newer ones', async () => {
     const { comparisons, key } = await openOwn()
     await comparisons.saveExamples([
       storedExample({}, Date.now() - EXAMPLES_RETENTION_MS),
@@ -93,24 +93,24 @@ describe('what is kept in Redis', () => {
     expect(await shared().cli('ZCARD', key('example-ids:catalog'))).toBe('1')
   })
 
-  it('is no trace of a stretch that is forgotten already', async () => {
+  it('include nothing of a period that has already expired', async () => {
     const { comparisons, keys } = await openOwn()
     await comparisons.saveCounts('gateway-1', [matched(1, { start: stretch(1000) })])
     expect(await keys()).toEqual([''])
   })
 
-  it('an example that was just taken away is left out', async () => {
-    const { comparisons, key, told } = await openOwn()
+  it('are returned without an example that was just evicted', async () => {
+    const { comparisons, key, errors } = await openOwn()
     await comparisons.saveExamples([storedExample()])
     await shared().cli('ZADD', key('example-ids:catalog'), String(Date.now()), 'abc def')
     expect(await comparisons.examples({})).toHaveLength(1)
-    expect(told).toEqual([])
+    expect(errors).toEqual([])
   })
 
   it.each(['', 'garbage', '{}', '{"__proto__":{}}'])(
-    'that is no such thing is left out, and told once: %j',
+    'are returned without an invalid value, which is reported once: %j',
     async (text) => {
-      const { comparisons, key, told } = await openOwn()
+      const { comparisons, key, errors } = await openOwn()
       await comparisons.saveCounts('gateway-1', [matched(1)])
       await comparisons.saveExamples([storedExample({}, 1 + Date.now() - COUNT_PERIOD_MS)])
       await shared().cli('HSET', key(`counts:${stretch()}`), '["catalog","GET /","x"]', text)
@@ -120,7 +120,7 @@ describe('what is kept in Redis', () => {
         expect(await comparisons.counts({ from: 0 })).toEqual([matched(1)])
         expect(await comparisons.examples({})).toHaveLength(1)
       }
-      expect(told.map(({ message }) => message)).toEqual([
+      expect(errors.map(({ message }) => message)).toEqual([
         `a value in ${key(`counts:${stretch()}`)} cannot be read, and is left out`,
         `a value in ${key('examples:catalog')} cannot be read, and is left out`,
       ])
@@ -128,41 +128,41 @@ describe('what is kept in Redis', () => {
   )
 })
 
-describe('a Redis that is gone', () => {
-  it('is given up within the limit, and refuses at once whoever asks then', async () => {
+describe('comparisons in a Redis that cannot be reached', () => {
+  it('fail within the limit, and work again after its restart', async () => {
     const redis = await startRedis()
     const store = await open(redis.url)
     await redis.kill()
-    await everyQuestionFails(store, 600)
+    await expectAllToFail(store, 600)
     await redis.restart()
     await until(() => store.status().isConnected)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
     expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(1)])
   })
 
-  it('was never there', async () => {
-    await everyQuestionFails(await open(`redis://127.0.0.1:${await freePort()}`), 600)
+  it('fail within the limit if Redis was never reached', async () => {
+    await expectAllToFail(await open(`redis://127.0.0.1:${await freePort()}`), 600)
   })
 
-  it('because it is frozen does not put older counts in the place of newer ones afterwards', async () => {
+  it('are not replaced by older ones after a frozen Redis has resumed', async () => {
     const redis = await startRedis()
     const store = await open(redis.url)
     await store.comparisons.saveCounts('gateway-1', [matched(2)])
     redis.freeze()
     await expect(store.comparisons.saveCounts('gateway-1', [matched(1)])).rejects.toThrow(StoreUnavailable)
-    await everyQuestionFails(store, 600)
+    await expectAllToFail(store, 600)
     redis.thaw()
     await until(() => store.status().isConnected)
     expect(await store.comparisons.counts({ from: 0 })).toEqual([matched(2)])
   })
 
-  it('because the store was closed', async () => {
+  it('fail at once if the store was closed', async () => {
     const { store } = await openOwn()
     await store.close()
-    await everyQuestionFails(store, 100)
+    await expectAllToFail(store, 100)
   })
 
-  it('for writing only is read all the same, and that it can be read does not say that it can be written', async () => {
+  it('can be read while Redis rejects writes, which stays reported as an outage', async () => {
     const redis = await startRedis()
     const store = await open(redis.url)
     await store.comparisons.saveCounts('gateway-1', [matched(1)])
@@ -181,37 +181,37 @@ describe('a Redis that is gone', () => {
   })
 })
 
-async function everyQuestionFails({ comparisons }: Store, withinMs: number): Promise<void> {
+async function expectAllToFail({ comparisons }: Store, withinMs: number): Promise<void> {
   for (const ask of [
     () => comparisons.saveCounts('gateway-1', [matched(1)]),
     () => comparisons.counts({ from: 0 }),
     () => comparisons.saveExamples([storedExample()]),
     () => comparisons.examples({ context: 'catalog' }),
   ]) {
-    const askedAt = performance.now()
+    const startedAt = performance.now()
     await expect(ask()).rejects.toThrow(StoreUnavailable)
-    expect(performance.now() - askedAt).toBeLessThan(withinMs)
+    expect(performance.now() - startedAt).toBeLessThan(withinMs)
   }
 }
 
 let opened = 0
 
-/** Opens keys of their own in the Redis that the tests of this file share. */
+/** Opens a store with its own keys in the Redis that the tests of this file share. */
 async function openOwn() {
   const prefix = `test-comparisons-${++opened}`
-  const told: Error[] = []
-  const store = await open(shared().url, { prefix, told })
+  const errors: Error[] = []
+  const store = await open(shared().url, { prefix, errors })
   const key = (name: string) => `{${prefix}}:${name}`
   const keys = async () => (await shared().cli('KEYS', key('*'))).split('\n')
-  return { store, comparisons: store.comparisons, told, key, keys }
+  return { store, comparisons: store.comparisons, errors, key, keys }
 }
 
-function open(url: string, { prefix = 'strangler', told = [] as Error[] } = {}): Promise<Store> {
-  const events = { ...NO_EVENTS, failed: (error: Error) => void told.push(error) }
+function open(url: string, { prefix = 'strangler', errors = [] as Error[] } = {}): Promise<Store> {
+  const events = { ...NO_EVENTS, failed: (error: Error) => void errors.push(error) }
   return started(new RedisStore({ url, prefix, clock: systemClock, events, limitMs: 300 }))
 }
 
-/** When a key is gone, in milliseconds since 1970. */
-async function endOf(key: string): Promise<number> {
+/** The expiry of a key, in milliseconds since 1970. */
+async function expiryOf(key: string): Promise<number> {
   return Number(await shared().cli('PEXPIRETIME', key))
 }

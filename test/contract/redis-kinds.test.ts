@@ -1,4 +1,4 @@
-// Redis as it is run where it matters: behind passwords and TLS, watched by Sentinels, and as a Cluster.
+// Redis as it is operated in production: with passwords and TLS, watched by Sentinels, and as a Cluster.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -21,7 +21,7 @@ import { entryOf, flipped, reportOf } from './changes.ts'
 import { newFolder, started } from './places.ts'
 
 describe('a Redis with a password', () => {
-  it('lets in who has it, and is said to refuse who has another, without saying which', async () => {
+  it('accepts a store that has it, and its refusal of another one is reported without the password', async () => {
     const redis = await startRedis({ args: ['--requirepass', 's3cr3t@/'], cliArgs: ['-a', 's3cr3t@/'] })
     const store = await open(`redis://:${encodeURIComponent('s3cr3t@/')}@127.0.0.1:${redis.port}/3`)
     const state = await change(store)
@@ -39,7 +39,7 @@ describe('a Redis with a password', () => {
         JSON.stringify({ ...other.status(), error, all: String(error), cause: (error as Error).cause ?? '' }),
       ).not.toContain('s3cr3t')
     }
-    // The password is mended in Redis; nobody restarts a gateway for it.
+    // The password is corrected in Redis, and the gateway continues without a restart.
     await redis.cli('CONFIG', 'SET', 'requirepass', 'another-s3cr3t')
     await until(() => wrong.status().isConnected)
     expect(wrong.current()).toEqual(state)
@@ -62,7 +62,7 @@ describe('a Redis with a password', () => {
     ['no password for a Cluster', 'redis+cluster://127.0.0.1', /requires a password: set it in REDIS_URL/],
     ['a wrong password for a Cluster', 'redis+cluster://:wrong@127.0.0.1', /rejects the user name or password/],
   ])(
-    'is reported once, in one line that names what to set, when a gateway has %s',
+    'is reported in exactly one line that names the setting to change, if a gateway has %s',
     async (_, url, line) => {
       const redis = await startRedis({ args: ['--requirepass', 'pass'], cliArgs: ['-a', 'pass'] })
       await redis.cli('ACL', 'SETUSER', 'nokeys', 'on', '>pass', '~{another}:*', '&*', '+@all')
@@ -72,7 +72,7 @@ describe('a Redis with a password', () => {
         env: { REDIS_URL: `${url}:${redis.port}`, STRANGLER_COOKIE_SECRET: 'x'.repeat(32) },
       })
       await until(() => line.test(gateway.log()))
-      // The gateway looks for its state every second: several looks have failed since.
+      // The gateway reads its state every second: several reads have failed since.
       await until(async () => (await gateway.metric('strangler_store_cut_off_seconds')) > 4)
       const troubled = gateway
         .log()
@@ -85,7 +85,7 @@ describe('a Redis with a password', () => {
     60_000,
   )
 
-  it('lets in a user who may touch what is ours and nothing else', async () => {
+  it('accepts a user who has the rights to the keys of the gateway and no others', async () => {
     const redis = await startRedis()
     await redis.cli(
       'ACL',
@@ -104,12 +104,12 @@ describe('a Redis with a password', () => {
     await change(store)
     await store.sendHeartbeat(reportOf('gateway-1'))
     expect(await store.fleet()).toHaveLength(1)
-    await compareHere(store, store)
+    await checkComparisons(store, store)
     const stranger = await open(`redis://gateway:pass@127.0.0.1:${redis.port}`, { prefix: 'other' })
     expect(stranger.status()).toMatchObject({ isConnected: false, trouble: expect.stringContaining('NOPERM') })
   })
 
-  it('that takes no writes for a while is told as such, and is used again by itself', async () => {
+  it('that rejects writes is reported with the reason, and used again when it accepts them', async () => {
     const redis = await startRedis()
     const store = await open(redis.url)
     const state = await change(store)
@@ -130,7 +130,7 @@ describe('a Redis with a password', () => {
 })
 
 describe('a Redis with TLS', () => {
-  it('is spoken to when its certificate is good, and refused when it is not', async () => {
+  it('is used if its certificate is valid, and reported otherwise', async () => {
     const authority = await createAuthority()
     const { cert, key } = await authority.sign('IP:127.0.0.1')
     const folder = await mkdtemp(join(tmpdir(), 'strangler-tls-'))
@@ -159,7 +159,7 @@ describe('a Redis with TLS', () => {
 })
 
 describe('a Redis watched by a Sentinel', () => {
-  it('is found by its name, and its replica takes over when it dies', async () => {
+  it('is found by its name, and replaced by its replica when it ends', async () => {
     const master = await startRedis({ args: ['--repl-diskless-sync-delay', '0'] })
     const replica = await startRedis({ args: ['--replicaof', '127.0.0.1', String(master.port)] })
     await until(async () => (await replica.cli('INFO', 'replication')).includes('master_link_status:up'))
@@ -187,8 +187,8 @@ describe('a Redis watched by a Sentinel', () => {
   })
 })
 
-describe('a Sentinel that names another master just while it is asked for the master', () => {
-  it('is asked again, and the store goes on', async () => {
+describe('a Sentinel that names another master during a query for the master', () => {
+  it('is queried again, and the store continues', async () => {
     const redis = await startRedis()
     const sentinel = await startScriptedSentinel(redis.port)
     const store = await open(`redis+sentinel://127.0.0.1:${sentinel.port}/mymaster`)
@@ -201,7 +201,7 @@ describe('a Sentinel that names another master just while it is asked for the ma
   })
 })
 
-/** Says that the master is at this port, to whoever asks. */
+/** Answers every query with this port as the port of the master. */
 async function startScriptedSentinel(masterPort: number) {
   const listeners = new Set<Socket>()
   let toName: 'nobody' | 'another' | 'named' = 'nobody'
@@ -231,7 +231,7 @@ async function startScriptedSentinel(masterPort: number) {
     return `*2\r\n${bulk('127.0.0.1')}${bulk(String(masterPort))}`
   }
 
-  /** Who hears of another master closes the connection that has told it. */
+  /** ioredis closes the connection of a Sentinel that has named another master. */
   async function nameAnother(): Promise<void> {
     toName = 'named'
     const news = `mymaster 127.0.0.1 ${masterPort} 127.0.0.1 ${masterPort}`
@@ -254,7 +254,7 @@ function bulk(text: string): string {
 }
 
 describe('a Redis Cluster', () => {
-  it('keeps all on one of its nodes, tells the news on all, and is used again when that node comes back', async () => {
+  it('stores all keys on one node, publishes messages on all nodes, and is used again when that node returns', async () => {
     const nodes = await startCluster()
     const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`)
     const url = `redis+cluster://${addresses[0]},${addresses[1]}`
@@ -264,7 +264,7 @@ describe('a Redis Cluster', () => {
     await until(() => other.current().generation === 1)
     await store.sendHeartbeat(reportOf('gateway-1', 1))
     expect(await other.fleet()).toHaveLength(1)
-    await compareHere(store, other)
+    await checkComparisons(store, other)
 
     const keys = await Promise.all(nodes.map((node) => node.cli('KEYS', '*')))
     const [owner, ...others] = nodes.toSorted(
@@ -283,7 +283,7 @@ describe('a Redis Cluster', () => {
   })
 })
 
-/** Three masters that know each other, and share the slots. */
+/** Starts three masters that share the slots. */
 async function startCluster(): Promise<RedisProcess[]> {
   const nodes = await Promise.all([1, 2, 3].map(startNode))
   const slots = ['0 5460', '5461 10922', '10923 16383'].map((range) => range.split(' '))
@@ -295,14 +295,14 @@ async function startCluster(): Promise<RedisProcess[]> {
     }),
   )
   await until(async () => {
-    const all = await Promise.all(nodes.map((node) => node.cli('CLUSTER', 'INFO')))
-    return all.every((text) => text.includes('cluster_state:ok') && text.includes('cluster_known_nodes:3'))
+    const infos = await Promise.all(nodes.map((node) => node.cli('CLUSTER', 'INFO')))
+    return infos.every((text) => text.includes('cluster_state:ok') && text.includes('cluster_known_nodes:3'))
   })
   return nodes
 }
 
 async function startNode(): Promise<RedisProcess> {
-  // The bus has its port ten thousand above, which a high one leaves no room for.
+  // The port of the bus is higher by 10,000, which must still be a valid port.
   let port = await freePort()
   while (port > 55_000) port = await freePort()
   return startRedis({ port, args: ['--cluster-enabled', 'yes', '--cluster-node-timeout', '2000'] })
@@ -318,8 +318,8 @@ async function change(store: StateStore): Promise<SharedState> {
   return next
 }
 
-/** What comparing finds is kept here too, and found by the other. */
-async function compareHere(store: Store, other: Store): Promise<void> {
+/** Saves comparisons in one store and reads them in the other. */
+async function checkComparisons(store: Store, other: Store): Promise<void> {
   const [counts, example] = [routeCounts(), storedExample()]
   await store.comparisons.saveCounts('gateway-1', [counts])
   await store.comparisons.saveExamples([example])

@@ -1,4 +1,4 @@
-// What only Redis can do to a gateway: freeze, die, come back empty, come back older, lose a message.
+// Failures of Redis: it freezes, ends, returns empty or with an older state, loses a message.
 import { once } from 'node:events'
 import { readFile, stat, writeFile } from 'node:fs/promises'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -18,10 +18,10 @@ import { until } from '../kit/until.ts'
 import { entryOf, flipped, refusal, reportOf } from './changes.ts'
 import { newFolder, started } from './places.ts'
 
-describe('a Redis that is frozen', () => {
-  it('is given up within the limit, said to be cut off, and used again once it answers', async () => {
+describe('a frozen Redis', () => {
+  it('is reported as disconnected within the limit, and used again when it replies', async () => {
     const redis = await startRedis()
-    const { store, told } = await open({ url: redis.url, limitMs: 300 })
+    const { store, events } = await open({ url: redis.url, limitMs: 300 })
     const first = await change(store, EMPTY_STATE)
     redis.freeze()
     for (const ask of [
@@ -37,16 +37,16 @@ describe('a Redis that is frozen', () => {
     expect(store.current()).toEqual(first)
     expect(store.status()).toMatchObject({ isConnected: false, trouble: expect.stringContaining('cannot be reached') })
     expect(store.status().cutOffMs).toBeGreaterThan(200)
-    expect(told.cutOff).toHaveLength(1)
+    expect(events.disconnected).toHaveLength(1)
     redis.thaw()
     const thawedAt = performance.now()
     await until(() => store.status().isConnected)
     expect(performance.now() - thawedAt).toBeLessThan(5000)
-    expect(told.reached).toHaveLength(1)
+    expect(events.reconnected).toHaveLength(1)
     await change(store, first)
   })
 
-  it('does not carry out afterwards what was given up', async () => {
+  it('does not run a command later that was given up', async () => {
     const redis = await startRedis()
     const { store } = await open({ url: redis.url, limitMs: 300 })
     const first = await change(store, EMPTY_STATE)
@@ -60,7 +60,7 @@ describe('a Redis that is frozen', () => {
     expect((await store.history({ limit: 10 })).records.map(({ generation }) => generation)).toEqual([1])
   })
 
-  it('is not given up before it can no longer carry out what was sent, though the connection broke before', async () => {
+  it('is not given up before it can no longer run a sent command, even if the connection has broken', async () => {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
     const { store } = await open({ url: network.url, limitMs: 400 })
@@ -73,7 +73,7 @@ describe('a Redis that is frozen', () => {
     expect(performance.now() - askedAt).toBeGreaterThan(380)
   })
 
-  it('tells the others of changes once it answers, by a listening connection that it never closed', async () => {
+  it('notifies the other gateways of changes when it replies again, although it never closed the subscription', async () => {
     const redis = await startRedis()
     const { store: ours } = await open({ url: redis.url, limitMs: 300 })
     const { store: theirs } = await open({ url: redis.url, limitMs: 300 })
@@ -87,27 +87,27 @@ describe('a Redis that is frozen', () => {
   })
 })
 
-describe('a connection that swallows everything, for good', () => {
-  it('is given up for a new one, by which both changes and news come again', async () => {
+describe('a connection that loses all bytes without an end', () => {
+  it('is replaced by a new one, for commands and for messages', async () => {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
     const { store } = await open({ url: network.url, limitMs: 300 })
     const { store: other } = await open({ url: redis.url })
-    network.swallow()
+    network.silence()
     const first = await change(other, EMPTY_STATE)
     await until(() => store.current().generation === 1, 5000)
     await until(async () => (await redis.cli('PUBSUB', 'NUMSUB', '{strangler}:news')).endsWith('2'))
-    const heard = new Promise<SharedState>((resolve) => store.onChange(resolve))
+    const received = new Promise<SharedState>((resolve) => store.onChange(resolve))
     const second = await change(other, first)
-    expect(await heard).toEqual(second)
+    expect(await received).toEqual(second)
     await change(store, second)
-    // Neither of the two connections that were swallowed is used any more.
-    await until(() => network.swallowed() === 0)
+    // None of the two old connections is used any more.
+    await until(() => network.silentConnections() === 0)
   })
 })
 
-describe('a Redis that is gone', () => {
-  it('does not keep a gateway from starting with the state of its last run', async () => {
+describe('a Redis that cannot be reached', () => {
+  it('does not prevent a gateway from starting with the state of its last run', async () => {
     const redis = await startRedis()
     const stateDir = await newFolder()
     const { store } = await open({ url: redis.url, stateDir })
@@ -128,7 +128,7 @@ describe('a Redis that is gone', () => {
     expect(await again.read()).toEqual(last)
   })
 
-  it('is waited for only once: who is known to be gone is refused at once', async () => {
+  it('delays only the first command: the next ones fail at once', async () => {
     const { store } = await open({ url: `redis://127.0.0.1:${await freePort()}`, limitMs: 300 })
     await expect(store.read()).rejects.toThrow(StoreUnavailable)
     const askedAt = performance.now()
@@ -136,7 +136,7 @@ describe('a Redis that is gone', () => {
     expect(performance.now() - askedAt).toBeLessThan(300)
   })
 
-  it('takes a change that was begun while it was being restarted', async () => {
+  it('accepts a change after its restart', async () => {
     const redis = await startRedis()
     const { store } = await open({ url: redis.url })
     await redis.kill()
@@ -148,29 +148,29 @@ describe('a Redis that is gone', () => {
     expect(await store.commit(next, entryOf(next))).toEqual({ ok: true })
   })
 
-  it('keeps a last state that nobody can read from being taken, and says so', async () => {
+  it('leaves a gateway with an empty state if its file of the last state cannot be read, which is reported', async () => {
     const stateDir = await newFolder()
     await writeFile(join(stateDir, 'last-state.json'), '{"state":{"generation":"many"')
-    const { store, told } = await open({ url: `redis://127.0.0.1:${await freePort()}`, stateDir, limitMs: 200 })
+    const { store, events } = await open({ url: `redis://127.0.0.1:${await freePort()}`, stateDir, limitMs: 200 })
     expect(store.current()).toEqual(EMPTY_STATE)
-    expect(told.troubled.map(({ message }) => message)).toEqual([expect.stringContaining('cannot be read')])
+    expect(events.failed.map(({ message }) => message)).toEqual([expect.stringContaining('cannot be read')])
   })
 })
 
-describe('a Redis that has lost something', () => {
-  it('is given back state, audit log and flags, when it was emptied', async () => {
+describe('a Redis that has lost data', () => {
+  it('gets state, audit log and flags from the gateway if it was emptied', async () => {
     const redis = await startRedis()
-    const { store, told } = await open({ url: redis.url, gateway: 'gateway-1' })
+    const { store, events } = await open({ url: redis.url, gateway: 'gateway-1' })
     const first = await change(store, EMPTY_STATE)
     const second = await change(store, first)
     await store.record(refusal('no'))
     await store.saveFlagBackup({ text: '{"version":2}', at: 7 })
-    const before = (await store.history({ limit: 10 })).records
+    const oldRecords = (await store.history({ limit: 10 })).records
     await redis.flush()
     expect(await store.read()).toEqual(second)
     expect(await redis.cli('HGET', '{strangler}:state', 'generation')).toBe('2')
     const { records } = await store.history({ limit: 10 })
-    expect(records.slice(1)).toEqual(before)
+    expect(records.slice(1)).toEqual(oldRecords)
     expect(records[0]).toMatchObject({
       verb: 'restore',
       before: { generation: 0 },
@@ -178,17 +178,17 @@ describe('a Redis that has lost something', () => {
       gateway: 'gateway-1',
     })
     expect(await store.loadFlagBackup()).toEqual({ text: '{"version":2}', at: 7 })
-    expect(told.restored).toEqual([{ generation: 2, found: 0, entries: 3, lost: [] }])
+    expect(events.restored).toEqual([{ generation: 2, found: 0, entries: 3, lost: [] }])
     expect(store.status().restored?.detail).toMatch(/^Redis had come back empty; put back generation 2 and 3 entries/)
   })
 
-  it('is given back everything when it was restarted empty, by whoever comes first, and each entry once', async () => {
+  it('gets everything from the first gateway that reconnects if it was restarted empty, and each entry once', async () => {
     const redis = await startRedis()
     const handles = await Promise.all([1, 2, 3].map(() => open({ url: redis.url })))
     const [{ store: ours }, { store: theirs }] = handles as [Opened, Opened]
     let state = EMPTY_STATE
     for (let number = 0; number < 5; number++) state = await change(number % 2 === 0 ? ours : theirs, state)
-    await Promise.all(handles.map(({ store }) => store.record(refusal('said by each of us'))))
+    await Promise.all(handles.map(({ store }) => store.record(refusal('recorded by each gateway'))))
     await redis.restart()
     await until(async () => (await redis.cli('HGET', '{strangler}:state', 'generation')) === '5')
     await until(() => handles.every(({ store }) => store.status().isConnected))
@@ -199,25 +199,25 @@ describe('a Redis that has lost something', () => {
         .filter(({ verb }) => verb === 'flip')
         .map(({ generation, result }) => (result === 'done' ? generation : null)),
     ).toEqual([null, null, null, 5, 4, 3, 2, 1])
-    expect(handles.flatMap(({ told }) => told.restored).filter(({ found }) => found === 0)).toHaveLength(1)
+    expect(handles.flatMap(({ events }) => events.restored).filter((result) => result.found === 0)).toHaveLength(1)
   })
 
-  it('is given back what it had forgotten when it came back with an older state', async () => {
+  it('gets the newer state and entries from the gateway if it returned with an older state', async () => {
     const redis = await startRedis()
-    const { store, told } = await open({ url: redis.url })
+    const { store, events } = await open({ url: redis.url })
     const first = await change(store, EMPTY_STATE)
     await redis.cli('SAVE')
     const second = await change(store, first)
     await store.record(refusal('after the copy'))
     await redis.restart()
-    await until(() => told.restored.length > 0)
-    expect(told.restored).toEqual([{ generation: 2, found: 1, entries: 2, lost: [] }])
+    await until(() => events.restored.length > 0)
+    expect(events.restored).toEqual([{ generation: 2, found: 1, entries: 2, lost: [] }])
     expect(await store.read()).toEqual(second)
     const details = (await store.history({ limit: 10 })).records.map(({ detail, generation }) => detail ?? generation)
     expect(details).toEqual([expect.stringContaining('with generation 1'), 'after the copy', 2, 1])
   })
 
-  it('is given back an entry that was all it had lost', async () => {
+  it('gets an entry from the gateway if it has lost only that entry', async () => {
     const redis = await startRedis()
     const { store } = await open({ url: redis.url })
     const state = await change(store, EMPTY_STATE)
@@ -231,7 +231,7 @@ describe('a Redis that has lost something', () => {
     expect(await store.read()).toEqual(state)
   })
 
-  it('is given nothing by a gateway that knows nothing, and keeps nobody waiting for it', async () => {
+  it('gets nothing from a gateway that has no state, which gets a conflict for its change', async () => {
     const redis = await startRedis()
     const { store: ours } = await open({ url: redis.url })
     const state = await change(ours, await change(ours, EMPTY_STATE))
@@ -241,7 +241,7 @@ describe('a Redis that has lost something', () => {
     expect(await fresh.commit(mine, entryOf(mine))).toEqual({ ok: false, conflict: state })
   })
 
-  it('is given the highest generation, though a gateway that knows less came first, and nobody commits meanwhile', async () => {
+  it('gets the highest generation, even if a gateway with a lower one reconnects first, and no gateway commits meanwhile', async () => {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
     const stateDir = await newFolder()
@@ -256,34 +256,34 @@ describe('a Redis that has lost something', () => {
     expect(await redis.cli('HGET', '{strangler}:state', 'generation')).toBe('1')
     const wanted = flipped(first, 77, 'eve')
     const committed = behind.commit(wanted, entryOf(wanted, 'eve'))
-    network.mend()
+    network.repair()
     expect(await committed).toEqual({ ok: false, conflict: second })
     await until(() => behind.current().generation === 2)
     expect(ours.current()).toEqual(second)
   })
 
-  it('is given entries, and not the state, by a gateway that knows less and comes later', async () => {
+  it('gets only entries, and no state, from a gateway with a lower generation that reconnects later', async () => {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
-    const { store: ours, told } = await open({ url: redis.url })
+    const { store: ours, events } = await open({ url: redis.url })
     const { store: behind } = await open({ url: network.url })
     const first = await change(ours, EMPTY_STATE)
     await until(() => behind.current().generation === 1)
-    await behind.record(refusal('known to one only'))
+    await behind.record(refusal('of one gateway only'))
     network.cut()
     const second = await change(ours, first)
     await redis.flush()
     await ours.read()
-    network.mend()
+    network.repair()
     await until(() => behind.current().generation === 2)
     expect(await ours.read()).toEqual(second)
-    // It was put back once, and never taken away again.
-    expect(told.restored.map(({ found }) => found)).toEqual([0])
+    // It was restored once, and not replaced later.
+    expect(events.restored.map((result) => result.found)).toEqual([0])
     const { records } = await ours.history({ limit: 10 })
-    expect(records.filter(({ detail }) => detail === 'known to one only')).toHaveLength(1)
+    expect(records.filter(({ detail }) => detail === 'of one gateway only')).toHaveLength(1)
   })
 
-  it('restores before it takes a change that was made from what it has lost', async () => {
+  it('is restored before it accepts a change that was made from its lost state', async () => {
     const redis = await startRedis()
     const { store } = await open({ url: redis.url })
     const first = await change(store, EMPTY_STATE)
@@ -294,7 +294,7 @@ describe('a Redis that has lost something', () => {
     expect(records.map(({ verb, generation }) => `${verb} ${generation}`)).toEqual(['flip 2', 'restore null', 'flip 1'])
   })
 
-  it('is given back the state of the last run by a gateway that was restarted too', async () => {
+  it('gets the state of the last run from a gateway that was restarted too', async () => {
     const redis = await startRedis()
     const stateDir = await newFolder()
     const { store } = await open({ url: redis.url, stateDir })
@@ -311,27 +311,27 @@ describe('a Redis that has lost something', () => {
     ])
   })
 
-  it('has the same generation made twice: one of the two is made anew, above both, and the other is reported', async () => {
+  it('gets a merged state above both if two gateways made the same generation, and the replaced change is reported', async () => {
     const redis = await startRedis()
-    const { store, told } = await open({ url: redis.url })
+    const { store, events } = await open({ url: redis.url })
     await change(store, EMPTY_STATE, 25)
     const other = flipped(EMPTY_STATE, 75, 'eve')
     await redis.cli('HSET', '{strangler}:state', 'text', JSON.stringify(other))
     const merged = await store.read()
     expect(merged.generation).toBe(2)
     expect([other.contexts.catalog, flipped(EMPTY_STATE, 25).contexts.catalog]).toContainEqual(merged.contexts.catalog)
-    expect(told.restored.map(({ lost }) => lost)).toEqual([
+    expect(events.restored.map(({ lost }) => lost)).toEqual([
       [expect.stringMatching(/^flip of catalog by \w+ \(generation 1\)$/)],
     ])
   })
 })
 
-describe('a Redis that lost the newest writes in a fail-over, and took others', () => {
+describe('a Redis that lost the newest writes in a failover, and accepted other ones', () => {
   /** `ours` is cut off with what it has done since; others go on from what is left. */
   async function failOver(since: (store: StateStore, first: SharedState) => Promise<SharedState>) {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
-    const { store: ours, told } = await open({ url: network.url, gateway: 'gateway-1' })
+    const { store: ours, events } = await open({ url: network.url, gateway: 'gateway-1' })
     const first = await change(ours, EMPTY_STATE, 5)
     await redis.cli('SAVE')
     await since(ours, first)
@@ -339,8 +339,8 @@ describe('a Redis that lost the newest writes in a fail-over, and took others', 
     await redis.restart()
     const { store: theirs } = await open({ url: redis.url })
     const last = await change(theirs, await change(theirs, first, 10), 20)
-    network.mend()
-    return { ours, theirs, told, last }
+    network.repair()
+    return { ours, theirs, events, last }
   }
 
   const kill = (state: SharedState, verb: 'kill' | 'revive'): SharedState => {
@@ -352,7 +352,7 @@ describe('a Redis that lost the newest writes in a fail-over, and took others', 
     return next
   }
 
-  it('is given back an acknowledged kill, of a generation above all, and keeps what others have done', async () => {
+  it('gets an acknowledged kill with a generation above all, and keeps the changes of the others', async () => {
     const { ours, theirs, last } = await failOver((store, first) => commit(store, kill(first, 'kill')))
     await until(() => theirs.current().kill !== null)
     await until(() => ours.current().generation === 4)
@@ -363,7 +363,7 @@ describe('a Redis that lost the newest writes in a fail-over, and took others', 
     expect(await restores()).toMatchObject([{ gateway: 'gateway-1' }])
   })
 
-  it('is given back an acknowledged revive', async () => {
+  it('gets an acknowledged revive', async () => {
     const { ours, theirs } = await failOver(async (store, first) =>
       commit(store, kill(await commit(store, kill(first, 'kill')), 'revive')),
     )
@@ -372,10 +372,10 @@ describe('a Redis that lost the newest writes in a fail-over, and took others', 
     expect(ours.current()).toMatchObject({ kill: null, killChange: { verb: 'revive' } })
   })
 
-  it('keeps the later change of the same context, and reports the one that it replaces', async () => {
-    const { ours, told, last } = await failOver((store, first) => commit(store, flipped(first, 77, 'ada')))
-    await until(() => told.restored.length > 0)
-    expect(told.restored[0]?.lost).toEqual(['flip of catalog by ada (generation 2)'])
+  it('keeps the later change of a context, and the replaced change is reported', async () => {
+    const { ours, events, last } = await failOver((store, first) => commit(store, flipped(first, 77, 'ada')))
+    await until(() => events.restored.length > 0)
+    expect(events.restored[0]?.lost).toEqual(['flip of catalog by ada (generation 2)'])
     await until(async () => (await ours.read()).generation === last.generation)
     await until(async () => (await ours.history({ limit: 10 })).records.some(({ verb }) => verb === 'restore'))
     const { records } = await ours.history({ limit: 10 })
@@ -390,7 +390,7 @@ describe('the members of a fleet whose Redis has lost its data', () => {
   const member = (id: string) => ({ ...reportOf(id, 1), instance: `process of ${id}` })
   const idsOf = async (store: StateStore) => (await store.fleet()).map(({ id }) => id).toSorted()
 
-  it('are listed as silent until they report, also by a gateway that was restarted', async () => {
+  it('are listed as silent until their next heartbeat, also by a gateway that was restarted', async () => {
     const redis = await startRedis()
     const stateDir = await newFolder()
     const { store: ours } = await open({ url: redis.url, stateDir })
@@ -412,7 +412,7 @@ describe('the members of a fleet whose Redis has lost its data', () => {
     expect((await again.fleet()).find(({ id }) => id === 'theirs')).toMatchObject({ applied: 2 })
   })
 
-  it('are not listed if they left or were forgotten, though a gateway did not hear of it, until they report', async () => {
+  it('are not listed until their next heartbeat if they were removed, even if a gateway missed the removal', async () => {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
     const [{ store: ours }, { store: behind }] = [await open({ url: redis.url }), await open({ url: network.url })]
@@ -420,7 +420,7 @@ describe('the members of a fleet whose Redis has lost its data', () => {
     await until(async () => (await idsOf(behind)).includes('gone'))
     network.cut()
     await ours.removeMember('gone')
-    network.mend()
+    network.repair()
     await until(() => behind.status().isConnected)
     expect(await idsOf(behind)).toEqual([])
     await redis.flush()
@@ -430,7 +430,7 @@ describe('the members of a fleet whose Redis has lost its data', () => {
     expect(await idsOf(behind)).toEqual(['gone'])
   })
 
-  it('are forgotten after the time that the store was given', async () => {
+  it('are removed after the configured time', async () => {
     const redis = await startRedis()
     const { store } = await open({ url: redis.url, forgetAfterMs: 500 })
     await store.sendHeartbeat(member('gone'))
@@ -443,8 +443,8 @@ describe('the members of a fleet whose Redis has lost its data', () => {
 
 const shared = sharedByFile(() => startRedis())
 
-describe('news', () => {
-  it('reaches the other gateways within milliseconds', async () => {
+describe('a message to the other gateways', () => {
+  it('arrives within milliseconds', async () => {
     const [{ store: ours }, { store: theirs }] = [await openOwn(), await openOwn('same')]
     expect(theirs.current()).toEqual(EMPTY_STATE)
     await ours.close()
@@ -452,7 +452,7 @@ describe('news', () => {
     let state = EMPTY_STATE
     const tookMs: number[] = []
     for (let number = 1; number <= 20; number++) {
-      const heard = new Promise((resolve) => {
+      const received = new Promise((resolve) => {
         const leave = theirs.onChange(() => {
           leave()
           resolve(undefined)
@@ -460,17 +460,17 @@ describe('news', () => {
       })
       const from = performance.now()
       state = await change(third, state)
-      await heard
+      await received
       tookMs.push(performance.now() - from)
     }
     const median = tookMs.toSorted((a, b) => a - b)[10] as number
     expect(median).toBeLessThan(250)
   })
 
-  it('that was lost is made up for within two seconds', async () => {
+  it('that was lost is replaced by the next read within two seconds', async () => {
     const { store, prefix } = await openOwn()
     const next = flipped(EMPTY_STATE, 25)
-    // Nobody publishes this one.
+    // No message is published for this change.
     await shared().cli('HSET', `{${prefix}}:state`, 'generation', '1', 'text', JSON.stringify(next))
     const from = performance.now()
     await until(() => store.current().generation === 1)
@@ -478,31 +478,31 @@ describe('news', () => {
     expect(store.current()).toEqual(next)
   })
 
-  it('is heard again after the listening connection was cut', async () => {
+  it('arrives after the subscription was interrupted and renewed', async () => {
     const [{ store: ours, prefix }, { store: theirs }] = [await openOwn('cut'), await openOwn('cut')]
     await shared().cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
     const first = await change(ours, EMPTY_STATE)
     await until(() => theirs.current().generation === 1, 2000)
     await until(async () => /\d+$/.exec(await shared().cli('PUBSUB', 'NUMSUB', `{${prefix}}:news`))?.[0] === '2')
-    const heard = new Promise<SharedState>((resolve) => theirs.onChange(resolve))
+    const received = new Promise<SharedState>((resolve) => theirs.onChange(resolve))
     const second = await change(ours, first)
-    expect(await heard).toEqual(second)
+    expect(await received).toEqual(second)
   })
 
-  it('that is garbage changes nothing and is told', async () => {
-    const { store, prefix, told } = await openOwn()
+  it('that is invalid changes nothing and is reported', async () => {
+    const { store, prefix, events } = await openOwn()
     await shared().cli('PUBLISH', `{${prefix}}:news`, 'state\n9\n\n{"generation":9,"__proto__":{}}')
-    await until(() => told.troubled.length > 0)
+    await until(() => events.failed.length > 0)
     expect(store.current()).toEqual(EMPTY_STATE)
   })
 })
 
-describe('what is kept in Redis', () => {
+describe('stored data in Redis', () => {
   it.each([
-    ['text that is no JSON', (key: string) => ['HSET', key, 'generation', '5', 'text', '{"generation"']],
-    ['text of another shape', (key: string) => ['HSET', key, 'generation', '5', 'text', '{"generation":5}']],
+    ['text that is not JSON', (key: string) => ['HSET', key, 'generation', '5', 'text', '{"generation"']],
+    ['JSON with missing fields', (key: string) => ['HSET', key, 'generation', '5', 'text', '{"generation":5}']],
     [
-      'a prototype',
+      'a context named __proto__',
       (key: string) => [
         'HSET',
         key,
@@ -512,28 +512,28 @@ describe('what is kept in Redis', () => {
         '{"generation":5,"kill":null,"contexts":{"__proto__":{"pin":null,"freeze":null,"flip":null,"changed":null}},"flags":null}',
       ],
     ],
-    ['a generation that is no number', (key: string) => ['HSET', key, 'generation', 'many', 'text', '{}']],
+    ['a generation that is not a number', (key: string) => ['HSET', key, 'generation', 'many', 'text', '{}']],
     ['a key of another type', (key: string) => ['SADD', key, 'x']],
-  ])('is told and not taken where it is %s; deleting it mends it', async (_what, garbage) => {
-    const { store, prefix, told } = await openOwn()
+  ])('is reported and not adopted if the state is %s, until an operator deletes the key', async (_what, garbage) => {
+    const { store, prefix, events } = await openOwn()
     const state = await change(store, EMPTY_STATE)
-    // At once, or the store would put back its own in between.
+    // In one script: otherwise the store would restore its state between the two commands.
     const replace = "redis.call('DEL', KEYS[1]); return redis.call(unpack(ARGV))"
     const key = `{${prefix}}:state`
     await shared().cli('EVAL', replace, '1', key, ...garbage(key))
     await expect(store.read()).rejects.toThrow(StoreUnavailable)
     expect(store.current()).toEqual(state)
     expect(store.status().isConnected).toBe(false)
-    expect(told.cutOff).toHaveLength(1)
+    expect(events.disconnected).toHaveLength(1)
     await store.sendHeartbeat(reportOf('gateway-1'))
-    expect(told.reached).toHaveLength(0)
+    expect(events.reconnected).toHaveLength(0)
     await shared().cli('DEL', `{${prefix}}:state`)
     expect(await store.read()).toEqual(state)
     expect(await shared().cli('HGET', `{${prefix}}:state`, 'generation')).toBe('1')
     expect(store.status().isConnected).toBe(true)
   })
 
-  it('is 10,000 entries of the audit log, and the number of those that were dropped', async () => {
+  it('includes at most 10,000 entries of the audit log, and the number of dropped ones', async () => {
     const { store, prefix } = await openOwn()
     const line = JSON.stringify(refusal('old'))
     await shared().cli(
@@ -563,11 +563,11 @@ describe('what is kept in Redis', () => {
       1,
       'reordered',
     ],
-  ])('is a hash chain, in which %s is found', async (_, edit, verified, fault) => {
+  ])('includes a hash chain in which the verification finds %s', async (_, edit, verified, fault) => {
     const { store, prefix } = await openOwn()
     for (let number = 0; number < 4; number++) await store.record(refusal(`no ${number}`))
     const key = `{${prefix}}:audit`
-    // A look confirms the entries: a gateway puts back an unconfirmed one that is missing.
+    // A read confirms the entries: a gateway restores an unconfirmed entry that is missing.
     await store.read()
     const [removed, added] = edit((await shared().cli('ZRANGE', key, '0', '-1')).split('\n'))
     await shared().cli('ZREM', key, ...removed)
@@ -575,7 +575,7 @@ describe('what is kept in Redis', () => {
     expect(await store.verifyHistory()).toMatchObject({ verified, broken: { fault } })
   })
 
-  it('is a hash chain that goes on behind what the limit has taken away and what an older gateway has added', async () => {
+  it('includes a hash chain that continues behind removed entries and entries of an older gateway', async () => {
     const { store, prefix } = await openOwn()
     const key = `{${prefix}}:audit`
     for (let number = 0; number < 4; number++) await store.record(refusal(`no ${number}`))
@@ -596,7 +596,7 @@ describe('what is kept in Redis', () => {
     })
   })
 
-  it('is a hash chain with a branch where entries were put back among newer ones', async () => {
+  it('includes a hash chain with a branch if entries were restored among newer ones', async () => {
     const { store, prefix } = await openOwn()
     const key = `{${prefix}}:audit`
     for (let number = 0; number < 3; number++) await store.record(refusal(`no ${number}`))
@@ -609,7 +609,7 @@ describe('what is kept in Redis', () => {
     expect(await other.verifyHistory()).toMatchObject({ verified: 4, branches: 1, broken: null })
   })
 
-  it('takes an entry without a hash where the server has no bit library for scripts', async () => {
+  it('includes an entry without a hash if the server has no bit library for scripts', async () => {
     const entry = JSON.stringify(refusal('no'))
     const script = (begin: string) => `${begin} local AUDIT = KEYS[1] ${CHAIN} return chained(ARGV[1], ARGV[2])`
     const run = (begin: string) =>
@@ -618,7 +618,7 @@ describe('what is kept in Redis', () => {
     expect(await run('local bit')).toBe(entry)
   })
 
-  it('is a log in order, though the clock of Redis was put back', async () => {
+  it('includes a log in the order of writing, even if the clock of Redis was set back', async () => {
     const { store, prefix } = await openOwn()
     const ahead = String((Date.now() + 3_600_000) * 1000)
     await shared().cli('ZADD', `{${prefix}}:audit`, ahead, `${ahead} ${JSON.stringify(refusal('before'))}`)
@@ -628,12 +628,17 @@ describe('what is kept in Redis', () => {
     expect(records.map(({ detail }) => detail)).toEqual(['at last', 'after', 'before'])
   })
 
-  it('is forgotten of a gateway that was silent for a quarter of an hour', async () => {
+  it('includes no gateway that was silent for 15 minutes', async () => {
     const { store, prefix } = await openOwn()
     await store.sendHeartbeat(reportOf('here'))
-    const at = Date.now() - 14 * 60_000
-    await shared().cli('HSET', `{${prefix}}:fleet`, 'quiet', `${at} ${JSON.stringify(reportOf('quiet'))}`)
-    await shared().cli('HSET', `{${prefix}}:fleet`, 'gone', `${at - 2 * 60_000} ${JSON.stringify(reportOf('gone'))}`)
+    const lastHeartbeat = Date.now() - 14 * 60_000
+    await shared().cli('HSET', `{${prefix}}:fleet`, 'quiet', `${lastHeartbeat} ${JSON.stringify(reportOf('quiet'))}`)
+    await shared().cli(
+      'HSET',
+      `{${prefix}}:fleet`,
+      'gone',
+      `${lastHeartbeat - 2 * 60_000} ${JSON.stringify(reportOf('gone'))}`,
+    )
     const fleet = await store.fleet()
     expect(fleet.map(({ id }) => id).toSorted()).toEqual(['here', 'quiet'])
     const quiet = fleet.find(({ id }) => id === 'quiet')?.silentMs ?? 0
@@ -643,8 +648,8 @@ describe('what is kept in Redis', () => {
   })
 })
 
-describe('time', () => {
-  it('is that of Redis, for a gateway whose clock is an hour off too', async () => {
+describe('the time of the store', () => {
+  it('is the time of Redis, also if the clock of the gateway is an hour ahead', async () => {
     const hour = 3_600_000
     const clock = { now: systemClock.now, wallTime: () => Date.now() + hour }
     const { store: late, prefix } = await openOwn('time', { clock })
@@ -658,45 +663,45 @@ describe('time', () => {
     expect(prefix).toContain('time')
   })
 
-  it('that was put forward while nobody looked keeps no change from being made', async () => {
+  it('does not prevent a change if the clock of Redis was set forward since the last read', async () => {
     let behindMs = 0
     const clock = { now: () => performance.now() - behindMs, wallTime: () => Date.now() }
     const { store } = await openOwn(undefined, { clock })
-    // As seen from here: Redis is an hour ahead of what was measured, and of every last moment that is made of it.
+    // From the view of the gateway, Redis is now an hour ahead of the last measurement, and so of every deadline.
     behindMs = 3_600_000
     await change(store, EMPTY_STATE)
     expect(Math.abs(store.wallTime() - Date.now())).toBeLessThan(500)
   })
 })
 
-type Opened = { readonly store: StateStore; readonly told: Told; readonly prefix: string }
-type Told = {
-  readonly troubled: Error[]
-  readonly cutOff: string[]
-  readonly reached: number[]
+type Opened = { readonly store: StateStore; readonly events: RecordedEvents; readonly prefix: string }
+type RecordedEvents = {
+  readonly failed: Error[]
+  readonly disconnected: string[]
+  readonly reconnected: number[]
   readonly restored: RestoreResult[]
 }
 
 async function open(options: Partial<RedisStoreOptions> & { readonly url: string }): Promise<Opened> {
-  const told: Told = { troubled: [], cutOff: [], reached: [], restored: [] }
-  const events: StoreEvents = {
-    failed: (error) => void told.troubled.push(error),
-    disconnected: (reason) => void told.cutOff.push(reason),
-    reconnected: (ms) => void told.reached.push(ms),
-    restored: (facts) => void told.restored.push(facts),
+  const events: RecordedEvents = { failed: [], disconnected: [], reconnected: [], restored: [] }
+  const listeners: StoreEvents = {
+    failed: (error) => void events.failed.push(error),
+    disconnected: (reason) => void events.disconnected.push(reason),
+    reconnected: (ms) => void events.reconnected.push(ms),
+    restored: (facts) => void events.restored.push(facts),
   }
-  const store = await started(new RedisStore({ clock: systemClock, events, ...options }))
-  return { store, told, prefix: options.prefix ?? 'strangler' }
+  const store = await started(new RedisStore({ clock: systemClock, events: listeners, ...options }))
+  return { store, events, prefix: options.prefix ?? 'strangler' }
 }
 
 let opened = 0
 
-/** Opens keys of their own, or those of a name, in the Redis that the tests of this file share. */
+/** Opens a store with its own keys, or with those of a name, in the Redis that the tests of this file share. */
 function openOwn(name = `own-${++opened}`, options: Partial<RedisStoreOptions> = {}): Promise<Opened> {
   return open({ url: shared().url, prefix: `test-${name}`, ...options })
 }
 
-/** Commits the next change, and gives the state that it made. */
+/** Commits the next change. @returns the new state */
 async function change(
   store: StateStore,
   from: SharedState,
@@ -707,9 +712,9 @@ async function change(
   return next
 }
 
-/** A network between gateway and Redis, of which the connections of a moment can fall silent without an end, or all be cut. */
+/** A network between gateway and Redis. A test can make its connections lose all bytes, or close them. */
 async function startNetwork(port: number) {
-  const pairs = new Set<{ readonly inner: Socket; readonly outer: Socket; isSwallowed: boolean }>()
+  const pairs = new Set<{ readonly inner: Socket; readonly outer: Socket; isSilent: boolean }>()
   let isCut = false
   const server = createServer((outer) => {
     if (isCut) {
@@ -717,10 +722,10 @@ async function startNetwork(port: number) {
       return
     }
     const inner = connect(port, '127.0.0.1')
-    const pair = { inner, outer, isSwallowed: false }
+    const pair = { inner, outer, isSilent: false }
     pairs.add(pair)
-    outer.on('data', (bytes) => void (pair.isSwallowed || inner.write(bytes)))
-    inner.on('data', (bytes) => void (pair.isSwallowed || outer.write(bytes)))
+    outer.on('data', (bytes) => void (pair.isSilent || inner.write(bytes)))
+    inner.on('data', (bytes) => void (pair.isSilent || outer.write(bytes)))
     for (const socket of [inner, outer]) socket.on('error', () => {})
     outer.on('close', () => {
       pairs.delete(pair)
@@ -735,16 +740,16 @@ async function startNetwork(port: number) {
   })
   return {
     url: `redis://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    swallow: () => {
-      for (const pair of pairs) pair.isSwallowed = true
+    silence: () => {
+      for (const pair of pairs) pair.isSilent = true
     },
     cut: () => {
       isCut = true
       for (const { outer } of pairs) outer.destroy()
     },
-    mend: () => {
+    repair: () => {
       isCut = false
     },
-    swallowed: () => [...pairs].filter(({ isSwallowed }) => isSwallowed).length,
+    silentConnections: () => [...pairs].filter(({ isSilent }) => isSilent).length,
   }
 }

@@ -1,4 +1,4 @@
-// What every store promises: memory, folder and Redis alike.
+// The promises of every store: memory, folder and Redis.
 import { describe, expect, it } from 'vitest'
 import type { Heartbeat } from '../../src/model/fleet.ts'
 import { EMPTY_STATE, type SharedState } from '../../src/model/shared-state.ts'
@@ -10,7 +10,7 @@ import { until } from '../kit/until.ts'
 import { entryOf, flipped, refusal, reportOf } from './changes.ts'
 import { filePlace, memoryPlace, redisPlace } from './places.ts'
 
-/** The Redis of REDIS_URL, or one of our own. */
+/** The Redis of REDIS_URL, or one that is started for this file. */
 const redis = sharedByFile(async () => ({ url: process.env.REDIS_URL ?? (await startRedis()).url }))
 
 const PLACES = [
@@ -20,7 +20,7 @@ const PLACES = [
 ] as const
 
 describe.each(PLACES)('the %s store', (kind, makePlace) => {
-  it('begins empty', async () => {
+  it('is empty at first', async () => {
     const store = await (await makePlace()).open()
     expect(store.current()).toEqual(EMPTY_STATE)
     expect(await store.read()).toEqual(EMPTY_STATE)
@@ -30,7 +30,7 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect(store.status()).toMatchObject({ kind, isConnected: true, cutOffMs: 0, trouble: undefined })
   })
 
-  it('keeps a change and its entry, and says so at once in the process that made it', async () => {
+  it('stores a change with its audit entry, and the process that made the change has it at once', async () => {
     const store = await (await makePlace()).open()
     const next = flipped(EMPTY_STATE, 25)
     expect(await store.commit(next, entryOf(next))).toEqual({ ok: true })
@@ -46,7 +46,7 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     ])
   })
 
-  it('keeps flags of the embedded authority as they were written, with fields that it does not know', async () => {
+  it('stores flags of the embedded authority with fields that this version does not have', async () => {
     const store = await (await makePlace()).open()
     const feature = {
       name: 'migrate-catalog',
@@ -59,7 +59,7 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect(await store.read()).toEqual(later)
   })
 
-  it('refuses what was made from a state that is not the last one, and shows what is there', async () => {
+  it('rejects a change that was made from an older state, and returns the current state', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
     const next = flipped(EMPTY_STATE, 25, 'ada')
@@ -70,13 +70,13 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect((await theirs.history({ limit: 10 })).records).toHaveLength(1)
   })
 
-  it('refuses what skips a generation', async () => {
+  it('rejects a change that skips a generation', async () => {
     const store = await (await makePlace()).open()
     const next = { ...flipped(EMPTY_STATE, 25), generation: 2 }
     expect(await store.commit(next, entryOf(next))).toEqual({ ok: false, conflict: EMPTY_STATE })
   })
 
-  it('says of a change that was made already that it was: who lost the answer may ask again', async () => {
+  it('accepts a repeated commit of a change that was made before, so that a caller can retry after a lost reply', async () => {
     const store = await (await makePlace()).open()
     const first = flipped(EMPTY_STATE, 25)
     const second = flipped(first, 50)
@@ -87,7 +87,7 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect((await store.history({ limit: 10 })).records).toHaveLength(2)
   })
 
-  it('lets each generation be made by one of fifty who try at once, and shows every loser a state', async () => {
+  it('lets one of fifty concurrent commits make each generation, and returns the current state to the others', async () => {
     const place = await makePlace()
     const handles = [await place.open(), await place.open()]
     const made: SharedState[] = []
@@ -114,41 +114,41 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
       expect(made.find((state) => state.generation === generation)?.contexts.catalog?.flip?.by).toBe(actor)
   })
 
-  it('tells every handle of every change, in order, and no longer those who left', async () => {
+  it('notifies every listener of every change in order, until the listener is removed', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
-    const heard: number[] = []
-    const before: number[] = []
+    const received: number[] = []
+    const removedReceived: number[] = []
     theirs.onChange(() => {
       throw new Error('a listener that throws')
     })
-    theirs.onChange(({ generation }) => void heard.push(generation))
-    const leave = theirs.onChange(({ generation }) => void before.push(generation))
+    theirs.onChange(({ generation }) => void received.push(generation))
+    const leave = theirs.onChange(({ generation }) => void removedReceived.push(generation))
     const first = flipped(EMPTY_STATE, 25)
     await ours.commit(first, entryOf(first))
-    await until(() => heard.length === 1)
+    await until(() => received.length === 1)
     leave()
     const second = flipped(first, 50)
     await ours.commit(second, entryOf(second))
-    await until(() => heard.length === 2)
-    expect(heard).toEqual([1, 2])
-    expect(before).toEqual([1])
+    await until(() => received.length === 2)
+    expect(received).toEqual([1, 2])
+    expect(removedReceived).toEqual([1])
     expect(theirs.current()).toEqual(second)
   })
 
-  it('pages through the audit log, newest first, of all contexts or of one', async () => {
+  it('returns the audit log in pages, newest first, of all contexts or of one', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
     for (let number = 1; number <= 7; number++)
       await ours.record(refusal(`no ${number}`, number % 2 === 0 ? 'orders' : 'catalog'))
     const seen: (string | null)[] = []
-    let before: string | undefined
+    let position: string | undefined
     do {
-      const page = await theirs.history({ limit: 3, before })
+      const page = await theirs.history({ limit: 3, before: position })
       seen.push(...page.records.map(({ detail }) => detail))
       expect(page.records.length).toBeLessThanOrEqual(3)
-      before = page.next ?? undefined
-    } while (before !== undefined)
+      position = page.next ?? undefined
+    } while (position !== undefined)
     expect(seen).toEqual(
       range(1, 7)
         .map((number) => `no ${number}`)
@@ -162,7 +162,7 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect(rest.next).toBeNull()
   })
 
-  it('chains the entries of all handles, changes and refusals, also those that are made at once', async () => {
+  it('chains the entries of all stores, changes and refusals, also concurrent ones', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
     const next = flipped(EMPTY_STATE, 25)
@@ -187,22 +187,22 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     })
   })
 
-  it('goes on with the chain after a restart', async () => {
+  it('continues the chain after a restart', async () => {
     const place = await makePlace()
-    const before = await place.open()
+    const store = await place.open()
     const next = flipped(EMPTY_STATE, 25)
-    await before.commit(next, entryOf(next))
-    const after = await place.restart()
-    await after.record(refusal('no'))
-    expect(await after.verifyHistory()).toMatchObject({ verified: 2, branches: 0, broken: null })
+    await store.commit(next, entryOf(next))
+    const restarted = await place.restart()
+    await restarted.record(refusal('no'))
+    expect(await restarted.verifyHistory()).toMatchObject({ verified: 2, branches: 0, broken: null })
   })
 
-  it('an empty log has no head and no fault', async () => {
+  it('verifies an empty log without a head and without a fault', async () => {
     const store = await (await makePlace()).open()
     expect(await store.verifyHistory()).toMatchObject({ verified: 0, unchained: 0, head: null, broken: null })
   })
 
-  it('gives records positions that sort as the log does', async () => {
+  it('gives records positions whose order is the order of the log', async () => {
     const store = await (await makePlace()).open()
     for (let number = 0; number < 12; number++) await store.record(refusal(`no ${number}`))
     const positions = (await store.history({ limit: 20 })).records.map(({ position }) => position)
@@ -210,13 +210,13 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect(new Set(positions).size).toBe(12)
   })
 
-  it('keeps two entries that are the same twice', async () => {
+  it('stores two equal entries twice', async () => {
     const store = await (await makePlace()).open()
     await Promise.all([store.record(refusal('the same')), store.record(refusal('the same'))])
     expect((await store.history({ limit: 10 })).records).toHaveLength(2)
   })
 
-  it('shows who is there, how long they are silent, and not who has left', async () => {
+  it('lists the gateways with the time since their last heartbeat, without those that have left', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
     await ours.sendHeartbeat(reportOf('gateway-1', 3))
@@ -235,17 +235,17 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect((await ours.fleet()).map(({ id }) => id)).toEqual(['gateway-1'])
   })
 
-  it('tells every handle of a report', async () => {
+  it('notifies every store of a heartbeat', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
-    const heard: Heartbeat[] = []
-    ours.onHeartbeat((report) => void heard.push(report))
+    const received: Heartbeat[] = []
+    ours.onHeartbeat((report) => void received.push(report))
     await theirs.sendHeartbeat(reportOf('gateway-2', 7))
-    await until(() => heard.length === 1)
-    expect(heard).toEqual([reportOf('gateway-2', 7)])
+    await until(() => received.length === 1)
+    expect(received).toEqual([reportOf('gateway-2', 7)])
   })
 
-  it('keeps flags of an Unleash, the newest', async () => {
+  it('keeps the newest backup of the flags of an Unleash', async () => {
     const place = await makePlace()
     const [ours, theirs] = [await place.open(), await place.open()]
     await ours.saveFlagBackup({ text: '{"version":2,"features":[]}', at: 1000 })
@@ -263,7 +263,7 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect(Object.prototype).not.toHaveProperty('pin')
   })
 
-  it('gives away no state that somebody could change', async () => {
+  it('returns no object that a caller could change in the store', async () => {
     const store = await (await makePlace()).open()
     const contexts: Record<string, SharedState['contexts'][string]> = {}
     const next = { ...EMPTY_STATE, generation: 1, contexts }
@@ -273,7 +273,7 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
     expect(store.current()).toEqual({ ...EMPTY_STATE, generation: 1 })
   })
 
-  it('has a clock', async () => {
+  it('has a clock that shows the current time', async () => {
     const store = await (await makePlace()).open()
     expect(Math.abs(store.wallTime() - Date.now())).toBeLessThan(2000)
   })
