@@ -13,7 +13,7 @@ describe('the counts of a route', () => {
       expect(Object.getPrototypeOf(record)).toBeNull()
   })
 
-  it('are read without the words of a newer gateway', () => {
+  it('are read without the keys that only a newer gateway has', () => {
     const words = { bomb: 1, sunspots: 2, __proto: 3 }
     const fields = { 'value $.a': { sides: 1, self: 0, firstSeen: 1, lastSeen: 1 }, 'colour $.a': 'of another shape' }
     const given = { ...STRANGE, uncomparable: words, shed: words, failed: words, fields, later: 1 }
@@ -51,17 +51,17 @@ describe('the counts of a route', () => {
     ['counts.fields', {}, { fields: { 'value $.a': { ...seen, firstSeen: 0.5 } } }],
     ['counts.fields', {}, { fields: { 'value $.a': { ...seen, lastSeen: null } } }],
     ['counts.fieldsLeftOut', {}, { fieldsLeftOut: Number.MAX_VALUE }],
-  ])('are not read with another %s: %j %j', (where, of, counts = {}) => {
+  ])('are rejected with an invalid %s: %j %j', (where, of, counts = {}) => {
     const text = JSON.stringify({ ...routeCounts(), counts: { ...STRANGE, ...counts }, ...of })
     expect(() => parseRouteCounts(text)).toThrow(`not the counts of a route: ${where}`)
   })
 
-  it.each(['', '[]', '7', '{"context":'])('are not %j', (text) => {
+  it.each(['', '[]', '7', '{"context":'])('are rejected if the text is %j', (text) => {
     expect(() => parseRouteCounts(text)).toThrow(InvalidStoredValue)
   })
 })
 
-describe('an example', () => {
+describe('a stored example', () => {
   it('is read as it was written', () => {
     expect(parseExample(serializeExample(storedExample({}, 1)))).toEqual(storedExample({}, 1))
   })
@@ -91,12 +91,12 @@ describe('an example', () => {
     ['example.differences.0.legacy', { example: { ...example, differences: [{ ...differences[0], legacy: 7 }] } }],
     ['example.differences.0.service', { example: { ...example, differences: [{ ...differences[0], service: 7 }] } }],
     ['example.differences.0.times', { example: { ...example, differences: [{ ...differences[0], times: -1 }] } }],
-  ])('is not read with another %s', (where, of) => {
+  ])('is rejected with an invalid %s', (where, of) => {
     const text = JSON.stringify({ ...storedExample({}, 1), ...of })
     expect(() => parseExample(text)).toThrow(`not an example: ${where}:`)
   })
 
-  it('is not read with a __proto__ in it', () => {
+  it('is rejected if it contains a key __proto__', () => {
     const text = JSON.stringify(storedExample({}, 1)).replace('{', '{"__proto__":{},')
     expect(() => parseExample(text)).toThrow('a key is __proto__')
   })

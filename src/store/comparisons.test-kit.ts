@@ -4,15 +4,15 @@ import type { Masked } from '../model/comparison.ts'
 import { COUNT_PERIOD_MS, type Counts, NO_COUNTS, type RouteCounts } from '../model/comparison-counts.ts'
 import type { StoredExample } from '../model/comparison-example.ts'
 
-/** One hour for all of a test, though the next one may begin meanwhile. */
+/** The same period during a whole test, even if the next one begins meanwhile. */
 const NOW = Date.now()
 
-/** The beginning of a stretch of time, so many before the one that runs. */
+/** The start of a period. @param ago how many periods before the current one */
 export function stretch(ago = 0): number {
   return (Math.floor(NOW / COUNT_PERIOD_MS) - ago) * COUNT_PERIOD_MS
 }
 
-/** Records as they are counted: under names that strangers gave. */
+/** Counts with names that a client or a response body chose. */
 export const STRANGE: Counts = {
   ...NO_COUNTS,
   matched: 7,
@@ -40,7 +40,7 @@ export function routeCounts(of: Partial<RouteCounts> = {}): RouteCounts {
   return { context: 'catalog', route: 'GET /products/:id', start: stretch(), counts: STRANGE, ...of }
 }
 
-export function storedExample(of: Partial<StoredExample> = {}, at = Date.now()): StoredExample {
+export function storedExample(of: Partial<StoredExample> = {}, time = Date.now()): StoredExample {
   const answer = {
     status: 200,
     headers: ['content-type', 'text/html'].map(mask),
@@ -53,7 +53,7 @@ export function storedExample(of: Partial<StoredExample> = {}, at = Date.now()):
     route: 'GET /products/:id',
     field: 'value $.a',
     example: {
-      at,
+      at: time,
       request: { method: 'GET', target: mask('/products/‹7›'), headers: [] },
       answeredBy: 'legacy',
       legacy: answer,

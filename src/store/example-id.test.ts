@@ -8,15 +8,15 @@ import { type ExampleId, selectExamples } from './example-id.ts'
 
 const NOW = 10 * EXAMPLES_RETENTION_MS
 
-describe('of the examples of a context', () => {
-  it('the newest few of each difference are retained', () => {
-    const ids = ['a', 'b'].flatMap((of) => range(MAX_EXAMPLES_PER_DIFFERENCE + 1).map((age) => id(of, age)))
+describe('selectExamples', () => {
+  it('retains the newest examples of each difference', () => {
+    const ids = ['a', 'b'].flatMap((name) => range(MAX_EXAMPLES_PER_DIFFERENCE + 1).map((age) => id(name, age)))
     const { retained, surplus } = selectExamples(ids, NOW)
     expect(surplus).toEqual([id('b', MAX_EXAMPLES_PER_DIFFERENCE), id('a', MAX_EXAMPLES_PER_DIFFERENCE)])
-    expect(retained.map(({ at }) => NOW - at)).toEqual([0, 0, 1, 1, 2, 2])
+    expect(retained.map((retainedId) => NOW - retainedId.at)).toEqual([0, 0, 1, 1, 2, 2])
   })
 
-  it('the differences are retained whose newest example is newest', () => {
+  it('retains the differences with the newest examples', () => {
     const ids = range(MAX_DIFFERENCES_PER_CONTEXT + 2).map((number) => id(String(number), 10 + number))
     const [last, lastButOne] = [MAX_DIFFERENCES_PER_CONTEXT + 1, MAX_DIFFERENCES_PER_CONTEXT].map(String)
     expect(selectExamples(ids, NOW).surplus).toEqual([ids.at(-2), ids.at(-1)])
@@ -26,7 +26,7 @@ describe('of the examples of a context', () => {
     ])
   })
 
-  it('none is retained that is as old as that, and it takes no place', () => {
+  it('removes expired examples, which do not count for the limits', () => {
     const old = range(MAX_DIFFERENCES_PER_CONTEXT).map((number) => id(String(number), EXAMPLES_RETENTION_MS))
     const young = id('young', EXAMPLES_RETENTION_MS - 1)
     expect(selectExamples([...old, young], NOW)).toMatchObject({ retained: [young], surplus: { length: old.length } })

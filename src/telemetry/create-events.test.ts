@@ -22,7 +22,7 @@ beforeEach(() => {
 
 const lines = (): Record<string, unknown>[] => raw.map((line) => JSON.parse(line))
 
-test('a missing flag is said once, and again after the flags were read', () => {
+test('a missing flag is logged once, and again after flags were read', () => {
   const facts = requestFacts({ context: 'orders', decision: { side: 'legacy', reason: 'flag-missing' } })
   for (let i = 0; i < 3; i++) events.requestFinished(facts)
   events.upgradeOpened(facts)
@@ -32,7 +32,7 @@ test('a missing flag is said once, and again after the flags were read', () => {
   expect(lines()).toHaveLength(3)
 })
 
-test('an authority that stays down is said once, and so is its return', () => {
+test('a failed flag authority is logged once, and its recovery once', () => {
   const down = { source: 'https://unleash.example/', error: new Error('connect ECONNREFUSED') }
   for (let i = 0; i < 5; i++) events.flagsFailed(down)
   events.flagsRead({ source: down.source, flags: 2 })
@@ -42,7 +42,7 @@ test('an authority that stays down is said once, and so is its return', () => {
   ])
 })
 
-test('an issuer that stays down is said once, and so is its return', () => {
+test('a failed issuer is logged once, and its recovery once', () => {
   const uri = 'https://login.test/jwks.json'
   events.keysFailed({ uri, error: new Error('status 500') })
   events.keysFailed({ uri, error: new Error('status 500') })
@@ -53,40 +53,40 @@ test('an issuer that stays down is said once, and so is its return', () => {
   ])
 })
 
-test('another mistake in the flags is news', () => {
+test('another mistake in the flags is logged again', () => {
   events.flagsFailed({ source: 'flags.json', error: new Error('one') })
   events.flagsFailed({ source: 'flags.json', error: new Error('another') })
   expect(lines()).toHaveLength(2)
 })
 
-test('a bug that every request meets is one line a second, with what was left unsaid', () => {
+test('a bug that every request meets is logged once a second, with the number of suppressed lines', () => {
   for (let i = 0; i < 1000; i++) events.bug({ where: 'decide', error: new Error('oh') })
   now = 1500
   events.bug({ where: 'decide', error: new Error('oh') })
   expect(lines()).toMatchObject([{ level: 'error', where: 'decide' }, { unsaid: 999 }])
 })
 
-test('a config that is rejected wakes somebody; one that is applied tells its story', () => {
+test('a rejected config is logged as an error, and an applied config as information', () => {
   events.configRejected({ file: 'routes.config.ts', mistakes: ['contexts.orders.flag: is empty'] })
   events.configApplied({ file: 'routes.config.ts', edition: 2, contexts: 1, routes: 3 })
   expect(lines().map(({ level }) => level)).toEqual(['error', 'info'])
 })
 
-test('credentials that somebody logs by accident do not come out', () => {
+test('credentials that are logged by accident are masked', () => {
   const headers = { authorization: 'Bearer SECRET', Cookie: 'sid=SECRET', 'set-cookie': 'SECRET', accept: '*/*' }
   log.info({ headers, token: 'SECRET', request: { headers } }, 'oops')
   expect(raw.join('')).not.toContain('SECRET')
   expect(raw.join('')).toContain('*/*')
 })
 
-test('no control character in an error reaches the log raw', () => {
+test('control characters in an error are escaped in the log', () => {
   events.bug({ where: 'parse', error: new Error('bad header \x1b[2J\x9b1m\r\nforged') })
   expect(raw).toHaveLength(1)
   expect(raw[0]!.slice(0, -1)).not.toMatch(/\p{Cc}/u)
   lines()
 })
 
-test('the log says where the admin token is, and never contains a token', () => {
+test('the log names the file of the admin token, and never contains the token', () => {
   events.adminTokenCreated({ file: '/state/admin-token', isKept: true })
   events.adminTokenCreated({ file: '/state/admin-token', isKept: false })
   expect(lines()).toMatchObject([

@@ -33,7 +33,7 @@ async function lines(): Promise<Record<string, unknown>[]> {
     .map((line) => JSON.parse(line))
 }
 
-test('every request is one line and one count, refused ones too', async () => {
+test('every request has one line and one count, also a refused one', async () => {
   telemetry.events.requestFinished(requestFacts())
   telemetry.events.requestRefused(refusalFacts({ method: 'GET', target: '/\r\n{"forged":1}?token=x' }))
   expect(await lines()).toMatchObject([
@@ -45,13 +45,13 @@ test('every request is one line and one count, refused ones too', async () => {
   expect(metrics).toContain('strangler_refusals_total{failure="malformed"} 1')
 })
 
-test('what the target or the gateway did wrong is a warning, what the client did is not', async () => {
+test('a failure of the upstream or of the gateway is a warning, and a failure of the client is not', async () => {
   for (const failure of ['connect-refused', 'overloaded', 'client-gone'] as const)
     telemetry.events.requestFinished(requestFacts({ outcome: { failure } }))
   expect((await lines()).map(({ level }) => level)).toEqual(['warn', 'warn', 'info'])
 })
 
-test('a tunnel is counted when it opens and logged when it closes, with its bytes', async () => {
+test('a tunnel is counted when it opens, and logged with its bytes when it closes', async () => {
   const facts = requestFacts({ outcome: { status: 101 } })
   telemetry.events.upgradeOpened(facts)
   telemetry.events.upgradeClosed({ ...facts, bytesIn: 10, bytesOut: 20 })

@@ -23,12 +23,12 @@ test.each([
   expect(parseTraceparent(field)).toEqual(isValid ? { traceId } : undefined)
 })
 
-test('a valid trace goes on byte for byte', () => {
+test('a valid traceparent is not changed', () => {
   const field = `00-${traceId}-00f067aa0ba902b7-00`
   expect(continueTrace(field, random)).toEqual({ traceparent: field, traceId })
 })
 
-test('without one, or with one that is not valid, a new trace begins', () => {
+test('a missing or invalid traceparent is replaced by a new trace', () => {
   const begun = { traceparent: `00-${'ab'.repeat(16)}-${'ab'.repeat(8)}-01`, traceId: 'ab'.repeat(16) }
   expect(continueTrace(undefined, random)).toEqual(begun)
   fc.assert(fc.property(fc.string(), (field) => void expect(continueTrace(field, random)).toEqual(begun)))

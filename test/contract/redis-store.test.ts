@@ -179,7 +179,7 @@ describe('a Redis that has lost data', () => {
     })
     expect(await store.loadFlagBackup()).toEqual({ text: '{"version":2}', at: 7 })
     expect(events.restored).toEqual([{ generation: 2, found: 0, entries: 3, lost: [] }])
-    expect(store.status().restored?.detail).toMatch(/^Redis had come back empty; put back generation 2 and 3 entries/)
+    expect(store.status().restored?.detail).toMatch(/^Redis returned empty; this gateway restored generation 2 and 3 entries/)
   })
 
   it('gets everything from the first gateway that reconnects if it was restarted empty, and each entry once', async () => {
@@ -380,7 +380,7 @@ describe('a Redis that lost the newest writes in a failover, and accepted other 
     await until(async () => (await ours.history({ limit: 10 })).records.some(({ verb }) => verb === 'restore'))
     const { records } = await ours.history({ limit: 10 })
     expect(records.find(({ verb }) => verb === 'restore')?.detail).toContain(
-      'replaced by later changes, look at them: flip of catalog by ada (generation 2)',
+      'later changes have replaced these, review them: flip of catalog by ada (generation 2)',
     )
     expect(ours.status().restored?.detail).toContain('flip of catalog by ada (generation 2)')
   })

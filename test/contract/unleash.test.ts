@@ -1,4 +1,4 @@
-// What is promised of an Unleash, kept by a real one: unleash-server on a PostgreSQL that the test kit brings along.
+// The flag authority with a real Unleash: unleash-server with a PostgreSQL that the test kit starts.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,9 +22,9 @@ function writer(more: { project?: string; environment?: string; adminToken?: str
   return new UnleashWriter({ url, adminToken, project: 'default', environment: 'development', ...more })
 }
 
-/** A gateway's flags, which poll only once a minute unless told. */
+/** The flags of a gateway, which polls once a minute if not configured otherwise. */
 async function startFlags({ token = unleash().clientToken, refreshMs = MINUTE_MS, stateDir = '' } = {}) {
-  const heard = recordedEvents()
+  const recorded = recordedEvents()
   const flags = new UnleashFlags({
     url: unleash().apiUrl,
     token,
@@ -33,7 +33,7 @@ async function startFlags({ token = unleash().clientToken, refreshMs = MINUTE_MS
     refreshMs,
     timeoutMs: 1000,
     stateDir: stateDir || (await newFolder()),
-    events: heard.events,
+    events: recorded.events,
     clock: realClock,
   })
   onTestFinished(() => flags.stop())
@@ -49,31 +49,32 @@ async function newFolder(): Promise<string> {
 
 const percentageOf = (flags: Flags, flag: string) => flags.percentage(flag).percentage
 
-describe('moving a flag', () => {
+describe('setting the percentage of a flag', () => {
   test.each(FLAG_RULES.filter(({ refused }) => refused === undefined))(
-    '$flag: its rollout and nothing else',
+    'changes only the rollout of the flag $flag',
     async (rule) => {
       await unleash().createFlag(rule.flag, rule)
-      const before = (await unleash().getFlag(rule.flag)) as ShownFlag
+      const oldFlag = (await unleash().getFlag(rule.flag)) as ShownFlag
       expect(await writer().read(rule.flag)).toMatchObject({ percentage: rule.reads })
       expect(await writer().setPercentage(rule.flag, 75, anna)).toEqual({
         kind: 'written',
         before: rule.reads,
         after: 75,
-        ...(before.enabled ? {} : { note: `flag "${rule.flag}" was switched off in Unleash, and is on now` }),
+        ...(oldFlag.enabled ? {} : { note: `flag "${rule.flag}" was switched off in Unleash, and is on now` }),
       })
-      const after = (await unleash().getFlag(rule.flag)) as ShownFlag
-      if (before.strategies.length > 0) expect(after).toEqual({ ...before, enabled: true, strategies: at75(before) })
-      const { isForMatching: _, ...said } = await writer().read(rule.flag)
-      expect(said).toEqual({ percentage: 75 })
+      const newFlag = (await unleash().getFlag(rule.flag)) as ShownFlag
+      if (oldFlag.strategies.length > 0)
+        expect(newFlag).toEqual({ ...oldFlag, enabled: true, strategies: at75(oldFlag) })
+      const { isForMatching: _, ...reading } = await writer().read(rule.flag)
+      expect(reading).toEqual({ percentage: 75 })
     },
   )
 
   test.each(FLAG_RULES.filter(({ refused }) => refused !== undefined))(
-    '$flag: refused, and nothing changed',
+    'is refused for the flag $flag, which is not changed',
     async (rule) => {
       await unleash().createFlag(rule.flag, rule)
-      const before = await unleash().getFlag(rule.flag)
+      const oldFlag = await unleash().getFlag(rule.flag)
       expect((await writer().read(rule.flag)).percentage).toBe(rule.reads)
       expect(await writer().setPercentage(rule.flag, 75, anna)).toEqual({
         kind: 'refused',
@@ -82,27 +83,27 @@ describe('moving a flag', () => {
       expect(await writer().setPercentage(rule.flag, 0, anna)).toMatchObject({
         reason: expect.stringContaining(rule.refused!),
       })
-      expect(await unleash().getFlag(rule.flag)).toEqual(before)
+      expect(await unleash().getFlag(rule.flag)).toEqual(oldFlag)
     },
   )
 
-  test('segments stay', async () => {
+  test('does not change its segments', async () => {
     const id = await unleash().createSegment('staff', ['7', '8'])
     await unleash().createFlag('with-a-segment', { strategies: [rolloutAt(10, { segments: [id] })] })
-    const before = (await unleash().getFlag('with-a-segment')) as ShownFlag
-    expect(before.strategies[0]?.segments).toEqual([id])
+    const oldFlag = (await unleash().getFlag('with-a-segment')) as ShownFlag
+    expect(oldFlag.strategies[0]?.segments).toEqual([id])
     await writer().setPercentage('with-a-segment', 75, anna)
-    expect(await unleash().getFlag('with-a-segment')).toEqual({ ...before, strategies: at75(before) })
+    expect(await unleash().getFlag('with-a-segment')).toEqual({ ...oldFlag, strategies: at75(oldFlag) })
   })
 
-  test('other environments stay', async () => {
+  test('does not change other environments', async () => {
     await unleash().createFlag('elsewhere', { percentage: 10 })
     const inProduction = writer({ environment: 'production' })
     expect(await inProduction.setPercentage('elsewhere', 60, anna)).toMatchObject({ kind: 'written', after: 60 })
     expect(await writer().read('elsewhere')).toEqual({ percentage: 10 })
   })
 
-  test('one that is missing is made, says what for, and decides', async () => {
+  test('creates a missing flag with a description, and the flag decides requests', async () => {
     expect(await writer().read('brand-new')).toEqual({ percentage: null, why: 'is not in Unleash' })
     expect(await writer().setPercentage('brand-new', 100, anna)).toEqual({ kind: 'written', before: null, after: 100 })
     expect(await unleash().getFlag('brand-new')).toMatchObject({
@@ -117,7 +118,7 @@ describe('moving a flag', () => {
     await until(() => flags.evaluate('brand-new', person) === 'on')
   })
 
-  test('at zero, one that is off stays off', async () => {
+  test('to zero leaves a disabled flag disabled', async () => {
     await unleash().createFlag('resting', { percentage: 40, enabled: false })
     expect(await writer().setPercentage('resting', 0, anna)).toEqual({ kind: 'written', before: 0, after: 0 })
     expect(await unleash().getFlag('resting')).toMatchObject({
@@ -129,26 +130,26 @@ describe('moving a flag', () => {
   test.each([
     [{ environment: 'staging' }, 'no environment "staging": set UNLEASH_ENVIRONMENT'],
     [{ project: 'nowhere' }, 'Unleash has no project "nowhere"'],
-  ])('one that is missing is not made in %o', async (where, why) => {
+  ])('does not create a missing flag in %o', async (where, why) => {
     const result = await writer(where).setPercentage('not-made', 10, anna)
     expect(result).toEqual({ kind: 'refused', reason: expect.stringContaining(why) })
     expect(await unleash().getFlag('not-made')).toBeUndefined()
   })
 
-  test('an environment that is not there is said so', async () => {
+  test('is refused for an environment that does not exist, with its name', async () => {
     await unleash().createFlag('here', { percentage: 10 })
     expect(await writer({ environment: 'staging' }).setPercentage('here', 20, anna)).toMatchObject({ kind: 'refused' })
     expect((await writer({ environment: 'staging' }).read('here')).why).toContain('no environment "staging"')
   })
 
-  test('a name that is taken by an archived flag is refused', async () => {
+  test('is refused for the name of an archived flag', async () => {
     await unleash().createFlag('of-old')
     await unleash().admin('DELETE', '/api/admin/projects/default/features/of-old')
     const result = await writer().setPercentage('of-old', 10, anna)
     expect(result).toEqual({ kind: 'refused', reason: expect.stringContaining('its name is taken') })
   })
 
-  test('a name that Unleash does not take is refused', async () => {
+  test('is refused for a name that Unleash rejects', async () => {
     const result = await writer().setPercentage('two words', 10, anna)
     expect(result).toEqual({
       kind: 'refused',
@@ -156,7 +157,7 @@ describe('moving a flag', () => {
     })
   })
 
-  test('a token that is unknown, or may not, is a failure that does not show it', async () => {
+  test('fails with an unknown token or a token without the right, and the reason does not contain the token', async () => {
     for (const [adminToken, status] of [
       ['*:*.unknown', '401'],
       [unleash().clientToken, '403'],
@@ -167,7 +168,7 @@ describe('moving a flag', () => {
     }
   })
 
-  test('two at once: each is told what is there in the end of its own', async () => {
+  test('twice at the same time reports the resulting percentage to at least one caller', async () => {
     await unleash().createFlag('contested', { percentage: 10 })
     const results = await Promise.all(
       [20, 30].map((percentage) => writer().setPercentage('contested', percentage, anna)),
@@ -177,8 +178,8 @@ describe('moving a flag', () => {
   })
 })
 
-describe('a change arrives', () => {
-  test('by a poll, if it was made on Unleash’s own pages', async () => {
+describe('a change of a flag arrives at the gateway', () => {
+  test('with a poll, if it was made in the pages of Unleash', async () => {
     await unleash().createFlag('polled', { percentage: 0 })
     const flags = await startFlags({ refreshMs: 100 })
     await until(() => flags.evaluate('polled', person) === 'off')
@@ -191,7 +192,7 @@ describe('a change arrives', () => {
     await until(() => flags.evaluate('polled', person) === 'missing')
   })
 
-  test('at once, if it is known which flag was moved', async () => {
+  test('at once, if the gateway refreshes that flag', async () => {
     await unleash().createFlag('flipped', { percentage: 0 })
     const flags = await startFlags()
     for (const percentage of [100, 0, 100, 50, 0]) {
@@ -202,7 +203,7 @@ describe('a change arrives', () => {
     expect(flags.evaluate('flipped', person)).toBe('off')
   })
 
-  test('at once, if the flag was made by it', async () => {
+  test('at once, if the change has created the flag', async () => {
     const flags = await startFlags()
     await writer().setPercentage('just-made', 100, anna)
     await flags.refresh(['just-made', 'a-flag-that-is-nowhere'])
@@ -211,7 +212,7 @@ describe('a change arrives', () => {
     expect(flags.status().trouble).toBeUndefined()
   })
 
-  test('within two seconds, if only that something changed is known', async () => {
+  test('within two seconds, if the gateway refreshes all flags', async () => {
     await unleash().createFlag('refreshed', { percentage: 0 })
     const flags = await startFlags()
     await unleash().setRollout('refreshed', 100)
@@ -220,8 +221,8 @@ describe('a change arrives', () => {
   })
 })
 
-describe('fail static', () => {
-  test('killed and started again: the last flags hold, a change is refused, and all is well again', async () => {
+describe('the flags of a gateway fail static', () => {
+  test('while Unleash is stopped: the last flags stay, a change fails, and both work again after its start', async () => {
     await unleash().createFlag('held', { percentage: 100 })
     const stateDir = await newFolder()
     const flags = await startFlags({ refreshMs: 200, stateDir })
@@ -244,7 +245,7 @@ describe('fail static', () => {
     await until(() => flags.status().trouble === undefined)
   })
 
-  test('frozen: nobody waits longer than told, and thawed all is well', async () => {
+  test('while Unleash is frozen: a change fails within its limit, and works again afterwards', async () => {
     await unleash().createFlag('cold', { percentage: 100 })
     const flags = await startFlags({ refreshMs: 200 })
     await until(() => flags.evaluate('cold', person) === 'on')
@@ -258,7 +259,7 @@ describe('fail static', () => {
     expect(flags.evaluate('cold', person)).toBe('off')
   })
 
-  test('a token that runs out is an alarm, and mended in Unleash the gateway goes on; so is one that is deleted', async () => {
+  test('with an expired or a deleted token, which is reported, until the token is extended in Unleash', async () => {
     await unleash().createFlag('guarded', { percentage: 100 })
     const token = await unleash().createToken(new Date(Date.now() + 1500))
     const flags = await startFlags({ token, refreshMs: 200 })
@@ -267,7 +268,7 @@ describe('fail static', () => {
     expect(flags.status().trouble).toMatch(/does not accept the token \(401\): the last good flags stay/)
     expect(flags.status().trouble).not.toContain(token)
     expect(flags.evaluate('guarded', person)).toBe('on')
-    // Unleash looks at its tokens once a minute, and when it starts.
+    // Unleash reads its tokens once a minute and when it starts.
     await unleash().setTokenEnd(token, new Date(Date.now() + MINUTE_MS))
     await unleash().restart()
     await until(() => !flags.status().isRefused && flags.status().trouble === undefined)

@@ -8,22 +8,22 @@ const COUNTS = [routeCounts(), matched(1, { route: 'a tab \t, a line \n, a quote
 const ENTRIES = [...createEntries('writer\t\n', COUNTS).values()][0]!
 
 describe('a file of counts', () => {
-  it('is read as it was written, with none too', () => {
+  it('is read as it was written, also without entries', () => {
     expect(parseCounts(formatCounts(ENTRIES))).toEqual(ENTRIES)
     expect(parseCounts(formatCounts(new Map()))).toEqual(new Map())
   })
 
-  it('is refused when it was cut, at whatever byte', () => {
+  it('is rejected if it was cut at any byte', () => {
     const text = formatCounts(ENTRIES)
     for (let length = 0; length < text.length; length++) {
       expect(() => parseCounts(text.slice(0, length)), String(length)).toThrow(InvalidStoredValue)
     }
   })
 
-  it('is refused when it was changed, at whatever byte', () => {
+  it('is rejected if any byte was changed', () => {
     const text = formatCounts(ENTRIES)
-    for (let at = 0; at < text.length; at++) {
-      expect(() => parseCounts(`${text.slice(0, at)}\u0001${text.slice(at + 1)}`), String(at)).toThrow(
+    for (let index = 0; index < text.length; index++) {
+      expect(() => parseCounts(`${text.slice(0, index)}\u0001${text.slice(index + 1)}`), String(index)).toThrow(
         InvalidStoredValue,
       )
     }

@@ -302,7 +302,7 @@ export class FileStore implements Store {
 
 function describeRestore({ generation, found: oldGeneration, lost }: RestoreResult): string {
   const rest = lost.length === 0 ? '' : `; make these changes again: ${lost.join(', ')}`
-  return `state.json had generation ${oldGeneration}, and later changes are known: put back generation ${generation}${rest}`
+  return `state.json had generation ${oldGeneration}, and later changes are known: this gateway restored generation ${generation}${rest}`
 }
 
 function messageOf(error: unknown): string {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { FolderLock, FolderTaken } from './folder-lock.ts'
 
-/** What happens right before a link is made, once. */
+/** An action that runs once, right before a link to this path is created. */
 let meanwhile: { readonly to: string; readonly doing: () => Promise<void> } | undefined
 vi.mock('node:fs/promises', async (original) => {
   const real = await original<typeof import('node:fs/promises')>()
@@ -19,8 +19,8 @@ vi.mock('node:fs/promises', async (original) => {
   }
 })
 
-const NOBODY = 2 ** 22 + 1
-const dead = (token: string) => JSON.stringify({ pid: NOBODY, started: '1', host: hostname(), token })
+const UNUSED_PID = 2 ** 22 + 1
+const dead = (token: string) => JSON.stringify({ pid: UNUSED_PID, started: '1', host: hostname(), token })
 
 let folder = ''
 beforeEach(async () => {
@@ -30,16 +30,16 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 
 async function takenBy(contenders: number): Promise<FolderLock[]> {
   const tries = await Promise.allSettled(Array.from({ length: contenders }, () => FolderLock.take(folder)))
-  for (const one of tries) if (one.status === 'rejected') expect(one.reason).toBeInstanceOf(FolderTaken)
-  return tries.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  for (const attempt of tries) if (attempt.status === 'rejected') expect(attempt.reason).toBeInstanceOf(FolderTaken)
+  return tries.flatMap((attempt) => (attempt.status === 'fulfilled' ? [attempt.value] : []))
 }
 
 test.each([
   ['of a process that is dead', dead('x')],
-  ['that nobody can read', '{'],
-])('of eight who find a lock %s, one has it, whoever is overtaken meanwhile', async (_, found) => {
+  ['that is not valid JSON', '{'],
+])('exactly one of eight concurrent processes gets a folder with a lock %s', async (_, content) => {
   for (let round = 0; round < 40; round++) {
-    await writeFile(join(folder, 'lock'), found)
+    await writeFile(join(folder, 'lock'), content)
     const taken = await takenBy(8)
     expect(taken, `round ${round}`).toHaveLength(1)
     expect(await taken[0]?.isOurs()).toBe(true)
@@ -48,7 +48,7 @@ test.each([
   }
 })
 
-test('whoever is overtaken between seeing a dead lock and claiming it leaves alone what is there since', async () => {
+test('a process that has read a dead lock does not remove the lock that another process has taken since', async () => {
   await writeFile(join(folder, 'lock'), dead('x'))
   const first: FolderLock[] = []
   meanwhile = {
@@ -60,7 +60,7 @@ test('whoever is overtaken between seeing a dead lock and claiming it leaves alo
   expect(await readdir(folder)).toEqual(['lock'])
 })
 
-test('whoever died while taking the lock of a dead one out of the way holds up nobody', async () => {
+test('a process that died while it removed a dead lock does not block the others', async () => {
   await writeFile(join(folder, 'lock'), dead('x'))
   await writeFile(join(folder, 'lock.x.dead'), dead('y'))
   await writeFile(join(folder, 'lock.x.dead.y.dead'), dead('z'))

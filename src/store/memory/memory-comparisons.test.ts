@@ -14,7 +14,7 @@ function open() {
   return { memory, time, comparisons: new MemoryStore({ memory, clock }).comparisons }
 }
 
-it('forgets counts and examples when they are as old as that, and holds them no longer', async () => {
+it('the memory store removes counts and examples when they expire', async () => {
   const { memory, time, comparisons } = open()
   const [first, second] = [matched(1, { start: START }), matched(2, { start: START + COUNT_PERIOD_MS })]
   await comparisons.saveCounts('gateway-1', [first, second])
@@ -30,7 +30,7 @@ it('forgets counts and examples when they are as old as that, and holds them no 
   expect(await comparisons.examples({})).toEqual([])
 })
 
-it('cannot be asked while it is cut off', async () => {
+it('the comparisons of the memory store reject every call while the memory cannot be reached', async () => {
   const { memory, comparisons } = open()
   memory.isReachable = false
   for (const ask of [

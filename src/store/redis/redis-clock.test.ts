@@ -6,20 +6,20 @@ function clocks() {
   return { ours, redis: new RedisClock(ours) }
 }
 
-/** Asks Redis, whose answer takes so long, there and back; at its half Redis says `redisMs`. */
+/** Measures with a round trip of this duration; Redis has the time `redisMs` in the middle of it. */
 function measure({ ours, redis }: ReturnType<typeof clocks>, redisMs: number, roundTripMs: number): void {
   const askedAt = ours.at
   ours.at += roundTripMs
   redis.measure(redisMs, askedAt)
 }
 
-it('tells our own time as long as Redis was never asked', () => {
+it('the Redis clock shows the local time before the first measurement', () => {
   const { redis } = clocks()
   expect(redis.isKnown).toBe(false)
   expect(redis.wallTime()).toBe(51_000)
 })
 
-it('tells the time of Redis, half a round trip later, and goes on by our monotonic clock', () => {
+it('the Redis clock shows the time of Redis half a round trip later, and continues with the monotonic clock', () => {
   const both = clocks()
   measure(both, 7_000_000, 10)
   expect(both.redis.wallTime()).toBe(7_000_005)
@@ -27,7 +27,7 @@ it('tells the time of Redis, half a round trip later, and goes on by our monoton
   expect(both.redis.wallTime()).toBe(7_001_005)
 })
 
-it('keeps the measurement with the shortest round trip, for a minute', () => {
+it('the Redis clock keeps the measurement with the shortest round trip for a minute', () => {
   const both = clocks()
   measure(both, 7_000_000, 2)
   // 40 ms there, nothing back: half of the round trip would be 20 ms wrong.
@@ -38,14 +38,14 @@ it('keeps the measurement with the shortest round trip, for a minute', () => {
   expect(both.redis.wallTime()).toBe(8_000_020)
 })
 
-it('takes a worse one that the other cannot explain: the clock of Redis was set', () => {
+it('the Redis clock takes a less exact measurement that contradicts the last one, since the clock of Redis was set', () => {
   const both = clocks()
   measure(both, 7_000_000, 2)
   measure(both, 3_000_000, 10)
   expect(both.redis.wallTime()).toBe(3_000_005)
 })
 
-it('takes the next one, whatever it is, once it is distrusted', () => {
+it('the Redis clock takes any next measurement after it was distrusted', () => {
   const both = clocks()
   measure(both, 7_000_000, 2)
   both.redis.distrust()

@@ -35,7 +35,7 @@ describe('a Redis URL', () => {
         ],
       },
     ],
-  ])('is read: %s', (url, address) => {
+  ])('is parsed: %s', (url, address) => {
     expect(parseRedisUrl(url)).toMatchObject(address)
   })
 
@@ -58,7 +58,7 @@ describe('a Redis URL', () => {
     ['redis+sentinel://h/m/0/x', 'must name the master'],
     ['redis+sentinel://h/m?quorum=2', 'may have sentinelUsername and sentinelPassword'],
     ['redis+cluster://h/1', 'names a database, and a Cluster has only one'],
-  ])('is refused: %j', (url, why) => {
+  ])('is rejected: %j', (url, why) => {
     expect(() => parseRedisUrl(url)).toThrow(InvalidRedisUrl)
     expect(() => parseRedisUrl(url)).toThrow(why)
   })
@@ -75,16 +75,16 @@ describe('a Redis URL', () => {
     'redis://h/0?password=s3cr3t',
     'redis://h/0#s3cr3t',
     'https://h/0?token=s3cr3t',
-  ])('is never shown with its password: %s', (url) => {
-    const error = thrown(() => parseRedisUrl(url))
+  ])('is never part of an error with its password: %s', (url) => {
+    const error = catchError(() => parseRedisUrl(url))
     expect(String(error)).not.toMatch(/s3|cr3t/)
     expect(parseRedisUrl('redis://user:s3cr3t@h:1/2').shown).toBe('redis://h:1/2')
   })
 })
 
-function thrown(what: () => unknown): unknown {
+function catchError(task: () => unknown): unknown {
   try {
-    what()
+    task()
   } catch (error) {
     return error
   }

@@ -195,6 +195,6 @@ export class StateReconciler {
 
 function describeRestore({ generation, found: oldGeneration, entries, lost }: RestoreResult): string {
   const condition = oldGeneration === 0 ? 'empty' : `with generation ${oldGeneration}`
-  const replaced = lost.length === 0 ? '' : `; replaced by later changes, look at them: ${lost.join(', ')}`
-  return `Redis had come back ${condition}; put back generation ${generation} and ${entries} entries of the audit log${replaced}`
+  const replaced = lost.length === 0 ? '' : `; later changes have replaced these, review them: ${lost.join(', ')}`
+  return `Redis returned ${condition}; this gateway restored generation ${generation} and ${entries} entries of the audit log${replaced}`
 }

@@ -1,3 +1,4 @@
+// The events of the map and of the embedded gateway.
 import type { Events } from '../events.ts'
 import type { Sinks } from './sinks.ts'
 

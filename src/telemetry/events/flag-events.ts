@@ -1,3 +1,4 @@
+// The events of flags and of the keys of token issuers.
 import type { Events } from '../events.ts'
 import { ProblemMemory } from './repeats.ts'
 import type { MissingFlags, Sinks } from './sinks.ts'

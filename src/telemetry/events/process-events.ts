@@ -1,3 +1,4 @@
+// The events of the process: listeners, addresses, draining, limits and bugs.
 import type { Events } from '../events.ts'
 import { LineLimiter } from './repeats.ts'
 import { isOutOfFiles, type OpenFiles, type Sinks } from './sinks.ts'

@@ -1,3 +1,4 @@
+// The events of requests and of upgraded connections.
 import type { Events } from '../events.ts'
 import { isOutOfFiles, type MissingFlags, type OpenFiles, type Sinks } from './sinks.ts'
 

@@ -1,3 +1,4 @@
+// The events of shadow traffic and of comparisons.
 import type { Events } from '../events.ts'
 import { ProblemMemory } from './repeats.ts'
 import type { Sinks } from './sinks.ts'

@@ -1,3 +1,4 @@
+// The events of the shared state, its store and the state folder.
 import type { Events } from '../events.ts'
 import type { Sinks } from './sinks.ts'
 

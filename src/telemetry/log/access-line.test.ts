@@ -5,7 +5,7 @@ import { refusalFields, requestFields } from './access-line.ts'
 
 const parsed = (fields: string): Record<string, unknown> => JSON.parse(`{"level":"info"${fields}}`)
 
-test('a finished request says what was decided, who answered and what it took', () => {
+test('the line of a finished request has its decision, its upstream and its duration', () => {
   const facts = requestFacts({ head: { query: '?page=2&token=abc' } })
   expect(parsed(requestFields(facts, 1_753_000_000_000))).toEqual({
     level: 'info',
@@ -32,11 +32,11 @@ test('a finished request says what was decided, who answered and what it took', 
   })
 })
 
-test('what no context claims has no context', () => {
+test('the line of a request that no context owns has no context', () => {
   expect(parsed(requestFields(requestFacts({ context: null }), 0))).not.toHaveProperty('context')
 })
 
-test('a failure is named, and its cause by its code', () => {
+test('the line of a failed request has the failure and the code of its cause', () => {
   const cause = Object.assign(new Error('connect ECONNREFUSED 10.0.0.9:3001'), { code: 'ECONNREFUSED' })
   const outcome = {
     status: 502,
@@ -51,14 +51,14 @@ test('a failure is named, and its cause by its code', () => {
   expect(line).not.toHaveProperty('overheadMs')
 })
 
-test('the trace of the client is found again in the log', () => {
+test('the line has the trace of the client', () => {
   const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
   const fields = { traceparent: `00-${traceId}-00f067aa0ba902b7-01` }
   expect(parsed(requestFields(requestFacts({ head: { fields } as never }), 0)).traceId).toBe(traceId)
   expect(parsed(requestFields({ ...requestFacts(), traceId: 'begun-here' }, 0)).traceId).toBe('begun-here')
 })
 
-describe('never in a line', () => {
+describe('a line of the access log never contains', () => {
   test('cookies, credentials, and the key that identifies a person', () => {
     const headers = ['Cookie', 'sid=COOKIE', 'Authorization', 'Bearer CREDENTIAL', 'X-Api-Key', 'APIKEY']
     const line = requestFields(requestFacts({ head: { headers }, identity: { key: 'PERSON' } }), 0)
@@ -66,8 +66,8 @@ describe('never in a line', () => {
   })
 
   // The attack: a line break in a path or user agent forges a second log line; an escape sequence, or the C1 control
-  // 0x9B that means the same, drives the terminal of whoever reads the log; U+202E shows text backwards.
-  test('a control character, wherever a client puts it', () => {
+  // 0x9B that means the same, controls the terminal of a reader; U+202E shows text backwards.
+  test('a control character, in whatever field a client sends it', () => {
     const dirty = fc.string({
       unit: fc.constantFrom(
         '\r',
@@ -102,7 +102,7 @@ describe('never in a line', () => {
     )
   })
 
-  test('more than a line should hold', () => {
+  test('more than a limited number of characters', () => {
     const long = 'x'.repeat(8192)
     const head = { path: `/${long}`, method: long, headers: ['User-Agent', long] }
     expect(requestFields(requestFacts({ head }), 0).length).toBeLessThan(3500)
@@ -112,7 +112,7 @@ describe('never in a line', () => {
   })
 })
 
-test('times are milliseconds to the microsecond, whatever they are', () => {
+test('durations are milliseconds with three decimals, also for invalid numbers', () => {
   const time = fc.double({ min: 0, max: 1e7, noNaN: true })
   fc.assert(
     fc.property(time, (ms) => {

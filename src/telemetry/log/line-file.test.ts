@@ -53,7 +53,7 @@ const read = (path: string) => {
   }
 }
 
-test('a line is there within a second, without anybody closing anything', async () => {
+test('a line is written within a second, without closing the file', async () => {
   const path = join(folder, 'deep/er/access.log')
   make(path).write('hello\n')
   const begun = performance.now()
@@ -61,7 +61,7 @@ test('a line is there within a second, without anybody closing anything', async 
   expect(performance.now() - begun).toBeLessThan(1000)
 })
 
-test('every line, once and in order, however many', async () => {
+test('many lines are written once and in order', async () => {
   const path = join(folder, 'access.log')
   const file = make(path)
   const lines = numbered(100_000)
@@ -71,7 +71,7 @@ test('every line, once and in order, however many', async () => {
   expect(file.lost()).toBe(0)
 })
 
-test('a file that is there already is added to', async () => {
+test('an existing file is appended to', async () => {
   const path = join(folder, 'access.log')
   writeFileSync(path, 'before\n')
   const file = make(path)
@@ -80,7 +80,7 @@ test('a file that is there already is added to', async () => {
   expect(read(path)).toBe('before\nafter\n')
 })
 
-test('rotation: after reopen, lines go to the new file and none is lost', async () => {
+test('after a rotation and reopen, lines go to the new file and no line is lost', async () => {
   const path = join(folder, 'access.log')
   const file = make(path)
   file.write('one\n')
@@ -93,7 +93,7 @@ test('rotation: after reopen, lines go to the new file and none is lost', async 
   expect(file.lost()).toBe(0)
 })
 
-test('a full disk costs its lines, counted and reported once, and nothing else', async () => {
+test('a full disk loses only the lines of that time, which are counted and reported once', async () => {
   const path = join(folder, 'access.log')
   symlinkSync('/dev/full', path)
   const file = make(path, 10)
@@ -113,7 +113,7 @@ test('a full disk costs its lines, counted and reported once, and nothing else',
   expect(file.lost()).toBe(1000)
 })
 
-test('a path that cannot be opened is tried again until it can', async () => {
+test('a path that cannot be opened is tried again until it can be opened', async () => {
   const path = join(folder, 'access.log')
   mkdirSync(path)
   const file = make(path)
@@ -124,7 +124,7 @@ test('a path that cannot be opened is tried again until it can', async () => {
   expect(file.lost()).toBe(0)
 })
 
-test('a path that can never be opened keeps a bounded memory, and closing does not hang on it', async () => {
+test('a path that can never be opened uses a limited memory, and does not block closing', async () => {
   const file = make(join(folder, 'x\0y'))
   const line = `${'x'.repeat(1023)}\n`
   for (let i = 0; i < 40_000; i++) file.write(line)
@@ -135,7 +135,7 @@ test('a path that can never be opened keeps a bounded memory, and closing does n
   expect(file.lost()).toBe(40_000)
 })
 
-test('a pipe that nobody reads blocks neither the gateway nor its end', async () => {
+test('a pipe without a reader blocks neither the gateway nor its end', async () => {
   const path = join(folder, 'pipe')
   execFileSync('mkfifo', [path])
   const file = make(path)
@@ -146,7 +146,7 @@ test('a pipe that nobody reads blocks neither the gateway nor its end', async ()
   expect(file.lost()).toBe(1)
 })
 
-test('the last moment of a process writes what is waiting', () => {
+test('flushSync writes the waiting lines', () => {
   const path = join(folder, 'access.log')
   const file = make(path)
   file.write('last words\n')
@@ -154,7 +154,7 @@ test('the last moment of a process writes what is waiting', () => {
   expect(read(path)).toBe('last words\n')
 })
 
-test('after close, lines are counted as lost and nothing is thrown', async () => {
+test('a line after close is counted as lost and throws no error', async () => {
   const file = make(join(folder, 'access.log'))
   await file.close()
   file.write('late\n')

@@ -15,7 +15,7 @@ function sink(): { to: LineSink; text: () => string } {
 const noon = new Date(2026, 0, 1, 12, 0, 1, 123).getTime()
 const clock = { now: () => 0, wallTime: () => noon }
 
-test('a request is one sentence', () => {
+test('the pretty access log has one sentence for each request', () => {
   const { to, text } = sink()
   const log = new AccessLog(to, clock, true)
   log.request(requestFacts())
@@ -30,7 +30,7 @@ test('a request is one sentence', () => {
   )
 })
 
-test('no client drives the terminal', () => {
+test('the pretty logs contain no control character that a client sent', () => {
   const { to, text } = sink()
   new AccessLog(to, clock, true).request(requestFacts({ head: { path: '/\x1b[2J\r\n\x9b1m' } }))
   createLog(to, 'info', true).warn({ peer: '\x1b[2J' }, 'refused \x1b]0;owned\x07')

@@ -20,13 +20,13 @@ async function scrape(): Promise<Series[]> {
 }
 
 async function value(name: string, labels: Record<string, string> = {}): Promise<number | undefined> {
-  const found = (await scrape()).filter(
+  const matches = (await scrape()).filter(
     (series) => series.name === name && Object.entries(labels).every(([key, value]) => series.labels[key] === value),
   )
-  return found.length === 0 ? undefined : found.reduce((sum, series) => sum + series.value, 0)
+  return matches.length === 0 ? undefined : matches.reduce((sum, series) => sum + series.value, 0)
 }
 
-test('a request is counted by what was decided and what the client was sent', async () => {
+test('a request is counted by its decision and by the status that the client received', async () => {
   metrics.requestFinished(requestFacts())
   metrics.requestFinished(requestFacts({ outcome: { status: 404 } }))
   metrics.requestFinished(requestFacts({ context: null, decision: { side: 'legacy', reason: 'unowned' } }))
@@ -36,7 +36,7 @@ test('a request is counted by what was decided and what the client was sent', as
   expect(await value('strangler_requests_total', { context: 'unowned', side: 'legacy', reason: 'unowned' })).toBe(1)
 })
 
-test('times are seconds, and the gateway’s own are apart', async () => {
+test('durations are in seconds, and the time of the gateway is separate', async () => {
   metrics.requestFinished(requestFacts())
   const labels = { context: 'catalog', side: 'service' }
   expect(await value('strangler_request_duration_seconds_sum', labels)).toBeCloseTo(0.0031, 9)
@@ -46,7 +46,7 @@ test('times are seconds, and the gateway’s own are apart', async () => {
   expect(await value('strangler_request_duration_seconds_bucket', { ...labels, le: '0.005' })).toBe(1)
 })
 
-test('an upstream that never answered says nothing of the gateway’s own time', async () => {
+test('a request without a response of the upstream does not count for the time of the gateway', async () => {
   const outcome = {
     status: 504,
     failure: 'response-timeout',
@@ -81,7 +81,7 @@ test('writes that the service accepted are counted; reads, failures and writes t
   expect(metrics.serviceWrites()).toEqual({ catalog: 6 })
 })
 
-test('upgrades are requests, and are open until they are closed', async () => {
+test('an upgrade is counted as a request, and as open until it is closed', async () => {
   const facts = requestFacts({ outcome: { status: 101 } })
   metrics.upgradeOpened(facts)
   expect(await value('strangler_requests_total', { status_class: '1xx' })).toBe(1)
@@ -91,9 +91,9 @@ test('upgrades are requests, and are open until they are closed', async () => {
   expect(await value('strangler_upgrades_total')).toBe(1)
 })
 
-test('what is true only now is read when somebody asks', async () => {
+test('readings are read at each scrape', async () => {
   expect(await value('strangler_flag_age_seconds')).toBeUndefined()
-  const at = { upstream: 'catalog', address: 'http://127.0.0.1:3001' }
+  const address = { upstream: 'catalog', address: 'http://127.0.0.1:3001' }
   readings = {
     requestsInFlight: 3,
     flagAgeSeconds: 1.5,
@@ -101,8 +101,8 @@ test('what is true only now is read when somebody asks', async () => {
     storeCutOffSeconds: 4,
     rejectedFiles: ['flags'],
     isStateFolderWritable: false,
-    connections: [{ ...at, open: 5, inUse: 2, waiting: 1 }],
-    addresses: [{ ...at, available: false }],
+    connections: [{ ...address, open: 5, inUse: 2, waiting: 1 }],
+    addresses: [{ ...address, available: false }],
     shadow: undefined,
   }
   lost = 7
@@ -112,40 +112,40 @@ test('what is true only now is read when somebody asks', async () => {
   expect(await value('strangler_state_folder_writable')).toBe(0)
   expect(await value('strangler_flag_age_seconds')).toBe(1.5)
   expect(await value('strangler_connections', { state: 'in_use' })).toBe(2)
-  expect(await value('strangler_address_available', at)).toBe(0)
+  expect(await value('strangler_address_available', address)).toBe(0)
   expect(await value('strangler_access_log_lost_total')).toBe(7)
 })
 
-describe('no client can make a series', () => {
+describe('a client cannot create a time series', () => {
   // The attack: a scanner with a hundred thousand paths, methods of its own and odd statuses fills Prometheus.
-  test('100,000 scanner paths add none', async () => {
+  test('with 100,000 scanner paths', async () => {
     for (const [method, status] of [
       ['GET', 200],
       ['FOO', 999],
       ['get', 0],
     ] as const)
       metrics.requestFinished(requestFacts({ context: null, head: { method }, outcome: { status } }))
-    const before = (await scrape()).length
+    const seriesCount = (await scrape()).length
     for (let i = 0; i < 100_000; i++) {
       const head = { path: `/wp-${i}.php`, query: `?x=${i}`, method: i % 2 ? `M${i}` : 'GET' }
       metrics.requestFinished(requestFacts({ context: null, head, outcome: { status: i % 2 ? 1000 + i : 200 } }))
     }
-    expect((await scrape()).length).toBe(before)
+    expect((await scrape()).length).toBe(seriesCount)
     expect(await value('strangler_requests_total', { method: 'OTHER' })).toBe(50_002)
   })
 })
 
-test('every name is ours or the process’s, has help and type, and labels of its own only', async () => {
+test('every metric has a prefix of the gateway or of the process, and a valid format', async () => {
   metrics.requestFinished(requestFacts())
   for (const { name } of await scrape()) expect(name).toMatch(/^(strangler|process|nodejs)_/)
 })
 
-test('the event loop’s delay is what it was late, not how often it was asked', async () => {
+test('the delay of an idle event loop is nearly zero', async () => {
   await new Promise((resolve) => setTimeout(resolve, 150))
   expect(await value('strangler_event_loop_delay_seconds', { quantile: '0.5' })).toBeLessThan(0.015)
 })
 
-test('two gateways in one process count for themselves', async () => {
+test('two gateways in one process have separate counts', async () => {
   const other = new Metrics({ readings: () => quietReadings, linesLost: () => 0 })
   other.requestFinished(requestFacts())
   other.close()
