@@ -1,9 +1,7 @@
 // Shared state in a folder, for a single gateway. The state survives every end of the process.
-import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join, resolve } from 'node:path'
-import { isMissing } from '../../lib/file-errors.ts'
-import { createFolder, replaceFile } from '../../lib/replace-file.ts'
+import { createFolder } from '../../lib/replace-file.ts'
 import type { AuditEntry, AuditPage, AuditQuery, ChainReport } from '../../model/audit-log.ts'
 import type { FleetMember, Heartbeat } from '../../model/fleet.ts'
 import type { Clock } from '../../model/ports.ts'
@@ -12,16 +10,16 @@ import { type CommitResult, type StoreStatus, StoreUnavailable } from '../../mod
 import type { Store } from '../../model/store.ts'
 import { verifyHistory } from '../audit-chain.ts'
 import { CachedState } from '../cached-state.ts'
-import { MEMBER_EXPIRY_MS } from '../limits.ts'
-import { Listeners } from '../listeners.ts'
 import { Outage } from '../outage.ts'
 import { createRestoreEntry } from '../restore-entry.ts'
 import { SerialQueue } from '../serial-queue.ts'
-import { parseFlagBackup, parseHeartbeat, serializeEntry, serializeState } from '../state-schema.ts'
+import { serializeEntry, serializeState } from '../state-schema.ts'
 import { NO_EVENTS, type RestoreResult, type StoreEvents } from '../store-events.ts'
 import { AuditFile } from './audit-file.ts'
 import { FileComparisons } from './file-comparisons.ts'
+import { FlagBackupFile } from './flag-backup-file.ts'
 import { FolderLock, FolderTaken, TOUCH_MS } from './folder-lock.ts'
+import { LocalFleet } from './local-fleet.ts'
 import { StateFiles } from './state-files.ts'
 import { StateJournal } from './state-journal.ts'
 
@@ -42,12 +40,11 @@ type FileStoreOptions = {
 export class FileStore implements Store {
   readonly comparisons: FileComparisons
   readonly #folder: string
-  readonly #flagsFile: string
   readonly #clock: Clock
   readonly #events: StoreEvents
   readonly #cache: CachedState
-  readonly #heartbeats: Listeners<Heartbeat>
-  readonly #members = new Map<string, { readonly report: Heartbeat; readonly receivedAt: number }>()
+  readonly #fleet: LocalFleet
+  readonly #flagBackup: FlagBackupFile
   readonly #journal: StateJournal
   readonly #queue = new SerialQueue()
   readonly #outage: Outage<'folder'>
@@ -61,11 +58,11 @@ export class FileStore implements Store {
 
   constructor({ folder = '.strangler', clock, events = NO_EVENTS }: FileStoreOptions) {
     this.#folder = resolve(folder)
-    this.#flagsFile = join(this.#folder, 'kept-flags.json')
     this.#clock = clock
     this.#events = events
     this.#cache = new CachedState(events.failed)
-    this.#heartbeats = new Listeners(events.failed)
+    this.#fleet = new LocalFleet(clock, events.failed)
+    this.#flagBackup = new FlagBackupFile(join(this.#folder, 'kept-flags.json'), events.failed)
     const audit = new AuditFile(join(this.#folder, 'audit.jsonl'), events.failed)
     this.#journal = new StateJournal(new StateFiles(this.#folder, audit, events.failed), audit)
     this.#outage = new Outage(clock, events)
@@ -123,46 +120,30 @@ export class FileStore implements Store {
   }
 
   async sendHeartbeat(report: Heartbeat): Promise<void> {
-    const copy = parseHeartbeat(JSON.stringify(report))
-    this.#members.set(copy.id, { report: copy, receivedAt: this.#clock.now() })
-    this.#heartbeats.notify(copy)
+    this.#fleet.receive(report)
   }
 
   async removeMember(id: string): Promise<void> {
-    this.#members.delete(id)
+    this.#fleet.remove(id)
   }
 
   async fleet(): Promise<FleetMember[]> {
-    const now = this.#clock.now()
-    for (const [id, member] of this.#members) if (now - member.receivedAt > MEMBER_EXPIRY_MS) this.#members.delete(id)
-    return [...this.#members.values()].map(({ report, receivedAt }) => ({
-      ...report,
-      silentMs: Math.round(now - receivedAt),
-    }))
+    return this.#fleet.list()
   }
 
   onHeartbeat(listener: (report: Heartbeat) => void): () => void {
-    return this.#heartbeats.add(listener)
+    return this.#fleet.onHeartbeat(listener)
   }
 
   async saveFlagBackup(flags: StoredFlagBackup): Promise<void> {
     await this.#queue.run(async () => {
       await this.#takeFolder()
-      await this.#write(async () => {
-        const stored = await this.loadFlagBackup()
-        if (flags.at >= (stored?.at ?? 0))
-          await replaceFile(this.#flagsFile, JSON.stringify({ text: flags.text, at: flags.at }))
-      })
+      await this.#write(() => this.#flagBackup.save(flags))
     })
   }
 
-  async loadFlagBackup(): Promise<StoredFlagBackup | undefined> {
-    try {
-      return parseFlagBackup(await readFile(this.#flagsFile, 'utf8'))
-    } catch (error) {
-      if (!isMissing(error)) this.#events.failed(new Error(`${this.#flagsFile} cannot be read`, { cause: error }))
-      return undefined
-    }
+  loadFlagBackup(): Promise<StoredFlagBackup | undefined> {
+    return this.#flagBackup.load()
   }
 
   wallTime(): number {
