@@ -9,8 +9,8 @@ export type Fault = {
   readonly name: string
   /** The share of answers that have it, in percent. */
   readonly percent: number
-  readonly bites: (request: Request, random: Random) => boolean
-  readonly spoil: (page: Page, request: Request, random: Random) => Page
+  readonly affects: (request: Request, random: Random) => boolean
+  readonly apply: (page: Page, request: Request, random: Random) => Page
   /** The service answers as the other family does. */
   readonly swapsFamily?: true
   /** The noise of the same field hides it: here to show what is not to be expected. */
@@ -26,7 +26,7 @@ export function faultsIn(family: FamilyName): Fault[] {
 }
 
 /** Whether a report of this field is right: it is the fault’s own, or stands where the fault moves things. */
-export function isOf(fault: Fault, family: FamilyName, field: Field): boolean {
+export function isCausedBy(fault: Fault, family: FamilyName, field: Field): boolean {
   if (fault.shows[family] === field) return true
   const place = fault.below?.[family]
   if (place === undefined) return false
@@ -34,19 +34,19 @@ export function isOf(fault: Fault, family: FamilyName, field: Field): boolean {
   return path === place || path.startsWith(`${place}.`) || path.startsWith(`${place}[`)
 }
 
-const always: Fault['bites'] = () => true
+const always: Fault['affects'] = () => true
 
-function inPercent(percent: number): Pick<Fault, 'percent' | 'bites'> {
-  return { percent, bites: (_, random) => random() * 100 < percent }
+function inPercent(percent: number): Pick<Fault, 'percent' | 'affects'> {
+  return { percent, affects: (_, random) => random() * 100 < percent }
 }
 
 function oneItem(page: Page, random: Random, change: (item: Item) => Item): Page {
-  const at = whole(random, page.items.length)
-  return { ...page, items: page.items.map((item, i) => (i === at ? change(item) : item)) }
+  const index = whole(random, page.items.length)
+  return { ...page, items: page.items.map((item, i) => (i === index ? change(item) : item)) }
 }
 
-const WRONG_PRICE: Pick<Fault, 'spoil' | 'shows' | 'below'> = {
-  spoil: (page, _, random) => oneItem(page, random, (item) => ({ ...item, price: Number(item.price) + 1 })),
+const WRONG_PRICE: Pick<Fault, 'apply' | 'shows' | 'below'> = {
+  apply: (page, _, random) => oneItem(page, random, (item) => ({ ...item, price: Number(item.price) + 1 })),
   shows: { json: 'value $.items[*].price', html: 'value $.html.body.main.ul.li.data:price.@value' },
   below: { json: '$.items[*].price', html: '$.html.body.main.ul.li.data:price' },
 }
@@ -57,36 +57,36 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'a noisy member missing',
     ...inPercent(1),
-    spoil: (page, _, random) => oneItem(page, random, (item) => without(item, 'rating')),
+    apply: (page, _, random) => oneItem(page, random, (item) => without(item, 'rating')),
     shows: { json: 'missing $.items[*].rating', html: 'missing $.html.body.main.ul.li.meter' },
   },
   { name: 'a value wrong', ...inPercent(0.1), ...WRONG_PRICE },
   {
     name: 'status wrong for one value of a parameter',
     percent: 2,
-    bites: ({ category }) => category === 7,
-    spoil: (page) => ({ ...page, status: 404 }),
+    affects: ({ category }) => category === 7,
+    apply: (page) => ({ ...page, status: 404 }),
     shows: { json: 'status status', html: 'status status' },
   },
   {
     name: 'a nested member missing',
     percent: 100,
-    bites: always,
-    spoil: (page) => eachItem(page, (item) => ({ ...item, stock: without(item.stock, 'warehouse') })),
+    affects: always,
+    apply: (page) => eachItem(page, (item) => ({ ...item, stock: without(item.stock, 'warehouse') })),
     shows: { json: 'missing $.items[*].stock.warehouse', html: 'missing $.html.body.main.ul.li.data:stock.abbr' },
   },
   {
     name: 'text for a number',
     percent: 100,
-    bites: always,
-    spoil: (page) => eachItem(page, (item) => ({ ...item, price: `${item.price}` })),
+    affects: always,
+    apply: (page) => eachItem(page, (item) => ({ ...item, price: `${item.price}` })),
     shows: { json: 'type $.items[*].price' },
   },
   {
     name: 'JSON for HTML',
     percent: 100,
-    bites: always,
-    spoil: (page) => page,
+    affects: always,
+    apply: (page) => page,
     swapsFamily: true,
     shows: { html: 'type $' },
     below: { json: 'header.content-type', html: 'header.content-type' },
@@ -94,16 +94,16 @@ export const FAULTS: readonly Fault[] = [
   {
     name: 'the other order',
     percent: 100,
-    bites: always,
-    spoil: (page) => ({ ...page, items: page.items.toReversed() }),
+    affects: always,
+    apply: (page) => ({ ...page, items: page.items.toReversed() }),
     shows: { json: 'order $.items', html: 'value $.html.body.main.ul.li.@data-item' },
     below: LIST,
   },
   {
     name: 'a page one too long',
     percent: 100,
-    bites: always,
-    spoil: (page, request) => ({ ...page, items: [...page.items, nextItem(request)] }),
+    affects: always,
+    apply: (page, request) => ({ ...page, items: [...page.items, nextItem(request)] }),
     shows: { json: 'length $.items', html: 'extra $.html.body.main.ul.li' },
     below: LIST,
   },
@@ -111,7 +111,7 @@ export const FAULTS: readonly Fault[] = [
     name: 'a value wrong that jitters anyway',
     ...inPercent(1),
     isHidden: true,
-    spoil: (page, _, random) =>
+    apply: (page, _, random) =>
       oneItem(page, random, (item) => ({ ...item, rating: jittered((item.rating ?? 0) + 1, random) })),
     shows: { json: 'value $.items[*].rating', html: 'value $.html.body.main.ul.li.meter.@value' },
   },

@@ -1,6 +1,6 @@
 // What all seeds together say of one run.
 import type { ReporterName } from './reporters.ts'
-import { type RunResult, type Said, WITHIN } from './study.ts'
+import { type RunResult, type ReporterResult, MAX_REQUESTS } from './study.ts'
 
 export type Figures = {
   readonly seeds: number
@@ -20,17 +20,17 @@ export type Figures = {
 }
 
 export function figuresOf(results: readonly RunResult[], name: ReporterName): Figures {
-  const said = results.map((result) => result[name])
-  const found = said.map(({ foundAt }) => foundAt ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b)
-  const sum = (read: (one: Said) => number) => said.reduce((total, one) => total + read(one), 0)
+  const results = results.map((result) => result[name])
+  const found = results.map(({ foundAt }) => foundAt ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b)
+  const sum = (read: (one: ReporterResult) => number) => results.reduce((total, one) => total + read(one), 0)
   const share = (isSo: (at: number) => boolean) => found.filter(isSo).length / found.length
   const comparisons = sum((one) => one.comparisons)
   return {
-    seeds: said.length,
+    seeds: results.length,
     median: atRank(found, 0.5),
     p95: atRank(found, 0.95),
     found: share(Number.isFinite),
-    foundWithin: share((at) => at <= WITHIN),
+    foundWithin: share((at) => at <= MAX_REQUESTS),
     falseFields: sum((one) => one.falseFields),
     falseInTheEnd: sum((one) => one.falseInTheEnd),
     falseReports: (sum((one) => one.falseReports) / comparisons) * 10_000,

@@ -17,9 +17,9 @@ export function judgingCosts(): JudgingCost[] {
 function costOf(fields: number, comparisons: number): number {
   const counts = countsOf(fields, comparisons)
   const rounds = Array.from({ length: ROUNDS }, () => {
-    const before = performance.now()
+    const startedAt = performance.now()
     judgeFields(counts)
-    return performance.now() - before
+    return performance.now() - startedAt
   })
   return median(rounds.slice(WARM_UP))
 }

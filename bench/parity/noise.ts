@@ -8,7 +8,7 @@ import type { Item, Page } from './shop.ts'
 export type Noise = {
   readonly name: string
   /** One answer, made at a moment. */
-  readonly stir: (page: Page, random: Random, at: number) => Page
+  readonly apply: (page: Page, random: Random, at: number) => Page
   /** The fields in which it is seen. */
   readonly shows: Readonly<Record<FamilyName, readonly Field[]>>
 }
@@ -16,44 +16,44 @@ export type Noise = {
 export const NOISE: readonly Noise[] = [
   {
     name: 'id of the request',
-    stir: (page, random) => ({ ...page, requestId: hexadecimal(random) }),
+    apply: (page, random) => ({ ...page, requestId: hexadecimal(random) }),
     shows: { json: ['value $.requestId'], html: ['value $.html.body.@data-request'] },
   },
   {
     name: 'timestamp',
-    stir: (page, _, at) => ({ ...page, generatedAt: new Date(at).toISOString() }),
+    apply: (page, _, at) => ({ ...page, generatedAt: new Date(at).toISOString() }),
     shows: { json: ['value $.generatedAt'], html: ['value $.html.body.footer.time.#text'] },
   },
   {
     name: 'time taken',
-    stir: (page, random) => ({ ...page, tookMs: 3 + whole(random, 9) }),
+    apply: (page, random) => ({ ...page, tookMs: 3 + whole(random, 9) }),
     shows: { json: ['value $.tookMs'], html: ['value $.html.body.footer.@data-took'] },
   },
   {
     name: 'rotating banner, one of four',
-    stir: (page, random) => ({ ...page, banner: BANNERS[whole(random, BANNERS.length)]! }),
+    apply: (page, random) => ({ ...page, banner: BANNERS[whole(random, BANNERS.length)]! }),
     shows: { json: ['value $.banner.text'], html: ['value $.html.body.aside#banner.p.#text'] },
   },
   {
     name: 'jittered float',
-    stir: (page, random) =>
+    apply: (page, random) =>
       eachItem(page, (item) => (random() < 0.3 ? { ...item, rating: jittered(item.rating ?? 0, random) } : item)),
     shows: { json: ['value $.items[*].rating'], html: ['value $.html.body.main.ul.li.meter.@value'] },
   },
   {
     name: 'shuffled array, of equals',
-    stir: (page, random) => ({ ...page, recommended: shuffled(random, page.recommended) }),
+    apply: (page, random) => ({ ...page, recommended: shuffled(random, page.recommended) }),
     shows: { json: ['order $.recommended'], html: ['order $.html.body.nav#recommended'] },
   },
   {
     name: 'shuffled array, now and then',
-    stir: (page, random) =>
+    apply: (page, random) =>
       eachItem(page, (item) => (random() < 0.03 ? { ...item, tags: shuffled(random, item.tags) } : item)),
     shows: { json: ['order $.items[*].tags'], html: ['order $.html.body.main.ul.li.p'] },
   },
   {
     name: 'cookie set now and then',
-    stir: (page, random) => (random() < 0.1 ? { ...page, visit: hexadecimal(random) } : page),
+    apply: (page, random) => (random() < 0.1 ? { ...page, visit: hexadecimal(random) } : page),
     shows: {
       json: ['missing cookie.visit', 'extra cookie.visit'],
       html: ['missing cookie.visit', 'extra cookie.visit'],
@@ -61,7 +61,7 @@ export const NOISE: readonly Noise[] = [
   },
   {
     name: 'replica that lags',
-    stir: (page, random) =>
+    apply: (page, random) =>
       random() < 0.03
         ? eachItem(page, (item) => ({ ...item, stock: { ...item.stock, quantity: item.stock.quantity + 1 } }))
         : page,
@@ -69,7 +69,7 @@ export const NOISE: readonly Noise[] = [
   },
   {
     name: 'member left out now and then',
-    stir: (page, random) => (random() < 0.02 ? without(page, 'promotion') : page),
+    apply: (page, random) => (random() < 0.02 ? without(page, 'promotion') : page),
     shows: {
       json: ['missing $.promotion', 'extra $.promotion'],
       html: ['missing $.html.body.div#promotion', 'extra $.html.body.div#promotion'],
@@ -77,17 +77,17 @@ export const NOISE: readonly Noise[] = [
   },
   {
     name: 'deal that ends by the clock',
-    stir: (page, _, at) => ({ ...page, deal: `deal ${Math.floor(at / DEAL_MS) % 7}` }),
+    apply: (page, _, at) => ({ ...page, deal: `deal ${Math.floor(at / DEAL_MS) % 7}` }),
     shows: { json: ['value $.deal'], html: ['value $.html.body.aside#deal.#text'] },
   },
   {
     name: 'count that is rarely behind',
-    stir: (page, random) => (random() < 0.005 ? { ...page, total: page.total - 1 } : page),
+    apply: (page, random) => (random() < 0.005 ? { ...page, total: page.total - 1 } : page),
     shows: { json: ['value $.page.total'], html: ['value $.html.body.main.h1.#text'] },
   },
   {
     name: 'fallback, once in a thousand answers',
-    stir: (page, random) => (random() < 0.001 ? { ...page, recommended: [] } : page),
+    apply: (page, random) => (random() < 0.001 ? { ...page, recommended: [] } : page),
     shows: {
       json: ['length $.recommended'],
       html: ['missing $.html.body.nav#recommended.a', 'extra $.html.body.nav#recommended.a'],
@@ -95,8 +95,8 @@ export const NOISE: readonly Noise[] = [
   },
 ]
 
-export function withNoise(page: Page, random: Random, at: number): Page {
-  return NOISE.reduce((stirred, { stir }) => stir(stirred, random, at), page)
+export function withNoise(page: Page, random: Random, time: number): Page {
+  return NOISE.reduce((stirred, { apply: stir }) => stir(stirred, random, time), page)
 }
 
 export function eachItem(page: Page, change: (item: Item) => Item): Page {

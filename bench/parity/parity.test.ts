@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest'
 import { compareAnswers } from '../../src/shadow/compare/compare-answers.ts'
 import { answerIn, FAMILY_NAMES } from './families.ts'
-import { faultsIn, isOf } from './faults.ts'
+import { faultsIn, isCausedBy } from './faults.ts'
 import { figuresOf } from './figures.ts'
 import { NOISE } from './noise.ts'
 import { seeded } from './random.ts'
 import { answersTo, exchangeOf } from './recording.ts'
-import { exceeds, seenIn } from './reporters.ts'
+import { exceeds, fieldsIn } from './reporters.ts'
 import { requestOf, rightPage } from './shop.ts'
-import { type RunResult, type Said, type SeedResult, studySeed } from './study.ts'
-import { judge } from './targets.ts'
+import { type RunResult, type ReporterResult, type SeedResult, studySeed } from './study.ts'
+import { judgeTargets } from './targets.ts'
 
 describe.each(FAMILY_NAMES)('a recording of the %s service', (family) => {
   const bodies = (seed: number) =>
@@ -26,19 +26,19 @@ describe.each(FAMILY_NAMES)('a recording of the %s service', (family) => {
   test('differs by nothing but its noise', () => {
     const known = new Set<string>(NOISE.flatMap(({ shows }) => shows[family]))
     const seen = Array.from({ length: 500 }, (_, number) => exchangeOf(family, 1, number)).flatMap(
-      ({ sides, self }) => [...seenIn(sides(undefined)), ...seenIn(self())],
+      ({ sides, self }) => [...fieldsIn(sides(undefined)), ...fieldsIn(self())],
     )
     expect(seen.filter((field) => !known.has(field))).toEqual([])
   })
 
-  test.each(NOISE)('$name is seen where it is said to be', ({ stir, shows }) => {
+  test.each(NOISE)('$name is seen where it is said to be', ({ apply: stir, shows }) => {
     const random = seeded(1)
     const right = rightPage(requestOf(1, random))
     const missed = new Set<string>(shows[family])
     for (let i = 0; missed.size > 0 && i < 10_000; i++) {
       const [one, other] = [stir(right, random, i * 1000), stir(right, random, i * 1000 + 1500)]
       if (JSON.stringify(one) === JSON.stringify(other)) continue
-      for (const field of seenIn(compareAnswers(answerIn(family, one), answerIn(family, other)))) missed.delete(field)
+      for (const field of fieldsIn(compareAnswers(answerIn(family, one), answerIn(family, other)))) missed.delete(field)
     }
     expect([...missed]).toEqual([])
   })
@@ -49,10 +49,10 @@ describe.each(FAMILY_NAMES)('a recording of the %s service', (family) => {
     )
     expect((bitten.length / 5000) * 100).toBeGreaterThan(fault.percent / 3)
     expect((bitten.length / 5000) * 100).toBeLessThan(Math.min(101, fault.percent * 3))
-    const seen = bitten.slice(0, 20).flatMap((number) => seenIn(exchangeOf(family, 1, number).sides(fault)))
+    const seen = bitten.slice(0, 20).flatMap((number) => fieldsIn(exchangeOf(family, 1, number).sides(fault)))
     expect(seen).toContain(fault.shows[family])
     const noise = new Set<string>(NOISE.flatMap(({ shows }) => shows[family]))
-    expect(seen.filter((field) => !noise.has(field) && !isOf(fault, family, field))).toEqual([])
+    expect(seen.filter((field) => !noise.has(field) && !isCausedBy(fault, family, field))).toEqual([])
   })
 
   test('studied twice, it says the same: what is in every answer is reported, and nothing else', () => {
@@ -60,14 +60,14 @@ describe.each(FAMILY_NAMES)('a recording of the %s service', (family) => {
     expect(studySeed(family, 1, 100)).toEqual(once)
     const said = once.faults.map(({ gateway }) => gateway)
     const isEvery = faultsIn(family).map(({ percent }) => percent === 100)
-    expect(said.map(({ foundAt }) => foundAt !== undefined)).toEqual(isEvery)
+    expect(said.map(({ reportedAt: foundAt }) => foundAt !== undefined)).toEqual(isEvery)
     expect([once.faultless.gateway, ...said].every(({ falseFields }) => falseFields === 0)).toBe(true)
   })
 })
 
 test('the figures of several seeds: a fault that was not found in one is found later than any', () => {
   const said = (foundAt: number | undefined): RunResult => {
-    const one: Said = { foundAt, falseFields: 1, falseInTheEnd: 0, falseReports: 2, comparisons: 1000, pairs: 100 }
+    const one: ReporterResult = { reportedAt: foundAt, falseFields: 1, falseInTheEnd: 0, falseReports: 2, comparisons: 1000, pairs: 100 }
     return { gateway: one, inequality: one, diffy: one }
   }
   const of = (all: readonly (number | undefined)[]) => figuresOf(all.map(said), 'gateway')
@@ -86,7 +86,7 @@ test('the figures of several seeds: a fault that was not found in one is found l
 
 test('a fault that is not found, or a field too many, fails the study', () => {
   const said = (foundAt: number | undefined, falseFields: number): RunResult => {
-    const one: Said = { foundAt, falseFields, falseInTheEnd: 0, falseReports: 0, comparisons: 1000, pairs: 100 }
+    const one: ReporterResult = { reportedAt: foundAt, falseFields, falseInTheEnd: 0, falseReports: 0, comparisons: 1000, pairs: 100 }
     return { gateway: one, inequality: one, diffy: one }
   }
   const seeds = (foundAt: number | undefined, falseFields: number) =>
@@ -94,7 +94,7 @@ test('a fault that is not found, or a field too many, fails the study', () => {
       const result = said(foundAt, falseFields)
       return { faultless: result, faults: faultsIn('json').map(() => result) }
     })
-  const words = (all: readonly SeedResult[]) => judge({ json: all }).map(({ word }) => word)
+  const words = (all: readonly SeedResult[]) => judgeTargets({ json: all }).map(({ verdict: word }) => word)
   const [good, late, wrong] = [seeds(60, 0), seeds(3001, 0), seeds(60, 1)]
   expect(words(good)).toEqual(['PASS', 'PASS', 'PASS', 'PASS'])
   expect(words([...good.slice(1), late[0]!])).toEqual(['PASS', 'PASS', 'PASS', 'PASS'])

@@ -48,8 +48,8 @@ export function answersTo(family: FamilyName, seed: number, number: number) {
     /** The service’s answer with the fault in it; undefined where this one has none. */
     wrong: (fault: Fault): ComparedResponse | undefined => {
       const random = chance(FAULT, FAULTS.indexOf(fault))
-      if (!fault.bites(request, random)) return undefined
-      const spoilt = fault.spoil(page(SERVICE, copiedAt), request, random)
+      if (!fault.affects(request, random)) return undefined
+      const spoilt = fault.apply(page(SERVICE, copiedAt), request, random)
       return answerIn(fault.swapsFamily ? OTHER[family] : family, spoilt)
     },
   }

@@ -7,20 +7,20 @@ import { type Figures, figuresOf } from './figures.ts'
 import type { JudgingCost } from './judging-cost.ts'
 import { NOISE } from './noise.ts'
 import { noiseRates } from './noise-rates.ts'
-import { LOOK_EVERY, REPORTER_NAMES, type ReporterName } from './reporters.ts'
-import { horizonOf, type RunResult, type SeedResult, WITHIN } from './study.ts'
-import type { Results, Verdict } from './targets.ts'
+import { JUDGE_INTERVAL, REPORTER_NAMES, type ReporterName } from './reporters.ts'
+import { horizonOf, type RunResult, type SeedResult, MAX_REQUESTS } from './study.ts'
+import type { Results, TargetVerdict } from './targets.ts'
 
-export function report(results: Results, verdicts: readonly Verdict[], costs: readonly JudgingCost[]): string {
+export function report(results: Results, verdicts: readonly TargetVerdict[], costs: readonly JudgingCost[]): string {
   const families = FAMILY_NAMES.filter((family) => results[family] !== undefined)
   const seeds = results[families[0]!]!.length
   return [
     '# Results',
-    `Seeds 1 to ${seeds}. Legacy and the service are equally noisy, and the service has one fault at a time. Counts are judged after every ${LOOK_EVERY} requests. The same seeds give the same figures anywhere; only the cost of judging is this machine’s.`,
+    `Seeds 1 to ${seeds}. Legacy and the service are equally noisy, and the service has one fault at a time. Counts are judged after every ${JUDGE_INTERVAL} requests. The same seeds give the same figures anywhere; only the cost of judging is this machine’s.`,
     ...families.flatMap((family) => [
       `## ${family.toUpperCase()}: requests until a fault is reported`,
       faultTable(family, results[family]!),
-      `## ${family.toUpperCase()}: beside two other rules, on the same first ${count(WITHIN)} requests`,
+      `## ${family.toUpperCase()}: beside two other rules, on the same first ${count(MAX_REQUESTS)} requests`,
       ruleTable(family, results[family]!),
     ]),
     RULES,
@@ -30,7 +30,7 @@ export function report(results: Results, verdicts: readonly Verdict[], costs: re
     '## Targets',
     table(
       ['target', 'limit', 'measured', 'verdict'],
-      verdicts.map(({ what, limit, measured, word }) => [what, limit, measured, word]),
+      verdicts.map(({ target: what, limit, measured, verdict: word }) => [what, limit, measured, word]),
     ),
     '## The cost of judging',
     table(
@@ -55,7 +55,7 @@ function faultTable(family: FamilyName, seeds: readonly SeedResult[]): string {
       nameOf(fault),
       fault === undefined ? '-' : `${fault.percent} %`,
       count(horizon),
-      ...(fault === undefined ? ['-', '-', '-', '-'] : whenFound(figures, horizon)),
+      ...(fault === undefined ? ['-', '-', '-', '-'] : reportTimes(figures, horizon)),
       `${figures.falseFields}`,
       figures.falseReports.toFixed(1),
       percent(figures.pairShare),
@@ -68,7 +68,7 @@ function faultTable(family: FamilyName, seeds: readonly SeedResult[]): string {
       'requests',
       'median',
       'p95',
-      `within ${count(WITHIN)}`,
+      `within ${count(MAX_REQUESTS)}`,
       'ever',
       `false fields, ${seeds.length} seeds`,
       'false reports in 10,000',
@@ -78,9 +78,9 @@ function faultTable(family: FamilyName, seeds: readonly SeedResult[]): string {
   )
 }
 
-function whenFound({ median, p95, foundWithin, found }: Figures, horizon: number): string[] {
-  const at = (requests: number) => (Number.isFinite(requests) ? count(requests) : `> ${count(horizon)}`)
-  return [at(median), at(p95), percent(foundWithin), percent(found)]
+function reportTimes({ median, p95, foundWithin, found }: Figures, horizon: number): string[] {
+  const requestCount = (requests: number) => (Number.isFinite(requests) ? count(requests) : `> ${count(horizon)}`)
+  return [requestCount(median), requestCount(p95), percent(foundWithin), percent(found)]
 }
 
 function ruleTable(family: FamilyName, seeds: readonly SeedResult[]): string {

@@ -5,7 +5,7 @@ import { differingFields, RouteCounter } from '../../src/shadow/stats/route-coun
 import type { Random } from './random.ts'
 
 export type Reporter = {
-  readonly see: (number: number, sides: Comparison, self: () => Comparison) => void
+  readonly observe: (number: number, sides: Comparison, self: () => Comparison) => void
   /** Fields that are called wrong as things stand. */
   readonly reported: () => ReadonlySet<Field>
   /** Times that legacy was asked a second time. */
@@ -19,7 +19,7 @@ export const REPORTER_NAMES = ['gateway', 'inequality', 'diffy'] as const
 export type ReporterName = (typeof REPORTER_NAMES)[number]
 
 /** The gateway and Diffy look at their counts after every so many comparisons. */
-export const LOOK_EVERY = 20
+export const JUDGE_INTERVAL = 20
 
 /** The product's own counter, verdicts and pairs, put together as a gateway does. */
 const gateway: MakeReporter = (random) => {
@@ -38,13 +38,13 @@ const gateway: MakeReporter = (random) => {
     pairShare = pairShareNow(counts, verdicts)
   }
   return {
-    see: (number, sides, self) => {
+    observe: (number, sides, self) => {
       counter.recordComparison(sides, number, noise)
       if (random() < pairShare) {
         counter.recordPair(self(), number)
         pairs++
       }
-      if (number % LOOK_EVERY === 0) look()
+      if (number % JUDGE_INTERVAL === 0) look()
     },
     reported: () => reported,
     pairs: () => pairs,
@@ -58,8 +58,8 @@ const gateway: MakeReporter = (random) => {
 const inequality: MakeReporter = () => {
   const reported = new Set<Field>()
   return {
-    see: (_, sides) => {
-      for (const field of seenIn(sides)) reported.add(field)
+    observe: (_, sides) => {
+      for (const field of fieldsIn(sides)) reported.add(field)
     },
     reported: () => reported,
     pairs: () => 0,
@@ -78,11 +78,11 @@ const diffy: MakeReporter = () => {
   let total = 0
   let reported: ReadonlySet<Field> = new Set()
   return {
-    see: (number, sides, self) => {
+    observe: (number, sides, self) => {
       total++
-      for (const field of seenIn(sides)) raw.set(field, (raw.get(field) ?? 0) + 1)
-      for (const field of seenIn(self())) noise.set(field, (noise.get(field) ?? 0) + 1)
-      if (number % LOOK_EVERY > 0) return
+      for (const field of fieldsIn(sides)) raw.set(field, (raw.get(field) ?? 0) + 1)
+      for (const field of fieldsIn(self())) noise.set(field, (noise.get(field) ?? 0) + 1)
+      if (number % JUDGE_INTERVAL > 0) return
       reported = new Set(
         [...raw].filter(([field, hits]) => exceeds(hits, noise.get(field) ?? 0, total)).map(([field]) => field),
       )
@@ -101,6 +101,6 @@ export function exceeds(raw: number, noise: number, total: number): boolean {
 
 export const REPORTERS: Readonly<Record<ReporterName, MakeReporter>> = { gateway, inequality, diffy }
 
-export function seenIn(comparison: Comparison): readonly Field[] {
+export function fieldsIn(comparison: Comparison): readonly Field[] {
   return comparison.kind === 'compared' ? differingFields(comparison) : []
 }

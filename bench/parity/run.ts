@@ -8,7 +8,7 @@ import { judgingCosts } from './judging-cost.ts'
 import { type Options, readOptions, USAGE } from './options.ts'
 import { report } from './report.ts'
 import type { SeedResult } from './study.ts'
-import { judge, type Results } from './targets.ts'
+import { judgeTargets, type Results } from './targets.ts'
 
 const RESULTS_FILE = new URL('RESULTS.md', import.meta.url)
 
@@ -25,11 +25,11 @@ async function main(): Promise<number> {
     return 0
   }
   const results = await studyAll(options)
-  const verdicts = judge(results)
+  const verdicts = judgeTargets(results)
   const text = report(results, verdicts, judgingCosts())
   console.log(text)
   if (options.save) writeFileSync(RESULTS_FILE, `${text}\n`)
-  return verdicts.every(({ word }) => word === 'PASS') ? 0 : 1
+  return verdicts.every(({ verdict: word }) => word === 'PASS') ? 0 : 1
 }
 
 async function studyAll({ families, seeds }: Options): Promise<Results> {

@@ -38,8 +38,8 @@ export type Item = {
 export const CATEGORIES = 50
 
 export function requestOf(number: number, random: Random): Request {
-  const at = BEGINNING + number * 250 + whole(random, 250)
-  return { number, at, category: whole(random, CATEGORIES), page: 1 + whole(random, 20) }
+  const time = BEGINNING + number * 250 + whole(random, 250)
+  return { number, at: time, category: whole(random, CATEGORIES), page: 1 + whole(random, 20) }
 }
 
 /** The page without noise and without mistakes. */

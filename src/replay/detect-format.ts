@@ -8,7 +8,7 @@ export function detectFormat(beginning: string): RecordingFormat | undefined {
   const text = beginning.replace(/^\ufeff/, '').trimStart()
   if (/^\{\s*"log"\s*:\s*\{/.test(text)) return 'har'
   // A log that was rotated or filtered may begin with half a line, or with somebody else's.
-  const lines = text.split('\n', MOST_LINES).filter((line) => line.trim() !== '')
+  const lines = text.split('\n', MAX_LINES).filter((line) => line.trim() !== '')
   const fits = (read: (line: string) => ParsedEntry) =>
     lines.filter((line) => read(line.trimEnd()).kind !== 'unreadable').length
   const [json, combined] = [fits(readAccessLine), fits(readNginxLine)]
@@ -16,4 +16,4 @@ export function detectFormat(beginning: string): RecordingFormat | undefined {
   return json >= combined ? 'access-log' : 'nginx'
 }
 
-const MOST_LINES = 100
+const MAX_LINES = 100

@@ -41,9 +41,9 @@ export async function openRecording(file: string, format?: RecordingFormat, begu
   try {
     const size = await sizeOf(file)
     const bytes = Math.min(size, begunWith ?? size)
-    const found = format ?? (await recogniseFile(file))
+    const detectedFormat = format ?? (await detectFileFormat(file))
     const digest = await digestOf(file, bytes)
-    return found === 'har' ? await openHar(file, bytes, digest) : openLog(file, found, bytes, digest)
+    return detectedFormat === 'har' ? await openHar(file, bytes, digest) : openLog(file, detectedFormat, bytes, digest)
   } catch (error) {
     if (error instanceof UnusableRecording) throw new UnusableRecording(`${file} cannot be replayed: ${error.message}`)
     const { code } = error as NodeJS.ErrnoException
@@ -53,21 +53,21 @@ export async function openRecording(file: string, format?: RecordingFormat, begu
 }
 
 async function sizeOf(file: string): Promise<number> {
-  const found = await stat(file)
-  if (!found.isFile())
+  const stats = await stat(file)
+  if (!stats.isFile())
     throw new UnusableRecording('it is no file, and a run that goes on must be able to read it again')
-  if (found.size === 0) throw new UnusableRecording('it is empty')
-  return found.size
+  if (stats.size === 0) throw new UnusableRecording('it is empty')
+  return stats.size
 }
 
-async function recogniseFile(file: string): Promise<RecordingFormat> {
+async function detectFileFormat(file: string): Promise<RecordingFormat> {
   const handle = await open(file, 'r')
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(BEGINNING), 0, BEGINNING, 0)
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(DETECTION_BYTES), 0, DETECTION_BYTES, 0)
     if (buffer[0] === 0x1f && buffer[1] === 0x8b)
       throw new UnusableRecording('it is compressed; unpack it first: gunzip FILE')
-    const found = detectFormat(buffer.toString('utf8', 0, bytesRead))
-    if (found !== undefined) return found
+    const format = detectFormat(buffer.toString('utf8', 0, bytesRead))
+    if (format !== undefined) return format
     throw new UnusableRecording(
       `nothing at its beginning looks like a HAR, this gateway’s access log or nginx’s; say --format ${RECORDING_FORMATS.join('|')}`,
     )
@@ -76,15 +76,15 @@ async function recogniseFile(file: string): Promise<RecordingFormat> {
   }
 }
 
-const BEGINNING = 256 * 1024
+const DETECTION_BYTES = 256 * 1024
 
 async function digestOf(file: string, bytes: number): Promise<string> {
   const hash = createHash('sha256')
-  for await (const chunk of createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK })) hash.update(chunk)
+  for await (const chunk of createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK_BYTES })) hash.update(chunk)
   return hash.digest('hex')
 }
 
-const CHUNK = 1024 * 1024
+const CHUNK_BYTES = 1024 * 1024
 
 async function openHar(file: string, bytes: number, digest: string): Promise<Recording> {
   if (bytes > MAX_HAR_BYTES) {
@@ -93,7 +93,7 @@ async function openHar(file: string, bytes: number, digest: string): Promise<Rec
     )
   }
   const chunks: Buffer[] = []
-  for await (const chunk of createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK })) chunks.push(chunk)
+  for await (const chunk of createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK_BYTES })) chunks.push(chunk)
   const reads = readHar(Buffer.concat(chunks).toString('utf8'))
   const first = reads.find((read) => read.kind === 'request')
   return {
@@ -102,8 +102,8 @@ async function openHar(file: string, bytes: number, digest: string): Promise<Rec
     bytes,
     digest,
     firstHost: first?.request.host,
-    entries: async function* (after) {
-      for (let i = after; i < reads.length; i++)
+    entries: async function* (skip) {
+      for (let i = skip; i < reads.length; i++)
         yield { number: i + 1, share: (i + 1) / reads.length, parsed: reads[i]! }
     },
   }
@@ -117,9 +117,9 @@ function openLog(file: string, format: 'access-log' | 'nginx', bytes: number, di
     bytes,
     digest,
     firstHost: undefined,
-    entries: async function* (after) {
-      const chunks = createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK }) as AsyncIterable<Buffer>
-      for await (const { number, text, end } of readLines(chunks, after)) {
+    entries: async function* (skip) {
+      const chunks = createReadStream(file, { end: bytes - 1, highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>
+      for await (const { number, text, end } of readLines(chunks, skip)) {
         yield { number: number, share: end / bytes, parsed: readLine(text, read) }
       }
     },

@@ -47,15 +47,15 @@ export type PrepareOptions = {
 
 export function prepareRequest(
   recorded: RecordedRequest,
-  preparing: PrepareOptions,
+  options: PrepareOptions,
   turn = 0,
 ): PreparedRequest | SkipReason {
-  const { snapshot, contexts, hosts, random } = preparing
+  const { snapshot, contexts, hosts, random } = options
   // Readers have seen to it; this is the last place where it can be.
   if (!isSafe(recorded.method)) return 'unsafe-method'
   const host = recorded.host ?? hosts[0]
   if (!hosts.includes(host)) return 'other-host'
-  const { client = '', secure = preparing.secure } = recorded
+  const { client = '', secure = options.secure } = recorded
   const peerAddress = isIP(client) === 0 ? '127.0.0.1' : client
   const head = headOf(recorded, host, peerAddress, secure, snapshot)
   if (head instanceof Refusal) return 'refused'

@@ -15,7 +15,7 @@ export function readAccessLine(line: string): ParsedEntry {
   if (fields.answeredBy !== undefined) return skipped('not-forwarded')
   if (Number(fields.requestBytes ?? 0) > 0) return skipped('with-body')
   if (path.includes('***')) return skipped('masked')
-  if (path.length >= LONGEST_TARGET) return skipped('cut')
+  if (path.length >= MAX_TARGET_LENGTH) return skipped('cut')
   const { client, userAgent } = fields
   return {
     kind: 'request',
@@ -31,7 +31,7 @@ export function readAccessLine(line: string): ParsedEntry {
 }
 
 /** As `telemetry/access-line.ts` cuts it. */
-const LONGEST_TARGET = 2048
+const MAX_TARGET_LENGTH = 2048
 
 function parse(line: string): Readonly<Record<string, unknown>> | undefined {
   try {

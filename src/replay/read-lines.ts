@@ -11,37 +11,37 @@ export type Line = {
 
 export const MAX_LINE_BYTES = 1024 * 1024
 
-/** @param after lines up to this number are passed over */
+/** @param skip lines up to this number are passed over */
 export async function* readLines(
   chunks: AsyncIterable<Buffer>,
-  after = 0,
+  skip = 0,
   longest: number = MAX_LINE_BYTES,
 ): AsyncGenerator<Line> {
   let number = 1
   let end = 0
   /** What came of a line so far, and whether that was too much to keep. */
-  let begun: Buffer[] = []
+  let pieces: Buffer[] = []
   let length = 0
   const take = (): Line | undefined => {
     const isLong = length > longest
-    const text = isLong || number <= after ? '' : Buffer.concat(begun).toString('utf8').replace(/\r$/, '')
+    const text = isLong || number <= skip ? '' : Buffer.concat(pieces).toString('utf8').replace(/\r$/, '')
     const line = { number, text: isLong ? undefined : text, end }
-    begun = []
+    pieces = []
     length = 0
-    return number++ <= after || (!isLong && text.trim() === '') ? undefined : line
+    return number++ <= skip || (!isLong && text.trim() === '') ? undefined : line
   }
   const add = (piece: Buffer) => {
     end += piece.length
     length += piece.length
-    if (length > longest) begun = []
-    else if (number > after) begun.push(piece)
+    if (length > longest) pieces = []
+    else if (number > skip) pieces.push(piece)
   }
   for await (const chunk of chunks) {
     let from = 0
-    for (let at = chunk.indexOf(NEWLINE); at >= 0; at = chunk.indexOf(NEWLINE, from)) {
-      add(chunk.subarray(from, at))
+    for (let newline = chunk.indexOf(NEWLINE); newline >= 0; newline = chunk.indexOf(NEWLINE, from)) {
+      add(chunk.subarray(from, newline))
       end++
-      from = at + 1
+      from = newline + 1
       const line = take()
       if (line !== undefined) yield line
     }

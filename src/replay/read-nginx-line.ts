@@ -20,7 +20,7 @@ export function readNginxLine(line: string): ParsedEntry {
       host: undefined,
       secure: undefined,
       client,
-      fields: [...said('User-Agent', userAgent), ...said('Referer', referer)],
+      fields: [...headerField('User-Agent', userAgent), ...headerField('Referer', referer)],
     },
   }
 }
@@ -30,7 +30,7 @@ const LINE =
   /^(\S{1,256}) \S{1,256} [^"[]{1,256} ?\[[^\]]{1,64}\] "((?:[^"\\]|\\.)*)" (\d{3}) (?:\d+|-) "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"/
 
 /** nginx writes `-` for a field that was not there. */
-function said(name: string, written: string): string[] {
+function headerField(name: string, written: string): string[] {
   const value = unescaped(written)
   return value === '-' || value === '' || !isFieldValue(value) ? [] : [name, value]
 }

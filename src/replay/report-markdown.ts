@@ -13,8 +13,8 @@ export function toMarkdown(report: ReplayReport): string {
     ...report.notes.map((note) => `> ${note}`),
     table(['What', 'Which'], facts(report)),
     '## Where each request is',
-    table(['Where', 'Requests'], whereabouts(report)),
-    unread(report),
+    table(['Where', 'Requests'], outcomeRows(report)),
+    unreadableList(report),
     ...report.contexts.flatMap(contextParts),
   ]
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
@@ -75,7 +75,7 @@ function facts({ recording, legacy, services, startedAt, finishedAt, withCredent
   ]
 }
 
-const PLACES = {
+const OUTCOMES = {
   matched: 'matched',
   mismatched: 'mismatched',
   noise: 'noise: they differ as legacy does from itself',
@@ -85,24 +85,24 @@ const PLACES = {
   failed: 'failed: a side did not answer',
 } as const
 
-function whereabouts({ accounting, requests }: ReplayReport): string[][] {
-  const placed = Object.entries(PLACES) as [keyof typeof PLACES, string][]
+function outcomeRows({ accounting, requests }: ReplayReport): string[][] {
+  const outcomes = Object.entries(OUTCOMES) as [keyof typeof OUTCOMES, string][]
   const skipped = Object.entries(requests.skipped) as [SkipReason, number][]
   return [
     ['**replayed**', `**${number(requests.replayed)}**`],
-    ...placed.map(([place, words]) => [words, number(accounting[place])]),
+    ...outcomes.map(([place, words]) => [words, number(accounting[place])]),
     ...skipped.map(([reason, count]) => [`not replayed: ${SKIP_REASONS[reason]}`, number(count)]),
     ...(requests.unreadable.count > 0 ? [['not replayed: cannot be read', number(requests.unreadable.count)]] : []),
     ...(requests.interrupted > 0 ? [['interrupted', number(requests.interrupted)]] : []),
   ]
 }
 
-function unread({ recording, requests: { unreadable } }: ReplayReport): string {
+function unreadableList({ recording, requests: { unreadable } }: ReplayReport): string {
   if (unreadable.count === 0) return ''
   const what = recording.format === 'har' ? 'entry' : 'line'
-  const named = unreadable.first.map(({ at, why }) => `- ${what} ${at} ${why}`)
+  const listed = unreadable.first.map(({ at, why }) => `- ${what} ${at} ${why}`)
   const more = unreadable.count - unreadable.first.length
-  return [...named, ...(more > 0 ? [`- and ${number(more)} more`] : [])].join('\n')
+  return [...listed, ...(more > 0 ? [`- and ${number(more)} more`] : [])].join('\n')
 }
 
 function contextParts({ context, owner, parity, routes }: ContextReport): string[] {
@@ -167,10 +167,10 @@ function differenceRow({ kind, path, verdict, sides, self, examples: [example] }
 }
 
 function value(text: string | null): string {
-  return text === null ? '' : code(text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}…` : text)
+  return text === null ? '' : code(text.length > MAX_VALUE_LENGTH ? `${text.slice(0, MAX_VALUE_LENGTH)}…` : text)
 }
 
-const LONGEST_VALUE = 80
+const MAX_VALUE_LENGTH = 80
 
 function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [heads, heads.map(() => '---'), ...rows]

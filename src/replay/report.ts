@@ -79,10 +79,10 @@ export type ReportInput = Pick<ReplayReport, 'recording' | 'legacy' | 'services'
   readonly failUnder: number | undefined
 }
 
-export function makeReport(progress: Progress, told: ReportInput): ReplayReport {
-  const target = told.failUnder ?? DEFAULT_PARITY_TARGET
+export function makeReport(progress: Progress, input: ReportInput): ReplayReport {
+  const target = input.failUnder ?? DEFAULT_PARITY_TARGET
   const { accounting, byRoute } = totalsOf(progress.routes)
-  const { owners, failUnder, finishedAt, ...same } = told
+  const { owners, failUnder, finishedAt, ...same } = input
   return {
     version: 1,
     ...same,
@@ -106,18 +106,18 @@ export function makeReport(progress: Progress, told: ReportInput): ReplayReport 
 function notesOn({ routes, interrupted }: Progress): string[] {
   const notes: string[] = []
   const statuses = routes.flatMap((route) => Object.entries(route.statuses))
-  const timesOf = (is: (status: number) => boolean) =>
+  const countWhere = (is: (status: number) => boolean) =>
     statuses.reduce((sum, [status, times]) => sum + (is(Number(status)) ? times : 0), 0)
-  const all = timesOf(() => true)
-  const [turnedAway, redirected] = [timesOf((status) => status === 401 || status === 403), timesOf(isRedirect)]
-  if (turnedAway * 10 > all) {
+  const total = countWhere(() => true)
+  const [turnedAway, redirected] = [countWhere((status) => status === 401 || status === 403), countWhere(isRedirect)]
+  if (turnedAway * 10 > total) {
     notes.push(
-      `Legacy turned away ${turnedAway} of ${all} requests (401, 403): that both do so says little. --keep-credentials sends the credentials of a HAR.`,
+      `Legacy turned away ${turnedAway} of ${total} requests (401, 403): that both do so says little. --keep-credentials sends the credentials of a HAR.`,
     )
   }
-  if (redirected * 2 > all) {
+  if (redirected * 2 > total) {
     notes.push(
-      `Legacy redirected ${redirected} of ${all} requests: if it wants TLS or another host, --https and --host say so of a log.`,
+      `Legacy redirected ${redirected} of ${total} requests: if it wants TLS or another host, --https and --host say so of a log.`,
     )
   }
   if (interrupted > 0) {
@@ -173,11 +173,11 @@ function differencesOf({ counts, verdicts, examples }: RouteTotals): DifferenceR
       const { sides, self } = counts.fields[field]!
       const { kind, path } = splitField(field)
       // A path is made of names in answers, and what is a name there may be a secret.
-      return { kind, path: maskSecrets(path), verdict, sides, self, examples: examplesOf(field, examples) }
+      return { kind, path: maskSecrets(path), verdict, sides, self, examples: examplesOfField(field, examples) }
     })
     .sort((one, other) => ORDER[one.verdict] - ORDER[other.verdict] || other.sides - one.sides)
 }
 
-function examplesOf(field: Field, examples: readonly ReplayExample[]): DifferenceReport['examples'] {
+function examplesOfField(field: Field, examples: readonly ReplayExample[]): DifferenceReport['examples'] {
   return examples.filter((example) => example.field === field).map(({ field: _, ...example }) => example)
 }

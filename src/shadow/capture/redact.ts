@@ -27,7 +27,7 @@ export function redact(difference: Difference, redaction: Redaction = DEFAULT_RE
   const hide = (text: string | null): string | null => {
     if (text === null) return null
     if (isSecret) return '<secret>'
-    return isShown || SAYS_NOTHING.has(kind) ? maskSecrets(text) : NOT_SHOWN
+    return isShown || COMPUTED_KINDS.has(kind) ? maskSecrets(text) : NOT_SHOWN
   }
   const legacy = hide(difference.legacy)
   const service = hide(difference.service)
@@ -37,8 +37,8 @@ export function redact(difference: Difference, redaction: Redaction = DEFAULT_RE
 
 /** A text without credentials, e-mail addresses, card numbers and tokens. Doing it twice changes nothing. */
 export function maskSecrets(text: string): string {
-  if (text.length > LONGEST_READ) return `<text of ${text.length} characters>`
-  return STEPS.reduce((masked, step) => step(masked), text)
+  if (text.length > MAX_READ_LENGTH) return `<text of ${text.length} characters>`
+  return MASKING_STEPS.reduce((masked, step) => step(masked), text)
 }
 
 /** Fields of a request or an answer as an example shows them. */
@@ -78,24 +78,24 @@ export function patternIn(label: string): string {
 
 /** As much of the path as the map says itself. */
 function withoutParameters(path: string, pattern: string): string {
-  const told = pattern.slice(pattern.indexOf('/')).split('/')
-  const rest = told.indexOf('*')
+  const template = pattern.slice(pattern.indexOf('/')).split('/')
+  const rest = template.indexOf('*')
   const segments = path.split('/').slice(0, rest === -1 ? undefined : rest + 1)
-  return segments.map((segment, i) => (segment === told[i] ? segment : NOT_SHOWN)).join('/')
+  return segments.map((segment, i) => (segment === template[i] ? segment : NOT_SHOWN)).join('/')
 }
 
 const NOT_SHOWN = '<not shown>'
 
 /** What says only of what form a body is. */
-const FORM = /^(?:content-(?:type|length|encoding)|accept(?:-encoding)?|transfer-encoding|host|x-shadow)$/
+const FORMAT_HEADER = /^(?:content-(?:type|length|encoding)|accept(?:-encoding)?|transfer-encoding|host|x-shadow)$/
 
 function isHeaderShown(name: string, { showOnly }: Redaction): boolean {
-  if (showOnly === undefined || FORM.test(name)) return true
+  if (showOnly === undefined || FORMAT_HEADER.test(name)) return true
   return showOnly.some((pattern) => matchesPath(pattern, ['header', namedSegment(name)]))
 }
 
 /** Kinds whose values are made by comparing: a status, a length, once or twice. */
-const SAYS_NOTHING: ReadonlySet<string> = new Set(['status', 'length', 'repeated', 'malformed'])
+const COMPUTED_KINDS: ReadonlySet<string> = new Set(['status', 'length', 'repeated', 'malformed'])
 
 const SECRET_HEADERS: ReadonlySet<string> = new Set([
   ...['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'www-authenticate', 'proxy-authenticate'],
@@ -113,7 +113,7 @@ function isSecretSegment(segment: string): boolean {
 }
 
 /** In this order: what has a beginning and an end, what is known by its name, then what is by its form. */
-const STEPS: readonly ((text: string) => string)[] = [
+const MASKING_STEPS: readonly ((text: string) => string)[] = [
   (text) =>
     text.replace(/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,40}-----)?/g, '<private key>'),
   (text) => text.replace(/\b(Bearer|Basic|Digest|Negotiate|DPoP)(\s{1,8})[^\s"'<>,;]+/gi, '$1$2<credentials>'),
@@ -151,13 +151,13 @@ const VALUE = /"(?:[^"\\]|\\.)*|'(?:[^'\\]|\\.)*|\\{1,7}"[^"]*|\\{1,7}'[^']*|[^\
 /** `next=%2Fcb%3Ftoken%3Dx`: a parameter with a URL or a query inside it, encoded, that holds a secret. */
 function maskNested(text: string): string {
   if (!text.includes('%')) return text
-  return text.replace(RUN, (run) => {
+  return text.replace(TEXT_RUN, (run) => {
     const from = run.indexOf('=') + 1
     return from > 0 && run.includes('%', from) && holdsSecret(run.slice(from)) ? `${run.slice(0, from)}<secret>` : run
   })
 }
 
-const RUN = /[^\s"'&;,<>(){}[\]\\]+/g
+const TEXT_RUN = /[^\s"'&;,<>(){}[\]\\]+/g
 
 /** Around each `@`, as far as an address or a URL's credentials can reach. In a query it is written `%40`. */
 function maskAddresses(text: string): string {
@@ -211,15 +211,15 @@ function maskCards(text: string): string {
 function holdsCard(groups: readonly string[]): boolean {
   return groups.some((_, from) => {
     let digits = ''
-    for (let to = from; to < groups.length && digits.length <= LONGEST_CARD; to++) {
+    for (let to = from; to < groups.length && digits.length <= MAX_CARD_DIGITS; to++) {
       digits += groups[to]!
-      if (digits.length >= 13 && digits.length <= LONGEST_CARD && passesLuhn(digits)) return true
+      if (digits.length >= 13 && digits.length <= MAX_CARD_DIGITS && passesLuhn(digits)) return true
     }
     return false
   })
 }
 
-const LONGEST_CARD = 19
+const MAX_CARD_DIGITS = 19
 
 function passesLuhn(digits: string): boolean {
   let sum = 0
@@ -243,15 +243,15 @@ function shorten(legacy: string | null, service: string | null): [Masked | null,
 function cut(text: string | null, from: number): Masked | null {
   if (text === null) return null
   const start = text.length - from <= 0 ? Math.max(0, text.length - CONTEXT) : from
-  const part = text.slice(start, start + LONGEST_SHOWN)
+  const part = text.slice(start, start + MAX_SHOWN_LENGTH)
   return masked(
-    escapeControls(`${start > 0 ? '…' : ''}${part}${start + LONGEST_SHOWN < text.length ? '…' : ''}`.toWellFormed()),
+    escapeControls(`${start > 0 ? '…' : ''}${part}${start + MAX_SHOWN_LENGTH < text.length ? '…' : ''}`.toWellFormed()),
   )
 }
 
-function firstDifference(one: string, other: string): number {
+function firstDifference(a: string, b: string): number {
   let i = 0
-  while (i < one.length && i < other.length && one[i] === other[i]) i++
+  while (i < a.length && i < b.length && a[i] === b[i]) i++
   return i
 }
 
@@ -259,6 +259,6 @@ function masked(text: string): Masked {
   return text as Masked
 }
 
-const LONGEST_READ = 64 * 1024
-const LONGEST_SHOWN = 300
+const MAX_READ_LENGTH = 64 * 1024
+const MAX_SHOWN_LENGTH = 300
 const CONTEXT = 40

@@ -40,35 +40,35 @@ export function compareAnswers(
   limits: CompareLimits = DEFAULT_LIMITS,
 ): Comparison {
   const findings = createFindings(rules, limits.maxDifferences)
-  const findingsSoFar = () => ({ kind: 'compared', ...findings.result() }) as const
+  const resultSoFar = () => ({ kind: 'compared', ...findings.result() }) as const
   // Each side goes by its own validators, so a 304 says nothing of what the other would have been.
-  if (isCurrentOnOneSide(legacy.status, service.status)) return { kind: 'uncomparable', reason: 'conditional' }
+  if (isNotModifiedOnOneSide(legacy.status, service.status)) return { kind: 'uncomparable', reason: 'conditional' }
   if (legacy.status !== service.status) {
     if (!findings.areEquivalent(legacy.status, service.status)) {
       findings.differ(['status'], 'status', `${legacy.status}`, `${service.status}`)
       // All else of an error differs from all else of an answer, and would be reported beside its cause.
-      if (findings.result().differences.length > 0) return findingsSoFar()
+      if (findings.result().differences.length > 0) return resultSoFar()
     } else findings.forgive()
   }
   compareHeaders(legacy.headers, service.headers, findings)
   const reason = compareBodies(legacy, service, findings, limits)
   // What was found in the head is true, whatever the body is.
-  const found = findingsSoFar()
-  return reason === undefined || found.differences.length > 0 ? found : { kind: 'uncomparable', reason }
+  const result = resultSoFar()
+  return reason === undefined || result.differences.length > 0 ? result : { kind: 'uncomparable', reason }
 }
 
-function isCurrentOnOneSide(status: number, other: number): boolean {
+function isNotModifiedOnOneSide(status: number, other: number): boolean {
   return (status === 304 && other === 200) || (status === 200 && other === 304)
 }
 
 function compareBodies(legacy: ComparedResponse, service: ComparedResponse, findings: Findings, limits: CompareLimits) {
-  const type = field(legacy.headers, 'content-type')
-  const otherType = field(service.headers, 'content-type')
+  const type = joinedField(legacy.headers, 'content-type')
+  const otherType = joinedField(service.headers, 'content-type')
   if (familyOf(type) === 'stream' || familyOf(otherType) === 'stream') return 'streaming'
   if (legacy.status === 206 || service.status === 206) return 'partial'
   if (legacy.isTruncated || service.isTruncated) return 'truncated'
-  const coding = field(legacy.headers, 'content-encoding')
-  const otherCoding = field(service.headers, 'content-encoding')
+  const coding = joinedField(legacy.headers, 'content-encoding')
+  const otherCoding = joinedField(service.headers, 'content-encoding')
   // Most answers end here: the same bytes, which nobody needs to read.
   if (coding === otherCoding && type === otherType && equalBytes(legacy.body, service.body)) return undefined
   const decoded = decodeBody(legacy.body, coding, limits)
@@ -79,7 +79,7 @@ function compareBodies(legacy: ComparedResponse, service: ComparedResponse, find
   const otherBytes = other.kind === 'decoded' ? other.bytes : undefined
   if (bytes === undefined || otherBytes === undefined) {
     if (bytes !== otherBytes)
-      findings.differ([BODY], 'malformed', wellOrNot(bytes, coding), wellOrNot(otherBytes, otherCoding))
+      findings.differ([BODY], 'malformed', describeFormat(bytes, coding), describeFormat(otherBytes, otherCoding))
     else compareBytes(legacy.body, service.body, findings)
     return undefined
   }
@@ -112,7 +112,7 @@ function compareDecoded(
   if (other.kind === 'uncomparable') return other.reason
   if (content.kind === 'malformed' && other.kind === 'malformed') compareBytes(legacy.bytes, service.bytes, findings)
   else if (content.kind === 'malformed' || other.kind === 'malformed') {
-    findings.differ(path, 'malformed', wellOrNot(content, legacy.type), wellOrNot(other, service.type))
+    findings.differ(path, 'malformed', describeFormat(content, legacy.type), describeFormat(other, service.type))
   } else if (content.kind === 'json' && other.kind === 'json')
     compareJson(content.document, other.document, path, findings)
   else if (content.kind === 'markup' && other.kind === 'markup') compareMarkup(content.root, other.root, path, findings)
@@ -142,20 +142,20 @@ function readContent({ bytes, type }: Body, limits: CompareLimits): Content {
 const READERS: Record<Exclude<MediaFamily, 'bytes' | 'stream'>, (text: string, limits: CompareLimits) => Content> = {
   json: (text, limits) => {
     const read = readJson(text, limits)
-    return read.kind === 'read' ? { kind: 'json', document: read.document } : notRead(read.kind)
+    return read.kind === 'read' ? { kind: 'json', document: read.document } : unreadContent(read.kind)
   },
   'json-lines': readJsonLines,
   html: (text, limits) => {
     const read = readHtml(text, limits)
-    return read.kind === 'read' ? { kind: 'markup', root: read.root } : notRead(read.kind)
+    return read.kind === 'read' ? { kind: 'markup', root: read.root } : unreadContent(read.kind)
   },
   xml: (text, limits) => {
     const read = readXml(text, limits)
-    return read.kind === 'read' ? { kind: 'markup', root: read.root } : notRead(read.kind)
+    return read.kind === 'read' ? { kind: 'markup', root: read.root } : unreadContent(read.kind)
   },
   form: (text, limits) => {
     const document = readForm(text, limits)
-    return document === undefined ? notRead('too-complex') : { kind: 'json', document }
+    return document === undefined ? unreadContent('too-complex') : { kind: 'json', document }
   },
   text: readText,
   unknown: (text, limits) => (text.includes('\0') ? { kind: 'bytes' } : readText(text, limits)),
@@ -163,27 +163,27 @@ const READERS: Record<Exclude<MediaFamily, 'bytes' | 'stream'>, (text: string, l
 
 function readText(text: string, limits: CompareLimits): Content {
   const lines = readLines(text, limits)
-  return lines === undefined ? notRead('too-complex') : { kind: 'text', lines }
+  return lines === undefined ? unreadContent('too-complex') : { kind: 'text', lines }
 }
 
 /** As a list of its lines’ values; the limits are those of one document. */
 function readJsonLines(text: string, limits: CompareLimits): Content {
   const lines = readLines(text, limits)
-  if (lines === undefined) return notRead('too-complex')
+  if (lines === undefined) return unreadContent('too-complex')
   const values: JsonValue[] = []
-  const repeated = new Map<never, never>()
-  let all: JsonDocument['repeated'] = repeated
+  const noneRepeated = new Map<never, never>()
+  let allRepeated: JsonDocument['repeated'] = noneRepeated
   for (const line of lines) {
     if (line.trim() === '') continue
     const read = readJson(line, limits)
-    if (read.kind !== 'read') return notRead(read.kind)
+    if (read.kind !== 'read') return unreadContent(read.kind)
     values.push(read.document.root)
-    if (read.document.repeated.size > 0) all = new Map([...all, ...read.document.repeated])
+    if (read.document.repeated.size > 0) allRepeated = new Map([...allRepeated, ...read.document.repeated])
   }
-  return { kind: 'json', document: { root: values, repeated: all } }
+  return { kind: 'json', document: { root: values, repeated: allRepeated } }
 }
 
-function notRead(kind: 'malformed' | 'too-deep' | 'too-complex'): Content {
+function unreadContent(kind: 'malformed' | 'too-deep' | 'too-complex'): Content {
   return kind === 'malformed' ? { kind } : { kind: 'uncomparable', reason: kind }
 }
 
@@ -207,17 +207,17 @@ function digest(bytes: Uint8Array): string {
   return `${bytes.length} bytes, sha256 ${createHash('sha256').update(bytes).digest('hex').slice(0, 12)}`
 }
 
-function wellOrNot(content: unknown, what: string): string {
+function describeFormat(content: unknown, what: string): string {
   const isMalformed = content === undefined || (content as Content).kind === 'malformed'
   return isMalformed ? `not ${what}` : `${what}`
 }
 
-function equalBytes(one: Uint8Array, other: Uint8Array): boolean {
-  return one.length === other.length && Buffer.compare(one, other) === 0
+function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && Buffer.compare(a, b) === 0
 }
 
 /** The field’s value, lines joined; `''` where there is none. */
-function field(headers: HeaderList, name: string): string {
+function joinedField(headers: HeaderList, name: string): string {
   const values: string[] = []
   for (let i = 0; i + 1 < headers.length; i += 2) {
     if (headers[i]!.toLowerCase() === name) values.push(headers[i + 1]!.trim())

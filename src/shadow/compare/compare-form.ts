@@ -6,9 +6,9 @@ export function readForm(text: string, { maxNodes }: { readonly maxNodes: number
   if (text.split('&', maxNodes + 1).length > maxNodes) return undefined
   const values = new Map<string, string[]>()
   for (const [name, value] of new URLSearchParams(text)) {
-    const known = values.get(name)
-    if (known === undefined) values.set(name, [value])
-    else known.push(value)
+    const existing = values.get(name)
+    if (existing === undefined) values.set(name, [value])
+    else existing.push(value)
   }
   const root: JsonObject = new Map(
     [...values].map(([name, list]): [string, JsonValue] => [name, list.length === 1 ? list[0]! : list]),

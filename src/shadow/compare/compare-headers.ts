@@ -38,37 +38,37 @@ const SETS: ReadonlySet<string> = new Set([
 ])
 
 export function compareHeaders(legacy: HeaderList, service: HeaderList, findings: Findings): void {
-  const fields = read(legacy)
-  const others = read(service)
+  const fields = comparedFields(legacy)
+  const others = comparedFields(service)
   for (const name of new Set([...fields.keys(), ...others.keys()])) {
     compareField(name, fields.get(name), others.get(name), findings)
   }
-  compareCookies(cookies(legacy), cookies(service), findings)
+  compareCookies(readCookies(legacy), readCookies(service), findings)
 }
 
 function compareField(name: string, legacy: string | undefined, service: string | undefined, findings: Findings): void {
   const path: Path = ['header', keySegment(name)]
   if (legacy === undefined || service === undefined) {
     findings.differ(path, legacy === undefined ? 'extra' : 'missing', legacy ?? null, service ?? null)
-  } else if (!ONLY_PRESENCE.has(name) && normal(name, legacy) !== normal(name, service)) {
+  } else if (!ONLY_PRESENCE.has(name) && normalValue(name, legacy) !== normalValue(name, service)) {
     findings.leaf(path, legacy, service)
   }
 }
 
 /** Fields to be compared, by name in lower case; lines of one name are one list (RFC 9110 section 5.3). */
-function read(headers: HeaderList): Map<string, string> {
+function comparedFields(headers: HeaderList): Map<string, string> {
   const fields = new Map<string, string>()
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i]!.toLowerCase()
     if (NOT_COMPARED.has(name)) continue
     const value = headers[i + 1]!.trim()
-    const known = fields.get(name)
-    fields.set(name, known === undefined ? value : `${known}, ${value}`)
+    const existing = fields.get(name)
+    fields.set(name, existing === undefined ? value : `${existing}, ${value}`)
   }
   return fields
 }
 
-function normal(name: string, value: string): string {
+function normalValue(name: string, value: string): string {
   if (SETS.has(name)) return [...new Set(parts(value.toLowerCase(), ','))].sort().join(', ')
   return name === 'content-type' ? normalMediaType(value) : value
 }
@@ -122,8 +122,8 @@ function compareAttributes(legacy: Attributes, service: Attributes, path: Path, 
 }
 
 /** By name; of two lines with one name the last counts, as for a browser where the rest is the same. */
-function cookies(headers: HeaderList): Map<string, Cookie> {
-  const found = new Map<string, Cookie>()
+function readCookies(headers: HeaderList): Map<string, Cookie> {
+  const cookies = new Map<string, Cookie>()
   for (let i = 0; i + 1 < headers.length; i += 2) {
     if (headers[i]!.toLowerCase() !== 'set-cookie') continue
     const [pair = '', ...rest] = headers[i + 1]!.split(';')
@@ -133,12 +133,12 @@ function cookies(headers: HeaderList): Map<string, Cookie> {
     const attributes = new Map<string, string>()
     for (const part of rest) {
       const [name = '', ...value] = part.split('=')
-      const known = name.trim().toLowerCase()
-      if (ATTRIBUTES.has(known)) attributes.set(known, normalAttribute(known, value.join('=').trim()))
+      const attribute = name.trim().toLowerCase()
+      if (ATTRIBUTES.has(attribute)) attributes.set(attribute, normalAttribute(attribute, value.join('=').trim()))
     }
-    found.set(pair.slice(0, equals).trim(), { isRemoved: isRemoval(attributes), attributes })
+    cookies.set(pair.slice(0, equals).trim(), { isRemoved: isRemoval(attributes), attributes })
   }
-  return found
+  return cookies
 }
 
 /** Others mean nothing to anybody; and names that a server can choose would be new paths. */

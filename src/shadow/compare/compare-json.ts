@@ -22,21 +22,21 @@ export function compareJson(legacy: JsonDocument, service: JsonDocument, path: P
 }
 
 /** Equal by value: what `compareJson` finds nothing in, rules aside. */
-export function equalJson(one: JsonValue, other: JsonValue): boolean {
-  if (one === other) return true
-  if (typeof one !== 'object' || typeof other !== 'object' || one === null || other === null) return false
-  if (one instanceof Map) {
-    if (!(other instanceof Map) || one.size !== other.size) return false
-    for (const [name, member] of one) {
-      const counterpart = other.get(name)
+export function equalJson(a: JsonValue, b: JsonValue): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  if (a instanceof Map) {
+    if (!(b instanceof Map) || a.size !== b.size) return false
+    for (const [name, member] of a) {
+      const counterpart = b.get(name)
       if (counterpart === undefined || !equalJson(member, counterpart)) return false
     }
     return true
   }
-  if (Array.isArray(one)) {
-    return Array.isArray(other) && one.length === other.length && one.every((member, i) => equalJson(member, other[i]!))
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length && a.every((member, i) => equalJson(member, b[i]!))
   }
-  return !isContainer(one) && !isContainer(other) && sameNumber(one, other)
+  return !isContainer(a) && !isContainer(b) && sameNumber(a, b)
 }
 
 type Walk = {
@@ -110,14 +110,14 @@ function compareInOrder(legacy: JsonArray, service: JsonArray, walk: Walk): void
   if (!sameLength) walk.findings.differ(walk.path, 'length', `${legacy.length}`, `${service.length}`)
   const byName = matchByName(legacy, service)
   if (byName === undefined) {
-    compareNameless(legacy, service, walk)
+    compareUnnamed(legacy, service, walk)
     return
   }
   if (!isAscending(byName.pairs)) differ(walk, 'order', legacy, service)
   comparePairs(legacy, service, pairLeftOvers(byName), walk, sameLength)
 }
 
-function compareNameless(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+function compareUnnamed(legacy: JsonArray, service: JsonArray, walk: Walk): void {
   const sameLength = legacy.length === service.length
   const hashes = legacy.map(walk.hashOf)
   const others = service.map(walk.hashOf)
@@ -134,11 +134,11 @@ function compareNameless(legacy: JsonArray, service: JsonArray, walk: Walk): voi
 }
 
 /** What is left over is explained by the length, where that differs. */
-function comparePairs(legacy: JsonArray, service: JsonArray, alignment: Alignment, walk: Walk, tellLeftOvers: boolean) {
+function comparePairs(legacy: JsonArray, service: JsonArray, alignment: Alignment, walk: Walk, reportsLeftOvers: boolean) {
   const { path, findings } = walk
   path.push(EACH)
   for (const [i, j] of alignment.pairs) compareValues(legacy[i]!, service[j]!, walk)
-  if (tellLeftOvers) {
+  if (reportsLeftOvers) {
     for (const i of alignment.onlyLegacy) findings.differ(path, 'missing', jsonText(legacy[i]!), null)
     for (const j of alignment.onlyService) findings.differ(path, 'extra', null, jsonText(service[j]!))
   }
@@ -171,8 +171,8 @@ function compareSets(legacy: JsonArray, service: JsonArray, walk: Walk): void {
   if (legacy.length !== service.length) {
     walk.findings.differ(walk.path, 'length', `${legacy.length}`, `${service.length}`)
   }
-  const put = onlyLegacy.slice(0, onlyService.length).map((i, index): Pair => [i, onlyService[index]!])
-  comparePairs(legacy, service, { pairs: [...pairs, ...put], onlyLegacy: [], onlyService: [] }, walk, false)
+  const rest = onlyLegacy.slice(0, onlyService.length).map((i, index): Pair => [i, onlyService[index]!])
+  comparePairs(legacy, service, { pairs: [...pairs, ...rest], onlyLegacy: [], onlyService: [] }, walk, false)
 }
 
 /** By the first of the usual names that all members have; undefined if none, or if few are found again. */
@@ -219,15 +219,15 @@ function differ({ path, findings }: Walk, kind: DifferenceKind, legacy: JsonValu
 export function jsonText(value: JsonValue): string {
   if (!isContainer(value)) return leafText(value)
   const written: string[] = []
-  writeJson(value, written, { left: LONGEST_TEXT })
+  writeJson(value, written, { left: MAX_TEXT })
   return written.join('')
 }
 
 /** Stops between two values, never within one: half a secret would not be known as one. */
-function writeJson(value: JsonValue, written: string[], room: { left: number }): void {
+function writeJson(value: JsonValue, written: string[], budget: { left: number }): void {
   const write = (text: string): void => {
     written.push(text)
-    room.left -= text.length
+    budget.left -= text.length
   }
   if (typeof value === 'string') write(JSON.stringify(value))
   else if (!isContainer(value)) write(leafText(value))
@@ -236,14 +236,14 @@ function writeJson(value: JsonValue, written: string[], room: { left: number }):
     write(isObject ? '{' : '[')
     let first = true
     for (const [name, member] of isObject ? value : (value as JsonArray).entries()) {
-      if (room.left < 0) break
+      if (budget.left < 0) break
       if (!first) write(',')
       first = false
       if (isObject) write(`${JSON.stringify(name)}:`)
-      writeJson(member, written, room)
+      writeJson(member, written, budget)
     }
     write(isObject ? '}' : ']')
   }
 }
 
-const LONGEST_TEXT = 2000
+const MAX_TEXT = 2000

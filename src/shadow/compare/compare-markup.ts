@@ -58,8 +58,8 @@ function compareChildren(legacy: readonly MarkupNode[], service: readonly Markup
     const other = service[j]!
     if (hashes[i] === others[j]) continue
     if (labelOf(node) !== labelOf(other)) {
-      tell(node, 'missing', walk)
-      tell(other, 'extra', walk)
+      reportNode(node, 'missing', walk)
+      reportNode(other, 'extra', walk)
       continue
     }
     walk.path.push(segmentOf(node))
@@ -67,11 +67,11 @@ function compareChildren(legacy: readonly MarkupNode[], service: readonly Markup
     else compareElements(node, other as MarkupElement, walk)
     walk.path.pop()
   }
-  for (const i of onlyLegacy) tell(legacy[i]!, 'missing', walk)
-  for (const j of onlyService) tell(service[j]!, 'extra', walk)
+  for (const i of onlyLegacy) reportNode(legacy[i]!, 'missing', walk)
+  for (const j of onlyService) reportNode(service[j]!, 'extra', walk)
 }
 
-function tell(node: MarkupNode, kind: 'missing' | 'extra', { path, findings }: Walk): void {
+function reportNode(node: MarkupNode, kind: 'missing' | 'extra', { path, findings }: Walk): void {
   path.push(segmentOf(node))
   const text = markupText(node)
   findings.differ(path, kind, kind === 'missing' ? text : null, kind === 'extra' ? text : null)
@@ -89,20 +89,20 @@ function segmentOf(node: MarkupNode): string {
 }
 
 /** Of the whole element, so two of one number are taken for equal; 53 bits make that a matter of the lottery. */
-function hashOf(node: MarkupNode, known: WeakMap<MarkupElement, number>): number {
+function hashOf(node: MarkupNode, hashes: WeakMap<MarkupElement, number>): number {
   if (typeof node === 'string') return textHash(`t${node}`)
-  const before = known.get(node)
-  if (before !== undefined) return before
+  const existing = hashes.get(node)
+  if (existing !== undefined) return existing
   const attributes = [...node.attributes].map(([name, value]) => JSON.stringify([name, value])).sort()
   const hash = textHash(
-    `e${JSON.stringify([node.label, attributes, node.children.map((child) => hashOf(child, known))])}`,
+    `e${JSON.stringify([node.label, attributes, node.children.map((child) => hashOf(child, hashes))])}`,
   )
-  known.set(node, hash)
+  hashes.set(node, hash)
   return hash
 }
 
 function outline(nodes: readonly MarkupNode[]): string {
-  return nodes.slice(0, 50).map(markupText).join('').slice(0, LONGEST_TEXT)
+  return nodes.slice(0, 50).map(markupText).join('').slice(0, MAX_TEXT)
 }
 
 /** For people: the element’s beginning, and text. */
@@ -113,4 +113,4 @@ function markupText(node: MarkupNode): string {
   return `<${node.label.replace(/[#:].*$/, '')}${attributes}>${text}`
 }
 
-const LONGEST_TEXT = 2000
+const MAX_TEXT = 2000

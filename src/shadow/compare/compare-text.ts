@@ -18,7 +18,7 @@ export function readLines(text: string, { maxNodes }: { readonly maxNodes: numbe
 export function compareText(legacy: TextLines, service: TextLines, path: Path, findings: Findings): void {
   const aligned = pairLeftOvers(alignByKey(legacy.map(textHash), service.map(textHash)))
   const sameLength = legacy.length === service.length
-  const at = (line: string, compare: () => void): void => {
+  const withinLine = (line: string, compare: () => void): void => {
     path.push(lineSegment(line))
     compare()
     path.pop()
@@ -27,14 +27,14 @@ export function compareText(legacy: TextLines, service: TextLines, path: Path, f
     const line = legacy[i]!
     const other = service[j]!
     if (line === other) continue
-    if (lineSegment(line) === lineSegment(other)) at(line, () => findings.leaf(path, line, other))
+    if (lineSegment(line) === lineSegment(other)) withinLine(line, () => findings.leaf(path, line, other))
     else {
-      at(line, () => findings.differ(path, 'missing', line, null))
-      at(other, () => findings.differ(path, 'extra', null, other))
+      withinLine(line, () => findings.differ(path, 'missing', line, null))
+      withinLine(other, () => findings.differ(path, 'extra', null, other))
     }
   }
-  for (const i of aligned.onlyLegacy) at(legacy[i]!, () => findings.differ(path, 'missing', legacy[i]!, null))
-  for (const j of aligned.onlyService) at(service[j]!, () => findings.differ(path, 'extra', null, service[j]!))
+  for (const i of aligned.onlyLegacy) withinLine(legacy[i]!, () => findings.differ(path, 'missing', legacy[i]!, null))
+  for (const j of aligned.onlyService) withinLine(service[j]!, () => findings.differ(path, 'extra', null, service[j]!))
   if (!sameLength) findings.differ(path, 'length', `${legacy.length}`, `${service.length}`)
 }
 

@@ -17,20 +17,20 @@ export function decodeBody(
 ): Decoded {
   const codings = coding
     .toLowerCase()
-    .split(',', MOST_LISTED)
+    .split(',', MAX_LISTED)
     .map((name) => name.trim())
     .filter((name) => name !== '' && name !== 'identity')
-  if (codings.length > MOST_CODINGS) return { kind: 'uncomparable', reason: 'unknown-coding' }
+  if (codings.length > MAX_CODINGS) return { kind: 'uncomparable', reason: 'unknown-coding' }
   let decoded = bytes
   for (const name of codings.reverse()) {
     const decode = Object.hasOwn(DECODERS, name) ? DECODERS[name as keyof typeof DECODERS] : undefined
     if (decode === undefined) return { kind: 'uncomparable', reason: 'unknown-coding' }
     // Answers to HEAD and 304 name a coding and have no body.
     if (decoded.length === 0) continue
-    const byRatio = Math.max(bytes.length * limits.maxRatio, HARMLESS_BYTES)
-    const most = Math.min(byRatio, limits.maxDecodedBytes)
+    const byRatio = Math.max(bytes.length * limits.maxRatio, ALWAYS_ALLOWED_BYTES)
+    const maxBytes = Math.min(byRatio, limits.maxDecodedBytes)
     try {
-      decoded = decode(decoded, { maxOutputLength: most })
+      decoded = decode(decoded, { maxOutputLength: maxBytes })
     } catch (error) {
       if (!isTooLarge(error)) return { kind: 'malformed' }
       return { kind: 'uncomparable', reason: byRatio < limits.maxDecodedBytes ? 'bomb' : 'too-large' }
@@ -65,8 +65,8 @@ function isTooLarge(error: unknown): boolean {
 }
 
 /** As large as any body may be without anybody asking how it was packed: a long list of equals packs well. */
-const HARMLESS_BYTES = 1024 * 1024
+const ALWAYS_ALLOWED_BYTES = 1024 * 1024
 
 /** Nobody codes a body three times, except to make it a bomb in a bomb. */
-const MOST_CODINGS = 2
-const MOST_LISTED = 16
+const MAX_CODINGS = 2
+const MAX_LISTED = 16

@@ -24,7 +24,7 @@ export type Findings = {
 export type Leaf = null | boolean | string | JsonNumber
 
 export function createFindings(rules: CompiledRules, maxDifferences: number): Findings {
-  const found = new Map<string, { -readonly [K in keyof Difference]: Difference[K] }>()
+  const differences = new Map<string, { -readonly [K in keyof Difference]: Difference[K] }>()
   let more = false
   let forgiven = 0
   const forgive = (): void => {
@@ -32,12 +32,12 @@ export function createFindings(rules: CompiledRules, maxDifferences: number): Fi
   }
 
   const differ: Findings['differ'] = (path, kind, legacy, service) => {
-    if (rules.at(path).ignored) return forgive()
+    if (rules.rulesAt(path).ignored) return forgive()
     const text = pathText(path)
     const key = `${kind} ${text}`
-    const known = found.get(key)
-    if (known !== undefined) known.times++
-    else if (found.size < maxDifferences) found.set(key, { kind, path: text, legacy, service, times: 1 })
+    const existing = differences.get(key)
+    if (existing !== undefined) existing.times++
+    else if (differences.size < maxDifferences) differences.set(key, { kind, path: text, legacy, service, times: 1 })
     else more = true
   }
 
@@ -45,17 +45,17 @@ export function createFindings(rules: CompiledRules, maxDifferences: number): Fi
     differ,
     forgive,
     areEquivalent: rules.areEquivalent,
-    listRule: (path) => rules.at(path).list,
+    listRule: (path) => rules.rulesAt(path).list,
     leaf: (path, legacy, service) => {
       if (legacy === service) return
       const type = leafType(legacy)
       const otherType = leafType(service)
       if (type === 'number' && type === otherType && sameNumber(legacy as JsonNumber, service as JsonNumber)) return
-      if (isForgiven(rules.at(path), legacy, service)) return forgive()
+      if (isForgiven(rules.rulesAt(path), legacy, service)) return forgive()
       const kind = type === otherType ? 'value' : type === 'null' || otherType === 'null' ? 'null' : 'type'
       differ(path, kind, leafText(legacy), leafText(service))
     },
-    result: () => ({ differences: [...found.values()], more, forgiven }),
+    result: () => ({ differences: [...differences.values()], more, forgiven }),
   }
 }
 
@@ -84,8 +84,8 @@ function isForgiven({ normalise, isDate, tolerance }: PlaceRules, legacy: Leaf, 
 }
 
 /** The last term forgives what doubles add of their own: 10.02 - 10.01 is a little more than 0.01. */
-function isNear(one: number, other: number, { absolute, relative }: { absolute: number; relative: number }): boolean {
-  const largest = Math.max(Math.abs(one), Math.abs(other))
+function isNear(a: number, b: number, { absolute, relative }: { absolute: number; relative: number }): boolean {
+  const largest = Math.max(Math.abs(a), Math.abs(b))
   if (!Number.isFinite(largest)) return false
-  return Math.abs(one - other) <= Math.max(absolute, relative * largest) + largest * 1e-14
+  return Math.abs(a - b) <= Math.max(absolute, relative * largest) + largest * 1e-14
 }

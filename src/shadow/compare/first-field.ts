@@ -4,8 +4,8 @@ import type { HeaderList } from '../../model/request-head.ts'
 /** The value of the first field of that name; `''` where there is none. @param name in lower case */
 export function firstField(fields: HeaderList, name: string): string {
   for (let i = 0; i + 1 < fields.length; i += 2) {
-    const is = fields[i]!
-    if (is.length === name.length && is.toLowerCase() === name) return fields[i + 1]!
+    const candidate = fields[i]!
+    if (candidate.length === name.length && candidate.toLowerCase() === name) return fields[i + 1]!
   }
   return ''
 }

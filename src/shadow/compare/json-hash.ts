@@ -7,11 +7,11 @@ export type JsonHasher = (value: JsonValue) => number
 
 /** Remembers lists and objects, so that lists within lists are not read once for each level. */
 export function createJsonHasher(): JsonHasher {
-  const known = new WeakMap<object, number>()
+  const hashes = new WeakMap<object, number>()
   const hashOf = (value: JsonValue): number => {
     if (!isContainer(value)) return textHash(`${typeof value === 'string' ? 's' : 'v'}${leafText(value)}`)
-    const before = known.get(value)
-    if (before !== undefined) return before
+    const existing = hashes.get(value)
+    if (existing !== undefined) return existing
     let hash: number
     if (value instanceof Map) {
       // A sum, as the order of members means nothing.
@@ -21,7 +21,7 @@ export function createJsonHasher(): JsonHasher {
       hash = 2
       for (const member of value as JsonArray) hash = mix(hash, hashOf(member))
     }
-    known.set(value, hash)
+    hashes.set(value, hash)
     return hash
   }
   return hashOf
@@ -45,9 +45,9 @@ export function textHash(text: string): number {
 
 const MODULUS = 2 ** 53 - 111
 
-function mix(one: number, other: number): number {
-  const low = Math.imul((one >>> 0) ^ 0x9e3779b9, 0x85ebca6b) ^ (other >>> 0)
-  const high = Math.imul((one / 2 ** 32) ^ (other >>> 0), 0xc2b2ae35) ^ (other / 2 ** 32)
+function mix(a: number, b: number): number {
+  const low = Math.imul((a >>> 0) ^ 0x9e3779b9, 0x85ebca6b) ^ (b >>> 0)
+  const high = Math.imul((a / 2 ** 32) ^ (b >>> 0), 0xc2b2ae35) ^ (b / 2 ** 32)
   return joined(Math.imul(high ^ (low >>> 15), 0x2c1b3c6d), Math.imul(low ^ (high >>> 13), 0x297a2d39))
 }
 

@@ -21,9 +21,9 @@ export function readNumber(text: string): JsonNumber {
   return { negative: sign === '-', digits: digits.text, exponent }
 }
 
-export function sameNumber(one: JsonNumber, other: JsonNumber): boolean {
-  if (typeof one === 'number' || typeof other === 'number') return one === other
-  return one.negative === other.negative && one.digits === other.digits && one.exponent === other.exponent
+export function sameNumber(a: JsonNumber, b: JsonNumber): boolean {
+  if (typeof a === 'number' || typeof b === 'number') return a === b
+  return a.negative === b.negative && a.digits === b.digits && a.exponent === b.exponent
 }
 
 /** As near as a double comes. */
@@ -53,8 +53,8 @@ function trimZeros(digits: string): { text: string; dropped: number } {
 function shifted(power: string, places: number): string {
   const exponent = Number(power) + places
   if (Number.isSafeInteger(exponent)) return String(exponent)
-  return `${BigInt(power.slice(0, MOST_EXPONENT_DIGITS).replace(/^\+/, '')) + BigInt(places)}`
+  return `${BigInt(power.slice(0, MAX_EXPONENT_DIGITS).replace(/^\+/, '')) + BigInt(places)}`
 }
 
 /** BigInt takes time that grows faster than the text. */
-const MOST_EXPONENT_DIGITS = 1000
+const MAX_EXPONENT_DIGITS = 1000

@@ -23,37 +23,37 @@ export function alignByKey(legacy: readonly Key[], service: readonly Key[]): Ali
   const pairs: Pair[] = []
   for (let i = 0; i < start; i++) pairs.push([i, i])
   const cells = (legacyEnd - start) * (serviceEnd - start)
-  if (cells > 0 && cells <= MOST_CELLS) pairs.push(...common(legacy, service, start, legacyEnd, serviceEnd))
+  if (cells > 0 && cells <= MAX_CELLS) pairs.push(...longestCommonPairs(legacy, service, start, legacyEnd, serviceEnd))
   for (let i = legacyEnd, j = serviceEnd; i < legacy.length; i++, j++) pairs.push([i, j])
-  return { pairs, ...rest(pairs, legacy.length, service.length) }
+  return { pairs, ...leftOvers(pairs, legacy.length, service.length) }
 }
 
 /** By equal keys, wherever they stand; undefined if a key is said twice on a side. */
 export function matchByKey(legacy: readonly Key[], service: readonly Key[]): Alignment | undefined {
-  const places = new Map(service.map((key, j) => [key, j]))
-  if (places.size < service.length || new Set(legacy).size < legacy.length) return undefined
+  const positionByKey = new Map(service.map((key, j) => [key, j]))
+  if (positionByKey.size < service.length || new Set(legacy).size < legacy.length) return undefined
   const pairs = legacy.flatMap((key, i): Pair[] => {
-    const j = places.get(key)
+    const j = positionByKey.get(key)
     return j === undefined ? [] : [[i, j]]
   })
-  return { pairs, ...rest(pairs, legacy.length, service.length) }
+  return { pairs, ...leftOvers(pairs, legacy.length, service.length) }
 }
 
 /** By equal keys, each as often as it is there. */
 export function matchMembers(legacy: readonly Key[], service: readonly Key[]): Alignment {
-  const places = new Map<Key, number[]>()
+  const positionsByKey = new Map<Key, number[]>()
   // Backwards, so that the first is taken first.
   for (let j = service.length - 1; j >= 0; j--) {
     const key = service[j]!
-    const known = places.get(key)
-    if (known === undefined) places.set(key, [j])
-    else known.push(j)
+    const positions = positionsByKey.get(key)
+    if (positions === undefined) positionsByKey.set(key, [j])
+    else positions.push(j)
   }
   const pairs = legacy.flatMap((key, i): Pair[] => {
-    const j = places.get(key)?.pop()
+    const j = positionsByKey.get(key)?.pop()
     return j === undefined ? [] : [[i, j]]
   })
-  return { pairs, ...rest(pairs, legacy.length, service.length) }
+  return { pairs, ...leftOvers(pairs, legacy.length, service.length) }
 }
 
 /**
@@ -85,10 +85,10 @@ export function isAscending(pairs: readonly Pair[]): boolean {
 type Key = string | number
 
 /** The table has a cell for each pair; four bytes a cell, and about a millisecond for all. */
-const MOST_CELLS = 100_000
+const MAX_CELLS = 100_000
 
 /** The textbook table, filled from the end so that it is read from the start. */
-function common(legacy: readonly Key[], service: readonly Key[], start: number, legacyEnd: number, serviceEnd: number) {
+function longestCommonPairs(legacy: readonly Key[], service: readonly Key[], start: number, legacyEnd: number, serviceEnd: number) {
   const rows = legacyEnd - start
   const columns = serviceEnd - start
   const width = columns + 1
@@ -112,7 +112,7 @@ function common(legacy: readonly Key[], service: readonly Key[], start: number, 
   return pairs
 }
 
-function rest(pairs: readonly Pair[], legacyLength: number, serviceLength: number) {
+function leftOvers(pairs: readonly Pair[], legacyLength: number, serviceLength: number) {
   const legacy = new Set(pairs.map(([i]) => i))
   const service = new Set(pairs.map(([, j]) => j))
   const without = (length: number, taken: ReadonlySet<number>) =>

@@ -18,43 +18,43 @@ export type ParsedPattern =
 
 /** Reads a pattern, or says what is wrong with it and what to write. */
 export function parsePathPattern(text: string): ParsedPattern {
-  if (text.length > LONGEST_PATTERN) return wrong(`must be at most ${LONGEST_PATTERN} characters`)
+  if (text.length > MAX_PATTERN_LENGTH) return rejectPattern(`must be at most ${MAX_PATTERN_LENGTH} characters`)
   const root = /^(?:\$|status(?![\w-])|header(?![\w-])|cookie(?![\w-]))/.exec(text)?.[0]
   if (root === undefined) {
-    return wrong(
+    return rejectPattern(
       `must begin with "$" for the body ("$.items[*].price"), "header." or "cookie.", or be "status"; write "$.${text.replace(/^\.+/, '')}" for a member of the body`,
     )
   }
   const tokens: Token[] = [{ kind: 'exactly', segment: root }]
-  let at = root.length
-  while (at < text.length) {
-    const rest = text.slice(at)
-    const found = READERS.map((read) => read(rest)).find((result) => result !== undefined)
-    if (found === undefined) return wrong(`cannot be read from "${shorten(rest)}" on; ${HELP}`)
-    if ('message' in found) return wrong(found.message)
-    tokens.push(...found.tokens)
-    at += found.length
+  let position = root.length
+  while (position < text.length) {
+    const rest = text.slice(position)
+    const token = READERS.map((read) => read(rest)).find((result) => result !== undefined)
+    if (token === undefined) return rejectPattern(`cannot be read from "${shorten(rest)}" on; ${HELP}`)
+    if ('message' in token) return rejectPattern(token.message)
+    tokens.push(...token.tokens)
+    position += token.length
   }
-  if (tokens.length > MOST_TOKENS) return wrong(`must have at most ${MOST_TOKENS} parts`)
-  if (tokens.at(-1)?.kind === 'any-depth') return wrong(`must not end in ".."; ${HELP}`)
+  if (tokens.length > MAX_TOKENS) return rejectPattern(`must have at most ${MAX_TOKENS} parts`)
+  if (tokens.at(-1)?.kind === 'any-depth') return rejectPattern(`must not end in ".."; ${HELP}`)
   return { ok: true, pattern: { text, tokens } }
 }
 
 /** Whether the pattern stands for the path, or for a place above it. Linear in the path for each token. */
 export function covers(pattern: PathPattern, path: readonly string[]): boolean {
-  return reaches(pattern, path, true)
+  return matches(pattern, path, true)
 }
 
 /** Whether the pattern stands for exactly this path. */
 export function matchesPath(pattern: PathPattern, path: readonly string[]): boolean {
-  return reaches(pattern, path, false)
+  return matches(pattern, path, false)
 }
 
 /**
  * The pattern as a machine that is in several places at once: each segment moves all of them, so no pattern can make
  * it go back (as with `..` after `..`, which would take exponential time by trying).
  */
-function reaches({ tokens }: PathPattern, path: readonly string[], orAbove: boolean): boolean {
+function matches({ tokens }: PathPattern, path: readonly string[], includesAncestors: boolean): boolean {
   const end = tokens.length
   let places = spread([0], tokens)
   for (const segment of path) {
@@ -66,7 +66,7 @@ function reaches({ tokens }: PathPattern, path: readonly string[], orAbove: bool
       else if (accepts(token, segment)) next.push(place + 1)
     }
     places = spread(next, tokens)
-    if (orAbove && places.includes(end)) return true
+    if (includesAncestors && places.includes(end)) return true
     if (places.length === 0) return false
   }
   return places.includes(end)
@@ -74,9 +74,9 @@ function reaches({ tokens }: PathPattern, path: readonly string[], orAbove: bool
 
 /** A place before `..` is also the place after it. */
 function spread(places: readonly number[], tokens: readonly Token[]): number[] {
-  const all = new Set(places)
-  for (const place of all) if (tokens[place]?.kind === 'any-depth') all.add(place + 1)
-  return [...all]
+  const positions = new Set(places)
+  for (const place of positions) if (tokens[place]?.kind === 'any-depth') positions.add(place + 1)
+  return [...positions]
 }
 
 function accepts(token: Exclude<Token, { kind: 'any-depth' }>, segment: string): boolean {
@@ -84,12 +84,12 @@ function accepts(token: Exclude<Token, { kind: 'any-depth' }>, segment: string):
   return token.kind === 'exactly' ? segment === token.segment : segment.startsWith(token.segment)
 }
 
-type Read = { readonly tokens: readonly Token[]; readonly length: number } | { readonly message: string } | undefined
+type ReadToken = { readonly tokens: readonly Token[]; readonly length: number } | { readonly message: string } | undefined
 
 const HELP = 'write ".name", ".*" for any key, "[*]" for each member of a list, "..name" for any depth, or ["odd name"]'
 const NAME = /^[A-Za-z_@#][\w@#:-]*/
 
-const READERS: readonly ((rest: string) => Read)[] = [
+const READERS: readonly ((rest: string) => ReadToken)[] = [
   (rest) => {
     if (!rest.startsWith('..')) return undefined
     // The dot that is left begins the name; `..[*]` has none.
@@ -109,7 +109,7 @@ const READERS: readonly ((rest: string) => Read)[] = [
     if (quoted === null) return undefined
     try {
       const name = JSON.parse(quoted[1]!) as string
-      if (isIdLike(name)) return idLike(name)
+      if (isIdLike(name)) return rejectIdLike(name)
       return { tokens: [{ kind: 'exactly', segment: namedSegment(name) }], length: quoted[0].length }
     } catch {
       return { message: `has a name that is no JSON string: ${shorten(quoted[0])}` }
@@ -119,21 +119,21 @@ const READERS: readonly ((rest: string) => Read)[] = [
     const name = rest.startsWith('.') ? NAME.exec(rest.slice(1))?.[0] : undefined
     if (name === undefined) return undefined
     const begins = rest[name.length + 1] === '*'
-    if (!begins && isIdLike(name)) return idLike(name)
+    if (!begins && isIdLike(name)) return rejectIdLike(name)
     const token: Token = { kind: begins ? 'beginning' : 'exactly', segment: `.${name}` }
     return { tokens: [token], length: name.length + (begins ? 2 : 1) }
   },
 ]
 
-const LONGEST_PATTERN = 512
-const MOST_TOKENS = 32
+const MAX_PATTERN_LENGTH = 512
+const MAX_TOKENS = 32
 
-function wrong(message: string): ParsedPattern {
+function rejectPattern(message: string): ParsedPattern {
   return { ok: false, message }
 }
 
 /** Paths never hold such a name, so the rule would never apply. */
-function idLike(name: string): Read {
+function rejectIdLike(name: string): ReadToken {
   return { message: `names "${shorten(name)}", which looks like an id; such keys are not told apart: write ".*"` }
 }
 

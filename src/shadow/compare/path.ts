@@ -17,11 +17,11 @@ export function pathText(path: readonly string[]): string {
 
 /** The segment of a member; `.*` for a key that looks like data rather than like a name. */
 export function keySegment(key: string): string {
-  const known = segments.get(key)
-  if (known !== undefined) return known
+  const existing = cachedSegments.get(key)
+  if (existing !== undefined) return existing
   const segment = isIdLike(key) ? ANY_KEY : namedSegment(key)
-  if (segments.size >= SEGMENTS_KEPT) segments.clear()
-  if (key.length <= LONGEST_NAME) segments.set(key, segment)
+  if (cachedSegments.size >= MAX_CACHED_SEGMENTS) cachedSegments.clear()
+  if (key.length <= MAX_NAME_LENGTH) cachedSegments.set(key, segment)
   return segment
 }
 
@@ -35,11 +35,11 @@ export function namedSegment(name: string): string {
  * stand for all of them. It is a guess; what it misses is bounded by the cap on fields.
  */
 export function isIdLike(key: string): boolean {
-  if (key.length > LONGEST_NAME) return true
+  if (key.length > MAX_NAME_LENGTH) return true
   return ID_LIKE.some((looks) => looks.test(key)) || (key.length >= 16 && digitsIn(key) >= 3)
 }
 
-const LONGEST_NAME = 64
+const MAX_NAME_LENGTH = 64
 const PLAIN_NAME = /^[A-Za-z_@#][\w@#:-]*$/
 
 /** Each is linear: keys are whatever a body says. */
@@ -65,5 +65,5 @@ function digitsIn(key: string): number {
   return digits
 }
 
-const SEGMENTS_KEPT = 5000
-const segments = new Map<string, string>()
+const MAX_CACHED_SEGMENTS = 5000
+const cachedSegments = new Map<string, string>()

@@ -16,14 +16,14 @@ export function readHtml(text: string, limits: Pick<CompareLimits, 'maxDepth' | 
       root: { label: '', attributes: new Map(), children: readChildren(document.childNodes, false) },
     }
   } catch (error) {
-    if (error instanceof Exceeded) return { kind: error.limit }
+    if (error instanceof LimitExceeded) return { kind: error.limit }
     throw error
   }
 }
 
 type Node = DefaultTreeAdapterTypes.ChildNode
 
-class Exceeded extends Error {
+class LimitExceeded extends Error {
   readonly limit: 'too-deep' | 'too-complex'
 
   constructor(limit: 'too-deep' | 'too-complex') {
@@ -39,11 +39,11 @@ function boundedAdapter({ maxDepth, maxNodes }: Pick<CompareLimits, 'maxDepth' |
     ...defaultTreeAdapter,
     createElement: (name, namespace, attributes) => {
       nodes += 1 + attributes.length
-      if (nodes > maxNodes) throw new Exceeded('too-complex')
+      if (nodes > maxNodes) throw new LimitExceeded('too-complex')
       return defaultTreeAdapter.createElement(name, namespace, attributes)
     },
     onItemPush: () => {
-      if (++depth > maxDepth) throw new Exceeded('too-deep')
+      if (++depth > maxDepth) throw new LimitExceeded('too-deep')
     },
     onItemPop: () => {
       depth--

@@ -24,64 +24,64 @@ export function readJson(text: string, limits: Pick<CompareLimits, 'maxDepth' | 
   const open: Container[] = []
   const repeated = new Map<JsonObject, Set<string>>()
   let nodes = 0
-  let at = skipSpace(text, 0)
+  let position = skipSpace(text, 0)
   for (;;) {
     // A value begins here.
     if (++nodes > limits.maxNodes) return { kind: 'too-complex' }
-    const code = text.charCodeAt(at)
+    const code = text.charCodeAt(position)
     let value: JsonValue
     if (code === OPEN_OBJECT || code === OPEN_ARRAY) {
       if (open.length === limits.maxDepth) return { kind: 'too-deep' }
       const container = code === OPEN_OBJECT ? openObject() : openArray()
-      at = skipSpace(text, at + 1)
-      if (text.charCodeAt(at) !== container.closes) {
+      position = skipSpace(text, position + 1)
+      if (text.charCodeAt(position) !== container.closes) {
         open.push(container)
         if (container.kind === 'object') {
-          at = readName(text, at, container, repeated)
-          if (at === -1) return MALFORMED
+          position = readName(text, position, container, repeated)
+          if (position === -1) return MALFORMED
         }
         continue
       }
-      at++
+      position++
       value = container.value
     } else if (code === QUOTE) {
-      const end = endOfString(text, at)
-      const read = end === -1 ? undefined : readString(text, at, end)
+      const end = endOfString(text, position)
+      const read = end === -1 ? undefined : readString(text, position, end)
       if (read === undefined) return MALFORMED
       value = read
-      at = end
+      position = end
     } else if (code === MINUS || (code >= ZERO && code <= NINE)) {
-      NUMBER.lastIndex = at
+      NUMBER.lastIndex = position
       const number = NUMBER.exec(text)?.[0]
       if (number === undefined) return MALFORMED
       value = readNumber(number)
-      at += number.length
-    } else if (text.startsWith('true', at)) {
+      position += number.length
+    } else if (text.startsWith('true', position)) {
       value = true
-      at += 4
-    } else if (text.startsWith('false', at)) {
+      position += 4
+    } else if (text.startsWith('false', position)) {
       value = false
-      at += 5
-    } else if (text.startsWith('null', at)) {
+      position += 5
+    } else if (text.startsWith('null', position)) {
       value = null
-      at += 4
+      position += 4
     } else return MALFORMED
 
     // It has ended; so may those that hold it.
     for (;;) {
       const holder = open.at(-1)
-      at = skipSpace(text, at)
+      position = skipSpace(text, position)
       if (holder === undefined) {
-        return at === text.length ? { kind: 'read', document: { root: value, repeated } } : MALFORMED
+        return position === text.length ? { kind: 'read', document: { root: value, repeated } } : MALFORMED
       }
       if (holder.kind === 'array') holder.value.push(value)
       else holder.value.set(holder.name, value)
-      const next = text.charCodeAt(at)
-      at = skipSpace(text, at + 1)
+      const next = text.charCodeAt(position)
+      position = skipSpace(text, position + 1)
       if (next === COMMA) {
         if (holder.kind === 'object') {
-          at = readName(text, at, holder, repeated)
-          if (at === -1) return MALFORMED
+          position = readName(text, position, holder, repeated)
+          if (position === -1) return MALFORMED
         }
         break
       }
@@ -126,9 +126,9 @@ function openArray(): OpenArray {
 }
 
 /** Reads a member's name and its colon; where the value begins, or -1. */
-function readName(text: string, at: number, object: OpenObject, repeated: Map<JsonObject, Set<string>>): number {
-  const end = text.charCodeAt(at) === QUOTE ? endOfString(text, at) : -1
-  const name = end === -1 ? undefined : readString(text, at, end)
+function readName(text: string, position: number, object: OpenObject, repeated: Map<JsonObject, Set<string>>): number {
+  const end = text.charCodeAt(position) === QUOTE ? endOfString(text, position) : -1
+  const name = end === -1 ? undefined : readString(text, position, end)
   if (name === undefined) return -1
   const colon = skipSpace(text, end)
   if (text.charCodeAt(colon) !== COLON) return -1

@@ -41,8 +41,8 @@ function readElement(element: XmlElement, levels: number): MarkupElement | undef
 }
 
 /** Stops counting where it is too many anyway. */
-function countOf(text: string, character: string, most: number): number {
+function countOf(text: string, character: string, limit: number): number {
   let count = 0
-  for (let at = text.indexOf(character); at !== -1 && count <= 2 * most; at = text.indexOf(character, at + 1)) count++
+  for (let position = text.indexOf(character); position !== -1 && count <= 2 * limit; position = text.indexOf(character, position + 1)) count++
   return count
 }

@@ -6,7 +6,7 @@ import { covers, matchesPath, type PathPattern, parsePathPattern } from './path-
 
 export type CompiledRules = {
   /** What the rules say of a place. */
-  readonly at: (path: readonly string[]) => PlaceRules
+  readonly rulesAt: (path: readonly string[]) => PlaceRules
   readonly areEquivalent: (status: number, other: number) => boolean
 }
 
@@ -33,7 +33,7 @@ export type ReadRules =
 export function readRules(written: unknown): ReadRules {
   const mistakes: RuleMistake[] = []
   const report = (path: string, message: string): void => {
-    if (mistakes.length < MOST_MISTAKES) mistakes.push({ path, message })
+    if (mistakes.length < MAX_MISTAKES) mistakes.push({ path, message })
   }
   if (!isObject(written)) {
     report('', `must be an object with any of ${Object.keys(READERS).join(', ')}`)
@@ -61,7 +61,7 @@ export function readRules(written: unknown): ReadRules {
   return mistakes.length > 0 ? { ok: false, mistakes } : { ok: true, rules: compile(parts) }
 }
 
-const NOTHING: PlaceRules = {
+const NO_PLACE_RULES: PlaceRules = {
   ignored: false,
   normalise: undefined,
   isDate: false,
@@ -69,7 +69,7 @@ const NOTHING: PlaceRules = {
   list: undefined,
 }
 
-export const NO_RULES: CompiledRules = { at: () => NOTHING, areEquivalent: () => false }
+export const NO_RULES: CompiledRules = { rulesAt: () => NO_PLACE_RULES, areEquivalent: () => false }
 
 type Parts = {
   readonly ignore: readonly PathPattern[]
@@ -79,20 +79,20 @@ type Parts = {
   readonly statuses: readonly (readonly number[])[]
 }
 type CompiledStep = { readonly isDate: boolean; readonly apply: (text: string) => string }
-type Report = (path: string, message: string) => void
+type ReportMistake = (path: string, message: string) => void
 
 /** Paths are general, so there are few of them, and what is said of each is kept. */
 function compile(parts: Parts): CompiledRules {
-  const kept = new Map<string, PlaceRules>()
+  const rulesByPath = new Map<string, PlaceRules>()
   return {
-    at: (path) => {
+    rulesAt: (path) => {
       const text = pathText(path)
-      const known = kept.get(text)
-      if (known !== undefined) return known
-      const found = placeRules(parts, path)
-      if (kept.size >= PLACES_KEPT) kept.clear()
-      kept.set(text, found)
-      return found
+      const existing = rulesByPath.get(text)
+      if (existing !== undefined) return existing
+      const compiled = placeRules(parts, path)
+      if (rulesByPath.size >= MAX_CACHED_PATHS) rulesByPath.clear()
+      rulesByPath.set(text, compiled)
+      return compiled
     },
     areEquivalent: (status, other) => parts.statuses.some((group) => group.includes(status) && group.includes(other)),
   }
@@ -121,18 +121,18 @@ const READERS = {
   equivalentStatuses: true,
 } as const satisfies Record<keyof Rules, true>
 
-function readList(written: Readonly<Record<string, unknown>>, key: keyof Rules, report: Report): readonly unknown[] {
+function readList(written: Readonly<Record<string, unknown>>, key: keyof Rules, report: ReportMistake): readonly unknown[] {
   const value = Object.hasOwn(written, key) ? written[key] : undefined
   if (value === undefined) return []
   if (!Array.isArray(value)) {
     report(key, 'must be a list')
     return []
   }
-  if (value.length > MOST_RULES) report(key, `must have at most ${MOST_RULES} members; one pattern can stand for many`)
-  return value.slice(0, MOST_RULES)
+  if (value.length > MAX_RULES) report(key, `must have at most ${MAX_RULES} members; one pattern can stand for many`)
+  return value.slice(0, MAX_RULES)
 }
 
-function readPattern(written: unknown, path: string, report: Report): PathPattern[] {
+function readPattern(written: unknown, path: string, report: ReportMistake): PathPattern[] {
   if (typeof written !== 'string') {
     report(path, 'must be a path in quotes, such as "$.items[*].price"')
     return []
@@ -143,15 +143,15 @@ function readPattern(written: unknown, path: string, report: Report): PathPatter
   return []
 }
 
-function readNormalise(written: unknown, path: string, report: Report) {
-  const found = readKeys(written, path, ['path', 'steps'], report)
-  if (found === undefined) return []
-  const [pattern] = readPattern(found.path, `${path}.path`, report)
-  if (!Array.isArray(found.steps) || found.steps.length === 0) {
+function readNormalise(written: unknown, path: string, report: ReportMistake) {
+  const members = readKeys(written, path, ['path', 'steps'], report)
+  if (members === undefined) return []
+  const [pattern] = readPattern(members.path, `${path}.path`, report)
+  if (!Array.isArray(members.steps) || members.steps.length === 0) {
     report(`${path}.steps`, `must be a list of ${STEPS}`)
     return []
   }
-  const steps = found.steps.flatMap((step: unknown, i) => readStep(step, `${path}.steps[${i}]`, report))
+  const steps = members.steps.flatMap((step: unknown, i) => readStep(step, `${path}.steps[${i}]`, report))
   return pattern === undefined ? [] : [{ pattern, steps }]
 }
 
@@ -166,7 +166,7 @@ const STEPS = `${Object.keys(PLAIN_STEPS)
   .map((name) => `"${name}"`)
   .join(', ')} or { regex, with }`
 
-function readStep(written: unknown, path: string, report: Report): CompiledStep[] {
+function readStep(written: unknown, path: string, report: ReportMistake): CompiledStep[] {
   if (typeof written === 'string' && Object.hasOwn(PLAIN_STEPS, written)) {
     return [PLAIN_STEPS[written as keyof typeof PLAIN_STEPS]]
   }
@@ -174,12 +174,12 @@ function readStep(written: unknown, path: string, report: Report): CompiledStep[
     report(path, `must be one of ${STEPS}`)
     return []
   }
-  const found = readKeys(written, path, ['regex', 'with'], report)
-  if (found === undefined) return []
-  const { regex, with: replacement } = found
+  const members = readKeys(written, path, ['regex', 'with'], report)
+  if (members === undefined) return []
+  const { regex, with: replacement } = members
   if (typeof replacement !== 'string') report(`${path}.with`, 'must be the text to put there; "" leaves it out')
-  if (typeof regex !== 'string' || regex === '' || regex.length > LONGEST_REGEX) {
-    report(`${path}.regex`, `must be an expression of 1 to ${LONGEST_REGEX} characters`)
+  if (typeof regex !== 'string' || regex === '' || regex.length > MAX_REGEX_LENGTH) {
+    report(`${path}.regex`, `must be an expression of 1 to ${MAX_REGEX_LENGTH} characters`)
     return []
   }
   const compiled = compileRegex(regex, `${path}.regex`, report)
@@ -192,10 +192,10 @@ function readStep(written: unknown, path: string, report: Report): CompiledStep[
  * RE2's way takes time in proportion to text times program, whatever the two are. A checker of native expressions was
  * the alternative: those that are fast refuse harmless ones and miss hanging ones, those that are sound are slow.
  */
-function compileRegex(regex: string, path: string, report: Report): RE2JS | undefined {
+function compileRegex(regex: string, path: string, report: ReportMistake): RE2JS | undefined {
   try {
     const compiled = RE2JS.compile(regex)
-    if (compiled.programSize() <= LARGEST_PROGRAM) return compiled
+    if (compiled.programSize() <= MAX_PROGRAM_SIZE) return compiled
     report(path, 'stands for too large a machine; make its repetitions smaller')
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : 'it cannot be read'
@@ -207,7 +207,7 @@ function compileRegex(regex: string, path: string, report: Report): RE2JS | unde
 function replacing(regex: RE2JS, replacement: string): (text: string) => string {
   const literal = RE2JS.quoteReplacement(replacement)
   // Longer texts stay as they are: they are compared, only not normalised.
-  return (text) => (text.length > LONGEST_NORMALISED ? text : regex.matcher(text).replaceAll(literal))
+  return (text) => (text.length > MAX_NORMALISED_LENGTH ? text : regex.matcher(text).replaceAll(literal))
 }
 
 /** The instant as ISO 8601 in UTC; the text itself where it is no date. One without a zone is taken as UTC. */
@@ -215,7 +215,7 @@ function instantOf(text: string): string {
   const date = text.trim()
   if (/^\d{9,13}(?:\.\d+)?$/.test(date)) {
     const number = Number(date)
-    return isoText(number < SECONDS_BEFORE ? number * 1000 : number, text)
+    return isoText(number < MIN_MILLISECONDS ? number * 1000 : number, text)
   }
   if (date.length > 40) return text
   const iso = /^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)\s?(Z|[+-]\d\d:?\d\d)?)?$/i.exec(date)
@@ -227,7 +227,7 @@ function instantOf(text: string): string {
 }
 
 /** Seconds since 1970 stay below until the year 5138; milliseconds have been above since 1973. */
-const SECONDS_BEFORE = 1e11
+const MIN_MILLISECONDS = 1e11
 
 function isoText(ms: number, otherwise: string): string {
   return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : otherwise
@@ -237,11 +237,11 @@ function withoutHost(text: string): string {
   return text.replace(/\bhttps?:\/\/[^/?#\s"'<>]+/gi, '')
 }
 
-function readTolerance(written: unknown, path: string, report: Report) {
-  const found = readKeys(written, path, ['path', 'absolute', 'relative'], report)
-  if (found === undefined) return []
-  const [pattern] = readPattern(found.path, `${path}.path`, report)
-  const { absolute = 0, relative = 0 } = found
+function readTolerance(written: unknown, path: string, report: ReportMistake) {
+  const members = readKeys(written, path, ['path', 'absolute', 'relative'], report)
+  if (members === undefined) return []
+  const [pattern] = readPattern(members.path, `${path}.path`, report)
+  const { absolute = 0, relative = 0 } = members
   const isDistance = (value: unknown): value is number =>
     typeof value === 'number' && value >= 0 && Number.isFinite(value)
   if (!isDistance(absolute)) report(`${path}.absolute`, 'must be a number, 0 or more')
@@ -251,11 +251,11 @@ function readTolerance(written: unknown, path: string, report: Report) {
   return pattern !== undefined && isDistance(absolute) && isDistance(relative) ? [{ pattern, absolute, relative }] : []
 }
 
-function readByMember(written: unknown, path: string, report: Report) {
-  const found = readKeys(written, path, ['path', 'by'], report)
-  if (found === undefined) return []
-  const [pattern] = readPattern(found.path, `${path}.path`, report)
-  const { by } = found
+function readByMember(written: unknown, path: string, report: ReportMistake) {
+  const members = readKeys(written, path, ['path', 'by'], report)
+  if (members === undefined) return []
+  const [pattern] = readPattern(members.path, `${path}.path`, report)
+  const { by } = members
   if (typeof by !== 'string' || by === '') {
     report(`${path}.by`, 'must be the name of a member that each of the list has, such as "id"')
     return []
@@ -263,7 +263,7 @@ function readByMember(written: unknown, path: string, report: Report) {
   return pattern === undefined ? [] : [{ pattern, by }]
 }
 
-function readStatuses(written: unknown, path: string, report: Report): number[][] {
+function readStatuses(written: unknown, path: string, report: ReportMistake): number[][] {
   const isStatus = (status: unknown) =>
     Number.isInteger(status) && (status as number) >= 100 && (status as number) < 600
   if (Array.isArray(written) && written.length > 1 && written.every(isStatus)) return [written]
@@ -272,7 +272,7 @@ function readStatuses(written: unknown, path: string, report: Report): number[][
 }
 
 /** The object’s own keys, with a mistake for each that is not known; undefined (and reported) if it is no object. */
-function readKeys<K extends string>(written: unknown, path: string, keys: readonly K[], report: Report) {
+function readKeys<K extends string>(written: unknown, path: string, keys: readonly K[], report: ReportMistake) {
   if (!isObject(written)) {
     report(path, `must be an object: { ${keys.join(', ')} }`)
     return undefined
@@ -289,10 +289,10 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-const MOST_RULES = 200
-const MOST_MISTAKES = 100
-const PLACES_KEPT = 5000
-const LONGEST_REGEX = 200
+const MAX_RULES = 200
+const MAX_MISTAKES = 100
+const MAX_CACHED_PATHS = 5000
+const MAX_REGEX_LENGTH = 200
 /** Instructions; time is text times program. */
-const LARGEST_PROGRAM = 300
-const LONGEST_NORMALISED = 10_000
+const MAX_PROGRAM_SIZE = 300
+const MAX_NORMALISED_LENGTH = 10_000

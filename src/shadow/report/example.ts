@@ -27,7 +27,7 @@ export type ComparedExchange = {
 }
 
 /** Decoded bytes of a body that is kept with an example: a page of a list, not an export. */
-const LONGEST_BODY = 16 * 1024
+const MAX_BODY_BYTES = 16 * 1024
 
 export function exampleOf(seen: ComparedExchange, redaction: Redaction = DEFAULT_REDACTION): Example {
   const { time: at, method, target, pattern, fields, answeredBy, legacy, service, differences } = seen
@@ -57,9 +57,9 @@ function maskAnswer(answer: ComparedResponse, ms: number, redaction: Redaction):
 }
 
 function maskBody({ headers, body, isTruncated }: ComparedResponse, redaction: Redaction): Masked | null {
-  if (isTruncated || body.length > LONGEST_BODY || familyOf(firstField(headers, 'content-type')) !== 'json') return null
+  if (isTruncated || body.length > MAX_BODY_BYTES || familyOf(firstField(headers, 'content-type')) !== 'json') return null
   const coding = firstField(headers, 'content-encoding')
-  const decoded = decodeBody(body, coding, { ...DEFAULT_LIMITS, maxDecodedBytes: LONGEST_BODY })
+  const decoded = decodeBody(body, coding, { ...DEFAULT_LIMITS, maxDecodedBytes: MAX_BODY_BYTES })
   if (decoded.kind !== 'decoded') return null
   try {
     const value: unknown = JSON.parse(Buffer.from(decoded.bytes).toString('utf8'))

@@ -8,14 +8,14 @@ import { familyOf } from '../compare/media-type.ts'
 import { ANY_KEY, BODY, EACH } from '../compare/path.ts'
 import { splitPath } from '../compare/split-path.ts'
 
-export type Reader = {
+export type ValueReader = {
   /** Of `found(answer)`, in TypeScript. */
   readonly body: string
   readonly helpers: readonly string[]
   readonly remarks: readonly string[]
 }
 
-export function readerOf(field: Field, example: Pick<Example, 'legacy' | 'service'>): Reader {
+export function readerOf(field: Field, example: Pick<Example, 'legacy' | 'service'>): ValueReader {
   const { kind, path } = splitField(field)
   const [root, ...segments] = splitPath(path)
   if (root === 'status') return plainly('return answer.status')
@@ -27,7 +27,7 @@ export function readerOf(field: Field, example: Pick<Example, 'legacy' | 'servic
   return plainly('return answer.text', ['The body is no JSON, so all of its text is compared: narrow it in found().'])
 }
 
-function plainly(statement: string, remarks: readonly string[] = []): Reader {
+function plainly(statement: string, remarks: readonly string[] = []): ValueReader {
   return { body: `  ${statement}`, helpers: [], remarks }
 }
 
@@ -45,12 +45,12 @@ function isPresence(kind: DifferenceKind): boolean {
   return kind === 'missing' || kind === 'extra'
 }
 
-function headerReader(name: string, kind: DifferenceKind): Reader {
+function headerReader(name: string, kind: DifferenceKind): ValueReader {
   const value = `answer.headers[${quote(name)}]`
   return plainly(isPresence(kind) ? `return ${value} !== undefined` : `return ${value}`)
 }
 
-function cookieReader(name: string, attribute: string | undefined, kind: DifferenceKind): Reader {
+function cookieReader(name: string, attribute: string | undefined, kind: DifferenceKind): ValueReader {
   const cookie = `cookieOf(answer, ${quote(name)})`
   const value = attribute === undefined ? `${cookie}?.isRemoved` : `${cookie}?.attributes.get(${quote(attribute)})`
   const thing = attribute === undefined ? cookie : value
@@ -68,7 +68,7 @@ function cookieOf({ headers }: Answer, name: string) {
   return { isRemoved, attributes }
 }`
 
-function jsonReader(segments: readonly string[], kind: DifferenceKind): Reader {
+function jsonReader(segments: readonly string[], kind: DifferenceKind): ValueReader {
   if (kind === 'malformed') return { body: MALFORMED, helpers: [], remarks: [] }
   if (kind === 'repeated') {
     return plainly('return answer.text', [
@@ -83,13 +83,13 @@ function jsonReader(segments: readonly string[], kind: DifferenceKind): Reader {
   const values = `at(JSON.parse(answer.text), [${steps.join(', ')}])`
   // Which members there are, in whatever order.
   if (segments.at(-1) === EACH && isPresence(kind))
-    return { ...plainly(`return ${values}.map((value) => JSON.stringify(value)).sort()`), helpers: [AT] }
-  const said = OF_KIND[kind]
-  return { ...plainly(`return ${values}${said === '' ? '' : `.map(${said})`}`), helpers: [AT] }
+    return { ...plainly(`return ${values}.map((value) => JSON.stringify(value)).sort()`), helpers: [VALUES_AT] }
+  const selector = SELECTORS[kind]
+  return { ...plainly(`return ${values}${selector === '' ? '' : `.map(${selector})`}`), helpers: [VALUES_AT] }
 }
 
 /** What of a value is compared; all of it if nothing is said. */
-const OF_KIND: Readonly<Record<Exclude<DifferenceKind, 'malformed' | 'repeated' | 'status'>, string> & { status: '' }> =
+const SELECTORS: Readonly<Record<Exclude<DifferenceKind, 'malformed' | 'repeated' | 'status'>, string> & { status: '' }> =
   {
     status: '',
     value: '',
@@ -108,7 +108,7 @@ const MALFORMED = `  try {
     return 'no JSON'
   }`
 
-const AT = `const MISSING = '(there is none)'
+const VALUES_AT = `const MISSING = '(there is none)'
 type Step = 'each' | 'any' | { readonly member: string }
 
 /** Every value at that place, in order. */

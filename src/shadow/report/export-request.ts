@@ -31,15 +31,15 @@ export type ExportRequest = {
 export function requestOf({ example, sides }: Pick<DifferenceExport, 'example' | 'sides'>): ExportRequest {
   const { method, headers } = example.request
   const names = new Map<string, number>()
-  const kept = headers.flatMap((name, i): SentField[] => {
+  const sentFields = headers.flatMap((name, i): SentField[] => {
     const value = headers[i + 1] ?? ''
     if (i % 2 === 1 || !isSent(name, value, sides)) return []
     return [{ name, value: MASKED.test(value) ? [{ variable: variableOf(name, names) }] : [{ text: value }] }]
   })
   const targets = { legacy: targetOf(sides.legacy.target), service: targetOf(sides.service.target) }
-  const all = [...targets.legacy, ...targets.service, ...kept.flatMap(({ value }) => value)]
-  const variables = new Set(all.flatMap((piece) => ('variable' in piece ? [piece.variable] : [])))
-  return { method, targets, headers: kept, variables: [...variables] }
+  const pieces = [...targets.legacy, ...targets.service, ...sentFields.flatMap(({ value }) => value)]
+  const variables = new Set(pieces.flatMap((piece) => ('variable' in piece ? [piece.variable] : [])))
+  return { method, targets, headers: sentFields, variables: [...variables] }
 }
 
 /** What redacting puts in the place of a value. Whoever says such a thing themselves gets a variable for it. */
@@ -65,9 +65,9 @@ function targetOf(target: string): Piece[] {
 /** Never the bare name: a client that sends a field `PATH`, or `HOME`, would be sent what stands there. */
 function variableOf(name: string, names: Map<string, number>): string {
   const variable = `MASKED_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`
-  const before = names.get(variable) ?? 0
-  names.set(variable, before + 1)
-  return before === 0 ? variable : `${variable}_${before + 1}`
+  const uses = names.get(variable) ?? 0
+  names.set(variable, uses + 1)
+  return uses === 0 ? variable : `${variable}_${uses + 1}`
 }
 
 /** RFC 9110 section 5.6.2: so no name can be an option, or a file that curl would read (`-H @file`). */

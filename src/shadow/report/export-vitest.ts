@@ -11,12 +11,12 @@ export function vitestOf(exporting: DifferenceExport, request: ExportRequest, re
   const side = (name: 'legacy' | 'service', variable: string) =>
     `{ url: env.${variable} || ${literal(sides[name].url)}, target: ${wordOf(request.targets[name])} }`
   const masked = request.variables.length > 0
-  return `${[...remarks, ...HOW, ...reader.remarks].map((line) => `// ${line}`).join('\n')}
+  return `${[...remarks, ...USAGE, ...reader.remarks].map((line) => `// ${line}`).join('\n')}
 import { env } from 'node:process'
 import request from 'supertest'
 import { expect, test } from 'vitest'
 
-${masked ? `${GIVEN}\n\n` : ''}const LEGACY = ${side('legacy', 'LEGACY_URL')}
+${masked ? `${MASKED_VALUE}\n\n` : ''}const LEGACY = ${side('legacy', 'LEGACY_URL')}
 const SERVICE = ${side('service', 'SERVICE_URL')}
 const HEADERS: Record<string, string> = {
 ${headersOf(request)}}
@@ -53,13 +53,13 @@ async function ask({ url, target }: { readonly url: string; readonly target: str
 `
 }
 
-const HOW = [
+const USAGE = [
   'Asks both sides, and fails while they differ. Keep it in a folder of its own, in a project that has vitest and supertest,',
   'under a name that ends in .test.ts, and run it with: npx vitest run --root FOLDER',
   'LEGACY_URL and SERVICE_URL say where, if it is not where the gateway asks.',
 ]
 
-const GIVEN = `/** What was masked must be said by whoever runs this. */
+const MASKED_VALUE = `/** What was masked must be said by whoever runs this. */
 function given(variable: string): string {
   const value = env[variable]
   if (value === undefined) throw new Error(\`set \${variable}: what was recorded there was masked\`)
@@ -69,9 +69,9 @@ function given(variable: string): string {
 /** A field that came in several lines is one list (RFC 9110 section 5.3). */
 function headersOf({ headers }: ExportRequest): string {
   const byName = Map.groupBy(headers, ({ name }) => name.toLowerCase())
-  const lines = [...byName].map(([name, all]) => {
+  const lines = [...byName].map(([name, fields]) => {
     const joint: Piece = { text: name === 'cookie' ? '; ' : ', ' }
-    return `  ${literal(name)}: ${wordOf(all.flatMap(({ value }, i) => (i === 0 ? value : [joint, ...value])))},\n`
+    return `  ${literal(name)}: ${wordOf(fields.flatMap(({ value }, i) => (i === 0 ? value : [joint, ...value])))},\n`
   })
   return lines.join('')
 }

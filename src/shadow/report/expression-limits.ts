@@ -1,18 +1,18 @@
 // How many expressions a trial may bring, and how long they may be in all. Counting them costs next to nothing; compiling 1,500
 // takes more than a second.
 
-const MOST_EXPRESSIONS = 100
-const MOST_CHARACTERS = 5_000
+const MAX_EXPRESSIONS = 100
+const MAX_CHARACTERS = 5_000
 
 /** What is too much about the expressions of these rules, or undefined. Looks at the shape only and compiles nothing. Pure. */
 export function excessOfExpressions(written: unknown): string | undefined {
   const expressions = membersOf(written, 'normalise').flatMap(expressionsOf)
-  if (expressions.length > MOST_EXPRESSIONS) {
-    return `has ${expressions.length} expressions; a trial takes at most ${MOST_EXPRESSIONS}: try them in parts`
+  if (expressions.length > MAX_EXPRESSIONS) {
+    return `has ${expressions.length} expressions; a trial takes at most ${MAX_EXPRESSIONS}: try them in parts`
   }
   const characters = expressions.reduce((sum, expression) => sum + expression.length, 0)
-  if (characters > MOST_CHARACTERS) {
-    return `has expressions of ${characters} characters in all; a trial takes at most ${MOST_CHARACTERS}: try them in parts`
+  if (characters > MAX_CHARACTERS) {
+    return `has expressions of ${characters} characters in all; a trial takes at most ${MAX_CHARACTERS}: try them in parts`
   }
   return undefined
 }

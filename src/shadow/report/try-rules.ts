@@ -12,14 +12,14 @@ export function tryRules(rules: CompiledRules, examples: readonly StoredExample[
   const differences = new Map<string, { -readonly [K in keyof DifferenceTrial]: DifferenceTrial[K] }>()
   const appearing = new Map<string, { readonly route: string; readonly field: Field; readonly in: Set<string> }>()
   for (const { fingerprint, route, field, example } of examples) {
-    const { became, more } = tryOn(example, field, rules)
+    const { effect: became, more } = tryOn(example, field, rules)
     const tried = differences.get(fingerprint) ?? { fingerprint, route, ...splitField(field), ...NOTHING_YET }
     tried[became]++
     differences.set(fingerprint, tried)
     for (const one of more) {
-      const known = appearing.get(`${route}\n${one}`) ?? { route, field: one, in: new Set() }
+      const entry = appearing.get(`${route}\n${one}`) ?? { route, field: one, in: new Set() }
       // One request with several differences is an example of each.
-      appearing.set(`${route}\n${one}`, { ...known, in: known.in.add(`${example.at} ${example.request.target}`) })
+      appearing.set(`${route}\n${one}`, { ...entry, in: entry.in.add(`${example.at} ${example.request.target}`) })
     }
   }
   return {
@@ -31,10 +31,10 @@ export function tryRules(rules: CompiledRules, examples: readonly StoredExample[
   }
 }
 
-type Became = 'forgiven' | 'remaining' | 'untried'
-const NOTHING_YET = { forgiven: 0, remaining: 0, untried: 0 } as const satisfies Record<Became, number>
+type TrialEffect = 'forgiven' | 'remaining' | 'untried'
+const NOTHING_YET = { forgiven: 0, remaining: 0, untried: 0 } as const satisfies Record<TrialEffect, number>
 
-function tryOn(example: Example, field: Field, rules: CompiledRules): { became: Became; more: Field[] } {
+function tryOn(example: Example, field: Field, rules: CompiledRules): { effect: TrialEffect; more: Field[] } {
   const legacy = answerOf(example.legacy)
   const service = answerOf(example.service)
   const hasBodies = example.legacy.body !== null && example.service.body !== null
@@ -49,7 +49,7 @@ function tryOn(example: Example, field: Field, rules: CompiledRules): { became: 
   const reported = example.differences.map(({ kind, path }): Field => `${kind} ${path}`)
   const hidden = new Set(reported.filter((one) => !bare.has(one)).map((one) => splitField(one).path))
   const more = [...left].filter((one) => !reported.includes(one) && !hidden.has(splitField(one).path))
-  return { became, more }
+  return { effect: became, more }
 }
 
 /** Bodies are kept decoded. Without both, none is compared. */
