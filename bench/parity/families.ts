@@ -14,7 +14,7 @@ const FAMILIES: Readonly<Record<FamilyName, { readonly type: string; readonly re
   html: { type: 'text/html; charset=utf-8', render: renderHtml },
 }
 
-/** As bytes, as a server sends it. */
+/** The response as a server sends it. */
 export function answerIn(family: FamilyName, page: Page): ComparedResponse {
   const { type, render } = FAMILIES[family]
   const body = Buffer.from(render(page))

@@ -1,4 +1,4 @@
-// Mistakes of the service, one at a time: which answers they are in, what they make of a page, and where they show.
+// Faults of the service: which responses have them, how they change a page, and in which fields they show.
 import type { Field } from '../../src/model/comparison.ts'
 import type { FamilyName } from './families.ts'
 import { eachItem, jittered, without } from './noise.ts'
@@ -7,17 +7,17 @@ import { type Item, nextItem, type Page, type Request } from './shop.ts'
 
 export type Fault = {
   readonly name: string
-  /** The share of answers that have it, in percent. */
+  /** The share of responses that have the fault, in percent. */
   readonly percent: number
   readonly affects: (request: Request, random: Random) => boolean
   readonly apply: (page: Page, request: Request, random: Random) => Page
-  /** The service answers as the other family does. */
+  /** The service answers in the format of the other family. */
   readonly swapsFamily?: true
-  /** The noise of the same field hides it: here to show what is not to be expected. */
+  /** The noise of the same field hides the fault: it shows a limit of the method. */
   readonly isHidden?: true
-  /** The field that it is known by. */
+  /** The field that must be reported. */
   readonly shows: Readonly<Partial<Record<FamilyName, Field>>>
-  /** Where all that differs is of this fault’s making, as it moves what stands there. */
+  /** A path below which each difference belongs to this fault, because it moves members. */
   readonly below?: Readonly<Record<FamilyName, string>>
 }
 
@@ -25,7 +25,7 @@ export function faultsIn(family: FamilyName): Fault[] {
   return FAULTS.filter((fault) => fault.shows[family] !== undefined)
 }
 
-/** Whether a report of this field is right: it is the fault’s own, or stands where the fault moves things. */
+/** Whether it is right to report this field: it is the field of the fault, or below the path that the fault changes. */
 export function isCausedBy(fault: Fault, family: FamilyName, field: Field): boolean {
   if (fault.shows[family] === field) return true
   const place = fault.below?.[family]

@@ -1,44 +1,44 @@
-// What all seeds together say of one run.
+// Summarises one run over all seeds.
 import type { ReporterName } from './reporters.ts'
-import { type RunResult, type ReporterResult, MAX_REQUESTS } from './study.ts'
+import { MAX_REQUESTS, type ReporterResult, type RunResult } from './study.ts'
 
 export type Figures = {
   readonly seeds: number
-  /** Requests until the fault was reported; infinite where in so many seeds it was not. */
+  /** Requests until the fault was reported; infinite if it was not reported in so many seeds. */
   readonly median: number
   readonly p95: number
-  /** The share of seeds in which it was reported at all, and within 3,000 requests. */
-  readonly found: number
-  readonly foundWithin: number
+  /** The share of seeds in which the fault was reported, and in which it was reported within `MAX_REQUESTS`. */
+  readonly reported: number
+  readonly reportedInTime: number
   /** Of all seeds together. */
   readonly falseFields: number
   readonly falseInTheEnd: number
-  /** For each 10,000 comparisons. */
+  /** Per 10,000 comparisons. */
   readonly falseReports: number
-  /** Second requests to legacy, as a share of all. */
+  /** Second requests to legacy, as a share of all requests. */
   readonly pairShare: number
 }
 
-export function figuresOf(results: readonly RunResult[], name: ReporterName): Figures {
-  const results = results.map((result) => result[name])
-  const found = results.map(({ foundAt }) => foundAt ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b)
-  const sum = (read: (one: ReporterResult) => number) => results.reduce((total, one) => total + read(one), 0)
-  const share = (isSo: (at: number) => boolean) => found.filter(isSo).length / found.length
-  const comparisons = sum((one) => one.comparisons)
+export function figuresOf(runs: readonly RunResult[], name: ReporterName): Figures {
+  const results = runs.map((run) => run[name])
+  const requests = results.map(({ reportedAt }) => reportedAt ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b)
+  const sum = (value: (result: ReporterResult) => number) => results.reduce((total, result) => total + value(result), 0)
+  const shareOf = (isCounted: (request: number) => boolean) => requests.filter(isCounted).length / requests.length
+  const comparisons = sum((result) => result.comparisons)
   return {
     seeds: results.length,
-    median: atRank(found, 0.5),
-    p95: atRank(found, 0.95),
-    found: share(Number.isFinite),
-    foundWithin: share((at) => at <= MAX_REQUESTS),
-    falseFields: sum((one) => one.falseFields),
-    falseInTheEnd: sum((one) => one.falseInTheEnd),
-    falseReports: (sum((one) => one.falseReports) / comparisons) * 10_000,
-    pairShare: sum((one) => one.pairs) / comparisons,
+    median: atRank(requests, 0.5),
+    p95: atRank(requests, 0.95),
+    reported: shareOf(Number.isFinite),
+    reportedInTime: shareOf((request) => request <= MAX_REQUESTS),
+    falseFields: sum((result) => result.falseFields),
+    falseInTheEnd: sum((result) => result.falseInTheEnd),
+    falseReports: (sum((result) => result.falseReports) / comparisons) * 10_000,
+    pairShare: sum((result) => result.pairs) / comparisons,
   }
 }
 
-/** The smallest value that so large a share does not exceed: of 20 the 19th, for 0.95. */
+/** The smallest value that is not exceeded by this share of the values: for 0.95 the 19th of 20. */
 function atRank(ascending: readonly number[], share: number): number {
   return ascending[Math.ceil(share * ascending.length) - 1] ?? Number.POSITIVE_INFINITY
 }

@@ -1,4 +1,4 @@
-// What looking at the counts costs: `judgeFields` on a route with many fields, all of which differ at times.
+// The cost of judging counts: `judgeFields` on a route with many fields, all of which differ sometimes.
 
 import type { Field } from '../../src/model/comparison.ts'
 import { type Counts, type FieldCounts, NO_COUNTS } from '../../src/model/comparison-counts.ts'
@@ -24,7 +24,7 @@ function costOf(fields: number, comparisons: number): number {
   return median(rounds.slice(WARM_UP))
 }
 
-/** From fields that differ once in a thousand to fields that always do; one in ten is worse on the service's side. */
+/** Fields that differ in one of a thousand to all comparisons; one in ten differs more often between the sides. */
 export function countsOf(fields: number, comparisons: number): Counts {
   const random = seeded(fields, comparisons)
   const pairs = Math.min(20_000, comparisons / 2)

@@ -1,5 +1,5 @@
-// What differs between two right answers to one request, each kind of it at its own rate. The service has the same
-// noise as legacy, or there would be nothing that is false to report.
+// Differences between two correct responses to one request, each at its own rate. The service is as noisy as legacy, so that false
+// reports are possible.
 import type { Field } from '../../src/model/comparison.ts'
 import type { FamilyName } from './families.ts'
 import { type Random, shuffled, whole } from './random.ts'
@@ -7,9 +7,9 @@ import type { Item, Page } from './shop.ts'
 
 export type Noise = {
   readonly name: string
-  /** One answer, made at a moment. */
-  readonly apply: (page: Page, random: Random, at: number) => Page
-  /** The fields in which it is seen. */
+  /** Changes one response. @param time of the response, in milliseconds since 1970 */
+  readonly apply: (page: Page, random: Random, time: number) => Page
+  /** The fields in which the noise shows. */
   readonly shows: Readonly<Record<FamilyName, readonly Field[]>>
 }
 
@@ -21,7 +21,7 @@ export const NOISE: readonly Noise[] = [
   },
   {
     name: 'timestamp',
-    apply: (page, _, at) => ({ ...page, generatedAt: new Date(at).toISOString() }),
+    apply: (page, _, time) => ({ ...page, generatedAt: new Date(time).toISOString() }),
     shows: { json: ['value $.generatedAt'], html: ['value $.html.body.footer.time.#text'] },
   },
   {
@@ -77,7 +77,7 @@ export const NOISE: readonly Noise[] = [
   },
   {
     name: 'deal that ends by the clock',
-    apply: (page, _, at) => ({ ...page, deal: `deal ${Math.floor(at / DEAL_MS) % 7}` }),
+    apply: (page, _, time) => ({ ...page, deal: `deal ${Math.floor(time / DEAL_MS) % 7}` }),
     shows: { json: ['value $.deal'], html: ['value $.html.body.aside#deal.#text'] },
   },
   {

@@ -5,7 +5,7 @@ export const USAGE = `Usage: npm run bench:parity -- [options]
 
   --seeds N       seeds of each family (20)
   --only a,b      only these of: ${FAMILY_NAMES.join(', ')}
-  --save          keep what is printed as bench/parity/RESULTS.md
+  --save          write the report to bench/parity/RESULTS.md
   --help`
 
 export type Options = {

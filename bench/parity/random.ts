@@ -1,11 +1,11 @@
-// Chance that is the same whenever it is begun with the same numbers.
+// Random numbers that are the same for the same seeds.
 
 /** From 0 to below 1. */
 export type Random = () => number
 
 /**
- * mulberry32, by Tommy Ettinger, in the public domain. Any number of seeds, so that each answer to each request has
- * chance of its own: what one request takes of it moves no other.
+ * mulberry32, by Tommy Ettinger, in the public domain. It takes several seeds, so that each response to each request has its own
+ * stream of random numbers.
  */
 export function seeded(...seeds: readonly number[]): Random {
   let state = seeds.reduce((mixed, seed) => mix(mixed ^ mix(seed + GOLDEN)), 0)
@@ -26,16 +26,16 @@ export function shuffled<T>(random: Random, members: readonly T[]): T[] {
   const mixed = [...members]
   for (let i = mixed.length - 1; i > 0; i--) {
     const j = whole(random, i + 1)
-    const put = mixed[i]!
+    const member = mixed[i]!
     mixed[i] = mixed[j]!
-    mixed[j] = put
+    mixed[j] = member
   }
   return mixed
 }
 
 const GOLDEN = 0x6d2b79f5
 
-/** MurmurHash3’s last step, by Austin Appleby, in the public domain: neighbours become strangers. */
+/** The finalizer of MurmurHash3, by Austin Appleby, in the public domain: similar inputs get dissimilar outputs. */
 function mix(number: number): number {
   let mixed = number | 0
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)

@@ -1,5 +1,5 @@
-// One seed’s recording of one service: what each side answered to each request, and how the answers compare. Each
-// request can be had by itself, so nothing is kept and a run may be as long as it likes.
+// The recording of one seed of one family: the responses of both sides to each request, and their comparisons. Each request is
+// computed on its own, so nothing is stored and a run can have any length.
 import type { Comparison } from '../../src/model/comparison.ts'
 import { type ComparedResponse, compareAnswers } from '../../src/shadow/compare/compare-answers.ts'
 import { answerIn, FAMILY_NAMES, type FamilyName, OTHER } from './families.ts'
@@ -9,13 +9,13 @@ import { seeded, whole } from './random.ts'
 import { type Page, requestOf, rightPage } from './shop.ts'
 
 export type Exchange = {
-  /** Of legacy’s answer and the service’s. */
+  /** Compares the responses of legacy and of the service. */
   readonly sides: (fault: Fault | undefined) => Comparison
-  /** Of legacy’s two answers. */
+  /** Compares two responses of legacy. */
   readonly self: () => Comparison
 }
 
-/** Compares when asked, and no pair of answers twice: most runs see the same of most requests. */
+/** Compares on demand, and each pair of responses once: most runs share most comparisons. */
 export function exchangeOf(family: FamilyName, seed: number, number: number): Exchange {
   const answers = answersTo(family, seed, number)
   const legacy = once(answers.legacy)
@@ -30,22 +30,22 @@ export function exchangeOf(family: FamilyName, seed: number, number: number): Ex
   }
 }
 
-/** The client’s answer first, then the service’s, then legacy’s second, as the gateway asks for them. */
+/** In the gateway's order: the response to the client, then that of the service, then the second one of legacy. */
 export function answersTo(family: FamilyName, seed: number, number: number) {
-  // Of its own for each family, so that one is no copy of the other.
-  const chance = (...what: readonly number[]) => seeded(seed, FAMILY_NAMES.indexOf(family), number, ...what)
+  // Each family has its own random numbers, so that they are independent.
+  const chance = (...streams: readonly number[]) => seeded(seed, FAMILY_NAMES.indexOf(family), number, ...streams)
   const request = requestOf(number, chance(REQUEST))
   const right = rightPage(request)
   const clock = chance(CLOCK)
   const copiedAt = request.at + 5 + whole(clock, 60)
   const againAt = copiedAt + 5 + whole(clock, 60)
-  const page = (who: number, at: number): Page => withNoise(right, chance(who), at)
+  const page = (stream: number, time: number): Page => withNoise(right, chance(stream), time)
   return {
     request,
     legacy: (): ComparedResponse => answerIn(family, page(LEGACY, request.at)),
     service: (): ComparedResponse => answerIn(family, page(SERVICE, copiedAt)),
     legacyAgain: (): ComparedResponse => answerIn(family, page(LEGACY_AGAIN, againAt)),
-    /** The service’s answer with the fault in it; undefined where this one has none. */
+    /** The service's response with the fault; undefined if this response does not have it. */
     wrong: (fault: Fault): ComparedResponse | undefined => {
       const random = chance(FAULT, FAULTS.indexOf(fault))
       if (!fault.affects(request, random)) return undefined

@@ -1,4 +1,4 @@
-// As a template would. Elements with a name of their own are fields of their own.
+// Renders a page as HTML. Elements with an id or a name are fields of their own.
 import type { Item, Page } from './shop.ts'
 
 export function renderHtml(page: Page): string {

@@ -1,4 +1,4 @@
-// The report: what was found and when, what was reported wrongly, and the same of two other rules.
+// The report of the study: when faults were reported, which fields were reported wrongly, and the same for two other rules.
 import { computerFacts } from '../machine.ts'
 import { table } from '../table.ts'
 import { FAMILY_NAMES, type FamilyName } from './families.ts'
@@ -8,7 +8,7 @@ import type { JudgingCost } from './judging-cost.ts'
 import { NOISE } from './noise.ts'
 import { noiseRates } from './noise-rates.ts'
 import { JUDGE_INTERVAL, REPORTER_NAMES, type ReporterName } from './reporters.ts'
-import { horizonOf, type RunResult, type SeedResult, MAX_REQUESTS } from './study.ts'
+import { horizonOf, MAX_REQUESTS, type RunResult, type SeedResult } from './study.ts'
 import type { Results, TargetVerdict } from './targets.ts'
 
 export function report(results: Results, verdicts: readonly TargetVerdict[], costs: readonly JudgingCost[]): string {
@@ -30,7 +30,7 @@ export function report(results: Results, verdicts: readonly TargetVerdict[], cos
     '## Targets',
     table(
       ['target', 'limit', 'measured', 'verdict'],
-      verdicts.map(({ target: what, limit, measured, verdict: word }) => [what, limit, measured, word]),
+      verdicts.map(({ target, limit, measured, verdict }) => [target, limit, measured, verdict]),
     ),
     '## The cost of judging',
     table(
@@ -78,20 +78,24 @@ function faultTable(family: FamilyName, seeds: readonly SeedResult[]): string {
   )
 }
 
-function reportTimes({ median, p95, foundWithin, found }: Figures, horizon: number): string[] {
+function reportTimes({ median, p95, reportedInTime, reported }: Figures, horizon: number): string[] {
   const requestCount = (requests: number) => (Number.isFinite(requests) ? count(requests) : `> ${count(horizon)}`)
-  return [requestCount(median), requestCount(p95), percent(foundWithin), percent(found)]
+  return [requestCount(median), requestCount(p95), percent(reportedInTime), percent(reported)]
 }
 
 function ruleTable(family: FamilyName, seeds: readonly SeedResult[]): string {
-  const heading = REPORTER_NAMES.flatMap((name) => [`${NAMES[name]}: found`, 'false fields', 'false reports in 10,000'])
+  const heading = REPORTER_NAMES.flatMap((name) => [
+    `${NAMES[name]}: reported`,
+    'false fields',
+    'false reports in 10,000',
+  ])
   const rows = [undefined, ...faultsIn(family)].map((fault) => [
     nameOf(fault),
     fault === undefined ? '-' : `${fault.percent} %`,
     ...REPORTER_NAMES.flatMap((name) => {
       const figures = figuresOf(runsOf(family, seeds, fault), name)
       return [
-        fault === undefined ? '-' : percent(figures.foundWithin),
+        fault === undefined ? '-' : percent(figures.reportedInTime),
         `${figures.falseFields} / ${figures.falseInTheEnd}`,
         figures.falseReports.toFixed(0),
       ]

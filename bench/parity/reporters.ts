@@ -1,40 +1,38 @@
-// Three rules for what is reported, given the same comparisons: the gateway's, and two to hold it against.
+// Three rules for reporting fields from the same comparisons: the gateway's, and two others to compare it with.
 import type { Comparison, Field } from '../../src/model/comparison.ts'
-import { DEFAULT_NOISE, judgeFields, pairShareNow } from '../../src/shadow/stats/noise.ts'
+import { judgeCounts } from '../../src/shadow/stats/judge-route.ts'
+import { DEFAULT_NOISE, noiseFieldsOf, pairShareNow } from '../../src/shadow/stats/noise.ts'
 import { differingFields, RouteCounter } from '../../src/shadow/stats/route-counter.ts'
 import type { Random } from './random.ts'
 
 export type Reporter = {
   readonly observe: (number: number, sides: Comparison, self: () => Comparison) => void
-  /** Fields that are called wrong as things stand. */
+  /** The fields that are reported now. */
   readonly reported: () => ReadonlySet<Field>
-  /** Times that legacy was asked a second time. */
+  /** The number of second requests to legacy. */
   readonly pairs: () => number
 }
 
-/** @param random what decides which requests legacy is asked twice for */
+/** @param random selects the requests for which legacy is asked twice */
 export type MakeReporter = (random: Random) => Reporter
 
 export const REPORTER_NAMES = ['gateway', 'inequality', 'diffy'] as const
 export type ReporterName = (typeof REPORTER_NAMES)[number]
 
-/** The gateway and Diffy look at their counts after every so many comparisons. */
+/** The gateway and Diffy judge their counts after so many comparisons. */
 export const JUDGE_INTERVAL = 20
 
-/** The product's own counter, verdicts and pairs, put together as a gateway does. */
+/** The gateway's own counter, verdicts and pairs. */
 const gateway: MakeReporter = (random) => {
   const counter = new RouteCounter()
   let reported: ReadonlySet<Field> = new Set()
   let noise: ReadonlySet<Field> = new Set()
   let pairShare = DEFAULT_NOISE.pairShare
   let pairs = 0
-  const look = (): void => {
-    const counts = counter.counts()
-    const verdicts = judgeFields(counts)
-    const fieldsThatAre = (word: string) =>
-      new Set([...verdicts].filter(([, verdict]) => verdict === word).map(([field]) => field))
-    reported = fieldsThatAre('real')
-    noise = fieldsThatAre('noise')
+  const judge = (): void => {
+    const { counts, verdicts } = judgeCounts([counter.counts()])
+    reported = new Set([...verdicts].flatMap(([field, verdict]) => (verdict === 'real' ? [field] : [])))
+    noise = noiseFieldsOf(verdicts)
     pairShare = pairShareNow(counts, verdicts)
   }
   return {
@@ -44,7 +42,7 @@ const gateway: MakeReporter = (random) => {
         counter.recordPair(self(), number)
         pairs++
       }
-      if (number % JUDGE_INTERVAL === 0) look()
+      if (number % JUDGE_INTERVAL === 0) judge()
     },
     reported: () => reported,
     pairs: () => pairs,
@@ -52,8 +50,8 @@ const gateway: MakeReporter = (random) => {
 }
 
 /**
- * Whatever differs once. In its favour it has the gateway's comparison: one by bytes, or by position in lists, would
- * report more.
+ * Reports each field that differs once. It uses the gateway's comparison, which favours it: a comparison by bytes, or by position in
+ * lists, would report more fields.
  */
 const inequality: MakeReporter = () => {
   const reported = new Set<Field>()
@@ -67,10 +65,9 @@ const inequality: MakeReporter = () => {
 }
 
 /**
- * Diffy's filter, with the thresholds that it comes with: legacy is deployed and asked twice for every request, and a
- * field is reported where it differed more often between the sides (raw) than within legacy (noise), by more than 20 %
- * of the sum of both and by more than 0.03 % of all requests (DifferencesFilterFactory and JoinedField in
- * opendiffy/diffy). In its favour it has the gateway's comparison.
+ * Diffy's filter with its default thresholds: legacy is deployed twice and asked twice for every request. A field is reported if it
+ * differs more often between the sides (raw) than within legacy (noise), by more than 20 % of the sum of both and by more than 0.03 %
+ * of all requests (DifferencesFilterFactory and JoinedField in opendiffy/diffy). It uses the gateway's comparison, which favours it.
  */
 const diffy: MakeReporter = () => {
   const raw = new Map<Field, number>()
@@ -92,7 +89,7 @@ const diffy: MakeReporter = () => {
   }
 }
 
-/** @param total requests */
+/** @param total the number of requests */
 export function exceeds(raw: number, noise: number, total: number): boolean {
   const relative = (Math.abs(raw - noise) / (raw + noise)) * 100
   const absolute = (Math.abs(raw - noise) / total) * 100

@@ -1,4 +1,4 @@
-// `npm run bench:parity`: whether what is told from noise is told in time, and nothing else is.
+// `npm run bench:parity`: whether faults are reported in time, and noise is not.
 // Exit codes: 0 every target was reached; 1 one was missed; 2 the study could not begin.
 import { writeFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
@@ -15,7 +15,7 @@ const RESULTS_FILE = new URL('RESULTS.md', import.meta.url)
 process.exitCode = await main()
 
 async function main(): Promise<number> {
-  const options = optionsOrComplaint()
+  const options = readOptionsOrError()
   if (typeof options === 'string') {
     console.error(options)
     return 2
@@ -29,7 +29,7 @@ async function main(): Promise<number> {
   const text = report(results, verdicts, judgingCosts())
   console.log(text)
   if (options.save) writeFileSync(RESULTS_FILE, `${text}\n`)
-  return verdicts.every(({ verdict: word }) => word === 'PASS') ? 0 : 1
+  return verdicts.every(({ verdict }) => verdict === 'PASS') ? 0 : 1
 }
 
 async function studyAll({ families, seeds }: Options): Promise<Results> {
@@ -37,7 +37,7 @@ async function studyAll({ families, seeds }: Options): Promise<Results> {
   return Object.fromEntries(await Promise.all(studied))
 }
 
-/** In a thread of its own, as there are two processors. What a seed gives does not depend on it. */
+/** In a thread of its own, to use two processors. The results of a seed do not depend on it. */
 function studyFamily(family: FamilyName, seeds: number): Promise<SeedResult[]> {
   const results: SeedResult[] = []
   const workerData: Work = { family, seeds }
@@ -55,7 +55,7 @@ function studyFamily(family: FamilyName, seeds: number): Promise<SeedResult[]> {
   })
 }
 
-function optionsOrComplaint(): Options | string {
+function readOptionsOrError(): Options | string {
   try {
     return readOptions(process.argv.slice(2))
   } catch (error) {

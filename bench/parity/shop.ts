@@ -1,5 +1,4 @@
-// What both sides of the study know: a shop, its requests, and the page that is right for each. Nothing here is by
-// chance that differs from one answer to the next; that is added by `noise.ts`, and mistakes by `faults.ts`.
+// A shop, its requests, and the correct page for each. Pages depend on the request alone; `noise.ts` and `faults.ts` change them.
 import { type Random, seeded, whole } from './random.ts'
 
 export type Request = {
@@ -18,7 +17,7 @@ export type Page = {
   readonly banner: string
   readonly deal: string
   readonly promotion?: string
-  /** A cookie that the answer sets. */
+  /** A cookie that the response sets. */
   readonly visit?: string
   readonly page: number
   readonly total: number
@@ -42,7 +41,7 @@ export function requestOf(number: number, random: Random): Request {
   return { number, at: time, category: whole(random, CATEGORIES), page: 1 + whole(random, 20) }
 }
 
-/** The page without noise and without mistakes. */
+/** The page without noise and without faults. */
 export function rightPage({ category, page }: Request): Page {
   const random = seeded(category, page, CATALOGUE)
   return {
@@ -60,7 +59,7 @@ export function rightPage({ category, page }: Request): Page {
   }
 }
 
-/** The one that comes behind the page’s last. */
+/** The item after the last one of the page. */
 export function nextItem({ category, page }: Request): Item {
   return itemOf(category, page, PAGE_SIZE, seeded(category, page, CATALOGUE, PAGE_SIZE))
 }

@@ -1,10 +1,10 @@
-// What telling noise from fault has to reach, in each family by itself.
+// The targets of the study, for each family.
 import { FAMILY_NAMES, type FamilyName } from './families.ts'
 import { faultsIn } from './faults.ts'
 import { type Figures, figuresOf } from './figures.ts'
 import type { SeedResult } from './study.ts'
 
-/** By family, and there by seed. */
+/** By family and seed. */
 export type Results = Readonly<Partial<Record<FamilyName, readonly SeedResult[]>>>
 
 export type TargetVerdict = {
@@ -14,9 +14,9 @@ export type TargetVerdict = {
   readonly verdict: 'PASS' | 'FAIL'
 }
 
-const FOUND_SHARE = 0.95
-const FALSE_FIELDS = 1
-const SOON = 60
+const MIN_REPORTED_SHARE = 0.95
+const MAX_FALSE_FIELDS = 1
+const MAX_P95_REQUESTS = 60
 
 export function judgeTargets(results: Results): TargetVerdict[] {
   return FAMILY_NAMES.flatMap((family) => {
@@ -31,10 +31,10 @@ function judgeFamily(family: FamilyName, seeds: readonly SeedResult[]): TargetVe
   const reported = faults
     .filter(({ fault }) => fault.percent === 1 && !fault.isHidden)
     .map(({ fault, figures }) => ({
-      what: `${name}, ${fault.name} in 1 %: seeds in which it is reported within 3,000`,
-      limit: `at least ${FOUND_SHARE * 100} %`,
-      measured: `${Math.round(figures.foundWithin * 100)} %`,
-      verdictOf: word(figures.foundWithin >= FOUND_SHARE),
+      target: `${name}, ${fault.name} in 1 %: seeds in which it is reported within 3,000`,
+      limit: `at least ${MIN_REPORTED_SHARE * 100} %`,
+      measured: `${Math.round(figures.reportedInTime * 100)} %`,
+      verdict: verdictOf(figures.reportedInTime >= MIN_REPORTED_SHARE),
     }))
   const slowest = Math.max(...faults.filter(({ fault }) => fault.percent === 100).map(({ figures }) => figures.p95))
   const runs = [
@@ -44,20 +44,20 @@ function judgeFamily(family: FamilyName, seeds: readonly SeedResult[]): TargetVe
     ),
     ...faults.map(({ figures }) => figures),
   ]
-  const most = Math.max(...runs.map(({ falseFields }) => (falseFields / seeds.length) * 20))
+  const falseFields = Math.max(...runs.map(({ falseFields }) => (falseFields / seeds.length) * 20))
   return [
     ...reported,
     {
       target: `${name}, in every answer: requests until the slowest of them is reported, p95`,
-      limit: `at most ${SOON}`,
+      limit: `at most ${MAX_P95_REQUESTS}`,
       measured: `${slowest}`,
-      verdict: word(slowest <= SOON),
+      verdict: verdictOf(slowest <= MAX_P95_REQUESTS),
     },
     {
       target: `${name}: false fields in 20 seeds, without a fault or with any one`,
-      limit: `at most ${FALSE_FIELDS}`,
-      measured: `${most}`,
-      verdict: word(most <= FALSE_FIELDS),
+      limit: `at most ${MAX_FALSE_FIELDS}`,
+      measured: `${falseFields}`,
+      verdict: verdictOf(falseFields <= MAX_FALSE_FIELDS),
     },
   ]
 }
@@ -69,6 +69,6 @@ function gatewayOn(seeds: readonly SeedResult[], fault: number): Figures {
   )
 }
 
-function word(isReached: boolean): TargetVerdict['verdict'] {
+function verdictOf(isReached: boolean): TargetVerdict['verdict'] {
   return isReached ? 'PASS' : 'FAIL'
 }

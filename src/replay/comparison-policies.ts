@@ -1,4 +1,4 @@
-// What the policies of routes say of comparing, read once and before anything is asked.
+// Compiles the comparison policies of all routes once, before the replay begins.
 import type { ShadowPolicy } from '../model/shadow-policy.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { DEFAULT_REDACTION, type Redaction } from '../shadow/capture/redact.ts'
@@ -6,13 +6,11 @@ import { parsePathPattern } from '../shadow/compare/path-pattern.ts'
 import { type CompiledRules, NO_RULES, readRules } from '../shadow/compare/rules.ts'
 
 export type ComparisonPolicy = {
-  /** What may differ. */
   readonly rules: CompiledRules
-  /** What examples may show. */
   readonly redaction: Redaction
 }
 
-/** The config was checked, so there is no mistake in what is read here. */
+/** The config was validated, so its rules have no mistakes. */
 export function readComparisonPolicies({ routes }: Snapshot): (policy: ShadowPolicy) => ComparisonPolicy {
   const policies = new Map<ShadowPolicy, ComparisonPolicy>()
   for (const { shadow } of routes) if (shadow !== undefined) policies.set(shadow, compilePolicy(shadow))

@@ -1,13 +1,13 @@
-// Which format a recording has, by its content: names end in anything.
+// Detects the format of a recording by its content, because file names have any extension.
 import { readAccessLine } from './read-access-line.ts'
 import { readNginxLine } from './read-nginx-line.ts'
 import type { ParsedEntry, RecordingFormat } from './recording.ts'
 
-/** @param beginning some kilobytes; its last line may be cut @returns undefined where it is none that we know */
+/** @param beginning some kilobytes, with a possibly incomplete last line @returns undefined for an unknown format */
 export function detectFormat(beginning: string): RecordingFormat | undefined {
   const text = beginning.replace(/^\ufeff/, '').trimStart()
   if (/^\{\s*"log"\s*:\s*\{/.test(text)) return 'har'
-  // A log that was rotated or filtered may begin with half a line, or with somebody else's.
+  // A rotated or filtered log can begin with an incomplete line, or with a line of another program.
   const lines = text.split('\n', MAX_LINES).filter((line) => line.trim() !== '')
   const fits = (read: (line: string) => ParsedEntry) =>
     lines.filter((line) => read(line.trimEnd()).kind !== 'unreadable').length

@@ -1,4 +1,4 @@
-// Opens a recording: what it is, and its entries. A log is streamed; a HAR is one JSON document and is read whole.
+// Opens a recording: its format and its entries. A log is streamed; a HAR is one JSON document and is read as a whole.
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
@@ -19,28 +19,28 @@ import {
 export type Recording = {
   readonly file: string
   readonly format: RecordingFormat
-  /** Of the part that is replayed: a log may grow meanwhile. */
+  /** The length of the part that is replayed: a log can grow during the replay. */
   readonly bytes: number
-  /** SHA-256 of that part, in hexadecimal: what a run that goes on must find again. */
+  /** SHA-256 of that part, in hexadecimal. A run continues only with the same digest. */
   readonly digest: string
-  /** The host of the first request, where the recording says hosts. */
+  /** The host of the first request; undefined for a format without hosts. */
   readonly firstHost: string | undefined
-  /** @param after what stands up to there is passed over */
-  readonly entries: (after: number) => AsyncIterable<RecordingEntry>
+  /** @param skip the number of entries to skip */
+  readonly entries: (skip: number) => AsyncIterable<RecordingEntry>
 }
 
-/** Larger ones do not fit into one text with what is made of it. */
+/** A larger HAR and its parsed form do not fit into memory. */
 export const MAX_HAR_BYTES = 256 * 1024 * 1024
 
 /**
- * @param format undefined finds it out
- * @param begunWith the length that it had when the run began that goes on
- * @throws {UnusableRecording} if it cannot be read, or is none
+ * @param format undefined: detected from the content
+ * @param savedBytes the length at the start of the run that is continued
+ * @throws {UnusableRecording} if the file cannot be read, or is not a recording
  */
-export async function openRecording(file: string, format?: RecordingFormat, begunWith?: number): Promise<Recording> {
+export async function openRecording(file: string, format?: RecordingFormat, savedBytes?: number): Promise<Recording> {
   try {
     const size = await sizeOf(file)
-    const bytes = Math.min(size, begunWith ?? size)
+    const bytes = Math.min(size, savedBytes ?? size)
     const detectedFormat = format ?? (await detectFileFormat(file))
     const digest = await digestOf(file, bytes)
     return detectedFormat === 'har' ? await openHar(file, bytes, digest) : openLog(file, detectedFormat, bytes, digest)
@@ -54,8 +54,7 @@ export async function openRecording(file: string, format?: RecordingFormat, begu
 
 async function sizeOf(file: string): Promise<number> {
   const stats = await stat(file)
-  if (!stats.isFile())
-    throw new UnusableRecording('it is no file, and a run that goes on must be able to read it again')
+  if (!stats.isFile()) throw new UnusableRecording('it is not a regular file, which a run must be able to read twice')
   if (stats.size === 0) throw new UnusableRecording('it is empty')
   return stats.size
 }
@@ -69,7 +68,7 @@ async function detectFileFormat(file: string): Promise<RecordingFormat> {
     const format = detectFormat(buffer.toString('utf8', 0, bytesRead))
     if (format !== undefined) return format
     throw new UnusableRecording(
-      `nothing at its beginning looks like a HAR, this gateway’s access log or nginx’s; say --format ${RECORDING_FORMATS.join('|')}`,
+      `its beginning is neither a HAR nor an access log of this gateway or of nginx; set --format ${RECORDING_FORMATS.join('|')}`,
     )
   } finally {
     await handle.close()
@@ -89,7 +88,7 @@ const CHUNK_BYTES = 1024 * 1024
 async function openHar(file: string, bytes: number, digest: string): Promise<Recording> {
   if (bytes > MAX_HAR_BYTES) {
     throw new UnusableRecording(
-      `a HAR is read whole, and this one is larger than ${MAX_HAR_BYTES / 1024 ** 2} MiB; save fewer pages`,
+      `a HAR is read into memory, and this one is larger than ${MAX_HAR_BYTES / 1024 ** 2} MiB; save fewer pages`,
     )
   }
   const chunks: Buffer[] = []

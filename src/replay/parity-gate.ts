@@ -1,25 +1,25 @@
-// Whether a run is good enough for whoever asked: for CI, which goes by an exit code.
+// Judges a replay by the target of the caller, for CI, which uses the exit code.
 import type { Accounting } from '../model/comparison-counts.ts'
 import { parityOf } from '../shadow/stats/parity.ts'
 
 export type GateResult = {
   /** From 0 to below 1. */
   readonly target: number
-  /** The share that matches, with all that is not known to match against it; undefined of nothing. */
+  /** The share that matches; inconclusive and unanswered requests count as mismatches. Undefined without comparisons. */
   readonly share: number | undefined
   readonly isPassed: boolean
-  /** Whether the comparisons are enough to say that the target is reached: with 95 % confidence, and not by luck. */
+  /** Whether the share reaches the target with 95 % confidence. */
   readonly isSure: boolean
-  /** Comparisons that must still match, with none that does not, until that can be said. */
+  /** Further comparisons that must all match until `isSure`. */
   readonly untilSure: number
-  /** What counts against: not told from noise yet, and not answered by the service. */
   readonly inconclusive: number
+  /** Requests that legacy answered and the service did not. */
   readonly unanswered: number
 }
 
 /**
- * Stricter than parity, which leaves out what says nothing of how alike the answers are: a service that does not answer
- * is none that a percentage should be given, and what is not known to be noise may be a fault.
+ * Stricter than parity, which leaves out unanswered requests: a service that does not answer should not get a percentage, and an
+ * inconclusive difference may be a fault.
  *
  * @param unanswered requests that legacy answered and the service did not
  */

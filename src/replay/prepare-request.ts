@@ -1,5 +1,5 @@
-// From a recorded request to the two requests that are sent: routed as the gateway routes, with the fields that the
-// proxy would have sent to either side. Pure but for the dice.
+// Prepares the two requests for a recorded one: routed as in the gateway, with the fields that the proxy would send to each side.
+// Pure except for the random source.
 import { isIP } from 'node:net'
 import { USER_ID_HEADER } from '../model/auth.ts'
 import type { Identity } from '../model/decision.ts'
@@ -22,7 +22,7 @@ import { isSecretHeader } from '../shadow/capture/redact.ts'
 import { continueTrace } from '../telemetry/trace.ts'
 import type { RecordedRequest, SkipReason } from './recording.ts'
 
-/** A request as it is sent to both sides. */
+/** A request for both sides. */
 export type PreparedRequest = {
   readonly context: Context
   readonly route: Route
@@ -36,11 +36,11 @@ export type PreparedRequest = {
 
 export type PrepareOptions = {
   readonly snapshot: Snapshot
-  /** Undefined takes all. */
+  /** Undefined: all contexts. */
   readonly contexts: ReadonlySet<string> | undefined
-  /** The hosts whose requests are taken; the first is meant where the recording says none. */
+  /** The hosts whose requests are replayed. The first one applies to recordings without hosts. */
   readonly hosts: readonly [string, ...string[]]
-  /** Whether clients came over TLS, where the recording does not say. */
+  /** Whether clients used TLS, for recordings that do not contain it. */
   readonly secure: boolean
   readonly random: Random
 }
@@ -51,7 +51,7 @@ export function prepareRequest(
   turn = 0,
 ): PreparedRequest | SkipReason {
   const { snapshot, contexts, hosts, random } = options
-  // Readers have seen to it; this is the last place where it can be.
+  // The readers have checked this; here it is checked a last time before anything is sent.
   if (!isSafe(recorded.method)) return 'unsafe-method'
   const host = recorded.host ?? hosts[0]
   if (!hosts.includes(host)) return 'other-host'
@@ -99,7 +99,7 @@ export function prepareRequest(
   }
 }
 
-/** What this signs `Via` with. */
+/** The name in `Via`. */
 const VIA = 'strangler-replay'
 
 function headOf(
@@ -118,7 +118,7 @@ function pathFor(head: RequestHead, match: RouteMatch, upstream: Upstream): stri
   return upstreamPath(head, match, upstream.side)
 }
 
-/** Names in lower case. Of browsers and of applications: `X-Api-Key` is as good as a cookie. */
+/** Names of fields with identities or credentials, in lower case: those of browsers and of applications (`X-Api-Key`). */
 function identityFieldsOf({ endToEnd }: RequestHead, { identity }: Snapshot): string[] {
   const names = [USER_ID_HEADER.toLowerCase(), ...(identity.user === undefined ? [] : [identity.user.header])]
   for (let i = 0; i < endToEnd.length; i += 2) {

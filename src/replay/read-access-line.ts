@@ -1,12 +1,12 @@
-// A line of this gateway's own access log, in JSON (docs/observability.md), as a request.
+// Parses a line of this gateway's access log, in JSON (docs/observability.md).
 import { isSafe } from '../shadow/capture/eligibility.ts'
 import { isFieldValue, type ParsedEntry, skipped, unreadable } from './recording.ts'
 
 export function readAccessLine(line: string): ParsedEntry {
   const fields = parse(line)
-  if (fields === undefined) return unreadable('is no JSON object')
+  if (fields === undefined) return unreadable('is not a JSON object')
   const { method, path, failure } = fields
-  // What a client sent that was no request has neither, and was turned away.
+  // Malformed requests have neither; the gateway refused them.
   if (typeof method !== 'string' || typeof path !== 'string') {
     return typeof failure === 'string' ? skipped('refused') : unreadable('has no "method" and "path"')
   }
@@ -30,7 +30,7 @@ export function readAccessLine(line: string): ParsedEntry {
   }
 }
 
-/** As `telemetry/access-line.ts` cuts it. */
+/** The length to which the access log cuts a target. */
 const MAX_TARGET_LENGTH = 2048
 
 function parse(line: string): Readonly<Record<string, unknown>> | undefined {

@@ -1,9 +1,9 @@
-// A HAR 1.2 document (http://www.softwareishard.com/blog/har-12-spec), as browsers and proxies save it. It is read
-// entry by entry without trust: it was made by others, and edited by hand.
+// Parses a HAR 1.2 document (http://www.softwareishard.com/blog/har-12-spec), as browsers and proxies save it. Each entry is validated:
+// HAR files come from other programs and are edited by hand.
 import { isSafe } from '../shadow/capture/eligibility.ts'
 import { isFieldValue, type ParsedEntry, skipped, UnusableRecording, unreadable } from './recording.ts'
 
-/** @returns what each entry says, in order @throws {UnusableRecording} if it is no HAR */
+/** @returns the entries in order @throws {UnusableRecording} if the text is not a HAR */
 export function readHar(text: string): ParsedEntry[] {
   const entries = entriesOf(parse(text.replace(/^\ufeff/, '')))
   return entries.map((entry) => readEntry(objectAt(objectAt(entry)?.request)))
@@ -13,14 +13,14 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
-    // The parser's own words quote the document.
-    throw new UnusableRecording('it is no JSON document; was it saved whole?')
+    // The message of the parser would quote the document.
+    throw new UnusableRecording('it is not a JSON document; check that the file is complete')
   }
 }
 
 function entriesOf(document: unknown): readonly unknown[] {
   const entries = objectAt(objectAt(document)?.log)?.entries
-  if (!Array.isArray(entries)) throw new UnusableRecording('it is JSON, and no HAR: it has no list at log.entries')
+  if (!Array.isArray(entries)) throw new UnusableRecording('it is JSON but not a HAR: it has no list at log.entries')
   return entries
 }
 
@@ -44,7 +44,7 @@ function readEntry(request: Readonly<Record<string, unknown>> | undefined): Pars
     request: {
       method,
       target: target.startsWith('/') ? target : `/${target}`,
-      // Credentials in a URL were for the browser: it sent them as a field, or not at all.
+      // Browsers do not send the credentials in a URL, or send them as a field.
       host: authority.slice(authority.lastIndexOf('@') + 1).toLowerCase(),
       secure: scheme.toLowerCase() === 'https',
       client: undefined,
@@ -57,7 +57,7 @@ function hasBody({ postData, bodySize }: Readonly<Record<string, unknown>>): boo
   return (postData !== undefined && postData !== null) || (typeof bodySize === 'number' && bodySize > 0)
 }
 
-/** `[name, value, ...]`; undefined where a field is none. Pseudo fields of HTTP/2 (`:path`) say what the URL says. */
+/** `[name, value, ...]`; undefined if a field is invalid. Pseudo fields of HTTP/2 (`:path`) repeat the URL and are left out. */
 function readFields(headers: unknown): string[] | undefined {
   if (headers === undefined) return []
   if (!Array.isArray(headers)) return undefined
@@ -75,13 +75,13 @@ function readFields(headers: unknown): string[] | undefined {
 /** RFC 9110 section 5.6.2. */
 const NAME = /^[\w!#$%&'*+.^`|~-]{1,256}$/
 
-/** Fields that were for the next hop, with those that Connection names; undefined for a request to leave HTTP. */
+/** Removes hop-by-hop fields and those that Connection names; undefined for an upgrade request. */
 function withoutHops(fields: readonly string[]): string[] | undefined {
   const dropped = new Set(HOPS)
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i]!.toLowerCase()
     if (name === 'upgrade') return undefined
-    if (name === 'connection') for (const one of fields[i + 1]!.split(',')) dropped.add(one.trim().toLowerCase())
+    if (name === 'connection') for (const option of fields[i + 1]!.split(',')) dropped.add(option.trim().toLowerCase())
   }
   return fields.filter((_, i) => !dropped.has(fields[i - (i % 2)]!.toLowerCase()))
 }

@@ -1,17 +1,17 @@
-// The lines of a stream, one at a time: a log may be larger than memory, and one line of it may be as well.
+// Splits a stream into lines. A log, and even one line of it, can be larger than memory.
 
 export type Line = {
-  /** From 1; empty lines count, and are not given. */
+  /** From 1. Empty lines are counted, but not returned. */
   readonly number: number
-  /** Undefined for a line that is longer than may be. */
+  /** Undefined for a line above the limit. */
   readonly text: string | undefined
-  /** Bytes of the stream up to the end of this line. */
+  /** The number of bytes of the stream up to the end of this line. */
   readonly end: number
 }
 
 export const MAX_LINE_BYTES = 1024 * 1024
 
-/** @param skip lines up to this number are passed over */
+/** @param skip the number of lines to skip @param longest the limit of a line, in bytes */
 export async function* readLines(
   chunks: AsyncIterable<Buffer>,
   skip = 0,
@@ -19,7 +19,7 @@ export async function* readLines(
 ): AsyncGenerator<Line> {
   let number = 1
   let end = 0
-  /** What came of a line so far, and whether that was too much to keep. */
+  /** The pieces of the current line; empty if the line is too long. */
   let pieces: Buffer[] = []
   let length = 0
   const take = (): Line | undefined => {

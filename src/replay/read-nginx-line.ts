@@ -1,4 +1,4 @@
-// A line in nginx's `combined` format, which is Apache's too, as a request. What stands behind it is not read.
+// Parses a line in the `combined` format of nginx and Apache. Further columns are ignored.
 import { isSafe } from '../shadow/capture/eligibility.ts'
 import { isFieldValue, type ParsedEntry, skipped, unreadable } from './recording.ts'
 
@@ -6,9 +6,9 @@ export function readNginxLine(line: string): ParsedEntry {
   const parts = LINE.exec(line)
   if (parts === null) return unreadable('is not in the format "combined"')
   const [, client, request = '', status, referer = '', userAgent = ''] = parts
-  // A client that spoke TLS to a plain port, or nothing at all: `\x16\x03\x01`, `-`.
+  // A client has used TLS on a plain port (`\x16\x03\x01`), or has sent nothing (`-`).
   const words = /^([A-Z-]{1,32}) (\S{1,65536}) HTTP\/\d(?:\.\d)?$/.exec(unescaped(request))
-  if (words === null) return unreadable('holds no request')
+  if (words === null) return unreadable('does not contain a request')
   const [, method = '', target = ''] = words
   if (!isSafe(method)) return skipped('unsafe-method')
   if (status === '101') return skipped('upgrade')
@@ -29,13 +29,13 @@ export function readNginxLine(line: string): ParsedEntry {
 const LINE =
   /^(\S{1,256}) \S{1,256} [^"[]{1,256} ?\[[^\]]{1,64}\] "((?:[^"\\]|\\.)*)" (\d{3}) (?:\d+|-) "((?:[^"\\]|\\.)*)" "((?:[^"\\]|\\.)*)"/
 
-/** nginx writes `-` for a field that was not there. */
+/** nginx writes `-` for a missing field. */
 function headerField(name: string, written: string): string[] {
   const value = unescaped(written)
   return value === '-' || value === '' || !isFieldValue(value) ? [] : [name, value]
 }
 
-/** nginx writes `"`, `\` and what is not printable as `\x22`; Apache a quote as `\"`. */
+/** nginx writes `"`, `\` and unprintable characters as `\x22`; Apache writes a quote as `\"`. */
 function unescaped(text: string): string {
   if (!text.includes('\\')) return text
   return text.replace(/\\(?:x([0-9A-Fa-f]{2})|(.))/g, (_, code: string | undefined, character: string) =>

@@ -142,10 +142,10 @@ describe('a HAR', () => {
       ...['unreadable', 'unreadable', 'unreadable', 'unreadable', 'GET /a'],
     ])
     for (const text of ['{}', '[]', 'null', '{"log":{"entries":{}}}', '{"log":null}']) {
-      expect(() => readHar(text)).toThrow(/no HAR/)
+      expect(() => readHar(text)).toThrow(/not a HAR/)
     }
     // The parser's message would quote what is there.
-    expect(() => readHar('{"log": s3cret')).toThrow(/^it is no JSON document; was it saved whole\?$/)
+    expect(() => readHar('{"log": s3cret')).toThrow(/^it is not a JSON document; check that the file is complete$/)
   })
 })
 

@@ -1,56 +1,56 @@
-// What was recorded, whatever it was recorded by: one entry after another, each a request, or why it is none for us.
+// A recording of any format: a list of entries, each of which is a request or the reason why it is not replayed.
 import type { HeaderList } from '../model/request-head.ts'
 
-/** A request as it was recorded. */
+/** A recorded request. */
 export type RecordedRequest = {
   readonly method: string
-  /** Path and query as they were asked for. */
+  /** Path and query. */
   readonly target: string
-  /** The host that was asked, with its port if it had one; undefined where the recording does not say. */
+  /** The host with its port, if it had one; undefined if the recording does not contain it. */
   readonly host: string | undefined
-  /** Whether it was asked over TLS; undefined where the recording does not say. */
+  /** Whether the client used TLS; undefined if the recording does not contain it. */
   readonly secure: boolean | undefined
-  /** Who asked; undefined where the recording does not say. */
+  /** The address of the client; undefined if the recording does not contain it. */
   readonly client: string | undefined
-  /** `[name, value, ...]`, without Host, framing and what else is between two hops. */
+  /** `[name, value, ...]`, without Host, framing and other hop-by-hop fields. */
   readonly fields: HeaderList
 }
 
-/** What is in a recording and is not replayed: by right, unlike what cannot be read. */
+/** Why a readable entry is not replayed. */
 export const SKIP_REASONS = {
-  'unsafe-method': 'the method may change something: only GET, HEAD and OPTIONS are ever sent',
-  'with-body': 'it came with a body',
-  upgrade: 'it left HTTP for WebSocket or the like',
-  'not-http': 'it was no HTTP request: data:, blob:, an extension of the browser',
-  masked: 'the log hides a value of it (***), so what was asked is not known',
-  cut: 'the log keeps only its beginning',
+  'unsafe-method': 'the method may change data: only GET, HEAD and OPTIONS are sent',
+  'with-body': 'the request has a body',
+  upgrade: 'the request is an upgrade, to WebSocket for example',
+  'not-http': 'the URL is not an HTTP URL: data:, blob:, an extension of the browser',
+  masked: 'the log masks a value of it (***), so the request is not known',
+  cut: 'the log contains only its beginning',
   refused: 'the gateway would refuse it',
-  'not-forwarded': 'the gateway or a middleware answers it, neither side',
-  'other-host': 'of another host; --host names those that are meant',
-  unowned: 'no context owns it',
-  'other-context': 'of a context that --context does not name',
-  'not-shadowed': 'the config says that it is never shadowed',
-  'needs-token': 'its route asks for a token, which only a client can bring',
+  'not-forwarded': 'the gateway or a middleware answers it',
+  'other-host': 'its host is not selected; --host selects hosts',
+  unowned: 'it belongs to no context',
+  'other-context': 'its context is not selected with --context',
+  'not-shadowed': 'the config excludes its route from shadowing',
+  'needs-token': 'its route requires a token, which only a client has',
 } as const satisfies Record<string, string>
 
 export type SkipReason = keyof typeof SKIP_REASONS
 
-/** What one line or entry says. */
+/** One parsed line or entry. */
 export type ParsedEntry =
   | { readonly kind: 'request'; readonly request: RecordedRequest }
   | { readonly kind: 'skipped'; readonly reason: SkipReason }
-  /** The reason never quotes it: it may hold anything. */
+  /** `why` does not quote the entry, which may contain anything. */
   | { readonly kind: 'unreadable'; readonly why: string }
 
-/** @param at the number of its line, or its place in a HAR; from 1 @param share of the recording behind us, 0 to 1 */
+/** `number`: its line, or its position in a HAR; from 1. `share`: of the recording that was read with it, from 0 to 1. */
 export type RecordingEntry = { readonly number: number; readonly share: number; readonly parsed: ParsedEntry }
 
 export const RECORDING_FORMATS = ['har', 'access-log', 'nginx'] as const
 export type RecordingFormat = (typeof RECORDING_FORMATS)[number]
 
-/** A recording, or what is left of a run over one, that cannot be used; the message says why and what to do. */
+/** A recording or a state file cannot be used. The message contains the reason and the next step. */
 export class UnusableRecording extends Error {}
-/** What was asked for makes no sense. */
+/** An option of the command is wrong. */
 export class BadReplayOption extends UnusableRecording {}
 
 /** RFC 9110 section 5.5: visible characters, spaces and bytes above ASCII. */

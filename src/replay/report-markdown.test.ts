@@ -51,6 +51,6 @@ it('never rounds up to all', () => {
 
 it('says what makes the numbers say less than they seem to', () => {
   const { notes } = makeReport(progressOf({ statuses: { 200: 10, 401: 30, 302: 50, 304: 3 } }), TOLD)
-  expect(notes.join('\n')).toMatch(/turned away 30 of 93 .*\n.*redirected 50 of 93/)
+  expect(notes.join('\n')).toMatch(/refused 30 of 93 .*\n.*redirected 50 of 93/)
   expect(makeReport(progressOf({ statuses: { 200: 99, 401: 1, 304: 100 } }), TOLD).notes).toEqual([])
 })

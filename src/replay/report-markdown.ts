@@ -1,4 +1,4 @@
-// The report for people: what is said first is what is decided by.
+// The report for people. The verdict comes first.
 import { escapeControls } from '../lib/escape.ts'
 import { DIFFERENCE_KINDS, type DifferenceKind } from '../model/comparison.ts'
 import type { Parity } from '../model/comparison-counts.ts'
@@ -11,16 +11,16 @@ export function toMarkdown(report: ReplayReport): string {
     `# Replay of ${code(report.recording.file)}`,
     verdict(report),
     ...report.notes.map((note) => `> ${note}`),
-    table(['What', 'Which'], facts(report)),
-    '## Where each request is',
-    table(['Where', 'Requests'], outcomeRows(report)),
+    table(['Fact', 'Value'], facts(report)),
+    '## Outcomes',
+    table(['Outcome', 'Requests'], outcomeRows(report)),
     unreadableList(report),
     ...report.contexts.flatMap(contextParts),
   ]
   return `${parts.filter((part) => part !== '').join('\n\n')}\n`
 }
 
-/** In whole sentences: whether the sides agree, how sure that is, and whether it is enough for whoever asked. */
+/** In sentences: the parity, its confidence, and the result of the gate. */
 function verdict({ parity, gate }: ReplayReport): string {
   const sentences = [parityWords(parity)]
   if (gate === null) {
@@ -70,18 +70,18 @@ function facts({ recording, legacy, services, startedAt, finishedAt, withCredent
     ],
     ['legacy', legacy.map(code).join(', ')],
     ...Object.entries(services).map(([name, urls]) => [`service ${code(name)}`, urls.map(code).join(', ')]),
-    ['asked', `${startedAt} to ${finishedAt}`],
-    ['credentials', withCredentials ? 'sent as they were recorded' : 'not sent'],
+    ['replayed', `${startedAt} to ${finishedAt}`],
+    ['credentials', withCredentials ? 'sent as recorded' : 'not sent'],
   ]
 }
 
 const OUTCOMES = {
   matched: 'matched',
   mismatched: 'mismatched',
-  noise: 'noise: they differ as legacy does from itself',
-  inconclusive: 'inconclusive: they differ, and it is not known whether that is noise',
-  ignored: 'ignored: they differ where a rule forgives it',
-  uncomparable: 'uncomparable: the answers came, and cannot be compared',
+  noise: 'noise: they differ as legacy differs from itself',
+  inconclusive: 'inconclusive: they differ, and it is not known yet whether this is noise',
+  ignored: 'ignored: a rule forgives all differences',
+  uncomparable: 'uncomparable: both sides answered, but the answers cannot be compared',
   failed: 'failed: a side did not answer',
 } as const
 
@@ -99,8 +99,8 @@ function outcomeRows({ accounting, requests }: ReplayReport): string[][] {
 
 function unreadableList({ recording, requests: { unreadable } }: ReplayReport): string {
   if (unreadable.count === 0) return ''
-  const what = recording.format === 'har' ? 'entry' : 'line'
-  const listed = unreadable.first.map(({ at, why }) => `- ${what} ${at} ${why}`)
+  const unit = recording.format === 'har' ? 'entry' : 'line'
+  const listed = unreadable.first.map((entry) => `- ${unit} ${entry.at} ${entry.why}`)
   const more = unreadable.count - unreadable.first.length
   return [...listed, ...(more > 0 ? [`- and ${number(more)} more`] : [])].join('\n')
 }
@@ -177,7 +177,7 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[]): 
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-/** Answers choose what stands here: nothing of it may end the span, the cell or the line. */
+/** Responses choose the text: it must not end the code span, the cell or the line. */
 function code(text: string): string {
   const shown = plain(text).replaceAll('|', '\\|')
   return shown.includes('`') ? `\`\` ${shown.replaceAll(/`{2,}/g, "''")} \`\`` : `\`${shown}\``
@@ -191,7 +191,7 @@ function number(count: number): string {
   return count.toLocaleString('en-US')
 }
 
-/** Never rounded up: 99.996 % is not all. */
+/** Rounded down: 99.996 % must not become 100 %. */
 function percent(share: number): string {
   const hundredths = Math.floor(share * 10_000 + 1e-6) / 100
   return `${hundredths} %`

@@ -1,4 +1,4 @@
-// What a run says in the end, as a value: the JSON report is this, and the Markdown one is made of it.
+// The report of a replay as a value. The JSON report is this value; the Markdown report is generated from it.
 
 import { type Field, type FieldVerdict, splitField } from '../model/comparison.ts'
 import type { Accounting, Parity } from '../model/comparison-counts.ts'
@@ -9,7 +9,7 @@ import { type Progress, type ReplayExample, type RouteTotals, totalsOf, type Unr
 import type { RecordingFormat, SkipReason } from './recording.ts'
 
 export type ReplayReport = {
-  /** Of this document: raised where a member changes its meaning or goes. */
+  /** The version of this format: raised if a member is removed or changes its meaning. */
   readonly version: 1
   readonly recording: {
     readonly file: string
@@ -17,7 +17,7 @@ export type ReplayReport = {
     readonly bytes: number
     readonly sha256: string
   }
-  /** The addresses that were asked. */
+  /** The addresses that received requests. */
   readonly legacy: readonly string[]
   readonly services: Readonly<Record<string, readonly string[]>>
   readonly startedAt: string
@@ -27,14 +27,14 @@ export type ReplayReport = {
     readonly replayed: number
     readonly skipped: Readonly<Partial<Record<SkipReason, number>>>
     readonly unreadable: { readonly count: number; readonly first: readonly UnreadableEntry[] }
-    /** Under way when a run was killed: asked or not, they are in no other number. */
+    /** Requests that were under way when a run was killed. They are in no other number. */
     readonly interrupted: number
   }
   readonly accounting: Accounting
   readonly parity: Parity
-  /** Null where nobody asked for one. */
+  /** Null without a target. */
   readonly gate: GateResult | null
-  /** What makes the numbers say less than they seem to. */
+  /** Reasons why the numbers are weaker evidence than they seem. */
   readonly notes: readonly string[]
   readonly contexts: readonly ContextReport[]
 }
@@ -52,11 +52,11 @@ export type RouteReport = {
   readonly accounting: Accounting
   readonly parity: Parity
   readonly pairs: number
-  /** How often legacy answered with which status. */
+  /** How often legacy answered with each status. */
   readonly statuses: Readonly<Record<string, number>>
   readonly failed: Readonly<Record<string, number>>
   readonly uncomparable: Readonly<Record<string, number>>
-  /** What is real first, then what is open, then noise; each by how often. */
+  /** Real ones first, then inconclusive ones, then noise; each by frequency. */
   readonly differences: readonly DifferenceReport[]
 }
 
@@ -67,7 +67,7 @@ export type DifferenceReport = {
   /** Comparisons in which the sides differ here, and pairs in which legacy differs from itself. */
   readonly sides: number
   readonly self: number
-  /** One, or none. */
+  /** At most one. */
   readonly examples: readonly Omit<ReplayExample, 'field'>[]
 }
 
@@ -75,7 +75,7 @@ export type ReportInput = Pick<ReplayReport, 'recording' | 'legacy' | 'services'
   readonly owners: ReadonlyMap<string, string>
   /** Milliseconds since 1970. */
   readonly finishedAt: number
-  /** From 0 to below 1; undefined asks for no gate. */
+  /** The target of the gate, from 0 to below 1; undefined for no gate. */
   readonly failUnder: number | undefined
 }
 
@@ -102,7 +102,7 @@ export function makeReport(progress: Progress, input: ReportInput): ReplayReport
   }
 }
 
-/** Two refusals that match are no evidence of anything. */
+/** Two matching refusals or redirects are no evidence that the sides agree. */
 function notesOn({ routes, interrupted }: Progress): string[] {
   const notes: string[] = []
   const statuses = routes.flatMap((route) => Object.entries(route.statuses))
@@ -112,17 +112,17 @@ function notesOn({ routes, interrupted }: Progress): string[] {
   const [turnedAway, redirected] = [countWhere((status) => status === 401 || status === 403), countWhere(isRedirect)]
   if (turnedAway * 10 > total) {
     notes.push(
-      `Legacy turned away ${turnedAway} of ${total} requests (401, 403): that both do so says little. --keep-credentials sends the credentials of a HAR.`,
+      `Legacy refused ${turnedAway} of ${total} requests (401, 403): a match of two refusals is weak evidence. --keep-credentials sends the credentials of a HAR.`,
     )
   }
   if (redirected * 2 > total) {
     notes.push(
-      `Legacy redirected ${redirected} of ${total} requests: if it wants TLS or another host, --https and --host say so of a log.`,
+      `Legacy redirected ${redirected} of ${total} requests: if it requires TLS or another host, set --https or --host for a log.`,
     )
   }
   if (interrupted > 0) {
     notes.push(
-      `${interrupted} under way when a run was killed, perhaps asked, and not asked again: they are in no other number.`,
+      `${interrupted} requests were under way when a run was killed. They are not sent again and are in no other number.`,
     )
   }
   return notes
@@ -142,7 +142,7 @@ function contextsOf(
   target: number,
 ): ContextReport[] {
   return [...Map.groupBy(routes, ({ context }) => context)]
-    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([context, of]) => {
       const accounting = sumAccountings(of.map((route) => route.accounting))
       const owner = owners.get(context) ?? ''
@@ -152,7 +152,7 @@ function contextsOf(
 
 function routesOf(routes: readonly RouteTotals[], target: number): RouteReport[] {
   return [...routes]
-    .sort((one, other) => (one.route < other.route ? -1 : 1))
+    .sort((a, b) => (a.route < b.route ? -1 : 1))
     .map((route) => ({
       route: route.route,
       accounting: route.accounting,
@@ -172,10 +172,10 @@ function differencesOf({ counts, verdicts, examples }: RouteTotals): DifferenceR
     .map(([field, verdict]) => {
       const { sides, self } = counts.fields[field]!
       const { kind, path } = splitField(field)
-      // A path is made of names in answers, and what is a name there may be a secret.
+      // A path contains names of a response, which can be secrets.
       return { kind, path: maskSecrets(path), verdict, sides, self, examples: examplesOfField(field, examples) }
     })
-    .sort((one, other) => ORDER[one.verdict] - ORDER[other.verdict] || other.sides - one.sides)
+    .sort((a, b) => ORDER[a.verdict] - ORDER[b.verdict] || b.sides - a.sides)
 }
 
 function examplesOfField(field: Field, examples: readonly ReplayExample[]): DifferenceReport['examples'] {

@@ -363,9 +363,9 @@ describe('a run that is ended before its end', () => {
 
 describe('what cannot be replayed', () => {
   it.each([
-    ['a text', 'hello\nworld\n', 1, /a\.log cannot be replayed: nothing at its beginning looks like/],
+    ['a text', 'hello\nworld\n', 1, /a\.log cannot be replayed: its beginning is neither a HAR/],
     ['nothing', '', 1, /a\.log cannot be replayed: it is empty/],
-    ['half a HAR', '{"log": {"entries": [{"secret', 1, /it is no JSON document/],
+    ['half a HAR', '{"log": {"entries": [{"secret', 1, /it is not a JSON document/],
     [
       'writes alone',
       nginx('POST /products', 'PUT /products/1', 'GET /about'),

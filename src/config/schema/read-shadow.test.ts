@@ -177,7 +177,7 @@ describe('a mistake says where it is and what to write', () => {
     const text = mistakes.join('\n')
     expect(text).toMatch(/ignore\[2\]: must begin with "\$" for the body .*\(found "items\[0\]"\)$/m)
     expect(text).toMatch(/ignore\[3\]: must be a path in quotes, .*\(found 7\)$/m)
-    expect(text).toMatch(/steps\[1\]\.regex: is no expression in RE2’s language: .*\(found "\("\)$/m)
+    expect(text).toMatch(/steps\[1\]\.regex: is not a valid RE2 expression: .*\(found "\("\)$/m)
     expect(text).toMatch(/normalise\[1\]\.path: is missing; it must be a path in quotes, such as "[^"]*"$/m)
   })
 

@@ -1,6 +1,5 @@
-// Takes secrets out of examples before they leave the worker. What is hidden keeps its shape (`<email>`,
-// `<token>`), so that a person still sees what kind of value it was. Every expression is linear: bodies choose what
-// it runs on. It hides too much rather than too little, as an example that says less is still an example.
+// Masks secrets in examples before they leave the worker. A placeholder shows the kind of the masked value (`<email>`, `<token>`).
+// Each regular expression is linear, because bodies choose its input. In doubt a value is masked.
 import { escapeControls } from '../../lib/escape.ts'
 import type { Difference, Masked, MaskedDifference } from '../../model/comparison.ts'
 import { holdsSecret, isPersonalName, isSecretName, looksLikeToken } from '../../model/masking.ts'
@@ -11,7 +10,7 @@ import { matchesPath, type PathPattern } from '../compare/path-pattern.ts'
 import { splitPath } from '../compare/split-path.ts'
 
 export type Redaction = {
-  /** If given, only values at these places are shown, and even they without what looks like a secret. */
+  /** If set, only values at these paths are shown; secrets in them are masked too. */
   readonly showOnly: readonly PathPattern[] | undefined
 }
 
@@ -20,7 +19,7 @@ export const DEFAULT_REDACTION: Redaction = { showOnly: undefined }
 export function redact(difference: Difference, redaction: Redaction = DEFAULT_REDACTION): MaskedDifference {
   const { kind, times } = difference
   const segments = splitPath(difference.path)
-  // Of a cookie only attributes are compared, and they are no secret whatever its name is.
+  // Only the attributes of cookies are compared, which are not secret.
   const isSecret = segments[0] !== 'cookie' && segments.slice(1).some(isSecretSegment)
   const isShown =
     redaction.showOnly === undefined || redaction.showOnly.some((pattern) => matchesPath(pattern, segments))
@@ -35,13 +34,13 @@ export function redact(difference: Difference, redaction: Redaction = DEFAULT_RE
   return { kind, path: difference.path, legacy: shownLegacy, service: shownService, times }
 }
 
-/** A text without credentials, e-mail addresses, card numbers and tokens. Doing it twice changes nothing. */
+/** Masks credentials, e-mail addresses, card numbers and tokens. Idempotent. */
 export function maskSecrets(text: string): string {
   if (text.length > MAX_READ_LENGTH) return `<text of ${text.length} characters>`
   return MASKING_STEPS.reduce((masked, step) => step(masked), text)
 }
 
-/** Fields of a request or an answer as an example shows them. */
+/** The header fields of a request or a response, as an example shows them. */
 export function maskHeaders(headers: HeaderList, redaction: Redaction = DEFAULT_REDACTION): readonly Masked[] {
   return headers.map((text, i) => {
     if (i % 2 === 0) return masked(escapeControls(maskSecrets(text)))
@@ -52,9 +51,9 @@ export function maskHeaders(headers: HeaderList, redaction: Redaction = DEFAULT_
 }
 
 /**
- * A path and query as an example shows them: what the access log hides, and what bodies hide.
+ * A path and query as an example shows them, masked as in the access log and as in bodies.
  *
- * @param pattern the route's: where only some values are shown, what a parameter stands for is none of them
+ * @param pattern of the route: with `showOnly`, the values of its parameters are not shown
  */
 export function maskRequestTarget(
   path: string,
@@ -71,12 +70,12 @@ export function maskRequestTarget(
   return masked(escapeControls(maskSecrets(query === '' ? shown : `${shown}?${named.join('&')}`)))
 }
 
-/** A route is labelled with its method and its pattern. */
+/** The pattern in the label of a route, `GET /products/:id`. */
 export function patternIn(label: string): string {
   return label.slice(label.indexOf(' ') + 1)
 }
 
-/** As much of the path as the map says itself. */
+/** Shows only those segments of the path that the pattern contains. */
 function withoutParameters(path: string, pattern: string): string {
   const template = pattern.slice(pattern.indexOf('/')).split('/')
   const rest = template.indexOf('*')
@@ -86,7 +85,7 @@ function withoutParameters(path: string, pattern: string): string {
 
 const NOT_SHOWN = '<not shown>'
 
-/** What says only of what form a body is. */
+/** Fields that describe only the format of a body. */
 const FORMAT_HEADER = /^(?:content-(?:type|length|encoding)|accept(?:-encoding)?|transfer-encoding|host|x-shadow)$/
 
 function isHeaderShown(name: string, { showOnly }: Redaction): boolean {
@@ -94,7 +93,7 @@ function isHeaderShown(name: string, { showOnly }: Redaction): boolean {
   return showOnly.some((pattern) => matchesPath(pattern, ['header', namedSegment(name)]))
 }
 
-/** Kinds whose values are made by comparing: a status, a length, once or twice. */
+/** Kinds whose values the comparison computes: a status, a length, once or twice. */
 const COMPUTED_KINDS: ReadonlySet<string> = new Set(['status', 'length', 'repeated', 'malformed'])
 
 const SECRET_HEADERS: ReadonlySet<string> = new Set([
@@ -102,7 +101,7 @@ const SECRET_HEADERS: ReadonlySet<string> = new Set([
   ...['authentication-info', 'proxy-authentication-info', 'dpop', 'x-amz-security-token', 'x-forwarded-client-cert'],
 ])
 
-/** Whether the field says who asks, or lets somebody in. */
+/** Whether the field contains an identity or a credential. */
 export function isSecretHeader(name: string): boolean {
   return SECRET_HEADERS.has(name.toLowerCase()) || isSecretName(name)
 }
@@ -112,7 +111,7 @@ function isSecretSegment(segment: string): boolean {
   return isSecretHeader(name) || isPersonalName(name)
 }
 
-/** In this order: what has a beginning and an end, what is known by its name, then what is by its form. */
+/** In this order: values with a start and an end marker, values with a known name, then values with a known form. */
 const MASKING_STEPS: readonly ((text: string) => string)[] = [
   (text) =>
     text.replace(/-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[^-]*(?:-----END [A-Z ]{0,40}-----)?/g, '<private key>'),
@@ -124,15 +123,12 @@ const MASKING_STEPS: readonly ((text: string) => string)[] = [
   maskCards,
 ]
 
-/**
- * `password=x`, `"token": "x"`, `secret: x`: the value goes, quoted or not. A quoted one goes to its closing quote,
- * as a pass phrase has spaces.
- */
+/** `password=x`, `"token": "x"`, `secret: x`: masks the value. A quoted value ends at its closing quote: a pass phrase has spaces. */
 function maskNamed(text: string): string {
   let out = ''
   let done = 0
   for (const { 0: whole, 1: name, index } of text.matchAll(NAME)) {
-    // The value of a harmless name is looked through too: `https://a.example/?token=x` begins with one.
+    // The value of a harmless name can contain a secret name: `https://a.example/?token=x` begins with `https:`.
     if (index < done || !(isSecretName(name!) || isPersonalName(name!))) continue
     VALUE.lastIndex = index + whole.length
     const [value] = VALUE.exec(text) ?? []
@@ -145,10 +141,10 @@ function maskNamed(text: string): string {
 }
 
 const NAME = /([A-Za-z][\w.-]{0,63})\\{0,7}["']?\s{0,4}[=:]\s{0,4}/g
-/** In quotes, in the escaped quotes of JSON within JSON, or up to what ends a word. */
+/** In quotes, in the escaped quotes of JSON within JSON, or up to the end of the word. */
 const VALUE = /"(?:[^"\\]|\\.)*|'(?:[^'\\]|\\.)*|\\{1,7}"[^"]*|\\{1,7}'[^']*|[^\s"'&;,<>(){}[\]\\]+/sy
 
-/** `next=%2Fcb%3Ftoken%3Dx`: a parameter with a URL or a query inside it, encoded, that holds a secret. */
+/** `next=%2Fcb%3Ftoken%3Dx`: masks a parameter with an encoded URL or query that contains a secret. */
 function maskNested(text: string): string {
   if (!text.includes('%')) return text
   return text.replace(TEXT_RUN, (run) => {
@@ -159,26 +155,26 @@ function maskNested(text: string): string {
 
 const TEXT_RUN = /[^\s"'&;,<>(){}[\]\\]+/g
 
-/** Around each `@`, as far as an address or a URL's credentials can reach. In a query it is written `%40`. */
+/** Masks around each `@` as far as an address or the credentials of a URL can reach. In a query it is `%40`. */
 function maskAddresses(text: string): string {
   let out = ''
   let done = 0
-  for (const { 0: sign, index: at } of text.matchAll(/@|%40/g)) {
-    if (at < done) continue
-    // What is behind first: the way back is long only where it will be skipped next time.
-    let end = at + sign.length
+  for (const { 0: sign, index } of text.matchAll(/@|%40/g)) {
+    if (index < done) continue
+    // The domain is scanned first: a long backward scan happens only before a match, which the next iteration skips.
+    let end = index + sign.length
     while (end < text.length && isDomainCode(text.charCodeAt(end))) end++
-    if (end === at + sign.length) continue
-    let start = at
+    if (end === index + sign.length) continue
+    let start = index
     while (start > done && isAddressCode(text.charCodeAt(start - 1))) start--
-    if (start === at) continue
+    if (start === index) continue
     out += `${text.slice(done, start)}<email>`
     done = end
   }
   return out + text.slice(done)
 }
 
-/** All but white space and what encloses: a colon too, since `user:word@host` goes as a whole. */
+/** All but white space and enclosing characters. A colon belongs to it: `user:password@host` is masked as a whole. */
 function isAddressCode(code: number): boolean {
   return code > 32 && !ENCLOSING.has(code)
 }
@@ -198,9 +194,9 @@ function maskTokens(text: string): string {
 }
 
 /**
- * Thirteen to nineteen digits, perhaps in groups, that pass the check of ISO/IEC 7812-1 (Luhn). A card may stand
- * behind another number, so each row of whole groups is tried. Digits behind a decimal point are not a card, unless the
- * digits before the point are as many as a card has.
+ * Masks 13 to 19 digits, also in groups, that pass the Luhn check of ISO/IEC 7812-1. A card number can follow another number, so each
+ * sequence of whole groups is tried. Digits after a decimal point are not a card number, unless the digits before the point have the
+ * length of one.
  */
 function maskCards(text: string): string {
   return text.replace(/(?<!(?<![\d -]{12})\d\.|\d)\d(?:[ -]?\d){12,}/g, (run) =>
@@ -232,8 +228,8 @@ function passesLuhn(digits: string): boolean {
 }
 
 /**
- * Cut only after masking, as half a token is no longer known as one; around the first place in which the two differ,
- * as the beginning of two long texts is often the same.
+ * Cuts two texts around their first difference, because long texts often begin alike. Only masked texts may be cut: half a token would
+ * not be recognised.
  */
 function shorten(legacy: string | null, service: string | null): [Masked | null, Masked | null] {
   const from = legacy === null || service === null ? 0 : Math.max(0, firstDifference(legacy, service) - CONTEXT)

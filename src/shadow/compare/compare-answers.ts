@@ -1,4 +1,4 @@
-// Two answers to one request: status, then headers, then body by media type.
+// Compares two responses to one request: the status, then the header fields, then the body by its media type.
 import { createHash } from 'node:crypto'
 import type { Comparison, Uncomparable } from '../../model/comparison.ts'
 import type { HeaderList } from '../../model/request-head.ts'
@@ -21,17 +21,17 @@ import { type CompiledRules, NO_RULES } from './rules.ts'
 export type ComparedResponse = {
   readonly status: number
   readonly headers: HeaderList
-  /** As it came: still coded, without its framing. */
+  /** With its content coding, without its framing. */
   readonly body: Uint8Array
-  /** More came than was kept. */
+  /** The body was longer than its limit, and is not kept. */
   readonly isTruncated: boolean
 }
 
 /**
- * Pure: the same answers and rules always give the same comparison.
+ * Pure: the same responses and rules always give the same comparison.
  *
- * @param legacy and the first of two, where legacy was asked twice
- * @param service and the second of those
+ * @param legacy the response of legacy; of two responses of legacy the first
+ * @param service the response of the service; of two responses of legacy the second
  */
 export function compareAnswers(
   legacy: ComparedResponse,
@@ -41,18 +41,18 @@ export function compareAnswers(
 ): Comparison {
   const findings = createFindings(rules, limits.maxDifferences)
   const resultSoFar = () => ({ kind: 'compared', ...findings.result() }) as const
-  // Each side goes by its own validators, so a 304 says nothing of what the other would have been.
+  // Each side has its own validators, so a 304 does not show which body the side would have sent.
   if (isNotModifiedOnOneSide(legacy.status, service.status)) return { kind: 'uncomparable', reason: 'conditional' }
   if (legacy.status !== service.status) {
     if (!findings.areEquivalent(legacy.status, service.status)) {
       findings.differ(['status'], 'status', `${legacy.status}`, `${service.status}`)
-      // All else of an error differs from all else of an answer, and would be reported beside its cause.
+      // The rest of an error response differs too, and would be reported beside its cause.
       if (findings.result().differences.length > 0) return resultSoFar()
     } else findings.forgive()
   }
   compareHeaders(legacy.headers, service.headers, findings)
   const reason = compareBodies(legacy, service, findings, limits)
-  // What was found in the head is true, whatever the body is.
+  // Differences in the header fields count even if the bodies cannot be compared.
   const result = resultSoFar()
   return reason === undefined || result.differences.length > 0 ? result : { kind: 'uncomparable', reason }
 }
@@ -69,7 +69,7 @@ function compareBodies(legacy: ComparedResponse, service: ComparedResponse, find
   if (legacy.isTruncated || service.isTruncated) return 'truncated'
   const coding = joinedField(legacy.headers, 'content-encoding')
   const otherCoding = joinedField(service.headers, 'content-encoding')
-  // Most answers end here: the same bytes, which nobody needs to read.
+  // Most responses have the same bytes and end here.
   if (coding === otherCoding && type === otherType && equalBytes(legacy.body, service.body)) return undefined
   const decoded = decodeBody(legacy.body, coding, limits)
   if (decoded.kind === 'uncomparable') return decoded.reason
@@ -134,7 +134,7 @@ function readContent({ bytes, type }: Body, limits: CompareLimits): Content {
   const family = familyOf(type)
   if (family === 'bytes' || family === 'stream') return { kind: 'bytes' }
   const text = decodeText(bytes, type)
-  // Text that is none in its charset: for what has no type that only means that it is no text.
+  // The bytes are not valid in the charset. A body without a media type is then not text.
   if (text === undefined) return family === 'unknown' ? { kind: 'bytes' } : { kind: 'malformed' }
   return READERS[family](text, limits)
 }
@@ -166,7 +166,7 @@ function readText(text: string, limits: CompareLimits): Content {
   return lines === undefined ? unreadContent('too-complex') : { kind: 'text', lines }
 }
 
-/** As a list of its lines’ values; the limits are those of one document. */
+/** As a list of the values of its lines; the limits apply to all lines together. */
 function readJsonLines(text: string, limits: CompareLimits): Content {
   const lines = readLines(text, limits)
   if (lines === undefined) return unreadContent('too-complex')
@@ -187,7 +187,7 @@ function unreadContent(kind: 'malformed' | 'too-deep' | 'too-complex'): Content 
   return kind === 'malformed' ? { kind } : { kind: 'uncomparable', reason: kind }
 }
 
-/** In the charset it says, UTF-8 if it says none; undefined where the bytes are not that. */
+/** In the charset of the media type, or in UTF-8; undefined if the bytes are not valid in it. */
 function decodeText(bytes: Uint8Array, type: string): string | undefined {
   const charset = /;\s?charset="?([\w:.-]{1,40})/i.exec(type)?.[1] ?? 'utf-8'
   try {
@@ -197,7 +197,7 @@ function decodeText(bytes: Uint8Array, type: string): string | undefined {
   }
 }
 
-/** What nobody here can read: by length and digest. */
+/** Bytes of an unknown format, by length and digest. */
 function compareBytes(legacy: Uint8Array, service: Uint8Array, findings: Findings): void {
   if (equalBytes(legacy, service)) return
   findings.differ([BODY], legacy.length === service.length ? 'value' : 'length', digest(legacy), digest(service))
@@ -207,16 +207,16 @@ function digest(bytes: Uint8Array): string {
   return `${bytes.length} bytes, sha256 ${createHash('sha256').update(bytes).digest('hex').slice(0, 12)}`
 }
 
-function describeFormat(content: unknown, what: string): string {
+function describeFormat(content: unknown, format: string): string {
   const isMalformed = content === undefined || (content as Content).kind === 'malformed'
-  return isMalformed ? `not ${what}` : `${what}`
+  return isMalformed ? `not ${format}` : format
 }
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.length === b.length && Buffer.compare(a, b) === 0
 }
 
-/** The field’s value, lines joined; `''` where there is none. */
+/** The values of all lines of a field, joined; `''` without such a field. */
 function joinedField(headers: HeaderList, name: string): string {
   const values: string[] = []
   for (let i = 0; i + 1 < headers.length; i += 2) {

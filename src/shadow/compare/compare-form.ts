@@ -1,7 +1,7 @@
-// application/x-www-form-urlencoded: names with their values, in order for each name; the order of names means nothing.
+// application/x-www-form-urlencoded. The values of one name are in order; the order of the names has no meaning.
 import type { JsonDocument, JsonObject, JsonValue } from './read-json.ts'
 
-/** As a JSON document of lists, or of texts where a name has one value: from there on it is compared as such. */
+/** As a JSON object: a name with one value is a text, a name with several values a list. Undefined above `maxNodes` pairs. */
 export function readForm(text: string, { maxNodes }: { readonly maxNodes: number }): JsonDocument | undefined {
   if (text.split('&', maxNodes + 1).length > maxNodes) return undefined
   const values = new Map<string, string[]>()

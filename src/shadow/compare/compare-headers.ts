@@ -1,12 +1,12 @@
-// The fields of two answers. Compared is all but what says nothing of the answer itself; Set-Cookie by name and
-// attributes, since its value is another for everybody.
+// Compares the header fields of two responses, except those that do not describe the response itself. Cookies are compared by name
+// and attributes, because each client gets another value.
 import type { HeaderList } from '../../model/request-head.ts'
 import type { Findings } from './findings.ts'
 import { keySegment, namedSegment, type Path } from './path.ts'
 
 /**
- * Not compared: what belongs to one connection (RFC 9110 section 7.6.1), to the moment, to who happened to answer, or
- * what follows from the body, which is compared decoded.
+ * Fields that depend on the connection (RFC 9110 section 7.6.1), on the time, on the server that answered, or on the body, which is
+ * compared after decoding.
  */
 export const NOT_COMPARED: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
@@ -24,14 +24,14 @@ export const NOT_COMPARED: ReadonlySet<string> = new Set([
   ],
   ...['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset', 'ratelimit', 'ratelimit-policy'],
   ...['alt-svc', 'nel', 'report-to', 'set-cookie'],
-  // Said to copies alone.
+  // Only copies get it.
   'x-shadow-accepted',
 ])
 
-/** That one is there is compared; what it says is only of use to whoever said it, or is of the moment. */
+/** Only their presence is compared: validators are meaningful to one side only, and expiry times change. */
 export const ONLY_PRESENCE: ReadonlySet<string> = new Set(['etag', 'last-modified', 'expires'])
 
-/** Lists whose order means nothing, with members whose case means nothing. */
+/** Lists without an order, whose members are case-insensitive. */
 const SETS: ReadonlySet<string> = new Set([
   ...['vary', 'allow', 'cache-control', 'access-control-allow-methods', 'access-control-allow-headers'],
   ...['access-control-expose-headers', 'accept-ranges', 'accept-patch', 'accept-post', 'pragma'],
@@ -55,7 +55,7 @@ function compareField(name: string, legacy: string | undefined, service: string 
   }
 }
 
-/** Fields to be compared, by name in lower case; lines of one name are one list (RFC 9110 section 5.3). */
+/** The fields to compare, by name in lower case; several lines of one name are one list (RFC 9110 section 5.3). */
 function comparedFields(headers: HeaderList): Map<string, string> {
   const fields = new Map<string, string>()
   for (let i = 0; i + 1 < headers.length; i += 2) {
@@ -73,7 +73,7 @@ function normalValue(name: string, value: string): string {
   return name === 'content-type' ? normalMediaType(value) : value
 }
 
-/** Of the parameters only the charset’s case means nothing for certain; a boundary’s means something. */
+/** Only the charset parameter is certainly case-insensitive; a boundary is case-sensitive. */
 function normalMediaType(value: string): string {
   const [type = '', ...parameters] = parts(value, ';')
   const normalised = parameters.map((parameter) =>
@@ -86,7 +86,7 @@ function parts(value: string, separator: string): string[] {
   return value.split(separator).map((part) => part.trim())
 }
 
-/** A cookie that a line sets: its attributes by name in lower case, of which some have no value. */
+/** A cookie of one Set-Cookie line. The attributes have names in lower case; some have no value. */
 type Cookie = { readonly isRemoved: boolean; readonly attributes: ReadonlyMap<string, string> }
 
 function compareCookies(
@@ -101,7 +101,7 @@ function compareCookies(
     if (cookie === undefined || other === undefined) {
       findings.differ(path, cookie === undefined ? 'extra' : 'missing', cookie ? 'set' : null, other ? 'set' : null)
     } else if (cookie.isRemoved !== other.isRemoved) {
-      // One side logs a person out where the other logs them in.
+      // One side removes a session that the other one creates.
       findings.leaf(path, cookie.isRemoved ? 'removed' : 'set', other.isRemoved ? 'removed' : 'set')
     } else if (!cookie.isRemoved) compareAttributes(cookie.attributes, other.attributes, path, findings)
   }
@@ -121,14 +121,14 @@ function compareAttributes(legacy: Attributes, service: Attributes, path: Path, 
   }
 }
 
-/** By name; of two lines with one name the last counts, as for a browser where the rest is the same. */
+/** By name; the last line of a name counts, as in a browser. */
 function readCookies(headers: HeaderList): Map<string, Cookie> {
   const cookies = new Map<string, Cookie>()
   for (let i = 0; i + 1 < headers.length; i += 2) {
     if (headers[i]!.toLowerCase() !== 'set-cookie') continue
     const [pair = '', ...rest] = headers[i + 1]!.split(';')
     const equals = pair.indexOf('=')
-    // RFC 6265 section 5.2: without a name there is no cookie.
+    // RFC 6265 section 5.2: a line without a name is ignored.
     if (equals < 1) continue
     const attributes = new Map<string, string>()
     for (const part of rest) {
@@ -141,7 +141,7 @@ function readCookies(headers: HeaderList): Map<string, Cookie> {
   return cookies
 }
 
-/** Others mean nothing to anybody; and names that a server can choose would be new paths. */
+/** Other attributes are ignored by browsers. Their names would be further paths, which a server could choose freely. */
 const ATTRIBUTES: ReadonlySet<string> = new Set([
   ...['domain', 'path', 'expires', 'max-age', 'secure', 'httponly', 'samesite', 'partitioned', 'priority'],
 ])
@@ -151,7 +151,7 @@ function normalAttribute(name: string, value: string): string {
   return name === 'path' || name === 'expires' ? value : value.toLowerCase()
 }
 
-/** RFC 6265 section 3.1: a cookie is removed by an end in the past. Whoever means that says 1970, or no seconds. */
+/** RFC 6265 section 3.1: a cookie is removed by an expiry in the past. Servers use 1970 or a Max-Age of 0. */
 function isRemoval(attributes: Attributes): boolean {
   const maxAge = attributes.get('max-age')
   if (maxAge !== undefined && /^-?\d+$/.test(maxAge)) return Number(maxAge) <= 0

@@ -1,4 +1,4 @@
-// JSON, compared by what it means: objects without order, lists in order or as the rules say, numbers by value.
+// Compares JSON by value: objects without order, lists in order or by their rule, numbers by their numeric value.
 import type { DifferenceKind } from '../../model/comparison.ts'
 import { type Findings, type Leaf, leafText } from './findings.ts'
 import { createJsonHasher, isContainer, type JsonHasher } from './json-hash.ts'
@@ -16,12 +16,12 @@ import { ANY_KEY, DICTIONARY_SIZE, EACH, keySegment, type Path } from './path.ts
 import type { JsonArray, JsonDocument, JsonObject, JsonValue } from './read-json.ts'
 import type { ListRule } from './rules.ts'
 
-/** Both documents were read within limits, so nesting is bounded and this may call itself. */
+/** Recursive: the nesting of both documents was limited when they were read. */
 export function compareJson(legacy: JsonDocument, service: JsonDocument, path: Path, findings: Findings): void {
   compareValues(legacy.root, service.root, { path, findings, legacy, service, hashOf: createJsonHasher() })
 }
 
-/** Equal by value: what `compareJson` finds nothing in, rules aside. */
+/** Whether `compareJson` without rules finds no difference. */
 export function equalJson(a: JsonValue, b: JsonValue): boolean {
   if (a === b) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
@@ -76,7 +76,7 @@ function compareObjects(legacy: JsonObject, service: JsonObject, walk: Walk): vo
   compareRepeated(legacy, service, walk, enter)
 }
 
-/** Which of two members a reader takes is up to the reader, so saying one twice is a difference by itself. */
+/** Readers disagree which of two members with one name counts, so a repeated name is a difference by itself. */
 function compareRepeated(legacy: JsonObject, service: JsonObject, walk: Walk, enter: (name: string) => void): void {
   const ofLegacy = walk.legacy.repeated.get(legacy)
   const ofService = walk.service.repeated.get(service)
@@ -102,8 +102,8 @@ function compareLists(legacy: JsonArray, service: JsonArray, walk: Walk): void {
 }
 
 /**
- * In order. Members that name themselves (an `id`) are found by that name, so that a list in another order is one
- * difference and not one for each field; others are found by being equal, or else by where they stand.
+ * In order. Members with an identifier (`id`) are matched by it, so that another order is one difference and not one for each
+ * field. Other members are matched if they are equal, or else by position.
  */
 function compareInOrder(legacy: JsonArray, service: JsonArray, walk: Walk): void {
   const sameLength = legacy.length === service.length
@@ -128,13 +128,19 @@ function compareUnnamed(legacy: JsonArray, service: JsonArray, walk: Walk): void
   const aligned = pairLeftOvers(alignByKey(hashes, others))
   const atSamePlace = hashes.filter((hash, i) => hash === others[i]).length
   const agreeing = aligned.pairs.filter(([i, j]) => hashes[i] === others[j]).length
-  // With no more in common by moving than by standing still, they stand still: a list of numbers that changed.
+  // If moved members do not match more often than members at the same position, positions are used: a list of changed numbers.
   const stays = sameLength && agreeing <= atSamePlace
   comparePairs(legacy, service, stays ? inPlace(legacy.length) : aligned, walk, sameLength)
 }
 
-/** What is left over is explained by the length, where that differs. */
-function comparePairs(legacy: JsonArray, service: JsonArray, alignment: Alignment, walk: Walk, reportsLeftOvers: boolean) {
+/** @param reportsLeftOvers false if the different lengths already explain the remaining members */
+function comparePairs(
+  legacy: JsonArray,
+  service: JsonArray,
+  alignment: Alignment,
+  walk: Walk,
+  reportsLeftOvers: boolean,
+) {
   const { path, findings } = walk
   path.push(EACH)
   for (const [i, j] of alignment.pairs) compareValues(legacy[i]!, service[j]!, walk)
@@ -157,14 +163,14 @@ function compareSorted(legacy: JsonArray, service: JsonArray, walk: Walk): void 
 }
 
 function compareKeyed(legacy: JsonArray, service: JsonArray, name: string, walk: Walk): void {
-  // Members without the key are told apart by their place.
+  // Members without the key are identified by position.
   const keys = (list: JsonArray) => list.map((member, i) => nameIn(member, name) ?? `#${i}`)
   const matched = matchMembers(keys(legacy), keys(service))
   if (!isAscending(matched.pairs)) walk.findings.forgive()
   comparePairs(legacy, service, matched, walk, true)
 }
 
-/** Without keys, what has no equal on the other side is put together as it stands. */
+/** Members without an equal on the other side are paired in order. */
 function compareSets(legacy: JsonArray, service: JsonArray, walk: Walk): void {
   const { pairs, onlyLegacy, onlyService } = matchMembers(legacy.map(walk.hashOf), service.map(walk.hashOf))
   if (!isAscending(pairs)) walk.findings.forgive()
@@ -175,7 +181,7 @@ function compareSets(legacy: JsonArray, service: JsonArray, walk: Walk): void {
   comparePairs(legacy, service, { pairs: [...pairs, ...rest], onlyLegacy: [], onlyService: [] }, walk, false)
 }
 
-/** By the first of the usual names that all members have; undefined if none, or if few are found again. */
+/** By the first usual identifier that all members have; undefined without one, or if less than half of the members match. */
 function matchByName(legacy: JsonArray, service: JsonArray): Alignment | undefined {
   for (const name of NAMES) {
     const keys = legacy.map((member) => nameIn(member, name))
@@ -195,7 +201,7 @@ function isComplete(keys: readonly (string | undefined)[]): keys is readonly str
   return keys.length > 0 && keys.every((key) => key !== undefined)
 }
 
-/** The member’s own name for itself, with its type: 1 and "1" are two. */
+/** The value of a member's identifier, with its type: 1 and "1" differ. */
 function nameIn(member: JsonValue, name: string): string | undefined {
   const value = member instanceof Map ? member.get(name) : undefined
   if (value === undefined || value === null || isContainer(value)) return undefined
@@ -215,7 +221,7 @@ function differ({ path, findings }: Walk, kind: DifferenceKind, legacy: JsonValu
   findings.differ(path, kind, jsonText(legacy), jsonText(service))
 }
 
-/** The value as JSON writes it, cut where it gets long: it is for people. */
+/** The value as JSON, for people; a long value is cut. */
 export function jsonText(value: JsonValue): string {
   if (!isContainer(value)) return leafText(value)
   const written: string[] = []
@@ -223,7 +229,7 @@ export function jsonText(value: JsonValue): string {
   return written.join('')
 }
 
-/** Stops between two values, never within one: half a secret would not be known as one. */
+/** Stops between two values, never within one: masking does not recognise half a secret. */
 function writeJson(value: JsonValue, written: string[], budget: { left: number }): void {
   const write = (text: string): void => {
     written.push(text)

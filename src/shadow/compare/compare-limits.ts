@@ -1,15 +1,15 @@
-// What comparing may cost. Bodies come from applications, and what an application repeats comes from anybody.
+// Limits on the cost of a comparison. Applications repeat input of clients in their responses, so bodies are not trusted.
 
 export type CompareLimits = {
   /** Bytes of one body, decoded. */
   readonly maxDecodedBytes: number
-  /** Decoded bytes for each byte that came, beyond which it is a bomb. Text compresses to a tenth, JSON to a thirtieth. */
+  /** Decoded bytes per received byte; above it the body is a decompression bomb. Text compresses to a tenth, JSON to a thirtieth. */
   readonly maxRatio: number
-  /** Levels of nesting. The walk over two bodies calls itself for each. */
+  /** Levels of nesting: the comparison is recursive. */
   readonly maxDepth: number
   /** Values, elements or lines in one body. */
   readonly maxNodes: number
-  /** Fields listed for one comparison. */
+  /** Differences listed for one comparison. */
   readonly maxDifferences: number
 }
 

@@ -1,4 +1,4 @@
-// Two trees of elements. Attributes have no order; children have. A path has the names of the elements and no
+// Compares two trees of elements. Attributes have no order, children have one. A path consists of the names of the elements, without
 // positions: `$.html.body.ul.li.@class`.
 
 import type { Findings } from './findings.ts'
@@ -7,7 +7,7 @@ import { alignByKey, isAscending, matchMembers, pairLeftOvers } from './list-ali
 import type { MarkupElement, MarkupNode } from './markup.ts'
 import { keySegment, type Path } from './path.ts'
 
-/** Both trees were read within limits, so nesting is bounded and this may call itself. */
+/** Recursive: the nesting of both trees was limited when they were read. */
 export function compareMarkup(legacy: MarkupElement, service: MarkupElement, path: Path, findings: Findings): void {
   const hashes = new WeakMap<MarkupElement, number>()
   compareElements(legacy, service, { path, findings, hashOf: (node) => hashOf(node, hashes) })
@@ -35,8 +35,8 @@ function compareElements(legacy: MarkupElement, service: MarkupElement, walk: Wa
 }
 
 /**
- * Children that are equal stay together, then those of the same name between them; what is left over is missing or
- * extra. So a banner put in is one difference, and not one for each element behind it.
+ * Equal children are paired first, then children of the same name between them; the rest is missing or extra. So an inserted banner
+ * is one difference, and not one for each later element.
  */
 function compareChildren(legacy: readonly MarkupNode[], service: readonly MarkupNode[], walk: Walk): void {
   if (legacy.length === 0 && service.length === 0) return
@@ -51,7 +51,7 @@ function compareChildren(legacy: readonly MarkupNode[], service: readonly Markup
   const equal = (pairs: readonly (readonly [number, number])[]) =>
     pairs.filter(([i, j]) => hashes[i] === others[j]).length
   const byEquality = pairLeftOvers(alignByKey(hashes, others))
-  // Whichever keeps more together; by label where they are alike, so that `<p>` is compared with `<p>`.
+  // The alignment with more equal pairs; by label if both have the same number, so that `<p>` is compared with `<p>`.
   const { pairs, onlyLegacy, onlyService } = equal(byEquality.pairs) > equal(byLabel.pairs) ? byEquality : byLabel
   for (const [i, j] of pairs) {
     const node = legacy[i]!
@@ -88,7 +88,7 @@ function segmentOf(node: MarkupNode): string {
   return keySegment(labelOf(node))
 }
 
-/** Of the whole element, so two of one number are taken for equal; 53 bits make that a matter of the lottery. */
+/** Covers the whole element. Elements with the same hash count as equal; at 53 bits a collision is negligible. */
 function hashOf(node: MarkupNode, hashes: WeakMap<MarkupElement, number>): number {
   if (typeof node === 'string') return textHash(`t${node}`)
   const existing = hashes.get(node)
@@ -105,7 +105,7 @@ function outline(nodes: readonly MarkupNode[]): string {
   return nodes.slice(0, 50).map(markupText).join('').slice(0, MAX_TEXT)
 }
 
-/** For people: the element’s beginning, and text. */
+/** The start tag and the text, for people. */
 function markupText(node: MarkupNode): string {
   if (typeof node === 'string') return node
   const attributes = [...node.attributes].map(([name, value]) => ` ${name}="${value}"`).join('')

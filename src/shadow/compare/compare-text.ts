@@ -1,5 +1,5 @@
-// Text, compared by line. A line that begins with a name (`host: x`, `host=x`) has that name for its place, so that
-// one line which is noise does not hide the others.
+// Compares text by line. A line that begins with a name (`host: x`, `host=x`) has that name in its path, so that one noisy line does
+// not hide the others.
 
 import type { Findings } from './findings.ts'
 import { textHash } from './json-hash.ts'
@@ -8,7 +8,7 @@ import { EACH, keySegment, type Path } from './path.ts'
 
 export type TextLines = readonly string[]
 
-/** Lines without their ends, which may be CRLF on one side; undefined if there are more than `maxNodes`. */
+/** Lines without LF or CRLF; undefined above `maxNodes` lines. */
 export function readLines(text: string, { maxNodes }: { readonly maxNodes: number }): TextLines | undefined {
   const lines = text.split('\n', maxNodes + 1)
   if (lines.length > maxNodes) return undefined

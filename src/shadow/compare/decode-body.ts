@@ -1,15 +1,14 @@
-// Undoes content codings, within limits: what grows out of proportion is a bomb, and nothing is decoded twice to find
-// out. Synchronous, as it runs in a worker.
+// Decodes content codings within limits; a body that grows too much is a decompression bomb. Synchronous: it runs in a worker.
 import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib'
 import type { CompareLimits } from './compare-limits.ts'
 
 export type Decoded =
   | { readonly kind: 'decoded'; readonly bytes: Uint8Array }
-  /** The bytes are not what the coding says. */
+  /** The bytes are not in the coding that the field names. */
   | { readonly kind: 'malformed' }
   | { readonly kind: 'uncomparable'; readonly reason: 'bomb' | 'too-large' | 'unknown-coding' }
 
-/** @param coding the Content-Encoding field, `''` for none: codings in the order in which they were applied */
+/** @param coding the Content-Encoding field, or `''`: codings in the order in which they were applied */
 export function decodeBody(
   bytes: Uint8Array,
   coding: string,
@@ -25,7 +24,7 @@ export function decodeBody(
   for (const name of codings.reverse()) {
     const decode = Object.hasOwn(DECODERS, name) ? DECODERS[name as keyof typeof DECODERS] : undefined
     if (decode === undefined) return { kind: 'uncomparable', reason: 'unknown-coding' }
-    // Answers to HEAD and 304 name a coding and have no body.
+    // Responses to HEAD and 304 responses name a coding and have no body.
     if (decoded.length === 0) continue
     const byRatio = Math.max(bytes.length * limits.maxRatio, ALWAYS_ALLOWED_BYTES)
     const maxBytes = Math.min(byRatio, limits.maxDecodedBytes)
@@ -50,7 +49,7 @@ const DECODERS = {
   zstd: zstdDecompressSync,
 } as const satisfies Record<string, Decode>
 
-/** RFC 9110 section 8.4.1.2 means zlib’s format; some servers send the stream without it, and browsers take both. */
+/** RFC 9110 section 8.4.1.2 requires the zlib format; some servers send the bare stream, and browsers accept both. */
 function inflateEither(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array {
   try {
     return inflateSync(bytes, options)
@@ -64,9 +63,9 @@ function isTooLarge(error: unknown): boolean {
   return error instanceof RangeError && (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
 }
 
-/** As large as any body may be without anybody asking how it was packed: a long list of equals packs well. */
+/** Bodies up to this size may have any ratio: a long list of equal members compresses well. */
 const ALWAYS_ALLOWED_BYTES = 1024 * 1024
 
-/** Nobody codes a body three times, except to make it a bomb in a bomb. */
+/** More codings are only used by nested decompression bombs. */
 const MAX_CODINGS = 2
 const MAX_LISTED = 16

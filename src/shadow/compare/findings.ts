@@ -1,17 +1,17 @@
-// Collects what two answers differ in: one entry for each path and kind, with what the rules forgive taken out.
+// Collects the differences of two responses: one for each path and kind, without those that a rule forgives.
 import type { Difference, DifferenceKind } from '../../model/comparison.ts'
 import { type JsonNumber, numberText, sameNumber, toDouble } from './json-number.ts'
 import { type Path, pathText } from './path.ts'
 import type { CompiledRules, ListRule, PlaceRules } from './rules.ts'
 
 export type Findings = {
-  /** The two differ here; forgiven if the place is ignored. */
+  /** Reports a difference; forgiven if the path is ignored. */
   readonly differ: (path: Path, kind: DifferenceKind, legacy: string | null, service: string | null) => void
-  /** Two values that may be equal once normalised, or near enough. */
+  /** Compares two values, which may be equal after normalisation or within a tolerance. */
   readonly leaf: (path: Path, legacy: Leaf, service: Leaf) => void
-  /** How the list here is to be compared; undefined for one member after another. */
+  /** How the list at this path is compared; undefined: in order. */
   readonly listRule: (path: Path) => ListRule | undefined
-  /** Something differs, and a rule has made it equal. */
+  /** Counts a difference that a rule forgives. */
   readonly forgive: () => void
   readonly areEquivalent: (status: number, other: number) => boolean
   readonly result: () => {
@@ -74,7 +74,7 @@ function isForgiven({ normalise, isDate, tolerance }: PlaceRules, legacy: Leaf, 
   if (normalise !== undefined) {
     const areTexts = type === 'string' && otherType === 'string'
     const isText = (word: string) => word === 'string' || word === 'number'
-    // 1714521600 and "2024-05-01T00:00:00Z" are one instant: as a date a number may equal a text.
+    // As dates, a number and a text can be equal: 1714521600 and "2024-05-01T00:00:00Z".
     if (areTexts || (isDate && isText(type) && isText(otherType))) {
       if (normalise(leafText(legacy)) === normalise(leafText(service))) return true
     }
@@ -83,7 +83,7 @@ function isForgiven({ normalise, isDate, tolerance }: PlaceRules, legacy: Leaf, 
   return isNear(toDouble(legacy as JsonNumber), toDouble(service as JsonNumber), tolerance)
 }
 
-/** The last term forgives what doubles add of their own: 10.02 - 10.01 is a little more than 0.01. */
+/** The last term allows for rounding of doubles: 10.02 - 10.01 is slightly more than 0.01. */
 function isNear(a: number, b: number, { absolute, relative }: { absolute: number; relative: number }): boolean {
   const largest = Math.max(Math.abs(a), Math.abs(b))
   if (!Number.isFinite(largest)) return false

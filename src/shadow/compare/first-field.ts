@@ -1,7 +1,7 @@
-// A field looked up once: hardly a list has thirty.
+// Looks up one field. A list has few fields, so a linear search is enough.
 import type { HeaderList } from '../../model/request-head.ts'
 
-/** The value of the first field of that name; `''` where there is none. @param name in lower case */
+/** The value of the first field of that name; `''` without one. @param name in lower case */
 export function firstField(fields: HeaderList, name: string): string {
   for (let i = 0; i + 1 < fields.length; i += 2) {
     const candidate = fields[i]!

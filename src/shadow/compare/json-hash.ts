@@ -1,11 +1,11 @@
-// A number for a JSON value, the same for equal values: what members of lists are aligned by. Whoever finds two equal
-// numbers still compares the values, so a collision can cost precision and never a difference.
+// Hashes JSON values, to align members of lists. Members with equal hashes are still compared, so a collision can cost precision but
+// never hides a difference.
 import { leafText } from './findings.ts'
 import type { JsonArray, JsonObject, JsonValue } from './read-json.ts'
 
 export type JsonHasher = (value: JsonValue) => number
 
-/** Remembers lists and objects, so that lists within lists are not read once for each level. */
+/** Caches lists and objects, so that nested lists are not hashed once per level. */
 export function createJsonHasher(): JsonHasher {
   const hashes = new WeakMap<object, number>()
   const hashOf = (value: JsonValue): number => {
@@ -14,7 +14,7 @@ export function createJsonHasher(): JsonHasher {
     if (existing !== undefined) return existing
     let hash: number
     if (value instanceof Map) {
-      // A sum, as the order of members means nothing.
+      // A sum, because the order of members has no meaning.
       hash = 1
       for (const [name, member] of value) hash = (hash + mix(textHash(name), hashOf(member))) % MODULUS
     } else {
@@ -31,7 +31,7 @@ export function isContainer(value: JsonValue): value is JsonArray | JsonObject {
   return Array.isArray(value) || value instanceof Map
 }
 
-/** Of 53 bits: two FNV-1a of 32 bits with different starts, put together. */
+/** 53 bits of two 32-bit FNV-1a hashes with different seeds. */
 export function textHash(text: string): number {
   let low = 0x811c9dc5
   let high = 0x01234567

@@ -1,8 +1,8 @@
-// Numbers by value, with all their digits: 1, 1.0 and 1e0 are one number, 9007199254740993 and ...992 are two.
+// Compares numbers by value with all their digits: 1, 1.0 and 1e0 are equal, 9007199254740993 and 9007199254740992 are not.
 
 /**
- * A double where it says everything: up to fifteen significant digits, each decimal has a double of its own (IEEE 754,
- * DBL_DIG). All others keep their digits, so equal numbers always have equal forms.
+ * A double for up to fifteen significant digits, because such decimals have distinct doubles (IEEE 754, DBL_DIG). Longer numbers keep
+ * their digits. So equal numbers always have equal forms.
  */
 export type JsonNumber = number | LongNumber
 
@@ -26,7 +26,7 @@ export function sameNumber(a: JsonNumber, b: JsonNumber): boolean {
   return a.negative === b.negative && a.digits === b.digits && a.exponent === b.exponent
 }
 
-/** As near as a double comes. */
+/** The nearest double. */
 export function toDouble(number: JsonNumber): number {
   return typeof number === 'number' ? number : Number(numberText(number))
 }
@@ -40,7 +40,7 @@ export function numberText(number: JsonNumber): string {
 const SAFE_DIGITS = 15
 const PARTS = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/
 
-/** Without zeros at the ends, and how many were dropped behind. By hand: `/0+$/` is quadratic in runs of zeros. */
+/** Without zeros at both ends; `dropped` counts those at the end. Not a regular expression: `/0+$/` is quadratic in runs of zeros. */
 function trimZeros(digits: string): { text: string; dropped: number } {
   let start = 0
   let end = digits.length
@@ -49,12 +49,12 @@ function trimZeros(digits: string): { text: string; dropped: number } {
   return { text: digits.slice(start, end), dropped: digits.length - end }
 }
 
-/** The exponent moved by some places. One of more than fifteen digits stays text: nobody can count so far. */
+/** The exponent plus `places`, as text, because it may exceed the safe integers. */
 function shifted(power: string, places: number): string {
   const exponent = Number(power) + places
   if (Number.isSafeInteger(exponent)) return String(exponent)
   return `${BigInt(power.slice(0, MAX_EXPONENT_DIGITS).replace(/^\+/, '')) + BigInt(places)}`
 }
 
-/** BigInt takes time that grows faster than the text. */
+/** The time of BigInt grows faster than the length of the text. */
 const MAX_EXPONENT_DIGITS = 1000

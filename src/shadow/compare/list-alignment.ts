@@ -1,5 +1,5 @@
-// Which members of two lists belong together, so that one that was put in or left out does not make all behind it
-// look changed.
+// Finds the members of two lists that belong together, so that one inserted or removed member does not make all later members look
+// changed.
 
 export type Pair = readonly [legacy: number, service: number]
 
@@ -28,7 +28,7 @@ export function alignByKey(legacy: readonly Key[], service: readonly Key[]): Ali
   return { pairs, ...leftOvers(pairs, legacy.length, service.length) }
 }
 
-/** By equal keys, wherever they stand; undefined if a key is said twice on a side. */
+/** By equal keys at any position; undefined if a side has a key twice. */
 export function matchByKey(legacy: readonly Key[], service: readonly Key[]): Alignment | undefined {
   const positionByKey = new Map(service.map((key, j) => [key, j]))
   if (positionByKey.size < service.length || new Set(legacy).size < legacy.length) return undefined
@@ -39,10 +39,10 @@ export function matchByKey(legacy: readonly Key[], service: readonly Key[]): Ali
   return { pairs, ...leftOvers(pairs, legacy.length, service.length) }
 }
 
-/** By equal keys, each as often as it is there. */
+/** By equal keys at any position; a key may be repeated. */
 export function matchMembers(legacy: readonly Key[], service: readonly Key[]): Alignment {
   const positionsByKey = new Map<Key, number[]>()
-  // Backwards, so that the first is taken first.
+  // Backwards, so that `pop` returns the first position.
   for (let j = service.length - 1; j >= 0; j--) {
     const key = service[j]!
     const positions = positionsByKey.get(key)
@@ -57,8 +57,7 @@ export function matchMembers(legacy: readonly Key[], service: readonly Key[]): A
 }
 
 /**
- * The alignment with what is left over between its pairs put together one by one: a member that changed stands between
- * the same neighbours on both sides.
+ * Pairs the remaining members between two pairs one by one: a changed member has the same neighbours on both sides.
  */
 export function pairLeftOvers({ pairs, onlyLegacy, onlyService }: Alignment): Alignment {
   const more: Pair[] = []
@@ -84,11 +83,17 @@ export function isAscending(pairs: readonly Pair[]): boolean {
 
 type Key = string | number
 
-/** The table has a cell for each pair; four bytes a cell, and about a millisecond for all. */
+/** The table has a cell of four bytes for each pair of members; this size takes about a millisecond. */
 const MAX_CELLS = 100_000
 
-/** The textbook table, filled from the end so that it is read from the start. */
-function longestCommonPairs(legacy: readonly Key[], service: readonly Key[], start: number, legacyEnd: number, serviceEnd: number) {
+/** The dynamic-programming table, filled from the end so that it is read from the start. */
+function longestCommonPairs(
+  legacy: readonly Key[],
+  service: readonly Key[],
+  start: number,
+  legacyEnd: number,
+  serviceEnd: number,
+) {
   const rows = legacyEnd - start
   const columns = serviceEnd - start
   const width = columns + 1

@@ -1,13 +1,13 @@
-// HTML and XML in one normal form: elements with attributes and children, white space folded.
+// The common form of HTML and XML: elements with attributes and children, with folded white space.
 
 export type MarkupElement = {
-  /** `li`, `input:email`, `div#banner`: how it is called in a path. */
+  /** The name in a path: `li`, `input:email`, `div#banner`. */
   readonly label: string
   readonly attributes: ReadonlyMap<string, string>
   readonly children: readonly MarkupNode[]
 }
 
-/** An element, or the text between two. */
+/** An element, or text between elements. */
 export type MarkupNode = MarkupElement | string
 
 export type ReadMarkup =
@@ -16,7 +16,7 @@ export type ReadMarkup =
   | { readonly kind: 'too-deep' }
   | { readonly kind: 'too-complex' }
 
-/** Runs of white space are one space, and text of nothing else is none. Where white space counts it is kept. */
+/** Folds runs of white space to one space. `keepsSpace`: for elements in which white space is significant. */
 export function foldText(text: string, keepsSpace: boolean): string {
   return keepsSpace ? text.replaceAll('\r\n', '\n').trim() : text.replace(/\s+/g, ' ').trim()
 }

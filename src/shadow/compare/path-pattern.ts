@@ -1,9 +1,8 @@
-// Patterns of paths, as rules write them: any path of the table of differences is one, and stands for itself and all
-// below it. `.*` is any key, `[*]` any member of a list, `..name` that name at any depth, `.x-*` any name that
-// begins so.
+// Patterns of paths, as rules contain them. Each path of a difference is a pattern that matches itself and all paths below it. `.*`
+// matches any key, `[*]` any member of a list, `..name` this name at any depth, `.x-*` any name with this prefix.
 import { ANY_KEY, BODY, EACH, isIdLike, namedSegment } from './path.ts'
 
-/** One token for each segment: text to be equal to, or a wildcard. */
+/** One token per segment: a text or a wildcard. */
 export type PathPattern = { readonly text: string; readonly tokens: readonly Token[] }
 
 type Token =
@@ -16,7 +15,7 @@ export type ParsedPattern =
   | { readonly ok: true; readonly pattern: PathPattern }
   | { readonly ok: false; readonly message: string }
 
-/** Reads a pattern, or says what is wrong with it and what to write. */
+/** Parses a pattern; the message of a rejected one contains the correction. */
 export function parsePathPattern(text: string): ParsedPattern {
   if (text.length > MAX_PATTERN_LENGTH) return rejectPattern(`must be at most ${MAX_PATTERN_LENGTH} characters`)
   const root = /^(?:\$|status(?![\w-])|header(?![\w-])|cookie(?![\w-]))/.exec(text)?.[0]
@@ -40,19 +39,19 @@ export function parsePathPattern(text: string): ParsedPattern {
   return { ok: true, pattern: { text, tokens } }
 }
 
-/** Whether the pattern stands for the path, or for a place above it. Linear in the path for each token. */
+/** Whether the pattern matches the path or one above it. Linear in the length of the path for each token. */
 export function covers(pattern: PathPattern, path: readonly string[]): boolean {
   return matches(pattern, path, true)
 }
 
-/** Whether the pattern stands for exactly this path. */
+/** Whether the pattern matches exactly this path. */
 export function matchesPath(pattern: PathPattern, path: readonly string[]): boolean {
   return matches(pattern, path, false)
 }
 
 /**
- * The pattern as a machine that is in several places at once: each segment moves all of them, so no pattern can make
- * it go back (as with `..` after `..`, which would take exponential time by trying).
+ * Runs the pattern as a nondeterministic automaton: each segment advances all positions at once. Without backtracking, a pattern with
+ * several `..` cannot take exponential time.
  */
 function matches({ tokens }: PathPattern, path: readonly string[], includesAncestors: boolean): boolean {
   const end = tokens.length
@@ -72,7 +71,7 @@ function matches({ tokens }: PathPattern, path: readonly string[], includesAnces
   return places.includes(end)
 }
 
-/** A place before `..` is also the place after it. */
+/** A position before `..` is also the position after it. */
 function spread(places: readonly number[], tokens: readonly Token[]): number[] {
   const positions = new Set(places)
   for (const place of positions) if (tokens[place]?.kind === 'any-depth') positions.add(place + 1)
@@ -84,7 +83,10 @@ function accepts(token: Exclude<Token, { kind: 'any-depth' }>, segment: string):
   return token.kind === 'exactly' ? segment === token.segment : segment.startsWith(token.segment)
 }
 
-type ReadToken = { readonly tokens: readonly Token[]; readonly length: number } | { readonly message: string } | undefined
+type ReadToken =
+  | { readonly tokens: readonly Token[]; readonly length: number }
+  | { readonly message: string }
+  | undefined
 
 const HELP = 'write ".name", ".*" for any key, "[*]" for each member of a list, "..name" for any depth, or ["odd name"]'
 const NAME = /^[A-Za-z_@#][\w@#:-]*/
@@ -92,7 +94,7 @@ const NAME = /^[A-Za-z_@#][\w@#:-]*/
 const READERS: readonly ((rest: string) => ReadToken)[] = [
   (rest) => {
     if (!rest.startsWith('..')) return undefined
-    // The dot that is left begins the name; `..[*]` has none.
+    // The second dot begins the name, except in `..[*]`.
     const length = rest[2] === '[' ? 2 : 1
     return rest.length === 2 || rest.startsWith('...')
       ? { message: `has ".." with no name behind it; ${HELP}` }
@@ -102,7 +104,7 @@ const READERS: readonly ((rest: string) => ReadToken)[] = [
   (rest) => (rest.startsWith(ANY_KEY) ? { tokens: [{ kind: 'any-key' }], length: ANY_KEY.length } : undefined),
   (rest) => {
     if (!/^\[\d/.test(rest)) return undefined
-    return { message: 'names one position; positions are not told apart: write "[*]"' }
+    return { message: 'names one position; paths have no positions: write "[*]"' }
   },
   (rest) => {
     const quoted = /^\[("(?:[^"\\]|\\.)*")\]/.exec(rest)
@@ -112,7 +114,7 @@ const READERS: readonly ((rest: string) => ReadToken)[] = [
       if (isIdLike(name)) return rejectIdLike(name)
       return { tokens: [{ kind: 'exactly', segment: namedSegment(name) }], length: quoted[0].length }
     } catch {
-      return { message: `has a name that is no JSON string: ${shorten(quoted[0])}` }
+      return { message: `has a name that is not a JSON string: ${shorten(quoted[0])}` }
     }
   },
   (rest) => {
@@ -132,9 +134,9 @@ function rejectPattern(message: string): ParsedPattern {
   return { ok: false, message }
 }
 
-/** Paths never hold such a name, so the rule would never apply. */
+/** Paths never contain such a name, so the rule would never apply. */
 function rejectIdLike(name: string): ReadToken {
-  return { message: `names "${shorten(name)}", which looks like an id; such keys are not told apart: write ".*"` }
+  return { message: `names "${shorten(name)}", which looks like an id; paths contain no such keys: write ".*"` }
 }
 
 function shorten(text: string): string {

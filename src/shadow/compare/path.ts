@@ -1,21 +1,22 @@
-// A place in an answer, in general terms: `$.items[*].price`. As a list of segments while walking, as text once found.
+// The path of a value in a response, without positions: `$.items[*].price`. A list of segments during the comparison, a text in its
+// result.
 import { quote } from '../../lib/escape.ts'
 
-/** `['$', '.items', '[*]', '.price']`: one list that grows and shrinks with the walk. */
+/** `['$', '.items', '[*]', '.price']`. One list, which the comparison extends and shortens. */
 export type Path = string[]
 
 export const BODY = '$'
 export const EACH = '[*]'
 export const ANY_KEY = '.*'
 
-/** Beyond as many members an object is taken for a dictionary, and its keys for data. */
+/** An object with more members counts as a dictionary: its keys are data. */
 export const DICTIONARY_SIZE = 200
 
 export function pathText(path: readonly string[]): string {
   return path.join('')
 }
 
-/** The segment of a member; `.*` for a key that looks like data rather than like a name. */
+/** The segment of a member; `.*` for a key that looks like data. */
 export function keySegment(key: string): string {
   const existing = cachedSegments.get(key)
   if (existing !== undefined) return existing
@@ -25,14 +26,14 @@ export function keySegment(key: string): string {
   return segment
 }
 
-/** The segment of exactly this name; in quotes where it is not a plain word. */
+/** The segment of exactly this name, in quotes unless it is a plain word. */
 export function namedSegment(name: string): string {
   return PLAIN_NAME.test(name) ? `.${name}` : `[${quote(name)}]`
 }
 
 /**
- * Whether a key is an id, a date, an address or a token: then there are as many as there is data, and each path must
- * stand for all of them. It is a guess; what it misses is bounded by the cap on fields.
+ * Whether a key is an id, a date, an address or a token. There are as many such keys as data, so one path covers all of them. This is
+ * a heuristic; the cap on fields bounds the keys that it misses.
  */
 export function isIdLike(key: string): boolean {
   if (key.length > MAX_NAME_LENGTH) return true
@@ -42,7 +43,7 @@ export function isIdLike(key: string): boolean {
 const MAX_NAME_LENGTH = 64
 const PLAIN_NAME = /^[A-Za-z_@#][\w@#:-]*$/
 
-/** Each is linear: keys are whatever a body says. */
+/** Each is linear, because bodies choose the keys. */
 const ID_LIKE = [
   // 2024-05-01, 404, 7f3a...
   /^\d/,

@@ -1,12 +1,12 @@
-// HTML as a browser would read it, by parse5, which follows the WHATWG's algorithm.
+// Parses HTML as a browser does, with parse5, which implements the WHATWG algorithm.
 import { type DefaultTreeAdapterTypes, defaultTreeAdapter, html, parse, type TreeAdapter } from 'parse5'
 import type { CompareLimits } from './compare-limits.ts'
 import { foldText, type MarkupElement, type MarkupNode, type ReadMarkup } from './markup.ts'
 import { isIdLike } from './path.ts'
 
 /**
- * The limits are kept while the tree is built, not after: `<font a=1><p><font a=2><p>…` of 80 kB makes 12 million
- * elements, as each paragraph begins with all fonts that are open, and each end tag looks at every element that is.
+ * Checks the limits while the tree is built: 80 kB of `<font a=1><p><font a=2><p>…` make 12 million elements, because each paragraph
+ * repeats all open fonts, and each end tag visits all open elements.
  */
 export function readHtml(text: string, limits: Pick<CompareLimits, 'maxDepth' | 'maxNodes'>): ReadMarkup {
   try {
@@ -82,7 +82,7 @@ function readElement(element: DefaultTreeAdapterTypes.Element): MarkupElement {
   }
 }
 
-/** With its own name where it has one that is no data: a form’s token is then told apart from its other fields. */
+/** With the id or name of the element unless it looks like data, so that the token of a form is a field of its own. */
 function labelOf(tag: string, attributes: ReadonlyMap<string, string>): string {
   const id = attributes.get('id')
   if (id !== undefined && isName(id)) return `${tag}#${id}`

@@ -1,5 +1,5 @@
-// Reads JSON without losing anything that a comparison must see: all digits of a number, names said twice, and
-// members called `__proto__`. JSON.parse rounds 9007199254740993, takes the last of two members, and has no limits.
+// Parses JSON without losing differences: it keeps all digits of a number, repeated names, and members called `__proto__`. JSON.parse
+// rounds 9007199254740993, keeps the last of two members, and has no limits.
 import type { CompareLimits } from './compare-limits.ts'
 import { type JsonNumber, readNumber } from './json-number.ts'
 
@@ -9,7 +9,7 @@ export type JsonObject = ReadonlyMap<string, JsonValue>
 
 export type JsonDocument = {
   readonly root: JsonValue
-  /** The names that an object says more than once (RFC 8259 section 4); the last of them is its value. */
+  /** The repeated names of each object (RFC 8259 section 4). The object has the last value of a repeated name. */
   readonly repeated: ReadonlyMap<JsonObject, ReadonlySet<string>>
 }
 
@@ -19,7 +19,7 @@ export type ReadJson =
   | { readonly kind: 'too-deep' }
   | { readonly kind: 'too-complex' }
 
-/** Takes exactly the texts that JSON.parse takes, within limits. It holds its own stack, so nesting cannot end ours. */
+/** Accepts the same texts as JSON.parse, within limits. It has its own stack, so nesting cannot overflow the call stack. */
 export function readJson(text: string, limits: Pick<CompareLimits, 'maxDepth' | 'maxNodes'>): ReadJson {
   const open: Container[] = []
   const repeated = new Map<JsonObject, Set<string>>()
@@ -67,7 +67,7 @@ export function readJson(text: string, limits: Pick<CompareLimits, 'maxDepth' | 
       position += 4
     } else return MALFORMED
 
-    // It has ended; so may those that hold it.
+    // The value has ended, and perhaps the containers around it.
     for (;;) {
       const holder = open.at(-1)
       position = skipSpace(text, position)
@@ -98,7 +98,7 @@ type OpenObject = {
   readonly kind: 'object'
   readonly closes: number
   readonly value: Map<string, JsonValue>
-  /** Of the member whose value is being read. */
+  /** The name of the member whose value is being parsed. */
   name: string
 }
 
@@ -125,7 +125,7 @@ function openArray(): OpenArray {
   return { kind: 'array', closes: CLOSE_ARRAY, value: [] }
 }
 
-/** Reads a member's name and its colon; where the value begins, or -1. */
+/** Parses the name of a member and its colon. @returns the position of its value, or -1 */
 function readName(text: string, position: number, object: OpenObject, repeated: Map<JsonObject, Set<string>>): number {
   const end = text.charCodeAt(position) === QUOTE ? endOfString(text, position) : -1
   const name = end === -1 ? undefined : readString(text, position, end)
@@ -141,7 +141,7 @@ function readName(text: string, position: number, object: OpenObject, repeated: 
   return skipSpace(text, colon + 1)
 }
 
-/** Behind the closing quote; -1 if there is none, or a control character before it. */
+/** The position after the closing quote; -1 without one, or with a control character before it. */
 function endOfString(text: string, start: number): number {
   for (let i = start + 1; i < text.length; i++) {
     const code = text.charCodeAt(i)

@@ -1,10 +1,10 @@
-// XML by parse-xml, which reads no DTD: an entity that one would declare is a mistake, not a bomb and not a file.
+// Parses XML with parse-xml, which ignores DTDs: a declared entity is a syntax error, not an expansion bomb and not a file.
 import { parseXml, XmlElement, XmlError, type XmlNode, XmlText } from '@rgrove/parse-xml'
 import type { CompareLimits } from './compare-limits.ts'
 import { foldText, type MarkupElement, type MarkupNode, type ReadMarkup } from './markup.ts'
 
 export function readXml(text: string, limits: Pick<CompareLimits, 'maxDepth' | 'maxNodes'>): ReadMarkup {
-  // Each element and attribute has one of the two: a bound before anything is built.
+  // Each element has a `<` and each attribute a `=`: their number bounds the tree before it is built.
   if (countOf(text, '<', limits.maxNodes) + countOf(text, '=', limits.maxNodes) > 2 * limits.maxNodes) {
     return { kind: 'too-complex' }
   }
@@ -16,13 +16,13 @@ export function readXml(text: string, limits: Pick<CompareLimits, 'maxDepth' | '
     return { kind: 'read', root: { label: '', attributes: new Map(), children: [read] } }
   } catch (error) {
     if (error instanceof XmlError) return { kind: 'malformed' }
-    // The parser calls itself for each level. It holds nothing that would have to be put in order.
+    // The recursive parser has overflowed the stack. It has no state that needs cleaning up.
     if (error instanceof RangeError) return { kind: 'too-deep' }
     throw error
   }
 }
 
-/** Undefined if it is nested deeper than that. */
+/** @returns undefined if the element is nested deeper than `levels` */
 function readElement(element: XmlElement, levels: number): MarkupElement | undefined {
   if (levels === 0) return undefined
   const children: MarkupNode[] = []
@@ -40,9 +40,14 @@ function readElement(element: XmlElement, levels: number): MarkupElement | undef
   return { label: element.name, attributes: new Map(Object.entries(element.attributes)), children }
 }
 
-/** Stops counting where it is too many anyway. */
+/** Stops counting above twice the limit. */
 function countOf(text: string, character: string, limit: number): number {
   let count = 0
-  for (let position = text.indexOf(character); position !== -1 && count <= 2 * limit; position = text.indexOf(character, position + 1)) count++
+  for (
+    let position = text.indexOf(character);
+    position !== -1 && count <= 2 * limit;
+    position = text.indexOf(character, position + 1)
+  )
+    count++
   return count
 }

@@ -17,11 +17,11 @@ function mistakes(written: unknown): string[] {
 describe('mistakes are all told, with what to write', () => {
   test.each<[unknown, RegExp]>([
     ['x', /^: must be an object with any of ignore, normalise/],
-    [{ ignored: [] }, /^ignored: is no rule; there are ignore/],
+    [{ ignored: [] }, /^ignored: is not a rule; the rules are ignore/],
     [{ ignore: '$.a' }, /^ignore: must be a list/],
     [{ ignore: [1] }, /^ignore\[0\]: must be a path in quotes/],
     [{ ignore: ['items.price'] }, /write "\$\.items\.price"/],
-    [{ ignore: ['$.items[0].price'] }, /positions are not told apart: write "\[\*\]"/],
+    [{ ignore: ['$.items[0].price'] }, /paths have no positions: write "\[\*\]"/],
     [{ ignore: ['$.users["4711"]'] }, /looks like an id.*write "\.\*"/],
     [{ ignore: ['$.a..'] }, /no name behind it/],
     [{ ignore: ['$.a b'] }, /cannot be read from " b" on/],
@@ -33,14 +33,14 @@ describe('mistakes are all told, with what to write', () => {
     ],
     [
       { normalise: [{ path: '$.a', steps: [{ regex: '(a+', with: '' }] }] },
-      /no expression in RE2’s language: missing closing \)/,
+      /not a valid RE2 expression: missing closing \)/,
     ],
     [
       { normalise: [{ path: '$.a', steps: [{ regex: '(?=a)b', with: '' }] }] },
-      /look-around and back-references are not in it/,
+      /RE2 has no look-around and no back-references/,
     ],
-    [{ normalise: [{ path: '$.a', steps: [{ regex: '(a)\\1', with: '' }] }] }, /no expression/],
-    [{ normalise: [{ path: '$.a', steps: [{ regex: '((a{30}){30})', with: '' }] }] }, /too large a machine/],
+    [{ normalise: [{ path: '$.a', steps: [{ regex: '(a)\\1', with: '' }] }] }, /is not a valid RE2 expression/],
+    [{ normalise: [{ path: '$.a', steps: [{ regex: '((a{30}){30})', with: '' }] }] }, /a program that is too large/],
     [{ normalise: [{ path: '$.a', steps: [{ regex: 'a' }] }] }, /with: must be the text/],
     [{ tolerance: [{ path: '$.a' }] }, /must have "absolute" or "relative"/],
     [{ tolerance: [{ path: '$.a', relative: 2 }] }, /relative: must be a number from 0 to below 1/],

@@ -1,20 +1,20 @@
-// Rules of a route: read with every mistake at once, and asked for a place only when two answers differ there.
+// The rules of a route: parsed with all mistakes at once, and looked up only for paths in which responses differ.
 import { RE2JS } from 're2js'
 import type { NormaliseStep, RuleMistake, Rules } from '../../model/comparison-rules.ts'
 import { pathText } from './path.ts'
 import { covers, matchesPath, type PathPattern, parsePathPattern } from './path-pattern.ts'
 
 export type CompiledRules = {
-  /** What the rules say of a place. */
+  /** The rules for a path. */
   readonly rulesAt: (path: readonly string[]) => PlaceRules
   readonly areEquivalent: (status: number, other: number) => boolean
 }
 
 export type PlaceRules = {
   readonly ignored: boolean
-  /** One function from text to text; undefined where nothing is to be done. */
+  /** All steps as one function; undefined without a step. */
   readonly normalise: ((text: string) => string) | undefined
-  /** Instants rather than texts are compared here, so a number may equal a text. */
+  /** The values are compared as instants, so a number can equal a text. */
   readonly isDate: boolean
   readonly tolerance: { readonly absolute: number; readonly relative: number } | undefined
   readonly list: ListRule | undefined
@@ -29,7 +29,7 @@ export type ReadRules =
   | { readonly ok: true; readonly rules: CompiledRules }
   | { readonly ok: false; readonly mistakes: readonly RuleMistake[] }
 
-/** @param written what an operator wrote, in a file or to try it out: anything at all */
+/** @param written the rules in the config or of a trial, not validated yet */
 export function readRules(written: unknown): ReadRules {
   const mistakes: RuleMistake[] = []
   const report = (path: string, message: string): void => {
@@ -40,7 +40,7 @@ export function readRules(written: unknown): ReadRules {
     return { ok: false, mistakes }
   }
   for (const key of Object.keys(written)) {
-    if (!Object.hasOwn(READERS, key)) report(key, `is no rule; there are ${Object.keys(READERS).join(', ')}`)
+    if (!Object.hasOwn(READERS, key)) report(key, `is not a rule; the rules are ${Object.keys(READERS).join(', ')}`)
   }
   const read = (key: keyof Rules) => readList(written, key, report)
   const patterns = (key: 'ignore' | 'treatAsSet') =>
@@ -81,7 +81,7 @@ type Parts = {
 type CompiledStep = { readonly isDate: boolean; readonly apply: (text: string) => string }
 type ReportMistake = (path: string, message: string) => void
 
-/** Paths are general, so there are few of them, and what is said of each is kept. */
+/** Paths have no positions, so there are few of them, and the rules of each are cached. */
 function compile(parts: Parts): CompiledRules {
   const rulesByPath = new Map<string, PlaceRules>()
   return {
@@ -98,7 +98,7 @@ function compile(parts: Parts): CompiledRules {
   }
 }
 
-/** Of several that fit, `ignore` wins; steps add up; of the others the first is taken. */
+/** If several rules match, `ignore` wins, all steps apply in order, and of the other rules the first one applies. */
 function placeRules({ ignore, normalise, tolerance, lists }: Parts, path: readonly string[]): PlaceRules {
   const steps = normalise.filter(({ pattern }) => matchesPath(pattern, path)).flatMap((rule) => rule.steps)
   return {
@@ -110,7 +110,7 @@ function placeRules({ ignore, normalise, tolerance, lists }: Parts, path: readon
   }
 }
 
-/** Every rule there is: a table, so that none is read and not known. */
+/** All rules. The type check rejects a rule that is missing here. */
 const READERS = {
   ignore: true,
   normalise: true,
@@ -121,7 +121,11 @@ const READERS = {
   equivalentStatuses: true,
 } as const satisfies Record<keyof Rules, true>
 
-function readList(written: Readonly<Record<string, unknown>>, key: keyof Rules, report: ReportMistake): readonly unknown[] {
+function readList(
+  written: Readonly<Record<string, unknown>>,
+  key: keyof Rules,
+  report: ReportMistake,
+): readonly unknown[] {
   const value = Object.hasOwn(written, key) ? written[key] : undefined
   if (value === undefined) return []
   if (!Array.isArray(value)) {
@@ -189,28 +193,28 @@ function readStep(written: unknown, path: string, report: ReportMistake): Compil
 }
 
 /**
- * RE2's way takes time in proportion to text times program, whatever the two are. A checker of native expressions was
- * the alternative: those that are fast refuse harmless ones and miss hanging ones, those that are sound are slow.
+ * The time of RE2 is proportional to text times program for any input. The alternative was a checker for native expressions: fast
+ * checkers reject harmless expressions and accept slow ones, and sound checkers are slow.
  */
 function compileRegex(regex: string, path: string, report: ReportMistake): RE2JS | undefined {
   try {
     const compiled = RE2JS.compile(regex)
     if (compiled.programSize() <= MAX_PROGRAM_SIZE) return compiled
-    report(path, 'stands for too large a machine; make its repetitions smaller')
+    report(path, 'compiles to a program that is too large; reduce its repetitions')
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : 'it cannot be read'
-    report(path, `is no expression in RE2’s language: ${why}; look-around and back-references are not in it`)
+    report(path, `is not a valid RE2 expression: ${why}; RE2 has no look-around and no back-references`)
   }
   return undefined
 }
 
 function replacing(regex: RE2JS, replacement: string): (text: string) => string {
   const literal = RE2JS.quoteReplacement(replacement)
-  // Longer texts stay as they are: they are compared, only not normalised.
+  // Longer texts are compared without normalisation.
   return (text) => (text.length > MAX_NORMALISED_LENGTH ? text : regex.matcher(text).replaceAll(literal))
 }
 
-/** The instant as ISO 8601 in UTC; the text itself where it is no date. One without a zone is taken as UTC. */
+/** The instant as ISO 8601 in UTC; the text itself if it is not a date. Without a zone it is in UTC. */
 function instantOf(text: string): string {
   const date = text.trim()
   if (/^\d{9,13}(?:\.\d+)?$/.test(date)) {
@@ -226,7 +230,7 @@ function instantOf(text: string): string {
   return /^[A-Z][a-z]{2,8}, /.test(date) ? isoText(Date.parse(date), text) : text
 }
 
-/** Seconds since 1970 stay below until the year 5138; milliseconds have been above since 1973. */
+/** Seconds since 1970 are below this until the year 5138; milliseconds have been above it since 1973. */
 const MIN_MILLISECONDS = 1e11
 
 function isoText(ms: number, otherwise: string): string {
@@ -271,7 +275,7 @@ function readStatuses(written: unknown, path: string, report: ReportMistake): nu
   return []
 }
 
-/** The object’s own keys, with a mistake for each that is not known; undefined (and reported) if it is no object. */
+/** The expected members of the object. Reports each unknown one; reports and returns undefined if it is not an object. */
 function readKeys<K extends string>(written: unknown, path: string, keys: readonly K[], report: ReportMistake) {
   if (!isObject(written)) {
     report(path, `must be an object: { ${keys.join(', ')} }`)
@@ -279,7 +283,7 @@ function readKeys<K extends string>(written: unknown, path: string, keys: readon
   }
   for (const key of Object.keys(written)) {
     if (!(keys as readonly string[]).includes(key))
-      report(`${path}.${key}`, `is not known here; ${keys.join(', ')} are`)
+      report(`${path}.${key}`, `is not known here; the keys are ${keys.join(', ')}`)
   }
   const own = keys.filter((key) => Object.hasOwn(written, key)).map((key) => [key, written[key]] as const)
   return Object.fromEntries(own) as Partial<Record<K, unknown>>
@@ -293,6 +297,6 @@ const MAX_RULES = 200
 const MAX_MISTAKES = 100
 const MAX_CACHED_PATHS = 5000
 const MAX_REGEX_LENGTH = 200
-/** Instructions; time is text times program. */
+/** Instructions: the time of a match is text times program. */
 const MAX_PROGRAM_SIZE = 300
 const MAX_NORMALISED_LENGTH = 10_000

@@ -1,6 +1,6 @@
-// The segments of a path that was written as text: the other way round of `pathText`.
+// Splits the text of a path into segments: the inverse of `pathText`.
 
-/** Takes what `keySegment` and `namedSegment` make; text that is no path is one segment. */
+/** Accepts segments of `keySegment` and `namedSegment`; any other text is one segment. */
 export function splitPath(path: string): string[] {
   return path.match(/\[\*\]|\["(?:[^"\\]|\\.)*"\]|\.\*|\.[\w@#:-]+|^[$\w]+/g) ?? [path]
 }

@@ -1,4 +1,4 @@
-// One request with both answers, as it may be kept: nothing secret leaves the worker. Pure.
+// Builds an example: one request with both responses, masked. Secrets do not leave the worker. Pure.
 
 import type { Difference, Masked } from '../../model/comparison.ts'
 import type { Example, MaskedAnswer } from '../../model/comparison-example.ts'
@@ -14,9 +14,9 @@ export type ComparedExchange = {
   readonly time: number
   readonly method: string
   readonly target: string
-  /** Of the route. */
+  /** The pattern of the route. */
   readonly pattern: string
-  /** Of the copy: what both sides were sent. */
+  /** The header fields of the copy. */
   readonly fields: readonly string[]
   readonly answeredBy: Example['answeredBy']
   readonly legacy: ComparedResponse
@@ -26,7 +26,7 @@ export type ComparedExchange = {
   readonly differences: readonly Difference[]
 }
 
-/** Decoded bytes of a body that is kept with an example: a page of a list, not an export. */
+/** The largest decoded body in an example: a page of a list, but not an export. */
 const MAX_BODY_BYTES = 16 * 1024
 
 export function exampleOf(seen: ComparedExchange, redaction: Redaction = DEFAULT_REDACTION): Example {
@@ -57,7 +57,8 @@ function maskAnswer(answer: ComparedResponse, ms: number, redaction: Redaction):
 }
 
 function maskBody({ headers, body, isTruncated }: ComparedResponse, redaction: Redaction): Masked | null {
-  if (isTruncated || body.length > MAX_BODY_BYTES || familyOf(firstField(headers, 'content-type')) !== 'json') return null
+  if (isTruncated || body.length > MAX_BODY_BYTES || familyOf(firstField(headers, 'content-type')) !== 'json')
+    return null
   const coding = firstField(headers, 'content-encoding')
   const decoded = decodeBody(body, coding, { ...DEFAULT_LIMITS, maxDecodedBytes: MAX_BODY_BYTES })
   if (decoded.kind !== 'decoded') return null
@@ -69,7 +70,7 @@ function maskBody({ headers, body, isTruncated }: ComparedResponse, redaction: R
   }
 }
 
-/** Every value is hidden as `redact` would hide it in a difference at its place. Names are kept: they say where. */
+/** Masks each value as `redact` masks it in a difference at its path. Names stay, because they locate values. */
 function maskValue(value: unknown, path: readonly string[], redaction: Redaction): unknown {
   if (path.length > DEFAULT_LIMITS.maxDepth) return '<too deep>'
   if (Array.isArray(value)) return value.map((item) => maskValue(item, [...path, EACH], redaction))

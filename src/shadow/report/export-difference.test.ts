@@ -113,7 +113,7 @@ describe('as curl', () => {
       'curl',
     )
     expect(variables).toEqual([])
-    expect(text).toContain('# Legacy said 10.00; the service said 10.01.')
+    expect(text).toContain('# Legacy: 10.00; service: 10.01.')
     const asked = (url: string) => [
       ...['-sS', '-i', '-X', 'GET', '--globoff', '--path-as-is', '--compressed'],
       ...['-H', 'Accept: application/json', '--url', `${url}/products?page=2`],
@@ -339,7 +339,7 @@ describe('as a test', () => {
     const page = { ...base, headers: ['Content-Type', 'text/html'].map(masked), body: null }
     const recorded = { field: 'value $.html.body.p' as const, example: { legacy: page, service: page } }
     const { text } = exported({ ...recorded, urls: { legacy: legacy.url, service: service.url } }, 'vitest')
-    expect(text).toContain('// The body is no JSON')
+    expect(text).toContain('// The body is not JSON')
     expect(await verdictOf(text)).toMatchObject(WRONG)
     service.answers.body = '<p>a</p>'
     expect(await verdictOf(text)).toMatchObject(MENDED)

@@ -1,4 +1,4 @@
-// A difference as something to run: the request that showed it, to be asked again by hand or by a test. Pure.
+// Exports a difference as a script or a test that sends the request of its example again. Pure.
 import { escapeControls } from '../../lib/escape.ts'
 import { DIFFERENCE_KINDS, splitField } from '../../model/comparison.ts'
 import type { ExportForm, ExportResult } from '../../model/comparison-views.ts'
@@ -9,9 +9,9 @@ import { vitestOf } from './export-vitest.ts'
 
 export function exportDifference(exporting: DifferenceExport, as: ExportForm): ExportResult {
   const { method } = exporting.example.request
-  // The copy was only acted upon as if. Whatever is sent by hand is done.
+  // The copy was a dry run; a request that is sent by hand is not.
   if (!isSafe(method)) {
-    const why = `it was seen with ${escapeControls(method)}, and whoever runs what is exported would change something on both sides: only GET, HEAD and OPTIONS are exported`
+    const why = `its request is ${escapeControls(method)}, which would change data on both sides: only GET, HEAD and OPTIONS are exported`
     return { kind: 'impossible', why }
   }
   const request = requestOf(exporting)
@@ -21,15 +21,15 @@ export function exportDifference(exporting: DifferenceExport, as: ExportForm): E
   return { kind: 'exported', exported: { fingerprint, as, text, variables: request.variables } }
 }
 
-/** For comments, so each is one line whatever stands in a path. */
+/** Lines of a comment: control characters of a path are escaped. */
 function remarksOn({ fingerprint, context, route, field, example }: DifferenceExport): string[] {
   const { kind, path } = splitField(field)
-  const here = example.differences.find((one) => one.kind === kind && one.path === path)
+  const difference = example.differences.find((candidate) => candidate.kind === kind && candidate.path === path)
   const shown = (value: string | null | undefined) => value ?? 'nothing'
   const seen = new Date(example.at).toISOString()
   return [
     `${kind} ${path}: ${DIFFERENCE_KINDS[kind]}.`,
     `${route} of ${context}, difference ${fingerprint}, seen ${seen}.`,
-    `Legacy said ${shown(here?.legacy)}; the service said ${shown(here?.service)}.`,
+    `Legacy: ${shown(difference?.legacy)}; service: ${shown(difference?.service)}.`,
   ].map(escapeControls)
 }

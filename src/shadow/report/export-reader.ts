@@ -1,5 +1,5 @@
-// The part of an exported test that finds, in one answer, what the difference is about: of this field and kind and no other,
-// so that noise elsewhere in the answer does not fail the test. Pure.
+// Generates the part of an exported test that reads the differing value from a response: only this field and kind, so that noise
+// elsewhere in the response does not fail the test. Pure.
 import { quote } from '../../lib/escape.ts'
 import { type DifferenceKind, type Field, splitField } from '../../model/comparison.ts'
 import type { Example } from '../../model/comparison-example.ts'
@@ -9,7 +9,7 @@ import { ANY_KEY, BODY, EACH } from '../compare/path.ts'
 import { splitPath } from '../compare/split-path.ts'
 
 export type ValueReader = {
-  /** Of `found(answer)`, in TypeScript. */
+  /** The body of `read(answer)`, in TypeScript. */
   readonly body: string
   readonly helpers: readonly string[]
   readonly remarks: readonly string[]
@@ -24,7 +24,7 @@ export function readerOf(field: Field, example: Pick<Example, 'legacy' | 'servic
   if (root === 'header' && name !== undefined && names.length === 1) return headerReader(name, kind)
   if (root === 'cookie' && name !== undefined) return cookieReader(name, attribute, kind)
   if (root === BODY && isJson(example)) return jsonReader(segments, kind)
-  return plainly('return answer.text', ['The body is no JSON, so all of its text is compared: narrow it in found().'])
+  return plainly('return answer.text', ['The body is not JSON, so its whole text is compared: narrow it in read().'])
 }
 
 function plainly(statement: string, remarks: readonly string[] = []): ValueReader {
@@ -35,7 +35,7 @@ function isJson({ legacy, service }: Pick<Example, 'legacy' | 'service'>): boole
   return [legacy, service].every(({ headers }) => familyOf(firstField(headers, 'content-type')) === 'json')
 }
 
-/** Undefined for what stands for many. */
+/** Undefined for a segment that covers several members. */
 function nameOf(segment: string): string | undefined {
   if (segment === EACH || segment === ANY_KEY) return undefined
   return segment.startsWith('[') ? (JSON.parse(segment.slice(1, -1)) as string) : segment.slice(1)
@@ -57,10 +57,10 @@ function cookieReader(name: string, attribute: string | undefined, kind: Differe
   return { ...plainly(`return ${isPresence(kind) ? `${thing} !== undefined` : value}`), helpers: [COOKIE_OF] }
 }
 
-const COOKIE_OF = `/** The last cookie of that name that the answer sets. Its value is another for everybody, and is not compared. */
+const COOKIE_OF = `/** The last cookie of that name that the answer sets. Its value differs for each client and is not compared. */
 function cookieOf({ headers }: Answer, name: string) {
   const lines = [headers['set-cookie'] ?? []].flat().map(String)
-  const line = lines.findLast((one) => one.split('=')[0]?.trim() === name)
+  const line = lines.findLast((candidate) => candidate.split('=')[0]?.trim() === name)
   if (line === undefined) return undefined
   const pairs = line.split(';').slice(1).map((part) => part.split('='))
   const attributes = new Map(pairs.map(([key = '', ...value]) => [key.trim().toLowerCase(), value.join('=').trim()]))
@@ -72,7 +72,7 @@ function jsonReader(segments: readonly string[], kind: DifferenceKind): ValueRea
   if (kind === 'malformed') return { body: MALFORMED, helpers: [], remarks: [] }
   if (kind === 'repeated') {
     return plainly('return answer.text', [
-      'JSON.parse keeps one of two members of a name, so all of the text is compared.',
+      'JSON.parse keeps one of two members with one name, so the whole text is compared.',
     ])
   }
   if (segments.length === 0 && isPresence(kind)) return plainly(`return answer.text !== ''`)
@@ -80,43 +80,44 @@ function jsonReader(segments: readonly string[], kind: DifferenceKind): ValueRea
     const name = nameOf(segment)
     return name === undefined ? (segment === EACH ? "'each'" : "'any'") : `{ member: ${quote(name)} }`
   })
-  const values = `at(JSON.parse(answer.text), [${steps.join(', ')}])`
-  // Which members there are, in whatever order.
+  const values = `valuesAt(JSON.parse(answer.text), [${steps.join(', ')}])`
+  // Compares the members as a set.
   if (segments.at(-1) === EACH && isPresence(kind))
     return { ...plainly(`return ${values}.map((value) => JSON.stringify(value)).sort()`), helpers: [VALUES_AT] }
   const selector = SELECTORS[kind]
   return { ...plainly(`return ${values}${selector === '' ? '' : `.map(${selector})`}`), helpers: [VALUES_AT] }
 }
 
-/** What of a value is compared; all of it if nothing is said. */
-const SELECTORS: Readonly<Record<Exclude<DifferenceKind, 'malformed' | 'repeated' | 'status'>, string> & { status: '' }> =
-  {
-    status: '',
-    value: '',
-    order: '',
-    missing: '(value) => value !== MISSING',
-    extra: '(value) => value !== MISSING',
-    null: '(value) => value === null',
-    type: "(value) => (value === null ? 'null' : Array.isArray(value) ? 'list' : typeof value)",
-    length: "(value) => (Array.isArray(value) || typeof value === 'string' ? value.length : MISSING)",
-  }
+/** Selects the compared part of a value; `''` for the whole value. */
+const SELECTORS: Readonly<
+  Record<Exclude<DifferenceKind, 'malformed' | 'repeated' | 'status'>, string> & { status: '' }
+> = {
+  status: '',
+  value: '',
+  order: '',
+  missing: '(value) => value !== MISSING',
+  extra: '(value) => value !== MISSING',
+  null: '(value) => value === null',
+  type: "(value) => (value === null ? 'null' : Array.isArray(value) ? 'list' : typeof value)",
+  length: "(value) => (Array.isArray(value) || typeof value === 'string' ? value.length : MISSING)",
+}
 
 const MALFORMED = `  try {
     JSON.parse(answer.text)
     return 'JSON'
   } catch {
-    return 'no JSON'
+    return 'not JSON'
   }`
 
-const VALUES_AT = `const MISSING = '(there is none)'
+const VALUES_AT = `const MISSING = '(missing)'
 type Step = 'each' | 'any' | { readonly member: string }
 
-/** Every value at that place, in order. */
-function at(value: unknown, [step, ...rest]: readonly Step[]): unknown[] {
+/** All values at a path, in order. */
+function valuesAt(value: unknown, [step, ...rest]: readonly Step[]): unknown[] {
   if (step === undefined) return [value]
-  if (step === 'each') return Array.isArray(value) ? value.flatMap((one) => at(one, rest)) : []
+  if (step === 'each') return Array.isArray(value) ? value.flatMap((member) => valuesAt(member, rest)) : []
   if (typeof value !== 'object' || value === null) return [MISSING]
   const members = value as Record<string, unknown>
-  if (step === 'any') return Object.keys(members).sort().flatMap((key) => at(members[key], rest))
-  return Object.hasOwn(members, step.member) ? at(members[step.member], rest) : [MISSING]
+  if (step === 'any') return Object.keys(members).sort().flatMap((key) => valuesAt(members[key], rest))
+  return Object.hasOwn(members, step.member) ? valuesAt(members[step.member], rest) : [MISSING]
 }`

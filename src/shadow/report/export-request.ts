@@ -1,12 +1,12 @@
-// A kept request as it can be sent again: what was masked becomes environment variables. Pure. All of it was said by
-// clients, and none of it is believed.
+// Prepares a stored request for sending it again: masked values become environment variables. Everything in it came from clients and
+// is not trusted. Pure.
 
 import type { Field } from '../../model/comparison.ts'
 import type { Example } from '../../model/comparison-example.ts'
 import type { SideTargets } from '../../model/comparison-views.ts'
 import type { Side } from '../../model/route.ts'
 
-/** A difference, its newest example, and where each side is asked. */
+/** A difference, its newest example, and the addresses of both sides. */
 export type DifferenceExport = {
   readonly fingerprint: string
   readonly context: string
@@ -16,7 +16,7 @@ export type DifferenceExport = {
   readonly sides: SideTargets
 }
 
-/** Literal text, or a variable in place of what was masked. */
+/** Literal text, or a variable for a masked value. */
 export type Piece = { readonly text: string } | { readonly variable: string }
 
 export type SentField = { readonly name: string; readonly value: readonly Piece[] }
@@ -42,14 +42,14 @@ export function requestOf({ example, sides }: Pick<DifferenceExport, 'example' |
   return { method, targets, headers: sentFields, variables: [...variables] }
 }
 
-/** What redacting puts in the place of a value. Whoever says such a thing themselves gets a variable for it. */
+/** The placeholders of `redact`. A value of a client that looks like one becomes a variable too. */
 const PLACEHOLDER = /<(?:secret|not shown|credentials|email|token|card|private key|text of \d+ characters)>/
 const MASKED = new RegExp(PLACEHOLDER)
 const MASKED_IN_TARGET = new RegExp(`${PLACEHOLDER.source}|\\*\\*\\*`, 'g')
 
-/** Always a path: `@evil.example/` behind an address would be another address. */
+/** Always begins with a slash: `@evil.example/` after an address would select another host. */
 function targetOf(target: string): Piece[] {
-  // A fragment is nobody's but a browser's, and clients cut it off.
+  // Clients do not send fragments.
   const path = `${target.startsWith('/') ? '' : '/'}${target}`.replaceAll('#', '%23')
   const pieces: Piece[] = []
   let done = 0
@@ -62,7 +62,7 @@ function targetOf(target: string): Piece[] {
   return [...pieces, { text: path.slice(done) }].filter((piece) => !('text' in piece) || piece.text !== '')
 }
 
-/** Never the bare name: a client that sends a field `PATH`, or `HOME`, would be sent what stands there. */
+/** Has a prefix: for a field `PATH` or `HOME` of a client, the bare name would send the value of that variable. */
 function variableOf(name: string, names: Map<string, number>): string {
   const variable = `MASKED_${name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`
   const uses = names.get(variable) ?? 0
@@ -70,13 +70,13 @@ function variableOf(name: string, names: Map<string, number>): string {
   return uses === 0 ? variable : `${variable}_${uses + 1}`
 }
 
-/** RFC 9110 section 5.6.2: so no name can be an option, or a file that curl would read (`-H @file`). */
+/** RFC 9110 section 5.6.2. Such a name cannot be an option, or a file that curl would read (`-H @file`). */
 const TOKEN = /^[\w!#$%&'*+.^`|~-]+$/
 
 function isSent(name: string, value: string, sides: SideTargets): boolean {
   const lower = name.toLowerCase()
   if (!TOKEN.test(name) || NOT_SENT.has(lower)) return false
-  // One side's own name would be wrong for the other.
+  // The host name of one side would be wrong for the other side.
   return lower !== 'host' || !Object.values(sides).some(({ url }) => hostOf(url) === value)
 }
 
@@ -85,8 +85,8 @@ function hostOf(url: string): string | undefined {
 }
 
 /**
- * What whoever sends it says by itself, and what the gateway said of this one request or hop. `X-Forwarded-*` stays: an
- * answer may depend on it.
+ * Fields that the sender sets itself, and fields with which the gateway marked this request or hop. `X-Forwarded-*` stays, because a
+ * response may depend on it.
  */
 const NOT_SENT: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'expect'],

@@ -1,4 +1,4 @@
-// A difference as a test that fails while the sides differ: for vitest and supertest, in a file that stands alone. Pure.
+// Exports a difference as a test that fails while the sides differ: one file for vitest and supertest. Pure.
 import { quote } from '../../lib/escape.ts'
 import { splitField } from '../../model/comparison.ts'
 import { readerOf } from './export-reader.ts'
@@ -24,13 +24,13 @@ ${headersOf(request)}}
 test(${literal(`${route}: both sides agree at ${path}`)}, async () => {
   const legacy = await ask(LEGACY)
   const service = await ask(SERVICE)
-  expect(found(service)).toEqual(found(legacy))
+  expect(read(service)).toEqual(read(legacy))
 })
 
 type Answer = { readonly status: number; readonly headers: Record<string, unknown>; readonly text: string }
 
-/** What the test is about, of one answer. */
-function found(answer: Answer): unknown {
+/** Reads the compared value from an answer. */
+function read(answer: Answer): unknown {
 ${reader.body}
 }
 ${reader.helpers.map((helper) => `\n${helper}\n`).join('')}
@@ -54,19 +54,19 @@ async function ask({ url, target }: { readonly url: string; readonly target: str
 }
 
 const USAGE = [
-  'Asks both sides, and fails while they differ. Keep it in a folder of its own, in a project that has vitest and supertest,',
-  'under a name that ends in .test.ts, and run it with: npx vitest run --root FOLDER',
-  'LEGACY_URL and SERVICE_URL say where, if it is not where the gateway asks.',
+  'Sends the request to both sides, and fails while they differ. Keep it in a folder of its own, in a project with vitest and supertest,',
+  'in a file that ends in .test.ts, and run it with: npx vitest run --root FOLDER',
+  'LEGACY_URL and SERVICE_URL replace the addresses of the gateway.',
 ]
 
-const MASKED_VALUE = `/** What was masked must be said by whoever runs this. */
-function given(variable: string): string {
+const MASKED_VALUE = `/** The value of a variable that stands for a masked value. */
+function valueOf(variable: string): string {
   const value = env[variable]
-  if (value === undefined) throw new Error(\`set \${variable}: what was recorded there was masked\`)
+  if (value === undefined) throw new Error(\`set \${variable}: its recorded value was masked\`)
   return value
 }`
 
-/** A field that came in several lines is one list (RFC 9110 section 5.3). */
+/** Several lines of a field are one list (RFC 9110 section 5.3). */
 function headersOf({ headers }: ExportRequest): string {
   const byName = Map.groupBy(headers, ({ name }) => name.toLowerCase())
   const lines = [...byName].map(([name, fields]) => {
@@ -77,11 +77,11 @@ function headersOf({ headers }: ExportRequest): string {
 }
 
 function wordOf(pieces: readonly Piece[]): string {
-  const words = pieces.map((piece) => ('text' in piece ? literal(piece.text) : `given(${literal(piece.variable)})`))
+  const words = pieces.map((piece) => ('text' in piece ? literal(piece.text) : `valueOf(${literal(piece.variable)})`))
   return words.join(' + ') || "''"
 }
 
-/** JSON is JavaScript, and no character of it is one that a viewer acts upon. */
+/** JSON is valid JavaScript; `quote` escapes the characters that viewers interpret. */
 function literal(text: string): string {
   return quote(text)
 }

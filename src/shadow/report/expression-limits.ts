@@ -1,10 +1,10 @@
-// How many expressions a trial may bring, and how long they may be in all. Counting them costs next to nothing; compiling 1,500
-// takes more than a second.
+// Limits the expressions of a rule trial, by number and total length. Compiling 1,500 expressions takes more than a second; counting
+// them is cheap.
 
 const MAX_EXPRESSIONS = 100
 const MAX_CHARACTERS = 5_000
 
-/** What is too much about the expressions of these rules, or undefined. Looks at the shape only and compiles nothing. Pure. */
+/** The message for rules with too many or too long expressions; undefined within the limits. Compiles nothing. Pure. */
 export function excessOfExpressions(written: unknown): string | undefined {
   const expressions = membersOf(written, 'normalise').flatMap(expressionsOf)
   if (expressions.length > MAX_EXPRESSIONS) {
@@ -12,7 +12,7 @@ export function excessOfExpressions(written: unknown): string | undefined {
   }
   const characters = expressions.reduce((sum, expression) => sum + expression.length, 0)
   if (characters > MAX_CHARACTERS) {
-    return `has expressions of ${characters} characters in all; a trial takes at most ${MAX_CHARACTERS}: try them in parts`
+    return `has expressions of ${characters} characters in total; a trial takes at most ${MAX_CHARACTERS}: try them in parts`
   }
   return undefined
 }

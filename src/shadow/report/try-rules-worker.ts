@@ -1,5 +1,5 @@
-// Reads and tries rules in a thread of its own: an operator wrote the expressions, an application the bodies, and both may be
-// expensive; the gateway's own thread serves clients.
+// The script of a rule trial, in a thread of its own: expressions of operators and bodies of applications can both be expensive, and
+// the gateway's own thread serves clients.
 import { parentPort, workerData } from 'node:worker_threads'
 import type { StoredExample } from '../../model/comparison-example.ts'
 import type { RuleTrialResult } from '../../model/comparison-views.ts'

@@ -1,4 +1,4 @@
-// Rules tried on the examples that are kept, before anybody saves them. Pure. Examples are masked, so not all can be told.
+// Tries rules on stored examples, before an operator puts them into the config. Examples are masked, so not all can be decided. Pure.
 
 import { type Comparison, type Field, splitField } from '../../model/comparison.ts'
 import type { Example, MaskedAnswer, StoredExample } from '../../model/comparison-example.ts'
@@ -10,23 +10,24 @@ import { differingFields } from '../stats/route-counter.ts'
 /** @param examples of one context */
 export function tryRules(rules: CompiledRules, examples: readonly StoredExample[]): RuleTrial {
   const differences = new Map<string, { -readonly [K in keyof DifferenceTrial]: DifferenceTrial[K] }>()
-  const appearing = new Map<string, { readonly route: string; readonly field: Field; readonly in: Set<string> }>()
+  const appearing = new Map<string, { readonly route: string; readonly field: Field; readonly requests: Set<string> }>()
   for (const { fingerprint, route, field, example } of examples) {
-    const { effect: became, more } = tryOn(example, field, rules)
+    const { effect, newFields } = tryOn(example, field, rules)
     const tried = differences.get(fingerprint) ?? { fingerprint, route, ...splitField(field), ...NOTHING_YET }
-    tried[became]++
+    tried[effect]++
     differences.set(fingerprint, tried)
-    for (const one of more) {
-      const entry = appearing.get(`${route}\n${one}`) ?? { route, field: one, in: new Set() }
-      // One request with several differences is an example of each.
-      appearing.set(`${route}\n${one}`, { ...entry, in: entry.in.add(`${example.at} ${example.request.target}`) })
+    for (const newField of newFields) {
+      const entry = appearing.get(`${route}\n${newField}`) ?? { route, field: newField, requests: new Set() }
+      // A request with several differences has an example for each; it counts once.
+      entry.requests.add(`${example.at} ${example.request.target}`)
+      appearing.set(`${route}\n${newField}`, entry)
     }
   }
   return {
     examples: examples.length,
     differences: [...differences.values()],
-    appearing: [...appearing.values()].map((one) => {
-      return { route: one.route, ...splitField(one.field), examples: one.in.size }
+    appearing: [...appearing.values()].map(({ route, field, requests }) => {
+      return { route, ...splitField(field), examples: requests.size }
     }),
   }
 }
@@ -34,25 +35,26 @@ export function tryRules(rules: CompiledRules, examples: readonly StoredExample[
 type TrialEffect = 'forgiven' | 'remaining' | 'untried'
 const NOTHING_YET = { forgiven: 0, remaining: 0, untried: 0 } as const satisfies Record<TrialEffect, number>
 
-function tryOn(example: Example, field: Field, rules: CompiledRules): { effect: TrialEffect; more: Field[] } {
+/** @returns the effect on the difference of the example, and fields that differ only with these rules */
+function tryOn(example: Example, field: Field, rules: CompiledRules): { effect: TrialEffect; newFields: Field[] } {
   const legacy = answerOf(example.legacy)
   const service = answerOf(example.service)
   const hasBodies = example.legacy.body !== null && example.service.body !== null
-  const found = (by: CompiledRules): Set<Field> => {
-    const fields = fieldsOf(compareAnswers(legacy, service, by))
-    return new Set(hasBodies ? fields : fields.filter((one) => !isOfBody(one)))
+  const compareBy = (applied: CompiledRules): Set<Field> => {
+    const fields = fieldsOf(compareAnswers(legacy, service, applied))
+    return new Set(hasBodies ? fields : fields.filter((name) => !isOfBody(name)))
   }
-  const bare = found(NO_RULES)
-  const left = found(rules)
-  // What is masked alike on both sides no longer differs: that a rule forgives it cannot be seen.
-  const became = !bare.has(field) ? 'untried' : left.has(field) ? 'remaining' : 'forgiven'
+  const bare = compareBy(NO_RULES)
+  const left = compareBy(rules)
+  // Values that are masked alike on both sides do not differ any more, so the effect of rules on them is unknown.
+  const effect: TrialEffect = !bare.has(field) ? 'untried' : left.has(field) ? 'remaining' : 'forgiven'
   const reported = example.differences.map(({ kind, path }): Field => `${kind} ${path}`)
-  const hidden = new Set(reported.filter((one) => !bare.has(one)).map((one) => splitField(one).path))
-  const more = [...left].filter((one) => !reported.includes(one) && !hidden.has(splitField(one).path))
-  return { effect: became, more }
+  const hidden = new Set(reported.filter((name) => !bare.has(name)).map((name) => splitField(name).path))
+  const newFields = [...left].filter((name) => !reported.includes(name) && !hidden.has(splitField(name).path))
+  return { effect, newFields }
 }
 
-/** Bodies are kept decoded. Without both, none is compared. */
+/** Stored bodies are decoded, so the coding field is left out. */
 function answerOf({ status, headers, body }: MaskedAnswer): ComparedResponse {
   const fields = headers.flatMap((name, i) =>
     i % 2 === 0 && name.toLowerCase() !== 'content-encoding' ? [name, headers[i + 1] ?? ''] : [],
