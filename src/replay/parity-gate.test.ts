@@ -15,6 +15,6 @@ it.each([
   ['nothing is known of a tenth', { matched: 90, inconclusive: 10 }, 0, { isPassed: false, share: 0.9 }],
   ['the service does not answer a tenth', { matched: 90, failed: 10 }, 10, { isPassed: false, share: 0.9 }],
   ['legacy does not answer a tenth', { matched: 90, failed: 10 }, 0, { isPassed: true, share: 1 }],
-])('where %s', (_, counts, unanswered, expected) => {
+])('the gate judges a run in which %s', (_, counts, unanswered, expected) => {
   expect(judgeGate(accounting(counts), unanswered, 0.999)).toMatchObject(expected)
 })

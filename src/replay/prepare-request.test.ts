@@ -61,13 +61,13 @@ it.each([
   expect(prepareRequest(recorded({ method, target }), await preparing({ contexts: new Set(['catalog']) }))).toBe(reason)
 })
 
-it('is not replayed for another host, where the config says never, or where a token is asked for', async () => {
+it('a request for another host, without shadowing or with a required token is not replayed', async () => {
   expect(prepareRequest(recorded({ host: 'tracker.example' }), await preparing())).toBe('other-host')
   const snapshot = await snapshotOf()
   const changed = (change: Partial<Route>): Snapshot => ({
     ...snapshot,
-    match: (...asked) => {
-      const match = snapshot.match(...asked)
+    match: (...request) => {
+      const match = snapshot.match(...request)
       return { ...match, route: { ...match.route, ...change } }
     },
   })
@@ -79,9 +79,9 @@ it('is not replayed for another host, where the config says never, or where a to
   ).toBeTypeOf('object')
 })
 
-it('makes what the proxy would send: the path, the host and the name of each side', async () => {
-  const asked = recorded({ target: '/old/./%37?q=1', host: 'shop.example', secure: true, client: '203.0.113.9' })
-  const made = prepareRequest(asked, await preparing(), 1)
+it('a prepared request has the path, the host and the server name of each side, as in the proxy', async () => {
+  const request = recorded({ target: '/old/./%37?q=1', host: 'shop.example', secure: true, client: '203.0.113.9' })
+  const made = prepareRequest(request, await preparing(), 1)
   if (typeof made === 'string') throw new Error(made)
   expect(made).toMatchObject({ context: { name: 'catalog' }, label: 'GET /old/:id' })
   expect(made.legacy).toMatchObject({ origin: 'http://127.0.0.2:3000', path: '/old/7?q=1', servername: '' })
@@ -95,7 +95,7 @@ it('makes what the proxy would send: the path, the host and the name of each sid
   expect(asObject(made.service.fields).host).toBe('new.internal:8443')
 })
 
-it('names what says who asks, and passes on nobody’s claim to be somebody', async () => {
+it('a prepared request lists its identity fields and contains no claimed identity', async () => {
   const fields = [
     'X-Person',
     'ada',

@@ -38,12 +38,12 @@ describe('a line of this gateway’s access log', () => {
     expect(gist(readAccessLine(text))).toBe(expected)
   })
 
-  it('leaves out a user agent that no field can carry', () => {
+  it('leaves out an invalid user agent', () => {
     const read = readAccessLine(line({ method: 'GET', path: '/a', userAgent: 'a\u001b\u2603' }))
     expect(read.kind === 'request' && read.request.fields).toEqual([])
   })
 
-  it('says who asked, with what, and no host', () => {
+  it('has the client and the user agent, but no host', () => {
     expect(readAccessLine(line({ method: 'GET', path: '/a', userAgent: 'curl/8' }))).toEqual({
       kind: 'request',
       request: {
@@ -54,7 +54,7 @@ describe('a line of this gateway’s access log', () => {
   })
 })
 
-describe('a line of nginx', () => {
+describe('a line of an nginx log', () => {
   const line = (request: string, more = '200 12 "-" "-"') =>
     `192.0.2.1 - ada [10/Oct/2026:13:55:36 +0000] "${request}" ${more}`
 
@@ -74,7 +74,7 @@ describe('a line of nginx', () => {
     expect(gist(readNginxLine(text))).toBe(expected)
   })
 
-  it('is unescaped, in whatever it is escaped; what no field can carry is left out', () => {
+  it('is unescaped, and invalid field values are left out', () => {
     const agent = (more: string) => {
       const read = readNginxLine(line('GET /a\\x22b HTTP/1.1', `200 1 "-" "${more}"`))
       return read.kind === 'request' ? [read.request.target, ...read.request.fields] : []
@@ -84,7 +84,7 @@ describe('a line of nginx', () => {
     expect(agent('a\\x0D\\x0AX-Evil: 1')).toEqual(['/a"b'])
   })
 
-  it('that was made to be slow is read as fast as any', () => {
+  it('is parsed in linear time', () => {
     const startedAt = performance.now()
     for (const text of ['1 - '.repeat(250_000), `1 - - ${'['.repeat(1_000_000)}`, line(`${'\\'.repeat(1_000_000)}`)]) {
       expect(readNginxLine(text).kind).toBe('unreadable')
@@ -93,7 +93,7 @@ describe('a line of nginx', () => {
   })
 })
 
-describe('a HAR', () => {
+describe('a HAR recording', () => {
   const entry = (request: object) => ({
     request: { method: 'GET', url: 'https://shop.example/a', headers: [], ...request },
   })
@@ -121,11 +121,11 @@ describe('a HAR', () => {
     expect(read(entry(request)).map(gist)).toEqual([expected])
   })
 
-  it('keeps what is end to end, and the host of the URL', () => {
+  it('has the end-to-end fields and the host of the URL', () => {
     const headers = [
       ...['Host', 'other.example', ':path', '/a', 'accept', 'text/html ', 'Cookie', 'a=1', 'cookie', 'b=2'],
       ...['Connection', 'keep-alive, X-Hop', 'x-hop', '1', 'TE', 'trailers', 'Content-Length', '0', 'traceparent', 'x'],
-    ].flatMap((name, i, all) => (i % 2 === 0 ? [{ name, value: all[i + 1] }] : []))
+    ].flatMap((name, i, names) => (i % 2 === 0 ? [{ name, value: names[i + 1] }] : []))
     expect(read(entry({ url: 'http://ada:x@Shop.example:8080/a', headers }))).toEqual([
       {
         kind: 'request',
@@ -137,7 +137,7 @@ describe('a HAR', () => {
     ])
   })
 
-  it('with entries that are none has the others; without a list of entries is none', () => {
+  it('keeps its valid entries, and is rejected without a list of entries', () => {
     expect(read(null, 7, {}, { request: null }, entry({})).map(gist)).toEqual([
       ...['unreadable', 'unreadable', 'unreadable', 'unreadable', 'GET /a'],
     ])
@@ -150,10 +150,10 @@ describe('a HAR', () => {
 })
 
 describe('the lines of a stream', () => {
-  async function linesOf(pieces: readonly string[], after?: number, longest?: number): Promise<Line[]> {
+  async function linesOf(pieces: readonly string[], skip?: number, longest?: number): Promise<Line[]> {
     const lines: Line[] = []
     const chunks = Readable.from(pieces.map((piece) => Buffer.from(piece))) as AsyncIterable<Buffer>
-    for await (const line of readLines(chunks, after, longest)) lines.push(line)
+    for await (const line of readLines(chunks, skip, longest)) lines.push(line)
     return lines
   }
 
@@ -167,7 +167,7 @@ describe('the lines of a stream', () => {
     },
   )
 
-  it('are counted though they are empty, told with where they end, and passed over', async () => {
+  it('are numbered including empty ones, have their end position, and can be skipped', async () => {
     expect(await linesOf(['a\n\n', 'ü\n'])).toEqual([
       { number: 1, text: 'a', end: 2 },
       { number: 3, text: 'ü', end: 6 },
@@ -177,7 +177,7 @@ describe('the lines of a stream', () => {
     expect(await linesOf([])).toEqual([])
   })
 
-  it('that are too long are not kept, and the next is whole', async () => {
+  it('are dropped if they are too long, without damage to the next line', async () => {
     const pieces = ['a\n', 'x'.repeat(60), 'x'.repeat(60), `${'x'.repeat(60)}\nb\n`]
     expect((await linesOf(pieces, 0, 100)).map(({ text }) => text)).toEqual(['a', undefined, 'b'])
     // Passed over like any other.
@@ -185,7 +185,7 @@ describe('the lines of a stream', () => {
   })
 })
 
-describe('a format', () => {
+describe('the format of a recording', () => {
   const json = '{"level":"info","method":"GET","path":"/a"}\n'
   const combined = '192.0.2.1 - - [10/Oct/2026:13:55:36 +0000] "GET /a HTTP/1.1" 200 1 "-" "-"\n'
 

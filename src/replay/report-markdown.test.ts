@@ -27,7 +27,7 @@ function progressOf(more: Partial<Progress['routes'][number]>): Progress {
   return { ...NO_PROGRESS, startedAt: 0, routes: [route] }
 }
 
-it('lets no answer end a cell, a line or a code span', () => {
+it('the Markdown report escapes values of responses', () => {
   const field: Field = 'value $["a|b`c"]'
   const counts = {
     ...NO_COUNTS,
@@ -43,13 +43,13 @@ it('lets no answer end a cell, a line or a code span', () => {
   )
 })
 
-it('never rounds up to all', () => {
+it('the Markdown report never rounds up to 100 %', () => {
   const counts = { ...NO_COUNTS, matched: 99_999, differing: { '*': 1 } }
   const text = toMarkdown(makeReport(progressOf({ counts }), { ...TOLD, failUnder: 0.99 }))
   expect(text).toContain('**Passed:** 99.99 % match, with 1 inconclusive counted against it; 99 % is asked for.')
 })
 
-it('says what makes the numbers say less than they seem to', () => {
+it('the report notes reasons why its numbers are weak evidence', () => {
   const { notes } = makeReport(progressOf({ statuses: { 200: 10, 401: 30, 302: 50, 304: 3 } }), TOLD)
   expect(notes.join('\n')).toMatch(/refused 30 of 93 .*\n.*redirected 50 of 93/)
   expect(makeReport(progressOf({ statuses: { 200: 99, 401: 1, 304: 100 } }), TOLD).notes).toEqual([])

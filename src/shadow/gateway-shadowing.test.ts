@@ -19,7 +19,7 @@ const GONE = { status: 200, failure: 'client-gone', fallbackCause: undefined } a
 
 function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<GatewayShadowingOptions> = {}) {
   const ended: string[] = []
-  const told = { opened: 0 }
+  const reported = { opened: 0 }
   const troubles: unknown[] = []
   const nothing = async () => []
   const shadowing = new GatewayShadowing({
@@ -29,7 +29,7 @@ function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<GatewayS
     random: () => 0,
     events: Object.assign(Object.create(quietEvents) as Events, {
       shadowOpened: ({ count }: { count: number }) => {
-        told.opened += count
+        reported.opened += count
       },
       shadowEnded: ({ outcome, reason, count }: { outcome: string; reason: string; count: number }) =>
         void ended.push(...Array(count).fill(`${outcome}(${reason})`)),
@@ -40,10 +40,10 @@ function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<GatewayS
   })
   const route = { context: { name: 'catalog' }, shadow: policyOf(), pattern: '/products/:id' } as unknown as Route
   const request = { head: headOf(), route, decision: DECISION, shares: new Map<string, number>() }
-  return { shadowing, request, ended, told, troubles }
+  return { shadowing, request, ended, told: reported, troubles }
 }
 
-test('while the store takes long nothing gathers that would be waited for at the end', async () => {
+test('saves do not queue up while the store is slow', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   let calls = 0
   const waiting: (() => void)[] = []
@@ -65,9 +65,9 @@ test('while the store takes long nothing gathers that would be waited for at the
   expect(troubles, 'said once').toHaveLength(1)
 })
 
-test('what ends in this thread is counted once, and told once', async () => {
-  const said: RouteCounts[] = []
-  const { shadowing, request, ended } = start(async (_, counts) => void said.push(...counts))
+test('a request that ends without a comparison is counted once and reported once', async () => {
+  const saved: RouteCounts[] = []
+  const { shadowing, request, ended } = start(async (_, counts) => void saved.push(...counts))
   for (let i = 0; i < 3; i++) shadowing.open(request)?.close(GONE, () => undefined)
   const stream = shadowing.open(request)
   stream?.onHead(200, ['Content-Type', 'text/event-stream'])
@@ -89,7 +89,7 @@ test('what ends in this thread is counted once, and told once', async () => {
     ...['failed(client-gone)', 'failed(client-gone)', 'failed(client-gone)', 'uncomparable(streaming)'],
     ...['uncomparable(partial)', 'failed(unavailable)', 'failed(internal)', 'shed(draining)'],
   ])
-  expect(said).toMatchObject([
+  expect(saved).toMatchObject([
     {
       ...{ context: 'catalog', route: 'GET /products/:id' },
       counts: {
@@ -101,7 +101,7 @@ test('what ends in this thread is counted once, and told once', async () => {
   expect(shadowing.readings()).toMatchObject({ captures: 0, capturedBytes: 0, underWay: 0 })
 })
 
-test('as many requests are looked at as may be', async () => {
+test('captures above the limit are shed', async () => {
   const { shadowing, request, ended } = start(async () => {})
   const taps = Array.from({ length: 1024 }, () => shadowing.open(request))
   expect(shadowing.open(request)).toBeUndefined()
@@ -112,23 +112,23 @@ test('as many requests are looked at as may be', async () => {
   await shadowing.stop()
 })
 
-test('what is shed before it is begun is told a moment later, as eligible and as shed at once', async () => {
+test('sheds are reported after a moment, as eligible and as shed together', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
-  const said: RouteCounts[] = []
-  const { shadowing, request, ended, told } = start(async (_, counts) => void said.push(...counts), {
+  const saved: RouteCounts[] = []
+  const { shadowing, request, ended, told: reported } = start(async (_, counts) => void saved.push(...counts), {
     limits: () => ({ captureBytes: 1e6, underWay: 0, lagMs: 1e9, cpuShare: 1 }),
   })
   const asOther = { ...request, head: headOf({ method: 'HEAD' }) }
-  for (const one of [request, request, asOther, request]) expect(shadowing.open(one)).toBeUndefined()
-  expect([told.opened, ended]).toEqual([0, []])
+  for (const shedRequest of [request, request, asOther, request]) expect(shadowing.open(shedRequest)).toBeUndefined()
+  expect([reported.opened, ended]).toEqual([0, []])
   await vi.advanceTimersByTimeAsync(100)
-  expect([told.opened, ended]).toEqual([4, Array(4).fill('shed(queue)')])
+  expect([reported.opened, ended]).toEqual([4, Array(4).fill('shed(queue)')])
   await vi.advanceTimersByTimeAsync(100)
-  expect(told.opened, 'once').toBe(4)
+  expect(reported.opened, 'once').toBe(4)
   shadowing.open(request)
   await shadowing.stop()
-  expect(told.opened, 'nor is what came last forgotten').toBe(5)
-  expect(said.slice(-2)).toMatchObject([
+  expect(reported.opened, 'nor is what came last forgotten').toBe(5)
+  expect(saved.slice(-2)).toMatchObject([
     { route: 'GET /products/:id', counts: { shed: { queue: 4 } } },
     { route: 'HEAD /products/:id', counts: { shed: { queue: 1 } } },
   ])
@@ -139,14 +139,14 @@ test.each([
   ['its route is not shadowed', { route: { context: { name: 'catalog' } } as unknown as Route }],
   ['an operator has said none', { shares: new Map([['catalog', 0]]) }],
   ['it is not eligible', { head: headOf({ method: 'POST' }) }],
-])('nothing is counted where %s', async (_, more) => {
+])('nothing is counted if %s', async (_, more) => {
   const { shadowing, request, ended } = start(async () => {})
   expect(shadowing.open({ ...request, ...more })).toBeUndefined()
   await shadowing.stop()
   expect(ended).toEqual([])
 })
 
-describe('with a comparing thread', () => {
+describe('the gateway thread with a comparing thread', () => {
   const PLACE = { context: 'catalog', route: 'GET /products/:id', start: 1_800_000_000_000 }
   const ANSWERED = { ...GONE, failure: undefined } as Outcome
 
@@ -169,8 +169,8 @@ describe('with a comparing thread', () => {
       }
     }
     const stored = new Map<number, RouteCounts>()
-    const saveCounts = async (_: string, all: readonly RouteCounts[]) => {
-      for (const said of all) stored.set(said.start, said)
+    const saveCounts = async (_: string, counts: readonly RouteCounts[]) => {
+      for (const routeCounts of counts) stored.set(routeCounts.start, routeCounts)
     }
     const nothing = async () => []
     const store = { saveCounts, counts, saveExamples: async () => {}, examples: nothing }
@@ -190,7 +190,7 @@ describe('with a comparing thread', () => {
   const matched = (id: number) => ({ id, outcome: 'matched' as const, reason: '' as const, copyMs: 1 })
   const counted = (times: number) => [{ ...PLACE, counts: { ...NO_COUNTS, matched: times } }]
 
-  test('what is lost with it is counted once, whatever it says afterwards; the rest is given up at the end', async () => {
+  test('counts a lost copy once, ignores its late result, and sheds pending copies at the end', async () => {
     const { shadowing, ended, sent, stored, copy, report, listener } = startWithThread()
     for (let i = 0; i < 4; i++) copy('x'.repeat(100))
     expect(shadowing.readings().capturedBytes).toBeGreaterThanOrEqual(400)
@@ -215,7 +215,7 @@ describe('with a comparing thread', () => {
     expect(shadowing.readings().capturedBytes).toBe(0)
   })
 
-  test('of the only processor a busy gateway leaves it little, of several what it may take', async () => {
+  test('lets comparing use little of the only processor while it is busy, and the configured share of several processors', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     for (const [isOneForAll, least, most] of [
       [true, 1, 20],
@@ -233,7 +233,7 @@ describe('with a comparing thread', () => {
     }
   })
 
-  test('the next one learns what others found, and what this gateway had found before; or that alone', async () => {
+  test('gives a new thread the counts of other gateways and of its lost threads, or the latter alone if the store fails', async () => {
     const others = [{ ...PLACE, start: PLACE.start - 3_600_000, counts: { ...NO_COUNTS, matched: 7 } }]
     const { shadowing, report, listener } = startWithThread(async ({ except }) => {
       expect(except).toBe('me')

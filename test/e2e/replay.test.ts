@@ -90,12 +90,12 @@ const MIXED = [
   'GET /about',
 ]
 
-describe('what is sent', () => {
-  it('of a HAR: both sides, by the gateway’s own routing, without credentials unless they are asked for', async () => {
+describe('a replay sends', () => {
+  it('a HAR to both sides by the routing of the gateway, with credentials only on request', async () => {
     const headers = [
       ...[':authority', 'shop.example', 'Cookie', 'sid=c00kie', 'Authorization', 'Bearer b3arer', 'X-Api-Key', 'k3y'],
       ...['Accept-Language', 'de', 'Connection', 'X-Hop', 'X-Hop', 'no', 'X-Shadow', '7', 'Host', 'shop.example'],
-    ].flatMap((name, i, all) => (i % 2 === 0 ? [{ name, value: all[i + 1] }] : []))
+    ].flatMap((name, i, names) => (i % 2 === 0 ? [{ name, value: names[i + 1] }] : []))
     const file = har(
       { path: '/search?q=a%20b&q=c', headers },
       { path: '/products', method: 'POST', headers },
@@ -104,7 +104,7 @@ describe('what is sent', () => {
     const { legacy, service, replay } = await startShop({ 'shop.har': file })
     const { code, stdout, stderr } = await replay('shop.har', '--json')
     expect(stderr).toContain('shop.har is a HAR, of shop.example\n')
-    expect(stderr).toContain(`asks legacy at ${legacy.url}, `)
+    expect(stderr).toContain(`sends to legacy at ${legacy.url}, `)
     expect(stderr).toContain(` at ${service.url}`)
     expect(code).toBe(0)
     const { requests, accounting, recording } = reportIn(stdout)
@@ -126,7 +126,7 @@ describe('what is sent', () => {
     }
   })
 
-  it('of an nginx log: safe methods of the context that is named, and nothing else, ever', async () => {
+  it('only safe methods of the named context of an nginx log', async () => {
     const { legacy, service, replay } = await startShop({ 'a.log': `${nginx(...MIXED)}garbage\n` })
     const { code, stdout } = await replay('a.log', '--context', 'catalog', '--host', 'Shop.example', '--json')
     expect(code).toBe(0)
@@ -149,17 +149,17 @@ describe('what is sent', () => {
     }
   })
 
-  it('of this gateway’s own access log, as a gateway has written it; what it has masked is not', async () => {
+  it('the access log of a gateway, without masked requests', async () => {
     const { legacy, service, folder, replay } = await startShop({})
     const gateway = await startGatewayProcess(mapOf(legacy.url, service.url))
-    const asked: [string, string][] = [
+    const cases: [string, string][] = [
       ['GET', '/products/1?sort=price'],
       ['GET', '/products/2?reset_token=s3cr3t'],
       ['POST', '/products'],
       ['GET', '/about'],
     ]
-    for (const [method, path] of asked) await sendRequest({ port: gateway.port, path, method })
-    await until(async () => (await gateway.accessLog()).length === asked.length)
+    for (const [method, path] of cases) await sendRequest({ port: gateway.port, path, method })
+    await until(async () => (await gateway.accessLog()).length === cases.length)
     await writeFile(join(folder, 'access.log'), await readFile(join(gateway.folder, 'access.log')))
     legacy.seen.length = 0
     service.seen.length = 0
@@ -174,7 +174,7 @@ describe('what is sent', () => {
     expect(new Set(legacy.seen.map(({ path }) => path))).toEqual(new Set(['/products/1?sort=price']))
   })
 
-  it('is no faster than the rate, at either side', async () => {
+  it('at most the configured rate to each side', async () => {
     // They differ, so legacy is asked twice for nearly each: its second answers are within its rate too.
     const { legacy, service, replay } = await startShop({ 'a.log': manyLines(60) }, () => ({ price: 8 }))
     expect((await replay('a.log', '--rate', '50', '--report', 'r.md')).code).toBe(0)
@@ -184,16 +184,16 @@ describe('what is sent', () => {
       const tookMs = seen.at(-1)!.at - seen[0]!.at
       // A turn may be late, and the next on time: that is one gap of 20 ms, not more.
       expect(tookMs).toBeGreaterThan((seen.length - 1) * 20 - 100)
-      for (const [i, { at }] of seen.entries()) {
-        const inOneSecond = seen.slice(i).filter((other) => other.at < at + 1000).length
+      for (const [i, { at: time }] of seen.entries()) {
+        const inOneSecond = seen.slice(i).filter((other) => other.at < time + 1000).length
         expect(inOneSecond).toBeLessThan(50 * 1.3)
       }
     }
   })
 })
 
-describe('what is said', () => {
-  it('is that the sides differ, where, and for how many; in Markdown and in JSON', async () => {
+describe('the report of a replay', () => {
+  it('shows in Markdown and JSON that the sides differ, where, and how often', async () => {
     const { replay, folder } = await startShop({ 'a.log': manyLines(80) }, (path) => ({
       path,
       price: path.endsWith('0') ? 8 : 7,
@@ -220,7 +220,7 @@ describe('what is said', () => {
     ['90', 0, /passed/i],
     ['97.5', 0, /not enough comparisons to be sure/],
     ['99', 1, /\*\*Failed:\*\* 97\.5 % match, .*99 % is asked for/],
-  ])('--fail-under %s of 39 matches in 40 exits %i', async (target, exit, sentence) => {
+  ])('fits the exit code: --fail-under %s with 39 of 40 matches exits %i', async (target, exit, sentence) => {
     const { replay } = await startShop({ 'a.log': manyLines(40) }, (path) => ({
       path,
       price: path.endsWith('/7') ? 8 : 7,
@@ -230,7 +230,7 @@ describe('what is said', () => {
     expect(code).toBe(exit)
   })
 
-  it('holds no secret, wherever it was: in the recording, in what the sides answer, in a query', async () => {
+  it('contains no secret of the recording, of responses or of queries', async () => {
     const secret = 'pl4ntedS3cretV4lue9x7q'
     const request = `/products/1?token=${secret}&next=${encodeURIComponent(`ada@${secret}.example`)}`
     const headers = ['Cookie', 'Authorization'].map((name) => ({ name, value: `Bearer ${secret}` }))
@@ -260,8 +260,8 @@ describe('what is said', () => {
   })
 })
 
-describe('a run that is ended before its end', () => {
-  it('goes on after kill -9, and asks nothing twice', async () => {
+describe('an interrupted replay', () => {
+  it('continues after kill -9 and sends nothing twice', async () => {
     const total = 150
     const { legacy, service, folder } = await startShop({ 'a.log': manyLines(total) })
     for (const atLeast of [20, 60, 100]) {
@@ -291,7 +291,7 @@ describe('a run that is ended before its end', () => {
     expect(existsSync(join(folder, 'a.log.state'))).toBe(false)
   }, 60_000)
 
-  it('by Ctrl-C finishes what is under way, and goes on with nothing lost', async () => {
+  it('finishes requests that are under way on Ctrl-C, and continues without loss', async () => {
     const { service, folder, replay } = await startShop({ 'a.log': manyLines(60) })
     const stopped = start(folder, 'a.log', '--rate', '100')
     await until(() => service.seen.length >= 10)
@@ -307,10 +307,10 @@ describe('a run that is ended before its end', () => {
     expect(timesOf(service)).toEqual(Array(60).fill(1))
   })
 
-  it('is refused over another recording, another config, or other choices; --fresh begins anew', async () => {
+  it('is rejected for another recording, config or selection; --fresh starts again', async () => {
     const { service, folder, replay } = await startShop({ 'a.log': manyLines(30) }, () => undefined)
     expect((await replay('a.log', '--rate', '1000', '--state', 's')).code).toBe(5)
-    const asked = service.seen.length
+    const cases = service.seen.length
     const map = await read(folder, 'map.json')
     const refused = async (sentence: RegExp, ...args: string[]) => {
       const { code, stderr, stdout } = await replay('a.log', '--state', 's', ...args)
@@ -324,20 +324,20 @@ describe('a run that is ended before its end', () => {
     await writeFile(join(folder, 'a.log'), manyLines(31).replace('/products/3 ', '/products/4 '))
     await refused(/belongs to a run with another recording/)
     await writeFile(join(folder, 'a.log'), manyLines(30))
-    expect(service.seen.length).toBe(asked)
+    expect(service.seen.length).toBe(cases)
     service.answer = (path) => ({ path, price: 7 })
     const { code, stdout } = await replay('a.log', '--rate', '1000', '--state', 's', '--fresh', '--json')
     expect(code).toBe(0)
     expect(reportIn(stdout).accounting).toMatchObject({ eligible: 30, matched: 30 })
   }, 60_000)
 
-  it('by a side that is gone says so early, and goes on when it is back', async () => {
+  it('ends early if a side is down, and continues when it is back', async () => {
     const { legacy, service, folder, replay } = await startShop({ 'a.log': manyLines(200) })
     const port = await freePort()
     await writeFile(join(folder, 'map.json'), JSON.stringify(mapOf(legacy.url, `http://127.0.0.1:${port}`)))
     const { code, stderr, stdout } = await replay('a.log', '--rate', '1000', '--fail-under', '99')
     expect(stderr).toMatch(
-      /service at http:\/\/127\.0\.0\.1:\d+ failed 20 times in a row, the last time connect-refused; when it answers/,
+      /service at http:\/\/127\.0\.0\.1:\d+ failed 20 times in a row, the last time with connect-refused; repeat the command/,
     )
     expect({ code, stdout }).toEqual({ code: 5, stdout: '' })
     expect(legacy.seen.length).toBeLessThan(40)
@@ -361,7 +361,7 @@ describe('a run that is ended before its end', () => {
   }, 60_000)
 })
 
-describe('what cannot be replayed', () => {
+describe('an unusable recording', () => {
   it.each([
     ['a text', 'hello\nworld\n', 1, /a\.log cannot be replayed: its beginning is neither a HAR/],
     ['nothing', '', 1, /a\.log cannot be replayed: it is empty/],
@@ -372,7 +372,7 @@ describe('what cannot be replayed', () => {
       1,
       /no request that can be replayed: 2 unsafe-method, 1 unowned/,
     ],
-  ])('%s is one sentence', async (_, text, exit, sentence) => {
+  ])('is reported in one sentence: %s', async (_, text, exit, sentence) => {
     const { replay, folder } = await startShop({ 'a.log': text })
     const { code, stdout, stderr } = await replay('a.log')
     expect({ code, stdout }).toEqual({ code: exit, stdout: '' })
@@ -381,7 +381,7 @@ describe('what cannot be replayed', () => {
     expect((await readdir(folder)).filter((name) => name !== 'a.log.state').sort()).toEqual(['a.log', 'map.json'])
   })
 
-  it('is a context that there is not', async () => {
+  it('and an unknown context are reported', async () => {
     const { replay } = await startShop({ 'a.log': manyLines(1) })
     const { code, stderr } = await replay('a.log', '--context', 'cart')
     expect(stderr).toBe('strangler replay: there is no context "cart"; the config has catalog, orders\n')
@@ -406,7 +406,7 @@ function start(folder: string, ...args: string[]) {
 
 /** How often each path was asked for. */
 function timesOf({ seen }: Side): number[] {
-  return [...Map.groupBy(seen, ({ path }) => path).values()].map((all) => all.length)
+  return [...Map.groupBy(seen, ({ path }) => path).values()].map((requests) => requests.length)
 }
 
 function read(folder: string, name: string): Promise<string> {

@@ -110,8 +110,8 @@ async function apiOf({ folder, adminPort }: GatewayProcess): Promise<string[]> {
   let fingerprints: (string | undefined)[] = []
   await until(async () => {
     fingerprints = fingerprintsIn((await get('/contexts/catalog/differences')).text)
-    const all = await Promise.all(fingerprints.map((it) => get(`/differences/${it}`)))
-    return all.filter(({ text }) => text.includes('"request"')).length >= 8
+    const pages = await Promise.all(fingerprints.map((it) => get(`/differences/${it}`)))
+    return pages.filter(({ text }) => text.includes('"request"')).length >= 8
   }, 30_000)
   const paths = ['/parity', '/contexts', '/contexts/catalog', '/contexts/catalog/differences', '/audit', '/status']
   const ofEach = fingerprints.flatMap((it) => [
@@ -152,8 +152,8 @@ async function everythingIn(redis: RedisProcess): Promise<string[]> {
 
 /** As it is, as a URL or JSON writes it, and in base64 wherever it begins in what is encoded. */
 function formsOf(secret: string): string[] {
-  const inBase64 = ['', 'a', 'ab'].flatMap((before, i) => {
-    const text = Buffer.from(before + secret)
+  const inBase64 = ['', 'a', 'ab'].flatMap((prefix, i) => {
+    const text = Buffer.from(prefix + secret)
       .toString('base64')
       .replaceAll('=', '')
     const whole = text.slice(i === 0 ? 0 : i + 1, -2)
@@ -164,7 +164,7 @@ function formsOf(secret: string): string[] {
 }
 
 function expectNoSecret(where: string, texts: readonly string[]): void {
-  const found = Object.entries(SECRETS).flatMap(([name, secret]) =>
+  const leaks = Object.entries(SECRETS).flatMap(([name, secret]) =>
     texts.flatMap((text) =>
       formsOf(secret)
         .filter((form) => text.includes(form))
@@ -173,7 +173,7 @@ function expectNoSecret(where: string, texts: readonly string[]): void {
         ),
     ),
   )
-  expect(found).toEqual([])
+  expect(leaks).toEqual([])
 }
 
 async function expectNoSecretOf(gateway: GatewayProcess): Promise<void> {
@@ -190,7 +190,7 @@ async function expectNoSecretOf(gateway: GatewayProcess): Promise<void> {
   expectNoSecret('the state', state)
 }
 
-describe('nothing that was planted is found', () => {
+describe('planted secrets are not found anywhere', () => {
   test('with the state in a folder', async () => {
     const gateway = await startGateway()
     await askOften(gateway)
@@ -210,11 +210,11 @@ describe('nothing that was planted is found', () => {
   })
 })
 
-test('the search itself finds what is there, in each form', () => {
+test('the search finds planted secrets in each encoding', () => {
   for (const secret of Object.values(SECRETS)) {
     const around = (text: string) => `{"before":"${text}"}`
     const forms = [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]
-    const within = ['x', 'xy', 'xyz'].map((before) => Buffer.from(`${before}${secret}after`).toString('base64'))
+    const within = ['x', 'xy', 'xyz'].map((prefix) => Buffer.from(`${prefix}${secret}after`).toString('base64'))
     for (const form of [...forms, ...within]) expect(() => expectNoSecret('here', [around(form)])).toThrow()
   }
 })

@@ -11,19 +11,19 @@ const POST: Partial<RequestHead> = { method: 'POST', body: { kind: 'chunked' } }
 
 function start({ most = 1_000_000, head = {}, policy = {} }: Options = {}) {
   const budget = new ByteBudget(() => most)
-  const its = {
+  const request = {
     context: 'catalog',
     route: 'GET /products/:id',
     policy: policyOf(policy),
     answeredBy: 'legacy',
   } as const
-  const capture = new Capture({ ...its, head: headOf(head) }, budget, () => {})
+  const capture = new Capture({ ...request, head: headOf(head) }, budget, () => {})
   return { capture, budget, say: (text: string) => capture.onBody(Buffer.from(text), 0, Buffer.byteLength(text)) }
 }
 type Options = { most?: number; head?: Partial<RequestHead>; policy?: Partial<ShadowPolicy> }
 
-describe('an answer', () => {
-  test('is kept as it came, byte for byte, out of buffers that are lent', () => {
+describe('the capture of a response', () => {
+  test('keeps the bytes, although the buffers are reused', () => {
     const { capture } = start()
     capture.onHead(200, JSON_TYPE)
     const lent = Buffer.from('..\xff\x00abc..', 'latin1')
@@ -33,7 +33,7 @@ describe('an answer', () => {
     expect(capture).toMatchObject({ status: 200, headers: JSON_TYPE, isTruncated: false, isStream: false })
   })
 
-  test('of as many bytes as are kept is whole; with one more nothing of it is', () => {
+  test('keeps a body of the limit whole, and nothing of a body that is one byte longer', () => {
     const { capture, budget, say } = start()
     capture.onHead(200, JSON_TYPE)
     say('x'.repeat(999))
@@ -46,7 +46,7 @@ describe('an answer', () => {
     expect(capture.body).toBe('')
   })
 
-  test('that says it is longer is not kept at all', () => {
+  test('keeps nothing of a response whose Content-Length is above the limit', () => {
     const { capture, budget, say } = start()
     capture.onHead(200, [...JSON_TYPE, 'content-length', '1001'])
     say('x')
@@ -57,7 +57,7 @@ describe('an answer', () => {
   test.each([
     ['HEAD', 200],
     ['GET', 304],
-  ])('to %s with %i has no body, however long the one is that it speaks of', (method, status) => {
+  ])('ignores the Content-Length of a response without a body: %s with %i', (method, status) => {
     const { capture } = start({ head: { method } })
     capture.onHead(status, ['Content-Length', '1001'])
     expect(capture.isTruncated).toBe(false)
@@ -75,13 +75,13 @@ describe('an answer', () => {
   )
 })
 
-describe('a request', () => {
-  test('that is safe has no body to be kept', () => {
+describe('the capture of a request', () => {
+  test('keeps no body of a safe method', () => {
     expect(start().capture.requestBody).toBeUndefined()
     expect(start({ head: { method: 'DELETE' } }).capture.requestBody).toBe('')
   })
 
-  test('that is larger than is copied is shed, and all that is held is free', () => {
+  test('sheds a request above the limit and releases all bytes', () => {
     const { capture, budget, say } = start({ head: POST })
     capture.onRequestBody(Buffer.alloc(1000))
     expect(capture.shedReason).toBeUndefined()
@@ -100,7 +100,7 @@ describe('a request', () => {
     ['of a length that has not all come', { method: 'POST', body: { kind: 'length', bytes: 5 } }, 4, false, false],
     ['in chunks', POST, 5, true, true],
     ['in chunks without an end', POST, 5, false, false],
-  ])('%s: whether it is whole', (_, head, bytes, hasEnded, expected) => {
+  ])('knows whether the request is complete: %s', (_, head, bytes, hasEnded, expected) => {
     const { capture } = start({ head })
     if (bytes > 0) capture.onRequestBody(Buffer.alloc(bytes))
     if (hasEnded) capture.onRequestEnd()
@@ -108,8 +108,8 @@ describe('a request', () => {
   })
 })
 
-describe('the budget', () => {
-  test('that is used up sheds, and what was held until then is free', () => {
+describe('the byte budget of captures', () => {
+  test('sheds a capture when it is used up, and gets its bytes back', () => {
     const { capture, budget, say } = start({ most: 300 })
     capture.onHead(200, JSON_TYPE)
     say('x'.repeat(100))
@@ -118,14 +118,14 @@ describe('the budget', () => {
     expect(budget.usedBytes).toBe(0)
   })
 
-  test('counts what a byte costs that comes alone', () => {
+  test('counts the overhead of each piece', () => {
     const { capture, budget, say } = start()
     capture.onHead(200, JSON_TYPE)
     for (let i = 0; i < 100; i++) say('x')
     expect(budget.usedBytes).toBeGreaterThan(100 * 32)
   })
 
-  test('is given back exactly, in whatever order things come, and once', () => {
+  test('gets all bytes back exactly once, in any order of events', () => {
     const step = fc.oneof(
       fc.record({ kind: fc.constant('request' as const), bytes: fc.integer({ min: 1, max: 700 }) }),
       fc.record({ kind: fc.constant('body' as const), bytes: fc.integer({ min: 1, max: 700 }) }),

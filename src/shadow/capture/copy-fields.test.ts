@@ -14,7 +14,7 @@ const request = {
   identityFields: ['x-user-id'],
 }
 
-test('a copy carries what the request carried, its mark, and a span of its own in the same trace', () => {
+test('a copy has the fields of the request, its mark, and its own span in the same trace', () => {
   expect(copyFields(request, '1', 'keep', SPAN)).toEqual([
     ...['Host', 'shop.example', 'Authorization', 'Bearer a', 'cookie', 'sid=1', 'X-User-Id', 'anna'],
     ...['X-API-Key', 'sk', 'DPoP', 'proof'],
@@ -23,7 +23,7 @@ test('a copy carries what the request carried, its mark, and a span of its own i
   ])
 })
 
-test('without who asks', () => {
+test('with "strip", a copy has no identity and no credentials', () => {
   expect(copyFields(request, 'dry-run', 'strip', SPAN)).toEqual([
     ...['Host', 'shop.example'],
     ...['Idempotency-Key', 'k', 'traceparent', `00-${TRACE}-${SPAN}-01`, 'X-Forwarded-For', '192.0.2.1'],
@@ -31,7 +31,7 @@ test('without who asks', () => {
   ])
 })
 
-test('only one word is an agreement', () => {
+test('only "dry-run" accepts dry runs', () => {
   expect(acceptsDryRun(['Content-Type', 'text/plain', 'x-shadow-accepted', ' Dry-Run'])).toBe(true)
   for (const headers of [[], ['X-Shadow-Accepted', '1'], ['X-Shadow', 'dry-run']])
     expect(acceptsDryRun(headers)).toBe(false)

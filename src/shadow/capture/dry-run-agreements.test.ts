@@ -12,23 +12,23 @@ const NO: Says = { status: 404, headers: [] }
 function start(first: Says = YES) {
   let now = 1000
   const says: { now: Says } = { now: first }
-  const asked: { request: CopyRequest; fields: readonly string[]; body: unknown }[] = []
+  const handshakes: { request: CopyRequest; fields: readonly string[]; body: unknown }[] = []
   const waiting: (() => void)[] = []
   const isHeld = { now: false }
   const dryRuns = new DryRunAgreements({
     client: {
       send: async (request, fields, body): Promise<CopyResult> => {
-        asked.push({ request, fields, body })
-        const said = says.now
+        handshakes.push({ request, fields, body })
+        const answer = says.now
         if (isHeld.now) await new Promise<void>((resolve) => waiting.push(resolve))
-        if (said === 'nothing') return { kind: 'failed', reason: 'response-timeout' }
-        return { kind: 'answered', answer: { ...said, body: Buffer.alloc(0), isTruncated: false }, ms: 1 }
+        if (answer === 'nothing') return { kind: 'failed', reason: 'response-timeout' }
+        return { kind: 'answered', answer: { ...answer, body: Buffer.alloc(0), isTruncated: false }, ms: 1 }
       },
     },
     now: () => now,
   })
   return {
-    ...{ asked, says, isHeld, waiting, dryRuns },
+    ...{ asked: handshakes, says, isHeld, waiting, dryRuns },
     pass: (ms: number) => {
       now += ms
     },
@@ -36,11 +36,11 @@ function start(first: Says = YES) {
   }
 }
 
-test('the address that the copy would go to is asked, and nothing of the request is said to it', async () => {
-  const { asked, isAgreed } = start()
+test('the handshake goes to the address of the copy and contains nothing of the request', async () => {
+  const { asked: handshakes, isAgreed } = start()
   const fields = ['Host', 'shop.example', 'Cookie', 'sid=1', 'Authorization', 'Bearer a']
   expect(await isAgreed(copyOf({ method: 'DELETE', path: '/products/1?token=a', fields }))).toBe(true)
-  expect(asked).toMatchObject([
+  expect(handshakes).toMatchObject([
     {
       request: { origin: 'http://127.0.0.1:1', method: 'OPTIONS', path: '/.well-known/shadow' },
       fields: ['Host', 'shop.example', 'X-Shadow', 'handshake'],
@@ -57,68 +57,68 @@ test.each<[string, Says]>([
   ['a 2xx without the word', { status: 200, headers: [] }],
   ['a 2xx with another word', { status: 200, headers: ['X-Shadow-Accepted', 'handshake'] }],
   ['what it was asked', { status: 200, headers: ['X-Shadow', 'dry-run'] }],
-])('%s is no agreement', async (_, says) => {
+])('%s is not an agreement', async (_, says) => {
   expect(await start(says).isAgreed()).toBe(false)
 })
 
-test('an agreement holds for a minute', async () => {
-  const { asked, says, pass, isAgreed } = start()
+test('an agreement is valid for a minute', async () => {
+  const { asked: handshakes, says, pass, isAgreed } = start()
   expect(await isAgreed()).toBe(true)
   says.now = NO
   pass(MINUTE - 1)
   expect(await isAgreed()).toBe(true)
-  expect(asked).toHaveLength(1)
+  expect(handshakes).toHaveLength(1)
   pass(1)
   expect(await isAgreed()).toBe(false)
-  expect(asked).toHaveLength(2)
+  expect(handshakes).toHaveLength(2)
 })
 
-test('whoever did not agree is asked again after half a minute', async () => {
-  const { asked, says, pass, isAgreed } = start(NO)
+test('a service that refused is asked again after half a minute', async () => {
+  const { asked: handshakes, says, pass, isAgreed } = start(NO)
   expect(await isAgreed()).toBe(false)
   says.now = YES
   pass(MINUTE / 2 - 1)
   expect(await isAgreed()).toBe(false)
-  expect(asked).toHaveLength(1)
+  expect(handshakes).toHaveLength(1)
   pass(1)
   expect(await isAgreed()).toBe(true)
-  expect(asked).toHaveLength(2)
+  expect(handshakes).toHaveLength(2)
 })
 
-test('a hundred that wait for one answer ask once', async () => {
-  const { asked, isHeld, waiting, isAgreed } = start()
+test('a hundred copies that wait for one answer share one handshake', async () => {
+  const { asked: handshakes, isHeld, waiting, isAgreed } = start()
   isHeld.now = true
-  const all = Array.from({ length: 100 }, () => isAgreed())
-  expect(asked).toHaveLength(1)
+  const copies = Array.from({ length: 100 }, () => isAgreed())
+  expect(handshakes).toHaveLength(1)
   for (const go of waiting) go()
-  expect(new Set(await Promise.all(all))).toEqual(new Set([true]))
+  expect(new Set(await Promise.all(copies))).toEqual(new Set([true]))
 })
 
-describe('an agreement that is withdrawn', () => {
-  test('ends for all copies under way, and is asked for again after half a minute', async () => {
-    const { asked, pass, dryRuns, isAgreed } = start()
+describe('a withdrawn agreement', () => {
+  test('ends for all copies under way, and the next handshake comes after half a minute', async () => {
+    const { asked: handshakes, pass, dryRuns, isAgreed } = start()
     const copy = copyOf()
-    const [one, other] = [await dryRuns.agreement(copy), await dryRuns.agreement(copy)]
-    expect([one?.aborted, other?.aborted]).toEqual([false, false])
+    const [first, other] = [await dryRuns.agreement(copy), await dryRuns.agreement(copy)]
+    expect([first?.aborted, other?.aborted]).toEqual([false, false])
     dryRuns.withdraw(copy)
-    expect([one?.aborted, other?.aborted]).toEqual([true, true])
+    expect([first?.aborted, other?.aborted]).toEqual([true, true])
     pass(MINUTE / 2 - 1)
     expect(await isAgreed()).toBe(false)
-    expect(asked).toHaveLength(1)
+    expect(handshakes).toHaveLength(1)
     pass(1)
     expect(await isAgreed()).toBe(true)
   })
 
-  test('ends those as well that were sent before it was last renewed', async () => {
+  test('also ends copies that were sent before its last renewal', async () => {
     const { pass, dryRuns } = start()
-    const before = await dryRuns.agreement(copyOf())
+    const agreement = await dryRuns.agreement(copyOf())
     pass(MINUTE)
     const renewed = await dryRuns.agreement(copyOf())
     dryRuns.withdraw(copyOf())
-    expect([before?.aborted, renewed?.aborted]).toEqual([true, true])
+    expect([agreement?.aborted, renewed?.aborted]).toEqual([true, true])
   })
 
-  test('while the service is being asked is withdrawn, whatever it then says', async () => {
+  test('stays withdrawn if the handshake that was under way succeeds', async () => {
     const { isHeld, waiting, dryRuns, isAgreed } = start()
     isHeld.now = true
     const asking = isAgreed()
@@ -128,31 +128,31 @@ describe('an agreement that is withdrawn', () => {
     expect(await isAgreed()).toBe(false)
   })
 
-  test('by not being renewed ends those under way', async () => {
+  test('ends copies under way if the service refuses its renewal', async () => {
     const { pass, says, dryRuns } = start()
-    const before = await dryRuns.agreement(copyOf())
+    const agreement = await dryRuns.agreement(copyOf())
     says.now = NO
     pass(MINUTE)
     expect(await dryRuns.agreement(copyOf())).toBeUndefined()
-    expect(before?.aborted).toBe(true)
+    expect(agreement?.aborted).toBe(true)
   })
 })
 
-test('each that can be reached at one address agrees for itself', async () => {
-  const { asked, says, isAgreed } = start()
+test('each service behind one address agrees for itself', async () => {
+  const { asked: handshakes, says, isAgreed } = start()
   expect(await isAgreed(copyOf())).toBe(true)
   says.now = NO
   expect(await isAgreed(copyOf({ fields: ['host', 'orders.example'] }))).toBe(false)
   expect(await isAgreed(copyOf({ origin: 'http://127.0.0.1:2' }))).toBe(false)
   expect(await isAgreed(copyOf({ servername: 'orders.example' }))).toBe(false)
-  expect(asked).toHaveLength(4)
+  expect(handshakes).toHaveLength(4)
 })
 
-test('names that clients make up are forgotten again, the oldest first', async () => {
-  const { asked, isAgreed } = start()
+test('host names that clients invent are evicted, the oldest first', async () => {
+  const { asked: handshakes, isAgreed } = start()
   for (let i = 0; i < 1001; i++) await isAgreed(copyOf({ fields: ['Host', `h${i}`] }))
   await isAgreed(copyOf({ fields: ['Host', 'h1000'] }))
-  expect(asked).toHaveLength(1001)
+  expect(handshakes).toHaveLength(1001)
   await isAgreed(copyOf({ fields: ['Host', 'h0'] }))
-  expect(asked).toHaveLength(1002)
+  expect(handshakes).toHaveLength(1002)
 })

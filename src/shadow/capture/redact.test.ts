@@ -7,7 +7,7 @@ import { DEFAULT_REDACTION, maskHeaders, maskRequestTarget, maskSecrets, redact 
 const difference = (path: string, legacy: string | null, service: string | null) =>
   ({ kind: 'value', path, legacy, service, times: 1 }) as const
 
-describe('what is hidden', () => {
+describe('masking', () => {
   test.each([
     ['Bearer abc.def', 'Bearer <credentials>'],
     ['ann.b+c@example.co.uk wrote', '<email> wrote'],
@@ -37,11 +37,11 @@ describe('what is hidden', () => {
     ...['12.34', 'Shoe, red, size 42', '2024-05-01T10:00:00.000Z', '/api/v1/products/1234/reviews/recent', 'a@', '@b'],
     ...['product-catalogue-2024-summer-edition', 'https://shop.example/items/17?page=2', '4111 1111 1111 1112'],
     ...['internationalisation-and-localisation', '+49 30 1234567', 'ORDER-2024-0017'],
-  ])('%s stays', (text) => {
+  ])('keeps %s', (text) => {
     expect(maskSecrets(text)).toBe(text)
   })
 
-  test('by the name of the place, whatever is there', () => {
+  test('masks each value at a path with a secret name', () => {
     expect(redact(difference('$.user.password', 'hunter2', 'hunter3'))).toMatchObject({
       legacy: '<secret>',
       service: '<secret>',
@@ -53,7 +53,7 @@ describe('what is hidden', () => {
     })
   })
 
-  test('with an allow-list, all but what is on it; and what is on it without its secrets', () => {
+  test('with showOnly, shows only the listed paths, with their secrets masked', () => {
     const pattern = parsePathPattern('$.note')
     if (!pattern.ok) throw new Error()
     const redaction = { showOnly: [pattern.pattern] }
@@ -67,7 +67,7 @@ describe('what is hidden', () => {
     })
   })
 
-  test('headers and targets', () => {
+  test('masks header fields and targets', () => {
     expect(maskHeaders(['Cookie', 'sid=1', 'X-Api-Key', 'k', 'Accept', 'text/html', 'From', 'a@b.example'])).toEqual([
       'Cookie',
       '<secret>',
@@ -83,7 +83,7 @@ describe('what is hidden', () => {
     )
   })
 
-  test('long texts are shown around the first place that differs, and no control byte goes through', () => {
+  test('shows long texts around their first difference, without control bytes', () => {
     const long = 'lorem ipsum '.repeat(100)
     const shown = redact(difference('$.a', `${long}one`, `${long}two\u001b[31m`))
     expect(shown.legacy).toMatch(/^….*one$/)
@@ -92,7 +92,7 @@ describe('what is hidden', () => {
   })
 })
 
-describe('whatever the text is', () => {
+describe('masking of any text', () => {
   const alphabets = ['hex', 'base64', 'base64url'] as const
   const secret = fc.tuple(fc.constantFrom(...alphabets), fc.uint8Array({ minLength: 28, maxLength: 48 }))
   const pieces = fc.constantFrom(
@@ -133,7 +133,7 @@ describe('whatever the text is', () => {
   )
   const texts = fc.array(fc.oneof(pieces, fc.string()), { maxLength: 14 }).map((parts) => parts.join(''))
 
-  test('doing it twice changes nothing', () => {
+  test('is idempotent', () => {
     fc.assert(
       fc.property(texts, (text) => {
         const once = maskSecrets(text)
@@ -143,7 +143,7 @@ describe('whatever the text is', () => {
     )
   })
 
-  test('no random token survives, wherever it is planted', () => {
+  test('masks random tokens at any position', () => {
     // Bytes of a generator are random; fast-check’s own shrink towards zeros, which no token is.
     const around = fc.constantFrom(
       ['', ''],
@@ -155,32 +155,32 @@ describe('whatever the text is', () => {
       ['<b>', '</b>'],
     )
     fc.assert(
-      fc.property(secret, around, ([alphabet, { length }], [before, after]) => {
+      fc.property(secret, around, ([alphabet, { length }], [prefix, suffix]) => {
         const planted = randomBytes(length).toString(alphabet)
-        expect(maskSecrets(before + planted + after), planted).not.toContain(planted)
+        expect(maskSecrets(prefix + planted + suffix), planted).not.toContain(planted)
       }),
       { numRuns: 2000 },
     )
   })
 
-  test('no card and no address survives', () => {
+  test('masks card numbers and e-mail addresses', () => {
     const digits = fc.stringMatching(/^4\d{14}$/)
     const local = fc.stringMatching(/^[a-z][a-z0-9.+_-]{0,12}$/)
     const words = fc.constantFrom('', ' ', 'to ', '"', 'card:', '(')
     fc.assert(
-      fc.property(digits, local, words, words, (start, name, before, after) => {
+      fc.property(digits, local, words, words, (start, name, prefix, suffix) => {
         const card = start + checkDigit(start)
-        expect(maskSecrets(`7 ${before}${card}${after} 7`)).not.toContain(card)
+        expect(maskSecrets(`7 ${prefix}${card}${suffix} 7`)).not.toContain(card)
         const grouped = card.replace(/(\d{4})(?=\d)/g, '$1 ')
-        expect(maskSecrets(before + grouped + after)).not.toContain(grouped)
+        expect(maskSecrets(prefix + grouped + suffix)).not.toContain(grouped)
         const address = `${name}@mail.example.com`
-        expect(maskSecrets(before + address + after)).not.toContain(address)
+        expect(maskSecrets(prefix + address + suffix)).not.toContain(address)
       }),
     )
   })
 
-  test('time grows no faster than the text', () => {
-    const before = performance.now()
+  test('takes time that is linear in the length of the text', () => {
+    const startedAt = performance.now()
     for (const piece of [
       'a',
       '1',
@@ -199,11 +199,11 @@ describe('whatever the text is', () => {
     ]) {
       maskSecrets(piece.repeat(Math.floor(65_000 / piece.length)))
     }
-    expect(performance.now() - before).toBeLessThan(3000)
+    expect(performance.now() - startedAt).toBeLessThan(3000)
     expect(maskSecrets('x'.repeat(1 << 20))).toBe('<text of 1048576 characters>')
   })
 
-  test('is the default when nothing is said', () => {
+  test('is the default', () => {
     expect(redact(difference('$.a', 'a@b.example', '1'))).toEqual(
       redact(difference('$.a', 'a@b.example', '1'), DEFAULT_REDACTION),
     )

@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from './compare-limits.ts'
 import { type JsonDocument, readJson } from './read-json.ts'
 import { splitPath } from './split-path.ts'
 
-describe('kinds', () => {
+describe('the kinds of JSON differences', () => {
   test.each<[string, unknown, unknown, string[]]>([
     ['a member that only legacy has', { a: 1, b: 2 }, { a: 1 }, ['missing $.b']],
     ['one that only the service has', { a: 1 }, { a: 1, b: 2 }, ['extra $.b']],
@@ -50,22 +50,22 @@ describe('kinds', () => {
     expect(comparedJson(legacy, service)).toEqual(expected)
   })
 
-  test('digits that JSON.parse would round', () => {
+  test('keep digits that JSON.parse rounds', () => {
     expect(compared('{"n":9007199254740993}', '{"n":9007199254740992}')).toEqual(['value $.n'])
     expect(compared('[1, 10, 0.5]', '[1.0, 1e1, 5e-1]')).toEqual([])
   })
 
-  test('a name said twice on one side', () => {
+  test('contain a name that one side repeats', () => {
     expect(compared('{"a":1,"a":2}', '{"a":2}')).toEqual(['repeated $.a'])
     expect(compared('{"a":1,"a":2}', '{"a":3,"a":2}')).toEqual([])
   })
 
-  test('one side is no JSON; two that are not are compared as bytes', () => {
+  test('contain a malformed side; two malformed sides are compared as bytes', () => {
     expect(compared('{"a":1}', '{"a":1')).toEqual(['malformed $'])
     expect(compared('{"a":1', '{"a":2')).toEqual(['value $'])
   })
 
-  test('names that every object has, and halves of characters', () => {
+  test('handle inherited names and lone surrogates', () => {
     expect(compared('{"__proto__":1,"toString":1}', '{"__proto__":2,"toString":2}')).toEqual([
       'value $.__proto__',
       'value $.toString',
@@ -74,8 +74,8 @@ describe('kinds', () => {
   })
 })
 
-describe('paths are general', () => {
-  test('a hundred thousand ids as keys are one field', () => {
+describe('the paths of JSON differences', () => {
+  test('are one path for a hundred thousand ids as keys', () => {
     const keys = Array.from({ length: 300 }, (_, i) => [
       ...[`${i}`, `user-${i + 100}`, `${'0123456789abcdef'.repeat(2)}${i}`, `a${i}@example.com`, `/items/${i}`],
     ]).flat()
@@ -83,7 +83,7 @@ describe('paths are general', () => {
     expect([...fields]).toEqual(['value $.*'])
   })
 
-  test('names stay names', () => {
+  test('keep plain names', () => {
     const names = [
       'price',
       'address2',
@@ -98,7 +98,7 @@ describe('paths are general', () => {
     for (const name of names) expect(comparedJson({ [name]: 1 }, { [name]: 2 })).toEqual([`value $.${name}`])
   })
 
-  test('an object of very many members is a dictionary', () => {
+  test('treat an object of very many members as a dictionary', () => {
     const words = Object.fromEntries(
       Array.from({ length: 500 }, (_, i) => [
         `w${'abcdefghij'[i % 10]}${'klmnopqrst'[Math.floor(i / 10) % 10]}${'uvwxyz'[Math.floor(i / 100)]}`,
@@ -109,7 +109,7 @@ describe('paths are general', () => {
   })
 })
 
-describe('rules', () => {
+describe('the rules for JSON', () => {
   test.each<[string, unknown, unknown, unknown, string[]]>([
     ['ignored', { at: 1, b: 1 }, { at: 2, b: 1 }, { ignore: ['$.at'] }, []],
     ['ignored with all below', { m: { at: 1 } }, { m: { at: 2 } }, { ignore: ['$.m'] }, []],
@@ -176,8 +176,8 @@ describe('rules', () => {
   })
 })
 
-describe('whatever is compared', () => {
-  test('a value equals itself', () => {
+describe('the comparison of random JSON', () => {
+  test('finds no difference between a value and itself', () => {
     fc.assert(
       fc.property(jsonTexts, (text) => {
         expect(compared(text, ` ${text} `)).toEqual([])
@@ -185,7 +185,7 @@ describe('whatever is compared', () => {
     )
   })
 
-  test('the order of members means nothing', () => {
+  test('ignores the order of members', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue({ maxDepth: 3 })), (object) => {
         const turned = Object.fromEntries(Object.entries(object).reverse())
@@ -194,19 +194,19 @@ describe('whatever is compared', () => {
     )
   })
 
-  test('what is not equal has a difference; each is at a place that is there; there are not too many', () => {
+  test('finds a difference between unequal values, at existing paths and within the limit', () => {
     fc.assert(
       fc.property(jsonTexts, jsonTexts, (legacy, service) => {
-        const one = documentOf(legacy)
+        const document = documentOf(legacy)
         const other = documentOf(service)
         const findings = findingsFor()
-        compareJson(one, other, ['$'], findings)
+        compareJson(document, other, ['$'], findings)
         const { differences } = findings.result()
         const areEqual = JSON.stringify(sorted(JSON.parse(legacy))) === JSON.stringify(sorted(JSON.parse(service)))
         expect(differences.length > 0).toBe(!areEqual)
         expect(differences.length).toBeLessThanOrEqual(DEFAULT_LIMITS.maxDifferences)
         for (const { kind, path } of differences) {
-          const inLegacy = isThere(one.root, splitPath(path).slice(1))
+          const inLegacy = isThere(document.root, splitPath(path).slice(1))
           const inService = isThere(other.root, splitPath(path).slice(1))
           expect(inLegacy || inService, path).toBe(true)
           if (kind === 'missing') expect(inLegacy).toBe(true)
@@ -217,7 +217,7 @@ describe('whatever is compared', () => {
     )
   })
 
-  test('both ways round: missing is extra, the rest stays', () => {
+  test('swaps missing and extra if the sides are swapped', () => {
     // Without lists: of two alignments that are as good, one is taken.
     const { value: objects } = fc.letrec((tie) => ({
       value: fc.oneof(
@@ -236,7 +236,7 @@ describe('whatever is compared', () => {
     )
   })
 
-  test('differences are bounded, and that there were more is said', () => {
+  test('bounds the number of differences and reports that there are more', () => {
     const object = (value: number) =>
       Object.fromEntries(
         Array.from({ length: 150 }, (_, i) => [
@@ -248,8 +248,8 @@ describe('whatever is compared', () => {
   })
 })
 
-describe('speed', () => {
-  test('a hundred kilobytes in a few milliseconds, and long lists that have nothing in common', () => {
+describe('the time of JSON comparisons', () => {
+  test('is a few milliseconds for a hundred kilobytes, also for long lists without common members', () => {
     const items = (shift: number) =>
       Array.from({ length: 1000 }, (_, i) => ({
         id: i + shift,
@@ -261,10 +261,10 @@ describe('speed', () => {
     const legacy = JSON.stringify({ items: items(0), x: 1 })
     const service = JSON.stringify({ x: 1, items: items(0) })
     compared(legacy, service)
-    const before = performance.now()
+    const startedAt = performance.now()
     for (let i = 0; i < 10; i++) compared(legacy, service)
     // A few each on a quiet machine; the bound is for a busy one.
-    expect((performance.now() - before) / 10).toBeLessThan(50)
+    expect((performance.now() - startedAt) / 10).toBeLessThan(50)
     const began = performance.now()
     comparedJson(
       Array.from({ length: 50_000 }, (_, i) => i),

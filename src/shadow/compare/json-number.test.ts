@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { readNumber, sameNumber } from './json-number.ts'
 
-const same = (one: string, other: string) => sameNumber(readNumber(one), readNumber(other))
+const same = (a: string, other: string) => sameNumber(readNumber(a), readNumber(other))
 
 describe('numbers by value', () => {
   test.each([
@@ -16,8 +16,8 @@ describe('numbers by value', () => {
     ['1e400', '10e399'],
     ['123456789012345678901234567890', '12345678901234567890123456789e1'],
     ['1000000000000000000000000', '1e24'],
-  ])('%s is %s', (one, other) => {
-    expect(same(one, other)).toBe(true)
+  ])('%s equals %s', (a, other) => {
+    expect(same(a, other)).toBe(true)
   })
 
   test.each([
@@ -29,11 +29,11 @@ describe('numbers by value', () => {
     ['-1e400', '1e400'],
     ['12345678901234567890', '12345678901234567891'],
     ['1e99999999999999999999', '1e99999999999999999998'],
-  ])('%s is not %s', (one, other) => {
-    expect(same(one, other)).toBe(false)
+  ])('%s differs from %s', (a, other) => {
+    expect(same(a, other)).toBe(false)
   })
 
-  test('agrees with exact arithmetic', () => {
+  test('equality agrees with exact arithmetic', () => {
     const decimal = fc.tuple(fc.bigInt({ min: -(10n ** 22n), max: 10n ** 22n }), fc.integer({ min: -25, max: 25 }))
     const text = ([digits, exponent]: [bigint, number]) => `${digits}e${exponent}`
     /** All over 10^25. */
@@ -42,10 +42,10 @@ describe('numbers by value', () => {
       fc.tuple(fc.constant([digits, exponent] as [bigint, number]), fc.nat({ max: 3 }), fc.nat({ max: 1 })),
     )
     fc.assert(
-      fc.property(near, ([one, shift, add]) => {
-        const other: [bigint, number] = [one[0] * 10n ** BigInt(shift) + BigInt(add), one[1] - shift]
+      fc.property(near, ([number, shift, add]) => {
+        const other: [bigint, number] = [number[0] * 10n ** BigInt(shift) + BigInt(add), number[1] - shift]
         if (other[1] < -25) return
-        expect(same(text(one), text(other))).toBe(exact(one) === exact(other))
+        expect(same(text(number), text(other))).toBe(exact(number) === exact(other))
       }),
     )
   })

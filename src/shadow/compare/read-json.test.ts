@@ -24,8 +24,8 @@ function parsed(text: string): unknown {
   }
 }
 
-describe('reading JSON', () => {
-  test('takes what JSON.parse takes, and gives the same', () => {
+describe('the JSON parser', () => {
+  test('accepts what JSON.parse accepts, with the same result', () => {
     fc.assert(
       fc.property(fc.json({ maxDepth: 8 }), fc.nat({ max: 4 }), (text, space) => {
         const spaced = JSON.stringify(JSON.parse(text), null, space)
@@ -35,7 +35,7 @@ describe('reading JSON', () => {
     )
   })
 
-  test('refuses what JSON.parse refuses: texts with a piece changed', () => {
+  test('rejects what JSON.parse rejects', () => {
     const pieces = fc.constantFrom(
       ...[
         '{',
@@ -75,39 +75,39 @@ describe('reading JSON', () => {
     ['{"a":1,}', 'malformed'],
     ['[1,]', 'malformed'],
     ['"\u0001"', 'malformed'],
-  ])('%j is no JSON', (text, kind) => {
+  ])('rejects %j', (text, kind) => {
     expect(read(text)).toBe(kind)
   })
 
-  test('a hundred thousand brackets are too deep, and cost nothing', () => {
+  test('rejects a hundred thousand brackets as too deep, at no cost', () => {
     expect(read('['.repeat(100_000))).toBe('too-deep')
     expect(read('{"a":'.repeat(100_000))).toBe('too-deep')
     expect(read(`${'['.repeat(128)}${']'.repeat(128)}`)).not.toBe('too-deep')
   })
 
-  test('a body of more values than are compared is too complex', () => {
+  test('rejects a body with too many values as too complex', () => {
     expect(read(`[${'0,'.repeat(300_000)}0]`)).toBe('too-complex')
   })
 
-  test('a member called __proto__ is a member, and no object gets it', () => {
+  test('keeps a member called __proto__ as an ordinary member', () => {
     const result = readJson('{"__proto__":{"polluted":1},"constructor":2}', DEFAULT_LIMITS)
     if (result.kind !== 'read') throw new Error(result.kind)
     expect([...(result.document.root as Map<string, unknown>).keys()]).toEqual(['__proto__', 'constructor'])
     expect(({} as Record<string, unknown>).polluted).toBeUndefined()
   })
 
-  test('a name said twice is noted, however it is escaped', () => {
+  test('notes repeated names, also if they are escaped differently', () => {
     const result = readJson('{"a":1,"b":{"c":1},"\\u0061":2}', DEFAULT_LIMITS)
     if (result.kind !== 'read') throw new Error(result.kind)
     expect([...result.document.repeated.values()].map((names) => [...names])).toEqual([['a']])
   })
 
-  test('a mebibyte of text, and of a number, is read in time that does not grow faster than it', () => {
-    const before = performance.now()
+  test('takes linear time for a text and a number of a mebibyte', () => {
+    const startedAt = performance.now()
     expect(read(`"${'x'.repeat(1 << 20)}"`)).toHaveLength(1 << 20)
     expect(read(`"${'\\n'.repeat(1 << 19)}"`)).toHaveLength(1 << 19)
     readJson(`${'1'.repeat(1 << 20)}e-${'9'.repeat(1 << 20)}`, DEFAULT_LIMITS)
     readJson(`0.${'0'.repeat(1 << 20)}1`, DEFAULT_LIMITS)
-    expect(performance.now() - before).toBeLessThan(1000)
+    expect(performance.now() - startedAt).toBeLessThan(1000)
   })
 })

@@ -14,7 +14,7 @@ function mistakes(written: unknown): string[] {
   return read.ok ? [] : read.mistakes.map(({ path, message }) => `${path}: ${message}`)
 }
 
-describe('mistakes are all told, with what to write', () => {
+describe('the parser of rules', () => {
   test.each<[unknown, RegExp]>([
     ['x', /^: must be an object with any of ignore, normalise/],
     [{ ignored: [] }, /^ignored: is not a rule; the rules are ignore/],
@@ -48,15 +48,15 @@ describe('mistakes are all told, with what to write', () => {
     [{ keyed: [{ path: '$.a' }] }, /by: must be the name of a member/],
     [{ equivalentStatuses: [[200]] }, /two or more statuses/],
     [{ equivalentStatuses: [[200, 99]] }, /two or more statuses/],
-  ])('%j', (written, message) => {
+  ])('reports the mistake in %j with its correction', (written, message) => {
     expect(mistakes(written).join('\n')).toMatch(message)
   })
 
-  test('several at once', () => {
+  test('reports several mistakes at once', () => {
     expect(mistakes({ ignore: ['a', 'b'], tolerance: [{}] })).toHaveLength(4)
   })
 
-  test('anything at all is read or refused, and throws nothing', () => {
+  test('never throws', () => {
     const keys = fc.constantFrom(
       'ignore',
       'normalise',
@@ -82,7 +82,7 @@ describe('mistakes are all told, with what to write', () => {
       '\ud800',
       '__proto__',
     )
-    const pattern = fc.array(parts, { maxLength: 8 }).map((all) => all.join(''))
+    const pattern = fc.array(parts, { maxLength: 8 }).map((segments) => segments.join(''))
     fc.assert(
       fc.property(fc.anything(), fc.dictionary(keys, fc.oneof(fc.array(pattern), fc.anything())), (anything, rules) => {
         readRules(anything)
@@ -113,14 +113,14 @@ describe('patterns of paths', () => {
     ['status', 'status', true, true],
     ['cookie.sid.path', 'cookie.sid.path', true, true],
     ['$.x', 'header.x', false, false],
-  ])('%s and %s', (text, path, exactly, orAbove) => {
+  ])('match as expected: %s against %s', (text, path, exactly, orAbove) => {
     const parsed = parsePathPattern(text)
     if (!parsed.ok) throw new Error(parsed.message)
     expect(matchesPath(parsed.pattern, splitPath(path))).toBe(exactly)
     expect(covers(parsed.pattern, splitPath(path))).toBe(orAbove)
   })
 
-  test('each path of the table of differences is a pattern for itself', () => {
+  test('match themselves if they are the path of a difference', () => {
     fc.assert(
       fc.property(
         fc.array(
@@ -140,15 +140,15 @@ describe('patterns of paths', () => {
     )
   })
 
-  test('no pattern makes matching slow', () => {
+  test('match in linear time', () => {
     const parsed = parsePathPattern(`$${'..a'.repeat(14)}..b`)
     if (!parsed.ok) throw new Error(parsed.message)
-    const before = performance.now()
+    const startedAt = performance.now()
     matchesPath(parsed.pattern, ['$', ...Array.from({ length: 128 }, () => '.a')])
-    expect(performance.now() - before).toBeLessThan(200)
+    expect(performance.now() - startedAt).toBeLessThan(200)
   })
 
-  test('no expression makes normalising slow', () => {
+  test('normalise in linear time with any expression', () => {
     const read = readRules({
       normalise: [
         {
@@ -161,8 +161,8 @@ describe('patterns of paths', () => {
       ],
     })
     if (!read.ok) throw new Error()
-    const before = performance.now()
+    const startedAt = performance.now()
     read.rules.rulesAt(['$']).normalise?.(`${'a'.repeat(10_000)}c`)
-    expect(performance.now() - before).toBeLessThan(2000)
+    expect(performance.now() - startedAt).toBeLessThan(2000)
   })
 })

@@ -76,8 +76,8 @@ export function storedExampleOf(field: Field = PRICE, more: Partial<Example> = {
 
 /** What operators have said of one difference. */
 export function stateWith(field: Field, note: Partial<DifferenceNote>): SharedState {
-  const said = { by: 'ada', reason: 'why', at: NOW, route: ROUTE, field, ruling: null, resolvedAt: null }
-  const differences = { [fingerprintOf('catalog', ROUTE, field)]: { ...said, ...note } }
+  const defaults = { by: 'ada', reason: 'why', at: NOW, route: ROUTE, field, ruling: null, resolvedAt: null }
+  const differences = { [fingerprintOf('catalog', ROUTE, field)]: { ...defaults, ...note } }
   return { ...EMPTY_STATE, contexts: { catalog: { ...EMPTY_CONTEXT, differences } } }
 }
 
@@ -89,17 +89,17 @@ export function storeOf({
 }: StoredComparisons): Pick<ComparisonStore, 'counts' | 'examples'> {
   return {
     counts: async ({ context, from }) =>
-      counts.filter((one) => one.start >= from && (context === undefined || one.context === context)),
+      counts.filter((hour) => hour.start >= from && (context === undefined || hour.context === context)),
     examples: async ({ context, fingerprint }) =>
       examples
-        .filter((one) => context === undefined || one.context === context)
-        .filter((one) => fingerprint === undefined || one.fingerprint === fingerprint),
+        .filter((stored) => context === undefined || stored.context === context)
+        .filter((stored) => fingerprint === undefined || stored.fingerprint === fingerprint),
   }
 }
 
-export function reportsOn(found: StoredComparisons, more: Partial<ComparisonReportsOptions> = {}) {
+export function reportsOn(comparisons: StoredComparisons, more: Partial<ComparisonReportsOptions> = {}) {
   return new ComparisonReports({
-    store: storeOf(found),
+    store: storeOf(comparisons),
     state: () => EMPTY_STATE,
     contexts: () => ['catalog', 'orders'],
     wallTime: () => NOW,

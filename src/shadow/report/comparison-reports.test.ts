@@ -30,11 +30,11 @@ test('parity and differences contain the first hour of the window with data, or 
   expect(await reports.differences('orders', DAY)).toMatchObject({ dataSince: null })
 })
 
-describe('parity', () => {
-  const asked = { windowMs: DAY, target: 0.999 }
+describe('the parity view', () => {
+  const query = { windowMs: DAY, target: 0.999 }
 
-  test('is the share that matches with its interval, and where each eligible request is', async () => {
-    const view = await reportsOn({ counts: [FAULTY] }).parity(asked)
+  test('contains the share of matches with its interval, and the outcome of each eligible request', async () => {
+    const view = await reportsOn({ counts: [FAULTY] }).parity(query)
     expect(view).toMatchObject({ from: NOW - DAY - HOUR / 2, to: NOW, target: 0.999 })
     const [catalog] = view.contexts
     expect(catalog).toMatchObject({
@@ -60,19 +60,19 @@ describe('parity', () => {
     expect(catalog?.untilTarget).toBeGreaterThan(60_000)
   })
 
-  test('of a context that was never shadowed is nothing, and not perfect', async () => {
-    const { contexts } = await reportsOn({ counts: [FAULTY] }).parity(asked)
+  test('has no share for a context without comparisons', async () => {
+    const { contexts } = await reportsOn({ counts: [FAULTY] }).parity(query)
     expect(contexts[1]).toMatchObject({ context: 'orders', matching: null, atLeast: 0, conclusive: 0, routes: [] })
     expect(contexts[1]?.untilTarget).toBe(3838)
   })
 
-  test('judges each route by itself, and adds up what came of it', async () => {
+  test('judges each route by itself and adds up the outcomes', async () => {
     // In the one route the field is noise, in the other it is a fault: together they would be neither.
     const other = countsOf(
       { matched: 940, pairs: 1000, differing: { [STAMP]: 60 }, fields: { [STAMP]: seen(60) } },
       { route: 'GET /products/:id' },
     )
-    const { contexts } = await reportsOn({ counts: [FAULTY, other] }).parity(asked)
+    const { contexts } = await reportsOn({ counts: [FAULTY, other] }).parity(query)
     const [catalog] = contexts
     expect(catalog?.routes.map(({ route, accounting }) => [route, accounting.mismatched, accounting.noise])).toEqual([
       [ROUTE, 60, 30],
@@ -81,15 +81,15 @@ describe('parity', () => {
     expect(catalog?.accounting).toMatchObject({ eligible: 2010, mismatched: 120, noise: 30, matched: 1840 })
   })
 
-  test('goes by what operators have ruled', async () => {
+  test('follows the rulings of operators', async () => {
     const state = () => stateWith(PRICE, { ruling: 'noise' })
-    const { contexts } = await reportsOn({ counts: [FAULTY] }, { state }).parity(asked)
+    const { contexts } = await reportsOn({ counts: [FAULTY] }, { state }).parity(query)
     expect(contexts[0]?.accounting).toMatchObject({ mismatched: 0, noise: 90 })
   })
 
-  test('is of whole hours, from the one in which the window begins', async () => {
-    const at = (hoursAgo: number) => countsOf({ matched: 1 }, { start: THIS_HOUR - hoursAgo * HOUR })
-    const { contexts, from } = await reportsOn({ counts: [at(3), at(2), at(1), at(0)] }).parity({
+  test('covers whole hours, from the hour in which the window begins', async () => {
+    const countsAgo = (hoursAgo: number) => countsOf({ matched: 1 }, { start: THIS_HOUR - hoursAgo * HOUR })
+    const { contexts, from } = await reportsOn({ counts: [countsAgo(3), countsAgo(2), countsAgo(1), countsAgo(0)] }).parity({
       windowMs: 2 * HOUR,
       target: 0.999,
     })
@@ -98,8 +98,8 @@ describe('parity', () => {
   })
 })
 
-describe('differences', () => {
-  test('have one row for each field, with its share, its noise and its newest values', async () => {
+describe('the table of differences', () => {
+  test('has one row per field, with its share, its noise and its newest values', async () => {
     const { differences, ...view } = await reportsOn({ counts: [FAULTY], examples: [storedExampleOf()] }).differences(
       'catalog',
       DAY,
@@ -124,14 +124,14 @@ describe('differences', () => {
     expect(differences[1]?.example).toBeNull()
   })
 
-  test('of several gateways and hours are one', async () => {
+  test('merges several gateways and hours', async () => {
     const earlier = { ...FAULTY, start: THIS_HOUR - HOUR }
     const { differences } = await reportsOn({ counts: [earlier, FAULTY] }).differences('catalog', DAY)
     expect(differences).toHaveLength(2)
     expect(differences[0]?.sides).toMatchObject({ count: 120, of: 2000 })
   })
 
-  test('are shown the real ones first, then open ones, then noise, and last what is resolved', async () => {
+  test('has real differences first, then inconclusive ones, then noise, then resolved ones', async () => {
     const fields: Readonly<Record<Field, ReturnType<typeof seen>>> = {
       'value $.mended': seen(200),
       'value $.noisy': seen(500, 500),
@@ -145,12 +145,12 @@ describe('differences', () => {
     expect(differences.map(({ path }) => path)).toEqual(['$.worse', '$.wrong', '$.rare', '$.noisy', '$.mended'])
   })
 
-  test('in which only legacy differs from itself are none between the sides', async () => {
+  test('does not contain fields in which only legacy differs from itself', async () => {
     const counts = [countsOf({ matched: 100, pairs: 100, fields: { [STAMP]: seen(0, 5) } })]
     expect((await reportsOn({ counts }).differences('catalog', DAY)).differences).toEqual([])
   })
 
-  test('are what operators rule, who are named', async () => {
+  test('shows rulings with their operators', async () => {
     const state = () => stateWith(PRICE, { ruling: 'noise', reason: 'rounding', at: NOW - 1 })
     const { differences } = await reportsOn({ counts: [FAULTY] }, { state }).differences('catalog', DAY)
     expect(differences.find(({ fingerprint }) => fingerprint === PRICE_PRINT)).toMatchObject({
@@ -159,30 +159,30 @@ describe('differences', () => {
     })
   })
 
-  test('of before hours are known until they are forgotten', async () => {
+  test('leaves out hours before the window', async () => {
     const counts = [{ ...FAULTY, start: THIS_HOUR - 30 * HOUR }]
     expect((await reportsOn({ counts }).differences('catalog', DAY)).differences).toEqual([])
     expect((await reportsOn({ counts }).differences('catalog', 2 * DAY)).differences).toHaveLength(2)
   })
 })
 
-describe('a difference that was mended', () => {
+describe('a resolved difference', () => {
   const stateAt = async (resolvedAt: number, field = PRICE, counts = [FAULTY]) => {
     const state = () => stateWith(field, { resolvedAt })
     const { differences } = await reportsOn({ counts }, { state }).differences('catalog', DAY)
     return differences.find(({ kind, path }) => `${kind} ${path}` === field)?.state
   }
 
-  test('is resolved while it was not seen since', async () => {
+  test('stays resolved while it is not seen again', async () => {
     expect(await stateAt(NOW)).toBe('resolved')
     expect(await stateAt(NOW + 1)).toBe('resolved')
   })
 
-  test('is open again by itself once it is seen', async () => {
+  test('is reopened once it is seen again', async () => {
     expect(await stateAt(NOW - 1)).toBe('reopened')
   })
 
-  test('is not reopened by legacy differing from itself', async () => {
+  test('is not reopened by a difference of legacy from itself', async () => {
     const earlier = countsOf(
       { matched: 900, pairs: 10, differing: { [PRICE]: 9 }, fields: { [PRICE]: seen(9, 0, NOW - HOUR, NOW - HOUR) } },
       { start: THIS_HOUR - HOUR },
@@ -192,13 +192,13 @@ describe('a difference that was mended', () => {
   })
 })
 
-describe('one difference', () => {
+describe('a single difference', () => {
   test('is found by its fingerprint, in notes, in examples and in counts', async () => {
-    const found = { fingerprint: PRICE_PRINT, context: 'catalog', route: ROUTE, field: PRICE }
+    const reference = { fingerprint: PRICE_PRINT, context: 'catalog', route: ROUTE, field: PRICE }
     const state = () => stateWith(PRICE, { ruling: 'noise' })
-    expect(await reportsOn({}, { state }).find(PRICE_PRINT)).toEqual(found)
-    expect(await reportsOn({ examples: [storedExampleOf()] }).find(PRICE_PRINT)).toEqual(found)
-    expect(await reportsOn({ counts: [{ ...FAULTY, start: 0 }] }).find(PRICE_PRINT)).toEqual(found)
+    expect(await reportsOn({}, { state }).find(PRICE_PRINT)).toEqual(reference)
+    expect(await reportsOn({ examples: [storedExampleOf()] }).find(PRICE_PRINT)).toEqual(reference)
+    expect(await reportsOn({ counts: [{ ...FAULTY, start: 0 }] }).find(PRICE_PRINT)).toEqual(reference)
   })
 
   test.each(['0123456789', 'ABCDEF0123', '../../status', '', '__proto__', PRICE_PRINT.slice(1)])(
@@ -212,18 +212,18 @@ describe('one difference', () => {
   test.each(['', '*', 'x'.repeat(10_000), '../../status', 'ABCDEF0123', '__proto__'])(
     'is not looked for in the store by what is no fingerprint, such as %.20j',
     async (fingerprint) => {
-      const asked = () => Promise.reject(new Error('it was asked'))
-      const reports = reportsOn({}, { store: { counts: asked, examples: asked } })
+      const fail = () => Promise.reject(new Error('it was asked'))
+      const reports = reportsOn({}, { store: { counts: fail, examples: fail } })
       expect(await reports.find(fingerprint)).toBeUndefined()
     },
   )
 
-  test('of a context that the config no longer has is none', async () => {
+  test('is not found if the config no longer has its context', async () => {
     const reports = reportsOn({ counts: [FAULTY], examples: [storedExampleOf()] }, { contexts: () => ['orders'] })
     expect(await reports.find(PRICE_PRINT)).toBeUndefined()
   })
 
-  test('says which fields of its examples are noise', async () => {
+  test('lists which fields of its examples are noise', async () => {
     const stamped = storedExampleOf(PRICE, {
       differences: [...exampleOf().differences, ...storedExampleOf(STAMP).example.differences],
     })
@@ -238,14 +238,14 @@ describe('one difference', () => {
       storedExampleOf(STAMP),
     ]
     const reports = reportsOn({ counts: [FAULTY], examples })
-    const found = await reports.find(PRICE_PRINT)
-    const view = await reports.difference(found!, DAY)
+    const reference = await reports.find(PRICE_PRINT)
+    const view = await reports.difference(reference!, DAY)
     expect(view.difference).toMatchObject({ verdict: 'real', example: { at: NOW } })
-    expect(view.examples.map(({ at }) => at)).toEqual([NOW, NOW - 1])
+    expect(view.examples.map(({ at: time }) => time)).toEqual([NOW, NOW - 1])
     expect(view.from).toBe(THIS_HOUR - DAY)
   })
 
-  test('that was not seen in the window is shown as of when it was', async () => {
+  test('is shown with older counts if the window has none', async () => {
     const counts = [{ ...FAULTY, start: THIS_HOUR - 50 * HOUR }, countsOf({ matched: 7 })]
     const reports = reportsOn({ counts })
     const view = await reports.difference((await reports.find(PRICE_PRINT))!, DAY)
@@ -253,7 +253,7 @@ describe('one difference', () => {
     expect(view.difference.sides).toMatchObject({ count: 60, of: 1007 })
   })
 
-  test('of which only a ruling is left can still be named, and has nothing to show', async () => {
+  test('is found by its ruling although it has no counts and examples', async () => {
     const reports = reportsOn({}, { state: () => stateWith(PRICE, { ruling: 'noise' }) })
     const view = await reports.difference((await reports.find(PRICE_PRINT))!, DAY)
     expect(view.difference).toMatchObject({
@@ -265,10 +265,10 @@ describe('one difference', () => {
   })
 })
 
-describe('rules that are tried', () => {
+describe('a rule trial', () => {
   const tolerance = { tolerance: [{ path: '$.items[*].price', absolute: 0.011 }] }
 
-  test('are read first, and every mistake is said', async () => {
+  test('reports all mistakes in the rules', async () => {
     const answer = await reportsOn({ examples: [storedExampleOf()] }).tryRules(
       'catalog',
       { ignore: ['price'], x: 1 },
@@ -278,7 +278,7 @@ describe('rules that are tried', () => {
   })
 
   // The attack: 1,500 expressions in one body of 64 KiB were compiled in the thread that serves clients, for 1.6 s.
-  test('cost the thread that serves clients almost nothing, however many expressions they have', async () => {
+  test('costs the gateway thread almost nothing, however many expressions the rules have', async () => {
     const { createRuleTrialRunner: createTrial } = await import('./rule-trial.ts')
     const trial = createTrial()
     for (const [expressions, kind] of [
@@ -286,15 +286,15 @@ describe('rules that are tried', () => {
       [100, 'tried'],
     ] as const) {
       const steps = Array.from({ length: expressions }, (_, i) => ({ regex: `((a|b){9}${i}){9}`, with: '' }))
-      const before = process.threadCpuUsage()
+      const cpuUsage = process.threadCpuUsage()
       const answer = await trial({ normalise: [{ path: '$.name', steps }] }, [storedExampleOf()])
-      const { user } = process.threadCpuUsage(before)
+      const { user } = process.threadCpuUsage(cpuUsage)
       expect(answer.kind).toBe(kind)
       expect(user / 1000).toBeLessThan(60)
     }
   })
 
-  test('are bounded in the number and in the total length of their expressions', async () => {
+  test('rejects too many or too long expressions', async () => {
     const reports = reportsOn({ examples: [storedExampleOf()] })
     const withSteps = (count: number, length: number) => ({
       normalise: [{ path: '$.name', steps: Array(count).fill({ regex: 'a'.repeat(length), with: '' }) }],
@@ -308,12 +308,12 @@ describe('rules that are tried', () => {
     expect((await reports.tryRules('catalog', withSteps(25, 200), undefined)).kind).toBe('tried')
   })
 
-  test('are tried on the examples of the context, or of one route', async () => {
+  test('uses the examples of the context or of one route', async () => {
     const reports = reportsOn({ examples: [storedExampleOf(), storedExampleOf(PRICE, {}, 'GET /elsewhere')] })
-    const all = await reports.tryRules('catalog', tolerance, undefined)
-    expect(all).toMatchObject({ kind: 'tried', trial: { examples: 2 } })
-    const one = await reports.tryRules('catalog', tolerance, ROUTE)
-    expect(one).toMatchObject({
+    const ofContext = await reports.tryRules('catalog', tolerance, undefined)
+    expect(ofContext).toMatchObject({ kind: 'tried', trial: { examples: 2 } })
+    const ofRoute = await reports.tryRules('catalog', tolerance, ROUTE)
+    expect(ofRoute).toMatchObject({
       trial: {
         examples: 1,
         differences: [{ fingerprint: PRICE_PRINT, route: ROUTE, forgiven: 1, remaining: 0, untried: 0 }],
@@ -322,7 +322,7 @@ describe('rules that are tried', () => {
     })
   })
 
-  test('that take too long are given up, and meanwhile no others are tried', async () => {
+  test('is given up after its limit, and no other trial runs meanwhile', async () => {
     const { createRuleTrialRunner: createTrial } = await import('./rule-trial.ts')
     const trial = createTrial(1)
     const [first, second] = await Promise.all([
@@ -335,19 +335,19 @@ describe('rules that are tried', () => {
   })
 })
 
-test('an export without an example, or of a context that is gone, says what is missing', async () => {
-  const found = { fingerprint: PRICE_PRINT, context: 'catalog', route: ROUTE, field: PRICE }
-  expect(await reportsOn({}).exportRequest(found, 'curl')).toMatchObject({
+test('an export without an example, or of a removed context, reports what is missing', async () => {
+  const reference = { fingerprint: PRICE_PRINT, context: 'catalog', route: ROUTE, field: PRICE }
+  expect(await reportsOn({}).exportRequest(reference, 'curl')).toMatchObject({
     kind: 'impossible',
     why: expect.stringContaining('no example'),
   })
   const gone = reportsOn({ examples: [storedExampleOf()] }, { sidesOf: () => undefined })
-  expect(await gone.exportRequest(found, 'curl')).toMatchObject({ kind: 'impossible' })
-  const kept = storedExampleOf(PRICE, {
+  expect(await gone.exportRequest(reference, 'curl')).toMatchObject({ kind: 'impossible' })
+  const example = storedExampleOf(PRICE, {
     request: { method: 'GET', target: masked('/p'), headers: ['Host', 'shop.example'].map(masked) },
   })
-  const asked: unknown[] = []
-  const reports = reportsOn({ examples: [kept] }, { sidesOf: (...all) => void asked.push(all) })
-  await reports.exportRequest(found, 'curl')
-  expect(asked).toEqual([['catalog', { method: 'GET', host: 'shop.example', target: '/p' }]])
+  const calls: unknown[] = []
+  const reports = reportsOn({ examples: [example] }, { sidesOf: (...args) => void calls.push(args) })
+  await reports.exportRequest(reference, 'curl')
+  expect(calls).toEqual([['catalog', { method: 'GET', host: 'shop.example', target: '/p' }]])
 })

@@ -54,8 +54,8 @@ function expectNothingOf(secrets: readonly string[], shown: unknown): void {
 const json = (value: unknown, headers: readonly string[] = []) =>
   answer(JSON.stringify(value), '', { headers: ['Content-Type', 'application/json', ...headers] })
 
-describe('nothing secret is left', () => {
-  test('of headers and cookies, of the request and of both answers', () => {
+describe('an example contains no secret', () => {
+  test('in header fields and cookies of the request and both responses', () => {
     const fields = [
       ...['Authorization', `Bearer ${SECRET.bearer}`, 'X-Api-Key', SECRET.apiKey, 'Cookie', `sid=${SECRET.cookie}`],
       ...[
@@ -68,7 +68,7 @@ describe('nothing secret is left', () => {
       ],
       ...['Proxy-Authorization', `Basic ${btoa(SECRET.password)}`, 'X-Trace', SECRET.hex],
     ]
-    const said = [
+    const secrets = [
       'Set-Cookie',
       `sid=${SECRET.cookie}; Path=/`,
       'X-Auth-Token',
@@ -76,12 +76,12 @@ describe('nothing secret is left', () => {
       'Location',
       `/?code=${SECRET.reset}`,
     ]
-    const example = exampleOf(seen(json({ a: 1 }, said), json({ a: 2 }, ['X-Contact', SECRET.email]), { fields }))
+    const example = exampleOf(seen(json({ a: 1 }, secrets), json({ a: 2 }, ['X-Contact', SECRET.email]), { fields }))
     expectNothingOf(ALL, example)
     expect(example.request.headers.filter((_, i) => i % 2 === 0)).toEqual(fields.filter((_, i) => i % 2 === 0))
   })
 
-  test('of path and query', () => {
+  test('in path and query', () => {
     const target = `/reset/${SECRET.pathToken}?state=${SECRET.jwt}&token=${SECRET.reset}&e=${encodeURIComponent(SECRET.email)}&page=2`
     const example = exampleOf(seen(json(1), json(2), { target }))
     expectNothingOf(ALL, example)
@@ -92,7 +92,7 @@ describe('nothing secret is left', () => {
     )
   })
 
-  test('of JSON: values, keys, JSON within text, in both bodies and in the differences', () => {
+  test('in JSON values, keys, and JSON within text, of both bodies and of the differences', () => {
     const body = (n: number) => ({
       price: n,
       user: { email: SECRET.email, password: `${SECRET.password}${n}`, note: `card ${SECRET.card} ${n}` },
@@ -111,7 +111,7 @@ describe('nothing secret is left', () => {
     expect(example.legacy.body).toContain('"price":1')
   })
 
-  test('of a body of another type: it is not kept, and what differs in it is masked', () => {
+  test('in a body of another type, which is not kept', () => {
     const text = (n: number) =>
       `n=${n}\npassword: ${SECRET.password.replaceAll(' ', '-')}\n${SECRET.jwt}${n}\n${SECRET.email} ${n}`
     for (const type of [
@@ -128,14 +128,14 @@ describe('nothing secret is left', () => {
     }
   })
 
-  test('of a page with a form', () => {
+  test('in a page with a form', () => {
     const page = (n: number) =>
       `<html><body><input name="csrf_token" value="${SECRET.pathToken}${n}"><a href="/?token=${SECRET.reset}${n}">x${n}</a></body></html>`
     expectNothingOf(ALL, exampleOf(seen(answer(page(1), 'text/html'), answer(page(2), 'text/html'))))
   })
 })
 
-describe('a body is kept', () => {
+describe('the body in an example', () => {
   test.each([
     [
       'of JSON, decoded',
@@ -163,29 +163,29 @@ describe('a body is kept', () => {
       null,
     ],
   ])('%s', (_, bytes, headers, expected) => {
-    const one = answer(bytes, '', { headers })
-    expect(exampleOf(seen(one, one)).legacy.body).toBe(expected)
+    const response = answer(bytes, '', { headers })
+    expect(exampleOf(seen(response, response)).legacy.body).toBe(expected)
   })
 
-  test('not of what was cut', () => {
-    const one = answer('{"a":1}', 'application/json', { isTruncated: true })
-    expect(exampleOf(seen(one, one)).legacy.body).toBeNull()
+  test('is not kept if it was truncated', () => {
+    const response = answer('{"a":1}', 'application/json', { isTruncated: true })
+    expect(exampleOf(seen(response, response)).legacy.body).toBeNull()
   })
 
-  test('to a depth that is compared, and no deeper', () => {
+  test('is kept down to the compared depth', () => {
     const deep = answer('['.repeat(5000) + ']'.repeat(5000))
     expect(exampleOf(seen(deep, deep)).legacy.body).toContain('<too deep>')
   })
 })
 
-describe('showOnly', () => {
+describe('an example with showOnly', () => {
   const showOnly = ['$.price', 'header.etag'].map((text) => {
     const parsed = parsePathPattern(text)
     if (!parsed.ok) throw new Error(parsed.message)
     return parsed.pattern
   })
 
-  test('shows values at its places alone, in bodies and differences', () => {
+  test('shows only values at the listed paths, in bodies and differences', () => {
     const body = (n: number) => ({
       price: n,
       name: `Anna Schmidt ${n}`,
@@ -204,12 +204,12 @@ describe('showOnly', () => {
     })
   })
 
-  test('and even there nothing that looks like a secret', () => {
+  test('masks secrets at the listed paths', () => {
     const example = exampleOf(seen(json({ price: SECRET.jwt }), json({ price: SECRET.email })), { showOnly })
     expectNothingOf(ALL, example)
   })
 
-  test('shows no header and nothing of the target that it does not list, but what the map says itself', () => {
+  test('shows no unlisted header field, and of the target only the pattern of the route', () => {
     const target = '/customers/Anna%20Schmidt/orders?name=Anna+Schmidt&page=2&Anna'
     const pattern = '/customers/:name/orders'
     const fields = ['X-Customer', 'Anna Schmidt', 'Host', 'shop.example']
@@ -225,7 +225,7 @@ describe('showOnly', () => {
     ])
   })
 
-  test('of what a wildcard stands for there is nothing left', () => {
+  test('shows nothing of the segments under a wildcard', () => {
     const more = { target: '/api/catalog/Anna/Schmidt', pattern: 'shop.example/api/catalog/*' }
     const example = exampleOf(seen(json(1), json(1), more), { showOnly })
     expect(example.request.target).toBe('/api/catalog/<not shown>')

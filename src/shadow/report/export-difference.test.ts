@@ -106,24 +106,24 @@ const HOSTILE = [
   '\u001b]0;owned\u0007',
 ] as const
 
-describe('as curl', () => {
-  test('both sides are asked for what was recorded', async () => {
+describe('an export as curl script', () => {
+  test('sends the recorded request to both sides', async () => {
     const { text, variables } = exported(
       { target: '/products?page=2', headers: ['Accept', 'application/json'] },
       'curl',
     )
     expect(variables).toEqual([])
     expect(text).toContain('# Legacy: 10.00; service: 10.01.')
-    const asked = (url: string) => [
+    const argumentsFor = (url: string) => [
       ...['-sS', '-i', '-X', 'GET', '--globoff', '--path-as-is', '--compressed'],
       ...['-H', 'Accept: application/json', '--url', `${url}/products?page=2`],
     ]
-    expect(await argumentsOf(text)).toEqual([asked(SIDES.legacy), asked(SIDES.service)])
+    expect(await argumentsOf(text)).toEqual([argumentsFor(SIDES.legacy), argumentsFor(SIDES.service)])
     const elsewhere = await argumentsOf(text, { LEGACY_URL: 'http://a.example/', SERVICE_URL: 'http://b.example' })
-    expect(elsewhere).toEqual([asked('http://a.example'), asked('http://b.example')])
+    expect(elsewhere).toEqual([argumentsFor('http://a.example'), argumentsFor('http://b.example')])
   })
 
-  test('a service whose route is rewritten is asked for its own path', async () => {
+  test('sends the rewritten path to the service', async () => {
     const { text } = exported({ target: '/products', serviceTarget: '/v2/items' }, 'curl')
     expect((await argumentsOf(text)).map((args) => args.at(-1))).toEqual([
       'http://127.0.0.1:3000/products',
@@ -131,7 +131,7 @@ describe('as curl', () => {
     ])
   })
 
-  test.each(HOSTILE)('nothing is run, read or written by %j in a path', async (word) => {
+  test.each(HOSTILE)('runs, reads and writes nothing for %j in a path', async (word) => {
     const { text } = exported({ target: `/${word}` }, 'curl')
     expect((await argumentsOf(text)).map((args) => args.at(-1))).toEqual([
       `${SIDES.legacy}/${word.replaceAll('#', '%23')}`,
@@ -139,29 +139,32 @@ describe('as curl', () => {
     ])
   })
 
-  test.each(HOSTILE)('nor by %j in a field, in the name of a field in a body, or in an address', async (word) => {
-    const field: Field = `value $.${word}`
-    const urls = { legacy: `http://a.example/${word}`, service: SIDES.service }
-    const recorded = { headers: ['X-Said', word], field, urls, example: { legacy: exampleOf().legacy } }
-    const [args = []] = await argumentsOf(exported(recorded, 'curl').text)
-    expect(args.slice(args.indexOf('-H'), args.indexOf('-H') + 2)).toEqual(['-H', `X-Said: ${word}`])
-  })
+  test.each(HOSTILE)(
+    'runs, reads and writes nothing for %j in a header field, a member name or an address',
+    async (word) => {
+      const field: Field = `value $.${word}`
+      const urls = { legacy: `http://a.example/${word}`, service: SIDES.service }
+      const recorded = { headers: ['X-Said', word], field, urls, example: { legacy: exampleOf().legacy } }
+      const [args = []] = await argumentsOf(exported(recorded, 'curl').text)
+      expect(args.slice(args.indexOf('-H'), args.indexOf('-H') + 2)).toEqual(['-H', `X-Said: ${word}`])
+    },
+  )
 
-  test('a name of a field is a name: no file is read for it, and no option made of it', async () => {
+  test('never uses a field name as a file or an option', async () => {
     const headers = ['@/etc/passwd', 'x', '-o', 'pwned', "a'b", '1', 'a b', '2', 'a:b', '3', '', '4', 'X-Empty', '']
     const [args = []] = await argumentsOf(exported({ headers }, 'curl').text)
     const sent = args.filter((_, i) => args[i - 1] === '-H')
     expect(sent).toEqual(['-o: pwned', "a'b: 1", 'X-Empty;'])
   })
 
-  test('a target is a path of the side that is asked, whatever it begins with', async () => {
+  test('sends each target to the side itself, whatever it begins with', async () => {
     for (const target of ['@evil.example/x', '.evil.example/x', ':80@evil.example/']) {
       const [args = []] = await argumentsOf(exported({ target }, 'curl').text)
       expect(args.at(-1)).toBe(`${SIDES.legacy}/${target}`)
     }
   })
 
-  test('what was masked is a variable, whose value is sent as it is', async () => {
+  test('has a variable for each masked value and sends its value unchanged', async () => {
     const headers = ['Authorization', 'Bearer <credentials>', 'Cookie', '<secret>', 'PATH', '<token>']
     const { text, variables } = exported({ target: '/u/<email>?token=***', headers }, 'curl')
     expect(variables.toSorted()).toEqual([
@@ -182,19 +185,22 @@ describe('as curl', () => {
     await expect(argumentsOf(text)).rejects.toThrow(/MASKED_/)
   })
 
-  test.each(['curl', 'vitest'] as const)('what the gateway said of that one request is not asked for as %s', (as) => {
-    const headers = [
-      ...['X-Request-Id', '<token>', 'traceparent', '<token>', 'tracestate', '<token>', 'Via', '<token>'],
-      ...['X-Shadow', '1', 'X-Forwarded-Host', 'shop.example', 'X-Forwarded-Proto', 'https'],
-    ]
-    const { text, variables } = exported({ headers }, as)
-    expect(variables).toEqual([])
-    expect(text).not.toMatch(/MASKED|x-request-id|traceparent|tracestate|\bvia\b|x-shadow/i)
-    expect(text).toMatch(/x-forwarded-host\W+shop\.example/i)
-    expect(text).toMatch(/x-forwarded-proto\W+https/i)
-  })
+  test.each(['curl', 'vitest'] as const)(
+    'leaves out the fields with which the gateway marked the request (%s)',
+    (as) => {
+      const headers = [
+        ...['X-Request-Id', '<token>', 'traceparent', '<token>', 'tracestate', '<token>', 'Via', '<token>'],
+        ...['X-Shadow', '1', 'X-Forwarded-Host', 'shop.example', 'X-Forwarded-Proto', 'https'],
+      ]
+      const { text, variables } = exported({ headers }, as)
+      expect(variables).toEqual([])
+      expect(text).not.toMatch(/MASKED|x-request-id|traceparent|tracestate|\bvia\b|x-shadow/i)
+      expect(text).toMatch(/x-forwarded-host\W+shop\.example/i)
+      expect(text).toMatch(/x-forwarded-proto\W+https/i)
+    },
+  )
 
-  test('HEAD does not wait for a body; what frames a message, or is one side’s own, is left out', async () => {
+  test('does not wait for a body of HEAD, and leaves out framing and the host name of one side', async () => {
     const headers = [
       'Host',
       '127.0.0.1:3001',
@@ -215,25 +221,25 @@ describe('as curl', () => {
   })
 })
 
-test.each(['curl', 'vitest'] as const)('a request that changes something is not exported as %s', (as) => {
+test.each(['curl', 'vitest'] as const)('a write is not exported as %s', (as) => {
   for (const method of ['POST', 'PUT', 'PATCH', 'DELETE', 'get']) {
     expect(answerTo({ method }, as)).toMatchObject({ kind: 'impossible', why: expect.stringContaining(method) })
   }
 })
 
-describe('as a test', () => {
+describe('an export as a test', () => {
   type Answers = { status?: number; headers?: Record<string, string | string[]>; body?: string }
 
   async function originWith(answers: Answers) {
-    const asked: http.IncomingMessage[] = []
+    const requests: http.IncomingMessage[] = []
     const server = http.createServer((request, response) => {
-      asked.push(request)
+      requests.push(request)
       response.writeHead(answers.status ?? 200, { 'Content-Type': 'application/json', ...answers.headers })
       response.end(answers.body)
     })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     onTestFinished(() => void server.close().closeAllConnections())
-    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked, answers }
+    return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked: requests, answers }
   }
 
   /** What vitest says of each exported file, run as a person would run it. */
@@ -249,7 +255,7 @@ describe('as a test', () => {
     await run(process.execPath, args, cwd, env).catch(() => 'some failed, and the report says which')
     const { testResults } = JSON.parse(await readFile(report, 'utf8')) as Report
     return testResults
-      .toSorted((one, other) => (one.name < other.name ? -1 : 1))
+      .toSorted((first, other) => (first.name < other.name ? -1 : 1))
       .map((file) => ({ statuses: file.assertionResults.map(({ status }) => status), why: JSON.stringify(file) }))
   }
   type Report = { testResults: { name: string; assertionResults: { status: string }[] }[] }
@@ -263,7 +269,7 @@ describe('as a test', () => {
   const WRONG = { statuses: ['failed'] }
   const MENDED = { statuses: ['passed'] }
 
-  test('it fails on the difference, and passes when that is mended, whatever else is noise', async () => {
+  test('fails on the difference and passes when it is fixed, despite noise elsewhere', async () => {
     const legacy = await originWith(json({ at: 1, items: [{ price: 10 }, { price: 12.5 }] }))
     const service = await originWith(json({ at: 2, items: [{ price: 10 }, { price: 12.51 }] }))
     const urls = { legacy: legacy.url, service: service.url }
@@ -313,7 +319,7 @@ describe('as a test', () => {
     ['missing cookie.sid', { headers: { 'Set-Cookie': ['sid=1'] } }, {}, { headers: { 'Set-Cookie': ['sid=9'] } }],
   ]
 
-  test('of every kind of difference it is about that one', async () => {
+  test('checks only its own difference, for each kind', async () => {
     const sides = await Promise.all(
       CASES.map(async ([, right, wrong]) => [await originWith(right), await originWith(wrong)] as const),
     )
@@ -332,7 +338,7 @@ describe('as a test', () => {
     expect(mended.map(({ statuses }) => statuses)).toEqual(CASES.map(() => ['passed']))
   })
 
-  test('of a body that is no JSON compares its text, and says so', async () => {
+  test('compares the text of a body that is not JSON, and mentions it', async () => {
     const html = (body: string): Answers => ({ headers: { 'Content-Type': 'text/html' }, body })
     const [legacy, service] = [await originWith(html('<p>a</p>')), await originWith(html('<p>b</p>'))]
     const base = exampleOf().legacy
@@ -345,7 +351,7 @@ describe('as a test', () => {
     expect(await verdictOf(text)).toMatchObject(MENDED)
   })
 
-  test('what was masked must be set, and is sent', async () => {
+  test('requires a variable for each masked value and sends it', async () => {
     const [legacy, service] = [await originWith(json({})), await originWith(json({}))]
     const urls = { legacy: legacy.url, service: service.url }
     const recorded = { target: '/u/<email>', headers: ['Cookie', '<secret>', 'Cookie', '<secret>'], urls }
@@ -358,7 +364,7 @@ describe('as a test', () => {
     expect(service.asked[0]).toMatchObject({ url: '/u/me', headers: { cookie: 'a=1; b=2' } })
   })
 
-  test('hostile words stay words', async () => {
+  test('never runs hostile text', async () => {
     const [legacy, service] = [await originWith(json({})), await originWith(json({}))]
     const hostile = [
       '"+process.exit(7)+"',

@@ -24,7 +24,7 @@ const bodies = (legacy: string | null, service: string | null) =>
 const headers = (name: string, legacy: string, service: string) =>
   sides({ headers: [name, legacy].map(masked) }, { headers: [name, service].map(masked) })
 
-describe('a kept example, compared again under the rules', () => {
+describe('a stored example under new rules', () => {
   test.each<[string, Rules, Field, Partial<Example>, string]>([
     ['a value that is ignored', { ignore: ['$.items'] }, PRICE, {}, 'forgiven'],
     ['a value that is near enough', { tolerance: [{ path: '$..price', relative: 0.01 }] }, PRICE, {}, 'forgiven'],
@@ -44,14 +44,14 @@ describe('a kept example, compared again under the rules', () => {
     expect(tried(rules, field, example).is).toBe(is)
   })
 
-  test('that was masked alike on both sides says nothing of a rule', () => {
+  test('is undecided if both sides are masked alike', () => {
     const secret = bodies('{"token":"<secret>"}', '{"token":"<secret>"}')
     expect(tried({ ignore: ['$.token'] }, 'value $.token', secret).is).toBe('untried')
     const cookie = headers('Set-Cookie', '<secret>', '<secret>')
     expect(tried({ ignore: ['cookie.sid'] }, 'value cookie.sid.path', cookie).is).toBe('untried')
   })
 
-  test('of which a body was not kept says nothing of the body, and all of the head', () => {
+  test('is undecided for the body if a body was not kept, and decided for the header fields', () => {
     for (const example of [bodies(null, '{"a":1}'), bodies('{"a":1}', null), bodies(null, null)]) {
       expect(tried({ ignore: ['$'] }, 'value $.a', example)).toEqual({ is: 'untried', appearing: [] })
       expect(tried({}, 'value $.a', example)).toEqual({ is: 'untried', appearing: [] })
@@ -61,7 +61,7 @@ describe('a kept example, compared again under the rules', () => {
     }
   })
 
-  test('whose body came compressed is compared as it is kept', () => {
+  test('is compared by its stored body, which is not compressed', () => {
     const gzip = (body: string) => ({
       body: masked(body),
       headers: ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'].map(masked),
@@ -70,7 +70,7 @@ describe('a kept example, compared again under the rules', () => {
     expect(tried({ ignore: ['$.a'] }, 'value $.a', example).is).toBe('forgiven')
   })
 
-  test('shows what would differ in its place', () => {
+  test('shows which new differences the rules would cause', () => {
     const example = bodies('{"tags":["a","b"]}', '{"tags":["b","c"]}')
     const { is, appearing } = tried({ treatAsSet: ['$.tags'] }, 'missing $.tags[*]', example)
     expect(is).toBe('forgiven')
@@ -78,18 +78,18 @@ describe('a kept example, compared again under the rules', () => {
   })
 })
 
-test('examples are told by difference, and one request is one example of what appears', () => {
+test('a trial counts examples by difference, and a request with several examples once', () => {
   const read = readRules({ treatAsSet: ['$.tags'], ignore: ['$.items'] })
   const example = bodies('{"items":[{"price":1}],"tags":["a","b"]}', '{"items":[{"price":2}],"tags":["b","c"]}')
   const both = [
     { kind: 'value', path: '$.items[*].price', legacy: null, service: null, times: 1 },
     { kind: 'missing', path: '$.tags[*]', legacy: null, service: null, times: 2 },
   ] as const
-  const kept = [storedExampleOf(PRICE), storedExampleOf('missing $.tags[*]')].map((one) => ({
-    ...one,
-    example: { ...one.example, ...example, differences: both },
+  const examples = [storedExampleOf(PRICE), storedExampleOf('missing $.tags[*]')].map((example) => ({
+    ...example,
+    example: { ...example.example, ...example, differences: both },
   }))
-  const { examples, differences, appearing } = tryRules(read.ok ? read.rules : expect.unreachable(), kept)
+  const { examples, differences, appearing } = tryRules(read.ok ? read.rules : expect.unreachable(), examples)
   expect(examples).toBe(2)
   expect(differences.map(({ path, forgiven }) => `${path} ${forgiven}`)).toEqual(['$.items[*].price 1', '$.tags[*] 1'])
   expect(appearing.map(({ examples: in_ }) => in_)).toEqual([1])

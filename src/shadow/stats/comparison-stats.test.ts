@@ -10,12 +10,12 @@ const NOISE: NoisePolicy = { pairShare: 0.1, pairShareOpen: 0.9 }
 const PLACE = { context: 'catalog', route: 'GET /products', time: NOW }
 const KEY = 'catalog\nGET /products'
 
-const MATCH = found([])
+const MATCH = differingAt([])
 const FORGIVEN: Comparison = { kind: 'compared', differences: [], more: false, forgiven: 2 }
-const STAMP = found(['$.generatedAt'])
-const PRICE = found(['$.price'])
+const STAMP = differingAt(['$.generatedAt'])
+const PRICE = differingAt(['$.price'])
 
-function found(paths: readonly string[]): Comparison {
+function differingAt(paths: readonly string[]): Comparison {
   const differences = paths.map((path) => ({ kind: 'value' as const, path, legacy: 'a', service: 'b', times: 1 }))
   return { kind: 'compared', differences, more: false, forgiven: 0 }
 }
@@ -32,15 +32,15 @@ function start() {
   }
   /** Legacy’s own timestamps differ each time, its prices never. */
   const learn = () => {
-    compared(found(['$.generatedAt', '$.price']), 100)
+    compared(differingAt(['$.generatedAt', '$.price']), 100)
     paired(STAMP, 100)
     book.judge(NOW)
   }
   return { book, compared, paired, learn }
 }
 
-describe('the verdict at the moment', () => {
-  test('says what is known by then', () => {
+describe('the outcome of a comparison', () => {
+  test('is the verdict that is known at the time', () => {
     const { compared, learn } = start()
     expect(compared(MATCH)).toBe('matched')
     expect(compared(FORGIVEN)).toBe('ignored')
@@ -48,11 +48,11 @@ describe('the verdict at the moment', () => {
     expect([compared(STAMP), compared(PRICE)]).toEqual(['inconclusive', 'inconclusive'])
     learn()
     expect([compared(STAMP), compared(PRICE)]).toEqual(['noise', 'mismatched'])
-    expect(compared(found(['$.generatedAt', '$.price']))).toBe('mismatched')
-    expect(compared(found(['$.generatedAt', '$.new']))).toBe('inconclusive')
+    expect(compared(differingAt(['$.generatedAt', '$.price']))).toBe('mismatched')
+    expect(compared(differingAt(['$.generatedAt', '$.new']))).toBe('inconclusive')
   })
 
-  test('is one route’s own: what is noise in one is open in another', () => {
+  test('depends on the route: noise of one route is inconclusive in another', () => {
     const { book, learn } = start()
     learn()
     expect(book.recordComparison({ ...PLACE, route: 'GET /orders' }, NOISE, STAMP)).toBe('inconclusive')
@@ -60,7 +60,7 @@ describe('the verdict at the moment', () => {
   })
 })
 
-test('what others have learned is known from the first comparison that is judged on', () => {
+test('noise that other gateways have learned is known from the first judged comparison', () => {
   const { book, compared } = start()
   const seen = { sides: 100, self: 100, firstSeen: NOW, lastSeen: NOW }
   const counts = {
@@ -78,8 +78,8 @@ test('what others have learned is known from the first comparison that is judged
   expect(judged.parity.catalog).toMatchObject({ conclusive: 101 })
 })
 
-describe('what an operator says', () => {
-  test('is true at once, of this route alone, until it is taken back', () => {
+describe('a ruling', () => {
+  test('applies at once, to this route alone, until it is removed', () => {
     const { book, compared, learn } = start()
     learn()
     book.setRulings({ [KEY]: { 'value $.price': 'noise', 'value $.generatedAt': 'real' } })
@@ -89,7 +89,7 @@ describe('what an operator says', () => {
     expect([compared(STAMP), compared(PRICE)]).toEqual(['noise', 'mismatched'])
   })
 
-  test('is told in the parity, though nothing more is compared', () => {
+  test('changes the reported parity without a further comparison', () => {
     const { book, learn } = start()
     learn()
     expect(book.judge(NOW).parity).toEqual({})
@@ -98,14 +98,14 @@ describe('what an operator says', () => {
     expect(book.judge(NOW).parity, 'once').toEqual({})
   })
 
-  test('of a route named like what every object has says nothing', () => {
+  test('for a route called __proto__ has no effect', () => {
     const { book, compared } = start()
     book.setRulings({ ['__proto__']: { 'value $.price': 'noise' } })
     expect(compared(PRICE)).toBe('inconclusive')
   })
 })
 
-test('legacy is asked twice more often while something is open', () => {
+test('legacy is asked twice more often while a field is inconclusive', () => {
   const { book, compared, paired } = start()
   compared(MATCH, 40)
   expect(book.judge(NOW).pairShares).toEqual({ [KEY]: 0.1 })
@@ -115,8 +115,8 @@ test('legacy is asked twice more often while something is open', () => {
   expect(book.judge(NOW).pairShares).toEqual({ [KEY]: 0.1 })
 })
 
-describe('what is told', () => {
-  test('is all of what changed since, and not again', () => {
+describe('the report of counts', () => {
+  test('contains the whole counts of each changed hour, once', () => {
     const { book, compared } = start()
     compared(MATCH, 2)
     compared(MATCH, 1, NOW + HOUR)
@@ -129,7 +129,7 @@ describe('what is told', () => {
     expect(book.judge(NOW + HOUR).counts).toEqual([])
   })
 
-  test('counts what never came to a comparison', () => {
+  test('contains requests that ended without a comparison', () => {
     const { book } = start()
     book.recordUncompared(PLACE, { outcome: 'shed', reason: 'bytes' })
     book.recordUncompared(PLACE, { outcome: 'failed', reason: 'response-timeout' })
@@ -139,8 +139,8 @@ describe('what is told', () => {
   })
 })
 
-describe('the window', () => {
-  test('moves on by itself: an old fault is no longer told, though nobody has asked since', () => {
+describe('the window of parity', () => {
+  test('moves on without further requests: an old fault no longer counts', () => {
     const { book, compared } = start()
     book.setRulings({ [KEY]: { 'value $.price': 'real' } })
     compared(PRICE, 5)
@@ -152,7 +152,7 @@ describe('the window', () => {
     expect(book.judge(tomorrow).parity.catalog?.conclusive).toBe(1)
   })
 
-  test('of what was learned as well', () => {
+  test('also applies to counts of other gateways', () => {
     const { book, compared } = start()
     book.addEarlierCounts([
       { context: 'catalog', route: 'GET /products', start: NOW - 26 * HOUR, counts: { ...NO_COUNTS, matched: 9 } },
@@ -161,7 +161,7 @@ describe('the window', () => {
     expect(book.judge(NOW).parity.catalog?.conclusive).toBe(1)
   })
 
-  test('a clock that was ahead and is right again: no count begins at nothing', () => {
+  test('keeps the counts of the current hour after a wrong clock is corrected', () => {
     const { book, compared } = start()
     compared(MATCH, 5)
     book.judge(NOW)
@@ -172,7 +172,7 @@ describe('the window', () => {
     expect(book.judge(NOW).counts).toMatchObject([{ start: NOW, counts: { matched: 6 } }])
   })
 
-  test('of a month of hours no more than a day and an hour are held', () => {
+  test('holds a day and an hour of a month of counts', () => {
     const { book, compared } = start()
     for (let hour = 0; hour < 30 * 24; hour++) compared(MATCH, 1, NOW + hour * HOUR)
     expect(book.judge(NOW + 30 * 24 * HOUR).counts).toHaveLength(25)

@@ -22,7 +22,7 @@ function start() {
         expect(writer).toBe('me')
         if (fails.counts) throw new Error('away')
         calls.push(counts)
-        for (const said of counts) stored.set(said.start, said.counts)
+        for (const routeCounts of counts) stored.set(routeCounts.start, routeCounts.counts)
       },
       saveExamples: async (more) => {
         if (fails.examples) throw new Error('away')
@@ -30,8 +30,8 @@ function start() {
       },
     },
   })
-  const matchHere = (times: number, at = NOW) => {
-    for (let i = 0; i < times; i++) ledger.counterFor({ ...PLACE, time: at }).recordComparison(MATCH, at, new Set())
+  const matchHere = (times: number, time = NOW) => {
+    for (let i = 0; i < times; i++) ledger.counterFor({ ...PLACE, time: time }).recordComparison(MATCH, time, new Set())
   }
   return {
     ...{ ledger, stored, calls, examples, fails, matchHere },
@@ -41,7 +41,7 @@ function start() {
   }
 }
 
-test('what the thread says takes the place of what it said before, beside what is counted here', async () => {
+test('a report of the comparing thread replaces its earlier report, and the counts of this thread are added', async () => {
   const { ledger, say, matchHere, matched } = start()
   say(3)
   say(5)
@@ -53,7 +53,7 @@ test('what the thread says takes the place of what it said before, beside what i
   expect(matched()).toBe(8)
 })
 
-test('what a lost thread said stands, and the next one begins at nothing', async () => {
+test('the counts of a lost thread are kept, and the next thread begins at 0', async () => {
   const { ledger, say, matched } = start()
   say(5)
   ledger.sealThreadCounts()
@@ -72,8 +72,8 @@ test('what a lost thread said stands, and the next one begins at nothing', async
   expect(ledger.sealedCounts()).toMatchObject([{ counts: { matched: 6 } }])
 })
 
-describe('a store that fails', () => {
-  test('is told everything later, once', async () => {
+describe('after a failed save', () => {
+  test('all counts are saved once', async () => {
     const { ledger, say, matchHere, matched, fails, examples } = start()
     fails.counts = true
     say(5)
@@ -89,7 +89,7 @@ describe('a store that fails', () => {
     expect(examples).toHaveLength(1)
   })
 
-  test('with examples only: counts are said again, which counts them once', async () => {
+  test('of examples alone, the counts are saved again and counted once', async () => {
     const { ledger, say, matched, fails, examples } = start()
     fails.examples = true
     say(5)
@@ -101,7 +101,7 @@ describe('a store that fails', () => {
     expect(examples).toHaveLength(1)
   })
 
-  test('for long: only the newest examples wait', async () => {
+  test('over a long time, only the newest examples wait', async () => {
     const { ledger, fails, examples } = start()
     fails.counts = fails.examples = true
     for (let i = 0; i < 500; i++) {
@@ -114,7 +114,7 @@ describe('a store that fails', () => {
   })
 })
 
-test('what has not changed is not said again', async () => {
+test('unchanged counts are not saved again', async () => {
   const { ledger, say, calls } = start()
   expect(await ledger.save()).toBeUndefined()
   expect(calls).toEqual([])
@@ -127,8 +127,8 @@ test('what has not changed is not said again', async () => {
   expect(calls.map((counts) => counts.map(({ start }) => start))).toEqual([[NOW, NOW + HOUR], [NOW + HOUR]])
 })
 
-describe('stretches', () => {
-  test('what is counted is counted in the hour that it was answered in', async () => {
+describe('the hours of counts', () => {
+  test('are those of the response', async () => {
     const { ledger, matchHere, stored } = start()
     matchHere(1, NOW)
     matchHere(2, NOW + HOUR - 1)
@@ -140,7 +140,7 @@ describe('stretches', () => {
     ])
   })
 
-  test('of a month, no more than a day are held', async () => {
+  test('are held for a day and an hour', async () => {
     const { ledger, say } = start()
     for (let hour = 0; hour < 30 * 24; hour++) {
       say(1, NOW + hour * HOUR)
@@ -150,7 +150,7 @@ describe('stretches', () => {
     expect(ledger.sealedCounts()).toHaveLength(25)
   })
 
-  test('a clock that was ahead and is right again costs nothing of what is counted', async () => {
+  test('lose no counts after a wrong clock is corrected', async () => {
     const { ledger, say, matchHere, matched } = start()
     const ahead = NOW + 72 * HOUR
     say(5)

@@ -13,9 +13,9 @@ const NO_NOISE: ReadonlySet<Field> = new Set()
 const made = new Map<string, Difference>()
 
 function differenceAt(path: string): Difference {
-  const known = made.get(path) ?? { kind: 'value', path, legacy: 'a', service: 'b', times: 1 }
-  if (made.size < 100) made.set(path, known)
-  return known
+  const existing = made.get(path) ?? { kind: 'value', path, legacy: 'a', service: 'b', times: 1 }
+  if (made.size < 100) made.set(path, existing)
+  return existing
 }
 
 function differing(paths: readonly string[]): Comparison {
@@ -29,7 +29,7 @@ function counts(sides: number, comparisons: number, self: number, pairs: number)
   return { ...NO_COUNTS, matched: comparisons - sides, differing: { 'value $.a': sides }, pairs, fields } as Counts
 }
 
-describe('what a field is', () => {
+describe('the verdict on a field', () => {
   test.each<[string, [number, number, number, number], string]>([
     ['always wrong, and legacy never: real at once', [30, 30, 0, 30], 'real'],
     ['nothing is said before there are enough', [29, 29, 0, 29], 'inconclusive'],
@@ -47,12 +47,12 @@ describe('what a field is', () => {
     expect(judgeFields(counts(sides, comparisons, self, pairs)).get('value $.a')).toBe(verdict)
   })
 
-  test('an operator’s ruling is over what the numbers say', () => {
+  test('follows the ruling of an operator', () => {
     expect(judgeFields(counts(30, 30, 0, 30), { 'value $.a': 'noise' }).get('value $.a')).toBe('noise')
     expect(judgeFields(counts(0, 3, 1, 1), { 'value $.a': 'real' }).get('value $.a')).toBe('real')
   })
 
-  test('legacy is asked twice for each request only while a field is open, and not for ever', () => {
+  test('decides the pair share: legacy is asked twice for each request only while a field is inconclusive, up to a limit', () => {
     const share = (of: Counts) => pairShareNow(of, judgeFields(of))
     expect(share(NO_COUNTS)).toBe(DEFAULT_NOISE.pairShare)
     expect(share(counts(1, 1000, 0, 100))).toBe(1)
@@ -60,7 +60,7 @@ describe('what a field is', () => {
     expect(share(counts(1, 1e6, 0, 20_000))).toBe(DEFAULT_NOISE.pairShare)
   })
 
-  test('one real field makes a mismatch; one that is open makes it inconclusive', () => {
+  test('decides the comparison: one real field makes it a mismatch, one inconclusive field makes it inconclusive', () => {
     const verdicts = new Map([
       ['value $.a', 'real'],
       ['value $.b', 'noise'],
@@ -73,7 +73,7 @@ describe('what a field is', () => {
   })
 })
 
-describe('a seeded study', () => {
+describe('a seeded study of noise', () => {
   /** Requests with thirty fields of noise, of rates from nearly never to always, looked at after every hundred. */
   function study(seed: number, { faultRate = 0, noisyFields = 0, requests = 3000 }) {
     const random = seeded(seed)
@@ -83,7 +83,7 @@ describe('a seeded study', () => {
     const noise = () => names.filter((_, i) => random() < rates[i]!)
     const everReal = new Set<Field>()
     let pairShare = DEFAULT_NOISE.pairShare
-    let found: number | undefined
+    let reportedAt: number | undefined
     for (let request = 1; request <= requests; request++) {
       const fault = random() < faultRate ? ['$.price'] : []
       counter.recordComparison(differing([...noise(), ...fault]), request, NO_NOISE)
@@ -93,29 +93,29 @@ describe('a seeded study', () => {
       const verdicts = judgeFields(counts)
       pairShare = pairShareNow(counts, verdicts)
       for (const [field, verdict] of verdicts) if (verdict === 'real') everReal.add(field)
-      if (found === undefined && everReal.has('value $.price')) found = request
+      if (reportedAt === undefined && everReal.has('value $.price')) reportedAt = request
     }
     everReal.delete('value $.price')
-    return { found, falseReal: everReal.size }
+    return { found: reportedAt, falseReal: everReal.size }
   }
 
-  test('a field wrong in one answer of a hundred is called real within 3,000 comparisons, in 38 of 40 seeds', () => {
+  test('calls a fault in one of a hundred responses real within 3,000 comparisons, in 38 of 40 seeds', () => {
     const seeds = Array.from({ length: 40 }, (_, seed) => study(seed + 1, { faultRate: 0.01 }))
-    expect(seeds.filter(({ found }) => found !== undefined).length).toBeGreaterThanOrEqual(38)
+    expect(seeds.filter(({ found: reportedAt }) => reportedAt !== undefined).length).toBeGreaterThanOrEqual(38)
   })
 
-  test('thirty fields of noise: at most one is ever called real in twenty seeds, however often one looks', () => {
+  test('calls at most one of thirty noisy fields real in twenty seeds, although it judges repeatedly', () => {
     const seeds = Array.from({ length: 20 }, (_, seed) => study(seed + 101, { noisyFields: 30 }))
     expect(seeds.reduce((sum, { falseReal }) => sum + falseReal, 0)).toBeLessThanOrEqual(1)
   })
 
-  test('the fault is found among the noise too', () => {
+  test('finds the fault among noise', () => {
     const seeds = Array.from({ length: 10 }, (_, seed) => study(seed + 201, { noisyFields: 10, faultRate: 0.01 }))
-    expect(seeds.filter(({ found }) => found !== undefined).length).toBeGreaterThanOrEqual(9)
+    expect(seeds.filter(({ found: reportedAt }) => reportedAt !== undefined).length).toBeGreaterThanOrEqual(9)
   })
 })
 
-describe('counting', () => {
+describe('the counter of a route', () => {
   type Event =
     | { readonly is: 'compared' | 'paired'; readonly paths: readonly string[]; readonly at: number }
     | { readonly is: 'uncomparable' | 'forgiven' | 'shed' | 'failed' }
@@ -130,21 +130,21 @@ describe('counting', () => {
   )
   const events = fc.array(event, { maxLength: 30 })
 
-  function countAll(all: readonly Event[]): Counts {
+  function countAll(events: readonly Event[]): Counts {
     const counter = new RouteCounter()
-    for (const one of all) {
-      if (one.is === 'compared') counter.recordComparison(differing(one.paths), one.at, NO_NOISE)
-      else if (one.is === 'paired') counter.recordPair(differing(one.paths), one.at)
-      else if (one.is === 'shed') counter.recordUncompared({ outcome: 'shed', reason: 'queue' })
-      else if (one.is === 'failed') counter.recordUncompared({ outcome: 'failed', reason: 'connection-lost' })
-      else if (one.is === 'forgiven')
+    for (const event of events) {
+      if (event.is === 'compared') counter.recordComparison(differing(event.paths), event.at, NO_NOISE)
+      else if (event.is === 'paired') counter.recordPair(differing(event.paths), event.at)
+      else if (event.is === 'shed') counter.recordUncompared({ outcome: 'shed', reason: 'queue' })
+      else if (event.is === 'failed') counter.recordUncompared({ outcome: 'failed', reason: 'connection-lost' })
+      else if (event.is === 'forgiven')
         counter.recordComparison({ ...differing([]), forgiven: 1 } as Comparison, 0, NO_NOISE)
       else counter.recordComparison({ kind: 'uncomparable', reason: 'bomb' }, 0, NO_NOISE)
     }
     return counter.counts()
   }
   /** As it comes back from a store. */
-  const kept = (value: unknown) => JSON.parse(JSON.stringify(value))
+  const throughJson = (value: unknown) => JSON.parse(JSON.stringify(value))
   const sorted = (value: unknown): unknown =>
     typeof value !== 'object' || value === null
       ? value
@@ -152,37 +152,37 @@ describe('counting', () => {
           .sort(([a], [b]) => (a < b ? -1 : 1))
           .map(([key, member]) => [key, sorted(member)])
 
-  test('every eligible request is in one place, and the sum is right', () => {
+  test('counts each eligible request once, so that the parts add up', () => {
     fc.assert(
-      fc.property(events, (all) => {
-        const total = countAll(all)
+      fc.property(events, (recorded) => {
+        const total = countAll(recorded)
         const { eligible, ...parts } = accountingOf(total, judgeFields(total))
-        expect(eligible).toBe(all.filter(({ is }) => is !== 'paired').length)
+        expect(eligible).toBe(recorded.filter(({ is }) => is !== 'paired').length)
         expect(Object.values(parts).reduce((sum, part) => sum + part, 0)).toBe(eligible)
       }),
     )
   })
 
-  test('counted apart and merged is counted together, in any order', () => {
+  test('gives the same counts apart and merged as together, in any order', () => {
     fc.assert(
-      fc.property(events, events, events, (one, two, three) => {
-        const [a, b, c] = [countAll(one), countAll(two), kept(countAll(three)) as Counts]
-        const together = sorted(kept(countAll([...one, ...two, ...three])))
-        expect(sorted(kept(mergeCounts(mergeCounts(a, b), c)))).toEqual(together)
-        expect(sorted(kept(mergeCounts(c, mergeCounts(b, a))))).toEqual(together)
-        expect(sorted(kept(mergeCounts(a, NO_COUNTS)))).toEqual(sorted(kept(a)))
+      fc.property(events, events, events, (first, two, three) => {
+        const [a, b, c] = [countAll(first), countAll(two), throughJson(countAll(three)) as Counts]
+        const together = sorted(throughJson(countAll([...first, ...two, ...three])))
+        expect(sorted(throughJson(mergeCounts(mergeCounts(a, b), c)))).toEqual(together)
+        expect(sorted(throughJson(mergeCounts(c, mergeCounts(b, a))))).toEqual(together)
+        expect(sorted(throughJson(mergeCounts(a, NO_COUNTS)))).toEqual(sorted(throughJson(a)))
       }),
     )
   })
 
-  test('what is learned of a field is true of earlier comparisons too', () => {
+  test('lets later evidence change the verdict on earlier comparisons', () => {
     const early = counts(20, 20, 20, 20)
     expect(accountingOf(early, judgeFields(early))).toMatchObject({ inconclusive: 20, noise: 0 })
     const later = mergeCounts(early, counts(20, 20, 20, 20))
     expect(accountingOf(later, judgeFields(later))).toMatchObject({ inconclusive: 0, noise: 40 })
   })
 
-  test('fields that are known as noise are left out of signatures', () => {
+  test('leaves fields that are known as noise out of signatures', () => {
     const counter = new RouteCounter()
     counter.recordComparison(differing(['$.a', '$.b']), 0, new Set<Field>(['value $.a']))
     counter.recordComparison(differing(['$.a']), 0, new Set<Field>(['value $.a']))
@@ -190,7 +190,7 @@ describe('counting', () => {
     expect(accountingOf(counter.counts(), new Map())).toMatchObject({ noise: 1, inconclusive: 1 })
   })
 
-  test('a hundred thousand different fields grow nothing, and are counted', () => {
+  test('bounds its memory for a hundred thousand different fields, and counts them', () => {
     const counter = new RouteCounter()
     for (let i = 0; i < 100_000; i++) counter.recordComparison(differing([`$.k${i}`]), i, NO_NOISE)
     const { fields, differing: signatures, fieldsLeftOut } = counter.counts()
@@ -200,13 +200,13 @@ describe('counting', () => {
     expect(accountingOf(counter.counts(), new Map()).eligible).toBe(100_000)
   })
 
-  test('counts that were given out stay as they are', () => {
+  test('returns counts that later counting does not change', () => {
     const counter = new RouteCounter()
     counter.recordComparison(differing(['$.a']), 1, NO_NOISE)
-    const before = kept(counter.counts())
+    const snapshot = throughJson(counter.counts())
     const given = counter.counts()
     counter.recordComparison(differing(['$.a']), 9, NO_NOISE)
-    expect(kept(given)).toEqual(before)
+    expect(throughJson(given)).toEqual(snapshot)
   })
 })
 
@@ -223,7 +223,7 @@ describe('parity', () => {
     failed: 0,
   }
 
-  test('nothing is known of nothing', () => {
+  test('is unknown without comparisons', () => {
     expect(parityOf(none, 0.999)).toEqual({
       conclusive: 0,
       inconclusive: 0,
@@ -233,7 +233,7 @@ describe('parity', () => {
     })
   })
 
-  test('noise and what is forgiven match; what is open counts against the bound that a gate goes by', () => {
+  test('counts noise and forgiven differences as matches, and inconclusive ones against the lower bound', () => {
     const parity = parityOf({ ...none, matched: 900, noise: 50, ignored: 40, mismatched: 10, inconclusive: 100 }, 0.999)
     expect(parity.matching?.share).toBe(0.99)
     expect(parity.atLeast).toBeLessThan(parity.matching!.lower)
@@ -241,6 +241,6 @@ describe('parity', () => {
   })
 })
 
-test('the defaults say what the ADR says', () => {
+test('the defaults of noise are those of ADR 0008', () => {
   expect(DEFAULT_NOISE).toMatchObject({ alpha: 0.02, odds: 1.2, minComparisons: 30, minPairs: 30, minSelf: 3 })
 })

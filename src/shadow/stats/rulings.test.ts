@@ -14,12 +14,12 @@ const notes = {
   d: note('GET /c', 'value $.x', null),
 }
 
-test('what is said of a route is its rulings; that something was mended is none', () => {
+test('the rulings of a route do not contain resolved differences', () => {
   expect(rulingsOf(notes, 'GET /a')).toEqual({ 'value $.x': 'noise', 'missing $.y': 'real' })
   expect(rulingsOf(notes, 'GET /c')).toEqual({})
 })
 
-test('of all contexts, by context and route', () => {
+test('the rulings of all contexts are keyed by context and route', () => {
   const contexts = { shop: { ...EMPTY_CONTEXT, differences: notes }, other: EMPTY_CONTEXT }
   expect(allRulings({ ...EMPTY_STATE, contexts })).toEqual({
     'shop\nGET /a': { 'value $.x': 'noise', 'missing $.y': 'real' },

@@ -23,12 +23,12 @@ afterEach(async () => {
 function start(limits: Partial<ThreadLimits> = {}, file: string | URL = FILE) {
   const ended: number[] = []
   const lost: { jobs: string[]; why: string; at: number }[] = []
-  const told: { known: unknown[]; counts: unknown[]; rulings: unknown; anew: number; policy: unknown }[] = []
+  const received: { known: unknown[]; counts: unknown[]; rulings: unknown; anew: number; policy: unknown }[] = []
   const thread = new ComparingThread({
     listener: {
       onReport: (report: ThreadReport) => {
         ended.push(...report.results.map(({ id }) => id))
-        told.push(...report.notDryRun.map(({ why }) => JSON.parse(why)))
+        received.push(...report.notDryRun.map(({ why }) => JSON.parse(why)))
       },
       onLost: (jobs, why) =>
         lost.push({ jobs: jobs.map(({ id, reason }) => `${id} ${reason}`), why, at: performance.now() }),
@@ -45,7 +45,7 @@ function start(limits: Partial<ThreadLimits> = {}, file: string | URL = FILE) {
     thread.send(job(id, does, thread.numberOf(policy as ShadowPolicy)))
     return id
   }
-  return { thread, ended, lost, told, send }
+  return { thread, ended, lost, told: received, send }
 }
 
 function job(id: number, context: string, policy: number): Job {
@@ -56,8 +56,8 @@ function job(id: number, context: string, policy: number): Job {
   }
 }
 
-describe('a thread that does not come to an end is lost with what it had', () => {
-  test('it compares for ever: the culprit was out of time, the others crashed', async () => {
+describe('a stuck or failed comparing thread is lost with its jobs', () => {
+  test('if a comparison does not end: its job is out of time, the others have crashed', async () => {
     const { thread, lost, send } = start()
     for (const does of ['silent', 'spins', 'answers']) send(does)
     await until(() => lost.length === 1)
@@ -72,7 +72,7 @@ describe('a thread that does not come to an end is lost with what it had', () =>
     ['throws', 'a bug'],
     ['exits', 'it ended'],
     ['exhausts', 'memory'],
-  ])('it %s', async (does, why) => {
+  ])('if it %s', async (does, why) => {
     const { lost, send } = start()
     send(does)
     send('silent')
@@ -80,14 +80,14 @@ describe('a thread that does not come to an end is lost with what it had', () =>
     expect(lost[0]).toMatchObject({ jobs: ['1 crashed', '2 crashed'], why: expect.stringContaining(why) })
   })
 
-  test('it says nothing any more', async () => {
+  test('if it no longer reports', async () => {
     const { lost, send } = start({ maxSilenceMs: 400 })
     send('silent')
     await until(() => lost.length === 1)
     expect(lost[0]).toMatchObject({ jobs: ['1 crashed'], why: 'it was silent for 400 ms' })
   })
 
-  test('it cannot even be begun: nothing is thrown', async () => {
+  test('if it cannot be started; nothing is thrown', async () => {
     const { lost, send } = start({}, 'no path of a file')
     send('answers')
     await until(() => lost.length === 1)
@@ -95,7 +95,7 @@ describe('a thread that does not come to an end is lost with what it had', () =>
   })
 })
 
-test('a thread that had nothing to do for long is not taken for a silent one', async () => {
+test('an idle comparing thread does not count as silent', async () => {
   const { ended, lost, send } = start({ maxSilenceMs: 500 })
   const first = send('answers')
   await until(() => ended.includes(first))
@@ -106,7 +106,7 @@ test('a thread that had nothing to do for long is not taken for a silent one', a
   expect(lost).toEqual([])
 })
 
-test('this thread was held up: that is not held against the other one', async () => {
+test('a comparing thread is not lost because the gateway thread was blocked', async () => {
   const { ended, lost, send } = start({ maxSilenceMs: 1200 })
   const first = send('answers later')
   await until(() => ended.includes(first))
@@ -119,8 +119,8 @@ test('this thread was held up: that is not held against the other one', async ()
   expect(lost).toEqual([])
 })
 
-describe('the next thread', () => {
-  test('begins after a rest; what came meanwhile waits for it, and does not make the rest longer', async () => {
+describe('the replacement of a lost comparing thread', () => {
+  test('starts after a delay, which jobs that wait for it do not extend', async () => {
     const { thread, ended, lost, send } = start({ restartDelayMs: 400 })
     send('throws')
     await until(() => lost.length === 1)
@@ -136,8 +136,8 @@ describe('the next thread', () => {
     expect(sent.length).toBeGreaterThan(5)
   })
 
-  test('is told again what it must know', async () => {
-    const { thread, told, lost, send } = start()
+  test('receives policies, counts and rulings again', async () => {
+    const { thread, told: received, lost, send } = start()
     const policy = { sample: 0.5 }
     thread.setRulings({ 'catalog\nGET /': { 'value $.a': 'noise' } })
     send('silent', policy)
@@ -147,17 +147,17 @@ describe('the next thread', () => {
     await until(async () => {
       send('tells', policy)
       await new Promise((resolve) => setTimeout(resolve, 30))
-      return (told.at(-1)?.counts.length ?? 0) > 0
+      return (received.at(-1)?.counts.length ?? 0) > 0
     })
-    expect(told.at(-1)).toMatchObject({
+    expect(received.at(-1)).toMatchObject({
       policy,
       counts: [LEARNED],
       rulings: { 'catalog\nGET /': { 'value $.a': 'noise' } },
     })
-    expect(told.at(-1)?.known, 'once').toHaveLength(1)
+    expect(received.at(-1)?.known, 'once').toHaveLength(1)
   })
 
-  test('is not taken for the one before, whose last words are read when it is gone: its jobs are counted as lost', async () => {
+  test('is not confused with the lost thread, whose late messages are ignored', async () => {
     const { ended, lost, send } = start({ maxSilenceMs: 600 })
     const first = send('answers later')
     // The turn ends with what was set for immediately: the look comes next, and then what the thread says meanwhile.
@@ -172,20 +172,20 @@ describe('the next thread', () => {
   })
 })
 
-test('ten thousand edits of the config: the thread keeps no more than a thousand of them', async () => {
-  const { ended, told, thread, send } = start()
+test('after ten thousand edits of the config the comparing thread holds at most about a thousand policies', async () => {
+  const { ended, told: received, thread, send } = start()
   const last = { sample: 1 }
   for (let i = 0; i < 10_000; i++) send('answers', { sample: i })
-  const asked = send('tells', last)
-  await until(() => ended.includes(asked))
-  expect(told[0]?.policy).toEqual(last)
-  expect(told[0]?.known.length).toBeLessThan(1100)
-  expect(told[0]?.anew).toBeGreaterThan(5)
+  const lastJob = send('tells', last)
+  await until(() => ended.includes(lastJob))
+  expect(received[0]?.policy).toEqual(last)
+  expect(received[0]?.known.length).toBeLessThan(1100)
+  expect(received[0]?.anew).toBeGreaterThan(5)
   expect(thread.pendingJobs()).toBe(0)
 })
 
-describe('the end', () => {
-  test('finish waits for what is under way, and no longer than it may', async () => {
+describe('the end of the comparing thread', () => {
+  test('finish waits for pending jobs up to its limit', async () => {
     const { thread, ended, send } = start()
     const id = send('answers later')
     await thread.finish(5000)
@@ -196,19 +196,19 @@ describe('the end', () => {
     expect(performance.now() - from).toBeLessThan(2000)
   })
 
-  test('finish with nothing under way, or before anything began, is at once', async () => {
+  test('finish returns at once without pending jobs', async () => {
     const { thread } = start()
     await thread.finish(60_000)
   })
 
-  test('finish is over when the thread is lost', async () => {
+  test('finish returns when the thread is lost', async () => {
     const { thread, lost, send } = start()
     send('throws')
     await thread.finish(60_000)
     expect(lost).toHaveLength(1)
   })
 
-  test('stop ends it without a word of loss, whatever it does', async () => {
+  test('stop ends it without reporting a loss', async () => {
     const { thread, lost, send } = start({ maxComparisonMs: 60_000 })
     send('spins')
     await new Promise((resolve) => setTimeout(resolve, 200))

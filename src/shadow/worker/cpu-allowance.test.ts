@@ -25,14 +25,14 @@ test.each([
   [0.1, 5],
   [0.5, 0.15],
   [1, 0.4],
-])('of a share of %d, comparisons of %d ms take so much and no more', (share, costMs) => {
+])('with a share of %d, comparisons of %d ms use exactly that share', (share, costMs) => {
   const seconds = 100
   const spentMs = comparisonsIn(seconds, share, costMs) * costMs
   expect(spentMs).toBeLessThan((seconds + 2) * 1000 * share)
   expect(spentMs).toBeGreaterThan((seconds - 5) * 1000 * share)
 })
 
-test('after a rest there is a burst, and then the share', () => {
+test('after a rest a small burst is allowed', () => {
   const allowance = new CpuAllowance(() => 0.1)
   expect(allowance.mayStart(0)).toBe(true)
   allowance.settle(10, 0)
@@ -46,7 +46,7 @@ test('after a rest there is a burst, and then the share', () => {
   expect(allowance.mayStart(3_600_000)).toBe(false)
 })
 
-test('after the dearest comparison it goes on within half a minute, and as soon as there is more to spare', () => {
+test('after a very expensive comparison the next one starts within half a minute, or earlier with a larger share', () => {
   let share = 0.003
   const allowance = new CpuAllowance(() => share)
   expect(allowance.mayStart(0)).toBe(true)
@@ -68,6 +68,6 @@ test.each([
   [0.5, 1, 0.0015],
   [1, 0.25, 0.25],
   [0.001, 1, 0.001],
-])('with %d of the only processor at most, a gateway that is busy %d of the time leaves it %d', (most, busy, share) => {
+])('with a limit of %d and a utilization of %d, comparing may use %d of the only processor', (most, busy, share) => {
   expect(shareOfOnlyProcessor(most, busy)).toBeCloseTo(share, 10)
 })

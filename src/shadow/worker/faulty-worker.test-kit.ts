@@ -13,16 +13,16 @@ const port = parentPort
 if (port === null) throw new Error('this file is a thread')
 const flags = new Int32Array((workerData as { readonly sharedMemory: SharedArrayBuffer }).sharedMemory)
 /** Everything that it was told beside jobs, since it began. */
-const told = { known: [] as (readonly [number, unknown])[], counts: [] as unknown[], rulings: {} as object, anew: 0 }
+const received = { known: [] as (readonly [number, unknown])[], counts: [] as unknown[], rulings: {} as object, anew: 0 }
 
-port.on('message', ({ sharedValues: known, jobs, counts, rulings, resetsNumbers: isAnew }: ThreadInput) => {
+port.on('message', ({ sharedValues: values, jobs, counts, rulings, resetsNumbers: isAnew }: ThreadInput) => {
   if (isAnew) {
-    told.anew++
-    told.known = []
+    received.anew++
+    received.known = []
   }
-  told.known.push(...(known ?? []))
-  told.counts.push(...(counts ?? []))
-  if (rulings !== undefined) told.rulings = rulings
+  received.known.push(...(values ?? []))
+  received.counts.push(...(counts ?? []))
+  if (rulings !== undefined) received.rulings = rulings
   for (const job of jobs ?? []) doAsTold(job)
 })
 
@@ -31,7 +31,7 @@ function doAsTold(job: Job): void {
   if (context === 'answers') report({ results: [ended(id)] })
   if (context === 'answers later') setTimeout(() => report({ results: [ended(id)] }), 300)
   if (context === 'tells') {
-    const why = JSON.stringify({ ...told, policy: told.known.find(([at]) => at === job.policy)?.[1] })
+    const why = JSON.stringify({ ...received, policy: received.known.find(([number]) => number === job.policy)?.[1] })
     report({ results: [ended(id)], notDryRun: [{ context, origin: '', why }] })
   }
   if (context === 'spins') {

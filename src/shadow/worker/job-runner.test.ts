@@ -28,7 +28,7 @@ type Answers = (request: CopyRequest, fields: readonly string[]) => { headers?: 
 function start(answers: Answers, more: Partial<JobRunnerOptions> = {}) {
   const budget = new ByteBudget(() => 1e6)
   const book = new ComparisonStats()
-  const kept: StoredExample[] = []
+  const examples: StoredExample[] = []
   const sent: { request: CopyRequest; fields: readonly string[]; body: string | undefined }[] = []
   const agreement = new AbortController()
   const withdrawn: string[] = []
@@ -36,11 +36,11 @@ function start(answers: Answers, more: Partial<JobRunnerOptions> = {}) {
     client: {
       send: async (request, fields, body): Promise<CopyResult> => {
         sent.push({ request, fields, body: body && Buffer.from(body).toString() })
-        const said = answers(request, fields)
-        if ('kind' in said) return said
-        const bytes = Buffer.from(said.body ?? '{"a":1}')
+        const answer = answers(request, fields)
+        if ('kind' in answer) return answer
+        const bytes = Buffer.from(answer.body ?? '{"a":1}')
         budget.reserve(bytes.length)
-        const answer = { status: 200, headers: said.headers ?? JSON_TYPE, body: bytes, isTruncated: false }
+        const answer = { status: 200, headers: answer.headers ?? JSON_TYPE, body: bytes, isTruncated: false }
         return { kind: 'answered', answer, ms: 7 }
       },
     },
@@ -48,7 +48,7 @@ function start(answers: Answers, more: Partial<JobRunnerOptions> = {}) {
     agreements: { agreement: async () => agreement.signal, withdraw: ({ origin }) => void withdrawn.push(origin) },
     watchComparison: (_, compare) => compare(),
     wantsExample: () => true,
-    addExample: (example) => kept.push(example),
+    addExample: (example) => examples.push(example),
     reportNotDryRun: () => {},
     ...more,
   })
@@ -61,10 +61,10 @@ function start(answers: Answers, more: Partial<JobRunnerOptions> = {}) {
       copy: copyOf(),
       twin: again,
     })
-  return { work, budget, book, kept, sent, withdrawn }
+  return { work, budget, book, kept: examples, sent, withdrawn }
 }
 
-describe('what the answers held is free', () => {
+describe('a job releases the bytes of its responses', () => {
   const again = copyOf({ origin: 'http://legacy' })
   test.each<[string, Answers, Partial<JobRunnerOptions>, Partial<Job>]>([
     ['they agree', () => ({}), {}, {}],
@@ -82,14 +82,14 @@ describe('what the answers held is free', () => {
       },
       {},
     ],
-  ])('when %s', async (_, answers, use, job) => {
+  ])('if %s', async (_, answers, use, job) => {
     const { work, budget } = start(answers, use)
     await work(jobOf(job), {}, job.requestBody === undefined ? again : undefined)
     expect(budget.usedBytes).toBe(0)
   })
 })
 
-test('a bug in comparing is one comparison that crashed', async () => {
+test('an error in a comparison counts as crashed', async () => {
   const throws = () => {
     throw new Error('a bug')
   }
@@ -98,10 +98,10 @@ test('a bug in comparing is one comparison that crashed', async () => {
   expect(book.judge(NOW).counts).toMatchObject([{ counts: { uncomparable: { crashed: 1 } } }])
 })
 
-describe('a request that writes', () => {
+describe('the copy of a write', () => {
   const agrees = { headers: [...JSON_TYPE, 'X-Shadow-Accepted', 'dry-run'] }
 
-  test('is sent with its body and the mark, where the service has agreed and does so again', async () => {
+  test('is sent with its body and the mark if the service agrees before and in the response', async () => {
     const { work, sent } = start(() => agrees)
     expect(await work(jobOf({ requestBody: 'a=1' }))).toMatchObject({ outcome: 'matched', copyMs: 7 })
     expect(sent).toHaveLength(1)
@@ -109,7 +109,7 @@ describe('a request that writes', () => {
     expect(sent[0]?.fields.slice(-2)).toEqual(['X-Shadow', 'dry-run'])
   })
 
-  test('without a body is one that writes all the same', async () => {
+  test('is a dry run also without a body', async () => {
     const { work, sent } = start(() => agrees)
     await work(jobOf({ requestBody: '' }))
     expect(sent[0]).toMatchObject({ body: undefined, fields: expect.arrayContaining(['dry-run']) })
@@ -122,7 +122,7 @@ describe('a request that writes', () => {
     expect(sent).toEqual([])
   })
 
-  test('ends the agreement where the answer does not repeat it, and is not compared', async () => {
+  test('ends the agreement if the response does not repeat it, and is not compared', async () => {
     const { work, withdrawn, book } = start(() => ({}))
     expect(await work(jobOf({ requestBody: 'a' }))).toMatchObject({ outcome: 'failed', reason: 'not-dry-run' })
     expect(withdrawn).toEqual([copyOf().origin])
@@ -130,7 +130,7 @@ describe('a request that writes', () => {
   })
 })
 
-test('legacy is asked once more after the service', async () => {
+test('the second request to legacy comes after the copy', async () => {
   const again = copyOf({ origin: 'http://legacy' })
   const { work, sent, book } = start(() => ({}))
   await work(jobOf(), {}, again)
@@ -138,11 +138,11 @@ test('legacy is asked once more after the service', async () => {
   expect(book.judge(NOW).counts).toMatchObject([{ counts: { matched: 1, pairs: 1 } }])
 })
 
-test('a difference is read from legacy to the service, whoever answered the client', async () => {
+test('a difference has legacy first and the service second, whichever side answered the client', async () => {
   for (const answeredBy of ['legacy', 'service'] as const) {
-    const { work, kept } = start(() => ({ body: '{"a":"copy"}' }))
+    const { work, kept: examples } = start(() => ({ body: '{"a":"copy"}' }))
     await work(jobOf({ answeredBy, body: '{"a":"given"}' }))
-    const [{ example } = { example: undefined }] = kept
+    const [{ example } = { example: undefined }] = examples
     const [legacy, service] = answeredBy === 'legacy' ? ['given', 'copy'] : ['copy', 'given']
     expect(example?.differences).toMatchObject([{ path: '$.a', legacy, service }])
     expect([example?.legacy.ms, example?.service.ms]).toEqual(answeredBy === 'legacy' ? [5, 7] : [7, 5])
