@@ -106,7 +106,7 @@ test('captures above the limit are shed', async () => {
   const taps = Array.from({ length: 1024 }, () => shadowing.open(request))
   expect(shadowing.open(request)).toBeUndefined()
   shadowing.readings()
-  expect(ended, 'whoever reads what there is has it told first').toEqual(['shed(in-flight)'])
+  expect(ended, 'a reading reports all sheds first').toEqual(['shed(in-flight)'])
   for (const tap of taps) tap?.close(GONE, () => undefined)
   expect(shadowing.open(request)).toBeDefined()
   await shadowing.stop()
@@ -115,7 +115,12 @@ test('captures above the limit are shed', async () => {
 test('sheds are reported after a moment, as eligible and as shed together', async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   const saved: RouteCounts[] = []
-  const { shadowing, request, ended, told: reported } = start(async (_, counts) => void saved.push(...counts), {
+  const {
+    shadowing,
+    request,
+    ended,
+    told: reported,
+  } = start(async (_, counts) => void saved.push(...counts), {
     limits: () => ({ captureBytes: 1e6, underWay: 0, lagMs: 1e9, cpuShare: 1 }),
   })
   const asOther = { ...request, head: headOf({ method: 'HEAD' }) }

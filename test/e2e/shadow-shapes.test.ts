@@ -31,8 +31,8 @@ async function say(port: number, text: string, isDone: (received: string) => boo
   return client.received()
 }
 
-describe('clients', () => {
-  test('of HTTP/1.0, without a Host', async () => {
+describe('the copy of a request', () => {
+  test('has a Host field although the HTTP/1.0 client sent none', async () => {
     const { gateway, service, settled, endings } = await startShadowed(SAME)
     const answer = await say(gateway.port, 'GET /products/1 HTTP/1.0\r\n\r\n', (text) => text.includes('12.5'))
     expect(answer).toMatch(/^HTTP\/1\.1 200 /)
@@ -41,7 +41,7 @@ describe('clients', () => {
     expect(service.copies()).toHaveLength(1)
   })
 
-  test('that send twenty requests in one packet: each is copied once', async () => {
+  test('is sent once for each of twenty requests in one packet', async () => {
     const { gateway, service, settled, endings } = await startShadowed(SAME)
     const paths = Array.from({ length: 20 }, (_, i) => `/products/${i}`)
     const requests = paths.map((path) => `GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).join('')
@@ -56,7 +56,7 @@ describe('clients', () => {
     ).toEqual(paths.sort())
   })
 
-  test('that wait for 100 Continue', async () => {
+  test('is sent for a client that waits for 100 Continue', async () => {
     const { gateway, service, settled, endings } = await startShadowed(DRY_RUN)
     const client = await connectRaw(gateway.port)
     const fields = 'Content-Type: text/plain\r\nContent-Length: 5\r\nExpect: 100-continue'
@@ -71,7 +71,7 @@ describe('clients', () => {
     expect(withoutHandshakes(service.copies())[0]?.headers).not.toHaveProperty('expect')
   })
 
-  test('that send chunks with trailers, marks of a copy among them', async () => {
+  test('has no mark from the trailers of the client', async () => {
     const { gateway, legacy, service, settled, endings } = await startShadowed(DRY_RUN)
     const fields = 'Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\nTrailer: X-Shadow, X-Sum'
     const body = '3\r\nabc\r\n2\r\nde\r\n0\r\nX-Shadow: dry-run\r\nX-Sum: 7\r\n\r\n'
@@ -85,7 +85,7 @@ describe('clients', () => {
     expect(copy).toMatchObject({ body: 'abcde', headers: { 'content-length': '5', 'x-shadow': 'dry-run' } })
   })
 
-  test('that send as many fields as are taken', async () => {
+  test('has as many fields as the gateway accepts', async () => {
     const { gateway, service, settled, endings } = await startShadowed(SAME)
     const headers = Object.fromEntries(Array.from({ length: 80 }, (_, i) => [`X-Field-${i}`, 'v'.repeat(100)]))
     expect((await sendRequest({ port: gateway.port, path: '/products/1', headers })).status).toBe(200)
@@ -94,7 +94,7 @@ describe('clients', () => {
     expect(service.copies()[0]?.headers).toMatchObject({ 'x-field-0': 'v'.repeat(100), 'x-field-79': 'v'.repeat(100) })
   })
 
-  test('that say the mark in other words', async () => {
+  test('has only the mark of the gateway, however the client writes one', async () => {
     const { gateway, legacy, settled } = await startShadowed(SAME)
     const fields = ['X_Shadow: 1', 'x-shadow-accepted: dry-run', 'X-SHADOW-Anything: 1', 'Connection: X-Shadow']
     await say(gateway.port, `GET /products/1 HTTP/1.1\r\nHost: a\r\n${fields.join('\r\n')}\r\n\r\n`, (text) =>
@@ -104,7 +104,7 @@ describe('clients', () => {
     expect(Object.keys(legacy.real()[0]?.headers ?? {}).filter((name) => /shadow/i.test(name))).toEqual([])
   })
 
-  test('that ask for OPTIONS and HEAD', async () => {
+  test('is sent for OPTIONS and HEAD', async () => {
     const { gateway, service, settled, endings } = await startShadowed(SAME)
     for (const method of ['OPTIONS', 'HEAD']) await sendRequest({ port: gateway.port, path: '/products/1', method })
     await settled(2)
@@ -117,7 +117,7 @@ describe('clients', () => {
     ).toEqual(['HEAD', 'OPTIONS'])
   })
 
-  test('who are nobody yet: the copy is of the same nobody', async () => {
+  test('has the anonymous id that the client gets', async () => {
     const { gateway, legacy, service, settled } = await startShadowed(SAME)
     const { headers } = await sendRequest({ port: gateway.port, path: '/products/1' })
     expect(String(headers['set-cookie'])).toContain('strangler')
@@ -128,8 +128,8 @@ describe('clients', () => {
   })
 })
 
-describe('maps', () => {
-  test('a user in a header: with strip the copy does not say who', async () => {
+describe('shadowing', () => {
+  test('leaves a user field out of copies with strip', async () => {
     const { gateway, legacy, service, settled } = await startShadowed({
       ...SAME,
       shadow: { identities: 'strip' },
@@ -143,7 +143,7 @@ describe('maps', () => {
       expect(service.copies()[0]?.headers).not.toHaveProperty(name)
   })
 
-  test('a service at an IPv6 address', async () => {
+  test('copies to a service at an IPv6 address', async () => {
     const server = http.createServer(respondEqually)
     await new Promise<void>((resolve) => server.listen(0, '::1', resolve))
     whenOver(() => void server.close())
@@ -154,7 +154,7 @@ describe('maps', () => {
     expect(await shadowed.endings()).toEqual({ matched: 1 })
   })
 
-  test('a service that fails and falls back: there is nothing to compare', async () => {
+  test('compares nothing after a fallback', async () => {
     const { gateway, legacy, settled, endings } = await startShadowed({
       legacy: respondEqually,
       service: (_, response) => void response.destroy(),
@@ -168,7 +168,7 @@ describe('maps', () => {
   })
 })
 
-test('the config is edited while requests come, and takes the service away: each ends once', async () => {
+test('each request ends once while config edits remove the service', async () => {
   const legacy = http.createServer(respondEqually)
   const service = http.createServer((request, response) => setTimeout(() => respondEqually(request, response), 20))
   for (const server of [legacy, service]) {
@@ -193,22 +193,22 @@ test('the config is edited while requests come, and takes the service away: each
   })
   const gateway = await startGateway(mapOf(0), { percentages: { 'migrate-catalog': 0 } })
   let isOver = false
-  let asked = 0
+  let requests = 0
   const statuses = new Set<number>()
   const load = (async () => {
     while (!isOver) {
-      const all = [1, 2, 3].map((i) => sendRequest({ port: gateway.port, path: `/products/${i}` }))
-      for (const { status } of await Promise.all(all)) statuses.add(status)
-      asked += 3
+      const responses = [1, 2, 3].map((i) => sendRequest({ port: gateway.port, path: `/products/${i}` }))
+      for (const { status } of await Promise.all(responses)) statuses.add(status)
+      requests += 3
     }
   })()
   const editions = async () => ((await gateway.readyz()).body as { edition: number }).edition
   for (let edit = 1; edit <= 9; edit++) {
-    const before = await editions()
+    const editionsBefore = await editions()
     await gateway.writeConfig(mapOf(edit))
-    await until(async () => (await editions()) > before)
-    const since = asked
-    await until(() => asked > since + 10)
+    await until(async () => (await editions()) > editionsBefore)
+    const since = requests
+    await until(() => requests > since + 10)
   }
   isOver = true
   await load

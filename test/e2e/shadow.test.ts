@@ -14,8 +14,8 @@ vi.setConfig({ testTimeout: 60_000 })
 const OFF = { percentages: { 'migrate-catalog': 0 } }
 const ON = { percentages: { 'migrate-catalog': 100 } }
 
-describe('where the copy goes', () => {
-  test('to the service while legacy answers, and to legacy when the service does', async () => {
+describe('a copy is sent', () => {
+  test('to the side that does not answer the client', async () => {
     const { gateway, legacy, service, settled } = await startShadowed(OFF)
     expect((await sendRequest({ port: gateway.port, path: '/products/1?a=b' })).body).toContain('"side":"legacy"')
     await settled(1)
@@ -28,7 +28,7 @@ describe('where the copy goes', () => {
     expect(service.seen, 'once as a copy, once for the client').toHaveLength(2)
   })
 
-  test('by the path that the side knows: rewritten for the service, as it was asked for legacy', async () => {
+  test('with the path of its side: rewritten for the service, unchanged for legacy', async () => {
     const routes = [{ path: '/search', rewrite: '/v2/search' }]
     const context = { owner: 'a', service: 'catalog', flag: 'migrate-catalog', routes, shadow: { sample: 1 } }
     const { gateway, legacy, service, settled } = await startShadowed({
@@ -41,7 +41,7 @@ describe('where the copy goes', () => {
     expect(service.copies()).toMatchObject([{ url: '/v2/search?q=x' }])
   })
 
-  test('nowhere before the client has its answer', async () => {
+  test('only after the client has its response', async () => {
     let answer = () => {}
     const { gateway, legacy, service, settled } = await startShadowed({
       ...OFF,
@@ -50,18 +50,18 @@ describe('where the copy goes', () => {
         answer = () => void response.end('done')
       },
     })
-    const asked = sendRequest({ port: gateway.port, path: '/products/1' })
+    const pending = sendRequest({ port: gateway.port, path: '/products/1' })
     await until(() => legacy.seen.length === 1)
     // As long as a copy takes that is sent at once.
     await new Promise((resolve) => setTimeout(resolve, 500))
     expect(service.seen).toEqual([])
     answer()
-    expect((await asked).body).toBe('begundone')
+    expect((await pending).body).toBe('begundone')
     await settled(1)
     expect(service.seen).toHaveLength(1)
   })
 
-  test('nowhere: what no context owns, and what is not sampled', async () => {
+  test('for no unowned and no unsampled request', async () => {
     const { gateway, service } = await startShadowed({ ...OFF, shadow: { sample: 0 } })
     await sendRequest({ port: gateway.port, path: '/products/1' })
     await sendRequest({ port: gateway.port, path: '/elsewhere' })
@@ -69,7 +69,7 @@ describe('where the copy goes', () => {
     expect(service.seen).toEqual([])
   })
 
-  test('nowhere while the kill switch is on', async () => {
+  test('for no request while the kill switch is on', async () => {
     const { gateway, service, settled } = await startShadowed(OFF)
     await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)
@@ -80,7 +80,7 @@ describe('where the copy goes', () => {
   })
 })
 
-describe('what the copy carries', () => {
+describe('the content of a copy', () => {
   const credentials = {
     cookie: 'sid=abc',
     authorization: 'Bearer token',
@@ -90,7 +90,7 @@ describe('what the copy carries', () => {
   const trace = '4bf92f3577b34da6a3ce929d0e0e4736'
   const traceparent = `00-${trace}-00f067aa0ba902b7-01`
 
-  test('what the request carried, its mark, and a span of its own', async () => {
+  test('is the request with a mark and its own span', async () => {
     const { gateway, legacy, service, settled } = await startShadowed(OFF)
     await sendRequest({ port: gateway.port, path: '/products/1', headers: { ...credentials, traceparent } })
     await settled(1)
@@ -106,7 +106,7 @@ describe('what the copy carries', () => {
     expect(real?.headers['x-shadow']).toBeUndefined()
   })
 
-  test('not who asks, where the config says so', async () => {
+  test('has no identity with strip', async () => {
     const { gateway, service, settled } = await startShadowed({ ...OFF, shadow: { identities: 'strip' } })
     await sendRequest({ port: gateway.port, path: '/products/1', headers: credentials })
     await settled(1)
@@ -116,7 +116,7 @@ describe('what the copy carries', () => {
     expect(copy?.headers).not.toHaveProperty('authorization')
   })
 
-  test('no client can say that it is one, and what says so is not copied again', async () => {
+  test('cannot be forged by a client, and a request with the mark is not copied', async () => {
     const { gateway, legacy, service, settled } = await startShadowed(OFF)
     await sendRequest({
       port: gateway.port,
@@ -131,8 +131,8 @@ describe('what the copy carries', () => {
   })
 })
 
-describe('what the client sees of it', () => {
-  test('nothing: its answer is the chosen side’s, byte for byte, whatever the other one says', async () => {
+describe('the client of a shadowed request', () => {
+  test('gets the response of the chosen side byte for byte, whatever the other side answers', async () => {
     const { gateway, settled } = await startShadowed({
       ...OFF,
       legacy: (_request, response) => response.writeHead(200, { 'Set-Cookie': 'a=legacy', 'X-A': '1' }).end('legacy'),
@@ -149,7 +149,7 @@ describe('what the client sees of it', () => {
     }
   })
 
-  test('large answers and small ones, whole', async () => {
+  test('gets large and small responses completely', async () => {
     const large = Buffer.alloc(3_000_000, 'x')
     const { gateway, settled, endings } = await startShadowed({
       ...OFF,
@@ -164,8 +164,8 @@ describe('what the client sees of it', () => {
   })
 })
 
-describe('what is found', () => {
-  test('that the sides agree', async () => {
+describe('the comparison of live responses', () => {
+  test('shows that the sides agree', async () => {
     const { gateway, settled, endings } = await startShadowed({
       ...OFF,
       legacy: respondEqually,
@@ -181,7 +181,7 @@ describe('what is found', () => {
     expect(body).toMatch(/strangler_shadow_answer_seconds_count\{context="catalog",side="legacy",answer="primary"\} 11/)
   })
 
-  test('what is real, after legacy was asked twice often enough, and what is noise by itself', async () => {
+  test('separates real differences from noise by asking legacy twice', async () => {
     const json = (side: string) => (_request: unknown, response: import('node:http').ServerResponse) => {
       const price = side === 'legacy' ? 12.5 : 12.49
       response.writeHead(200, { 'Content-Type': 'application/json' })
@@ -192,20 +192,20 @@ describe('what is found', () => {
       legacy: json('legacy'),
       service: json('service'),
     })
-    let asked = 0
-    // What it is called at that moment: both are open at first, and known soon.
-    while ((await ended('mismatched')) < 20 && asked < 1000) {
+    let requests = 0
+    // The outcomes at the time of the comparison: both fields are inconclusive at first, and decided soon.
+    while ((await ended('mismatched')) < 20 && requests < 1000) {
       await Promise.all(Array.from({ length: 10 }, () => sendRequest({ port: gateway.port, path: '/products/1' })))
-      asked += 10
-      await settled(asked)
+      requests += 10
+      await settled(requests)
     }
     expect(await ended('mismatched')).toBeGreaterThanOrEqual(20)
     expect(await ended('matched')).toBe(0)
-    expect(asked).toBeLessThan(400)
+    expect(requests).toBeLessThan(400)
   })
 })
 
-test('HEAD is compared, of pages that are too long to be', async () => {
+test('HEAD is compared for pages whose bodies are too long', async () => {
   const long: import('node:http').RequestListener = (_, response) =>
     response.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': 5_000_000 }).end()
   const { gateway, settled, endings } = await startShadowed({ ...OFF, legacy: long, service: long })
@@ -214,8 +214,8 @@ test('HEAD is compared, of pages that are too long to be', async () => {
   expect(await endings()).toEqual({ matched: 1 })
 })
 
-describe('what cannot be compared', () => {
-  test('a stream is no copy at all; the client reads it as ever', async () => {
+describe('a request is not compared', () => {
+  test('if its response is a stream, which the client gets unchanged', async () => {
     const { gateway, service, settled, endings } = await startShadowed({
       ...OFF,
       legacy: (_request, response) => {
@@ -229,7 +229,7 @@ describe('what cannot be compared', () => {
     expect(service.seen).toEqual([])
   })
 
-  test('the client’s own request failed, or the client went', async () => {
+  test('if the request of the client failed or the client left', async () => {
     const { gateway, service, settled, endings } = await startShadowed({
       ...OFF,
       legacy: (request, response) => {
@@ -240,14 +240,14 @@ describe('what cannot be compared', () => {
     expect((await sendRequest({ port: gateway.port, path: '/products/broken' })).status).toBe(502)
     await settled(1)
     const leaving = new AbortController()
-    const asked = fetch(`http://127.0.0.1:${gateway.port}/products/slow`, { signal: leaving.signal })
-    await asked.then(() => leaving.abort())
+    const pending = fetch(`http://127.0.0.1:${gateway.port}/products/slow`, { signal: leaving.signal })
+    await pending.then(() => leaving.abort())
     await settled(2)
     expect(await endings()).toEqual({ 'failed(primary)': 1, 'failed(client-gone)': 1 })
     expect(service.seen).toEqual([])
   })
 
-  test('the other side has no address that may be asked', async () => {
+  test('if the other side has no available address', async () => {
     const { gateway, settled, endings } = await startShadowed({
       ...OFF,
       serviceUrl: 'http://127.0.0.1:9',
@@ -272,8 +272,8 @@ describe('what cannot be compared', () => {
   })
 })
 
-describe('what is kept', () => {
-  test('the client is asked for nothing when the service answers and legacy is the copy', async () => {
+describe('the cookies of a copy', () => {
+  test('do not reach the client', async () => {
     const { gateway, legacy, settled } = await startShadowed({ ...ON, legacy: respondEqually, service: respondEqually })
     for (let i = 0; i < 5; i++) await sendRequest({ port: gateway.port, path: `/products/${i}` })
     await settled(5)
@@ -282,8 +282,8 @@ describe('what is kept', () => {
   })
 })
 
-describe('what an operator says', () => {
-  test('how much is copied is said at run time, and holds on', async () => {
+describe('an operator', () => {
+  test('changes the sample at run time, and the change lasts', async () => {
     const { gateway, service, settled } = await startShadowed({ ...OFF, shadow: { sample: 0 } })
     await sendRequest({ port: gateway.port, path: '/products/1' })
     expect((await say(gateway, 'PUT', '/contexts/catalog/shadow', { percentage: 100 })).status).toBe(200)
@@ -295,7 +295,7 @@ describe('what an operator says', () => {
     await settled(3)
   })
 
-  test('that a difference is noise, and from then on it is', async () => {
+  test('rules that a difference is noise, from then on', async () => {
     const { gateway, settled, endings } = await startShadowed(OFF)
     await sendRequest({ port: gateway.port, path: '/products/1' })
     await settled(1)

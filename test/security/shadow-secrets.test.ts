@@ -1,5 +1,5 @@
-// What people send and are sent goes through the comparing of answers, and stays nowhere: not in a log, not in a metric,
-// not in the state, and in no answer of the admin API.
+// Secrets in requests and responses pass through the comparison and must not be stored or shown: not in a log, a metric, the state, or
+// a response of the admin API.
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'

@@ -1,4 +1,4 @@
-// What shadowing must never do: write twice, show a secret, or let a client have a say in it.
+// Shadowing must never write twice, show a secret, or let a client control it.
 import type { RequestListener } from 'node:http'
 import { describe, expect, test, vi } from 'vitest'
 import { sendRequest } from '../kit/load.ts'
@@ -31,8 +31,8 @@ function agreeing(says: { handshake: boolean; answers: boolean }): RequestListen
   }
 }
 
-describe('never a second write', () => {
-  test('by default no request that changes something is copied, nor eligible', async () => {
+describe('a write never happens twice', () => {
+  test('by default writes are not copied and not eligible', async () => {
     const { gateway, legacy, service, settled } = await startShadowed({
       legacy: respondEqually,
       service: respondEqually,
@@ -44,7 +44,7 @@ describe('never a second write', () => {
     expect(service.seen.map(({ method }) => method)).toEqual(['GET'])
   })
 
-  test('a GET with a body is not copied either', async () => {
+  test('a GET with a body is not copied', async () => {
     const { gateway, service, settled } = await startShadowed({ legacy: respondEqually, service: respondEqually })
     await sendRequest({ port: gateway.port, path: '/products/1', headers: { 'Content-Length': 3 }, body: 'abc' })
     await sendRequest({ port: gateway.port, path: '/products/2' })
@@ -59,7 +59,7 @@ describe('never a second write', () => {
       ((_, response) => response.setHeader('X-Shadow-Accepted', '1').end()) as RequestListener,
     ],
     ['is broken', ((_, response) => response.destroy()) as RequestListener],
-  ])('dry-run: a service that %s is sent none', async (_, service) => {
+  ])('with dry-run, a service that %s gets no copy', async (_, service) => {
     const shadowed = await startShadowed({ shadow: { writes: 'dry-run' }, legacy: respondEqually, service })
     await askEach(shadowed.gateway.port)
     await shadowed.settled(4)
@@ -70,7 +70,7 @@ describe('never a second write', () => {
     )
   })
 
-  test('dry-run: a service that agrees is sent all of it, marked as such, and is compared', async () => {
+  test('with dry-run, a service that agrees gets marked copies, which are compared', async () => {
     const service = agreeing({ handshake: true, answers: true })
     const shadowed = await startShadowed({ shadow: { writes: 'dry-run' }, legacy: respondEqually, service })
     await askEach(shadowed.gateway.port)
@@ -88,7 +88,7 @@ describe('never a second write', () => {
     expect(changing(shadowed.legacy.copies()), 'legacy is never asked twice to change something').toEqual([])
   })
 
-  test('dry-run: one answer without the word ends the agreement', async () => {
+  test('with dry-run, one response without the agreement ends it', async () => {
     const says = { handshake: true, answers: true }
     const shadowed = await startShadowed({
       shadow: { writes: 'dry-run' },
@@ -108,7 +108,7 @@ describe('never a second write', () => {
     expect(changing(service.copies()).map(({ body }) => body)).toEqual(['a', 'b'])
   })
 
-  test('dry-run: an agreement that ends, ends for copies that wait for a connection', async () => {
+  test('with dry-run, the end of an agreement also ends copies that wait for a connection', async () => {
     const says = { handshake: true, answers: false }
     const shadowed = await startShadowed({
       shadow: { writes: 'dry-run' },
@@ -126,7 +126,7 @@ describe('never a second write', () => {
     expect(changing(service.copies()).length).toBeLessThanOrEqual(16)
   })
 
-  test('dry-run: of a request that is answered before its end no part is sent as if it were all', async () => {
+  test('with dry-run, an incomplete request is not copied', async () => {
     const service = agreeing({ handshake: true, answers: true })
     const shadowed = await startShadowed({
       shadow: { writes: 'dry-run' },
@@ -145,7 +145,7 @@ describe('never a second write', () => {
     expect(Object.keys(await shadowed.endings())).not.toContain('matched')
   })
 
-  test('dry-run: legacy is not asked twice for it, though it is for each request that reads', async () => {
+  test('with dry-run, a write is not sent to legacy twice', async () => {
     const { gateway, legacy, settled } = await startShadowed({
       shadow: { writes: 'dry-run', noise: { pairShare: 1, pairShareOpen: 1 } },
       legacy: respondEqually,
@@ -164,7 +164,7 @@ describe('never a second write', () => {
     expect(changing(legacy.copies())).toEqual([])
   })
 
-  test('dry-run: nothing that changes something is copied to legacy', async () => {
+  test('with dry-run, no write is copied to legacy', async () => {
     const { gateway, legacy, settled } = await startShadowed({
       shadow: { writes: 'dry-run' },
       percentages: { 'migrate-catalog': 100 },
@@ -177,7 +177,7 @@ describe('never a second write', () => {
     expect(changing(legacy.seen)).toEqual([])
   })
 
-  test('dry-run: a body that is larger than is copied is shed, and reaches legacy whole', async () => {
+  test('with dry-run, a body above the limit is shed and reaches legacy completely', async () => {
     const shadowed = await startShadowed({
       shadow: { writes: 'dry-run', maxBodyBytes: 1000 },
       legacy: respondEqually,

@@ -37,7 +37,7 @@ const ROWS: readonly Row[] = [
     ['a dry run of legacy', method, BODY, TO_SERVICE, 'dry-run', false],
     ['a dry run, killed', method, BODY, KILLED, 'dry-run', false],
   ]),
-  // What it does nobody knows; TRACE says credentials to whoever asks.
+  // The effect of an unknown method is unknown. TRACE returns credentials to its sender.
   ...['TRACE', 'CONNECT', 'PROPFIND', 'MKCOL', 'LOCK', 'QUERY', 'PURGE', 'get', 'Get', ''].map(
     (method): Row => ['another method', method, {}, TO_LEGACY, 'dry-run', false],
   ),

@@ -167,7 +167,7 @@ describe('the comparison of bodies', () => {
       '<a x="2"><b>u</b></a>',
       ['missing $.a.c', 'value $.a.@x', 'value $.a.b.#text'],
     ],
-    ['XML that is none on one side', 'text/xml', '<a/>', '<a>', ['malformed $']],
+    ['XML that is malformed on one side', 'text/xml', '<a/>', '<a>', ['malformed $']],
   ])('%s', (_, type, legacy, service, expected) => {
     expect(compared(legacy, service, type)).toEqual(expected)
   })

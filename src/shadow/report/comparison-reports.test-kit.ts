@@ -74,7 +74,7 @@ export function storedExampleOf(field: Field = PRICE, more: Partial<Example> = {
   return { fingerprint, context: 'catalog', route, field, example }
 }
 
-/** What operators have said of one difference. */
+/** The state with the note of an operator on one difference. */
 export function stateWith(field: Field, note: Partial<DifferenceNote>): SharedState {
   const defaults = { by: 'ada', reason: 'why', at: NOW, route: ROUTE, field, ruling: null, resolvedAt: null }
   const differences = { [fingerprintOf('catalog', ROUTE, field)]: { ...defaults, ...note } }

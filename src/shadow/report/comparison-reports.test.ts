@@ -89,7 +89,9 @@ describe('the parity view', () => {
 
   test('covers whole hours, from the hour in which the window begins', async () => {
     const countsAgo = (hoursAgo: number) => countsOf({ matched: 1 }, { start: THIS_HOUR - hoursAgo * HOUR })
-    const { contexts, from } = await reportsOn({ counts: [countsAgo(3), countsAgo(2), countsAgo(1), countsAgo(0)] }).parity({
+    const { contexts, from } = await reportsOn({
+      counts: [countsAgo(3), countsAgo(2), countsAgo(1), countsAgo(0)],
+    }).parity({
       windowMs: 2 * HOUR,
       target: 0.999,
     })

@@ -106,7 +106,7 @@ describe('an example contains no secret', () => {
     const example = exampleOf(seen(json(body(1)), json(body(2))))
     expectNothingOf(ALL, example)
     expect(example.differences.length).toBeGreaterThan(5)
-    // What is under a secret’s name is hidden, whatever it looks like.
+    // A value under a secret name is masked, whatever it looks like.
     expectNothingOf(['plain 1', 'word1'], example)
     expect(example.legacy.body).toContain('"price":1')
   })

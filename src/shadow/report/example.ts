@@ -30,7 +30,7 @@ export type ComparedExchange = {
 const MAX_BODY_BYTES = 16 * 1024
 
 export function exampleOf(seen: ComparedExchange, redaction: Redaction = DEFAULT_REDACTION): Example {
-  const { time: time, method, target, pattern, fields, answeredBy, legacy, service, differences } = seen
+  const { time, method, target, pattern, fields, answeredBy, legacy, service, differences } = seen
   const query = target.indexOf('?')
   const [path, rest] = query === -1 ? [target, ''] : [target.slice(0, query), target.slice(query)]
   return {

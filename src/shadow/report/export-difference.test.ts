@@ -1,4 +1,4 @@
-// What is exported is run for real: by sh, and by vitest against two origins. Paths and fields are hostile.
+// Runs exports with sh, and with vitest against two origins. Paths and fields are hostile.
 import { execFile } from 'node:child_process'
 import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import http from 'node:http'
@@ -287,7 +287,7 @@ describe('an export as a test', () => {
     expect(await verdictOf(text)).toMatchObject(MENDED)
   })
 
-  /** What legacy says, what the service says that is wrong, and what it may say. */
+  /** The response of legacy, a wrong response of the service, and a correct one. */
   const CASES: readonly (readonly [Field, Answers, Answers, Answers])[] = [
     ['status status', {}, { status: 404 }, {}],
     ['missing $.a.b', json({ a: { b: 1 } }), json({ a: {} }), json({ a: { b: 2 } })],

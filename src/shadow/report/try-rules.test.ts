@@ -85,12 +85,12 @@ test('a trial counts examples by difference, and a request with several examples
     { kind: 'value', path: '$.items[*].price', legacy: null, service: null, times: 1 },
     { kind: 'missing', path: '$.tags[*]', legacy: null, service: null, times: 2 },
   ] as const
-  const examples = [storedExampleOf(PRICE), storedExampleOf('missing $.tags[*]')].map((example) => ({
-    ...example,
-    example: { ...example.example, ...example, differences: both },
+  const stored = [storedExampleOf(PRICE), storedExampleOf('missing $.tags[*]')].map((storedExample) => ({
+    ...storedExample,
+    example: { ...storedExample.example, ...example, differences: both },
   }))
-  const { examples, differences, appearing } = tryRules(read.ok ? read.rules : expect.unreachable(), examples)
+  const { examples, differences, appearing } = tryRules(read.ok ? read.rules : expect.unreachable(), stored)
   expect(examples).toBe(2)
   expect(differences.map(({ path, forgiven }) => `${path} ${forgiven}`)).toEqual(['$.items[*].price 1', '$.tags[*] 1'])
-  expect(appearing.map(({ examples: in_ }) => in_)).toEqual([1])
+  expect(appearing.map((field) => field.examples)).toEqual([1])
 })

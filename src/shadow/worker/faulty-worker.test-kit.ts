@@ -1,4 +1,4 @@
-// A comparing thread that does with each job what the job's context says: for tests of whoever watches it.
+// A comparing thread that handles each job as the context of the job says, for tests of its supervision.
 import { parentPort, workerData } from 'node:worker_threads'
 import {
   COMPARISONS_STARTED,
@@ -12,8 +12,13 @@ import {
 const port = parentPort
 if (port === null) throw new Error('this file is a thread')
 const flags = new Int32Array((workerData as { readonly sharedMemory: SharedArrayBuffer }).sharedMemory)
-/** Everything that it was told beside jobs, since it began. */
-const received = { known: [] as (readonly [number, unknown])[], counts: [] as unknown[], rulings: {} as object, anew: 0 }
+/** All input since the start of the thread, except jobs. */
+const received = {
+  known: [] as (readonly [number, unknown])[],
+  counts: [] as unknown[],
+  rulings: {} as object,
+  anew: 0,
+}
 
 port.on('message', ({ sharedValues: values, jobs, counts, rulings, resetsNumbers: isAnew }: ThreadInput) => {
   if (isAnew) {

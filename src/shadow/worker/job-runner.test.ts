@@ -36,11 +36,11 @@ function start(answers: Answers, more: Partial<JobRunnerOptions> = {}) {
     client: {
       send: async (request, fields, body): Promise<CopyResult> => {
         sent.push({ request, fields, body: body && Buffer.from(body).toString() })
-        const answer = answers(request, fields)
-        if ('kind' in answer) return answer
-        const bytes = Buffer.from(answer.body ?? '{"a":1}')
+        const given = answers(request, fields)
+        if ('kind' in given) return given
+        const bytes = Buffer.from(given.body ?? '{"a":1}')
         budget.reserve(bytes.length)
-        const answer = { status: 200, headers: answer.headers ?? JSON_TYPE, body: bytes, isTruncated: false }
+        const answer = { status: 200, headers: given.headers ?? JSON_TYPE, body: bytes, isTruncated: false }
         return { kind: 'answered', answer, ms: 7 }
       },
     },
