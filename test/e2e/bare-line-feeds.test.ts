@@ -1,4 +1,4 @@
-// Responses of old servers: heads whose lines end in LF alone, and one empty line too many behind an interim response.
+// Responses of old servers: heads whose lines end in LF only, and an extra empty line after an interim response.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -31,7 +31,7 @@ async function startBefore(response: string, more: Partial<UpstreamConfig> = {})
 }
 
 describe('a response head with bare line feeds', () => {
-  it.each([BARE, MIXED])('is answered 502 response-malformed by default: %j', async (response) => {
+  it.each([BARE, MIXED])('is answered with 502 response-malformed by default: %j', async (response) => {
     const { gateway } = await startBefore(response)
     const { status, body } = await exchange(gateway.port, get('/'))
     expect(status).toBe(502)
@@ -39,21 +39,18 @@ describe('a response head with bare line feeds', () => {
     expect(await gateway.accessLine(({ status }) => status === 502)).toMatchObject({ failure: 'response-malformed' })
   })
 
-  it.each([BARE, MIXED])(
-    'is passed on with CRLF where the upstream says `bareLineFeeds: true`: %j',
-    async (response) => {
-      const { gateway } = await startBefore(response, { bareLineFeeds: true })
-      for (let i = 0; i < 2; i++) {
-        const { status, head, body } = await exchange(gateway.port, get('/'))
-        expect([status, body]).toEqual([200, 'ok'])
-        expect(head).toContain('\r\nX-Old: cgi\r\n')
-        expect(head).not.toMatch(/[^\r]\n/)
-      }
-    },
-  )
+  it.each([BARE, MIXED])('is forwarded with CRLF if the upstream has `bareLineFeeds: true`: %j', async (response) => {
+    const { gateway } = await startBefore(response, { bareLineFeeds: true })
+    for (let i = 0; i < 2; i++) {
+      const { status, head, body } = await exchange(gateway.port, get('/'))
+      expect([status, body]).toEqual([200, 'ok'])
+      expect(head).toContain('\r\nX-Old: cgi\r\n')
+      expect(head).not.toMatch(/[^\r]\n/)
+    }
+  })
 
   it.each([BARE, MIXED])(
-    'fails a handshake, a copy, a health check and an Express application, whose parsers stay strict: %j',
+    'fails an upgrade, a shadow copy, a health check and a request inside Express, whose parsers are always strict: %j',
     async (response) => {
       const health = { path: '/health', intervalMs: 50, unhealthyAfter: 1 }
       const { gateway } = await startBefore(response, { bareLineFeeds: true })
@@ -69,19 +66,19 @@ describe('a response head with bare line feeds', () => {
   )
 })
 
-describe('one empty line too many behind an interim response', () => {
-  it('is accepted for a request, a handshake, a copy and in an Express application', async () => {
+describe('an extra empty line after an interim response', () => {
+  it('is accepted for a request, an upgrade, a shadow copy and inside Express', async () => {
     const { gateway } = await startBefore(EXTRA_LINE)
     const plain = await exchange(gateway.port, get('/', 'Connection: close\r\n'))
     expect(plain.head + plain.body).toMatch(/^HTTP\/1\.1 103 Early Hints\r\n/)
     expect(await exchange(gateway.port, get('/live', HANDSHAKE))).toMatchObject({ status: 200, body: 'ok' })
     expect(await askInExpress(EXTRA_LINE)).toEqual([200, true])
-    // The comparison came to its end: the copy has its response.
+    // The comparison is complete, so the copy has its response.
     expect(Object.keys(await endingsOfCopy(EXTRA_LINE)).join()).not.toMatch(/failed/)
   })
 })
 
-/** How the copy of one request ended that was answered in this way. */
+/** The ending of the shadow copy of one request that gets this response. */
 async function endingsOfCopy(response: string) {
   const origin = await startRawOrigin(response)
   const { gateway, settled, endings } = await startShadowed({

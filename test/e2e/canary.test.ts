@@ -1,4 +1,4 @@
-// The promise of the product: each context is split by its flag, a person stays where they are, and it shows.
+// The main promise: each context is split by its flag, a person stays on one side, and the log contains the reason.
 import { describe, expect, it } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
 import { startNamedOrigin } from '../kit/origin.ts'
@@ -29,7 +29,7 @@ async function startShop(percentages: Record<string, number>) {
 }
 
 describe('a context behind its flag', () => {
-  it('stays with legacy at 0 %, goes to the service at 100 %, and what no context owns stays', async () => {
+  it('is answered by legacy at 0 % and by the service at 100 %; legacy answers paths that no context owns', async () => {
     const { gateway, ask } = await startShop({ 'migrate-catalog': 0 })
     expect((await ask('/products')).body.side).toBe('legacy')
     await gateway.setFlags({ 'migrate-catalog': 100 })
@@ -37,7 +37,7 @@ describe('a context behind its flag', () => {
     expect((await ask('/other')).body.side).toBe('legacy')
   })
 
-  it('rewrites the path for the service only', async () => {
+  it('rewrites the path only for the service', async () => {
     const { gateway, ask } = await startShop({ 'migrate-catalog': 0 })
     expect((await ask('/search/tea?page=2')).body.path).toBe('/search/tea?page=2')
     await gateway.setFlags({ 'migrate-catalog': 100 })
@@ -60,7 +60,7 @@ describe('a context behind its flag', () => {
     expect(moved).toBeLessThan(130)
   })
 
-  it('gives a client with neither user nor session an id, and decides by it from the first answer on', async () => {
+  it('gives a client without user and session an anonymous id, and decides by it from the first request', async () => {
     const { ask } = await startShop({ 'migrate-catalog': 50 })
     for (let i = 0; i < 20; i++) {
       const first = await ask('/products')
@@ -72,7 +72,7 @@ describe('a context behind its flag', () => {
     }
   })
 
-  it('says in the log why a request went where it went', async () => {
+  it('logs the reason of each decision', async () => {
     const { gateway, ask } = await startShop({})
     expect((await ask('/products?token=abc')).body.side).toBe('legacy')
     const line = await gateway.accessLine(({ context }) => context === 'catalog')

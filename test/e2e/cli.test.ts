@@ -1,4 +1,4 @@
-// The command line: each command does what its manual says, and trouble is one sentence and an exit code.
+// The command line: each command behaves as its manual describes, and an error is one sentence and an exit code.
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import net, { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -21,7 +21,7 @@ const CONFIG = shop({
 })
 const BAD_CONFIG = { legacy: { url: 'ftp://nowhere', conections: 3 }, limits: { headersMs: 'soon' } }
 
-/** A folder of its own with files in it. */
+/** A temporary folder with these files. */
 async function folderWith(files: Readonly<Record<string, string>>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'strangler-cli-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
@@ -39,7 +39,7 @@ function shopFolder(percent = 100): Promise<string> {
   })
 }
 
-/** One line, no stack trace, and it ends there. */
+/** Exactly one line, without a stack trace. */
 function expectOneSentence(stderr: string): void {
   expect(stderr.trim().split('\n')).toHaveLength(1)
   expect(stderr).not.toMatch(/\bat .*:\d+:\d+|node:internal|Error:/)
@@ -67,7 +67,7 @@ describe('help', () => {
     ],
     ['check', ['--config', '--json']],
     ['explain', ['--user', '--session', '--anonymous', '--ip', '--host', '--json', '--config', '--flags']],
-  ])('of %s names every option, in both ways of asking', async (command, options) => {
+  ])('of %s lists every option, with --help and with help', async (command, options) => {
     const { code, stdout } = await runStrangler([command, '--help'])
     expect(code).toBe(0)
     for (const option of options) expect(stdout).toContain(`  ${option} `)
@@ -76,12 +76,12 @@ describe('help', () => {
       for (const name of ['STRANGLER_PORT', 'SIGTERM', 'UNLEASH_URL']) expect(stdout).toContain(name)
   })
 
-  it('version is the version of the package', async () => {
+  it('for version prints the version of the package', async () => {
     expect((await runStrangler(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
 })
 
-describe('a command that makes no sense', () => {
+describe('a usage error', () => {
   it.each([
     [['srve'], /there is no command "srve"/],
     [['serve', '--prot', '80'], /'--prot'.*--help/],
@@ -90,7 +90,7 @@ describe('a command that makes no sense', () => {
     [['serve', '--port'], /--port/],
     [['explain', 'GET'], /give the request: strangler explain GET/],
     [['explain', 'GET', '/', '--loud'], /'--loud'/],
-  ])('%j exits 2 with one sentence', async (args, sentence) => {
+  ])('in %j exits 2 with one sentence', async (args, sentence) => {
     const { code, stdout, stderr } = await runStrangler(args)
     expect(code).toBe(2)
     expect(stdout).toBe('')
@@ -98,7 +98,7 @@ describe('a command that makes no sense', () => {
     expectOneSentence(stderr)
   })
 
-  it('in the environment is named by its variable', async () => {
+  it('in the environment names the variable', async () => {
     const { code, stderr } = await runStrangler(['serve'], { env: { STRANGLER_PORT: 'tcp://10.0.0.1:80' } })
     expect(code).toBe(2)
     expect(stderr).toMatch(/STRANGLER_PORT: must be a port/)
@@ -107,7 +107,7 @@ describe('a command that makes no sense', () => {
 })
 
 describe('strangler check', () => {
-  it('says that a good config is valid', async () => {
+  it('reports a valid config', async () => {
     const folder = await shopFolder()
     const { code, stdout, stderr } = await runStrangler(['check', '--config', join(folder, 'routes.config.json')])
     expect(stderr).toBe('')
@@ -115,7 +115,7 @@ describe('strangler check', () => {
     expect(stdout).toMatch(/routes\.config\.json is valid: 1 context, 2 routes, 1 service\n$/)
   })
 
-  it('reports warnings about a good config and exits 0', async () => {
+  it('reports warnings about a valid config and exits 0', async () => {
     const contexts = {
       old: { owner: 'team', service: 's', flag: 'old', routes: ['/old'], fallback: true },
       forward: { owner: 'team', service: 's', flag: 'f', routes: ['/f'], fallback: 'all', rollback: 'forward-only' },
@@ -135,7 +135,7 @@ describe('strangler check', () => {
     expect(listed.map(({ path }) => path)).toEqual(['contexts.old.fallback', 'contexts.forward.fallback'])
   })
 
-  it('lists every mistake of a bad one and exits 1', async () => {
+  it('lists every mistake of an invalid config and exits 1', async () => {
     const folder = await folderWith({ 'bad.json': JSON.stringify(BAD_CONFIG) })
     const { code, stdout, stderr } = await runStrangler(['check', '--config', 'bad.json'], { cwd: folder })
     expect(code).toBe(1)
@@ -149,7 +149,7 @@ describe('strangler check', () => {
     ])
   })
 
-  it('gives the same as JSON', async () => {
+  it('prints the same as JSON', async () => {
     const folder = await folderWith({ 'bad.json': JSON.stringify(BAD_CONFIG) })
     const { code, stdout } = await runStrangler(['check', '--json', '--config', 'bad.json'], { cwd: folder })
     expect(code).toBe(1)
@@ -178,7 +178,7 @@ describe('identity headers from a range that is wider than trustedProxies', () =
   const WIDE = { ...CONFIG, trustedProxies: ['127.0.0.1/32'] }
   const MISTAKE = /identity\.user\.trust\[0\]: is not within trustedProxies.*"10\.0\.0\.0\/8"/
 
-  it('are refused by check, and serve logs a warning at the start and at an edit of the map', async () => {
+  it('are rejected by check, and serve logs a warning at its start and after an edit of the map', async () => {
     const folder = await folderWith({ 'wide.json': JSON.stringify(WIDE) })
     const { code, stderr } = await runStrangler(['check', '--config', 'wide.json'], { cwd: folder })
     expect(code).toBe(1)
@@ -192,7 +192,7 @@ describe('identity headers from a range that is wider than trustedProxies', () =
     await until(() => warnings().length === 2)
   })
 
-  it('are accepted silently where trustedProxies contains the range', async () => {
+  it('are accepted without a warning if trustedProxies contains the range', async () => {
     const gateway = await startGatewayProcess(CONFIG)
     expect(gateway.log()).not.toContain('identity.user.trust')
   })
@@ -220,7 +220,7 @@ describe('strangler explain', () => {
     expect(stdout).toMatch(/^ {2}reason +flag-o(n|ff): /m)
   })
 
-  it('gives the same as JSON, and agrees with a running gateway', async () => {
+  it('prints the same as JSON, and agrees with a running gateway', async () => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
     const gateway = await startGatewayProcess(
       { ...shop({ legacy: legacy.url, service: service.url }), drain: { noticeMs: 0, limitMs: 500 } },
@@ -237,7 +237,7 @@ describe('strangler explain', () => {
     }
   })
 
-  it('says whose a path is that no context owns, and which flag is missing', async () => {
+  it('shows that no context owns a path, and that a flag is missing', async () => {
     const folder = await folderWith({ 'routes.config.json': JSON.stringify(CONFIG), 'flags.json': flagFile({}) })
     const options = { cwd: folder, env: { STRANGLER_CONFIG: 'routes.config.json' } }
     const unowned = await runStrangler(['explain', 'GET', '/checkout'], options)
@@ -260,7 +260,7 @@ describe('strangler explain', () => {
 })
 
 describe('strangler serve that cannot start', () => {
-  it.each(['--port', '--admin-port'])('because %s is taken says so in one sentence', async (option) => {
+  it.each(['--port', '--admin-port'])('because the port of %s is in use prints one sentence', async (option) => {
     const folder = await shopFolder()
     const port = await takenPort()
     const other = option === '--port' ? '--admin-port' : '--port'
@@ -274,7 +274,7 @@ describe('strangler serve that cannot start', () => {
     )
   })
 
-  it('because there is no config says so', async () => {
+  it('without a config prints advice', async () => {
     const folder = await folderWith({})
     const { code, stderr } = await runStrangler(['serve'], { cwd: folder })
     expect(code).toBe(1)
@@ -282,7 +282,7 @@ describe('strangler serve that cannot start', () => {
     expect(stderr).not.toMatch(/\bat .*:\d+:\d+/)
   })
 
-  it('because the config is bad lists every mistake', async () => {
+  it('with an invalid config lists every mistake', async () => {
     const folder = await folderWith({ 'bad.json': JSON.stringify(BAD_CONFIG) })
     const { code, stderr } = await runStrangler(['serve', '--config', 'bad.json', '--port=0', '--admin-port=0'], {
       cwd: folder,
@@ -296,7 +296,7 @@ describe('strangler serve that cannot start', () => {
     [['--host', '192.0.2.1'], /192\.0\.2\.1:0 is not an address of this machine/],
     [['--admin-host', '192.0.2.1'], /192\.0\.2\.1:0 is not an address of this machine; choose another --admin-host/],
     [['--host', 'no-such-host.invalid'], /no-such-host\.invalid/],
-  ])('because of %j says so in one sentence', async (args, sentence) => {
+  ])('with %j prints one sentence', async (args, sentence) => {
     const folder = await shopFolder()
     const { code, stderr } = await runStrangler(
       [
@@ -324,7 +324,7 @@ describe('a config file', () => {
     ['routes.config.js', AS_MODULE],
     ['routes.config.cjs', `module.exports = ${JSON.stringify(CONFIG)}\n`],
     ['routes.config.ts', `type Any = object\nconst config: Any = ${JSON.stringify(CONFIG)}\nexport default config\n`],
-  ])('%s is taken from any folder, by an absolute and by a relative path', async (name, text) => {
+  ])('%s is read from any folder, by an absolute and by a relative path', async (name, text) => {
     const folder = await folderWith({ [`deep/${name}`]: text, 'deep/package.json': '{"type":"module"}' })
     const elsewhere = await folderWith({})
     const absolute = await runStrangler(['check', '--config', join(folder, 'deep', name)], { cwd: elsewhere })
@@ -333,7 +333,7 @@ describe('a config file', () => {
     expect(relative).toMatchObject({ code: 0, stderr: '' })
   })
 
-  it('has its flags beside it, wherever the command is run', async () => {
+  it('has its flags in the same folder, whatever the working directory', async () => {
     const folder = await shopFolder(100)
     const elsewhere = await folderWith({ 'flags.json': flagFile({ 'migrate-catalog': 0 }) })
     const args = ['explain', 'GET', '/products', '--user', '1', '--config', join(folder, 'routes.config.json')]

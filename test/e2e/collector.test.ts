@@ -1,4 +1,4 @@
-// How V8 collects in the process that serves: what its options say, told by the process itself.
+// Garbage collection in the process that serves: the V8 options, as the process reports them.
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
@@ -10,7 +10,7 @@ import { startNamedOrigin } from '../kit/origin.ts'
 import { STRANGLER, startGatewayProcess } from '../kit/process.ts'
 import { shop } from '../kit/shop.ts'
 
-/** What `taskset` takes: one of the processors that this process may run on. */
+/** One of the processors that this process may run on, as `taskset` takes it. */
 const ONE = [
   'taskset',
   '-c',
@@ -28,8 +28,8 @@ async function startOn(
   return { gateway, options: commandLine.split('\0').filter((word) => word.includes('-gc')) }
 }
 
-describe('with one processor, garbage is collected by one thread', () => {
-  it('in the process that was started: its number, its signals and its end are as ever', async () => {
+describe('with one processor, one thread collects garbage', () => {
+  it('in the process that was started: its id, its signals and its exit code do not change', async () => {
     const { gateway, options } = await startOn(ONE)
     expect(options).toEqual(['--single-threaded-gc'])
     expect((await sendRequest({ port: gateway.port, path: '/products' })).status).toBe(200)
@@ -37,19 +37,19 @@ describe('with one processor, garbage is collected by one thread', () => {
     expect(await gateway.exited).toEqual({ code: 0, signal: null })
   })
 
-  it('unless the command that started it says otherwise', async () => {
+  it('unless the start command sets the option', async () => {
     const { gateway, options } = await startOn(ONE, { node: ['--no-single-threaded-gc'] })
     expect(options).toEqual(['--no-single-threaded-gc'])
     expect((await sendRequest({ port: gateway.port, path: '/products' })).status).toBe(200)
   })
 
-  it('unless its parent speaks with it over a channel, which would be lost', async () => {
+  it('unless its parent uses an IPC channel, which a restart would lose', async () => {
     const { gateway, options } = await startOn(ONE, { channel: true })
     expect(options).toEqual([])
     expect((await sendRequest({ port: gateway.port, path: '/products' })).status).toBe(200)
   })
 
-  it('unless Node cannot say where it is, as without /proc: then it serves as it was started', async () => {
+  it('unless Node cannot find its own path, as without /proc: then it serves without the option', async () => {
     const lost = join(await mkdtemp(join(tmpdir(), 'strangler-lost-')), 'lost.cjs')
     await writeFile(lost, "process.execPath = '/no/such/node'")
     const { gateway, options } = await startOn(ONE, { node: ['--require', lost] })
@@ -63,17 +63,17 @@ describe('with one processor, garbage is collected by one thread', () => {
   })
 })
 
-it('V8 puts nothing among the old by what it guessed at the start', async () => {
-  // Each guess would be told on stdout, and the first collections come before the first request.
+it('V8 does not pretenure objects by feedback of the start', async () => {
+  // V8 would print each pretenuring decision on stdout, and the first collections happen before the first request.
   const guesses = (command: string) =>
     new Promise<number>((resolve) => {
       const traced = ['--trace-pretenuring-statistics', STRANGLER, command, '--config', 'no-such-file.ts']
       const child = spawn(process.execPath, traced, { stdio: ['ignore', 'pipe', 'ignore'] })
-      let told = ''
+      let output = ''
       child.stdout.on('data', (piece) => {
-        told += piece
+        output += piece
       })
-      child.on('close', () => resolve(told.split('pretenuring:').length - 1))
+      child.on('close', () => resolve(output.split('pretenuring:').length - 1))
     })
   expect(await guesses('check')).toBeGreaterThan(0)
   expect(await guesses('serve')).toBe(0)

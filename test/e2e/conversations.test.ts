@@ -1,4 +1,4 @@
-// Clients that keep no cookies: their requests stay on one side where the route or the context goes by the address.
+// Clients without cookies: their requests stay on one side if the route or the context decides by the client address.
 import { expect, it } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
 import { startNamedOrigin } from '../kit/origin.ts'

@@ -1,4 +1,4 @@
-// From a request that is shadowed to what an operator reads, says and tries, with a real gateway and the command line.
+// Differences from the shadowed request to the commands of an operator, with a real gateway and the command line.
 
 import { writeFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
@@ -10,13 +10,13 @@ import { runStrangler } from '../kit/process.ts'
 import { startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
-// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+// The comparing thread has the lowest priority, so it may start late on a busy machine.
 vi.setConfig({ testTimeout: 120_000 })
 
 const TOKEN = 'a-token-that-is-long-enough-for-anybody'
 const SECRET = 'hunter2-hunter2-hunter2'
 
-test('a price that is wrong is the one real difference, and a timestamp is noise', async () => {
+test('a wrong price is the only real difference, and a timestamp is noise', async () => {
   let wrong = 12.51
   let moment = 0
   const answers = (price: () => number): RequestListener => {
@@ -39,17 +39,17 @@ test('a price that is wrong is the one real difference, and a timestamp is noise
     return ran.stdout
   }
   const differences = async () => JSON.parse(await strangler('diffs', 'catalog', '--json')) as DifferencesResponse
-  const browse = async (times: number, all: number) => {
+  const browse = async (times: number, total: number) => {
     for (let i = 0; i < times; i++) {
       const headers = { Cookie: `sid=${SECRET}` }
       expect((await sendRequest({ port: gateway.port, path: `/products/${i}?token=${SECRET}`, headers })).status).toBe(
         200,
       )
     }
-    await settled(all)
-    await until(async () => (await differences()).comparisons === all, 20_000)
+    await settled(total)
+    await until(async () => (await differences()).comparisons === total, 20_000)
   }
-  // Once a field is open legacy is asked twice each time.
+  // While a field is open, every request is sent to legacy twice.
   await browse(5, 5)
   await browse(60, 65)
 

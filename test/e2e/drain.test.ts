@@ -1,4 +1,4 @@
-// A gateway that is told to stop loses nobody: it says so, finishes what it began, and goes.
+// A gateway that drains fails no request: it reports draining, finishes active requests, and exits.
 import { readFile, rename } from 'node:fs/promises'
 import http from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -12,7 +12,7 @@ import { until } from '../kit/until.ts'
 
 const ONE_SECOND = 1000
 
-/** Answers `/slow` after a second, and everything else at once. */
+/** Answers `/slow` after a second, and every other path at once. */
 function startSlowOrigin() {
   return startHttpOrigin((request, response) => {
     if (request.url === '/slow') setTimeout(() => response.end('slow'), ONE_SECOND)
@@ -31,16 +31,19 @@ describe('SIGTERM', () => {
       legacy: { url: origin.url },
       drain: { noticeMs: 1000, limitMs: 5000 },
     })
-    const kept = new http.Agent({ keepAlive: true })
-    onTestFinished(() => kept.destroy())
-    expect((await sendRequest({ port: gateway.port, agent: kept })).headers.connection).toBe('keep-alive')
+    const keepAliveAgent = new http.Agent({ keepAlive: true })
+    onTestFinished(() => keepAliveAgent.destroy())
+    expect((await sendRequest({ port: gateway.port, agent: keepAliveAgent })).headers.connection).toBe('keep-alive')
     expect(await gateway.readyz()).toBe(200)
     const startedAt = performance.now()
     gateway.signal('SIGTERM')
     await until(async () => (await gateway.readyz()) === 503)
     expect(performance.now() - startedAt).toBeLessThan(600)
-    // On a connection of before, and on a new one.
-    const answers = [await sendRequest({ port: gateway.port, agent: kept }), await sendRequest({ port: gateway.port })]
+    // On an existing connection, and on a new one.
+    const answers = [
+      await sendRequest({ port: gateway.port, agent: keepAliveAgent }),
+      await sendRequest({ port: gateway.port }),
+    ]
     for (const answer of answers) expect(answer).toMatchObject({ status: 200, headers: { connection: 'close' } })
     expect(await gateway.exited).toEqual({ code: 0, signal: null })
     const tookMs = performance.now() - startedAt
@@ -49,7 +52,7 @@ describe('SIGTERM', () => {
     expectNoCrash(gateway.log())
   })
 
-  it('lets a request in flight finish, and closes connections on which nothing happens', async () => {
+  it('lets an active request finish, and closes idle connections', async () => {
     const origin = await startSlowOrigin()
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 10_000 } })
     const idle = await connectRaw(gateway.port)
@@ -72,7 +75,7 @@ describe('SIGTERM', () => {
     expectNoCrash(gateway.log())
   })
 
-  it('waits for an answer whose head went out before, and not for its connection after', async () => {
+  it('waits for a response whose head was sent before, and not for its connection afterwards', async () => {
     const origin = await startHttpOrigin((_request, response) => {
       response.write('first ')
       setTimeout(() => response.end('last'), 700)
@@ -116,7 +119,7 @@ describe('SIGTERM', () => {
   })
 
   describe('with an open stream of events', () => {
-    /** Each request opens a stream, which stays open until its end is asked for. */
+    /** Each request opens a stream, which stays open until the test ends it. */
     async function startStreams(headers: http.OutgoingHttpHeaders = {}) {
       const streams: http.ServerResponse[] = []
       const origin = await startHttpOrigin((request, response) => {
@@ -144,7 +147,7 @@ describe('SIGTERM', () => {
         const startedAt = performance.now()
         gateway.signal('SIGTERM')
         await until(async () => (await gateway.readyz()) === 503)
-        // During the notice the stream goes on.
+        // During the notice the stream continues.
         streams[0]?.write('data: 2\n\n')
         const text = await client.receives(/data: 2\n\n(.*)retry: 2000\n\n/s)
         await client.closes()
@@ -153,13 +156,13 @@ describe('SIGTERM', () => {
         expect(performance.now() - startedAt).toBeGreaterThan(290)
         expect(performance.now() - startedAt).toBeLessThan(10_000)
         expect(gateway.log()).toMatch(/"inFlight":0,"eventStreams":1,/)
-        // The upstream is left, too.
+        // The upstream request is closed, too.
         await until(() => streams[0]?.destroyed === true)
         expectNoCrash(gateway.log())
       },
     )
 
-    it('ends a stream behind the event that is under way, and not within it', async () => {
+    it('ends a stream after a complete event, and not within an event', async () => {
       const { gateway, streams } = await startStreams()
       const client = await openStream(gateway.port)
       streams[0]?.write('data: ha')
@@ -182,7 +185,7 @@ describe('SIGTERM', () => {
       expect(await gateway.exited).toEqual({ code: 0, signal: null })
     })
 
-    it('ends the streams of changes of the admin port as well', async () => {
+    it('ends the streams of changes of the admin port', async () => {
       const { gateway } = await startStreams()
       const token = (await readFile(`${gateway.folder}/state/admin-token`, 'utf8')).trim()
       const watching = await connectRaw(gateway.adminPort)
@@ -197,7 +200,7 @@ describe('SIGTERM', () => {
     })
   })
 
-  it('cuts what is stuck at the limit, and exits 0', async () => {
+  it('closes stuck connections at the limit, and exits 0', async () => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } })
     const stuck = sendRequest({ port: gateway.port })
@@ -218,11 +221,11 @@ describe('SIGTERM', () => {
     expectNoCrash(gateway.log())
   })
 
-  it('loses no request of clients that keep their connections and go where /readyz is good (F1)', async () => {
+  it('fails no request of clients with persistent connections that follow /readyz', async () => {
     const origin = await startSlowOrigin()
     const config = { legacy: { url: origin.url }, drain: { noticeMs: 700, limitMs: 8000 } }
     const [first, second] = [await startGatewayProcess(config), await startGatewayProcess(config)]
-    // What a load balancer does: new requests go to whoever is ready, looked at every 100 ms.
+    // Like a load balancer: new requests go to a ready gateway, checked every 100 ms.
     let port = first.port
     const look = setInterval(async () => {
       const isReady = await first.readyz().then(
@@ -244,7 +247,7 @@ describe('SIGTERM', () => {
     expectNoCrash(first.log())
   })
 
-  it('five times in a row, with another gateway in its place, loses no request and no person their side (F2)', async () => {
+  it('five times in a row, each with a successor, fails no request and moves no person to the other side', async () => {
     const startSide = (side: string) =>
       startHttpOrigin((incoming, response) => {
         response.setHeader('X-Asked', `${incoming.url} ${incoming.headers.cookie}`)
@@ -256,7 +259,7 @@ describe('SIGTERM', () => {
     let current = await begin()
     const people = 40
     const load = startLoad(10, (number) => ({
-      // What a load balancer does: the next request goes to the successor, on a connection to it.
+      // Like a load balancer: the next request goes to the successor, on a new connection.
       port: current.port,
       path: number % 4 === 0 ? '/other' : '/products',
       method: number % 5 === 0 ? 'POST' : 'GET',
@@ -264,8 +267,8 @@ describe('SIGTERM', () => {
       headers: { cookie: `sid=${number % people}` },
     }))
     for (let restart = 1; restart <= 5; restart++) {
-      const before = load.answers.length
-      await until(() => load.answers.length > before + 100)
+      const answersBefore = load.answers.length
+      await until(() => load.answers.length > answersBefore + 100)
       const [leaving, next] = [current, await begin()]
       current = next
       leaving.signal('SIGTERM')
@@ -277,16 +280,16 @@ describe('SIGTERM', () => {
     expect(answers.length).toBeGreaterThan(500)
     const sides = new Map<string, Set<string>>()
     for (const { body, headers } of answers) {
-      const asked = String(headers['x-asked'])
-      sides.set(asked, (sides.get(asked) ?? new Set()).add(body))
+      const expectedSide = String(headers['x-asked'])
+      sides.set(expectedSide, (sides.get(expectedSide) ?? new Set()).add(body))
     }
-    for (const [asked, of] of sides) expect([asked, ...of]).toHaveLength(2)
+    for (const [expectedSide, of] of sides) expect([expectedSide, ...of]).toHaveLength(2)
     expect(new Set([...sides.values()].flatMap((of) => [...of]))).toEqual(new Set(['legacy', 'service']))
   }, 60_000)
 })
 
 describe('other signals', () => {
-  it('SIGINT drains without notice: a person at a terminal has no load balancer', async () => {
+  it('SIGINT drains without notice, because a terminal has no load balancer', async () => {
     const origin = await startNamedOrigin('legacy')
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 5000, limitMs: 9000 } })
     const startedAt = performance.now()
@@ -312,7 +315,7 @@ describe('other signals', () => {
     expect(performance.now() - startedAt).toBeLessThan(500)
   })
 
-  it('SIGHUP opens the access log anew, and nothing else', async () => {
+  it('SIGHUP reopens the access log, and changes nothing else', async () => {
     const origin = await startNamedOrigin('legacy')
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } })
     await sendRequest({ port: gateway.port, path: '/before' })

@@ -1,4 +1,4 @@
-// `strangler explain` for a route that asks for a token.
+// `strangler explain` for a route that requires a token.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,14 +22,14 @@ async function explain(...args: string[]) {
   return runStrangler(['explain', 'GET', ...args, '--config', 'map.json'], { cwd: folder })
 }
 
-describe('explain, where a token is asked for', () => {
-  it('shows that nobody comes in without', async () => {
+describe('explain of a route that requires a token', () => {
+  it('shows that a request without a token is refused', async () => {
     const { code, stdout } = await explain('/orders', '--session', 'a')
     expect(code).toBe(1)
     expect(stdout).toContain('401 unauthenticated: the route requires a token of https://login.test/; add --user ID')
   })
 
-  it('takes --user for a verified token, and says so', async () => {
+  it('uses --user as the sub of a verified token, and prints this', async () => {
     const { code, stdout } = await explain('/orders', '--user', '7')
     expect(code).toBe(0)
     expect(stdout).toMatch(/^ {2}identity +user 7\n +--user stands for a verified token of https:\/\/login\.test\//m)
@@ -37,7 +37,7 @@ describe('explain, where a token is asked for', () => {
     expect(stdout).toContain('flag-on')
   })
 
-  it('shows what a request without one gets where it is optional', async () => {
+  it('shows the decision without a token if the token is optional', async () => {
     const { code, stdout } = await explain('/maybe')
     expect(code).toBe(0)
     expect(stdout).toContain('the route accepts a token of https://login.test/ and does not require one')

@@ -1,4 +1,4 @@
-// A Node monolith strangled from inside: what is not sent away reaches the application as if nothing stood in front.
+// A Node monolith with an embedded gateway: requests that are not sent to a service reach the application unchanged.
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, writeFile } from 'node:fs/promises'
@@ -45,7 +45,7 @@ const catalog = (url: string, more: object = {}, service: object = {}): Embedded
   identity: { session: { cookie: 'sid' } },
 })
 
-/** Where the mistakes are that `strangler()` throws. */
+/** The paths of the mistakes that `strangler()` throws. */
 function mistakesOf(routes: unknown): string[] {
   try {
     strangler(routes as EmbeddedRoutes, { logLevel: 'silent' })
@@ -57,7 +57,7 @@ function mistakesOf(routes: unknown): string[] {
 }
 
 describe('strangler() in an Express application', () => {
-  it('sends the head of a request before its body, and passes on a response that comes before the body', async () => {
+  it('sends the head of a request before its body, and forwards a response that arrives before the end of the body', async () => {
     const service = await startRawOrigin(
       (socket) => void socket.write('HTTP/1.1 401 Unauthorized\r\nContent-Length: 6\r\n\r\nlogin!'),
     )
@@ -72,7 +72,7 @@ describe('strangler() in an Express application', () => {
     expect(service.connections[0]?.bytes.toString()).toMatch(/\r\n\r\n$/)
   })
 
-  it('leaves a request that it does not send away untouched', async () => {
+  it('passes a request unchanged to the application if it is not sent to a service', async () => {
     const app = await startApplication(catalog('http://127.0.0.1:1'), { 'migrate-catalog': 0 })
     const answer = await request(app)
       .post('/products?page=2')
@@ -84,7 +84,7 @@ describe('strangler() in an Express application', () => {
     expect(answer.body.headers).not.toHaveProperty('via')
   })
 
-  it('sends a request away when its flag is on, with its body and with the fields that the gateway sets', async () => {
+  it('sends a request to the service if its flag is on, with its body and the fields that the gateway sets', async () => {
     const seen: { url?: string | undefined; headers?: NodeJS.Dict<string | string[]>; body?: string } = {}
     const service = await startHttpOrigin((incoming, response) => {
       let body = ''
@@ -118,7 +118,7 @@ describe('strangler() in an Express application', () => {
     expect(seen.headers).not.toHaveProperty('x-listed')
   })
 
-  it('lets the application answer a GET when the service is not there, and answers a POST with 503 and Retry-After', async () => {
+  it('lets the application answer a GET if the service is unreachable, and answers a POST with 503 and Retry-After', async () => {
     const app = await startApplication(catalog(`http://127.0.0.1:${await freePort()}`), { 'migrate-catalog': 100 })
     const get = await request(app).get('/search/tea').set('cookie', 'sid=a')
     expect(get.body).toMatchObject({ side: 'application', url: '/search/tea' })
@@ -129,7 +129,7 @@ describe('strangler() in an Express application', () => {
     expect(post.body).toMatchObject({ title: 'The service is not available', status: 503 })
   })
 
-  it('answers a write with 503 while the service is ejected, and never gives it to the application', async () => {
+  it('answers a write with 503 while the service is ejected, and does not pass it to the application', async () => {
     const routes = { ...catalog(`http://127.0.0.1:${await freePort()}`), ejection: { consecutiveFailures: 1 } }
     const app = await startApplication(routes, { 'migrate-catalog': 100 })
     await request(app).get('/products').set('cookie', 'sid=a')
@@ -147,7 +147,7 @@ describe('strangler() in an Express application', () => {
     expect((await request(app).get('/products').set('cookie', 'sid=a')).status).toBe(503)
   })
 
-  it('gives a write without a body to the application with fallback "all"', async () => {
+  it('passes a write without a body to the application with fallback "all"', async () => {
     const routes = catalog(`http://127.0.0.1:${await freePort()}`, { fallback: 'all' })
     const app = await startApplication(routes, { 'migrate-catalog': 100 })
     const answer = await request(app).delete('/products').set('cookie', 'sid=a')
@@ -189,7 +189,7 @@ describe('strangler() in an Express application', () => {
     expect(post.body).toMatchObject({ title: 'The service closed the connection' })
   })
 
-  it('gives the client an id and stays with it', async () => {
+  it('gives the client an anonymous id and keeps it', async () => {
     const service = await startNamedOrigin('service')
     const app = await startApplication(catalog(service.url), { 'migrate-catalog': 50 })
     const first = await request(app).get('/products')
@@ -202,7 +202,7 @@ describe('strangler() in an Express application', () => {
     }
   })
 
-  it('adds the id to the cookies that the service sets: all of them arrive', async () => {
+  it('adds the cookie of the id to the cookies of the service', async () => {
     const service = await startHttpOrigin((_request, response) => {
       response.setHeader('Set-Cookie', ['a=1; Path=/', 'b=2; Path=/'])
       response.end('{}')
@@ -216,7 +216,7 @@ describe('strangler() in an Express application', () => {
     expect(again).toEqual(['a=1; Path=/', 'b=2; Path=/'])
   })
 
-  it('throws every mistake of the map at strangler(), before the application has a request', () => {
+  it('throws every mistake of the map at strangler(), before the first request', () => {
     const context = { owner: 'x', service: 'nowhere', flag: 'f', routes: ['/a', 'b'] }
     expect(mistakesOf({ contexts: { a: context }, trustedProxies: 'all' })).toEqual([
       'trustedProxies',
@@ -230,7 +230,7 @@ describe('strangler() in an Express application', () => {
     ).toEqual(['contexts.a.routes[0].timeouts'])
   })
 
-  it('leaves the application untouched where a file of the map is missing, and logs one error', async () => {
+  it('passes all requests to the application if a file of the map is missing, and logs one error', async () => {
     const tls = { ca: './no-such-file.pem' }
     const broken = catalog('https://127.0.0.1:1', {}, { tls })
     const gate = strangler(broken, { logLevel: 'silent' })
@@ -244,7 +244,7 @@ describe('strangler() in an Express application', () => {
       expect([answer.status, answer.body.side, answer.body.headers['x-user-id']]).toEqual([200, 'application', '7'])
     }
 
-    // In a process of its own, for its standard error; nobody awaits `ready` there.
+    // In a process of its own, to read its standard error; the process does not await `ready`.
     const module = new URL('../../src/express.ts', import.meta.url).href
     const script = `const { strangler } = await import(${JSON.stringify(module)})
       const gate = strangler(${JSON.stringify(broken)})
@@ -257,7 +257,7 @@ describe('strangler() in an Express application', () => {
     expect(lines[0]).toContain('services.catalog.tls.ca')
   })
 
-  it('works where it is mounted on a path', async () => {
+  it('works when mounted on a path', async () => {
     const service = await startNamedOrigin('service')
     const folder = await mkdtemp(join(tmpdir(), 'strangler-express-'))
     await writeFile(join(folder, 'flags.json'), flagFile({ 'migrate-catalog': 100 }))
@@ -277,8 +277,8 @@ describe('strangler() in an Express application', () => {
   })
 })
 
-describe('what a middleware cannot keep', () => {
-  it('is a mistake of the map, each named', () => {
+describe('an option that a middleware cannot support', () => {
+  it('is a mistake of the map with its path', () => {
     const routes = [
       { path: '/live', upgrade: true },
       { path: '/slow', timeouts: { headersMs: 1000 }, maxBodyBytes: 10 },
@@ -295,7 +295,7 @@ describe('what a middleware cannot keep', () => {
 })
 
 describe('the metrics of an embedded gateway', () => {
-  it('count what was sent away, and what fell back', async () => {
+  it('count requests to services and fallbacks', async () => {
     const service = await startNamedOrigin('service')
     const app = await startApplication(catalog(service.url), { 'migrate-catalog': 100 })
     await request(app).get('/products').set('cookie', 'sid=a')

@@ -1,4 +1,4 @@
-// A flip, from the command line to people: it answers when it has happened on every gateway, and it has.
+// A flip from the command line to the clients: the command ends when every gateway has applied the flip.
 import { rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -16,7 +16,7 @@ import { startWire } from '../kit/wire.ts'
 
 const everybody = (side: string) => () => side
 
-/** Moved by the command line, and everybody is answered by the side that they are told it is. */
+/** Flips on the command line; after each flip all clients are answered by the side in the output. */
 async function flipsOnTheCommandLine(fleet: Fleet): Promise<void> {
   const count = fleet.gateways.length
   await fleet.flip(0)
@@ -39,7 +39,7 @@ async function flipsOnTheCommandLine(fleet: Fleet): Promise<void> {
   })
 }
 
-/** There and back under load: nobody is turned away, and nobody reaches the old side once it is confirmed. */
+/** Flips there and back under load: no request fails, and none reaches the old side after the confirmation. */
 async function flipsUnderLoad(fleet: Fleet): Promise<void> {
   await fleet.flip(0)
   const load = fleet.startLoad({ clients: 4, pauseMs: 5 })
@@ -67,9 +67,9 @@ async function flipsUnderLoad(fleet: Fleet): Promise<void> {
   expect(listFailures(await load.stop())).toEqual([])
 }
 
-/** The audit log of the catalog since a moment, the oldest first. */
-async function since(fleet: Fleet, at: number, verb: AuditRecord['verb']): Promise<AuditRecord[]> {
-  return (await fleet.history()).filter((record) => record.at >= at && record.verb === verb).reverse()
+/** The audit log of the catalog since a time, oldest first. */
+async function since(fleet: Fleet, startTime: number, verb: AuditRecord['verb']): Promise<AuditRecord[]> {
+  return (await fleet.history()).filter((record) => record.at >= startTime && record.verb === verb).reverse()
 }
 
 describe('three gateways and a Redis', () => {
@@ -81,16 +81,16 @@ describe('three gateways and a Redis', () => {
     return { redis, wire, fleet }
   })
 
-  it('strangler flip is in force on all of them when it says so', () => flipsOnTheCommandLine(shared().fleet))
+  it('strangler flip ends when the flip is in force on all gateways', () => flipsOnTheCommandLine(shared().fleet))
 
-  it('under load no request fails, and none reaches the old side once a flip is confirmed', () =>
+  it('under load no request fails, and none reaches the old side after a flip is confirmed', () =>
     flipsUnderLoad(shared().fleet))
 
   it('95 of 100 flips take less than 250 ms', async () => {
     const { fleet } = shared()
     await fleet.flip(0)
     let p95 = Number.POSITIVE_INFINITY
-    // What others do on this machine is not the gateways' doing: slow ones would be slow each time.
+    // Other processes on this machine can delay a flip, so the test repeats; slow gateways would be slow every time.
     for (let round = 0; round < 3 && p95 >= 250; round++) {
       const tookMs: number[] = []
       for (let flips = 0; flips < 60; flips++) {
@@ -105,21 +105,21 @@ describe('three gateways and a Redis', () => {
     expect(p95).toBeLessThan(250)
   })
 
-  it('a message that was lost is made up for within two seconds', async () => {
+  it('a lost message is recovered within two seconds', async () => {
     const { fleet, wire, redis } = shared()
     await fleet.flip(0)
-    // The connection on which the third gateway listens is dead, and nobody has told it.
+    // The subscription of the third gateway is dead, and the gateway does not know.
     wire.hangSubscriptions()
     expect((await fleet.flip(100)).convergence.ms).toBeLessThan(2000)
     expect(await fleet.findWrongSides(100)).toEqual([])
     wire.heal()
-    // All are disconnected, and connect again while it happens.
+    // All gateways are disconnected, and reconnect during the flip.
     const [flipped] = await Promise.all([fleet.flip(0), redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')])
     expect(flipped.convergence.ms).toBeLessThan(2000)
     expect(await fleet.findWrongSides(0)).toEqual([])
   })
 
-  it('a pin ends by itself, on all of them', async () => {
+  it('a pin expires on all gateways', async () => {
     const { fleet } = shared()
     await fleet.flip(0)
     const load = fleet.startLoad()
@@ -136,7 +136,7 @@ describe('three gateways and a Redis', () => {
     expect(listFailures(visits)).toEqual([])
   })
 
-  it('a rollback sends everybody to legacy, those as well who were on the service', async () => {
+  it('a rollback sends all people to legacy, including those on the service', async () => {
     const { fleet } = shared()
     await fleet.flip(100)
     expect((await fleet.strangler('pin', 'catalog', 'service', '--for', '10m')).code).toBe(0)
@@ -155,12 +155,12 @@ describe('three gateways and a Redis', () => {
       serving: 'legacy',
       pin: { side: 'legacy', by: 'anna', reason: 'orders are lost', until: null },
     })
-    // Nobody is at the service when the pin is taken off: the flag is at 0.
+    // The flag is at 0, so nobody moves to the service when the pin is removed.
     expect((await fleet.strangler('unpin', 'catalog')).code).toBe(0)
     expect(await fleet.findWrongSides(0)).toEqual([])
   })
 
-  it('what is frozen stays where it is until it is thawed; a rollback passes', async () => {
+  it('a frozen context is not flipped until it is thawed, except by a rollback', async () => {
     const { fleet } = shared()
     await fleet.flip(40)
     expect((await fleet.strangler('freeze', 'catalog', '--reason', 'sale')).code).toBe(0)
@@ -180,7 +180,7 @@ describe('three gateways and a Redis', () => {
     expect(await fleet.findWrongSides(50)).toEqual([])
   })
 
-  it('kill sends everybody to legacy, and revive to where they were', async () => {
+  it('kill sends all people to legacy, and revive back to their sides', async () => {
     const { fleet } = shared()
     await fleet.flip(30)
     expect((await fleet.strangler('kill', '--reason', 'everything is on fire')).stdout).toContain(
@@ -192,7 +192,7 @@ describe('three gateways and a Redis', () => {
     expect(await fleet.findWrongSides(30)).toEqual([])
   })
 
-  it('an edit of flags.json on all of them is one change, made outside', async () => {
+  it('an edit of flags.json on all gateways is recorded as one outside change', async () => {
     const { fleet } = shared()
     await fleet.flip(10)
     const editedAt = Date.now()
@@ -202,14 +202,14 @@ describe('three gateways and a Redis', () => {
     }
     await until(async () => (await fleet.findWrongSides(70)).length === 0)
     await fleet.converged()
-    // Whoever else wanted to put it on record has seen by then that it is.
+    // By now the other gateways have seen that the change is recorded.
     await fleet.flip(71)
     const records = await since(fleet, editedAt, 'outside')
     expect(records).toMatchObject([{ context: 'catalog', before: 10, after: 70, result: 'done' }])
     expect(records[0]?.actor).toContain('flags.json')
   })
 
-  it('who has not seen the last change is told what it was, and by whom', async () => {
+  it('a conflicting change is refused with the last change and its author', async () => {
     const { fleet } = shared()
     const [first, second] = fleet.gateways as [Fleet['gateways'][0], Fleet['gateways'][0]]
     await fleet.flip(10)
@@ -240,12 +240,12 @@ describe('three gateways, a Redis and an Unleash', () => {
     return { redis, unleash, fleet }
   })
 
-  it('strangler flip is in force on all of them when it says so', () => flipsOnTheCommandLine(shared().fleet))
+  it('strangler flip ends when the flip is in force on all gateways', () => flipsOnTheCommandLine(shared().fleet))
 
-  it('under load no request fails, and none reaches the old side once a flip is confirmed', () =>
+  it('under load no request fails, and none reaches the old side after a flip is confirmed', () =>
     flipsUnderLoad(shared().fleet))
 
-  it('a rollback pins, and sets the flag to 0 where it lives', async () => {
+  it('a rollback sets a pin, and sets the flag in Unleash to 0', async () => {
     const { fleet, unleash } = shared()
     await fleet.flip(100)
     const { code, stdout } = await fleet.strangler('rollback', 'catalog')
@@ -256,16 +256,16 @@ describe('three gateways, a Redis and an Unleash', () => {
     expect(await fleet.findWrongSides(0)).toEqual([])
   })
 
-  it('a change in Unleash’s own pages arrives, and is on record once', async () => {
+  it('a change in the pages of Unleash arrives, and is recorded once', async () => {
     const { fleet, unleash } = shared()
     await fleet.flip(20)
     const changedAt = Date.now()
     await unleash.setRollout(FLAG, 80)
-    // By a poll, every 15 seconds.
+    // The gateways poll every 15 seconds.
     await until(async () => (await fleet.findWrongSides(80)).length === 0, 20_000)
     await until(async () => (await since(fleet, changedAt, 'outside')).length > 0)
     await fleet.converged()
-    // A flip of it goes on from there.
+    // A flip continues from that percentage.
     const { stdout } = await fleet.strangler('flip', 'catalog', '90')
     expect(stdout).toContain('80 % → 90 %, applied on 3 of 3')
     expect(await since(fleet, changedAt, 'outside')).toMatchObject([
@@ -277,12 +277,12 @@ describe('three gateways, a Redis and an Unleash', () => {
 describe('one gateway and its folder', () => {
   const fleet = sharedByFile(() => startFleet({ gateways: 1 }))
 
-  it('strangler flip is in force when it says so', () => flipsOnTheCommandLine(fleet()))
+  it('strangler flip ends when the flip is in force', () => flipsOnTheCommandLine(fleet()))
 
-  it('under load no request fails, and none reaches the old side once a flip is confirmed', () =>
+  it('under load no request fails, and none reaches the old side after a flip is confirmed', () =>
     flipsUnderLoad(fleet()))
 
-  it('what it was told it knows after it was killed, whatever flags.json says', async () => {
+  it('its changes are in force after it was killed, whatever flags.json contains', async () => {
     const [gateway] = fleet().gateways as [Fleet['gateways'][0]]
     await fleet().flip(35)
     gateway.signal('SIGKILL')

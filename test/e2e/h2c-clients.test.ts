@@ -1,4 +1,4 @@
-// Real clients that ask for HTTP/2 by an upgrade on a connection without TLS.
+// Real clients that request HTTP/2 by an upgrade on a connection without TLS.
 import { execFile } from 'node:child_process'
 import { mkdtemp, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -16,7 +16,7 @@ import { testWith } from '../kit/programs.ts'
 const run = promisify(execFile)
 const JAVA_CLIENT = fileURLToPath(new URL('../kit/JavaClient.java', import.meta.url))
 
-/** An origin that answers with the method and the body, and fails if it sees any part of an upgrade. */
+/** An origin that answers with the method and the body, and fails if it receives any part of an upgrade. */
 async function startEcho() {
   return startHttpOrigin((request, response) => {
     const { upgrade, connection = '', 'http2-settings': settings } = request.headers
@@ -35,7 +35,7 @@ async function startFront(): Promise<string> {
   return `http://127.0.0.1:${gateway.port}/x`
 }
 
-/** The same service behind the Express lane. */
+/** The same service behind an Express application. */
 async function startApplication(): Promise<string> {
   const origin = await startEcho()
   const folder = await mkdtemp(join(tmpdir(), 'strangler-h2c-'))

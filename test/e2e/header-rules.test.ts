@@ -1,4 +1,4 @@
-// The map sets and removes header fields in both directions, on every way that a request can take.
+// The map sets and removes header fields in both directions, for every kind of request.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -94,14 +94,14 @@ it('header rules of legacy apply to the paths that no context owns, and to no ot
   expect(lines(owned.head, 'x-powered-by')).toEqual(['PHP/5', 'Zend'])
 })
 
-it('header rules leave the gateway’s own errors alone', async () => {
+it('header rules do not change the gateway’s own errors', async () => {
   const { gateway } = await startWith({ headers: { response: { set: { 'X-By': 'map' } } } }, ['/a/*'])
   const { status, head } = await exchange(gateway.port, 'GET /a/b%2Fc HTTP/1.1\r\nHost: shop.example\r\n\r\n')
   expect(status).toBe(400)
   expect(lines(head, 'x-by')).toEqual([])
 })
 
-it('header rules apply inside Express to what goes to the service, and leave the application’s requests alone', async () => {
+it('header rules inside Express apply to requests to the service, and not to requests of the application', async () => {
   let sent = ''
   const origin = await startRawOrigin((socket, bytes) => {
     sent = bytes.toString('latin1')
@@ -128,8 +128,8 @@ it('header rules apply inside Express to what goes to the service, and leave the
   expect(lines(sent, 'x-debug')).toEqual([])
   expect(away.headers).toMatchObject({ 'cache-control': 'no-store', server: 'apache' })
   expect(away.headers).not.toHaveProperty('x-powered-by')
-  const kept = await supertest(application).get('/b').set('X-Debug', '1')
-  expect(kept.body).toMatchObject({ 'x-debug': '1' })
+  const response = await supertest(application).get('/b').set('X-Debug', '1')
+  expect(response.body).toMatchObject({ 'x-debug': '1' })
 })
 
 it('explain names the header rules that apply, without their values', async () => {

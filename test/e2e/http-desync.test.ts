@@ -1,5 +1,5 @@
-// An origin that says more, less or other than it should: its answer ends as 502 or as it began, its connection is
-// given up, and the next client gets its own answer (F17).
+// An origin that sends extra bytes, too few bytes or an invalid response: the client gets 502 or a truncated response, the upstream
+// connection is closed, and the next client gets its own response.
 import { describe, expect, it } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
 import { connectRaw, exchange } from '../kit/raw.ts'
@@ -9,7 +9,7 @@ import { until } from '../kit/until.ts'
 const FOREIGN = 'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nforeign'
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 
-/** One upstream connection at a time, so that whatever is left on it would meet the next request. */
+/** One upstream connection, so that leftover bytes on it would be read as the next response. */
 async function startPair(answer: Answer) {
   const origin = await startScriptedOrigin({ '/bad': answer, '/next': OK })
   const gateway = await startGateway({ legacy: { url: origin.url, connections: 1 } })
@@ -20,7 +20,7 @@ async function startPair(answer: Answer) {
   return { origin, gateway, ask, expectNextIsClean }
 }
 
-describe('bytes behind a response', () => {
+describe('extra bytes after a response', () => {
   it.each([
     ['a second response in the same packet', `${OK}${FOREIGN}`],
     ['garbage', `${OK}garbage`],
@@ -29,7 +29,7 @@ describe('bytes behind a response', () => {
     ['a body behind 204', 'HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\nforeign'],
     ['a body behind 304', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\nforeign'],
     [
-      'a response behind the last chunk',
+      'a response after the last chunk',
       `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n${FOREIGN}`,
     ],
   ])('never reach another client: %s', async (_what, bytes) => {
@@ -42,7 +42,7 @@ describe('bytes behind a response', () => {
     expect(bytes === `${OK}\r\n` || origin.connections[0]?.isClosed).toBe(true)
   })
 
-  it('never reach another client when they come while the connection is idle', async () => {
+  it('never reach another client if they arrive while the connection is idle', async () => {
     let sendMore = () => {}
     const { origin, ask, expectNextIsClean } = await startPair((socket) => {
       socket.write(OK)
@@ -72,7 +72,7 @@ describe('bytes behind a response', () => {
     second.destroy()
   })
 
-  it('behind the head of a HEAD response are not taken for the next response', async () => {
+  it('after the head of a HEAD response are not used as the next response', async () => {
     const { ask, gateway, expectNextIsClean } = await startPair(FOREIGN)
     const client = await connectRaw(gateway.port)
     client.send('HEAD /bad HTTP/1.1\r\nHost: a\r\n\r\n')
@@ -96,7 +96,7 @@ describe('a response that is not valid', () => {
     ['a negative length', 'HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\nok'],
     ['a length that overflows', 'HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\nok'],
     [
-      'an unknown transfer coding behind chunked',
+      'an unknown transfer coding after chunked',
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, x\r\n\r\n2\r\nok\r\n0\r\n\r\n',
     ],
     ['no HTTP at all', 'SSH-2.0-OpenSSH_9.6\r\n'],
@@ -108,12 +108,9 @@ describe('a response that is not valid', () => {
     ['control characters in a value', 'HTTP/1.1 200 OK\r\nX-A: a\x01b\r\nContent-Length: 2\r\n\r\nok'],
     ['control characters in the reason', 'HTTP/1.1 200 O\x01K\r\nContent-Length: 2\r\n\r\nok'],
     ['a head without end', `HTTP/1.1 200 OK\r\n${`X-A: ${'a'.repeat(1000)}\r\n`.repeat(100)}`],
-    [
-      '101 that nobody asked for',
-      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nforeign',
-    ],
+    ['an unrequested 101', 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nforeign'],
     ['101 without a word about what', 'HTTP/1.1 101 Switching Protocols\r\n\r\nforeign'],
-  ])('is 502, closes the upstream connection and says nothing of the inside: %s', async (_what, bytes) => {
+  ])('is answered with 502, closes the upstream connection and reveals nothing: %s', async (_what, bytes) => {
     const { origin, ask, gateway, expectNextIsClean } = await startPair(bytes)
     const answer = await ask('/bad', 'POST')
     expect(answer).toMatchObject({ status: 502 })
@@ -125,9 +122,9 @@ describe('a response that is not valid', () => {
   })
 
   it.each([
-    ['a chunk size that is none', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\nforeign'],
+    ['an invalid chunk size', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\nforeign'],
     ['a chunk longer than it says', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nokforeign\r\n0\r\n\r\n'],
-  ])('in its body is broken off and never whole: %s', async (_what, bytes) => {
+  ])('in its body is truncated and never complete: %s', async (_what, bytes) => {
     const { origin, gateway, expectNextIsClean } = await startPair(bytes)
     const client = await connectRaw(gateway.port)
     client.send('GET /bad HTTP/1.1\r\nHost: a\r\n\r\n')

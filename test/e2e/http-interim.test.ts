@@ -1,4 +1,4 @@
-// What comes before the end: interim responses, the word that a body may be sent, and answers that do not wait for it.
+// Interim responses, Expect: 100-continue, and responses that arrive before the end of the request.
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
@@ -14,7 +14,7 @@ describe('interim responses', () => {
     ['103 Early Hints', 'Link: </a.css>; rel=preload\r\nLink: </b.js>; rel=preload\r\n'],
     ['102 Processing', 'X-Progress: 50 %\r\n'],
     ['199 unknown', 'X-A: b\r\n'],
-  ])('reach the client before the final response is made: %s', async (line, fields) => {
+  ])('reach the client before the final response: %s', async (line, fields) => {
     let finish = () => {}
     const origin = await startRawOrigin((socket) => {
       socket.write(`HTTP/1.1 ${line}\r\n${fields}Connection: X-Hop\r\nX-Hop: 1\r\n\r\n`)
@@ -28,7 +28,7 @@ describe('interim responses', () => {
     expect(await client.closes()).toMatch(/\r\n\r\nHTTP\/1\.1 200 OK\r\n.*\r\n\r\nok$/s)
   })
 
-  it('pass several times, in order', async () => {
+  it('are forwarded in order if there are several', async () => {
     const hint = (n: number) => `HTTP/1.1 103 Early Hints\r\nLink: </${n}>\r\n\r\n`
     const origin = await startRawOrigin((socket) => socket.write(hint(1) + hint(2) + hint(3) + OK))
     const { port } = await startGateway({ legacy: { url: origin.url } })
@@ -36,7 +36,7 @@ describe('interim responses', () => {
     expect(`${head}\r\n${body}`).toMatch(new RegExp(`^${[1, 2, 3].map((n) => hint(n)).join('')}HTTP/1.1 200 OK`))
   })
 
-  it('are not for HTTP/1.0', async () => {
+  it('are not sent to HTTP/1.0 clients', async () => {
     const origin = await startRawOrigin((socket) => socket.write(`HTTP/1.1 103 Early Hints\r\n\r\n${OK}`))
     const { port } = await startGateway({ legacy: { url: origin.url } })
     const { head, body } = await askUntilClose(port, 'GET / HTTP/1.0\r\n\r\n')
@@ -44,7 +44,7 @@ describe('interim responses', () => {
     expect(body).toBe('ok')
   })
 
-  it('without end are cut, and the origin with them', async () => {
+  it('in an endless sequence close both connections', async () => {
     const origin = await startRawOrigin((socket) => {
       const flood = () => {
         while (socket.writable && socket.write('HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n'));
@@ -72,7 +72,7 @@ describe('a request that expects 100-continue', () => {
     return { origin, gateway, port: gateway.port, client: await connectRaw(gateway.port) }
   }
 
-  it('is told to go on when the origin says so, and not before', async () => {
+  it('gets 100 when the origin sends it, and not before', async () => {
     let goOn = () => {}
     const { origin, client } = await startPair((socket) => {
       goOn = () => socket.write('HTTP/1.1 100 Continue\r\n\r\n')
@@ -92,7 +92,7 @@ describe('a request that expects 100-continue', () => {
     client.destroy()
   })
 
-  it('and is refused gets the refusal without sending its body, and the next requests are in step', async () => {
+  it('and is refused gets the refusal without sending its body, and the next requests get their own responses', async () => {
     const { origin, port, client } = await startPair((socket) => {
       socket.write('HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\n\r\nbig')
     })
@@ -105,7 +105,7 @@ describe('a request that expects 100-continue', () => {
     }
   })
 
-  it('but sends its body without waiting is served by an origin that never says 100', async () => {
+  it('but sends its body without waiting is served by an origin that never sends 100', async () => {
     const origin = await startHttpOrigin(() => {})
     origin.server.on('checkContinue', (request, response) => {
       request.resume()
@@ -116,7 +116,7 @@ describe('a request that expects 100-continue', () => {
     expect(answer).toMatchObject({ status: 200 })
   })
 
-  it('is not cut as a slow client while it is the origin that it waits for', async () => {
+  it('is not closed as a slow client while it waits for the origin', async () => {
     let goOn = () => {}
     const origin = await startScriptedOrigin({
       '/upload': (socket) => {
@@ -142,7 +142,7 @@ describe('a request that expects 100-continue', () => {
     client.destroy()
   })
 
-  it('in HTTP/1.0 is not heard: the version has no 100', async () => {
+  it('in HTTP/1.0 is ignored, because HTTP/1.0 has no 100', async () => {
     const { origin, client } = await startPair((socket) => socket.write(`HTTP/1.1 100 Continue\r\n\r\n${OK}`))
     client.send(`${expecting('/upload', '1.0')}hello`)
     expect(await client.closes()).toMatch(/^HTTP\/1\.1 (?:200|502)/)
@@ -158,8 +158,8 @@ describe('a request that expects 100-continue', () => {
   })
 })
 
-describe('an answer that does not wait for the end of the request', () => {
-  it('reaches the client at once, and ends its connection: nothing behind the body is served', async () => {
+describe('a response before the end of the request', () => {
+  it('reaches the client at once and ends its connection, so that bytes after the body are not served', async () => {
     const origin = await startScriptedOrigin({
       '/upload': 'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno',
       '/next': OK,
@@ -176,7 +176,7 @@ describe('an answer that does not wait for the end of the request', () => {
     await until(async () => (await metric('strangler_requests_in_flight')) === 0)
   })
 
-  it('leaves nothing of the old body for the next client of the same upstream', async () => {
+  it('leaves no bytes of the body for the next client of the same upstream', async () => {
     const origin = await startScriptedOrigin({
       '/upload': 'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno',
       '/next': OK,
@@ -191,7 +191,7 @@ describe('an answer that does not wait for the end of the request', () => {
     uploader.destroy()
   })
 
-  it('is whole to a client that only reads when its body is out', async () => {
+  it('is complete for a client that reads after sending its body', async () => {
     const origin = await startHttpOrigin((_request, response) => response.writeHead(413).end('too large'))
     const { port } = await startGateway({ legacy: { url: origin.url } })
     const body = 'x'.repeat(1_000_000)

@@ -1,4 +1,4 @@
-// Messages go through as they were sent: fields in their order and spelling, bodies byte for byte, framing our own.
+// Messages are forwarded as they were sent: fields in their order and spelling, bodies byte for byte. The framing is the gateway's.
 import { gzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
@@ -66,7 +66,7 @@ function ask(path: string, method = 'GET', more = '', version = '1.1') {
   )
 }
 
-/** The head that the origin was sent for a path, last. */
+/** The last head that the origin received for a path. */
 function lastHead(path: string): string {
   return (
     pair()
@@ -76,7 +76,7 @@ function lastHead(path: string): string {
 }
 
 describe('a response', () => {
-  it('keeps its reason, and its fields in their order, spelling and number', async () => {
+  it('keeps its reason phrase, and its fields in their order, spelling and number', async () => {
     const { head } = await ask('/fields')
     const sent = (ANSWERS['/fields'] as string).split('\r\n').slice(0, -2)
     expect(head.split('\r\n').slice(0, sent.length)).toEqual(sent)
@@ -86,16 +86,16 @@ describe('a response', () => {
     ])
   })
 
-  it('gets a Date if it lacks one, and only then', async () => {
+  it('gets a Date only if it has none', async () => {
     expect(fieldLines((await ask('/no-date')).head).filter((line) => /^date:/i.test(line))).toHaveLength(1)
     expect(fieldLines((await ask('/fields')).head).filter((line) => /^date:/i.test(line))).toEqual([DATE])
   })
 
-  it('keeps an empty reason empty', async () => {
+  it('keeps an empty reason phrase', async () => {
     expect((await ask('/no-reason')).head).toMatch(/^HTTP\/1\.1 299 \r\n/)
   })
 
-  it('loses what was meant for the gateway only', async () => {
+  it('loses the hop-by-hop fields', async () => {
     const { head } = await ask('/hop')
     expect(head).not.toMatch(/timeout=9|X-Own|Proxy-Connection|Alt-Svc/i)
   })
@@ -107,13 +107,13 @@ describe('a response', () => {
     expect(body).toBe(sentBody.join('\r\n\r\n'))
   })
 
-  it('in chunks stays in chunks', async () => {
+  it('with chunks is forwarded with chunks', async () => {
     const { head, body } = await ask('/chunks')
     expect(head).toMatch(/\r\nTransfer-Encoding: chunked\r\n/)
     expect(dechunk(body)).toEqual({ body: 'onetwo', trailers: [], isWhole: true })
   })
 
-  it('keeps the trailers that may be trailers, and they stay behind the body', async () => {
+  it('keeps allowed trailers after the body', async () => {
     const { head, body } = await ask('/trailers')
     expect(head).toContain('Trailer: X-Checksum')
     expect(head).not.toMatch(/X-Checksum: abc|Authorization|Set-Cookie|X-Forwarded/)
@@ -125,7 +125,7 @@ describe('a response', () => {
     ['/trailers', 'GET', '1.0', 'one'],
     ['/head-chunked', 'HEAD', '1.1', ''],
   ])(
-    'that announces trailers where none can follow is passed without them: %s %s HTTP/%s',
+    'that announces trailers which cannot follow is forwarded without Trailer: %s %s HTTP/%s',
     async (path, method, version, body) => {
       const answer = await ask(path, method, '', version)
       expect(answer).toMatchObject({ status: 200, body })
@@ -133,7 +133,7 @@ describe('a response', () => {
     },
   )
 
-  it('to HEAD keeps the length that GET would have, and has no body', async () => {
+  it('to HEAD keeps the length of the GET response, and has no body', async () => {
     const { head, body } = await ask('/head', 'HEAD')
     expect(head).toContain('\r\nContent-Length: 4711\r\n')
     expect(body).toBe('')
@@ -144,7 +144,7 @@ describe('a response', () => {
     ['/204-length', 'HTTP/1.1 204 No Content'],
     ['/205', 'HTTP/1.1 205 Reset Content'],
     ['/304', 'HTTP/1.1 304 Not Modified'],
-  ])('without content has none: %s', async (path, line) => {
+  ])('without content has no body: %s', async (path, line) => {
     const { head, body } = await ask(path)
     expect(head.startsWith(`${line}\r\n`)).toBe(true)
     expect(head).not.toMatch(/Transfer-Encoding/i)
@@ -153,7 +153,7 @@ describe('a response', () => {
     if (path.startsWith('/204')) expect(head).not.toMatch(/Content-Length/i)
   })
 
-  it('without content leaves the connection in step with the next', async () => {
+  it('without content is followed by the next response on the connection', async () => {
     const client = await connectRaw(pair().port)
     for (const [method, path] of [
       ['HEAD', '/head'],
@@ -171,7 +171,7 @@ describe('a response', () => {
     expect(text.endsWith(`\r\n\r\n${ALL_BYTES}`)).toBe(true)
   })
 
-  it('of an HTTP/1.0 origin that ends with its connection is whole, in our own version', async () => {
+  it('of an HTTP/1.0 origin that ends with its connection is complete, and is sent as HTTP/1.1', async () => {
     const { head, body } = await ask('/old')
     expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
     expect(dechunk(body)).toEqual({ body: 'until the end', trailers: [], isWhole: true })
@@ -188,7 +188,7 @@ describe('an HTTP/1.0 client', () => {
     expect(isClosed).toBe(true)
   })
 
-  it('is not kept even if it asks for it', async () => {
+  it('gets its connection closed, even with keep-alive', async () => {
     const { head } = await askUntilClose(pair().port, 'GET /no-date HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')
     expect(head).toMatch(/\r\nConnection: close\r\n/)
   })
@@ -232,7 +232,7 @@ describe('a request', () => {
     expect(lastHead('/fields')).toMatch(/^PROPFIND \/fields\?a=%2f&a=\[\]&b=%&c=\+%20&& HTTP\/1\.1\r\n/)
   })
 
-  it('in chunks, with a length, and empty: the origin gets the same body', async () => {
+  it('with chunks, with a length or empty reaches the origin with the same body', async () => {
     const bodies: string[] = []
     const origin = await startHttpOrigin((request, response) => {
       const chunks: Buffer[] = []
@@ -255,7 +255,7 @@ describe('a request', () => {
     expect(bodies).toEqual(['chunked onetwo', `256 ${ALL_BYTES}`, '0 ', 'chunked ', `${GZIPPED.length} ${GZIPPED}`])
   })
 
-  it('with announced trailers: those that may be trailers pass, and none becomes a header', async () => {
+  it('with trailers reaches the origin with the allowed ones, and none becomes a header field', async () => {
     const seen: { headers: unknown; trailers: unknown }[] = []
     const origin = await startHttpOrigin((request, response) => {
       request.resume()
@@ -287,7 +287,7 @@ describe('a request', () => {
 })
 
 describe('pipelined requests', () => {
-  it('are answered in order, whichever origin answer comes first', async () => {
+  it('are answered in order, whatever the order of the upstream responses', async () => {
     const client = await connectRaw(pair().port)
     client.send(
       'GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /no-date HTTP/1.1\r\nHost: a\r\n\r\nGET /chunks HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
@@ -296,8 +296,8 @@ describe('pipelined requests', () => {
     expect(text).toMatch(/\r\n\r\nslowHTTP\/1\.1 200 OK\r\n.*\r\n\r\nokHTTP\/1\.1 200 OK\r\n.*one.*two/s)
   })
 
-  it('with a body in front of the next request keep them apart', async () => {
-    const before = pair().origin.requests()
+  it('with a body that looks like a request are parsed correctly', async () => {
+    const requestsBefore = pair().origin.requests()
     const client = await connectRaw(pair().port)
     client.send(
       'POST /no-date HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\nGET /secret HTTP/1.1\r\nHost: a\r\nGET /fields HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
@@ -305,6 +305,6 @@ describe('pipelined requests', () => {
     const text = await client.closes()
     expect(text.match(/HTTP\/1\.1 \d+/g)).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200'])
     expect(lastHead('/secret')).toBe('')
-    expect(pair().origin.requests() - before).toBeGreaterThanOrEqual(2)
+    expect(pair().origin.requests() - requestsBefore).toBeGreaterThanOrEqual(2)
   })
 })

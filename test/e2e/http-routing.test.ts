@@ -1,4 +1,4 @@
-// Where a request goes and what it may bring: hosts, several addresses, and the size of its body.
+// Routing by host, several upstream addresses, and limits of the request body.
 import { describe, expect, it } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
 import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin.ts'
@@ -9,13 +9,13 @@ function contextOf(routes: readonly unknown[]) {
   return { shop: { owner: 'team-shop', service: 'shop', flag: 'migrate-shop', routes: routes as never } }
 }
 
-describe('the Host that an upstream is sent', () => {
+describe('the Host of an upstream request', () => {
   it.each([
     ['preserve', 'preserve'],
     ['upstream', 'upstream'],
     [undefined, 'preserve'],
   ] as const)(
-    'with the policy %s is that of %s, and X-Forwarded-Host is always the client’s',
+    'with the policy %s is the Host of %s, and X-Forwarded-Host is always the client’s',
     async (host, expected) => {
       const origin = await startRawOrigin()
       const { port } = await startGateway({ legacy: { url: origin.url, host } })
@@ -33,7 +33,7 @@ describe('the Host that an upstream is sent', () => {
 })
 
 describe('a route with a host', () => {
-  it('is for that host only, whatever its case and port, and a wildcard is for the names below', async () => {
+  it('matches only that host, whatever its case and port, and a wildcard matches subdomains', async () => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
     const { port } = await startGateway(
       {
@@ -90,7 +90,7 @@ describe('a body that is larger than its route allows', () => {
     return { origin, gateway, port: gateway.port, aborted: () => aborted, received: () => received }
   }
 
-  it('and says so is refused before the origin hears of it', async () => {
+  it('with its length is refused before it is forwarded', async () => {
     const { origin, gateway, port } = await startPair()
     const answer = await exchange(port, 'POST /small HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n')
     expect(answer).toMatchObject({ status: 413, isClosed: true })
@@ -99,7 +99,7 @@ describe('a body that is larger than its route allows', () => {
     expect(await gateway.accessLine(({ status }) => status === 413)).toMatchObject({ failure: 'body-too-large' })
   })
 
-  it('in chunks is refused when it has grown too large, and the origin’s request is aborted', async () => {
+  it('in chunks is refused when it exceeds the limit, and the upstream request is aborted', async () => {
     const { origin, port, aborted, received } = await startPair()
     const client = await connectRaw(port)
     client.send(`POST /small HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1f4\r\n${'x'.repeat(500)}\r\n`)
@@ -111,7 +111,7 @@ describe('a body that is larger than its route allows', () => {
     expect(received()).toBeLessThanOrEqual(1000)
   })
 
-  it('of exactly the allowed size passes, and the limit of all routes is limits.bodyBytes', async () => {
+  it('does not include a body of exactly the allowed size; limits.bodyBytes is the limit of all routes', async () => {
     const { port } = await startPair()
     const post = (path: string, bytes: number) =>
       exchange(port, `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${bytes}\r\n\r\n${'x'.repeat(bytes)}`)
@@ -123,14 +123,14 @@ describe('a body that is larger than its route allows', () => {
 })
 
 describe('an upstream with several addresses', () => {
-  it('is asked in turns', async () => {
+  it('gets requests in turns', async () => {
     const origins = [await startNamedOrigin('a'), await startNamedOrigin('b'), await startNamedOrigin('c')]
     const { port } = await startGateway({ legacy: { urls: origins.map(({ url }) => url) } })
     for (let i = 0; i < 30; i++) await exchange(port, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')
     expect(origins.map((origin) => origin.requests())).toEqual([10, 10, 10])
   })
 
-  it('sends new requests to the address that has the fewest', async () => {
+  it('gets a new request at the address with the fewest active requests', async () => {
     const slow = await startHttpOrigin(() => {})
     const quick = await startNamedOrigin('quick')
     const { port } = await startGateway({ legacy: { urls: [slow.url, quick.url] } })

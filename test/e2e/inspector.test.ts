@@ -1,4 +1,4 @@
-// An inspector runs any code in the gateway, so that no signal may open one.
+// An inspector can run any code in the gateway, so no signal may open one.
 import { readdir, readFile, readlink } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 import { startNamedOrigin } from '../kit/origin.ts'
@@ -12,14 +12,14 @@ describe('SIGUSR1', () => {
   ])('opens no inspector and does not end a gateway %s', async (_, node) => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
     const gateway = await startGatewayProcess(shop({ legacy: legacy.url, service: service.url }), { node })
-    const before = await listeningPorts(gateway.pid)
+    const portsBefore = await listeningPorts(gateway.pid)
     gateway.signal('SIGUSR1')
-    // Signals are taken in order of their number: the answer to the later one shows that the earlier one was taken.
+    // Pending signals are handled in the order of their numbers, so the effect of the later one shows that the earlier one was handled.
     gateway.signal('SIGUSR2')
     await expect.poll(() => gateway.log(), { timeout: 10_000 }).toMatch(/kill/)
     expect(await gateway.readyz()).toBe(200)
     expect(gateway.log()).not.toMatch(/Debugger listening/)
-    expect(await listeningPorts(gateway.pid)).toEqual(before)
+    expect(await listeningPorts(gateway.pid)).toEqual(portsBefore)
   })
 
   it('has the option of Node in the image and under npm start', async () => {

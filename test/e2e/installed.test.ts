@@ -1,4 +1,4 @@
-// The gateway as a dependency of somebody else's project: what `npm pack` makes, with nothing but its dependencies.
+// The gateway as a dependency of another project: the package of `npm pack`, with its dependencies only.
 import { execFile } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -52,7 +52,7 @@ beforeAll(async () => {
 afterAll(() => rm(project, { recursive: true, force: true }))
 
 describe('the packed gateway', () => {
-  it('holds what it runs on, and no tests, sources or examples', async () => {
+  it('contains its runtime files, and no tests, sources or examples', async () => {
     const names = await readdir(join(project, 'node_modules', 'strangler-gateway'))
     expect(names).toEqual(expect.arrayContaining(['LICENSE', 'bin', 'dist', 'package.json']))
     for (const name of ['src', 'test', 'bench', 'legacy-monolith', 'extracted-services', 'flags.json', '.strangler'])
@@ -62,18 +62,18 @@ describe('the packed gateway', () => {
   })
 
   it('checks and explains a map that imports it, in TypeScript and in CommonJS', async () => {
-    const at = { command: strangler, cwd: project }
-    expect(await runStrangler(['check'], at)).toMatchObject({
+    const invocation = { command: strangler, cwd: project }
+    expect(await runStrangler(['check'], invocation)).toMatchObject({
       code: 0,
       stdout: 'routes.config.ts is valid: 1 context, 2 routes, 1 service\n',
       stderr: '',
     })
-    expect(await runStrangler(['check', '--config', 'commonjs.cjs'], at)).toMatchObject({ code: 0, stderr: '' })
-    const { stdout } = await runStrangler(['explain', 'GET', '/products', '--session', '7'], at)
+    expect(await runStrangler(['check', '--config', 'commonjs.cjs'], invocation)).toMatchObject({ code: 0, stderr: '' })
+    const { stdout } = await runStrangler(['explain', 'GET', '/products', '--session', '7'], invocation)
     expect(stdout).toMatch(/reason +flag-on/)
   })
 
-  it('serves', async () => {
+  it('serves requests', async () => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
     const config = { ...shop({ legacy: legacy.url, service: service.url }), drain: { noticeMs: 0, limitMs: 1000 } }
     const gateway = await startGatewayProcess(config, { ...TO_SERVICE, strangler })

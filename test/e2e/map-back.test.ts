@@ -42,7 +42,7 @@ it('a redirect of a service with its own Host and a rewritten path is mapped bac
   }
 })
 
-it('so it is inside Express', async () => {
+it('a redirect of a service is mapped back inside Express', async () => {
   const { routes } = await startRedirecting()
   const folder = await mkdtemp(join(tmpdir(), 'strangler-map-back-'))
   onTestFinished(() => rm(folder, { recursive: true, force: true }))
@@ -55,7 +55,7 @@ it('so it is inside Express', async () => {
   expect(headers['set-cookie']).toContain('s=1; Path=/a')
 })
 
-it('a forwarded host that is not a host never ends up in a Location, though its proxy is trusted', async () => {
+it('an invalid X-Forwarded-Host of a trusted proxy never reaches a Location', async () => {
   const origin = await startHttpOrigin((_, response) => {
     response.writeHead(302, { location: `${origin.url}/login` }).end()
   })

@@ -1,4 +1,4 @@
-// The ecosystem's own Express middleware on a route: what it answers is the answer, what it sets reaches the client.
+// Published Express middleware on a route: it can answer requests, and the fields that it sets reach the client.
 import http from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -11,7 +11,7 @@ import { exchange } from '../kit/raw.ts'
 
 const require = createRequire(import.meta.url)
 
-/** A gateway with middleware on one route; the packages are this repository's own. */
+/** A gateway with middleware on one route, from packages that this repository depends on. */
 async function startWith(middleware: string, answer?: string, more = '', route = '', legacy = '') {
   const origin = await startRawOrigin(answer)
   const gateway = await startGateway(
@@ -46,7 +46,7 @@ const line = (head: string, name: string) =>
   head.split('\r\n').filter((text) => text.toLowerCase().startsWith(`${name}: `))
 
 describe('helmet', () => {
-  it('adds its fields to the answer of the service, on its route only', async () => {
+  it('adds its fields to responses of the service, only on its route', async () => {
     const { ask } = await startWith('helmet()')
     const { head, body } = await ask()
     expect(body).toBe('ok')
@@ -56,14 +56,14 @@ describe('helmet', () => {
     expect((await ask('/other')).head).not.toMatch(/content-security-policy/i)
   })
 
-  it('adds them to the gateway’s own refusals too', async () => {
+  it('adds its fields to refusals of the gateway', async () => {
     const { ask } = await startWith('helmet()', 'SSH-2.0\r\n')
     const answer = await ask()
     expect(answer.status).toBe(502)
     expect(answer.head).toMatch(/\r\nx-content-type-options: nosniff\r\n/i)
   })
 
-  it('gives way to a field that the service sets itself', async () => {
+  it('does not override a field of the service', async () => {
     const own = "HTTP/1.1 200 OK\r\nContent-Security-Policy: default-src 'none'\r\nContent-Length: 2\r\n\r\nok"
     const { ask } = await startWith('helmet()', own)
     expect(line((await ask()).head, 'content-security-policy')).toEqual(["Content-Security-Policy: default-src 'none'"])
@@ -71,7 +71,7 @@ describe('helmet', () => {
 })
 
 describe('cors', () => {
-  it('answers a preflight itself: the service is not asked', async () => {
+  it('answers a preflight request without the service', async () => {
     const { origin, ask } = await startWith("cors({ origin: 'https://app.example', credentials: true })")
     const answer = await ask(
       '/shop',
@@ -84,14 +84,14 @@ describe('cors', () => {
     expect(origin.requests()).toBe(0)
   })
 
-  it('marks an answer of the service for its origin', async () => {
+  it('adds Access-Control-Allow-Origin to a response of the service', async () => {
     const { ask } = await startWith("cors({ origin: 'https://app.example' })")
     const { head, body } = await ask('/shop', 'Origin: https://app.example\r\n')
     expect(body).toBe('ok')
     expect(head).toMatch(/\r\naccess-control-allow-origin: https:\/\/app\.example\r\n/i)
   })
 
-  it('says that the answer varies by Origin beside what the service says: a cache must know both', async () => {
+  it('adds Origin to the Vary field of the service', async () => {
     const varying = 'HTTP/1.1 200 OK\r\nVary: Accept-Encoding\r\nContent-Length: 2\r\n\r\nok'
     const { ask } = await startWith("cors({ origin: 'https://app.example' })", varying)
     expect(line((await ask()).head, 'vary').join()).toMatch(/Origin.*Accept-Encoding|Accept-Encoding.*Origin/i)
@@ -99,7 +99,7 @@ describe('cors', () => {
 })
 
 describe('express-rate-limit', () => {
-  it('answers 429 above its limit, and the service is not asked', async () => {
+  it('answers 429 above its limit without the service', async () => {
     const { origin, ask } = await startWith('rateLimit({ windowMs: 60_000, limit: 2, standardHeaders: true })')
     expect((await ask()).head).toMatch(/\r\nratelimit-remaining: 1\r\n/i)
     expect((await ask()).status).toBe(200)
@@ -110,7 +110,7 @@ describe('express-rate-limit', () => {
     expect((await ask('/other')).status).toBe(200)
   })
 
-  it('tells clients behind a trusted proxy apart, and believes nobody else', async () => {
+  it('distinguishes clients behind a trusted proxy, and ignores X-Forwarded-For of others', async () => {
     const limiter = 'rateLimit({ windowMs: 60_000, limit: 1 })'
     const trusting = await startWith(limiter, undefined, "trustedProxies: ['127.0.0.1/32'],")
     expect((await trusting.ask('/shop', 'X-Forwarded-For: 192.0.2.1\r\n')).status).toBe(200)
@@ -124,7 +124,7 @@ describe('express-rate-limit', () => {
 })
 
 describe('any middleware', () => {
-  it('runs before the decision, in order, and each of a list may answer', async () => {
+  it('runs before the decision in the order of its list, and each can answer', async () => {
     const { origin, ask } = await startWith(`[
       (req, res, next) => { res.set('X-First', req.path + ' ' + req.query.a); next() },
       (req, res, next) => req.query.stop ? res.status(418).json({ stopped: true }) : next(),
@@ -137,12 +137,12 @@ describe('any middleware', () => {
     expect(origin.requests()).toBe(1)
   })
 
-  it('may take its time', async () => {
+  it('may answer asynchronously', async () => {
     const { ask } = await startWith('(req, res, next) => setTimeout(next, 50)')
     expect(await ask('/shop', 'Content-Length: 5\r\n', 'POST', 'hello')).toMatchObject({ status: 200, body: 'ok' })
   })
 
-  it('may set cookies beside those of the service', async () => {
+  it('may set cookies in addition to those of the service', async () => {
     const cookies = 'HTTP/1.1 200 OK\r\nSet-Cookie: theirs=1\r\nSet-Cookie: more=2\r\nContent-Length: 2\r\n\r\nok'
     const { ask } = await startWith("(req, res, next) => { res.cookie('mine', '1'); next() }", cookies)
     const set = line((await ask()).head, 'set-cookie').map((text) => text.slice(12).split(';')[0])
@@ -153,7 +153,7 @@ describe('any middleware', () => {
     ['throws', "() => { throw new Error('secret inside') }"],
     ['rejects', "async () => { throw new Error('secret inside') }"],
     ['hands an error on', "(req, res, next) => next(new Error('secret inside'))"],
-  ])('that %s is 500 with a problem document, and the service is not asked', async (_how, middleware) => {
+  ])('that %s causes a 500 with a problem document, without the service', async (_how, middleware) => {
     const { origin, gateway, ask } = await startWith(middleware)
     const answer = await ask()
     expect(answer.status).toBe(500)
@@ -164,7 +164,7 @@ describe('any middleware', () => {
     expect((await ask('/other')).status).toBe(200)
   })
 
-  it('that reads the body is 500: the body could not be forwarded', async () => {
+  it('that reads the body causes a 500, because the body cannot be forwarded', async () => {
     const { origin, ask } = await startWith('express.json()')
     const fields = 'Content-Type: application/json\r\nContent-Length: 2\r\n'
     expect((await ask('/shop', fields, 'POST', '{}')).status).toBe(500)
@@ -172,7 +172,7 @@ describe('any middleware', () => {
     expect((await ask()).status).toBe(200)
   })
 
-  it('that reads the body is named in words that say what to do', async () => {
+  it('that reads the body is logged with its route and advice', async () => {
     const route = {
       pattern: '/shop',
       middleware: [require('express').json()],
@@ -218,13 +218,13 @@ describe('a request that middleware changes', () => {
     expect(line(head, 'cookie').map((text) => text.slice(8))).toEqual(['c=d'])
   })
 
-  it('goes to the path that middleware left, without the rewrite of the route, and the log has the client’s path', async () => {
+  it('is sent to the path that middleware set, without the rewrite of the route, and is logged with the client’s path', async () => {
     const { head, gateway } = await sentBy("req.url = '/left/here?x=1'", '', '/shop?a=1', "rewrite: '/v2/shop'")
     expect(head).toMatch(/^GET \/left\/here\?x=1 HTTP\/1\.1\r\n/)
     expect(await gateway.accessLine(() => true)).toMatchObject({ path: '/shop?a=1' })
   })
 
-  it('keeps the rewrite of the route where middleware changed only the query', async () => {
+  it('keeps the rewrite of the route if middleware changed only the query', async () => {
     const { head } = await sentBy("req.url = '/shop?x=1'", '', '/shop?a=1', "rewrite: '/v2/shop'")
     expect(head).toMatch(/^GET \/v2\/shop\?x=1 HTTP\/1\.1\r\n/)
   })
@@ -238,7 +238,7 @@ describe('a request that middleware changes', () => {
     expect(line(head, 'x-gone')).toEqual([])
   })
 
-  it('keeps identity, framing and forwarding fields and the method, whatever middleware leaves', async () => {
+  it('keeps identity, framing and forwarding fields and the method, whatever middleware sets', async () => {
     const { answer, head } = await sentBy(
       `Object.assign(req.headers, {
         host: 'evil', 'content-length': '5', 'transfer-encoding': 'chunked', connection: 'x-kept', 'x-account': 'eve',
@@ -264,7 +264,7 @@ describe('a request that middleware changes', () => {
     ['a character beyond latin1 in the query', "req.url = '/shop?a=\\u010a'"],
     ['a path that a client could not send', "req.url = '/shop/..%2f\\\\'"],
     ['no path', 'req.url = undefined'],
-  ])('with %s is 500, and the service is not asked', async (_what, body) => {
+  ])('to %s is answered with 500, without the service', async (_what, body) => {
     const { answer, origin, gateway } = await sentBy(body)
     expect(answer.status).toBe(500)
     expect(origin.requests()).toBe(0)
@@ -273,7 +273,7 @@ describe('a request that middleware changes', () => {
 })
 
 describe('middleware of legacy', () => {
-  it('runs for paths that no context owns, and for no other', async () => {
+  it('runs only for paths that no context owns', async () => {
     const legacy =
       "middleware: (req, res, next) => { req.headers['x-legacy'] = '1'; res.set('X-By', 'legacy'); next() }"
     const { origin, ask } = await startWith('[]', undefined, '', '', legacy)

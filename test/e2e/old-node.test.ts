@@ -1,4 +1,4 @@
-// A Node that is too old: one sentence, from the command and from the package.
+// A Node version that is too old: the command and the package print one sentence.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,7 +10,7 @@ const BIN = fileURLToPath(new URL('../../bin', import.meta.url))
 const SENTENCE =
   /^(Error: )?strangler-gateway needs Node 24 or newer and this is v\d+\.\d+\.\d+: install it from [^\n]+\.$/m
 
-/** A Node below 24 of this machine, such as Debian's. */
+/** A Node below version 24 on this machine, such as the Node of Debian. */
 const oldNode = ['/usr/bin/node', '/usr/local/bin/node'].find((path) => {
   if (!existsSync(path)) return false
   const { stdout } = spawnSync(path, ['-p', 'process.versions.node'], { encoding: 'utf8' })
@@ -27,7 +27,7 @@ describe.skipIf(oldNode === undefined && !process.env.CI)('on a Node that is too
   })
 
   test('the command prints one sentence and exits with 1', () => {
-    // A copy elsewhere: in a checkout the command would use the Node that npm installed.
+    // A copy in another folder: in a checkout the command would use the Node that npm installed.
     const folder = mkdtempSync(join(tmpdir(), 'strangler-old-'))
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
     cpSync(BIN, join(folder, 'bin'), { recursive: true })

@@ -1,4 +1,4 @@
-// The config and the flags are edited while the gateway serves: a good edit loses nobody, a bad one changes nothing.
+// Edits of the config and the flags while the gateway serves: a valid edit fails no request, an invalid one changes nothing.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -25,13 +25,13 @@ async function sideOf(gateway: { port: number }, path = '/'): Promise<unknown> {
   return (await sendRequest({ port: gateway.port, path })).headers['x-side']
 }
 
-describe('a good edit', () => {
-  it('goes to new requests at once, and its generation shows', async () => {
-    const [one, two] = [await startNamedOrigin('one'), await startNamedOrigin('two')]
-    const gateway = await startGateway({ legacy: { url: one.url } })
+describe('a valid edit', () => {
+  it('applies to new requests at once, and /readyz contains its edition', async () => {
+    const [first, second] = [await startNamedOrigin('one'), await startNamedOrigin('two')]
+    const gateway = await startGateway({ legacy: { url: first.url } })
     expect(await sideOf(gateway)).toBe('one')
     expect(await gateway.metric(GENERATION)).toBe(1)
-    await gateway.writeConfig({ legacy: { url: two.url } })
+    await gateway.writeConfig({ legacy: { url: second.url } })
     await untilGeneration(gateway, 2)
     expect(await sideOf(gateway)).toBe('two')
     expect((await gateway.readyz()).body).toMatchObject({ edition: 2 })
@@ -39,7 +39,7 @@ describe('a good edit', () => {
     await expectCalm(gateway)
   })
 
-  it('leaves a request under way on the upstream it began with, and closes what is no longer used', async () => {
+  it('leaves an active request on its upstream, and closes unused upstreams', async () => {
     let respond = () => {}
     const old = await startHttpOrigin((_request, response) => {
       respond = () => void response.end('old')
@@ -63,7 +63,7 @@ describe('a good edit', () => {
     await expectCalm(gateway)
   })
 
-  it('of the limits is in force as well', async () => {
+  it('of the limits applies', async () => {
     const origin = await startNamedOrigin('legacy')
     const gateway = await startGateway({ legacy: { url: origin.url }, limits: { headersMs: 60_000 } })
     await gateway.writeConfig({
@@ -95,18 +95,18 @@ describe('a good edit', () => {
       },
     ],
     [
-      'by deleting it and writing it anew, a moment later',
+      'by deleting it and writing it again shortly afterwards',
       async (file: string, text: string) => {
         await rm(file)
         await new Promise((resolve) => setTimeout(resolve, 300))
         await writeFile(file, text)
       },
     ],
-  ])('is seen however the editor saves it: %s', async (_name, save) => {
-    const [one, two] = [await startNamedOrigin('one'), await startNamedOrigin('two')]
-    const gateway = await startGateway({ legacy: { url: one.url } })
+  ])('is detected however the editor saves it: %s', async (_name, save) => {
+    const [first, second] = [await startNamedOrigin('one'), await startNamedOrigin('two')]
+    const gateway = await startGateway({ legacy: { url: first.url } })
     const file = join(gateway.folder, 'routes.config.json')
-    const text = (await readFile(file, 'utf8')).replace(one.url, two.url)
+    const text = (await readFile(file, 'utf8')).replace(first.url, second.url)
     const load = startLoad(2, () => ({ port: gateway.port }))
     await save(file, text)
     await untilGeneration(gateway, 2)
@@ -116,10 +116,10 @@ describe('a good edit', () => {
     await expectCalm(gateway)
   })
 
-  it('a hundred times under load loses nobody (F2)', async () => {
-    const [one, two] = [await startNamedOrigin('one'), await startNamedOrigin('two')]
+  it('a hundred times under load fails no request', async () => {
+    const [first, second] = [await startNamedOrigin('one'), await startNamedOrigin('two')]
     const service = await startNamedOrigin('service')
-    const versions = [one, two].map(({ url }, version) =>
+    const versions = [first, second].map(({ url }, version) =>
       shop({ legacy: url, service: { url: service.url, connections: 10 + version }, with: { drain: DRAIN } }),
     )
     const gateway = await startGatewayProcess(versions[0] as object, { percentages: { 'migrate-catalog': 50 } })
@@ -148,8 +148,8 @@ describe('a good edit', () => {
   }, 60_000)
 })
 
-describe('a bad edit', () => {
-  it('is reported with every mistake in it, and the last good one stays', async () => {
+describe('an invalid edit', () => {
+  it('is reported with every mistake, and the last valid config stays in force', async () => {
     const origin = await startNamedOrigin('legacy')
     const good = { legacy: { url: origin.url }, drain: DRAIN }
     const gateway = await startGatewayProcess(good)
@@ -165,12 +165,12 @@ describe('a bad edit', () => {
         .find((text) => text.includes('config rejected')) ?? ''
     const { mistakes } = JSON.parse(line) as { mistakes: string[] }
     expect(mistakes).toHaveLength(3)
-    for (const [at, wanted] of [
+    for (const [index, wanted] of [
       /^legacy\.conections: .*"connections"/,
       /^legacy\.url: /,
       /^limits\.headersMs: /,
     ].entries())
-      expect(mistakes[at]).toMatch(wanted)
+      expect(mistakes[index]).toMatch(wanted)
 
     await gateway.writeConfig('{ "legacy": ')
     await until(async () => (await gateway.metric(REJECTED)) === 2)
@@ -184,7 +184,7 @@ describe('a bad edit', () => {
     await expectCalm(gateway)
   })
 
-  it('that throws while it is loaded, or never ends, is one as well', async () => {
+  it('is also a module that throws while it is loaded, or does not finish loading', async () => {
     const origin = await startNamedOrigin('legacy')
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const file = join(gateway.folder, 'routes.config.mjs')
@@ -193,9 +193,9 @@ describe('a bad edit', () => {
       `export default { legacy: { url: '${origin.url}' }, drain: { noticeMs: 0, limitMs: ${drain} } }`
     await write(good(1000))
     const other = await startGateway({ legacy: { url: origin.url } } as RoutesConfig, { config: file })
-    for (const [at, bad] of [`throw new Error('no')`, 'export default {', 'export const nothing = 1'].entries()) {
+    for (const [index, bad] of [`throw new Error('no')`, 'export default {', 'export const nothing = 1'].entries()) {
       await write(bad)
-      await until(async () => (await other.metric(REJECTED)) === at + 1)
+      await until(async () => (await other.metric(REJECTED)) === index + 1)
       expect(await sideOf(other)).toBe('legacy')
     }
     await write(good(2000))
@@ -226,16 +226,16 @@ describe('flags.json moved to 10, 50, 100 and 0 percent under load', () => {
       return answers.map(({ headers }) => headers['x-side'] === 'service')
     }
     const share = (list: boolean[]) => list.filter(Boolean).length / list.length
-    let before = await sides()
-    expect(share(before)).toBe(0)
+    let previousSides = await sides()
+    expect(share(previousSides)).toBe(0)
     for (const percent of [10, 50, 100]) {
       await gateway.setFlags({ 'migrate-catalog': percent })
       const now = await sides()
       expect(await sides()).toEqual(now)
-      // Raising the percentage never moves a person back.
-      expect(before.some((wasMoved, person) => wasMoved && !now[person])).toBe(false)
+      // A higher percentage never moves a person back to legacy.
+      expect(previousSides.some((wasMoved, person) => wasMoved && !now[person])).toBe(false)
       expect(Math.abs(share(now) - percent / 100)).toBeLessThan(0.07)
-      before = now
+      previousSides = now
     }
     await gateway.setFlags({ 'migrate-catalog': 0 })
     expect(share(await sides())).toBe(0)

@@ -1,4 +1,4 @@
-// A flag that sticks to the session: people are split by their session, also when they are signed in.
+// A flag with stickiness sessionId: people are split by their session, also when they are signed in.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -49,8 +49,8 @@ describe('a flag with stickiness sessionId', () => {
   it('is explained with both a user and a session', async () => {
     const map = JSON.stringify(shopOf('http://127.0.0.1:3000', 'http://127.0.0.1:3001'))
     const cwd = await folderWith({ 'map.json': map, 'flags.json': flagsFile('sessionId') })
-    const asked = ['explain', 'GET', '/products', '--user', '7', '--session', 's-1', '--config', 'map.json']
-    const { stdout } = await runStrangler(asked, { cwd })
+    const args = ['explain', 'GET', '/products', '--user', '7', '--session', 's-1', '--config', 'map.json']
+    const { stdout } = await runStrangler(args, { cwd })
     expect(stdout).toMatch(/^ {2}identity +user 7\n {2}session +s-1\n/m)
     expect(stdout).toContain(`murmur3 of "${FLAG}:s-1"`)
     expect(stdout).not.toContain('warning')

@@ -1,4 +1,4 @@
-// A percentage is a percentage of people, and every gateway draws the line in the same place.
+// A percentage is a share of people, and every gateway selects the same people.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -19,7 +19,7 @@ import { shop } from '../kit/shop.ts'
 
 const PEOPLE = 10_000
 
-/** What one gateway decides for each of ten thousand people. */
+/** The decisions of one gateway for ten thousand people. */
 async function decideForAll(flags: string, kind: Identity['kind']): Promise<boolean[]> {
   const validated = validate(shop({ legacy: 'http://127.0.0.1:1', service: 'http://127.0.0.1:2' }))
   if (!validated.ok) throw new Error('the config is not valid')
@@ -41,8 +41,8 @@ async function decideForAll(flags: string, kind: Identity['kind']): Promise<bool
   onTestFinished(() => reader.stop())
   const sources = { flags: reader, upstreams: { isAvailable: () => true } }
   return Array.from({ length: PEOPLE }, (_, id) => {
-    const known = { clientAddress: '127.0.0.1', secure: false, requestId: '', isNew: false }
-    const identity: Identity = { ...known, kind, key: `person-${id}` }
+    const client = { clientAddress: '127.0.0.1', secure: false, requestId: '', isNew: false }
+    const identity: Identity = { ...client, kind, key: `person-${id}` }
     return decide({ head, match }, identity, snapshot, sources).side === 'service'
   })
 }
@@ -57,30 +57,30 @@ async function flagsAt(percent: number): Promise<string> {
 
 describe('over ten thousand people', () => {
   it.each(['user', 'session', 'anonymous', 'address'] as const)(
-    '10 %% is 10 %% within 0.9 points, and two gateways agree on every one, by %s',
+    '10 %% selects 10 %% of them within 0.9 points, and two gateways agree on every person, by %s',
     async (kind) => {
       const flags = await flagsAt(10)
-      const [one, two] = [await decideForAll(flags, kind), await decideForAll(flags, kind)]
-      expect(two).toEqual(one)
-      const share = one.filter(Boolean).length / PEOPLE
+      const [firstGateway, secondGateway] = [await decideForAll(flags, kind), await decideForAll(flags, kind)]
+      expect(secondGateway).toEqual(firstGateway)
+      const share = firstGateway.filter(Boolean).length / PEOPLE
       expect(Math.abs(share - 0.1)).toBeLessThanOrEqual(0.009)
     },
   )
 
-  it('raising the percentage never moves anybody back', async () => {
-    let before = Array<boolean>(PEOPLE).fill(false)
+  it('a higher percentage moves nobody back to legacy', async () => {
+    let previous = Array<boolean>(PEOPLE).fill(false)
     for (const percent of [1, 10, 11, 50, 99, 100]) {
       const now = await decideForAll(await flagsAt(percent), 'user')
-      expect(before.findIndex((wasOn, person) => wasOn && !now[person])).toBe(-1)
+      expect(previous.findIndex((wasOn, person) => wasOn && !now[person])).toBe(-1)
       expect(Math.abs(now.filter(Boolean).length / PEOPLE - percent / 100)).toBeLessThan(0.015)
-      before = now
+      previous = now
     }
-    expect(before.every(Boolean)).toBe(true)
+    expect(previous.every(Boolean)).toBe(true)
   })
 })
 
 describe('two gateways', () => {
-  it('send each of three hundred sessions to the same side, and it is the side that was decided', async () => {
+  it('send each of three hundred sessions to the same side, which is the side of the decision', async () => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
     const config = shop({ legacy: legacy.url, service: service.url })
     const options = { percentages: { 'migrate-catalog': 30 } }

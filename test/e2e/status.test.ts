@@ -1,4 +1,4 @@
-// `strangler status` against a real gateway: it shows what serves, and what on disk is not in force.
+// `strangler status` with a real gateway: unavailable services, and files on disk that are not in force.
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -27,7 +27,7 @@ describe('a file on disk that was rejected', () => {
   it.each([
     ['map', 'routes.config.json', /^map +\S*routes\.config\.json rejected since \d\d:\d\d: legacy.*; the last good/m],
     ['flags', 'flags.json', /^flags file +\S*flags\.json rejected since \d\d:\d\d: is not JSON.*; the last good/m],
-  ])('is reported in status, /readyz and the metrics until it is mended: the %s', async (file, name, line) => {
+  ])('is reported in status, /readyz and the metrics until it is valid: the %s', async (file, name, line) => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
     const gateway = await startGateway(shop({ legacy: legacy.url, service: service.url }), TO_SERVICE)
     const path = join(gateway.folder, name)

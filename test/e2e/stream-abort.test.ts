@@ -1,4 +1,4 @@
-// Whoever leaves takes the other side along: clients at each phase of their request, and origins in mid-answer.
+// Aborted exchanges: clients that leave in each phase of their request, and origins that fail in the middle of a response.
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
@@ -19,7 +19,7 @@ const LEAVE = {
 } as const
 
 describe.each(Object.entries(LEAVE))('a client that leaves by %s', (_how, leave) => {
-  it('while it waits: the upstream’s request is closed within a second, and the log says 499', async () => {
+  it('while it waits closes the upstream request within a second, and is logged with 499', async () => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)
@@ -31,7 +31,7 @@ describe.each(Object.entries(LEAVE))('a client that leaves by %s', (_how, leave)
     await untilQuiet(gateway)
   })
 
-  it('in the middle of its body: the upstream never takes the rest for the end', async () => {
+  it('in the middle of its body never looks like a complete request to the upstream', async () => {
     let ended = false
     let closed = false
     const origin = await startHttpOrigin((request) => {
@@ -47,10 +47,10 @@ describe.each(Object.entries(LEAVE))('a client that leaves by %s', (_how, leave)
     for (const framing of ['Content-Length: 1000000', 'Transfer-Encoding: chunked']) {
       const gateway = await startGateway({ legacy: { url: origin.url } })
       closed = false
-      const before = origin.requests()
+      const requestsBefore = origin.requests()
       const client = await connectRaw(gateway.port)
       client.send(`POST / HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n3e8\r\n${'x'.repeat(1000)}\r\n`)
-      await until(() => origin.requests() > before)
+      await until(() => origin.requests() > requestsBefore)
       leave(client.socket)
       await until(() => closed, 1000)
       expect(ended).toBe(false)
@@ -59,7 +59,7 @@ describe.each(Object.entries(LEAVE))('a client that leaves by %s', (_how, leave)
     }
   })
 
-  it('in the middle of its answer', async () => {
+  it('in the middle of the response closes the upstream request', async () => {
     const origin = await startRawOrigin((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n')
     })
@@ -73,7 +73,7 @@ describe.each(Object.entries(LEAVE))('a client that leaves by %s', (_how, leave)
     await untilQuiet(gateway)
   })
 
-  it('in the queue: it is not asked for, and its place is free', async () => {
+  it('while its request is queued frees its place, and the request is not sent', async () => {
     const answers: (() => void)[] = []
     const origin = await startRawOrigin((socket) => {
       answers.push(() => void socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'))
@@ -106,7 +106,7 @@ describe.each(Object.entries(LEAVE))('a client that leaves by %s', (_how, leave)
     await untilQuiet(gateway)
   })
 
-  it('with more requests in the pipeline: the one under way is let go, the others never begin', async () => {
+  it('with more pipelined requests ends the active one, and the others never start', async () => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)
@@ -121,7 +121,7 @@ describe.each(Object.entries(LEAVE))('a client that leaves by %s', (_how, leave)
     expect(origin.requests()).toBe(1)
   })
 
-  it('before it was told to go on with its body', async () => {
+  it('before it gets 100 closes the upstream request', async () => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)
@@ -134,15 +134,15 @@ describe.each(Object.entries(LEAVE))('a client that leaves by %s', (_how, leave)
   })
 })
 
-describe('clients that leave all the time', () => {
-  it('leave nothing behind', async () => {
+describe('clients that leave repeatedly', () => {
+  it('leave no sockets and no memory behind', async () => {
     const origin = await startHttpOrigin((request, response) => {
       request.resume()
       if (request.url === '/stream') response.write('begun')
     })
     const gateway = await startGateway({ legacy: { url: origin.url, connections: 50 } })
     for (let round = 0; round < 6; round++) {
-      const before = origin.requests()
+      const requestsBefore = origin.requests()
       const clients = await Promise.all(
         Array.from({ length: 50 }, async (_, i) => {
           const client = await connectRaw(gateway.port)
@@ -156,7 +156,7 @@ describe('clients that leave all the time', () => {
           return client
         }),
       )
-      await until(() => origin.requests() >= before + 50)
+      await until(() => origin.requests() >= requestsBefore + 50)
       for (const client of clients) client.destroy()
       await untilQuiet(gateway)
     }
@@ -166,7 +166,7 @@ describe('clients that leave all the time', () => {
   })
 })
 
-describe('an origin that dies in the middle of its answer', () => {
+describe('an origin that fails in the middle of its response', () => {
   const DIE = {
     end: (socket: Socket) => void socket.end(),
     reset: (socket: Socket) => void socket.resetAndDestroy(),
@@ -181,22 +181,19 @@ describe('an origin that dies in the middle of its answer', () => {
     return { origin, gateway, die: () => die() }
   }
 
-  it.each(['end', 'reset'] as const)(
-    'of known length, by %s: the client gets less than it was promised',
-    async (how) => {
-      const { origin, gateway, die } = await startDying('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf', how)
-      const client = await connectRaw(gateway.port)
-      client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
-      await client.receives('half')
-      die()
-      const text = await client.closes()
-      expect(text).toMatch(/\r\nContent-Length: 10\r\n/)
-      expect(text.slice(text.indexOf('\r\n\r\n') + 4).trimEnd()).toBe('half')
-      expect(await gateway.accessLine(() => true)).toMatchObject({ failure: 'response-broken', attempts: 1 })
-      expect(origin.requests()).toBe(1)
-      await untilQuiet(gateway)
-    },
-  )
+  it.each(['end', 'reset'] as const)('of known length, by %s, truncates the response to the client', async (how) => {
+    const { origin, gateway, die } = await startDying('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf', how)
+    const client = await connectRaw(gateway.port)
+    client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await client.receives('half')
+    die()
+    const text = await client.closes()
+    expect(text).toMatch(/\r\nContent-Length: 10\r\n/)
+    expect(text.slice(text.indexOf('\r\n\r\n') + 4).trimEnd()).toBe('half')
+    expect(await gateway.accessLine(() => true)).toMatchObject({ failure: 'response-broken', attempts: 1 })
+    expect(origin.requests()).toBe(1)
+    await untilQuiet(gateway)
+  })
 
   it.each(['end', 'reset'] as const)('in chunks, by %s: the last chunk never comes', async (how) => {
     const { origin, gateway, die } = await startDying(
@@ -215,7 +212,7 @@ describe('an origin that dies in the middle of its answer', () => {
   })
 
   it.each(['end', 'reset'] as const)(
-    'by %s, to an HTTP/1.0 client: the connection is reset, for its end would be the end of the body',
+    'by %s resets the connection of an HTTP/1.0 client, because a normal end would complete the body',
     async (how) => {
       const { gateway, die } = await startDying('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf', how)
       const client = await connectRaw(gateway.port)
@@ -229,7 +226,7 @@ describe('an origin that dies in the middle of its answer', () => {
     },
   )
 
-  it('by reset, where the end of the connection is the end of the body: a reset is not that end', async () => {
+  it('by reset does not complete a body that ends with the connection', async () => {
     for (const version of ['1.1', '1.0']) {
       const { gateway, die } = await startDying(
         `HTTP/1.${version.at(-1)} 200 OK\r\nConnection: close\r\n\r\nhalf`,
@@ -246,7 +243,7 @@ describe('an origin that dies in the middle of its answer', () => {
     }
   })
 
-  it('having got all of a POST: it is asked once and the client is told', async () => {
+  it('after it has received a whole POST gets no retry, and the client gets an error', async () => {
     const origin = await startRawOrigin((socket) => socket.destroy())
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)
@@ -257,7 +254,7 @@ describe('an origin that dies in the middle of its answer', () => {
     await untilQuiet(gateway)
   })
 
-  it('that nobody can finish is not asked for again, though it was a GET', async () => {
+  it('to a GET gets no retry, because the response has begun', async () => {
     const { origin, gateway, die } = await startDying('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n', 'end')
     const client = await connectRaw(gateway.port)
     client.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n')

@@ -1,4 +1,4 @@
-// Two gibibytes each way through a gateway of its own process: they leave its memory as it was.
+// Two gibibytes in each direction through a gateway in its own process do not increase its memory.
 import { readFile } from 'node:fs/promises'
 import net, { type AddressInfo } from 'node:net'
 import { expect, it, onTestFinished } from 'vitest'
@@ -10,7 +10,7 @@ const SIZE = 2048 * MIB
 const MOST_ADDED = 64 * MIB
 const CHUNK = Buffer.alloc(1024 * 1024, 'x')
 
-it('a download of 2 GiB adds less than 64 MiB', { timeout: 60_000 }, async () => {
+it('a download of 2 GiB adds less than 64 MiB of memory', { timeout: 60_000 }, async () => {
   const origin = await startServer((socket) => {
     socket.once('data', () => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${SIZE}\r\n\r\n`)
@@ -32,7 +32,7 @@ it('a download of 2 GiB adds less than 64 MiB', { timeout: 60_000 }, async () =>
   expect(added).toBeLessThan(MOST_ADDED)
 })
 
-it('an upload of 2 GiB adds less than 64 MiB', { timeout: 60_000 }, async () => {
+it('an upload of 2 GiB adds less than 64 MiB of memory', { timeout: 60_000 }, async () => {
   let received = 0
   const origin = await startServer((socket) => {
     socket.on('data', (chunk: Buffer) => {
@@ -78,11 +78,11 @@ async function startServer(serve: (socket: net.Socket) => void): Promise<string>
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
-/** Bytes by which the most memory that a process ever had grew while the work was done. */
+/** The growth of the peak memory of a process during the work, in bytes. */
 async function addedBy(pid: number, work: () => Promise<void>): Promise<number> {
-  const before = await memory(pid, 'VmRSS')
+  const memoryBefore = await memory(pid, 'VmRSS')
   await work()
-  return (await memory(pid, 'VmHWM')) - before
+  return (await memory(pid, 'VmHWM')) - memoryBefore
 }
 
 async function memory(pid: number, what: 'VmRSS' | 'VmHWM'): Promise<number> {

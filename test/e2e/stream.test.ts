@@ -1,4 +1,4 @@
-// Bodies flow as they come: nothing is held until it is whole, and nobody is sent more than they take.
+// Bodies are streamed: they are not buffered as a whole, and backpressure limits the sender.
 import { createCipheriv } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
@@ -12,7 +12,7 @@ import { until } from '../kit/until.ts'
 const MIB = 1024 * 1024
 
 describe('a response', () => {
-  it('of events arrives event by event: each is seen before the next is made', async () => {
+  it('of events arrives event by event: each arrives before the next is sent', async () => {
     let stream: ServerResponse | undefined
     const origin = await startHttpOrigin((_request, response) => {
       response.writeHead(200, { 'Content-Type': 'text/event-stream' })
@@ -36,7 +36,7 @@ describe('a response', () => {
   })
 
   it.each(['Content-Length: 4', 'Transfer-Encoding: chunked', 'Connection: close'])(
-    'has its head passed on when there is no body yet: %s',
+    'is forwarded with its head before there is a body: %s',
     async (framing) => {
       let finish = (_body: string) => {}
       const origin = await startRawOrigin((socket) => {
@@ -53,7 +53,7 @@ describe('a response', () => {
     },
   )
 
-  it('that its client does not read pauses the upstream, and goes on when it is read', async () => {
+  it('that its client does not read pauses the upstream, and continues when the client reads', async () => {
     const size = 64 * MIB
     let upstream: Socket | undefined
     const origin = await startRawOrigin((socket) => {
@@ -90,7 +90,7 @@ describe('a response', () => {
     client.destroy()
   })
 
-  it('is the same byte for byte to two clients at once that stop reading again and again', async () => {
+  it('is the same byte for byte for two concurrent clients that pause repeatedly', async () => {
     const size = 20 * MIB
     const noise = (seed: number) =>
       createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16)).update(Buffer.alloc(size))
@@ -121,14 +121,14 @@ describe('a response', () => {
       client.destroy()
       return bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)
     }
-    const [one, two] = await Promise.all([download('/1'), download('/2')])
-    expect(one.equals(bodies[0])).toBe(true)
-    expect(two.equals(bodies[1])).toBe(true)
+    const [first, second] = await Promise.all([download('/1'), download('/2')])
+    expect(first.equals(bodies[0])).toBe(true)
+    expect(second.equals(bodies[1])).toBe(true)
   })
 })
 
 describe('a request body', () => {
-  it('arrives piece by piece: each is seen before the next is sent', async () => {
+  it('arrives piece by piece: each arrives before the next is sent', async () => {
     let seen = ''
     const origin = await startHttpOrigin((request, response) => {
       request.on('data', (chunk: Buffer) => {
@@ -148,7 +148,7 @@ describe('a request body', () => {
     client.destroy()
   })
 
-  it('that the origin does not read pauses the client, and goes on when it is read', async () => {
+  it('that the origin does not read pauses the client, and continues when the origin reads', async () => {
     const size = 64 * MIB
     let read = () => {}
     let received = 0
@@ -183,7 +183,7 @@ describe('a request body', () => {
     client.destroy()
   })
 
-  it('may be answered while it is still being sent, both flowing at once', async () => {
+  it('may be answered while it is sent, with both bodies streaming', async () => {
     const origin = await startHttpOrigin((request, response) => {
       response.writeHead(200)
       request.on('data', (chunk: Buffer) => response.write(chunk.toString().toUpperCase()))
@@ -202,7 +202,7 @@ describe('a request body', () => {
   })
 })
 
-/** Waits until a count has stopped to grow for half a second, and returns it. */
+/** Waits until a count has not grown for half a second, and returns it. */
 async function settled(count: () => number): Promise<number> {
   let last = count()
   let since = Date.now()

@@ -1,4 +1,4 @@
-// TLS to an upstream: verified against the authority and the name that the config says, whatever the client asks for.
+// TLS to an upstream is verified against the authority and the name in the config, whatever the client requests.
 import type { IncomingMessage } from 'node:http'
 import https from 'node:https'
 import type { AddressInfo } from 'node:net'
@@ -47,7 +47,7 @@ async function startTlsOrigin(certificate: Certificate, options: https.ServerOpt
   return { port, url: `https://127.0.0.1:${port}`, seen, connections: () => connections }
 }
 
-/** The three ways in which a request can be sent on. */
+/** The three ways to forward a request. */
 const LANES = {
   'a plain request': 'GET / HTTP/1.1\r\nHost: shop.example\r\n\r\n',
   'a request that expects 100-continue':
@@ -65,14 +65,14 @@ async function ask(port: number, bytes: string) {
 }
 
 describe.each(Object.entries(LANES))('%s', (_lane, bytes) => {
-  it('reaches an upstream whose authority is in the config', async () => {
+  it('reaches an upstream with a certificate of the configured authority', async () => {
     const origin = await startTlsOrigin(await authority().sign('IP:127.0.0.1'))
     const { port } = await startGateway({ legacy: { url: origin.url, tls: { ca: authority().cert } } })
     expect(await ask(port, bytes)).toContain('over TLS')
     expect(origin.seen).toEqual([{ serverName: false, client: undefined, host: 'shop.example' }])
   })
 
-  it('asks for the name in the config and verifies it, not the Host that the client sent', async () => {
+  it('requests and verifies the name in the config, not the Host of the client', async () => {
     const origin = await startTlsOrigin(await authority().sign('DNS:orders.test'))
     const right = await startGateway({
       legacy: { url: origin.url, tls: { ca: authority().cert, servername: 'orders.test' } },
@@ -85,14 +85,14 @@ describe.each(Object.entries(LANES))('%s', (_lane, bytes) => {
     expect(await ask(wrong.port, bytes)).toMatch(/^HTTP\/1\.1 502 /)
   })
 
-  it('never lets a client’s Host make a certificate good', async () => {
+  it('never accepts a certificate because of the client’s Host', async () => {
     const origin = await startTlsOrigin(await authority().sign('DNS:shop.example'))
     const { port } = await startGateway({ legacy: { url: origin.url, tls: { ca: authority().cert } } })
     expect(await ask(port, bytes)).toMatch(/^HTTP\/1\.1 502 /)
     expect(origin.seen).toEqual([])
   })
 
-  it('verifies the host of the address where the config names none', async () => {
+  it('verifies the host of the address if the config has no name', async () => {
     const origin = await startTlsOrigin(await authority().sign('DNS:localhost'))
     const { port } = await startGateway({
       legacy: { url: `https://localhost:${origin.port}`, tls: { ca: authority().cert } },
@@ -115,22 +115,22 @@ describe.each(Object.entries(LANES))('%s', (_lane, bytes) => {
     expect(await gateway.accessLine(() => true)).toMatchObject({ status: 502, failure: 'connect-refused' })
   })
 
-  it('shows the gateway’s own certificate to an upstream that asks for one', async () => {
+  it('presents the client certificate to an upstream that requests one', async () => {
     const origin = await startTlsOrigin(await authority().sign('IP:127.0.0.1'), {
       ca: authority().cert,
       requestCert: true,
       rejectUnauthorized: true,
     })
     const { cert, key } = await authority().sign('DNS:gateway.test')
-    const known = await startGateway({ legacy: { url: origin.url, tls: { ca: authority().cert, cert, key } } })
-    expect(await ask(known.port, bytes)).toContain('over TLS')
+    const gateway = await startGateway({ legacy: { url: origin.url, tls: { ca: authority().cert, cert, key } } })
+    expect(await ask(gateway.port, bytes)).toContain('over TLS')
     expect(origin.seen).toMatchObject([{ client: 'signed' }])
     const unknown = await startGateway({ legacy: { url: origin.url, tls: { ca: authority().cert } } })
     expect(await ask(unknown.port, bytes)).toMatch(/^HTTP\/1\.1 502 /)
     expect(origin.seen).toHaveLength(1)
   })
 
-  it('goes to an unverified upstream only if the config says so in so many words', async () => {
+  it('reaches an unverified upstream only if the config disables verification', async () => {
     const origin = await startTlsOrigin(await authority().sign('DNS:other.test'))
     const { port } = await startGateway({ legacy: { url: origin.url, tls: { rejectUnauthorized: false } } })
     expect(await ask(port, bytes)).toContain('over TLS')
@@ -138,7 +138,7 @@ describe.each(Object.entries(LANES))('%s', (_lane, bytes) => {
 })
 
 describe('connections over TLS', () => {
-  it('are reused whatever Host their requests name', async () => {
+  it('are reused for requests with different Hosts', async () => {
     const origin = await startTlsOrigin(await authority().sign('IP:127.0.0.1'))
     const { port } = await startGateway({ legacy: { url: origin.url, tls: { ca: authority().cert } } })
     for (let i = 0; i < 5; i++) {
@@ -148,7 +148,7 @@ describe('connections over TLS', () => {
     expect(origin.connections()).toBe(1)
   })
 
-  it('leave the config as it was after an upgrade: a reload keeps them', async () => {
+  it('are kept by a reload after an upgrade', async () => {
     const origin = await startTlsOrigin(await authority().sign('IP:127.0.0.1'))
     const config = { legacy: { url: origin.url, tls: { ca: authority().cert } } }
     const gateway = await startGateway(config)
@@ -160,7 +160,7 @@ describe('connections over TLS', () => {
     expect(origin.connections()).toBe(2)
   })
 
-  it('of which the upstream ends one in mid-answer are broken, not whole', async () => {
+  it('that the upstream closes in the middle of a response cause a truncated response', async () => {
     const { cert, key } = await authority().sign('IP:127.0.0.1')
     const server = https.createServer({ cert, key }, (_request, response) => {
       response.writeHead(200, { 'Content-Length': 100 })

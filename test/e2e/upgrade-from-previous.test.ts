@@ -21,7 +21,7 @@ async function mixedFleet() {
 }
 
 describe('a fleet of the previous version and this one over one Redis', () => {
-  it('confirms every change on all gateways, whichever version carries it out', async () => {
+  it('confirms every change on all gateways, whichever version makes it', async () => {
     const { fleet, old, current } = await mixedFleet()
     for (const [gateway, percentage] of [
       [current, 30],
@@ -59,7 +59,7 @@ describe('a fleet of the previous version and this one over one Redis', () => {
     await fleet.converged()
   })
 
-  it('shows one audit log and one status, whichever version is asked', async () => {
+  it('has one audit log and one status, whichever version answers', async () => {
     const { old, current } = await mixedFleet()
     await current.strangler('flip', 'catalog', '40', '--reason', 'from this version')
     await old.strangler('pin', 'orders', 'legacy', '--for', '1h', '--reason', 'from the previous version')
@@ -77,7 +77,7 @@ describe('a fleet of the previous version and this one over one Redis', () => {
     expect(await current.strangler('history', '--verify')).toMatchObject({ code: 0 })
   })
 
-  it('is upgraded one gateway after the other under load without a failed request or a person who changes sides', async () => {
+  it('is upgraded gateway by gateway under load without a failed request, and no person changes sides', async () => {
     const redis = await startRedis()
     const fleet = await startFleet({ gateways: 2, redis: redis.url, percentage: 50, command: () => previous })
     const [first, second] = fleet.gateways as unknown as readonly [FleetGateway, FleetGateway]
@@ -124,7 +124,7 @@ describe('a state folder of the previous version', () => {
     expect(await current.strangler('history', '--verify')).toMatchObject({ code: 0 })
   })
 
-  it('can be given back to the previous version, which continues with what this version has written', async () => {
+  it('can be used by the previous version again, which reads the state that this version has written', async () => {
     const fleet = await startFleet({ gateways: 1, command: () => STRANGLER })
     const [current] = fleet.gateways as unknown as readonly [FleetGateway]
     await current.strangler('flip', 'catalog', '55', '--reason', 'after the upgrade')
@@ -153,7 +153,7 @@ describe('a map of the previous version', () => {
     identity: { session: { cookie: 'sid' }, user: { header: 'x-user-id', trust: ['127.0.0.1'] } },
   }
 
-  it('is accepted by check, which names what has a new meaning', async () => {
+  it('is accepted by check, which lists options with a new meaning', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'strangler-map-'))
     whenOver(() => rm(folder, { recursive: true, force: true }))
     await writeFile(join(folder, 'routes.config.json'), JSON.stringify(MAP))
@@ -165,7 +165,7 @@ describe('a map of the previous version', () => {
   })
 })
 
-it('a previous gateway that knew the state gives it back to an empty Redis beside this version', async () => {
+it('a gateway of the previous version restores its state to an empty Redis beside this version', async () => {
   const { redis, fleet, current } = await mixedFleet()
   await current.strangler('flip', 'catalog', '65')
   await redis.flush()

@@ -1,4 +1,4 @@
-// WebSocket through the gateway: the same decision as any request, a tunnel only after 101, and no trace left behind.
+// WebSocket through the gateway: the same decision as for a request, a tunnel only after 101, and no leaks.
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
@@ -16,7 +16,7 @@ const HANDSHAKE = `Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Ve
 const ACCEPT = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
 const SWITCHED = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${ACCEPT}\r\n\r\n`
 
-/** An origin that says who it is and then gives back what it gets. */
+/** An origin that sends its name and then echoes. */
 async function startEcho(name: string, options: ConstructorParameters<typeof WebSocketServer>[0] = {}) {
   const requests: IncomingMessage[] = []
   const sockets: WebSocket[] = []
@@ -51,7 +51,7 @@ function configOf(legacy: string, service: string, more: Partial<RoutesConfig> =
   }
 }
 
-/** A gateway whose only service is one raw origin, with the flag on for everybody. */
+/** A gateway whose only service is one raw origin, with the flag on for all people. */
 async function startOver(url: string, more: Partial<RoutesConfig> = {}, options: TestGatewayOptions = {}) {
   return startGateway(configOf(url, url, more), { percentages: { 'migrate-orders': 100 }, ...options })
 }
@@ -77,7 +77,7 @@ async function untilQuiet(gateway: TestGateway) {
 }
 
 describe('a WebSocket', () => {
-  it('is decided on as any request is: by flag, for the session, with the path that its side knows', async () => {
+  it('is decided like a request: by flag and session, with the path of its side', async () => {
     const [legacy, service] = [await startEcho('legacy'), await startEcho('service')]
     const gateway = await startGateway(configOf(legacy.url, service.url), { percentages: { 'migrate-orders': 0 } })
     const greeting = async (session: string) => {
@@ -102,7 +102,7 @@ describe('a WebSocket', () => {
     expect(sides.size).toBe(2)
   })
 
-  it('keeps a client without a session on its side by the cookie that comes with the switch', async () => {
+  it('keeps a client without a session on its side by the cookie in the 101 response', async () => {
     const [legacy, service] = [await startEcho('legacy'), await startEcho('service')]
     const gateway = await startGateway(configOf(legacy.url, service.url), { percentages: { 'migrate-orders': 50 } })
     for (let i = 0; i < 8; i++) {
@@ -116,7 +116,7 @@ describe('a WebSocket', () => {
     }
   })
 
-  it('carries what the edge says and nothing that a client may not say', async () => {
+  it('carries the fields of the gateway, and no field that a client must not set', async () => {
     const legacy = await startEcho('legacy')
     const gateway = await startOver(legacy.url, { identity: { user: { header: 'x-user-id', trust: ['10.0.0.0/8'] } } })
     const { messages } = open(gateway, '/live/1', {
@@ -154,7 +154,7 @@ describe('a WebSocket', () => {
     expect(client.extensions).toContain('permessage-deflate')
   })
 
-  it('carries many messages, and large ones, in order and whole', async () => {
+  it('carries many and large messages, complete and in order', async () => {
     const legacy = await startEcho('legacy')
     const gateway = await startOver(legacy.url)
     const { client, messages } = open(gateway, '/live/1')
@@ -168,7 +168,7 @@ describe('a WebSocket', () => {
     expect((await echoed).equals(large)).toBe(true)
   })
 
-  it('of the monolith’s own paths, which no context owns, goes to the monolith', async () => {
+  it('on a path that no context owns goes to the monolith', async () => {
     const [legacy, service] = [await startEcho('legacy'), await startEcho('service')]
     const gateway = await startGateway(configOf(legacy.url, service.url), { percentages: { 'migrate-orders': 100 } })
     const { messages } = open(gateway, '/elsewhere')
@@ -176,7 +176,7 @@ describe('a WebSocket', () => {
     expect(messages[0]).toBe('hello from legacy at /elsewhere')
   })
 
-  it('is one of many at once, and none is given another’s origin or bytes', async () => {
+  it('is kept apart from many concurrent ones', async () => {
     const [legacy, service] = [await startEcho('legacy'), await startEcho('service')]
     const gateway = await startGateway(configOf(legacy.url, service.url), { percentages: { 'migrate-orders': 50 } })
     const clients = Array.from({ length: 60 }, (_, i) => ({
@@ -197,7 +197,7 @@ describe('a WebSocket', () => {
     await untilQuiet(gateway)
   })
 
-  it('has a line in the access log when it is over, with its bytes', async () => {
+  it('has a line in the access log when it ends, with its bytes', async () => {
     const legacy = await startEcho('legacy')
     const gateway = await startOver(legacy.url)
     const { client, messages } = open(gateway, '/live/1?token=secret')
@@ -221,7 +221,7 @@ describe('a WebSocket', () => {
 })
 
 describe('the end of a WebSocket', () => {
-  it('by the client closes the origin’s side, politely or not', async () => {
+  it('by the client closes the connection to the origin, with and without a close frame', async () => {
     const legacy = await startEcho('legacy')
     const gateway = await startOver(legacy.url)
     for (const leave of [(client: WebSocket) => client.close(4001, 'bye'), (client: WebSocket) => client.terminate()]) {
@@ -234,7 +234,7 @@ describe('the end of a WebSocket', () => {
     await untilQuiet(gateway)
   })
 
-  it('by the origin closes the client’s side with the origin’s word', async () => {
+  it('by the origin closes the connection of the client with the close frame of the origin', async () => {
     const legacy = await startEcho('legacy')
     const gateway = await startOver(legacy.url)
     const { client, messages } = open(gateway, '/live/1')
@@ -251,7 +251,7 @@ describe('the end of a WebSocket', () => {
 
   it.each(['reset', 'end'] as const)('by %s, from either side, is the end of the other', async (how) => {
     const leave = (socket: Socket) => (how === 'reset' ? socket.resetAndDestroy() : socket.end())
-    // An origin that answers no FIN with one of its own.
+    // An origin that does not answer a FIN with its own.
     const origin = await startRawOrigin((socket) => {
       socket.allowHalfOpen = true
       socket.write(SWITCHED)
@@ -273,7 +273,7 @@ describe('the end of a WebSocket', () => {
     expect(await gateway.metric('strangler_upgrades_open')).toBe(0)
   })
 
-  it('does not take back what was sent before it, however slowly it is read', async () => {
+  it('does not discard bytes that were sent before it, however slowly they are read', async () => {
     const size = 8 * 1024 * 1024
     const origin = await startRawOrigin((socket) => socket.end(SWITCHED + 'x'.repeat(size)))
     const gateway = await startOver(origin.url)
@@ -290,7 +290,7 @@ describe('the end of a WebSocket', () => {
   })
 })
 
-describe('an upgrade that the origin does not take', () => {
+describe('an upgrade that the origin does not accept', () => {
   it.each([
     [
       '200 with an Upgrade field',
@@ -306,7 +306,7 @@ describe('an upgrade that the origin does not take', () => {
     ],
     ['302', 'HTTP/1.1 302 Found\r\nLocation: /login\r\nContent-Length: 0\r\n\r\n', 302],
     ['an HTTP/1.0 answer', 'HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n', 404],
-  ])('is a plain response and leaves no tunnel: %s', async (_what, bytes, status) => {
+  ])('is answered with a plain response, and leaves no tunnel: %s', async (_what, bytes, status) => {
     const origin = await startRawOrigin(bytes)
     const gateway = await startOver(origin.url)
     const client = await upgradeRaw(gateway)
@@ -335,8 +335,8 @@ describe('an upgrade that the origin does not take', () => {
       '101 to another protocol',
       'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\ntunnel',
     ],
-    ['a length that is none', 'HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nok'],
-  ])('because it is malformed is 502 and leaves no tunnel: %s', async (_what, bytes) => {
+    ['an invalid length', 'HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nok'],
+  ])('because its response is malformed is answered with 502, and leaves no tunnel: %s', async (_what, bytes) => {
     const origin = await startRawOrigin(bytes)
     const gateway = await startOver(origin.url)
     const client = await upgradeRaw(gateway)
@@ -351,7 +351,7 @@ describe('an upgrade that the origin does not take', () => {
   it.each([
     ['refused', 'HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno'],
     ['malformed', 'SSH-2.0-OpenSSH_9.6\r\n'],
-  ])('is over for a client that neither stops sending nor closes: %s', async (_what, bytes) => {
+  ])('is closed for a client that keeps sending: %s', async (_what, bytes) => {
     const origin = await startRawOrigin(bytes)
     const gateway = await startOver(origin.url)
     const client = net.connect({ port: gateway.port, host: '127.0.0.1', allowHalfOpen: true })
@@ -365,7 +365,7 @@ describe('an upgrade that the origin does not take', () => {
     expect(await gateway.accessLog()).toHaveLength(1)
   })
 
-  it('because it is not there is 502 and the connection closes', async () => {
+  it('because the origin is unreachable is answered with 502, and the connection closes', async () => {
     const gateway = await startOver(`http://127.0.0.1:${await freePort()}`)
     const text = await (await upgradeRaw(gateway)).closes()
     expect(text).toMatch(/^HTTP\/1\.1 502 Bad Gateway\r\n.*"requestId"/s)
@@ -374,14 +374,14 @@ describe('an upgrade that the origin does not take', () => {
     await untilQuiet(gateway)
   })
 
-  it('because it hangs up is 502', async () => {
+  it('because the origin closes the connection is answered with 502', async () => {
     const origin = await startRawOrigin((socket) => socket.destroy())
     const gateway = await startOver(origin.url)
     expect(await (await upgradeRaw(gateway)).closes()).toMatch(/^HTTP\/1\.1 502 /)
     expect(await gateway.accessLine(({ status }) => status === 502)).toMatchObject({ failure: 'connection-lost' })
   })
 
-  it('because it never answers is 504 at the route’s time', async () => {
+  it('because the origin does not answer is answered with 504 after the timeout of the route', async () => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startOver(origin.url, {
       services: { orders: { url: origin.url, timeouts: { headersMs: 300 } } },
@@ -392,9 +392,9 @@ describe('an upgrade that the origin does not take', () => {
     await until(() => origin.connections[0]?.isClosed === true, 1000)
   })
 
-  it('because the connection is not accepted in time is 504 connect-timeout', async () => {
+  it('because the connection is not accepted in time is answered with 504 connect-timeout', async () => {
     const origin = await startRawOrigin(() => {})
-    // TLS that is never answered.
+    // The TLS handshake gets no answer.
     const gateway = await startOver(`https://127.0.0.1:${origin.port}`, {
       services: { orders: { url: `https://127.0.0.1:${origin.port}`, timeouts: { connectMs: 200 } } },
       legacy: { url: `https://127.0.0.1:${origin.port}`, timeouts: { connectMs: 200 } },
@@ -405,7 +405,7 @@ describe('an upgrade that the origin does not take', () => {
   })
 
   it.each(['reset', 'end'] as const)(
-    'and whose client leaves by %s while it waits is let go within a second, as 499',
+    'and whose client leaves by %s is closed within a second, and logged with 499',
     async (how) => {
       const origin = await startRawOrigin(() => {})
       const gateway = await startOver(origin.url)
@@ -442,11 +442,11 @@ describe('a WebSocket to a service that cannot answer', () => {
     ['connect-timeout', async () => `https://127.0.0.1:${(await startRawOrigin(() => {})).port}`],
     ['connection-lost', async () => (await startRawOrigin((socket) => socket.resetAndDestroy())).url],
     ['response-timeout', async () => (await startRawOrigin(() => {})).url],
-  ])('falls back to legacy after %s, as a GET does', async (failure, startService) => {
+  ])('falls back to legacy after %s, like a GET', async (failure, startService) => {
     const { legacy, gateway } = await startFallingBack(await startService())
     const { client, messages } = open(gateway, '/live/7')
     await until(() => messages.length === 1)
-    // Legacy gets the client's path: a rewrite is for the service only.
+    // Legacy gets the path of the client, because a rewrite applies only to the service.
     expect(messages[0]).toBe('hello from legacy at /live/7')
     const large = 'x'.repeat(300_000)
     client.send(large)
@@ -499,7 +499,7 @@ describe('a WebSocket to a service that cannot answer', () => {
   })
 })
 
-describe('what is not a WebSocket handshake', () => {
+describe('an upgrade request that is not a WebSocket handshake', () => {
   it.each([
     ['a bad key', HANDSHAKE.replace(KEY, 'short'), 'GET /live/1 HTTP/1.1'],
     ['no key', HANDSHAKE.replace(/Sec-WebSocket-Key.*\r\n/, ''), 'GET /live/1 HTTP/1.1'],
@@ -514,7 +514,7 @@ describe('what is not a WebSocket handshake', () => {
     ['POST', HANDSHAKE, 'POST /live/1 HTTP/1.1'],
     ['HTTP/1.0', HANDSHAKE, 'GET /live/1 HTTP/1.0'],
     ['a route without upgrade', HANDSHAKE, 'GET /plain/x HTTP/1.1'],
-  ])('is a plain request without Upgrade: %s', async (_what, fields, line) => {
+  ])('is forwarded as a plain request without Upgrade: %s', async (_what, fields, line) => {
     const origin = await startRawOrigin(
       'HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\nok',
     )
@@ -530,7 +530,7 @@ describe('what is not a WebSocket handshake', () => {
 })
 
 describe('the bytes of a tunnel', () => {
-  it('go both ways as they are, also those that come with the switch', async () => {
+  it('are forwarded unchanged in both directions, also those that arrive with the 101', async () => {
     let upstream: Socket | undefined
     const origin = await startRawOrigin((socket) => {
       upstream = socket

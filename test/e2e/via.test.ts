@@ -1,4 +1,4 @@
-// `via: false`: what an upstream is sent in the place of Via, and that a request still cannot go round in circles.
+// `via: false`: an upstream gets CDN-Loop instead of Via, and request loops are still detected.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -36,7 +36,7 @@ describe('nginx with its default gzip_proxied as the monolith', () => {
 })
 
 describe('an upstream with `via: false`', () => {
-  it('is sent CDN-Loop and no Via, in a request, an upgrade and a shadow copy', async () => {
+  it('gets CDN-Loop and no Via, in a request, an upgrade and a shadow copy', async () => {
     const origin = await startRawOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url, via: false } })
     await exchange(gateway.port, GET('Via: 1.1 fred\r\nCDN-Loop: fred\r\n'))
@@ -50,16 +50,16 @@ describe('an upstream with `via: false`', () => {
 
     const shadowed = await startShadowed({ shadow: { sample: 1 }, map: { legacy: { url: origin.url, via: false } } })
     await shadowed.gateway.setFlags({ 'migrate-catalog': 100 })
-    const before = origin.heads().length
+    const headsBefore = origin.heads().length
     await exchange(shadowed.gateway.port, GET().replace('GET / ', 'GET /products/1 '))
-    await until(() => origin.heads().length > before)
+    await until(() => origin.heads().length > headsBefore)
     const copy = origin.heads().at(-1)
     expect(field(copy, 'x-shadow')).toBe('1')
     expect(field(copy, 'via')).toBeUndefined()
     expect(field(copy, 'cdn-loop')).toMatch(/^strangler-/)
   })
 
-  it('never leads back to the gateway: CDN-Loop with its name is refused with 508, and Connection cannot remove it', async () => {
+  it('cannot send a request back to the gateway: CDN-Loop with its name is answered with 508, and Connection cannot remove the field', async () => {
     const origin = await startRawOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url, via: false } })
     await exchange(gateway.port, GET())
@@ -76,14 +76,14 @@ describe('an upstream with `via: false`', () => {
     expect(field(origin.heads().at(-1), 'cdn-loop')).toBe(`other, ${name}`)
   })
 
-  it('ends a circle of two gateways of which the second removes Via', async () => {
+  it('ends a loop of two gateways of which the second removes Via', async () => {
     const port = await freePort()
     const second = await startGateway({ legacy: { url: `http://127.0.0.1:${port}`, via: false } })
     await startGateway({ legacy: { url: `http://127.0.0.1:${second.port}` } }, { port })
     expect((await exchange(port, GET())).status).toBe(508)
   })
 
-  it('is sent CDN-Loop and no Via from inside Express', async () => {
+  it('gets CDN-Loop and no Via from inside Express', async () => {
     const origin = await startRawOrigin(OK)
     const folder = await mkdtemp(join(tmpdir(), 'strangler-via-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
@@ -120,7 +120,7 @@ async function startNginx(setting: string): Promise<string> {
        server { listen 127.0.0.1:${port}; location / { root ${folder}; index index.html; } }
      }`,
   )
-  // One process: a forked worker would not end with a killed master.
+  // One process, because a forked worker would outlive a killed master.
   const nginx = spawn('nginx', ['-p', folder, '-c', join(folder, 'nginx.conf'), '-g', 'master_process off;'])
   onTestFinished(async () => {
     const ended = once(nginx, 'close')

@@ -1,4 +1,4 @@
-// `strangler watch` beside a real gateway: what changes by a file or by time is shown like what operators change.
+// `strangler watch` with a real gateway: changes by a kill file or by time are printed like changes of operators.
 import { spawn } from 'node:child_process'
 import { rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { until } from '../kit/until.ts'
 
 const TOKEN = 'a-token-of-the-watch-tests'
 
-it('watch shows a kill file that appears, is refused and ends, and a pin whose time is up', async () => {
+it('watch prints a kill file that appears, is refused and is removed, and a pin that expires', async () => {
   const legacy = await startNamedOrigin('legacy')
   const config = shop({ legacy: legacy.url, service: legacy.url })
   const gateway = await startGateway(config, { percentages: { 'migrate-catalog': 10 }, adminToken: TOKEN })
