@@ -28,15 +28,15 @@ export async function startTarget({ script, config = {}, options = {} }: TargetO
 }
 
 async function attack(gateway: TestGateway, origin: RawOrigin, bytes: string | Buffer): Promise<Attacked> {
-  const before = origin.heads().length
+  const headsBefore = origin.heads().length
   const response = await exchange(gateway.port, bytes)
   await knock(gateway)
-  return { response, heads: origin.heads().slice(before).filter(isNoKnock) }
+  return { response, heads: origin.heads().slice(headsBefore).filter(isNoKnock) }
 }
 
 const KNOCK = '/knock-after-the-attack'
 
-/** A good request after the bad one: it finds the gateway alive, and whatever was forwarded has arrived before it. */
+/** A good request after the bad one: it finds the gateway alive, and whatever was forwarded has arrived headsBefore it. */
 export async function knock(gateway: TestGateway): Promise<void> {
   const { status } = await exchange(gateway.port, `GET ${KNOCK} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
   expect(status, 'the gateway is alive after the attack').toBe(200)

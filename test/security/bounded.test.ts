@@ -25,9 +25,9 @@ async function mostMemory({ pid }: GatewayProcess): Promise<number> {
 /** Does it once for the memory that any work takes, and then again: bytes that the rounds behind the first added. */
 async function addedByRepeating(gateway: GatewayProcess, times: number, attack: () => Promise<void>): Promise<number> {
   await attack()
-  const before = await mostMemory(gateway)
+  const bytesBefore = await mostMemory(gateway)
   for (let i = 0; i < times; i++) await attack()
-  return (await mostMemory(gateway)) - before
+  return (await mostMemory(gateway)) - bytesBefore
 }
 
 describe('memory stays where it is (B14)', () => {
@@ -82,8 +82,8 @@ describe('memory stays where it is (B14)', () => {
       ...DRAIN,
     })
     const attack = async () => {
-      const asked = Object.keys(begun).flatMap((path) => [path, path])
-      const answers = await Promise.all(asked.map((path) => sendRequest({ port: gateway.port, path, method: 'POST' })))
+      const paths = Object.keys(begun).flatMap((path) => [path, path])
+      const answers = await Promise.all(paths.map((path) => sendRequest({ port: gateway.port, path, method: 'POST' })))
       for (const { status, error } of answers) expect(status === 502 || error !== undefined).toBe(true)
     }
     expect(await addedByRepeating(gateway, 3, attack)).toBeLessThan(24 * MIB)

@@ -134,13 +134,13 @@ describe('a chunk whose size or end can be read in two ways', () => {
     ['B15 an extra CRLF between chunks', '5\r\nhello\r\n\r\n0\r\n\r\n'],
   ])('%s: no second request, and the first is never seen whole', async (_, body) => {
     const client = await connectRaw(target().gateway.port)
-    const before = target().origin.connections.length
+    const earlier = target().origin.connections.length
     client.send(chunked(`${body}${SMUGGLED}`))
     const answer = await client.closes()
     expect(answer).toMatch(/^HTTP\/1\.1 400 /)
     await knock(target().gateway)
     const seen = target()
-      .origin.connections.slice(before)
+      .origin.connections.slice(earlier)
       .map(({ bytes }) => bytes.toString('latin1'))
       .join('')
     expect(seen).not.toContain('/smuggled')
@@ -238,11 +238,11 @@ describe('pipelines and bodies where none is expected', () => {
 
   it('B40 two good requests keep their answers when garbage follows them', async () => {
     const client = await connectRaw(target().gateway.port)
-    const before = target().origin.requests()
+    const earlier = target().origin.requests()
     client.send(`${request('GET /1')}${request('GET /2')}\x00garbage\r\n\r\n`)
     const statuses = (await client.closes()).match(/HTTP\/1\.1 \d+/g)
     expect(statuses).toEqual(['HTTP/1.1 200', 'HTTP/1.1 200', 'HTTP/1.1 400'])
-    expect(target().origin.requests() - before).toBe(2)
+    expect(target().origin.requests() - earlier).toBe(2)
   })
 
   it('a good request keeps its answer when a refused one and garbage follow it before that answer is there', async () => {

@@ -98,26 +98,26 @@ describe('B32 a body that is too large', () => {
 
   it('by its length: refused before a byte of it is sent', async () => {
     const client = await connectRaw(limited().gateway.port)
-    const before = limited().origin.requests()
+    const earlier = limited().origin.requests()
     client.send(request('POST /', ['Content-Length: 11']))
     const answer = await client.receives('\r\n\r\n')
     expect(answer).toMatch(/^HTTP\/1\.1 413 /)
     expect(answer).toContain('\r\nConnection: close\r\n')
     await client.closes()
-    expect(limited().origin.requests()).toBe(before)
+    expect(limited().origin.requests()).toBe(earlier)
   })
 
   it('by its chunks: refused at the limit, and the origin never sees it end', async () => {
     const chunk = '8\r\n12345678\r\n'
     const client = await connectRaw(limited().gateway.port)
-    const before = limited().origin.connections.length
+    const earlier = limited().origin.connections.length
     client.send(request('POST /chunks', ['Transfer-Encoding: chunked'], chunk + chunk))
     const answer = await client.receives('\r\n\r\n')
     expect(answer).toMatch(/^HTTP\/1\.1 413 /)
     expect(answer).toContain('\r\nConnection: close\r\n')
     await client.closes()
     await knock(limited().gateway)
-    for (const { bytes } of limited().origin.connections.slice(before))
+    for (const { bytes } of limited().origin.connections.slice(earlier))
       expect(bytes.toString()).not.toContain('\r\n0\r\n')
   })
 

@@ -72,13 +72,13 @@ async function settled(): Promise<string> {
 
 /** Any byte that a terminal or a log reader may act upon, C1 controls in UTF-8 included; line ends are the log's own. */
 function controlBytes(text: string): string[] {
-  const found: string[] = []
+  const matches: string[] = []
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     const isC1 = code === 0xc2 && text.charCodeAt(i + 1) >= 0x80 && text.charCodeAt(i + 1) <= 0x9f
-    if ((code < 0x20 && code !== 0x0a) || code === 0x7f || isC1) found.push(text.slice(Math.max(0, i - 30), i + 30))
+    if ((code < 0x20 && code !== 0x0a) || code === 0x7f || isC1) matches.push(text.slice(Math.max(0, i - 30), i + 30))
   }
-  return found
+  return matches
 }
 
 describe('log injection: a line of the attacker’s own, or an escape sequence in the terminal of whoever reads it', () => {
@@ -213,12 +213,12 @@ describe('metrics', () => {
     }
     await scan(0, 200)
     for (const path of ['/%00', '/a%2fb', '/x#']) await exchange(port, request(`GET ${path}`))
-    const before = await series()
+    const seriesBefore = await series()
     await Promise.all([0, 1, 2, 3].map((lane) => scan(1000 + lane * 1250, 1250)))
     for (const path of ['/%01', '/b%2fb', '/y#']) await exchange(port, request(`GET ${path}`))
-    const after = await series()
-    expect([...after].filter((name) => !before.has(name))).toEqual([])
-    expect(after.size).toBeLessThan(2000)
+    const seriesAfter = await series()
+    expect([...seriesAfter].filter((name) => !seriesBefore.has(name))).toEqual([])
+    expect(seriesAfter.size).toBeLessThan(2000)
     expect(await metrics()).not.toMatch(/\.env|scan|h1\d\d\d/)
   })
 })

@@ -23,8 +23,8 @@ const behindProxy = sharedByFile(() =>
 )
 
 /** The one head that a request with these fields makes the origin see. */
-async function forwarded(fields: readonly string[], at = target(), line = 'GET /'): Promise<string> {
-  const { response, heads } = await at.attack(request(line, fields))
+async function forwarded(fields: readonly string[], server = target(), line = 'GET /'): Promise<string> {
+  const { response, heads } = await server.attack(request(line, fields))
   expect(response.status, response.head).toBe(200)
   expect(heads).toHaveLength(1)
   return heads[0] as string

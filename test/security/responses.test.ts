@@ -267,10 +267,10 @@ describe('compressed bodies are nobody’s business at the edge', () => {
     expect(linesOf(head)).toContain(chain)
     expect(body).toBe('\x1f\x8b\x08\x00')
     answer = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
-    const before = target().origin.connections.length
+    const earlier = target().origin.connections.length
     const upload = request('POST /bomb', ['Content-Encoding: gzip', 'Content-Length: 4'], '\x1f\x8b\x08\x00')
     expect((await exchange(target().gateway.port, upload)).status).toBe(200)
-    const seen = target().origin.connections.slice(Math.max(0, before - 1))
+    const seen = target().origin.connections.slice(Math.max(0, earlier - 1))
     expect(seen.some(({ bytes }) => bytes.toString('latin1').includes('\r\n\r\n\x1f\x8b\x08\x00'))).toBe(true)
   })
 

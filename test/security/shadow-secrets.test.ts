@@ -110,8 +110,8 @@ async function apiOf({ folder, adminPort }: GatewayProcess): Promise<string[]> {
   let fingerprints: (string | undefined)[] = []
   await until(async () => {
     fingerprints = fingerprintsIn((await get('/contexts/catalog/differences')).text)
-    const pages = await Promise.all(fingerprints.map((it) => get(`/differences/${it}`)))
-    return pages.filter(({ text }) => text.includes('"request"')).length >= 8
+    const responses = await Promise.all(fingerprints.map((fingerprint) => get(`/differences/${fingerprint}`)))
+    return responses.filter(({ text }) => text.includes('"request"')).length >= 8
   }, 30_000)
   const paths = ['/parity', '/contexts', '/contexts/catalog', '/contexts/catalog/differences', '/audit', '/status']
   const ofEach = fingerprints.flatMap((it) => [
@@ -214,7 +214,7 @@ test('the search finds planted secrets in each encoding', () => {
   for (const secret of Object.values(SECRETS)) {
     const around = (text: string) => `{"before":"${text}"}`
     const forms = [secret, encodeURIComponent(secret), Buffer.from(secret).toString('base64')]
-    const within = ['x', 'xy', 'xyz'].map((prefix) => Buffer.from(`${prefix}${secret}after`).toString('base64'))
-    for (const form of [...forms, ...within]) expect(() => expectNoSecret('here', [around(form)])).toThrow()
+    const encodings = ['x', 'xy', 'xyz'].map((prefix) => Buffer.from(`${prefix}${secret}after`).toString('base64'))
+    for (const form of [...forms, ...encodings]) expect(() => expectNoSecret('here', [around(form)])).toThrow()
   }
 })

@@ -243,17 +243,17 @@ async function startSplit() {
     { percentages: { admin: 100 } },
   )
   const where = async (path: string): Promise<string> => {
-    const before = { legacy: legacy.heads().length, service: service.heads().length }
+    const earlier = { legacy: legacy.heads().length, service: service.heads().length }
     const response = await exchange(gateway.port, request(`GET ${path}`))
     await knock(gateway)
     const seen = [
       ...legacy
         .heads()
-        .slice(before.legacy)
+        .slice(earlier.legacy)
         .map((head) => `legacy ${targetOf(head)}`),
       ...service
         .heads()
-        .slice(before.service)
+        .slice(earlier.service)
         .map((head) => `service ${targetOf(head)}`),
     ].filter((line) => !line.includes('/knock'))
     if (response.status === 400) {
@@ -493,9 +493,9 @@ describe('a Host that looks like another (CVE-2026-55602)', () => {
       { percentages: { shop: 100 } },
     )
     const where = async (host: string, path: string) => {
-      const before = service.requests()
+      const earlier = service.requests()
       const { status } = await exchange(gateway.port, `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
-      return status === 200 ? (service.requests() > before ? 'service' : 'legacy') : String(status)
+      return status === 200 ? (service.requests() > earlier ? 'service' : 'legacy') : String(status)
     }
     return { where }
   })

@@ -60,9 +60,9 @@ const now = Math.floor(Date.now() / 1000)
 
 /** Asks, and says what either origin saw of it. */
 async function ask(fields: readonly string[], line = 'GET /orders', body = '') {
-  const before = shop().service.heads().length
+  const earlier = shop().service.heads().length
   const { response, heads } = await shop().attack(request(line, fields, body))
-  return { response, heads: [...heads, ...shop().service.heads().slice(before)] }
+  return { response, heads: [...heads, ...shop().service.heads().slice(earlier)] }
 }
 
 /** Nothing reached an origin, and the client was told no more than that. */
@@ -265,9 +265,9 @@ describe('what a client says of itself', () => {
       const bearer = `Authorization: Bearer ${rs256(goodClaims({ sub: `user-${user}` }))}`
       const seen = new Set<string>()
       for (const cookie of ['a', 'b', 'c']) {
-        const before = shop().service.heads().length
+        const earlier = shop().service.heads().length
         await ask([bearer, `Cookie: sid=${cookie}`, `X-Account: ${cookie}`], 'GET /half')
-        seen.add(shop().service.heads().length > before ? 'service' : 'legacy')
+        seen.add(shop().service.heads().length > earlier ? 'service' : 'legacy')
       }
       expect(seen.size).toBe(1)
       for (const side of seen) sides.add(side)
@@ -308,12 +308,12 @@ describe('a refusal', () => {
 
   it('is counted and logged by its name, without the token', async () => {
     const { gateway } = shop()
-    const before = await gateway.metric('strangler_refusals_total{failure="unauthenticated"}')
+    const earlier = await gateway.metric('strangler_refusals_total{failure="unauthenticated"}')
     const forged = rs256(goodClaims({ aud: 'S3CR3T', iss: 'S3CR3T' }))
     await ask([`Authorization: Bearer ${forged}`], 'GET /orders')
     const line = await gateway.accessLine(({ error }) => String(error).startsWith('jwt audience invalid'))
     expect(line).toMatchObject({ status: 401, failure: 'unauthenticated' })
-    expect(await gateway.metric('strangler_refusals_total{failure="unauthenticated"}')).toBe(before + 1)
+    expect(await gateway.metric('strangler_refusals_total{failure="unauthenticated"}')).toBe(earlier + 1)
     const log = JSON.stringify(await gateway.accessLog())
     for (const part of [...forged.split('.'), SIGNATURE, 'S3CR3T']) expect(log).not.toContain(part)
   })

@@ -62,14 +62,14 @@ const without = (name: string) => HANDSHAKE.filter((line) => !line.startsWith(`$
 /** The heads that these bytes make the service see, and what the client got. */
 async function upgrade(bytes: string, then: (client: Awaited<ReturnType<typeof connectRaw>>) => Promise<unknown>) {
   const { gateway, service } = shop()
-  const before = service.connections.length
+  const earlier = service.connections.length
   const beforeHeads = service.heads().length
   const client = await connectRaw(gateway.port)
   client.send(bytes)
   await then(client)
   client.destroy()
   await knock(gateway)
-  const seen = service.connections.slice(before).map((connection) => connection.bytes.toString('latin1'))
+  const seen = service.connections.slice(earlier).map((connection) => connection.bytes.toString('latin1'))
   return { text: client.received(), heads: service.heads().slice(beforeHeads), seen: seen.join('\n---\n') }
 }
 

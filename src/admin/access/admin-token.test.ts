@@ -28,29 +28,29 @@ async function folderWith(text: string | Buffer, mode = 0o600) {
   return file
 }
 
-function keeper(file: string) {
-  const made: { file: string; token: string }[] = []
+function tokenFile(file: string) {
+  const created: { file: string; token: string }[] = []
   const notKept: { file: string; error: unknown }[] = []
   let now = 0
   const events = {
     adminTokenCreated: (facts: { file: string; isKept: boolean }) => {
       // The event reaches the log, so it must not carry the token.
       expect(Object.keys(facts)).toEqual(['file', 'isKept'])
-      made.push({ file: facts.file, token: facts.isKept ? readFileSync(facts.file, 'utf8').trim() : '' })
+      created.push({ file: facts.file, token: facts.isKept ? readFileSync(facts.file, 'utf8').trim() : '' })
     },
     stateNotSaved: (facts: { file: string; error: unknown }) => void notKept.push(facts),
   }
   const showOnTerminal = (sentence: string) => {
     const token = sentence.split(' ').at(-1) ?? ''
-    made.push({ file: made.pop()?.file ?? '', token })
+    created.push({ file: created.pop()?.file ?? '', token })
   }
   const start = () => createFileTokenCheck(join(file, '..'), events, () => now, showOnTerminal)
-  return { made, notKept, start, pass: (ms: number) => (now += ms) }
+  return { created, notKept, start, pass: (ms: number) => (now += ms) }
 }
 
 const modeOf = async (file: string) => (await stat(file)).mode & 0o777
 
-describe('a given token', () => {
+describe('a token of the configuration', () => {
   test.each(['', 'X', `${GOOD} `, GOOD.slice(1), `${GOOD}x`, GOOD.toUpperCase(), `${GOOD}\0`])(
     'is not %j',
     async (text) => {
@@ -58,7 +58,7 @@ describe('a given token', () => {
     },
   )
 
-  test('is itself', async () => {
+  test('is accepted', async () => {
     expect(await createTokenCheck(GOOD)(GOOD)).toBe(true)
   })
 
@@ -73,90 +73,90 @@ describe('a given token', () => {
   })
 })
 
-describe('a token that the gateway makes', () => {
-  test('is made once, and readable by its owner alone', async () => {
+describe('the token that the gateway creates', () => {
+  test('is created once, and only its owner can read the file', async () => {
     const { file } = await folder()
-    const first = keeper(file)
+    const first = tokenFile(file)
     const isToken = await first.start()
     const token = (await readFile(file, 'utf8')).trim()
     expect(token).toMatch(/^[\w-]{43}$/)
     expect(await modeOf(file)).toBe(0o600)
     expect(await modeOf(join(file, '..'))).toBe(0o700)
-    expect(first.made).toEqual([{ file, token }])
+    expect(first.created).toEqual([{ file, token }])
     expect([await isToken(token), await isToken(`${token}x`)]).toEqual([true, false])
 
-    const second = keeper(file)
+    const second = tokenFile(file)
     expect(await (await second.start())(token)).toBe(true)
-    expect(second.made).toEqual([])
+    expect(second.created).toEqual([])
     expect(await readdir(join(file, '..'))).toEqual(['admin-token'])
   })
 
-  test('is the same for gateways that start at once with one folder', async () => {
+  test('is the same for gateways that start at the same time with one folder', async () => {
     const { file } = await folder()
-    const keepers = Array.from({ length: 8 }, () => keeper(file))
-    const checks = await Promise.all(keepers.map(({ start }) => start()))
+    const tokenFiles = Array.from({ length: 8 }, () => tokenFile(file))
+    const checks = await Promise.all(tokenFiles.map(({ start }) => start()))
     const token = (await readFile(file, 'utf8')).trim()
     expect(await Promise.all(checks.map((isToken) => isToken(token)))).toEqual(Array(8).fill(true))
-    expect(keepers.flatMap(({ made }) => made)).toEqual([{ file, token }])
+    expect(tokenFiles.flatMap(({ created }) => created)).toEqual([{ file, token }])
   })
 
-  test('is taken from others who could read it', async () => {
+  test('becomes unreadable for other users if they could read its file', async () => {
     const file = await folderWith(`${GOOD}\n`, 0o644)
-    const { start, made } = keeper(file)
+    const { start, created } = tokenFile(file)
     expect(await (await start())(GOOD)).toBe(true)
     expect(await modeOf(file)).toBe(0o600)
-    expect(made).toEqual([])
+    expect(created).toEqual([])
   })
 
   test.each<[string, string | Buffer]>([
-    ['nothing', ''],
-    ['a line end', '\n'],
+    ['an empty file', ''],
+    ['a line break', '\n'],
     ['too few characters', 'x'.repeat(31)],
-    ['bytes', Buffer.from(Array.from({ length: 64 }, (_, i) => (i * 37) % 256))],
+    ['binary content', Buffer.from(Array.from({ length: 64 }, (_, i) => (i * 37) % 256))],
     ['two lines', `${GOOD}\n${GOOD}\n`],
     ['words', 'the quick brown fox jumps over the lazy dog'],
-    ['letters that no header carries', 'ü'.repeat(40)],
-    ['more than a head has room for', 'x'.repeat(5000)],
-  ])('replaces %s, which nobody could sign in with', async (_, text) => {
+    ['characters that a header cannot carry', 'ü'.repeat(40)],
+    ['more characters than a head can hold', 'x'.repeat(5000)],
+  ])('replaces a file with %s', async (_, text) => {
     const file = await folderWith(text)
-    const { start, made } = keeper(file)
+    const { start, created } = tokenFile(file)
     const isToken = await start()
     const token = (await readFile(file, 'utf8')).trim()
-    expect(made).toEqual([{ file, token }])
+    expect(created).toEqual([{ file, token }])
     expect(await isToken(token)).toBe(true)
     expect(await isToken(String(text).trim())).toBe(false)
     expect(await modeOf(file)).toBe(0o600)
   })
 
-  test('is another once its file was deleted, within a second', async () => {
+  test('is replaced within a second after its file was deleted', async () => {
     const { file } = await folder()
-    const { start, made, pass } = keeper(file)
+    const { start, created, pass } = tokenFile(file)
     const isToken = await start()
     await rm(file)
     pass(1001)
-    expect(await isToken(made[0]?.token ?? '')).toBe(false)
-    expect(made).toHaveLength(2)
-    expect(await isToken(made[1]?.token ?? '')).toBe(true)
+    expect(await isToken(created[0]?.token ?? '')).toBe(false)
+    expect(created).toHaveLength(2)
+    expect(await isToken(created[1]?.token ?? '')).toBe(true)
   })
 
-  test('goes on while its file cannot be read', async () => {
+  test('stays valid while its file cannot be read', async () => {
     const { file } = await folder()
-    const { start, made, pass } = keeper(file)
+    const { start, created, pass } = tokenFile(file)
     const isToken = await start()
     await rm(file)
     await mkdir(file)
     pass(1001)
-    expect(await isToken(made[0]?.token ?? '')).toBe(true)
-    expect(made).toHaveLength(1)
+    expect(await isToken(created[0]?.token ?? '')).toBe(true)
+    expect(created).toHaveLength(1)
   })
 
-  test('lasts as long as the process where it cannot be kept, and that is said', async () => {
+  test('lasts as long as the process if it cannot be stored, and the log reports that', async () => {
     const { path } = await folder()
     const inTheWay = join(path, 'file')
     await writeFile(inTheWay, '')
-    const { start, made, notKept } = keeper(join(inTheWay, 'admin-token'))
+    const { start, created, notKept } = tokenFile(join(inTheWay, 'admin-token'))
     const isToken = await start()
     expect(notKept).toHaveLength(1)
-    expect(await isToken(made[0]?.token ?? '')).toBe(true)
+    expect(await isToken(created[0]?.token ?? '')).toBe(true)
   })
 })

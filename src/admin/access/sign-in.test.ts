@@ -36,50 +36,50 @@ function signing(verify: VerifyJwt = async (token) => (token.startsWith('good') 
   const signIn = createSignIn({ isToken: createTokenCheck(TOKEN), verifyJwt, now: clock.now })
   const say = (token: string, address = HERE) => signIn(address, bearer(token))
   const codeOf = async (token: string, address = HERE) => {
-    const found = await say(token, address)
-    return found instanceof Refusal ? found.code : found.name
+    const result = await say(token, address)
+    return result instanceof Refusal ? result.code : result.name
   }
   return { clock, seen, signIn, say, codeOf }
 }
 
 const times = <Value>(count: number, make: (i: number) => Value) => Array.from({ length: count }, (_, i) => make(i))
 
-describe('the token is in the Authorization field', () => {
+describe('sign-in', () => {
   const fieldsOf = (...values: string[]) => values.flatMap((value) => ['authorization', value])
 
   test.each<[string, string[], string]>([
-    ['as a bearer’s', [`Bearer ${TOKEN}`], 'admin-token'],
-    ['in any case of the scheme', [`bEARER   ${TOKEN}`], 'admin-token'],
-    ['not at all', [], 'unauthenticated'],
-    ['nothing', [''], 'unauthenticated'],
-    ['without its scheme', [TOKEN], 'unauthenticated'],
-    ['of another scheme', [`Basic ${TOKEN}`], 'unauthenticated'],
-    ['with something behind it', [`Bearer ${TOKEN} x`], 'unauthenticated'],
-    ['twice', [`Bearer ${TOKEN}`, `Bearer ${TOKEN}`], 'unauthenticated'],
-    ['after a wrong one', ['Bearer wrong', `Bearer ${TOKEN}`], 'unauthenticated'],
-    ['in a list', [`Bearer wrong, Bearer ${TOKEN}`], 'unauthenticated'],
-  ])('%s', async (_, values, expected) => {
-    const found = await signing().signIn(HERE, fieldsOf(...values))
-    expect(found instanceof Refusal ? found.code : found.name).toBe(expected)
-    if (found instanceof Refusal) expect(found.headers).toEqual({ 'WWW-Authenticate': 'Bearer' })
+    ['the scheme Bearer', [`Bearer ${TOKEN}`], 'admin-token'],
+    ['the scheme in mixed case, with several spaces', [`bEARER   ${TOKEN}`], 'admin-token'],
+    ['no Authorization field', [], 'unauthenticated'],
+    ['an empty field', [''], 'unauthenticated'],
+    ['a token without a scheme', [TOKEN], 'unauthenticated'],
+    ['another scheme', [`Basic ${TOKEN}`], 'unauthenticated'],
+    ['a word after the token', [`Bearer ${TOKEN} x`], 'unauthenticated'],
+    ['two Authorization fields', [`Bearer ${TOKEN}`, `Bearer ${TOKEN}`], 'unauthenticated'],
+    ['a second Authorization field after a wrong one', ['Bearer wrong', `Bearer ${TOKEN}`], 'unauthenticated'],
+    ['a list of tokens', [`Bearer wrong, Bearer ${TOKEN}`], 'unauthenticated'],
+  ])('with %s results in %s', async (_, values, expected) => {
+    const result = await signing().signIn(HERE, fieldsOf(...values))
+    expect(result instanceof Refusal ? result.code : result.name).toBe(expected)
+    if (result instanceof Refusal) expect(result.headers).toEqual({ 'WWW-Authenticate': 'Bearer' })
   })
 
-  test.each([`?access_token=${TOKEN}`, `?token=${TOKEN}`])('and not in the query: %s', async (query) => {
+  test.each([`?access_token=${TOKEN}`, `?token=${TOKEN}`])('ignores a token in the query: %s', async (query) => {
     const { ask } = await createTestAdmin()
     await ask('get', `/status${query}`, null).expect(401)
   })
 
-  test('and not in a cookie', async () => {
+  test('ignores a token in a cookie', async () => {
     const { ask } = await createTestAdmin()
     await ask('get', '/status', null).set('Cookie', `token=${TOKEN}; Authorization=Bearer ${TOKEN}`).expect(401)
   })
 })
 
-describe('failures', () => {
+describe('failed sign-ins', () => {
   test.each<[string, string[]]>([
-    ['wrong tokens', times(20, (i) => `wrong-${i}`)],
+    ['different wrong tokens', times(20, (i) => `wrong-${i}`)],
     ['the same wrong token', times(20, () => 'wrong')],
-  ])('%s are told of ten times, and then once in six seconds', async (_, tokens) => {
+  ])('with %s are answered 401 ten times, and then once in six seconds', async (_, tokens) => {
     const { codeOf, say, clock } = signing()
     const codes = []
     for (const token of tokens) codes.push(await codeOf(token))
@@ -89,10 +89,10 @@ describe('failures', () => {
     expect([await codeOf('wrong-y'), await codeOf('wrong-z')]).toEqual(['invalid-token', 'too-many-failures'])
   })
 
-  test('without a token count too', async () => {
+  test('without a token count as failures too', async () => {
     const { signIn } = signing()
-    const all = await Promise.all(times(11, () => signIn(HERE, [])))
-    expect(all.map((one) => (one as Refusal).status)).toEqual([...times(10, () => 401), 429])
+    const refusals = await Promise.all(times(11, () => signIn(HERE, [])))
+    expect(refusals.map((refusal) => (refusal as Refusal).status)).toEqual([...times(10, () => 401), 429])
   })
 
   test('are limited for all networks together', async () => {
@@ -105,16 +105,16 @@ describe('failures', () => {
     expect(await codeOf('wrong', '10.2.0.1')).toBe('invalid-token')
   })
 
-  test('are of a network where there are addresses without end', () => {
+  test('are counted for an IPv6 network of 2^64 addresses together', () => {
     expect(networkOf('2001:db8:0:1::5')).toBe(networkOf('2001:DB8::1:ffff:ffff:ffff:ffff'))
     expect(networkOf('2001:db8:0:1::5')).not.toBe(networkOf('2001:db8:0:2::5'))
     expect(networkOf('::1')).toBe('0:0:0:0::/64')
     expect(networkOf('10.0.0.1')).not.toBe(networkOf('10.0.0.2'))
   })
 
-  test('are remembered in a memory that has an end', async () => {
+  test('are remembered in bounded memory', async () => {
     const { codeOf } = signing()
-    const kept = new NetworkMap(() => ({}))
+    const networks = new NetworkMap(() => ({}))
     const guesses = new Guesses(
       async () => WRONG,
       () => 0,
@@ -124,19 +124,19 @@ describe('failures', () => {
       () => 0,
     )
     for (let i = 0; i < 3000; i++) {
-      kept.getOrCreate(`10.${i >> 8}.${i & 255}.1`)
+      networks.getOrCreate(`10.${i >> 8}.${i & 255}.1`)
       await guesses.verify(`10.${i >> 8}.${i & 255}.1`, 'wrong')
       await good.verify(HERE, `good-${i}`)
     }
-    expect([kept.size, guesses.size, good.size]).toEqual([1000, 1000, 257])
+    expect([networks.size, guesses.size, good.size]).toEqual([1000, 1000, 257])
     for (let i = 0; i < 3000; i++) await codeOf(`wrong-${i}`)
   })
 })
 
-describe('a good token is never kept out', () => {
+describe('a valid token is accepted', () => {
   const elsewhere = '10.9.9.9'
 
-  test.each(['from the same address', 'from another one'])('by a flood of wrong ones %s', async (where) => {
+  test.each(['from the same address', 'from another address'])('during a flood of wrong tokens %s', async (where) => {
     const { codeOf } = signing()
     await codeOf('good')
     for (let i = 0; i < 1000; i++) await codeOf(`wrong-${i}`)
@@ -145,22 +145,22 @@ describe('a good token is never kept out', () => {
     expect(await codeOf('wrong', HERE)).toBe('too-many-failures')
   })
 
-  test('by a flood from everywhere', async () => {
+  test('during a flood of wrong tokens from many addresses', async () => {
     const { codeOf } = signing()
     for (let i = 0; i < 1000; i++) await codeOf(`wrong-${i}`, `10.${i >> 8}.${i & 255}.1`)
     expect([await codeOf(TOKEN, elsewhere), await codeOf('good', elsewhere)]).toEqual(['admin-token', 'ann'])
   })
 
-  test('when fifty ask at once while the keys are being read', async () => {
+  test('for fifty callers at once while the keys are being read', async () => {
     const keys = Promise.withResolvers<Actor>()
     const { say, seen } = signing(() => keys.promise)
-    const all = times(50, () => say('good'))
+    const results = times(50, () => say('good'))
     keys.resolve(ANN)
-    expect(await Promise.all(all)).toEqual(Array(50).fill(ANN))
+    expect(await Promise.all(results)).toEqual(Array(50).fill(ANN))
     expect(seen).toHaveLength(1)
   })
 
-  test('when fifty ask at once while the token’s file is being read', async () => {
+  test('for fifty callers at once while the file of the token is being read', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'strangler-sign-in-'))
     onTestFinished(() => rm(folder, { recursive: true, force: true }))
     const clock = manualClock()
@@ -169,11 +169,11 @@ describe('a good token is never kept out', () => {
     const token = (await readFile(join(folder, 'admin-token'), 'utf8')).trim()
     const signIn = createSignIn({ isToken, verifyJwt: undefined, now: clock.now })
     clock.pass(1001)
-    const all = await Promise.all(times(50, () => signIn(HERE, bearer(token))))
-    expect(all).toEqual(Array(50).fill(TOKEN_BEARER))
+    const results = await Promise.all(times(50, () => signIn(HERE, bearer(token))))
+    expect(results).toEqual(Array(50).fill(TOKEN_BEARER))
   })
 
-  test('while the keys could not be had, which uses nothing up', async () => {
+  test('after the keys were unreachable, which does not count as a failure', async () => {
     let isReachable = false
     const { codeOf } = signing(async () => (isReachable ? ANN : new Refusal('keys-unreachable')))
     for (let i = 0; i < 30; i++) expect(await codeOf(`good-${i}`)).toBe('keys-unreachable')
@@ -181,7 +181,7 @@ describe('a good token is never kept out', () => {
     expect(await codeOf('good-0')).toBe('ann')
   })
 
-  test('because it had not begun to hold', async () => {
+  test('once its nbf has passed', async () => {
     let holds = false
     const { codeOf, clock } = signing(async () => (holds ? ANN : WRONG))
     expect(await codeOf('early')).toBe('invalid-token')
@@ -190,7 +190,7 @@ describe('a good token is never kept out', () => {
     expect(await codeOf('early')).toBe('ann')
   })
 
-  test('but once it was good it is looked at each time: it may end', async () => {
+  test('only after a check, even if it was valid before: it may have expired', async () => {
     let holds = true
     const { codeOf } = signing(async () => (holds ? ANN : WRONG))
     expect(await codeOf('good')).toBe('ann')
@@ -199,7 +199,7 @@ describe('a good token is never kept out', () => {
   })
 })
 
-// The attack: a signature check takes up to two milliseconds, and to make up a token takes none.
+// The attack: a signature check takes up to two milliseconds, and a token is made up in no time.
 describe('a flood of well-formed tokens with a known key', () => {
   function flooded() {
     const checks: number[] = []
@@ -225,7 +225,7 @@ describe('a flood of well-formed tokens with a known key', () => {
     const begun = performance.now()
     expect(await say(tokenOf('ann', 'operator'))).toMatchObject({ name: 'ann' })
     expect(performance.now() - begun).toBeLessThan(3_000)
-    for (const found of await Promise.all(flood)) expect(found).toBeInstanceOf(Refusal)
+    for (const result of await Promise.all(flood)) expect(result).toBeInstanceOf(Refusal)
     expect(checks).toHaveLength(221)
   })
 
@@ -235,13 +235,13 @@ describe('a flood of well-formed tokens with a known key', () => {
     const flood = Promise.all(tokens.map((token) => say(token)))
     await flood
     expect(checks).toHaveLength(300)
-    checks.forEach((at, i) => {
+    checks.forEach((time, i) => {
       const later = checks[i + PACE.checks]
-      if (later !== undefined) expect(later - at).toBeGreaterThan(PACE.everyMs - 4)
+      if (later !== undefined) expect(later - time).toBeGreaterThan(PACE.everyMs - 4)
     })
   })
 
-  test('from one network makes another one wait for a turn, and not for the whole flood', async () => {
+  test('from one network makes another network wait for a turn, and not for the whole flood', async () => {
     const { checks, say } = flooded()
     const flood = times(300, (i) => say(junk(i)))
     expect(await say(tokenOf('ann', 'operator'), '10.9.9.9')).toMatchObject({ name: 'ann' })
@@ -249,7 +249,7 @@ describe('a flood of well-formed tokens with a known key', () => {
     await Promise.all(flood)
   })
 
-  test('costs nothing where its callers have left', async () => {
+  test('costs no check once its callers have disconnected', async () => {
     const { checks, say } = flooded()
     await say(junk(0))
     let isGone = false
@@ -257,22 +257,22 @@ describe('a flood of well-formed tokens with a known key', () => {
     isGone = true
     expect(await say(tokenOf('ann', 'operator'))).toMatchObject({ name: 'ann' })
     expect(checks).toHaveLength(2)
-    for (const found of await Promise.all(flood)) expect(found).toMatchObject({ code: 'bad-request' })
+    for (const result of await Promise.all(flood)) expect(result).toMatchObject({ code: 'bad-request' })
   })
 
-  test('that is more than may wait displaces its own oldest', async () => {
+  test('that exceeds the queue displaces its own oldest caller', async () => {
     const { say } = flooded()
     await say(junk(0))
     const other = say(tokenOf('ann', 'operator'), '10.9.9.9')
     const tokens = times(600, junk)
-    const found = await Promise.all(tokens.map((token) => say(token)))
-    const codes = found.map((one) => (one as Refusal).why)
+    const result = await Promise.all(tokens.map((token) => say(token)))
+    const codes = result.map((refusal) => (refusal as Refusal).why)
     expect(codes[1]).toMatch(/too many tokens of this network wait/)
     expect(codes[599]).not.toMatch(/too many tokens/)
     expect(await other).toMatchObject({ name: 'ann' })
   })
 
-  test('does not end the wait of a caller whose token a caller that has left presented too', async () => {
+  test('does not end the wait of a caller if another caller with the same token disconnects', async () => {
     const { say } = flooded()
     await say(junk(0))
     const left = say(tokenOf('ann', 'operator'), HERE, () => true)
@@ -310,8 +310,8 @@ test('150 connections that send junk tokens without end do not keep out a valid 
   expect(attackers.filter((attacker) => !attacker.isClosed()).length).toBeGreaterThan(80)
 }, 30_000)
 
-describe('signatures are checked as often as that may cost', () => {
-  test('the same again once in five seconds', async () => {
+describe('the signature of a rejected token', () => {
+  test('is checked again after five seconds at the earliest', async () => {
     const { codeOf, seen, clock } = signing()
     for (let i = 0; i < 1000; i++) await codeOf('wrong')
     expect(seen).toHaveLength(1)
@@ -338,7 +338,7 @@ function junk(i: number): string {
   return `${base64url({ alg: 'RS256', typ: 'JWT' })}.${base64url(claims)}.${'A'.repeat(342)}`
 }
 
-describe('roles', () => {
+describe('a role', () => {
   const BODIES: Readonly<Record<string, object>> = {
     '/contexts/:id/flag': { percentage: 5 },
     '/contexts/:id/pin': { side: 'legacy', for: '1h' },
@@ -347,9 +347,11 @@ describe('roles', () => {
     '/differences/:fingerprint/ruling': { verdict: 'noise' },
   }
 
-  const all = API_ROUTES.flatMap((route) => [undefined, ...ROLES].map((role) => ({ ...route, asks: route.role, role })))
+  const cases = API_ROUTES.flatMap((route) =>
+    [undefined, ...ROLES].map((role) => ({ ...route, asks: route.role, role })),
+  )
 
-  test.each(all)('$role at $method $path, which asks for $asks', async ({ method, path, asks, role }) => {
+  test.each(cases)('$role may call $method $path only if it includes $asks', async ({ method, path, asks, role }) => {
     const admin = await createTestAdmin({ auth: SIGNED })
     const { status, body } = await knock(admin, method, path, tokenOf('ann', role))
     const mayAct = role !== undefined && ROLES.indexOf(role) >= ROLES.indexOf(asks)
@@ -362,21 +364,21 @@ describe('roles', () => {
     ])
   })
 
-  test.each(API_ROUTES)('nobody may $method $path', async ({ method, path }) => {
+  test.each(API_ROUTES)('is required for $method $path', async ({ method, path }) => {
     const admin = await createTestAdmin({ auth: SIGNED })
     expect((await knock(admin, method, path, null)).status).toBe(401)
     expect((await knock(admin, method, path, 'wrong')).status).toBe(401)
     expect(admin.control.changeRequests).toEqual([])
   })
 
-  test('the table asks operators for every change, and viewers for every look', () => {
+  test('of operator is required for every change, and viewer for every read', () => {
     for (const route of API_ROUTES) expect(route.role, route.path).toBe(isChange(route) ? 'operator' : 'viewer')
   })
 
   test.each<[Role, number]>([
     ['operator', 403],
     ['admin', 200],
-  ])('%s forces a rollback: %d', async (role, status) => {
+  ])('%s that forces a rollback is answered %d', async (role, status) => {
     const { ask, control } = await createTestAdmin({ auth: SIGNED })
     await ask('post', '/contexts/orders/rollback', tokenOf('ann', role)).send({ force: true }).expect(status)
     expect(control.changeRequests).toHaveLength(status === 200 ? 1 : 0)
@@ -386,14 +388,14 @@ describe('roles', () => {
     ['viewer', 403],
     ['operator', 403],
     ['admin', 200],
-  ])('%s takes the whole log: %d', async (role, status) => {
+  ])('%s that downloads the audit log is answered %d', async (role, status) => {
     const { ask } = await createTestAdmin({ auth: SIGNED })
     await ask('get', '/audit?format=jsonl', tokenOf('ann', role)).expect(status)
     await ask('get', '/audit', tokenOf('ann', role)).set('Accept', 'application/jsonl').expect(status)
     await ask('get', '/audit', tokenOf('ann', role)).expect(200)
   })
 
-  test('what is done is on record under the token’s sub', async () => {
+  test('acts under the sub of its token in the audit log', async () => {
     const { ask, control } = await createTestAdmin({ auth: SIGNED })
     await ask('put', '/contexts/catalog/flag', tokenOf('bob', 'operator')).send({ percentage: 5 }).expect(200)
     expect(control.changeRequests).toMatchObject([{ order: { by: 'bob', address: '127.0.0.1' } }])
@@ -406,15 +408,15 @@ describe('roles', () => {
     token: string | null,
   ) {
     const query = path === '/explain' ? '?target=/x' : ''
-    // A stream does not end, but what HEAD is told is the same.
+    // An event stream does not end; HEAD has the same status.
     const filled = path.replace(':id', 'catalog').replace(':fingerprint', fingerprintOf('catalog', ROUTE, PRICE))
     const asking = ask(path === '/events' ? 'head' : method, `${filled}${query}`, token)
     return method === 'put' || method === 'post' ? asking.send(BODIES[path] ?? {}) : asking
   }
 })
 
-describe('who is turned away is on record', () => {
-  test('each with who, where, what and why', async () => {
+describe('the audit log', () => {
+  test('records each refused caller with name, address, action and reason', async () => {
     const { app, ask, clock, control } = await createTestAdmin({ auth: SIGNED })
     const tries: [string, () => PromiseLike<unknown>][] = [
       ['no token', () => ask('get', '/status', null)],
@@ -440,7 +442,7 @@ describe('who is turned away is on record', () => {
     expect(control.refusedCallers.at(-1)?.what).toBe('GET /metrics')
   })
 
-  test('a flood of them is one entry a second, with how many there were', async () => {
+  test('records a flood of refused callers as one entry a second with their number', async () => {
     const { ask, control, clock } = await createTestAdmin()
     for (let i = 0; i < 30; i++) await ask('get', '/status', `wrong-${i}`)
     expect(control.refusedCallers).toHaveLength(1)
@@ -450,21 +452,21 @@ describe('who is turned away is on record', () => {
     expect(control.refusedCallers[1]?.why).toContain('and 29 more attempts')
   })
 
-  test('no token is in the log, on record or in an answer', async () => {
+  test('contains no token, and neither do the application log and the responses', async () => {
     const { ask, control, events, clock } = await createTestAdmin({ auth: SIGNED })
     const tokens = ['a-wrong-token-of-some-length', TOKEN, tokenOf('ann', 'viewer'), tokenOf('bob', undefined)]
     tokens.push(`${tokens[2]}x`, tokens[2]?.replace(/\.[^.]+$/, '.') ?? '')
-    let told = ''
+    let output = ''
     for (const token of tokens) {
       for (const path of ['/status', '/contexts/nothing', '/audit?format=jsonl', '/openapi.json']) {
         clock.pass(1_000)
         const { text, headers } = await ask('get', path, token)
-        told += `${text}${JSON.stringify(headers)}`
+        output += `${text}${JSON.stringify(headers)}`
       }
       const { text } = await ask('put', '/contexts/catalog/flag', token).send({ percentage: 5, reason: 'why' })
-      told += text
+      output += text
     }
-    told += JSON.stringify([control.refusedCallers, control.changeRequests, events])
-    for (const token of tokens) expect(told.includes(token), token).toBe(false)
+    output += JSON.stringify([control.refusedCallers, control.changeRequests, events])
+    for (const token of tokens) expect(output.includes(token), token).toBe(false)
   })
 })

@@ -12,19 +12,19 @@ function cookieOf(line: string): string {
 describe('an anonymous id', () => {
   const ids = createAnonymousIds('secret', random)
 
-  test('is read back from its own cookie, the first time and again', () => {
+  test('is read from its cookie, the first time and later', () => {
     const id = ids.make()
     const cookie = cookieOf(ids.setCookie(id, false))
     expect([ids.read(cookie), ids.read(cookie)]).toEqual([id, id])
   })
 
-  test('is the same for every gateway with the secret, and unknown to one without', () => {
+  test('is accepted by every gateway with the same secret, and by no other', () => {
     const cookie = cookieOf(ids.setCookie(ids.make(), false))
     expect(createAnonymousIds('secret', random).read(cookie)).toBeDefined()
     expect(createAnonymousIds('another', random).read(cookie)).toBeUndefined()
   })
 
-  test('is not read from anything else', () => {
+  test('is not read from a cookie that differs in any way', () => {
     const cookie = cookieOf(ids.setCookie(ids.make(), false))
     const [id = '', signature = ''] = cookie.split('.')
     const other = `f${id.slice(1)}`
@@ -52,14 +52,14 @@ describe('an anonymous id', () => {
     expect(forged.map((value) => ids.read(value))).toEqual(forged.map(() => undefined))
   })
 
-  test('is remembered without end of memory, and still read when it was forgotten', () => {
+  test('is cached in bounded memory, and is still read after its eviction', () => {
     const first = cookieOf(ids.setCookie(ids.make(), false))
     const id = ids.read(first)
     for (let i = 0; i < 25_000; i++) ids.read(cookieOf(ids.setCookie(ids.make(), false)))
     expect(ids.read(first)).toBe(id)
   })
 
-  test('comes as a cookie that scripts cannot read, other sites do not send, and plain HTTP does not where it was TLS', () => {
+  test('is sent in a cookie with HttpOnly and SameSite, and with Secure over TLS', () => {
     const id = ids.make()
     expect(ids.setCookie(id, false)).toMatch(
       /^strangler_id=[0-9a-f]{32}\.[\w-]{43}; Path=\/; Max-Age=34560000; HttpOnly; SameSite=Lax$/,

@@ -42,18 +42,18 @@ const policy = (changes: Partial<AuthPolicy> = {}): AuthPolicy => ({ ...BASE, id
 const withKey = (pair: KeyPair, ...algorithms: Algorithm[]) =>
   policy({ algorithms, key: { kind: 'public-key', pem: pemOf(pair) } })
 
-/** A gateway's own, whose calendar stands at NOW, in seconds, until it is moved. */
+/** An authenticator whose calendar stands at NOW, in seconds, until `moveTo` moves it. */
 function authenticator() {
   let seconds = NOW
   const clock = { now: () => seconds * 1000, wallTime: () => seconds * 1000 }
   const authenticate = createAuthenticate(clock, quietEvents)
   return {
-    at: (second: number) => {
+    moveTo: (second: number) => {
       seconds = second
     },
-    ask: (asked: AuthPolicy, ...fields: string[]) => {
-      const access = authenticate({ endToEnd: fields } as unknown as RequestHead, asked)
-      if (access instanceof Promise) throw new Error('must be known at once')
+    ask: (authPolicy: AuthPolicy, ...fields: string[]) => {
+      const access = authenticate({ endToEnd: fields } as unknown as RequestHead, authPolicy)
+      if (access instanceof Promise) throw new Error('must not be a promise')
       return access
     },
   }
@@ -63,16 +63,16 @@ const claims = (more: object = {}) => ({ ...goodClaims(), iat: NOW, exp: NOW + 3
 const rs256 = (payload: object | string | Buffer = claims(), header: object | string = { alg: 'RS256', typ: 'JWT' }) =>
   signed('RS256', RSA.privateKey, { header, payload })
 
-/** What becomes of a token: the user, or the failure and what the client is told. */
-function outcome(token: string, asked: AuthPolicy = policy()): string {
-  const access = authenticator().ask(asked, 'Authorization', `Bearer ${token}`)
-  if (access === undefined) return 'nobody'
+/** The outcome of a token: the user, or the failure and the challenge. */
+function outcome(token: string, authPolicy: AuthPolicy = policy()): string {
+  const access = authenticator().ask(authPolicy, 'Authorization', `Bearer ${token}`)
+  if (access === undefined) return 'no user'
   return access instanceof Refusal ? `${access.failure} ${access.challenge}` : `user ${access.userId}`
 }
 
 const INVALID = 'unauthenticated Bearer error="invalid_token"'
 
-describe('a token that holds', () => {
+describe('a route that requires a token', () => {
   test.each<[Algorithm, KeyPair]>([
     ['RS256', RSA],
     ['RS384', RSA],
@@ -83,16 +83,16 @@ describe('a token that holds', () => {
     ['ES256', P256],
     ['ES384', ecPair('P-384')],
     ['ES512', ecPair('P-521')],
-  ])('is taken with %s', (alg, pair) => {
+  ])('accepts a token that is signed with %s', (alg, pair) => {
     expect(outcome(signed(alg, pair.privateKey, { payload: claims() }), withKey(pair, alg))).toBe('user user-7')
   })
 
-  test('is taken with a secret', () => {
-    const asked = policy({ algorithms: ['HS256'], key: { kind: 'secret', variable: 'A', secret: SECRET } })
-    expect(outcome(signed('HS256', Buffer.from(SECRET), { payload: claims() }), asked)).toBe('user user-7')
+  test('accepts a token that is signed with a shared secret', () => {
+    const authPolicy = policy({ algorithms: ['HS256'], key: { kind: 'secret', variable: 'A', secret: SECRET } })
+    expect(outcome(signed('HS256', Buffer.from(SECRET), { payload: claims() }), authPolicy)).toBe('user user-7')
   })
 
-  test('is of the one family that its key serves, the one that is named first', () => {
+  test('accepts tokens of one algorithm family only: the first configured family that fits the key', () => {
     const both = withKey(RSA, 'ES256', 'PS256', 'RS256', 'PS512')
     expect(outcome(signed('PS256', RSA.privateKey, { payload: claims() }), both)).toBe('user user-7')
     expect(outcome(signed('PS512', RSA.privateKey, { payload: claims() }), both)).toBe('user user-7')
@@ -103,18 +103,18 @@ describe('a token that holds', () => {
     ['several audiences', { aud: ['other', AUDIENCE] }],
     ['fractions of seconds', { exp: NOW + 0.5, iat: NOW - 0.5, nbf: NOW - 0.25 }],
     ['no iat', { iat: undefined }],
-    ['an end within the tolerance', { exp: NOW - 4 }],
-    ['a beginning within the tolerance', { nbf: NOW + 5, iat: NOW + 5 }],
-  ])('may have %s', (_, more) => {
+    ['an exp within the tolerance', { exp: NOW - 4 }],
+    ['an nbf within the tolerance', { nbf: NOW + 5, iat: NOW + 5 }],
+  ])('accepts a token with %s', (_, more) => {
     expect(outcome(rs256(claims(more)))).toBe('user user-7')
   })
 
-  test.each([undefined, 'JWT', 'jwt', 'at+jwt', 'application/at+JWT'])('may be of the type %s', (typ) => {
+  test.each([undefined, 'JWT', 'jwt', 'at+jwt', 'application/at+JWT'])('accepts a token of the type %s', (typ) => {
     expect(outcome(rs256(claims(), { alg: 'RS256', typ }))).toBe('user user-7')
   })
 })
 
-describe('a token that does not hold', () => {
+describe('a route that requires a token rejects', () => {
   const good = rs256()
   const [head = '', body = '', signature = ''] = good.split('.')
   const hs = (key: string) => signed('HS256', Buffer.from(key), { payload: claims() })
@@ -122,44 +122,48 @@ describe('a token that does not hold', () => {
   const es = es256.split('.')
 
   test.each<[string, string, AuthPolicy?]>([
-    ['nothing', ''],
-    ['no token', 'x'],
+    ['an empty token', ''],
+    ['a word', 'x'],
     ...['none', 'None', 'NONE', 'nOnE'].flatMap((alg): [string, string][] => [
-      [`alg ${alg} without signature`, `${base64url({ alg })}.${body}.`],
-      [`alg ${alg} with a signature`, `${base64url({ alg })}.${body}.${signature}`],
+      [`the algorithm ${alg} without a signature`, `${base64url({ alg })}.${body}.`],
+      [`the algorithm ${alg} with a signature`, `${base64url({ alg })}.${body}.${signature}`],
     ]),
     ['an empty signature', `${head}.${body}.`],
     ['two segments', `${head}.${body}`],
     ['four segments', `${good}.${signature}`],
     ['five segments, as of a JWE', `${good}.${signature}.${signature}`],
-    ['padding', `${head}.${body}.${signature}==`],
+    ['padding in the signature', `${head}.${body}.${signature}==`],
     ['padding in the payload', `${head}.${body}=.${signature}`],
     [
-      'bits that base64url leaves over',
+      'unused bits of base64url that are set',
       `${good.slice(0, -1)}${good.endsWith('A') ? 'B' : String.fromCharCode(good.charCodeAt(good.length - 1) + 1)}`,
     ],
     [
-      'base64 that is not for URLs',
+      'characters of plain base64',
       rs256(claims({ a: '???>>>???>>>' }))
         .replaceAll('-', '+')
         .replaceAll('_', '/'),
     ],
     ['a space inside', `${head}. ${body}.${signature}`],
-    ['something behind it', `${good} x`],
+    ['a word after the token', `${good} x`],
     ['a signature of another payload', `${head}.${base64url(claims({ sub: 'admin' }))}.${signature}`],
-    ['another key', signed('RS256', OTHER_RSA.privateKey, { payload: claims() })],
+    ['a signature of another key', signed('RS256', OTHER_RSA.privateKey, { payload: claims() })],
     ['the public key as a secret', hs(pemOf(RSA))],
-    ['the public key as a secret, without its line end', hs(pemOf(RSA).trim())],
-    ['the public key as a secret, HS256 taken too', hs(pemOf(RSA)), policy({ algorithms: ['RS256', 'HS256'] })],
+    ['the public key as a secret, without its line break', hs(pemOf(RSA).trim())],
     [
-      'RSA where HMAC is asked for',
+      'the public key as a secret, although HS256 is configured',
+      hs(pemOf(RSA)),
+      policy({ algorithms: ['RS256', 'HS256'] }),
+    ],
+    [
+      'RS256 on a route with HS256',
       good,
       policy({ algorithms: ['HS256'], key: { kind: 'secret', variable: 'A', secret: SECRET } }),
     ],
     ['PS256 with a key for RS256', signed('PS256', RSA.privateKey, { payload: claims() })],
-    ['RS512 where RS256 is asked for', signed('RS512', RSA.privateKey, { payload: claims() })],
+    ['RS512 on a route with RS256', signed('RS512', RSA.privateKey, { payload: claims() })],
     ['an algorithm in lower case', rs256(claims(), { alg: 'rs256' })],
-    ['r = s = 0', `${es[0]}.${es[1]}.${base64url(Buffer.alloc(64))}`, withKey(P256, 'ES256')],
+    ['an ECDSA signature with r = s = 0', `${es[0]}.${es[1]}.${base64url(Buffer.alloc(64))}`, withKey(P256, 'ES256')],
     [
       'a signature in DER',
       `${es[0]}.${es[1]}.${base64url(Buffer.concat([Buffer.from([0x30]), Buffer.alloc(70)]))}`,
@@ -179,100 +183,111 @@ describe('a token that does not hold', () => {
     ['an empty crit', rs256(claims(), { alg: 'RS256', crit: [] })],
     ['b64: false', rs256(claims(), { alg: 'RS256', b64: false })],
     ['b64: false, made critical', rs256(claims(), { alg: 'RS256', b64: false, crit: ['b64'] })],
-    ['a token inside', rs256(claims(), { alg: 'RS256', cty: 'JWT' })],
+    ['a nested token (cty)', rs256(claims(), { alg: 'RS256', cty: 'JWT' })],
     ['the type of a logout token', rs256(claims(), { alg: 'RS256', typ: 'logout+jwt' })],
-    ['a type that is no text', rs256(claims(), { alg: 'RS256', typ: ['JWT'] })],
-    ['a kid that is no text', rs256(claims(), { alg: 'RS256', kid: 7 })],
+    ['a type that is a list', rs256(claims(), { alg: 'RS256', typ: ['JWT'] })],
+    ['a kid that is a number', rs256(claims(), { alg: 'RS256', kid: 7 })],
     ['a kid of 300 bytes', rs256(claims(), { alg: 'RS256', kid: 'k'.repeat(300) })],
     ['no algorithm', rs256(claims(), { typ: 'JWT' })],
-    ['an algorithm that is no text', rs256(claims(), { alg: ['RS256'] })],
+    ['an algorithm that is a list', rs256(claims(), { alg: ['RS256'] })],
     ['a header that is a list', rs256(claims(), '[{"alg":"RS256"}]')],
     ['a header that is not JSON', rs256(claims(), '{alg:RS256}')],
-    ['two algorithms', rs256(claims(), '{"alg":"none","alg":"RS256"}')],
-    ['a payload that is no object', rs256('"text"')],
+    ['two alg members', rs256(claims(), '{"alg":"none","alg":"RS256"}')],
+    ['a payload that is a text', rs256('"text"')],
     ['a payload that is not UTF-8', rs256(Buffer.from(JSON.stringify(claims({ a: 'ÿ' })), 'latin1'))],
-    ['two subjects', rs256(`{"sub":"a",${JSON.stringify(claims()).slice(1)}`)],
-    ['two subjects, one escaped', rs256(`{"s\\u0075b":"a",${JSON.stringify(claims()).slice(1)}`)],
-    ['two of a name further in', rs256(JSON.stringify(claims({ x: 1 })).replace('"x":1', '"x":[{"a":1,"a":2}]'))],
+    ['two sub members', rs256(`{"sub":"a",${JSON.stringify(claims()).slice(1)}`)],
+    ['two sub members, one of them escaped', rs256(`{"s\\u0075b":"a",${JSON.stringify(claims()).slice(1)}`)],
+    [
+      'two members of one name in a nested object',
+      rs256(JSON.stringify(claims({ x: 1 })).replace('"x":1', '"x":[{"a":1,"a":2}]')),
+    ],
     ...(['exp', 'nbf', 'iat'] as const)
       .flatMap((name): [string, string][] => [
-        [`${name} in text`, rs256(claims({ [name]: `${NOW}` }))],
-        [`${name} without end`, rs256(JSON.stringify(claims({ [name]: 0 })).replace(`"${name}":0`, `"${name}":1e400`))],
+        [`${name} as a text`, rs256(claims({ [name]: `${NOW}` }))],
+        [`an infinite ${name}`, rs256(JSON.stringify(claims({ [name]: 0 })).replace(`"${name}":0`, `"${name}":1e400`))],
         [`${name} before 1970`, rs256(claims({ [name]: -1 }))],
-        [`${name} null`, rs256(claims({ [name]: null }))],
+        [`${name} with the value null`, rs256(claims({ [name]: null }))],
         [`${name} in milliseconds`, rs256(claims({ [name]: NOW * 1000 }))],
       ])
       .filter(([name]) => name !== 'exp in milliseconds'),
     ['exp in the year 100000', rs256(claims({ exp: 3e12 }))],
     ['no exp', rs256(claims({ exp: undefined }))],
-    ['an end in the past', rs256(claims({ exp: NOW - 5 }))],
-    ['a beginning in the future', rs256(claims({ nbf: NOW + 6 }))],
-    ['iat in the future', rs256(claims({ iat: NOW + 6 }))],
+    ['an exp in the past', rs256(claims({ exp: NOW - 5 }))],
+    ['an nbf in the future', rs256(claims({ nbf: NOW + 6 }))],
+    ['an iat in the future', rs256(claims({ iat: NOW + 6 }))],
     ['no iss', rs256(claims({ iss: undefined }))],
     ['another iss', rs256(claims({ iss: 'https://login.test' }))],
-    ['several iss', rs256(claims({ iss: [ISSUER] }))],
+    ['a list of iss', rs256(claims({ iss: [ISSUER] }))],
     ['no aud', rs256(claims({ aud: undefined }))],
     ['another aud', rs256(claims({ aud: 'SHOP' }))],
-    ['no audience in a list', rs256(claims({ aud: [] }))],
+    ['an empty list of audiences', rs256(claims({ aud: [] }))],
     ['an aud that is an object', rs256(claims({ aud: { 0: AUDIENCE } }))],
     ['an aud with a number', rs256(claims({ aud: [AUDIENCE, 7] }))],
     ['no sub', rs256(claims({ sub: undefined }))],
     ['an empty sub', rs256(claims({ sub: '' }))],
     ['a sub that is a number', rs256(claims({ sub: 7 }))],
-    ['a sub that is half a character', rs256(JSON.stringify(claims()).replace('user-7', '\\ud800'))],
-    ['more than 8 KiB', rs256(claims({ a: 'a'.repeat(7000) }))],
-    ['32 KiB', rs256(claims({ a: 'a'.repeat(24_000) }))],
-  ])('%s', (_, token, asked) => {
-    expect(outcome(token, asked)).toBe(INVALID)
+    ['a sub with a lone surrogate', rs256(JSON.stringify(claims()).replace('user-7', '\\ud800'))],
+    ['a size of more than 8 KiB', rs256(claims({ a: 'a'.repeat(7000) }))],
+    ['a size of 32 KiB', rs256(claims({ a: 'a'.repeat(24_000) }))],
+  ])('%s', (_, token, authPolicy) => {
+    expect(outcome(token, authPolicy)).toBe(INVALID)
   })
 
-  test('is never one that a byte was changed of', () => {
-    const asked = policy()
+  test('any token with one changed byte', () => {
+    const authPolicy = policy()
     fc.assert(
-      fc.property(fc.nat(good.length - 1), fc.constantFrom(...'AZaz09-_.='), (at, character) => {
-        fc.pre(good[at] !== character)
-        expect(outcome(`${good.slice(0, at)}${character}${good.slice(at + 1)}`, asked)).toBe(INVALID)
+      fc.property(fc.nat(good.length - 1), fc.constantFrom(...'AZaz09-_.='), (index, character) => {
+        fc.pre(good[index] !== character)
+        expect(outcome(`${good.slice(0, index)}${character}${good.slice(index + 1)}`, authPolicy)).toBe(INVALID)
       }),
       { numRuns: 300 },
     )
   })
 })
 
-describe('the Authorization field is the one place', () => {
+describe('a request', () => {
   const token = rs256()
   test.each<[string, string[], string]>([
-    ['no field', [], 'unauthenticated Bearer realm="gateway"'],
+    ['no Authorization field', [], 'unauthenticated Bearer realm="gateway"'],
     ['another scheme', ['Authorization', 'Basic Zm9vOmJhcg=='], 'unauthenticated Bearer realm="gateway"'],
-    ['a scheme that begins like it', ['Authorization', `Bearers ${token}`], 'unauthenticated Bearer realm="gateway"'],
-    ['the token alone', ['Authorization', token], 'unauthenticated Bearer realm="gateway"'],
-    ['the scheme alone', ['Authorization', 'Bearer'], INVALID],
-    ['a tab behind the scheme', ['Authorization', `Bearer\t${token}`], 'unauthenticated Bearer realm="gateway"'],
-    ['two tokens', ['Authorization', `Bearer ${token}, Bearer ${token}`], INVALID],
-    ['quotes', ['Authorization', `Bearer "${token}"`], INVALID],
-    ['two fields', ['Authorization', `Bearer ${token}`, 'authorization', `Bearer ${token}`], INVALID],
-    ['two fields, one of another scheme', ['authorization', 'Basic Zm9v', 'AUTHORIZATION', `Bearer ${token}`], INVALID],
     [
-      'other fields only',
+      'a scheme that begins with Bearer',
+      ['Authorization', `Bearers ${token}`],
+      'unauthenticated Bearer realm="gateway"',
+    ],
+    ['a token without a scheme', ['Authorization', token], 'unauthenticated Bearer realm="gateway"'],
+    ['a scheme without a token', ['Authorization', 'Bearer'], INVALID],
+    ['a tab after the scheme', ['Authorization', `Bearer\t${token}`], 'unauthenticated Bearer realm="gateway"'],
+    ['two tokens', ['Authorization', `Bearer ${token}, Bearer ${token}`], INVALID],
+    ['a token in quotes', ['Authorization', `Bearer "${token}"`], INVALID],
+    ['two Authorization fields', ['Authorization', `Bearer ${token}`, 'authorization', `Bearer ${token}`], INVALID],
+    [
+      'two Authorization fields, one of another scheme',
+      ['authorization', 'Basic Zm9v', 'AUTHORIZATION', `Bearer ${token}`],
+      INVALID,
+    ],
+    [
+      'the token in other fields only',
       ['Cookie', `token=${token}`, 'X-Authorization', `Bearer ${token}`],
       'unauthenticated Bearer realm="gateway"',
     ],
     ['the scheme in lower case', ['authorization', `bearer ${token}`], 'user'],
-    ['the scheme in upper case, and spaces', ['AUTHORIZATION', `BEARER   ${token}`], 'user'],
-  ])('%s', (_, fields, expected) => {
+    ['the scheme in upper case, with several spaces', ['AUTHORIZATION', `BEARER   ${token}`], 'user'],
+  ])('with %s has the result %s', (_, fields, expected) => {
     const access = authenticator().ask(policy(), ...fields)
     const got = access instanceof Refusal ? `${access.failure} ${access.challenge}` : access && 'user'
     expect(got).toBe(expected)
   })
 
-  test('where none is needed, none is nobody, but a bad one is refused', () => {
-    const asked = policy({ optional: true })
+  test('to a route with an optional token may omit it, but must not send an invalid one', () => {
+    const authPolicy = policy({ optional: true })
     const { ask } = authenticator()
-    expect(ask(asked)).toBeUndefined()
-    expect(ask(asked, 'Authorization', 'Basic Zm9v')).toBeUndefined()
-    expect(ask(asked, 'Authorization', 'Bearer x')).toMatchObject({ failure: 'unauthenticated' })
+    expect(ask(authPolicy)).toBeUndefined()
+    expect(ask(authPolicy, 'Authorization', 'Basic Zm9v')).toBeUndefined()
+    expect(ask(authPolicy, 'Authorization', 'Bearer x')).toMatchObject({ failure: 'unauthenticated' })
   })
 
-  test('what the log is told has nothing of the token', () => {
+  test('with a rejected token is logged without any part of the token', () => {
     const access = authenticator().ask(
       policy(),
       'Authorization',
@@ -282,7 +297,7 @@ describe('the Authorization field is the one place', () => {
   })
 })
 
-describe('scopes', () => {
+describe('a token with the claims', () => {
   test.each<[object, boolean]>([
     [{ scope: 'orders:read orders:write' }, true],
     [{ scope: 'orders:write  x orders:read' }, true],
@@ -295,14 +310,14 @@ describe('scopes', () => {
     [{ scope: '', scp: ['orders:read', 'orders:write'] }, false],
     [{ scope: { 'orders:read': true, 'orders:write': true } }, false],
     [{}, false],
-  ])('%o are enough: %s', (more, isEnough) => {
-    const asked = policy({ requiredScopes: ['orders:read', 'orders:write'] })
+  ])('%o has the required scopes: %s', (more, isEnough) => {
+    const authPolicy = policy({ requiredScopes: ['orders:read', 'orders:write'] })
     const expected = isEnough ? 'user user-7' : 'forbidden Bearer error="insufficient_scope"'
-    expect(outcome(rs256(claims(more)), asked)).toBe(expected)
+    expect(outcome(rs256(claims(more)), authPolicy)).toBe(expected)
   })
 })
 
-describe('what is passed on', () => {
+describe('the fields for the upstream', () => {
   test.each<[string, unknown, string | undefined]>([
     ['a text', 'ann@shop.test', 'ann@shop.test'],
     ['a text with a space', 'Ann B', 'Ann B'],
@@ -311,32 +326,32 @@ describe('what is passed on', () => {
     ['a line end', 'a\r\nX-Admin: 1', 'a%0D%0AX-Admin: 1'],
     ['NUL and DEL', '\0\x7f', '%00%7F'],
     ['spaces at the ends', ' a  ', '%20a%20%20'],
-    ['half a character', '\ud800', '%EF%BF%BD'],
+    ['a lone surrogate', '\ud800', '%EF%BF%BD'],
     ['a number', 7.5, '7.5'],
-    ['a truth', false, 'false'],
+    ['a boolean', false, 'false'],
     ['a list', ['a', 'b,c', 7, true], 'a,b%2Cc,7,true'],
     ['an empty list', [], ''],
     ['a list of lists', [['a']], undefined],
     ['an object', { a: 1 }, undefined],
     ['null', null, undefined],
-  ])('%s', (_, value, expected) => {
-    const asked = policy({ claims: [{ claim: 'it', header: 'X-It' }] })
-    const access = authenticator().ask(asked, 'Authorization', `Bearer ${rs256(claims({ it: value }))}`)
-    const fields = expected === undefined ? [] : ['X-It', expected]
+  ])('encode a claim with %s', (_, value, expected) => {
+    const authPolicy = policy({ claims: [{ claim: 'name', header: 'X-Name' }] })
+    const access = authenticator().ask(authPolicy, 'Authorization', `Bearer ${rs256(claims({ name: value }))}`)
+    const fields = expected === undefined ? [] : ['X-Name', expected]
     expect(access).toMatchObject({ fields: ['X-User-Id', 'user-7', ...fields] })
   })
 
-  test('a claim is the token’s own, never one that every object has', () => {
-    const asked = policy({ claims: [{ claim: 'constructor', header: 'X-It' }] })
-    const access = authenticator().ask(asked, 'Authorization', `Bearer ${rs256()}`)
+  test('contain no inherited property of the claims', () => {
+    const authPolicy = policy({ claims: [{ claim: 'constructor', header: 'X-Name' }] })
+    const access = authenticator().ask(authPolicy, 'Authorization', `Bearer ${rs256()}`)
     expect(access).toMatchObject({ fields: ['X-User-Id', 'user-7'] })
   })
 
-  test('two subjects are never one value, and none ends a line', () => {
-    const asked = policy()
+  test('have a different value for every subject, without a line break', () => {
+    const authPolicy = policy()
     const { ask } = authenticator()
     const fieldOf = (sub: string) => {
-      const access = ask(asked, 'Authorization', `Bearer ${rs256(claims({ sub }))}`)
+      const access = ask(authPolicy, 'Authorization', `Bearer ${rs256(claims({ sub }))}`)
       return access !== undefined && 'fields' in access ? access.fields[1] : undefined
     }
     fc.assert(
@@ -350,62 +365,62 @@ describe('what is passed on', () => {
   })
 })
 
-describe('a token that was verified', () => {
+describe('a verified token', () => {
   const bearer = ['Authorization', `Bearer ${rs256(claims({ exp: NOW + 100 }))}`]
 
-  test('is not verified again, until it ends', () => {
-    const { ask, at } = authenticator()
-    const asked = policy()
-    const first = ask(asked, ...bearer)
-    expect(ask(asked, ...bearer)).toBe(first)
-    at(NOW + 104.9)
-    expect(ask(asked, ...bearer)).toBe(first)
-    at(NOW + 105)
-    expect(ask(asked, ...bearer)).toBeInstanceOf(Refusal)
+  test('is not verified again until it expires', () => {
+    const { ask, moveTo } = authenticator()
+    const authPolicy = policy()
+    const first = ask(authPolicy, ...bearer)
+    expect(ask(authPolicy, ...bearer)).toBe(first)
+    moveTo(NOW + 104.9)
+    expect(ask(authPolicy, ...bearer)).toBe(first)
+    moveTo(NOW + 105)
+    expect(ask(authPolicy, ...bearer)).toBeInstanceOf(Refusal)
   })
 
   test('is verified again after five minutes', () => {
-    const { ask, at } = authenticator()
-    const asked = policy()
+    const { ask, moveTo } = authenticator()
+    const authPolicy = policy()
     const long = ['Authorization', `Bearer ${rs256()}`]
-    const first = ask(asked, ...long)
-    at(NOW + 299)
-    expect(ask(asked, ...long)).toBe(first)
-    at(NOW + 300)
-    expect(ask(asked, ...long)).not.toBe(first)
+    const first = ask(authPolicy, ...long)
+    moveTo(NOW + 299)
+    expect(ask(authPolicy, ...long)).toBe(first)
+    moveTo(NOW + 300)
+    expect(ask(authPolicy, ...long)).not.toBe(first)
   })
 
-  test('is verified again where the clock was set back', () => {
-    const { ask, at } = authenticator()
-    const asked = policy()
-    const first = ask(asked, ...bearer)
-    at(NOW - 1)
-    expect(ask(asked, ...bearer)).not.toBe(first)
+  test('is verified again after the clock was set back', () => {
+    const { ask, moveTo } = authenticator()
+    const authPolicy = policy()
+    const first = ask(authPolicy, ...bearer)
+    moveTo(NOW - 1)
+    expect(ask(authPolicy, ...bearer)).not.toBe(first)
   })
 
-  test('holds for no other policy', () => {
+  test('is not accepted under another policy', () => {
     const { ask } = authenticator()
     expect(ask(policy(), ...bearer)).toMatchObject({ userId: 'user-7' })
     expect(ask(policy({ audience: ['other'] }), ...bearer)).toBeInstanceOf(Refusal)
     expect(ask(policy({ requiredScopes: ['a'] }), ...bearer)).toMatchObject({ failure: 'forbidden' })
   })
 
-  test('makes room for others, the one unused for longest first', () => {
+  test('is evicted from the cache when it is the least recently used one', () => {
     const { ask } = authenticator()
     const secret = Buffer.from(SECRET)
-    const asked = policy({ algorithms: ['HS256'], key: { kind: 'secret', variable: 'A', secret: SECRET } })
-    const one = (sub: number) =>
-      ask(asked, 'Authorization', `Bearer ${signed('HS256', secret, { payload: claims({ sub: `${sub}` }) })}`)
-    const [oldest, used] = [one(0), one(1)]
-    for (let sub = 2; sub < 10_000; sub++) one(sub)
-    expect(one(1)).toBe(used)
-    one(10_000)
-    expect(one(1)).toBe(used)
-    expect(one(0)).not.toBe(oldest)
+    const authPolicy = policy({ algorithms: ['HS256'], key: { kind: 'secret', variable: 'A', secret: SECRET } })
+    const askAs = (sub: number) =>
+      ask(authPolicy, 'Authorization', `Bearer ${signed('HS256', secret, { payload: claims({ sub: `${sub}` }) })}`)
+    const [oldest, used] = [askAs(0), askAs(1)]
+    for (let sub = 2; sub < 10_000; sub++) askAs(sub)
+    expect(askAs(1)).toBe(used)
+    askAs(10_000)
+    expect(askAs(1)).toBe(used)
+    expect(askAs(0)).not.toBe(oldest)
   })
 })
 
-describe('members of one name', () => {
+describe('hasDuplicateMembers', () => {
   test.each<[string, boolean]>([
     ['{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}', false],
     ['{"a":"a","b":"a\\":"}', false],
@@ -416,12 +431,12 @@ describe('members of one name', () => {
     ['{"":1,"":2}', true],
     ['{"__proto__":1,"__proto__":2}', true],
     ['{"\\\\":1,"\\\\\\"":2}', false],
-  ])('%s: %s', (json, expected) => {
+  ])('of %s is %s', (json, expected) => {
     JSON.parse(json)
     expect(hasDuplicateMembers(json)).toBe(expected)
   })
 
-  test('are in no text that JSON.stringify writes', () => {
+  test('is false for every text that JSON.stringify writes', () => {
     fc.assert(
       fc.property(fc.json(), (json) => {
         expect(hasDuplicateMembers(JSON.stringify(JSON.parse(json)))).toBe(false)

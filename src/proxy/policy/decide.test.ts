@@ -50,47 +50,107 @@ function decided({
   return decide(facts, { ...IDENTITY, kind }, { controls }, { flags, upstreams })
 }
 
-describe('the policy', () => {
+describe('the decision', () => {
   test.each<[string, Case, string, string, boolean]>([
-    ['what no context owns is the monolith’s, whatever flags say', { owned: false }, 'legacy', 'unowned', false],
-    ['a client that nothing identifies stays', { kind: 'none' }, 'legacy', 'no-identity', false],
-    ['unless the flag is on for everybody', { kind: 'none', isFullyOn: true }, 'service', 'flag-on', true],
-    ['without flags everything stays', { answer: 'stale' }, 'legacy', 'flags-stale', false],
-    ['an unknown flag stays', { answer: 'missing' }, 'legacy', 'flag-missing', false],
-    ['a flag that is off stays', { answer: 'off' }, 'legacy', 'flag-off', false],
-    ['a flag that is on goes', { answer: 'on' }, 'service', 'flag-on', true],
-    ['a service that is down is not asked', { available: false }, 'legacy', 'service-unavailable', false],
-    ['unless legacy may not answer for it', { available: false, fallback: false }, 'service', 'flag-on', false],
-    ['a write goes to a service that is down', { available: false, method: 'POST' }, 'service', 'flag-on', false],
-    ['a write never falls back by default', { method: 'DELETE' }, 'service', 'flag-on', false],
-    ['OPTIONS is a read', { available: false, method: 'OPTIONS' }, 'legacy', 'service-unavailable', false],
-    ['HEAD is a read', { available: false, method: 'HEAD' }, 'legacy', 'service-unavailable', false],
-    ['a write may fall back with fallback "all"', { fallback: 'all', method: 'POST' }, 'service', 'flag-on', true],
     [
-      'and then goes to legacy while the service is down',
+      'a path that no context owns goes to legacy, even if the flag is on',
+      { owned: false },
+      'legacy',
+      'unowned',
+      false,
+    ],
+    ['a client without an identity goes to legacy', { kind: 'none' }, 'legacy', 'no-identity', false],
+    [
+      'a client without an identity goes to the service if the flag is on for all clients',
+      { kind: 'none', isFullyOn: true },
+      'service',
+      'flag-on',
+      true,
+    ],
+    ['every request goes to legacy while no flags were read', { answer: 'stale' }, 'legacy', 'flags-stale', false],
+    ['a missing flag sends requests to legacy', { answer: 'missing' }, 'legacy', 'flag-missing', false],
+    ['a flag that is off sends requests to legacy', { answer: 'off' }, 'legacy', 'flag-off', false],
+    ['a flag that is on sends requests to the service', { answer: 'on' }, 'service', 'flag-on', true],
+    [
+      'a read goes to legacy while the service is unavailable',
+      { available: false },
+      'legacy',
+      'service-unavailable',
+      false,
+    ],
+    [
+      'a read goes to the unavailable service if fallback is false',
+      { available: false, fallback: false },
+      'service',
+      'flag-on',
+      false,
+    ],
+    [
+      'a write goes to the service while it is unavailable',
+      { available: false, method: 'POST' },
+      'service',
+      'flag-on',
+      false,
+    ],
+    ['a write must not fall back by default', { method: 'DELETE' }, 'service', 'flag-on', false],
+    ['OPTIONS counts as a read', { available: false, method: 'OPTIONS' }, 'legacy', 'service-unavailable', false],
+    ['HEAD counts as a read', { available: false, method: 'HEAD' }, 'legacy', 'service-unavailable', false],
+    ['a write may fall back if fallback is "all"', { fallback: 'all', method: 'POST' }, 'service', 'flag-on', true],
+    [
+      'a write goes to legacy while the service is unavailable if fallback is "all"',
       { fallback: 'all', method: 'POST', available: false },
       'legacy',
       'service-unavailable',
       false,
     ],
     [
-      'a pinned write goes to a service that is down',
+      'a pinned write goes to the service while it is unavailable',
       { pin: 'service', method: 'PUT', available: false },
       'service',
       'pinned',
       false,
     ],
-    ['the kill switch sends all to legacy', { isKilled: true, pin: 'service' }, 'legacy', 'killed', false],
-    ['and says nothing of what no context owns', { isKilled: true, owned: false }, 'legacy', 'unowned', false],
-    ['a pin to legacy beats the flag', { pin: 'legacy' }, 'legacy', 'pinned', false],
-    ['a pin to the service beats the flag', { pin: 'service', answer: 'off' }, 'service', 'pinned', true],
-    ['and takes those whom nothing identifies', { pin: 'service', kind: 'none' }, 'service', 'pinned', true],
-    ['but asks no service that is down', { pin: 'service', available: false }, 'legacy', 'service-unavailable', false],
-    ['old flags hold', { isOld: true }, 'service', 'flag-on', true],
-    ['unless the context asks for legacy', { isOld: true, whenStale: 'legacy' }, 'legacy', 'flags-stale', false],
-    ['a pin does not grow old', { isOld: true, whenStale: 'legacy', pin: 'service' }, 'service', 'pinned', true],
     [
-      'a down service does not matter to a flag that is off',
+      'the kill switch sends every request to legacy, pinned ones too',
+      { isKilled: true, pin: 'service' },
+      'legacy',
+      'killed',
+      false,
+    ],
+    [
+      'the kill switch keeps the reason of a path that no context owns',
+      { isKilled: true, owned: false },
+      'legacy',
+      'unowned',
+      false,
+    ],
+    ['a pin to legacy overrides the flag', { pin: 'legacy' }, 'legacy', 'pinned', false],
+    ['a pin to the service overrides the flag', { pin: 'service', answer: 'off' }, 'service', 'pinned', true],
+    [
+      'a pin to the service applies to clients without an identity',
+      { pin: 'service', kind: 'none' },
+      'service',
+      'pinned',
+      true,
+    ],
+    [
+      'a pinned read goes to legacy while the service is unavailable',
+      { pin: 'service', available: false },
+      'legacy',
+      'service-unavailable',
+      false,
+    ],
+    ['outdated flags stay in force by default', { isOld: true }, 'service', 'flag-on', true],
+    [
+      'outdated flags send requests to legacy if the context requires it',
+      { isOld: true, whenStale: 'legacy' },
+      'legacy',
+      'flags-stale',
+      false,
+    ],
+    ['a pin overrides outdated flags', { isOld: true, whenStale: 'legacy', pin: 'service' }, 'service', 'pinned', true],
+    [
+      'a flag that is off is the reason even if the service is unavailable',
       { answer: 'off', available: false },
       'legacy',
       'flag-off',
@@ -101,14 +161,14 @@ describe('the policy', () => {
   })
 })
 
-describe('the flag is asked what a service behind us would ask', () => {
+describe('the Unleash context of a request', () => {
   test.each<[Identity['kind'], Partial<FlagContext>]>([
     ['user', { userId: 's-1' }],
     ['session', { sessionId: 's-1' }],
     ['anonymous', { sessionId: 's-1' }],
     ['address', { sessionId: 's-1' }],
     ['none', {}],
-  ])('about a %s', (kind, who) => {
+  ])('of a client with the identity kind %s equals the context that a service would use', (kind, who) => {
     expect(flagContext(HEAD, { ...IDENTITY, kind }, CONTEXT)).toEqual({
       ...who,
       remoteAddress: '192.0.2.1',
@@ -116,9 +176,9 @@ describe('the flag is asked what a service behind us would ask', () => {
     })
   })
 
-  test('Unleash gets the user id and the session id of a client that has both', () => {
-    const asked = flagContext(HEAD, { ...IDENTITY, kind: 'user', key: '7', session: 's-1' }, CONTEXT)
-    expect(asked).toMatchObject({ userId: '7', sessionId: 's-1' })
+  test('contains the user id and the session id of a client that has both', () => {
+    const context = flagContext(HEAD, { ...IDENTITY, kind: 'user', key: '7', session: 's-1' }, CONTEXT)
+    expect(context).toMatchObject({ userId: '7', sessionId: 's-1' })
   })
 
   test.each([
@@ -127,7 +187,7 @@ describe('the flag is asked what a service behind us would ask', () => {
     ['[2001:db8::1]:8443', '[2001:db8::1]'],
     ['[2001:db8::1]', '[2001:db8::1]'],
     ['', ''],
-  ])('the host %j is the property %j, without a port', (host, property) => {
+  ])('has for the host %j the property %j, without a port', (host, property) => {
     expect(flagContext({ ...HEAD, host }, IDENTITY, CONTEXT).properties).toMatchObject({ host: property })
   })
 })

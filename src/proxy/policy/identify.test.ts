@@ -24,18 +24,24 @@ function identified(fields: Partial<ReadFields>, { peer = PROXY, policy = POLICY
 
 const OWN = ids.setCookie('0'.repeat(32), false).split(';')[0] as string
 
-describe('who asks', () => {
+describe('the identity of a request', () => {
   test.each<[string, Partial<ReadFields>, { peer?: string; policy?: IdentityPolicy }, string, string]>([
-    ['the user, from whom may say so', { user: '7', cookie: 'sid=1' }, {}, 'user', '7'],
-    ['not the user, from anybody else', { user: '7', cookie: 'sid=1' }, { peer: '10.9.9.9' }, 'session', '1'],
-    ['not a user without a name', { user: '', cookie: 'sid=1' }, {}, 'session', '1'],
-    ['the session before the anonymous id', { cookie: `${OWN}; sid=1` }, {}, 'session', '1'],
-    ['the anonymous id that we signed', { cookie: OWN }, {}, 'anonymous', '0'.repeat(32)],
-    ['a new one for one that we did not', { cookie: `${OWN}x` }, {}, 'anonymous', 'f'.repeat(32)],
-    ['a new one for nobody', {}, {}, 'anonymous', 'f'.repeat(32)],
-    ['an address, where asked for', {}, { policy: { ...POLICY, anonymous: 'ip' } }, 'address', PROXY],
-    ['nobody, where asked for', {}, { policy: { ...POLICY, anonymous: 'legacy' } }, 'none', ''],
-  ])('%s', (_, fields, by, kind, key) => {
+    ['the user that a trusted proxy names', { user: '7', cookie: 'sid=1' }, {}, 'user', '7'],
+    [
+      'the session if an untrusted peer names a user',
+      { user: '7', cookie: 'sid=1' },
+      { peer: '10.9.9.9' },
+      'session',
+      '1',
+    ],
+    ['the session if the user is empty', { user: '', cookie: 'sid=1' }, {}, 'session', '1'],
+    ['the session rather than the anonymous id', { cookie: `${OWN}; sid=1` }, {}, 'session', '1'],
+    ['the anonymous id that the gateway has signed', { cookie: OWN }, {}, 'anonymous', '0'.repeat(32)],
+    ['a new anonymous id if the signature is not valid', { cookie: `${OWN}x` }, {}, 'anonymous', 'f'.repeat(32)],
+    ['a new anonymous id if the request has no id', {}, {}, 'anonymous', 'f'.repeat(32)],
+    ['the address if the policy is ip', {}, { policy: { ...POLICY, anonymous: 'ip' } }, 'address', PROXY],
+    ['none if the policy is legacy', {}, { policy: { ...POLICY, anonymous: 'legacy' } }, 'none', ''],
+  ])('is %s', (_, fields, by, kind, key) => {
     expect(identified(fields, by)).toMatchObject({ kind, key, isNew: key.startsWith('f') })
   })
 
@@ -43,11 +49,11 @@ describe('who asks', () => {
     ['a session cookie', { user: '7', cookie: 'sid=1' }, '1'],
     ['an anonymous id only', { user: '7', cookie: OWN }, undefined],
     ['no cookie', { user: '7' }, undefined],
-  ])('a user with %s keeps the session beside the user id', (_, fields, session) => {
+  ])('contains the session beside the user id of a user with %s', (_, fields, session) => {
     expect(identified(fields)).toMatchObject({ kind: 'user', key: '7', session })
   })
 
-  test('a user named by a token keeps the session that the request had', () => {
+  test('keeps the session of a request whose token names the user', () => {
     const verified = { userId: '9', fields: [] } as unknown as Parameters<typeof identityOfUser>[1]
     expect(identityOfUser(identified({ cookie: 'sid=1' }), verified)).toMatchObject({
       kind: 'user',
@@ -59,7 +65,7 @@ describe('who asks', () => {
     expect(identityOfUser(identified({ cookie: OWN }), verified).session).toBeUndefined()
   })
 
-  test('is the same address from wherever the list was written', () => {
+  test('uses X-Forwarded-For only from a trusted proxy', () => {
     expect(identified({ forwardedFor: '6.6.6.6, 192.0.2.7, 10.0.0.9' }).clientAddress).toBe('192.0.2.7')
     expect(identified({ forwardedFor: '192.0.2.7' }, { peer: '192.0.2.1' }).clientAddress).toBe('192.0.2.1')
   })
@@ -72,7 +78,7 @@ describe('who asks', () => {
     [{ forwardedProto: 'https' }, '192.0.2.1', false, false],
     [{ forwardedProto: 'http' }, '192.0.2.1', true, true],
     [{}, PROXY, true, true],
-  ])('with %j from %s over TLS %s is secure: %s', (fields, peer, secure, expected) => {
+  ])('with %j from %s with TLS %s has secure %s', (fields, peer, secure, expected) => {
     expect(identified(fields, { peer, secure }).secure).toBe(expected)
   })
 
@@ -83,12 +89,12 @@ describe('who asks', () => {
     ['a, b', PROXY, 'f'.repeat(32)],
     ['a\u009b', PROXY, 'f'.repeat(32)],
     ['x'.repeat(129), PROXY, 'f'.repeat(32)],
-  ])('with the request id %j from %s is called %s', (requestId, peer, expected) => {
+  ])('with the X-Request-Id %j from %s has the request id %s', (requestId, peer, expected) => {
     expect(identified({ requestId }, { peer }).requestId).toBe(expected)
   })
 })
 
-describe('the client in X-Forwarded-For', () => {
+describe('the client of X-Forwarded-For', () => {
   const trusts = (address: string) => address.startsWith('10.')
   test.each([
     ['192.0.2.7', '192.0.2.7'],
@@ -128,17 +134,17 @@ describe('a cookie', () => {
     ['SID=1', undefined],
     ['x-sid=1', undefined],
     ['', undefined],
-  ])('named sid in %j is %j', (line, expected) => {
+  ])('with the name sid in %j has the value %j', (line, expected) => {
     expect(readCookie(line, 'sid')).toBe(expected)
   })
 
-  test('is found among any others', () => {
+  test('is read whatever other cookies surround it', () => {
     const name = fc.stringMatching(/^[a-z]{1,4}$/).filter((text) => text !== 'sid')
     const pair = fc.tuple(name, fc.stringMatching(/^[\w=.-]{0,6}$/)).map(([key, value]) => `${key}=${value}`)
     fc.assert(
-      fc.property(fc.array(pair), fc.array(pair), (before, after) => {
-        expect(readCookie([...before, 'sid=mine', ...after].join('; '), 'sid')).toBe('mine')
-        expect(readCookie([...before, ...after].join('; '), 'sid')).toBeUndefined()
+      fc.property(fc.array(pair), fc.array(pair), (left, right) => {
+        expect(readCookie([...left, 'sid=mine', ...right].join('; '), 'sid')).toBe('mine')
+        expect(readCookie([...left, ...right].join('; '), 'sid')).toBeUndefined()
       }),
     )
   })

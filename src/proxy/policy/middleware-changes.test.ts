@@ -42,13 +42,16 @@ test.each<[object, string[]]>([
   [{ 'x-b': '2' }, ['X-A', '1', 'X-A', '2', 'x-b', '2']],
   [{ 'X-A': 3 }, ['X-B', '1', 'X-A', '3']],
   [{ 'x-c': ['1', '2'] }, [...RAW.slice(2), 'x-c', '1', 'x-c', '2']],
-])('%j is applied to the lines of the client', (changes, endToEnd) => {
+])('the changes %j are applied to the lines of the client', (changes, endToEnd) => {
   expect(applied(changes).endToEnd).toEqual(endToEnd)
 })
 
-test.each(['/a?\r\nX-Evil: 1', '/a?\u010a', '/a? ', '/a?b#c', '', 'http://b/a'])('the target %j is an error', (url) => {
-  expect(() => applied({}, url)).toThrow(/req\.url has characters|refuses the changed request/)
-})
+test.each(['/a?\r\nX-Evil: 1', '/a?\u010a', '/a? ', '/a?b#c', '', 'http://b/a'])(
+  'a change of the target to %j throws',
+  (url) => {
+    expect(() => applied({}, url)).toThrow(/req\.url has characters|refuses the changed request/)
+  },
+)
 
 test.each(['/a?\r\nX-Evil: 1', '/a?\u010a', '/a?b#c'])(
   'the query of %j is not left to the upstream connection',
@@ -57,13 +60,13 @@ test.each(['/a?\r\nX-Evil: 1', '/a?\u010a', '/a?b#c'])(
   },
 )
 
-test('an error names the field and does not repeat its value', () => {
+test('the error for a field names the field and does not contain its value', () => {
   expect(() => applied({ 'x-b': 'secret\n' })).toThrow(
     /^req\.headers\["x-b"\] has characters that are not valid in a field$/,
   )
 })
 
-test('a changed path is final, and a changed query is not', () => {
+test('a changed path is not rewritten, and the path of a changed query is', () => {
   expect(applied({}, '/b?b=c')).toMatchObject({ path: '/b', isPathChanged: true })
   expect(applied({}, '/a?x')).not.toHaveProperty('isPathChanged')
 })

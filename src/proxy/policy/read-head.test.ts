@@ -35,29 +35,39 @@ function accepted(headers: readonly string[], raw?: Partial<RawHead>): RequestHe
   return result
 }
 
-describe('a head is refused', () => {
+describe('readHead refuses', () => {
   test.each<[string, readonly string[], Partial<RawHead>, string]>([
-    ['HTTP/2.0', [], { majorVersion: 2 }, 'malformed'],
-    ['HTTP/0.9', [], { majorVersion: 0, minorVersion: 1 }, 'malformed'],
-    ['TRACE', [], { method: 'TRACE' }, 'method-refused'],
-    ['CONNECT', [], { method: 'CONNECT' }, 'method-refused'],
-    ['no Host', [], { rawHeaders: [] }, 'bad-host'],
-    ['two Hosts', ['host', 'a'], {}, 'bad-host'],
-    ['a long target', [], { target: `/${'a'.repeat(100)}` }, 'target-too-long'],
-    ['many lines', Array.from({ length: 40 }, () => 'x'), {}, 'headers-too-large'],
-    ['long lines', ['x', 'a'.repeat(1000)], {}, 'headers-too-large'],
-    ['both lengths', ['Content-Length', '1', 'Transfer-Encoding', 'chunked'], {}, 'bad-framing'],
-    ['two lengths', ['Content-Length', '1', 'content-length', '1'], {}, 'bad-framing'],
-    ['two codings', ['Transfer-Encoding', 'chunked', 'transfer-encoding', 'chunked'], {}, 'bad-framing'],
-    ['chunks in HTTP/1.0', ['Transfer-Encoding', 'chunked'], { minorVersion: 0 }, 'bad-framing'],
-    ['a bad target', [], { target: '/\\' }, 'bad-target'],
+    ['the version HTTP/2.0', [], { majorVersion: 2 }, 'malformed'],
+    ['the version HTTP/0.9', [], { majorVersion: 0, minorVersion: 1 }, 'malformed'],
+    ['the method TRACE', [], { method: 'TRACE' }, 'method-refused'],
+    ['the method CONNECT', [], { method: 'CONNECT' }, 'method-refused'],
+    ['a missing Host', [], { rawHeaders: [] }, 'bad-host'],
+    ['two Host fields', ['host', 'a'], {}, 'bad-host'],
+    ['a target above its limit', [], { target: `/${'a'.repeat(100)}` }, 'target-too-long'],
+    ['more lines than the limit', Array.from({ length: 40 }, () => 'x'), {}, 'headers-too-large'],
+    ['more bytes of headers than the limit', ['x', 'a'.repeat(1000)], {}, 'headers-too-large'],
+    [
+      'Content-Length with Transfer-Encoding',
+      ['Content-Length', '1', 'Transfer-Encoding', 'chunked'],
+      {},
+      'bad-framing',
+    ],
+    ['two Content-Length fields', ['Content-Length', '1', 'content-length', '1'], {}, 'bad-framing'],
+    [
+      'two Transfer-Encoding fields',
+      ['Transfer-Encoding', 'chunked', 'transfer-encoding', 'chunked'],
+      {},
+      'bad-framing',
+    ],
+    ['Transfer-Encoding in HTTP/1.0', ['Transfer-Encoding', 'chunked'], { minorVersion: 0 }, 'bad-framing'],
+    ['a target with a backslash', [], { target: '/\\' }, 'bad-target'],
     ['an unknown expectation', ['Expect', 'x'], {}, 'expectation-unknown'],
-    ['Max-Forwards: x', ['Max-Forwards', 'x'], {}, 'bad-header'],
+    ['a Max-Forwards that is not a number', ['Max-Forwards', 'x'], {}, 'bad-header'],
     ['an unknown transfer coding', ['Transfer-Encoding', 'gzip'], {}, 'coding-unknown'],
     ['an unknown transfer coding before chunked', ['Transfer-Encoding', 'gzip, chunked'], {}, 'coding-unknown'],
     ['the withdrawn coding identity', ['Transfer-Encoding', 'identity'], {}, 'coding-unknown'],
     ['an unknown coding after chunked', ['Transfer-Encoding', 'chunked, gzip'], {}, 'bad-framing'],
-  ])('for %s', (_, headers, raw, failure) => {
+  ])('%s', (_, headers, raw, failure) => {
     expect(verdict(headers, raw)).toBe(failure)
   })
 
@@ -83,22 +93,25 @@ describe('a head is refused', () => {
   )
 })
 
-describe('a head is read', () => {
+describe('readHead', () => {
   test.each<[readonly string[], RequestHead['body']]>([
     [[], { kind: 'none' }],
     [['Content-Length', '0'], { kind: 'length', bytes: 0 }],
     [['content-LENGTH', '007'], { kind: 'length', bytes: 7 }],
     [['Transfer-Encoding', 'Chunked'], { kind: 'chunked' }],
     [['Content_Length', '5', 'Transfer_Encoding', 'chunked'], { kind: 'none' }],
-  ])('with the body of %j', (headers, body) => {
+  ])('reads from %j the framing %j', (headers, body) => {
     expect(accepted(headers).body).toEqual(body)
   })
 
-  test('with the fields for the whole way as they came, and no others', () => {
-    const kept = ['Accept', 'x', 'X-A', '1', 'cookie', 'a=1', 'X-a', '2', 'COOKIE', 'b=2', '__Proto', 'x'].slice(0, 10)
+  test('keeps end-to-end fields unchanged and drops all others', () => {
+    const forwarded = ['Accept', 'x', 'X-A', '1', 'cookie', 'a=1', 'X-a', '2', 'COOKIE', 'b=2', '__Proto', 'x'].slice(
+      0,
+      10,
+    )
     const dropped = ['Connection', 'close, X-Listed', 'X-Listed', '1', 'TE', 'x', 'X_U', '1', 'x-FORWARDED-user', 'm']
-    const head = accepted([...kept, ...dropped, 'X-Account', '7', 'Via', '1.0 fred'])
-    expect(head.endToEnd).toEqual(kept)
+    const head = accepted([...forwarded, ...dropped, 'X-Account', '7', 'Via', '1.0 fred'])
+    expect(head.endToEnd).toEqual(forwarded)
     expect(head.fields).toMatchObject({ cookie: 'a=1; b=2', user: '7', via: '1.0 fred' })
   })
 
@@ -108,19 +121,19 @@ describe('a head is read', () => {
     [['x-account', '7', 'X-ACCOUNT', '7', 'x-Account', '7'], undefined],
     [['x_account', '7'], undefined],
     [[], undefined],
-  ])('with the user of %j being %s', (headers, user) => {
+  ])('reads from %j the user %s', (headers, user) => {
     const head = accepted(headers)
     expect(head.fields.user).toBe(user)
     expect(head.endToEnd).toEqual([])
   })
 
-  test('in HTTP/1.0 without a Host, and without regard to what it expects', () => {
+  test('accepts HTTP/1.0 without a Host, and ignores its Expect', () => {
     const head = accepted([], { rawHeaders: ['Expect', '100-continue'], minorVersion: 0 })
     expect(head.host).toBe('')
     expect(head.fields.expect).toBeUndefined()
   })
 
-  test('with Connection listing what must stay: framing and Host are not fields that can be unsaid', () => {
+  test('keeps framing and Host even if Connection lists them', () => {
     const head = accepted(['Connection', 'Host, Content-Length, X-A,,', 'Content-Length', '5', 'X-A', '1', 'X-B', '2'])
     expect(head.body).toEqual({ kind: 'length', bytes: 5 })
     expect(head.host).toBe('a')
@@ -128,7 +141,7 @@ describe('a head is read', () => {
   })
 })
 
-test('a trailer or a field is end to end unless the gateway reads it, sets it or ends it', () => {
+test('a field is end-to-end unless the gateway reads, sets or removes it', () => {
   expect(['X-Sum', 'Digest', 'Server-Timing', 'Grpc-Status', 'X-Forward', 'X-Userland'].map(isEndToEnd)).not.toContain(
     false,
   )
@@ -152,7 +165,7 @@ test.each<[string, readonly string[]]>([
   ['h2c among others', ['Connection', 'upgrade', 'Upgrade', 'websocket', 'upgrade', 'H2C']],
   ['HTTP2-Settings alone', ['http2-SETTINGS', 'x']],
   ['TLS', ['Connection', 'upgrade', 'Upgrade', 'TLS/1.0']],
-])('an upgrade to %s is ignored: none of its fields goes on', (_, headers) => {
+])('readHead ignores an upgrade to %s and drops its fields', (_, headers) => {
   expect(accepted([...headers, 'Accept', '*/*']).endToEnd).toEqual(['Accept', '*/*'])
 })
 
@@ -160,6 +173,6 @@ test.each([
   ['a:', 'a'],
   ['[::1]:', '[::1]'],
   ['a:80', 'a:80'],
-])('Host: %s is %s', (host, expected) => {
+])('readHead normalises the Host %s to %s', (host, expected) => {
   expect(accepted([], { rawHeaders: ['Host', host] }).host).toBe(expected)
 })

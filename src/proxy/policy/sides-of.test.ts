@@ -19,21 +19,22 @@ const VALID = validate({
 if (!VALID.ok) throw new Error(JSON.stringify(VALID.mistakes))
 const SNAPSHOT = compile(VALID.config)
 
-const asked = (context: string, target: string) => sidesOf(SNAPSHOT, context, { method: 'GET', host: 'shop', target })
+const sidesFor = (context: string, target: string) =>
+  sidesOf(SNAPSHOT, context, { method: 'GET', host: 'shop', target })
 
-test('each side is asked where the gateway asks it, the service for the path that its route is rewritten to', () => {
-  expect(asked('catalog', '/products?page=2')).toEqual({
+test('sidesOf names the address of each side, and the rewritten path for the service', () => {
+  expect(sidesFor('catalog', '/products?page=2')).toEqual({
     legacy: { url: 'http://legacy.internal:3000', target: '/products?page=2' },
     service: { url: 'http://catalog.internal:3001', target: '/products?page=2' },
   })
-  expect(asked('catalog', '/shop/<email>?token=***')?.service.target).toBe('/v2/items/<email>?token=***')
-  expect(asked('catalog', '/shop/7')?.legacy.target).toBe('/shop/7')
+  expect(sidesFor('catalog', '/shop/<email>?token=***')?.service.target).toBe('/v2/items/<email>?token=***')
+  expect(sidesFor('catalog', '/shop/7')?.legacy.target).toBe('/shop/7')
 })
 
-test('a path that is no longer the context’s is asked for as it is', () => {
-  expect(asked('orders', '/shop/7')?.service).toEqual({ url: 'http://orders.internal', target: '/shop/7' })
+test('sidesOf does not rewrite a path that belongs to another context now', () => {
+  expect(sidesFor('orders', '/shop/7')?.service).toEqual({ url: 'http://orders.internal', target: '/shop/7' })
 })
 
-test('a context that is gone has no sides', () => {
-  for (const gone of ['nothing', '__proto__']) expect(asked(gone, '/products')).toBeUndefined()
+test('sidesOf returns undefined for a context that was removed', () => {
+  for (const gone of ['nothing', '__proto__']) expect(sidesFor(gone, '/products')).toBeUndefined()
 })
