@@ -1,4 +1,4 @@
-// What an attack may cost while it lasts: a bounded amount of memory (B14), a bounded delay for everybody else (B33), and
+// The bounds of an attack while it lasts: on memory (B14), on the delay of other clients (B33), and
 // no connection for longer than it is worth. The gateway has a process of its own, so that only it is measured.
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -30,8 +30,8 @@ async function addedByRepeating(gateway: GatewayProcess, times: number, attack: 
   return (await mostMemory(gateway)) - bytesBefore
 }
 
-describe('memory stays where it is (B14)', () => {
-  it('whatever extensions clients send with their chunks', async () => {
+describe('the memory of the gateway stays bounded (B14)', () => {
+  it('while clients send large chunk extensions', async () => {
     const bodies = [
       `5;${'a'.repeat(65_536)}\r\nhello\r\n0\r\n\r\n`,
       `5;${'a'.repeat(8 * MIB)}`,
@@ -52,7 +52,7 @@ describe('memory stays where it is (B14)', () => {
             return client
           }),
       )
-      // Who is still sending megabytes may be reset before the answer is read.
+      // A client that is still sending megabytes may be reset before it reads the answer.
       for (const client of clients) expect(await client.closes()).toMatch(/^(?:HTTP\/1\.1 (?:400|413) |$)/)
     }
     expect(await addedByRepeating(gateway, 3, attack)).toBeLessThan(24 * MIB)
@@ -60,7 +60,7 @@ describe('memory stays where it is (B14)', () => {
     expect(origin.connections.every(({ bytes }) => !bytes.includes('a'.repeat(100)))).toBe(true)
   })
 
-  it('whatever an origin sends without end', async () => {
+  it('while an origin sends an endless response', async () => {
     const begun: Record<string, string> = {
       '/extension': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;',
       '/trailers': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ',
@@ -91,7 +91,7 @@ describe('memory stays where it is (B14)', () => {
   })
 })
 
-describe('the event loop is late by less than 50 ms (B33)', () => {
+describe('the event loop of the gateway is delayed by less than 50 ms (B33)', () => {
   const MOST_LATE_SECONDS = 0.05
 
   /**
@@ -101,7 +101,7 @@ describe('the event loop is late by less than 50 ms (B33)', () => {
   async function lateBy({ adminPort }: GatewayProcess, attack: () => Promise<void>): Promise<number> {
     const most = async () => {
       let seconds: string | undefined
-      // There is none where it was not measured yet since the last look.
+      // The metric is missing until it was measured again.
       await until(async () => {
         const text = await (await fetch(`http://127.0.0.1:${adminPort}/metrics`)).text()
         seconds = /event_loop_delay_seconds\{quantile="1"\} (.*)/.exec(text)?.[1]
@@ -118,7 +118,7 @@ describe('the event loop is late by less than 50 ms (B33)', () => {
     return Math.min(...rounds)
   }
 
-  it('while gzip bombs pass through as the bytes that they are', async () => {
+  it('while it forwards gzip bombs', async () => {
     const bomb = gzipSync(Buffer.alloc(64 * MIB))
     const origin = await startHttpOrigin((incoming, response) => {
       const hash = createHash('sha256')
@@ -143,7 +143,7 @@ describe('the event loop is late by less than 50 ms (B33)', () => {
     expect(await lateBy(gateway, attack)).toBeLessThan(MOST_LATE_SECONDS)
   })
 
-  it('while JSON a million deep is sent to the admin API by somebody who may', async () => {
+  it('while an authenticated caller sends JSON with a million levels to the admin API', async () => {
     const origin = await startRawOrigin()
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, ...DRAIN })
     const token = (await readFile(join(gateway.folder, 'state', 'admin-token'), 'utf8')).trim()
@@ -153,7 +153,7 @@ describe('the event loop is late by less than 50 ms (B33)', () => {
     const attack = async () => {
       const tooLarge = [put('['.repeat(1_000_000)), put('{"a":'.repeat(1_000_000))]
       const tooDeep = [put('['.repeat(65_536)), put('{"a":'.repeat(13_000)), put('["'.repeat(30_000))]
-      // What is too large may also be cut off before it was all sent.
+      // The gateway may also close the connection before a body above the limit was sent completely.
       for (const { status } of await Promise.all(tooLarge)) expect([413, 0]).toContain(status)
       for (const { status } of await Promise.all(tooDeep)) expect(status).toBe(400)
     }
@@ -162,8 +162,8 @@ describe('the event loop is late by less than 50 ms (B33)', () => {
   })
 })
 
-describe('OPTIONS *, which the gateway answers itself', () => {
-  it('with a body that drips is answered, cut in a few seconds, and never asked of an upstream', async () => {
+describe('OPTIONS *, which the gateway answers itself,', () => {
+  it('with a slow body is answered, cut within a few seconds, and never forwarded', async () => {
     const origin = await startRawOrigin(OK)
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const startedAt = performance.now()

@@ -1,4 +1,4 @@
-// The same tokens where the gateway is a middleware: the application is legacy, and must not be a way around them.
+// Tokens inside Express: the application is legacy, and no request may reach it without the check of its token.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -50,8 +50,8 @@ async function startApplication(percent: number, unleash?: string) {
   return { app, service }
 }
 
-describe('strangler() where a context asks for a token', () => {
-  it('refuses as the gateway does, before the application', async () => {
+describe('strangler() with a context that requires a token', () => {
+  it('refuses a request without a valid token before it reaches the application', async () => {
     const { app, service } = await startApplication(0)
     const none = await supertest(app).get('/orders').set('X-User-Id', 'admin')
     expect([none.status, none.headers['www-authenticate']]).toEqual([401, 'Bearer realm="gateway"'])
@@ -60,7 +60,7 @@ describe('strangler() where a context asks for a token', () => {
     expect(service.requests()).toBe(0)
   })
 
-  it('tells the application who asks, and nothing that the client says of it', async () => {
+  it('sends the verified identity to the application, and drops what the client states', async () => {
     const { app } = await startApplication(0)
     const spoofed = { 'X-User-Id': 'admin', x_user_id: 'admin', 'X-Tenant': 'admin', X_TENANT: 'admin' }
     const answer = await supertest(app).get('/orders').set(spoofed).set('Authorization', BEARER)
@@ -71,7 +71,7 @@ describe('strangler() where a context asks for a token', () => {
     expect(JSON.stringify(elsewhere.body)).not.toContain('admin')
   })
 
-  it('tells the service the same', async () => {
+  it('sends the verified identity to the service', async () => {
     const { app, service } = await startApplication(100)
     const answer = await supertest(app).get('/orders').set('X-Tenant', 'admin').set('Authorization', BEARER)
     expect(answer.status).toBe(200)
@@ -79,7 +79,7 @@ describe('strangler() where a context asks for a token', () => {
     expect([valuesOf(head, 'x-user-id'), valuesOf(head, 'x-tenant')]).toEqual([['user-7'], ['a']])
   })
 
-  it('has no way around: an ambiguous path, our own Via, a map that is not ready', async () => {
+  it('cannot be bypassed by an ambiguous path, by a Via with its own name, or while the map is not ready', async () => {
     const { app, service } = await startApplication(100)
     expect((await supertest(app).get('/orders/..%2Forders')).status).toBe(400)
     await supertest(app).get('/orders').set('Authorization', BEARER)
@@ -93,7 +93,7 @@ describe('strangler() where a context asks for a token', () => {
     expect((await supertest(early.app).get('/orders')).status).toBe(503)
   })
 
-  it('refuses only the routes that ask for a token while the public key cannot be read, and believes no header meanwhile', async () => {
+  it('refuses only routes that require a token while the public key cannot be read, and drops identity headers', async () => {
     const jwt = { issuer: ISSUER, audience: AUDIENCE, algorithms: ['RS256'], publicKey: './no-such-key.pem' } as const
     const context = { owner: 'a', service: 'orders', flag: 'orders', auth: { jwt, claims: { tenant: 'X-Tenant' } } }
     const gate = strangler(

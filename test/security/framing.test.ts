@@ -12,7 +12,8 @@ const target = sharedByFile(() => startTarget())
 
 const SMUGGLED = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n'
 
-describe('two lengths: the gateway believes the one, the origin the other, and the difference is a request of its own', () => {
+// The attack: the gateway uses one length and the origin another. The difference becomes a request that no one has checked.
+describe('the gateway refuses a request whose length is ambiguous:', () => {
   it.each<[string, string[]]>([
     ['B5 Content-Length 5 and 6', ['Content-Length: 5', 'Content-Length: 6']],
     ['B5 Content-Length 5, 6', ['Content-Length: 5, 6']],
@@ -43,7 +44,7 @@ describe('two lengths: the gateway believes the one, the origin the other, and t
     await expectRefused(target(), request('POST /', fields, `hello${SMUGGLED}`))
   })
 
-  it('B9 Content_Length is dropped and frames nothing: what follows is the next request', async () => {
+  it('B9 but drops Content_Length, which does not frame a body', async () => {
     const { heads, response } = await target().attack(
       request('POST /first', ['Content_Length: 5', 'Connection: close']),
     )
@@ -54,7 +55,7 @@ describe('two lengths: the gateway believes the one, the origin the other, and t
   })
 })
 
-describe('a transfer coding that one side knows and the other does not', () => {
+describe('the gateway refuses a request whose transfer coding is ambiguous:', () => {
   it.each<[string, string[]]>([
     ['B11 TE: xchunked', ['Transfer-Encoding: xchunked']],
     ['B11 TE: chunked, chunked', ['Transfer-Encoding: chunked, chunked']],
@@ -88,14 +89,14 @@ describe('a transfer coding that one side knows and the other does not', () => {
     await expectRefused(target(), bytes)
   })
 
-  it('Transfer_Encoding is dropped and frames nothing', async () => {
+  it('but drops Transfer_Encoding, which does not frame a body', async () => {
     const { heads } = await target().attack(request('GET /first', ['Transfer_Encoding: chunked', 'Connection: close']))
     expect(heads).toHaveLength(1)
     expect(heads[0]).not.toMatch(/transfer.encoding/i)
   })
 })
 
-describe('a chunk whose size or end can be read in two ways', () => {
+describe('the gateway refuses a chunk whose size or end is ambiguous:', () => {
   const chunked = (body: string) => request('POST /chunked', ['Transfer-Encoding: chunked'], body)
 
   it.each<[string, string]>([
@@ -132,7 +133,7 @@ describe('a chunk whose size or end can be read in two ways', () => {
     ['B15 CR after the data', '5\r\nhello\r0\r\n\r\n'],
     ['B15 terminator with a field that has no colon', '5\r\nhello\r\n0\r\nX\r\n\r\n'],
     ['B15 an extra CRLF between chunks', '5\r\nhello\r\n\r\n0\r\n\r\n'],
-  ])('%s: no second request, and the first is never seen whole', async (_, body) => {
+  ])('%s: the origin gets neither a complete request nor a second one', async (_, body) => {
     const client = await connectRaw(target().gateway.port)
     const earlier = target().origin.connections.length
     client.send(chunked(`${body}${SMUGGLED}`))
@@ -147,18 +148,18 @@ describe('a chunk whose size or end can be read in two ways', () => {
     expect(seen).not.toContain('\r\n0\r\n')
   })
 
-  it('B15 terminator 0 CRLF X: makes a trailer of what follows, never a request', async () => {
+  it('B15 bytes after the terminator 0 CRLF become a trailer and never a request', async () => {
     const { response, heads } = await target().attack(chunked(`5\r\nhello\r\n0\r\nX:${SMUGGLED}`))
     expect(response.status).toBe(200)
     expect(heads).toHaveLength(1)
     expect(heads[0]).toContain('/chunked')
   })
 
-  it('B14 a 64 KB extension is cut: extensions are nobody’s, so nobody has to keep them', async () => {
+  it('B14 a chunk extension of 64 KB', async () => {
     await expectRefused(target(), chunked(`5;${'a'.repeat(65_536)}\r\nhello\r\n0\r\n\r\n`), [400, 413])
   })
 
-  it('an extension of a few bytes is no attack: it goes no further than the gateway', async () => {
+  it('but accepts a chunk extension of a few bytes, and does not forward it', async () => {
     const { response, heads } = await target().attack(chunked('5;a=b;c="d e"\r\nhello\r\n0\r\n\r\n'))
     expect(response.status).toBe(200)
     expect(heads).toHaveLength(1)
@@ -166,7 +167,7 @@ describe('a chunk whose size or end can be read in two ways', () => {
   })
 })
 
-describe('lines and names that end in two ways', () => {
+describe('the gateway refuses a malformed head:', () => {
   it.each<[string, string]>([
     ['B16 bare LF after the request line', 'GET / HTTP/1.1\nHost: a\r\n\r\n'],
     ['B16 bare LF after a field', 'GET / HTTP/1.1\r\nHost: a\nX: y\r\n\r\n'],
@@ -192,35 +193,39 @@ describe('lines and names that end in two ways', () => {
     ['B16 HTTP/1.2', 'GET / HTTP/1.2\r\nHost: a\r\n\r\n'],
     ['B16 http/1.1 in lower case', 'GET / http/1.1\r\nHost: a\r\n\r\n'],
     ['B16 a method in lower case', 'get / HTTP/1.1\r\nHost: a\r\n\r\n'],
-    ['B16 a method that nobody knows', 'GEX / HTTP/1.1\r\nHost: a\r\n\r\n'],
+    ['B16 an unknown method', 'GEX / HTTP/1.1\r\nHost: a\r\n\r\n'],
     ['B16 TLS instead of HTTP', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'],
   ])('%s', async (_, bytes) => {
     await expectRefused(target(), bytes)
   })
 })
 
-describe('a transfer coding that the gateway does not know', () => {
-  it.each(['gzip', 'gzip, chunked', 'identity', 'foo', 'x-a, x-b, chunked'])('%s is answered 501', async (coding) => {
-    const bytes = request('POST /', [`Transfer-Encoding: ${coding}`], `0\r\n\r\n${SMUGGLED}`)
-    await expectRefused(target(), bytes, 501)
-  })
+describe('a request with the transfer coding', () => {
+  it.each(['gzip', 'gzip, chunked', 'identity', 'foo', 'x-a, x-b, chunked'])(
+    '%s, which the gateway does not know, is answered 501',
+    async (coding) => {
+      const bytes = request('POST /', [`Transfer-Encoding: ${coding}`], `0\r\n\r\n${SMUGGLED}`)
+      await expectRefused(target(), bytes, 501)
+    },
+  )
 
   it.each(['chunked, gzip', 'xchunked', 'chunked, chunked', 'gzip, chunked, chunked', 'gzip;q=1, chunked'])(
-    '%s is no coding, and is answered 400',
+    '%s, which is malformed, is answered 400',
     async (coding) => {
       await expectRefused(target(), request('POST /', [`Transfer-Encoding: ${coding}`], '0\r\n\r\n'), 400)
     },
   )
 })
 
-describe('a refused request with another behind it: after a refusal nobody knows where the next begins', () => {
+// After a refusal the start of the next request on the connection is uncertain.
+describe('the gateway does not serve a request that follows a refused one on the connection:', () => {
   it.each<[string, string]>([
     ['two Hosts', 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n'],
     ['TE: gzip, chunked', request('POST /', ['Transfer-Encoding: gzip, chunked'], '0\r\n\r\n')],
     ['an encoded slash', request('GET /a%2fb')],
     ['an unknown expectation', request('GET /', ['Expect: x'])],
     ['TRACE', request('TRACE /')],
-  ])('%s: the request behind it is not served', async (_, bytes) => {
+  ])('%s', async (_, bytes) => {
     const { response, heads } = await target().attack(bytes + SMUGGLED + SMUGGLED)
     expect(response.status).toBeGreaterThanOrEqual(400)
     expect(response.isClosed).toBe(true)
@@ -229,14 +234,14 @@ describe('a refused request with another behind it: after a refusal nobody knows
   })
 })
 
-describe('pipelines and bodies where none is expected', () => {
-  it('B40 a good request keeps its answer when garbage follows it', async () => {
+describe('on one connection', () => {
+  it('B40 a valid request is answered even if garbage follows it', async () => {
     const { response, heads } = await target().attack(`${request('GET /good')}garbage\r\n\r\n`)
     expect(response.status).toBe(200)
     expect(heads).toHaveLength(1)
   })
 
-  it('B40 two good requests keep their answers when garbage follows them', async () => {
+  it('B40 two valid requests are answered even if garbage follows them', async () => {
     const client = await connectRaw(target().gateway.port)
     const earlier = target().origin.requests()
     client.send(`${request('GET /1')}${request('GET /2')}\x00garbage\r\n\r\n`)
@@ -245,7 +250,7 @@ describe('pipelines and bodies where none is expected', () => {
     expect(target().origin.requests() - earlier).toBe(2)
   })
 
-  it('a good request keeps its answer when a refused one and garbage follow it before that answer is there', async () => {
+  it('a valid request is answered even if a refused request and garbage arrive before the answer', async () => {
     let respond = () => {}
     const slow = await startTarget({
       script: (socket, seen) => {
@@ -266,7 +271,7 @@ describe('pipelines and bodies where none is expected', () => {
     expect(slow.origin.heads().filter((head) => !head.includes('/knock'))).toHaveLength(1)
   })
 
-  it('pipelined requests are answered in their order, each asked for when the one before has its answer', async () => {
+  it('pipelined requests are forwarded one after another and answered in their order', async () => {
     const order: string[] = []
     let first = () => {}
     const origin = await startHttpOrigin((incoming, response) => {
@@ -314,7 +319,7 @@ describe('pipelines and bodies where none is expected', () => {
     ['B40 OPTIONS whose body is a request (CVE-2026-29057)', 'OPTIONS', HIDDEN],
     ['B40 POST whose body is a request', 'POST', HIDDEN],
   ])(
-    '%s: one request at the origin, by length and by chunks, and the next one is unharmed',
+    '%s reaches the origin as one request, by length and by chunks, and the next request is served',
     async (_, method, body) => {
       const { gateway, bodies } = honest()
       bodies.length = 0
@@ -333,7 +338,7 @@ describe('pipelines and bodies where none is expected', () => {
     },
   )
 
-  it('HEAD answers carry no body, and the connection stays in step', async () => {
+  it('a response to HEAD has no body, and the next request is served', async () => {
     const { gateway } = honest()
     const client = await connectRaw(gateway.port)
     client.send(request('HEAD /'))
@@ -347,7 +352,7 @@ describe('pipelines and bodies where none is expected', () => {
   it.each<[string, string]>([
     ['HTTP/1.0', 'GET /last HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n'],
     ['an upgrade that is ignored', 'GET /last HTTP/1.1\r\nHost: a\r\nUpgrade: h2c\r\n\r\n'],
-  ])('a request behind a response that closes the connection is not forwarded: %s', async (_what, last) => {
+  ])('a request after a response that closes the connection is not forwarded: %s', async (_what, last) => {
     const seen: string[] = []
     const origin = await startHttpOrigin((incoming, response) => {
       seen.push(incoming.url ?? '')
@@ -361,7 +366,7 @@ describe('pipelines and bodies where none is expected', () => {
     expect(seen).toEqual(['/last', '/knock'])
   })
 
-  it('an HTTP/1.0 client is answered and its connection closed', async () => {
+  it('an HTTP/1.0 request is answered and the connection is closed', async () => {
     const { response } = await target().attack('GET / HTTP/1.0\r\n\r\n')
     expect(response.status).toBe(200)
     const answer = await exchange(target().gateway.port, 'GET / HTTP/1.0\r\nHost: a\r\n\r\n')

@@ -1,5 +1,5 @@
 // An upstream that would have the gateway read its answer in another way than it was meant, or pass on half of one as a
-// whole. What is refused before an answer begins is in responses.test.ts; this is what can only be seen in its middle.
+// whole. responses.test.ts has the responses that are refused at their head; these tests are about the middle of a response.
 import type { Socket } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { startGateway } from '../kit/gateway.ts'
@@ -38,7 +38,7 @@ async function receive(bytes: string): Promise<{ text: string; wasReset: boolean
 
 const GET = request('GET /', ['Connection: close'])
 
-describe('a chunk that can be read in two ways breaks the answer off: its end is never passed on', () => {
+describe('the gateway breaks off a response with an ambiguous chunk, and never sends its end:', () => {
   const BEGUN = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n'
 
   it.each<[string, string]>([
@@ -100,14 +100,14 @@ describe('a chunk that can be read in two ways breaks the answer off: its end is
     'Keep-Alive: timeout=9',
     'Proxy-Authenticate: Basic',
     'Upgrade: h2c',
-  ])('a trailer %s is left out, and the answer is whole without it', async (field) => {
+  ])('a trailer %s is removed from a response that is otherwise complete', async (field) => {
     answer = (socket) => void socket.write(`${BEGUN}0\r\n${field}\r\nX-Sum: 1\r\n\r\n`)
     const { text } = await receive(GET)
     expect(dechunk(parse(text, true).body)).toEqual({ body: 'first', trailers: ['X-Sum: 1'], isWhole: true })
   })
 })
 
-describe('an answer that dies', () => {
+describe('a response that breaks off', () => {
   const BODY = 'the quick brown fox'
   const CHUNKED = `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n9;a="b c"\r\nthe quick\r\nA\r\n brown fox\r\n0\r\nX-Sum: 1\r\n\r\n`
   const COUNTED = `HTTP/1.1 200 OK\r\nContent-Length: ${BODY.length}\r\n\r\n${BODY}`
@@ -137,7 +137,7 @@ describe('an answer that dies', () => {
 
   it.each(
     [CHUNKED, COUNTED].flatMap((bytes) => ['HTTP/1.1', 'HTTP/1.0'].flatMap((version) => [[bytes, version] as const])),
-  )('after each of its bytes is never taken for whole: %j to %s', async (bytes, version) => {
+  )('after any of its bytes never looks complete: %j to %s', async (bytes, version) => {
     answer = (socket, seen) => {
       const [, how, length] = /GET \/(\d)\/(\d+) /.exec(seen.toString()) ?? []
       DEATHS[deaths[Number(how)] ?? 'end'](socket, bytes.slice(0, Number(length)))
@@ -159,7 +159,7 @@ describe('an answer that dies', () => {
     await knock(target().gateway)
   })
 
-  it('in its head, having announced more with a 103, is 502', async () => {
+  it('in its head after a 103 is answered 502', async () => {
     const early = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'
     answer = (socket) => void socket.end(`${early}HTTP/1.1 200 OK\r\nContent-`)
     const { text } = await receive(GET)
@@ -167,7 +167,7 @@ describe('an answer that dies', () => {
   })
 })
 
-describe('a body where there can be none', () => {
+describe('a body that a response must not have,', () => {
   const FORGED = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged'
 
   it.each([
@@ -183,7 +183,7 @@ describe('a body where there can be none', () => {
     ],
     ['GET', `HTTP/1.1 304 Not Modified\r\nContent-Length: ${FORGED.length}\r\n\r\n${FORGED}`],
     ['GET', `HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n${FORGED}`],
-  ])('%s answered with %j: nothing of it is passed on, nor is it anybody’s answer', async (method, bytes) => {
+  ])('for %s with %j, is neither forwarded nor used as another response', async (method, bytes) => {
     let spoilt: Socket | undefined
     answer = (socket) => {
       spoilt = socket
@@ -204,7 +204,7 @@ describe('a body where there can be none', () => {
   it.each([
     ['a 103', `HTTP/1.1 103 Early Hints\r\nContent-Length: ${FORGED.length}\r\n\r\n${FORGED}`],
     ['a 100', `HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n${OK}`],
-  ])('behind %s is an answer of its own, or none', async (_, bytes) => {
+  ])('after %s, is read as the next response or refused', async (_, bytes) => {
     answer = (socket) => void socket.end(bytes)
     const { text } = await receive(GET)
     const final = text.replace(/^HTTP\/1\.1 103 [^\r]*\r\n(?:[^\r]+\r\n)*\r\n/, '')
@@ -213,8 +213,8 @@ describe('a body where there can be none', () => {
   })
 })
 
-describe('an answer that does not wait', () => {
-  it('for the end of a large upload reaches the client, and its connection ends behind it', async () => {
+describe('an early response', () => {
+  it('before the end of a large upload reaches the client, and the connection closes after it', async () => {
     answer = (socket) => void socket.end('HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig')
     const upload = Buffer.alloc(8 * 1_048_576, 'x')
     for (let i = 0; i < 10; i++) {
@@ -227,7 +227,7 @@ describe('an answer that does not wait', () => {
     await knock(target().gateway)
   })
 
-  it('for the request is nobody’s: said on a connection before it was asked, it answers no one', async () => {
+  it('on an idle connection, before any request, is never used', async () => {
     const forged = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged'
     const origin = await startRawOrigin((socket) => void socket.setNoDelay().write(OK))
     const gateway = await startGateway({ legacy: { url: origin.url } })
@@ -242,7 +242,7 @@ describe('an answer that does not wait', () => {
     expect(await gateway.metric('strangler_bugs_total')).toBe(0)
   })
 
-  it('for a body that comes late is the response to that request, and the body goes to no connection', async () => {
+  it('before the body of its request is forwarded, and the body is not sent to another connection', async () => {
     const origin = await startRawOrigin(OK)
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)
@@ -258,8 +258,8 @@ describe('an answer that does not wait', () => {
   })
 })
 
-describe('an answer in a million pieces', () => {
-  it('of one byte each is passed on whole, and others are served meanwhile', async () => {
+describe('a response of a million chunks of one byte', () => {
+  it('is forwarded completely while other requests are served', async () => {
     const pieces = 200_000
     answer = (socket, seen) => {
       if (!seen.includes('GET /pieces')) return void socket.write(OK)

@@ -29,7 +29,7 @@ describe('a client that resets its connection', () => {
       'after an upgrade that is refused',
       'GET /ws/%2f HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
     ],
-  ])('%s ends nothing but its own', async (_name, bytes) => {
+  ])('%s does not affect other connections', async (_name, bytes) => {
     const origin = await startHttpOrigin((request, response) => {
       if (request.url !== '/slow') response.end('ok')
     })
@@ -53,11 +53,11 @@ describe('a client that resets its connection', () => {
   })
 })
 
-describe('a client that would have a healthy service taken out', () => {
+describe('a client cannot cause the ejection of a healthy service', () => {
   const isAvailable = (gateway: Awaited<ReturnType<typeof startGateway>>, url: string) =>
     gateway.metric(`strangler_address_available{upstream="a",address="${url}"}`)
 
-  it('by upgrades that the service drops, as services do with a path they do not know', async () => {
+  it('by upgrades that the service drops', async () => {
     const service = await startHttpOrigin((_request, response) => void response.end('ok'))
     service.server.on('upgrade', (_request, socket) => socket.destroy())
     const gateway = await startGateway(map(service.url, service.url), TO_SERVICE)
@@ -71,7 +71,7 @@ describe('a client that would have a healthy service taken out', () => {
     expect(await isAvailable(gateway, service.url)).toBe(1)
   })
 
-  it('by bodies that it never finishes, which the service gives up on', async () => {
+  it('by bodies that it never completes, so that the service times out', async () => {
     const service = await startHttpOrigin((request, response) => {
       if (request.method === 'GET') response.end('ok')
       else request.once('data', () => request.socket.destroy())
@@ -89,7 +89,7 @@ describe('a client that would have a healthy service taken out', () => {
 })
 
 describe('one connection', () => {
-  it('has one request under way at a time, however many it pipelines', async () => {
+  it('has one forwarded request at a time, however many requests it pipelines', async () => {
     const waiting: (() => void)[] = []
     const origin = await startHttpOrigin((_request, response) => {
       waiting.push(() => response.end('ok'))
@@ -107,10 +107,10 @@ describe('one connection', () => {
   })
 })
 
-describe('an origin that is asked whether it expects the body', () => {
+describe('an origin that answers Expect: 100-continue', () => {
   const expecting = 'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n'
 
-  it('with a status below 100 is a bad gateway, and nobody falls over', async () => {
+  it('with a status below 100 causes a 502 and no crash', async () => {
     const origin = await startRawOrigin('HTTP/1.1 099 S\r\n\r\n')
     const gateway = await startGateway(map(origin.url, origin.url), TO_SERVICE)
     const client = await connectRaw(gateway.port)
@@ -120,7 +120,7 @@ describe('an origin that is asked whether it expects the body', () => {
     expect(await gateway.metric('strangler_bugs_total')).toBe(0)
   })
 
-  it('with a switch that nobody asked for is one too, and its place in the pool is free again', async () => {
+  it('with a 101 causes a 502, and its connection leaves the pool', async () => {
     const origin = await startRawOrigin('HTTP/1.1 101 S\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
     const gateway = await startGateway(map(origin.url, origin.url), TO_SERVICE)
     const client = await connectRaw(gateway.port)

@@ -1,4 +1,4 @@
-// What is written down about requests: logs that an attacker cannot forge, that keep no secrets, and metrics that
+// The records of requests: logs that an attacker cannot forge, that contain no secrets, and metrics that
 // nobody can fill.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
@@ -81,8 +81,9 @@ function controlBytes(text: string): string[] {
   return matches
 }
 
-describe('log injection: a line of the attacker’s own, or an escape sequence in the terminal of whoever reads it', () => {
-  it('every line parses, no control byte is in any of them', async () => {
+// The attack: a forged log line, or an escape sequence for the reader's terminal.
+describe('the logs', () => {
+  it('contain only lines that parse, without control bytes', async () => {
     const nasty = [
       '\x9b31mred',
       '\xc2\x9b31m',
@@ -134,8 +135,8 @@ describe('log injection: a line of the attacker’s own, or an escape sequence i
   })
 })
 
-describe('secrets', () => {
-  it('in headers, cookies, queries and bodies are in no log and no metric', async () => {
+describe('the secrets in headers, cookies, queries and bodies', () => {
+  it('are in no log and no metric', async () => {
     const { port } = process_()
     const attacks = [
       request('GET /', [
@@ -186,8 +187,8 @@ describe('secrets', () => {
   })
 })
 
-describe('metrics', () => {
-  it('thousands of scanner paths, methods and hosts add no series', async () => {
+describe('the metrics', () => {
+  it('get no new series from thousands of paths, methods and hosts of a scanner', async () => {
     const { port, metrics } = process_()
     const series = async () =>
       new Set(

@@ -66,26 +66,26 @@ describe('a refusal', () => {
     expect(response.head + response.body).not.toContain('sent-by-the-client')
   })
 
-  it('names a rule that docs/security.md explains, whichever it is', () => {
+  it('names only rules that docs/security.md explains', () => {
     const table = section(read('docs/security.md'), 'Rules that a refusal names')
     const explained = [...table.matchAll(/^\| `([a-z-]+)`/gm)].map(([, rule]) => rule)
     expect(explained.filter((rule) => rule !== 'rule')).toEqual([...REFUSAL_RULES])
   })
 
-  it('of RTSP says nothing of the HTTP request before it, which keeps its answer', async () => {
+  it('of RTSP does not affect the HTTP request before it, which is answered', async () => {
     const { response, heads } = await target().attack(`${request('GET /good')}OPTIONS / RTSP/1.0\r\nHost: a\r\n\r\n`)
     expect(response.status).toBe(200)
     expect(heads.map(targetOf)).toEqual(['/good'])
   })
 
-  it('is not what HTTP/1.0 gets, whatever its fields say of RTSP', async () => {
+  it('does not apply to HTTP/1.0 with RTSP in its fields', async () => {
     const { response } = await target().attack('GET / HTTP/1.0\r\nHost: a\r\nX: GET / RTSP/1.0\r\n\r\n')
     expect(response.status).toBe(200)
   })
 })
 
 describe('allowEncodedSlashes of a route', () => {
-  it('lets its paths through to both sides, and no other path', async () => {
+  it('allows its paths on both sides, and no other path', async () => {
     const [legacy, service] = [await startRawOrigin(), await startRawOrigin()]
     const gateway = await startGateway(
       {
@@ -113,7 +113,7 @@ describe('allowEncodedSlashes of a route', () => {
     expect(legacy.heads().map(targetOf)).toEqual(['/@a%2Fb'])
   })
 
-  it('false refuses what the service takes elsewhere', async () => {
+  it('refuses with false a path that the service accepts on other routes', async () => {
     const origin = await startRawOrigin()
     const gateway = await startGateway(
       {
@@ -135,7 +135,7 @@ describe('allowEncodedSlashes of a route', () => {
     expect((await exchange(gateway.port, request('GET /strict/a%2fb'))).status).toBe(400)
   })
 
-  it('lets a read fall back to legacy', async () => {
+  it('allows the fallback of a read to legacy', async () => {
     const legacy = await startRawOrigin()
     const service = await startRawOrigin((socket) => void socket.destroy())
     const gateway = await startGateway(
@@ -158,7 +158,7 @@ describe('allowEncodedSlashes of a route', () => {
     expect(legacy.heads().map(targetOf)).toEqual(['/@a%2Fb'])
   })
 
-  it('lets a WebSocket through', async () => {
+  it('allows a WebSocket', async () => {
     const switched = 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'
     const origin = await startRawOrigin(switched)
     const route = { path: '/live/:room', upgrade: true, allowEncodedSlashes: true }
@@ -186,7 +186,7 @@ describe('allowEncodedSlashes of a route', () => {
 })
 
 describe('a WebSocket handshake with a bad version', () => {
-  it('keeps its Sec-WebSocket fields, and its client learns the versions of the origin', async () => {
+  it('is forwarded with its Sec-WebSocket fields, and the client receives the versions of the origin', async () => {
     const answer =
       'HTTP/1.1 426 Upgrade Required\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nContent-Length: 0\r\n\r\n'
     const { gateway, origin } = await startTarget({ script: answer })

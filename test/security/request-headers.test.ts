@@ -1,4 +1,4 @@
-// What a client says about itself must not be taken for what the edge says, and what it says to the edge must not
+// The fields of a client must not be confused with the fields of the edge, and its fields for the edge must not
 // travel on.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -49,8 +49,8 @@ function clientLines(head: string): string[] {
     .filter((line) => !OWN.has(line.slice(0, line.indexOf(':')).toLowerCase()))
 }
 
-describe('Connection-listed fields end here (RFC 9110 section 7.6.1)', () => {
-  it('B21 custom fields go; framing and Host cannot be unsaid', async () => {
+describe('the fields that Connection lists (RFC 9110 section 7.6.1)', () => {
+  it('B21 are removed, except for framing and Host', async () => {
     const fields = [
       'Connection: close, X-User, X-Custom, Host, Content-Length, Transfer-Encoding',
       'X-User: mallory',
@@ -65,7 +65,7 @@ describe('Connection-listed fields end here (RFC 9110 section 7.6.1)', () => {
     expect(valuesOf(heads[0] as string, 'host')).toEqual(['a'])
   })
 
-  it('B22 what the edge says cannot be taken away (CVE-2022-31813, CVE-2025-48865)', async () => {
+  it('B22 do not remove a field of the edge (CVE-2022-31813, CVE-2025-48865)', async () => {
     const listed = [...OURS, 'X-Real-IP', 'Authorization', 'X-Account'].join(', ')
     const head = await forwarded(
       [`Connection: close, ${listed}`, 'X-Account: 7', 'Authorization: Bearer x', 'X-Real-IP: 6.6.6.6'],
@@ -79,7 +79,7 @@ describe('Connection-listed fields end here (RFC 9110 section 7.6.1)', () => {
     expect(valuesOf(head, 'x-real-ip')).toEqual([])
   })
 
-  it('holds for any list in any spelling, over several lines', async () => {
+  it('are removed for any list in any spelling, over several lines', async () => {
     const name = fc.constantFrom('X-A', 'x-b', 'X-Long-Name-C', 'Cookie', 'Accept', 'Authorization', 'X-D', 'Range')
     const spelled = name.chain((text) => fc.constantFrom(text, text.toLowerCase(), text.toUpperCase()))
     const list = fc.array(fc.oneof(spelled, fc.constantFrom('close', 'keep-alive', '', 'Host')), { maxLength: 5 })
@@ -104,8 +104,8 @@ describe('Connection-listed fields end here (RFC 9110 section 7.6.1)', () => {
   })
 })
 
-describe('fields for the next hop only', () => {
-  it('B23 none of them travels on', async () => {
+describe('the gateway', () => {
+  it('B23 does not forward hop-by-hop fields', async () => {
     const head = await forwarded([
       'Keep-Alive: timeout=5',
       'Proxy-Connection: keep-alive',
@@ -120,7 +120,7 @@ describe('fields for the next hop only', () => {
     expect(clientLines(head)).toEqual([])
   })
 
-  it('fields for the whole way stay as they are: bytes, order, spelling and repeats', async () => {
+  it('forwards end-to-end fields with the same bytes, order, spelling and repeats', async () => {
     const fields = [
       'accept: text/html, */*;q=0.8',
       'X-MiXeD-CaSe: Value  with   spaces',
@@ -141,7 +141,7 @@ describe('fields for the next hop only', () => {
     expect(clientLines(await forwarded(fields)).map((line) => line.trimEnd())).toEqual(fields)
   })
 
-  it('a field list of anything valid is the same with and without the gateway', async () => {
+  it('forwards any valid list of end-to-end fields unchanged', async () => {
     const token = fc.stringMatching(/^[A-Za-z0-9!#$%&'*+.^`|~-]{1,12}$/).map((name) => `Y-${name}`)
     const value = fc.stringMatching(/^[!-~\xa1-\xff]([!-~\xa1-\xff \t]{0,20}[!-~\xa1-\xff])?$/)
     await fc.assert(
@@ -161,7 +161,7 @@ function spellings(name: string): string[] {
   return [name, lower, lower.toUpperCase(), mixed, lower.replaceAll('-', '_'), name.replace('-', '_')]
 }
 
-describe('identity and routing fields that a client makes up', () => {
+describe('an identity or routing field that a client forges,', () => {
   it.each([
     ...['X-User-Id', 'X-User', 'X-User-Name', 'X-User-Email', 'X-User-Roles', 'X-User-Scopes', 'X-User-Anything'],
     ...['X-Forwarded-For', 'X-Forwarded-Host', 'X-Forwarded-Proto', 'X-Forwarded-Port', 'X-Forwarded-Prefix'],
@@ -193,7 +193,7 @@ describe('identity and routing fields that a client makes up', () => {
       'X-WebAuth-User',
     ],
     ...['X-Middleware-Subrequest', 'X-Strangler-Side', 'X-Shadow', 'X-Shadow-Of', 'X-Request-Id'],
-  ])('B38 %s in every spelling, twice, and listed in Connection', async (name) => {
+  ])('B38 %s, is dropped in every spelling, twice, and listed in Connection', async (name) => {
     const forged = spellings(name).map((spelling) => `${spelling}: forged`)
     for (const extra of [[], [`Connection: ${name}`]]) {
       const head = await forwarded([...forged, ...forged, ...extra, 'X-Kept: 1'])
@@ -202,15 +202,15 @@ describe('identity and routing fields that a client makes up', () => {
     }
   })
 
-  it('B38 a name that ends in byte 0xa0 is no name', async () => {
+  it('B38 with a name that ends in byte 0xa0, is refused', async () => {
     await expectRefused(target(), request('GET /', ['X-User-Id\xa0: forged']))
   })
 
-  it('names with an underscore are dropped whatever they say (CVE-2025-64484)', async () => {
+  it('with an underscore in its name, is dropped (CVE-2025-64484)', async () => {
     expect(clientLines(await forwarded(['X_Anything: 1', '_: 2', 'X-Kept_Not: 3', 'X-Kept: 4']))).toEqual(['X-Kept: 4'])
   })
 
-  it('as trailers they do not arrive either, while an honest trailer does', async () => {
+  it('sent as a trailer, is dropped, and other trailers are forwarded', async () => {
     const seen: { headers: Record<string, unknown>; trailers: Record<string, unknown> }[] = []
     const origin = await startHttpOrigin((incoming, response) => {
       incoming.resume()
@@ -244,8 +244,8 @@ describe('identity and routing fields that a client makes up', () => {
   it.each([
     ['B39 __proto__ ten times', Array.from({ length: 10 }, (_, i) => `__proto__: ${i}`)],
     ['B39 constructor, hasOwnProperty, toString', ['constructor: 1', 'hasOwnProperty: 2', 'toString: 3', 'valueOf: 4']],
-    ['B39 all of them on an upgrade', ['__proto__: 1', '__proto__: 2', 'constructor: 3', 'Upgrade: websocket']],
-  ])('%s: nothing is polluted and the gateway lives', async (_, fields) => {
+    ['B39 these names on an upgrade', ['__proto__: 1', '__proto__: 2', 'constructor: 3', 'Upgrade: websocket']],
+  ])('%s, does not pollute a prototype', async (_, fields) => {
     const head = await forwarded(fields, target(), 'GET /x?__proto__[polluted]=1&constructor[prototype][polluted]=1')
     expect(head).toContain('GET /x?__proto__[polluted]=1&constructor[prototype][polluted]=1 HTTP/1.1')
     expect(head).not.toContain('\r\n__proto__')
@@ -254,8 +254,8 @@ describe('identity and routing fields that a client makes up', () => {
   })
 })
 
-describe('what the edge says to an origin', () => {
-  it('of a client that nobody vouches for', async () => {
+describe('the fields that the gateway adds', () => {
+  it('describe the peer of an untrusted connection', async () => {
     const head = await forwarded([
       'X-Forwarded-For: 6.6.6.6',
       'X-Forwarded-Host: evil',
@@ -274,7 +274,7 @@ describe('what the edge says to an origin', () => {
     expect(line.client).toBe('127.0.0.1')
   })
 
-  it('of a client that a trusted proxy vouches for', async () => {
+  it('describe the client that a trusted proxy names', async () => {
     const head = await forwarded(
       [
         'X-Forwarded-For: 6.6.6.6, 203.0.113.9, 10.1.2.3',
@@ -296,14 +296,14 @@ describe('what the edge says to an origin', () => {
   })
 
   it.each(['a b', 'x'.repeat(129), 'a"b', 'a,b', '\xe9', '<script>'])(
-    'a request id such as %j is made anew, whoever sent it',
+    'replace a request id such as %j, even from a trusted proxy',
     async (id) => {
       const head = await forwarded([`X-Request-Id: ${id}`], behindProxy())
       expect(valuesOf(head, 'x-request-id')).toEqual([expect.stringMatching(/^[0-9a-f]{32}$/)])
     },
   )
 
-  it('HTTP/1.0 is said in Via', async () => {
+  it('name HTTP/1.0 in Via', async () => {
     const { heads } = await target().attack('GET / HTTP/1.0\r\nHost: a\r\n\r\n')
     expect(heads.flatMap((head) => valuesOf(head, 'via'))).toEqual([expect.stringMatching(/^1\.0 strangler-/)])
     expect(heads[0]).toMatch(/^GET \/ HTTP\/1\.1\r\n/)
@@ -311,7 +311,7 @@ describe('what the edge says to an origin', () => {
 
   const TRACE = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00'
 
-  it('a trace is continued, with its state', async () => {
+  it('continue a trace with its state', async () => {
     const head = await forwarded([`traceparent: ${TRACE}`, 'tracestate: vendor=1'])
     expect(valuesOf(head, 'traceparent')).toEqual([TRACE])
     expect(valuesOf(head, 'tracestate')).toEqual(['vendor=1'])
@@ -323,13 +323,13 @@ describe('what the edge says to an origin', () => {
     [['traceparent: 00-00000000000000000000000000000000-b7ad6b7169203331-00']],
     [[`traceparent: ${TRACE}`, `traceparent: ${TRACE}`]],
     [[`traceparent: ${TRACE.toUpperCase()}`]],
-  ])('a trace is begun for %j', async (fields) => {
+  ])('begin a trace for %j', async (fields) => {
     const values = valuesOf(await forwarded(fields), 'traceparent')
     expect(values).toEqual([expect.stringMatching(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)])
     expect(values[0]).not.toContain('0af7651916cd43dd')
   })
 
-  it('a request that came back to this gateway goes round no further', async () => {
+  it('make the gateway refuse a request that returns to it', async () => {
     const [via] = valuesOf(await forwarded([]), 'via')
     const { response, heads } = await target().attack(request('GET /', [`Via: ${via}`, 'Connection: close']))
     expect(response.status).toBe(508)
@@ -337,15 +337,15 @@ describe('what the edge says to an origin', () => {
   })
 })
 
-describe('who the client claims to be', () => {
-  it('a user is believed from those who may say so, and only one at a time', async () => {
+describe('the identity of a client', () => {
+  it('is the user that a trusted peer names in a single field', async () => {
     const once = await forwarded(['x-account: 7'], behindProxy())
     expect(valuesOf(once, 'x-account')).toEqual(['7'])
     for (const forged of [['X-Account: 7', 'X-Account: 8'], ['X-Account: 7', 'x-ACCOUNT: 7'], ['X_Account: 7']])
       expect(valuesOf(await forwarded(forged, behindProxy()), 'x-account')).toEqual([])
   })
 
-  it('a user is not believed from anybody else', async () => {
+  it('is not the user that an untrusted peer names', async () => {
     const stranger = await startTarget({
       config: { identity: { user: { header: 'X-Account', trust: ['10.0.0.0/8'] } } },
     })
@@ -355,7 +355,7 @@ describe('who the client claims to be', () => {
     }
   })
 
-  describe('the anonymous id', () => {
+  describe('with an anonymous id', () => {
     const COOKIE =
       /\r\nSet-Cookie: strangler_id=([0-9a-f]{32})\.([\w-]{43}); Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax(; Secure)?\r\n/
 
@@ -370,7 +370,7 @@ describe('who the client claims to be', () => {
       return (fields: string[]) => exchange(gateway.port, request('GET /catalog', fields))
     })
 
-    it('is believed when the gateway made it', async () => {
+    it('is the id of a cookie that the gateway has signed', async () => {
       const made = COOKIE.exec((await shop()([])).head)
       expect(made).not.toBeNull()
       const value = `${made?.[1]}.${made?.[2]}`
@@ -378,7 +378,7 @@ describe('who the client claims to be', () => {
       expect((await shop()([`Cookie: a=b; strangler_id=${value}; c=d`])).head).not.toMatch(/set-cookie/i)
     })
 
-    it('is ignored and replaced when it is forged or tampered with, so nobody chooses a bucket', async () => {
+    it('is a new id if the cookie is forged, so that a client cannot choose its bucket', async () => {
       const [, id = '', signature = ''] = COOKIE.exec((await shop()([])).head) ?? []
       const other = id.replace(/^./, (digit) => (digit === '0' ? '1' : '0'))
       const [, , foreign = ''] = COOKIE.exec((await shop()([])).head) ?? []
@@ -413,7 +413,7 @@ describe('who the client claims to be', () => {
       }
     })
 
-    it('is only Secure where the client spoke TLS, be it to a proxy that is trusted', async () => {
+    it('gets a Secure cookie only if the client used TLS, to the gateway or to a trusted proxy', async () => {
       const secure = async (fields: string[]) => COOKIE.exec((await shop()(fields)).head)?.[3] === '; Secure'
       expect(await secure([])).toBe(false)
       expect(await secure(['X-Forwarded-Proto: https'])).toBe(true)
@@ -430,7 +430,7 @@ describe('who the client claims to be', () => {
   })
 })
 
-describe('B24 Expect', () => {
+describe('B24 a request with Expect', () => {
   const origin413 = sharedByFile(async () => {
     const target = await startTarget({
       script: (socket, seen) => {
@@ -442,7 +442,7 @@ describe('B24 Expect', () => {
     return target
   })
 
-  it('a body that the origin refuses is never asked for, and the next request is unharmed', async () => {
+  it('does not send a body that the origin refuses, and the next request is served', async () => {
     const { gateway, origin } = origin413()
     const client = await connectRaw(gateway.port)
     client.send(request('POST /refused', ['Expect: 100-continue', 'Content-Length: 5']))
@@ -455,7 +455,7 @@ describe('B24 Expect', () => {
     expect(origin.connections.some(({ bytes }) => bytes.includes('hello'))).toBe(false)
   })
 
-  it('a body that the origin asks for is sent then, and not before', async () => {
+  it('sends the body after the origin has answered 100, and not before', async () => {
     const target = await startTarget({
       script: (socket) => {
         socket.write('HTTP/1.1 100 Continue\r\n\r\n')
@@ -472,20 +472,20 @@ describe('B24 Expect', () => {
   })
 
   it.each<[string, string[]]>([
-    ['Expect: x', ['Expect: x']],
-    ['Expect twice', ['Expect: 100-continue', 'Expect: 100-continue']],
-    ['Expect: 100-continue, x', ['Expect: 100-continue, x']],
-    ['Expect empty', ['Expect:']],
-  ])('%s is 417, always', async (_, fields) => {
+    ['x', ['Expect: x']],
+    ['100-continue twice', ['Expect: 100-continue', 'Expect: 100-continue']],
+    ['100-continue, x', ['Expect: 100-continue, x']],
+    ['an empty value', ['Expect:']],
+  ])('of %s is answered 417', async (_, fields) => {
     await expectRefused(target(), request('GET /', fields), 417)
     await expectRefused(target(), request('POST /', [...fields, 'Content-Length: 5'], 'hello'), 417)
   })
 
-  it('Expect after a space is a folded line, and 400', async () => {
+  it('in a folded line is answered 400', async () => {
     await expectRefused(target(), request('POST /', [' Expect: 100-continue', 'Content-Length: 5'], 'hello'))
   })
 
-  it('an HTTP/1.0 client never gets a 100, and its expectation is ignored (RFC 9110 section 10.1.1)', async () => {
+  it('in HTTP/1.0 gets no 100, and Expect is ignored (RFC 9110 section 10.1.1)', async () => {
     const bytes = 'POST / HTTP/1.0\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello'
     const { response, heads } = await target().attack(bytes)
     expect(response.status).toBe(200)

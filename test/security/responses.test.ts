@@ -20,7 +20,7 @@ async function answered(bytes: Script | string, ask = request('GET /')): Promise
   return (await target().attack(ask)).response
 }
 
-/** What has no length is read to the end of the connection. */
+/** A body without a length is read to the end of the connection. */
 const andClose =
   (bytes: string): Script =>
   (socket) =>
@@ -28,7 +28,7 @@ const andClose =
 
 const CANARY = 'of-the-upstream'
 
-describe('an answer that can be read in two ways is 502, and nothing of it reaches the client', () => {
+describe('a malformed response is answered 502, and none of its bytes reaches the client:', () => {
   it.each<[string, string]>([
     ['length and chunks', `HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`],
     ['chunks and length', `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n`],
@@ -58,7 +58,10 @@ describe('an answer that can be read in two ways is 502, and nothing of it reach
       'a control character in a 103',
       `HTTP/1.1 103 Early\r\nX: \x01${CANARY}\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n`,
     ],
-    ['an unasked-for 101', `HTTP/1.1 101 Switching\r\nUpgrade: ${CANARY}\r\nConnection: Upgrade\r\n\r\n${CANARY}`],
+    [
+      'a 101 without an upgrade',
+      `HTTP/1.1 101 Switching\r\nUpgrade: ${CANARY}\r\nConnection: Upgrade\r\n\r\n${CANARY}`,
+    ],
     ['a broken first chunk size', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'.replace('200 OK', 'x')],
   ])('%s', async (_, bytes) => {
     const response = await answered(andClose(bytes))
@@ -68,7 +71,7 @@ describe('an answer that can be read in two ways is 502, and nothing of it reach
     expect(response.body).not.toMatch(/hello|127\.0\.0\.1|HPE_|Parse/)
   })
 
-  it('the connection that it came on is not used again', async () => {
+  it('its connection is not used again', async () => {
     const used = target().origin.connections.length
     await answered('HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!HTTP/1.1 200 OK\r\n\r\n')
     const [connection] = target().origin.connections.slice(used)
@@ -77,7 +80,7 @@ describe('an answer that can be read in two ways is 502, and nothing of it reach
     expect(connection === undefined || connection.bytes.toString().match(/HTTP\/1\.1/g)?.length === 1).toBe(true)
   })
 
-  it('bytes behind an answer are nobody’s answer', async () => {
+  it('bytes after a complete response are not used as the next response', async () => {
     const first = await answered(
       'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged',
     )
@@ -86,7 +89,7 @@ describe('an answer that can be read in two ways is 502, and nothing of it reach
     expect([next.status, next.body]).toEqual([200, 'next'])
   })
 
-  it('a chunk that is broken in mid-body ends the client’s answer as broken', async () => {
+  it('a malformed chunk in the middle of a body breaks off the response', async () => {
     answer = andClose('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n')
     const client = await connectRaw(target().gateway.port)
     client.send(request('GET /'))
@@ -95,19 +98,19 @@ describe('an answer that can be read in two ways is 502, and nothing of it reach
   })
 })
 
-describe('junk in quantity', () => {
+describe('a response with', () => {
   it.each<[string, string]>([
     ['10,000 header lines', `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(10_000)}Content-Length: 0\r\n\r\n`.repeat(1)],
     ['10,000 long header lines', `HTTP/1.1 200 OK\r\n${`X-${CANARY}: y\r\n`.repeat(10_000)}Content-Length: 0\r\n\r\n`],
     ['a header of 1 MiB', `HTTP/1.1 200 OK\r\nX: ${CANARY.repeat(70_000)}\r\nContent-Length: 0\r\n\r\n`],
-  ])('%s: refused or passed on whole, and the gateway lives', async (_, bytes) => {
+  ])('%s is refused or forwarded completely', async (_, bytes) => {
     const response = await answered(andClose(bytes))
     expect([200, 502]).toContain(response.status)
     if (response.status === 200) expect(valuesOf(response.head, 'x')).toHaveLength(10_000)
     else expect(response.head + response.body).not.toContain(CANARY)
   })
 
-  it('a header without end is cut', async () => {
+  it('an endless header is cut off', async () => {
     let sent = 0
     const response = await answered((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nX: ')
@@ -121,7 +124,7 @@ describe('junk in quantity', () => {
     expect(sent).toBeLessThan(64 * 1024 * 1024)
   })
 
-  it('informational answers without end are cut', async () => {
+  it('endless informational responses before it is cut off', async () => {
     answer = 'HTTP/1.1 103 Early\r\nX: y\r\n\r\n'.repeat(1000)
     const client = await connectRaw(target().gateway.port)
     client.send(request('GET /'))
@@ -131,7 +134,7 @@ describe('junk in quantity', () => {
   })
 })
 
-describe('fields of an answer', () => {
+describe('the fields of a response', () => {
   const fieldsOf = async (fields: string[], ask?: string) =>
     (
       await answered(
@@ -140,7 +143,7 @@ describe('fields of an answer', () => {
       )
     ).head
 
-  it('of the next hop end here: listed in Connection, or hop-by-hop by name', async () => {
+  it('are removed if they are hop-by-hop or listed in Connection', async () => {
     const head = await fieldsOf([
       'Connection: X-Foo, x-BAR, Content-Length',
       'X-Foo: 1',
@@ -160,7 +163,7 @@ describe('fields of an answer', () => {
     expect(valuesOf(head, 'keep-alive')).not.toContain('timeout=99')
   })
 
-  it('of the whole way stay as they are: bytes, order, spelling, repeats; Set-Cookie lines are never merged', async () => {
+  it('keep bytes, order, spelling and repeats if they are end-to-end; Set-Cookie lines are never merged', async () => {
     const fields = [
       'date: Mon, 01 Jan 2024 00:00:00 GMT',
       'Set-Cookie: a=1; Expires=Mon, 01 Jan 2029 00:00:00 GMT; Path=/',
@@ -190,7 +193,7 @@ describe('fields of an answer', () => {
     ).toEqual(fields)
   })
 
-  it('the anonymous cookie joins those of the origin, on a line of its own', async () => {
+  it('include the anonymous cookie on a line of its own', async () => {
     const shop = await startTarget({
       script: 'HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nContent-Length: 2\r\n\r\nok',
       config: {
@@ -211,19 +214,19 @@ describe('fields of an answer', () => {
     ['HTTP/1.1 404 \xd0\x9d\xd0\xb5\xd1\x82', 'HTTP/1.1 404 \xd0\x9d\xd0\xb5\xd1\x82'],
     ['HTTP/1.0 200 OK', 'HTTP/1.1 200 OK'],
     ['HTTP/1.1 599 Odd', 'HTTP/1.1 599 Odd'],
-  ])('the status line %j is passed on as %j', async (line, expected) => {
+  ])('follow the status line %j, which is forwarded as %j', async (line, expected) => {
     const { head } = await answered(andClose(`${line}\r\nContent-Length: 2\r\n\r\nok`))
     expect(head.split('\r\n')[0]).toBe(expected)
   })
 
-  it('a Date is added where the origin has none, and only there', async () => {
+  it('include a Date if the origin has sent none', async () => {
     expect(valuesOf(await fieldsOf([]), 'date')).toHaveLength(1)
     expect(valuesOf(await fieldsOf(['Date: Mon, 01 Jan 2024 00:00:00 GMT']), 'date')).toEqual([
       'Mon, 01 Jan 2024 00:00:00 GMT',
     ])
   })
 
-  it('103 comes before the answer, without the fields of the next hop', async () => {
+  it('of status 103 are forwarded before the response, without hop-by-hop fields', async () => {
     answer =
       'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nConnection: X-A\r\nX-A: 1\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
     const client = await connectRaw(target().gateway.port)
@@ -233,7 +236,7 @@ describe('fields of an answer', () => {
     expect(text).toMatch(/^HTTP\/1\.1 103 Early Hints\r\nLink: <\/a\.css>; rel=preload\r\n\r\nHTTP\/1\.1 200 OK\r\n/)
   })
 
-  it('trailers arrive as trailers; those that would change the answer do not', async () => {
+  it('in trailers are forwarded, except for those that would change the response', async () => {
     const response = await answered(
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nSet-Cookie: a=1\r\nContent-Type: text/html\r\n\r\n',
     )
@@ -245,23 +248,26 @@ describe('fields of an answer', () => {
     ['HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n', '999'],
     ['GET', 'HTTP/1.1 304 Not Modified\r\nETag: "x"\r\n\r\n', undefined],
     ['GET', 'HTTP/1.1 204 No Content\r\n\r\n', undefined],
-  ])('%s answered with %j has no body, keeps its length, and the connection goes on', async (method, bytes, length) => {
-    answer = bytes
-    const client = await connectRaw(target().gateway.port)
-    client.send(request(`${method} /`))
-    await client.receives('\r\n\r\n')
-    const first = parse(client.received(), false)
-    expect(first.body).toBe('')
-    expect(valuesOf(first.head, 'content-length')).toEqual(length === undefined ? [] : [length])
-    answer = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nafter'
-    client.send(request('GET /'))
-    await client.receives(/\r\n\r\nafter$/)
-    client.destroy()
-  })
+  ])(
+    'for %s with %j keep their length without a body, and the connection stays open',
+    async (method, bytes, length) => {
+      answer = bytes
+      const client = await connectRaw(target().gateway.port)
+      client.send(request(`${method} /`))
+      await client.receives('\r\n\r\n')
+      const first = parse(client.received(), false)
+      expect(first.body).toBe('')
+      expect(valuesOf(first.head, 'content-length')).toEqual(length === undefined ? [] : [length])
+      answer = 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nafter'
+      client.send(request('GET /'))
+      await client.receives(/\r\n\r\nafter$/)
+      client.destroy()
+    },
+  )
 })
 
-describe('compressed bodies are nobody’s business at the edge', () => {
-  it('a gzip bomb passes as the bytes it is, both ways (B33, CVE-2026-22036)', async () => {
+describe('a large structured body', () => {
+  it('such as a gzip bomb is forwarded unchanged in both directions (B33, CVE-2026-22036)', async () => {
     const chain = `Content-Encoding: ${Array.from({ length: 500 }, () => 'gzip').join(', ')}`
     const { head, body } = await answered(`HTTP/1.1 200 OK\r\n${chain}\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00`)
     expect(linesOf(head)).toContain(chain)
@@ -274,7 +280,7 @@ describe('compressed bodies are nobody’s business at the edge', () => {
     expect(seen.some(({ bytes }) => bytes.toString('latin1').includes('\r\n\r\n\x1f\x8b\x08\x00'))).toBe(true)
   })
 
-  it('B33 JSON a million deep is refused by the admin surface without being read', async () => {
+  it('B33 such as JSON with a million levels is refused by the admin API without being parsed', async () => {
     const deep = '['.repeat(1_000_000)
     const startedAt = performance.now()
     const status = await new Promise<number>((resolve, reject) => {

@@ -25,7 +25,7 @@ const canary = sharedByFile(async () => {
   return { at: `127.0.0.2:${(server.address() as AddressInfo).port}`, connections: () => connections }
 })
 
-describe('a Host that two parties read in two ways', () => {
+describe('the gateway refuses an ambiguous Host:', () => {
   it.each<[string, string]>([
     ['B1 no Host', 'GET / HTTP/1.1\r\n\r\n'],
     ['B2 two Hosts, equal', 'GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n'],
@@ -61,7 +61,7 @@ describe('a Host that two parties read in two ways', () => {
   })
 
   it.each(['a', 'A.example', 'a:80', '[::1]:8080', '127.0.0.1', 'a_b', 'xn--bcher-kva.example.'])(
-    'Host: %s is a host, and goes on',
+    'but forwards the valid Host %s',
     async (host) => {
       const { response, heads } = await target().attack(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
       expect(response.status).toBe(200)
@@ -73,21 +73,22 @@ describe('a Host that two parties read in two ways', () => {
     ['GET / HTTP/1.1\r\nHost: a:\r\n\r\n', 'a'],
     ['GET http://a:80/ HTTP/1.1\r\nHost: a\r\n\r\n', 'a'],
     ['GET http://a/ HTTP/1.1\r\nHost: a:80\r\n\r\n', 'a:80'],
-  ])('%j: an empty or default port is the same host, and the origin gets the Host %s', async (bytes, host) => {
+  ])('but accepts %j with an empty or default port, and sends the Host %s', async (bytes, host) => {
     const { response, heads } = await target().attack(bytes)
     expect(response.status).toBe(200)
     expect(heads.flatMap((head) => valuesOf(head, 'host'))).toEqual([host])
     expect(heads.map(targetOf)).toEqual(['/'])
   })
 
-  it('HTTP/1.0 may do without a Host: the origin gets its own', async () => {
+  it('but accepts HTTP/1.0 without a Host, and sends the Host of the origin', async () => {
     const { response, heads } = await target().attack('GET / HTTP/1.0\r\n\r\n')
     expect(response.status).toBe(200)
     expect(heads.flatMap((head) => valuesOf(head, 'host'))).toEqual([`127.0.0.1:${target().origin.port}`])
   })
 })
 
-describe('a target that names another server: whoever connects to it is an open proxy', () => {
+// The attack: a gateway that connects to an authority in the target is an open proxy.
+describe('the gateway connects to no server that a target names:', () => {
   it.each<[string, (evil: string) => string, number]>([
     ['B4 absolute-form of another host', (evil) => request(`GET http://${evil}/`), 400],
     ['B4 absolute-form with the host as its user', (evil) => request(`GET http://a@${evil}/`), 400],
@@ -128,20 +129,20 @@ describe('a target that names another server: whoever connects to it is an open 
     ['B4 absolute-form of the Host', () => request('GET http://a/x?y=1'), () => '/x?y=1'],
     ['B4 absolute-form of the Host in other case', () => request('GET HTTP://A/x'), () => '/x'],
     ['B4 absolute-form without a path', () => request('GET http://a'), () => '/'],
-  ])('%s: a path like any other', async (_, bytes, expected) => {
+  ])('%s is a path of the origin', async (_, bytes, expected) => {
     const { response, heads } = await target().attack(bytes(canary().at))
     expect(response.status).toBe(200)
     expect(heads.map(targetOf)).toEqual([expected(canary().at)])
     expect(canary().connections()).toBe(0)
   })
 
-  it('a Host that names another server goes to the origin that the configuration names', async () => {
+  it('a Host of another server is forwarded to the configured origin', async () => {
     const { heads } = await target().attack(`GET / HTTP/1.1\r\nHost: ${canary().at}\r\n\r\n`)
     expect(heads).toHaveLength(1)
     expect(canary().connections()).toBe(0)
   })
 
-  it('fields that name another server are not asked', async () => {
+  it('fields that name another server are ignored', async () => {
     const evil = canary().at
     const fields = [`X-Forwarded-Host: ${evil}`, `X-Original-URL: http://${evil}/`, `Forwarded: host=${evil}`]
     const { heads } = await target().attack(request('GET /', fields))
@@ -151,12 +152,12 @@ describe('a target that names another server: whoever connects to it is an open 
   })
 })
 
-describe('methods that are for the gateway itself', () => {
+describe('a request for the gateway itself,', () => {
   it.each<[string, string]>([
     ['B19 OPTIONS *', request('OPTIONS *')],
     ['B19 OPTIONS of the bare authority', request('OPTIONS http://a')],
     ['B20 OPTIONS with Max-Forwards: 0', request('OPTIONS /x', ['Max-Forwards: 0'])],
-  ])('%s is answered here', async (_, bytes) => {
+  ])('%s, is answered by the gateway', async (_, bytes) => {
     const { response, heads } = await target().attack(bytes)
     expect(response.status).toBe(200)
     expect(response.head).toMatch(/\r\nallow: /i)
@@ -174,7 +175,7 @@ describe('methods that are for the gateway itself', () => {
     ['B20 TRACE', request('TRACE /'), 405],
     ['B20 TRACE with a body', request('TRACE /', ['Content-Length: 5'], 'hello'), 405],
     ['B20 TRACE with Max-Forwards: 0', request('TRACE /', ['Max-Forwards: 0']), 405],
-  ])('%s is refused', async (_, bytes, status) => {
+  ])('%s, is refused', async (_, bytes, status) => {
     const response = await expectRefused(target(), bytes, status)
     if (status === 405) expect(response.head).toMatch(/\r\nallow: /i)
   })
@@ -184,14 +185,14 @@ describe('methods that are for the gateway itself', () => {
     ['7', ['6']],
     ['007', ['6']],
     [undefined, []],
-  ])('B20 OPTIONS with Max-Forwards %s goes on with %j', async (value, expected) => {
+  ])('B20 OPTIONS with Max-Forwards %s, is forwarded with %j', async (value, expected) => {
     const fields = value === undefined ? [] : [`Max-Forwards: ${value}`]
     const { heads } = await target().attack(request('OPTIONS /', fields))
     expect(heads.map((head) => valuesOf(head, 'max-forwards'))).toEqual([expected])
   })
 })
 
-describe('bytes that do not belong in a target', () => {
+describe('a target with invalid bytes is refused or encoded:', () => {
   it.each<[string, string]>(
     [
       '/\x80',
@@ -221,7 +222,7 @@ describe('bytes that do not belong in a target', () => {
     ['/%ef%bc%8f', '/%EF%BC%8F'],
     ['/a%20b', '/a%20b'],
     ['/%e9t%C3%A9', '/%E9t%C3%A9'],
-  ])('B17 %s goes on as %s', async (path, expected) => {
+  ])('B17 %s is forwarded as %s', async (path, expected) => {
     const { heads } = await target().attack(request(`GET ${path}`))
     expect(heads.map(targetOf)).toEqual([expected])
   })
@@ -267,7 +268,8 @@ async function startSplit() {
   return { gateway, legacy, service, where }
 }
 
-describe('a path that is public at the edge and something else at the origin', () => {
+// The attack: a path that is public at the edge names another resource at the origin.
+describe('the gateway decides on the path that the origin receives:', () => {
   const split = sharedByFile(startSplit)
 
   it.each<[string, string, string]>([
@@ -316,7 +318,7 @@ describe('a path that is public at the edge and something else at the origin', (
     expect(await split().where(path)).toBe(expected)
   })
 
-  it('an encoded slash is let through to the upstream that asked for it, and to no other', async () => {
+  it('an encoded slash is forwarded only to an upstream that is configured for it', async () => {
     const [legacy, service] = [await startRawOrigin(), await startRawOrigin()]
     const gateway = await startGateway(
       {
@@ -338,7 +340,7 @@ describe('a path that is public at the edge and something else at the origin', (
     expect(legacy.requests()).toBe(0)
   })
 
-  it('falling back does not carry an encoded slash to a monolith that never asked for it', async () => {
+  it('a fallback does not send an encoded slash to a monolith that is not configured for it', async () => {
     const legacy = await startRawOrigin()
     const service = await startRawOrigin((socket) => void socket.destroy())
     const gateway = await startGateway(
@@ -393,7 +395,7 @@ const nastyPaths = fc
   .map((parts) => `/${parts.join('')}`)
 
 describe('a character that browsers and curl send raw', () => {
-  it('is decided on as the origin gets it: as its escape', async () => {
+  it('is decided on in the encoded form that the origin receives', async () => {
     const [legacy, service] = [await startRawOrigin(), await startRawOrigin()]
     const gateway = await startGateway(
       {
@@ -413,10 +415,10 @@ describe('a character that browsers and curl send raw', () => {
   })
 })
 
-describe('a few hundred paths that nobody would think of', () => {
+describe('for hundreds of generated paths,', () => {
   const split = sharedByFile(startSplit)
 
-  it('the path that was decided on is byte for byte the path that the origin got', async () => {
+  it('the path of the decision equals the path that the origin receives', async () => {
     const { gateway, legacy, service } = split()
     const paths = fc.sample(nastyPaths, { numRuns: 300, seed: 20_261 })
     await inTwelves(paths, (path) => exchange(gateway.port, request(`GET ${path}`, ['Connection: close'])))
@@ -431,7 +433,7 @@ describe('a few hundred paths that nobody would think of', () => {
     for (const { head, side } of arrived) {
       const line = byId.get(valuesOf(head, 'x-request-id')[0])
       expect(line).toMatchObject({ path: targetOf(head), side, status: 200 })
-      // What moved is what begins with /admin, once; the monolith never gets what an origin would take for it.
+      // The paths below /admin have moved: the monolith never receives a path that an origin would read as one of them.
       expect(side).toBe(/^\/admin(?:\/|$)/i.test(targetOf(head)) ? 'service' : 'legacy')
     }
     const refused = log.filter(({ status }) => status === 400).length
@@ -439,7 +441,7 @@ describe('a few hundred paths that nobody would think of', () => {
     expect(arrived.length + refused).toBe(paths.length)
   })
 
-  it('what Express would route to /admin has never been decided as something else', async () => {
+  it('a path that Express routes to /admin is decided as /admin', async () => {
     const app = (side: string) =>
       express()
         .use((_request, response, next) => {
@@ -470,7 +472,7 @@ describe('a few hundred paths that nobody would think of', () => {
   })
 })
 
-describe('a Host that looks like another (CVE-2026-55602)', () => {
+describe('a Host that resembles another (CVE-2026-55602)', () => {
   const hosts = sharedByFile(async () => {
     const [legacy, service] = [await startRawOrigin(), await startRawOrigin()]
     const gateway = await startGateway(

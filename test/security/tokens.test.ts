@@ -80,7 +80,7 @@ function expectRefused(response: RawResponse, heads: readonly string[], status: 
 const NONE = 'Bearer realm="gateway"'
 const INVALID = 'Bearer error="invalid_token"'
 
-describe('a token that the issuer did not write', () => {
+describe('a request with a forged or invalid token is answered 401:', () => {
   const hs = (key: string | Buffer, header: object = { alg: 'HS256', typ: 'JWT' }) =>
     signed('HS256', Buffer.from(key), { header })
   const es = signed('ES256', P256.privateKey).split('.')
@@ -102,35 +102,35 @@ describe('a token that the issuer did not write', () => {
         .replaceAll('-', '+')
         .replaceAll('_', '/'),
     ],
-    ['B34 escaped letters', token.replace('.', '%2E')],
-    ['B34 two subjects', rs256(`{"sub":"admin",${JSON.stringify(goodClaims()).slice(1)}`)],
-    ['B34 two algorithms', rs256(goodClaims(), '{"alg":"none","alg":"RS256"}')],
+    ['B34 an escaped dot', token.replace('.', '%2E')],
+    ['B34 two sub members', rs256(`{"sub":"admin",${JSON.stringify(goodClaims()).slice(1)}`)],
+    ['B34 two alg members', rs256(goodClaims(), '{"alg":"none","alg":"RS256"}')],
     ['B35 the public key as a secret', hs(pemOf(RSA))],
-    ['B35 the public key as a secret, said to be RS256', hs(pemOf(RSA), { alg: 'RS256' })],
-    ['B35 r = s = 0', `${es[0]}.${es[1]}.${base64url(Buffer.alloc(64))}`, '/es256'],
-    ['B35 no r and s at all', `${es[0]}.${es[1]}.AA`, '/es256'],
+    ['B35 the public key as a secret, with RS256 in the header', hs(pemOf(RSA), { alg: 'RS256' })],
+    ['B35 an ECDSA signature with r = s = 0', `${es[0]}.${es[1]}.${base64url(Buffer.alloc(64))}`, '/es256'],
+    ['B35 an ECDSA signature of one byte', `${es[0]}.${es[1]}.AA`, '/es256'],
     ['B35 another curve', signed('ES256', ecPair('P-384').privateKey), '/es256'],
     ['B35 PS256 with the key for RS256', signed('PS256', RSA.privateKey)],
-    ['B35 RS256 where HS256 is asked for', token, '/hs256'],
+    ['B35 RS256 on a route with HS256', token, '/hs256'],
     ['B35 an empty secret', hs(''), '/hs256'],
     [
       'the key that came along',
       signed('RS256', rsaPair().privateKey, { header: { alg: 'RS256', jwk: jwkOf(rsaPair()) } }),
     ],
-    ['B36 exp in text', rs256(goodClaims({ exp: `${now + 60}` }))],
-    ['B36 exp without end', rs256(JSON.stringify(goodClaims({ exp: 0 })).replace('"exp":0', '"exp":1e400'))],
+    ['B36 exp as a text', rs256(goodClaims({ exp: `${now + 60}` }))],
+    ['B36 an infinite exp', rs256(JSON.stringify(goodClaims({ exp: 0 })).replace('"exp":0', '"exp":1e400'))],
     ['B36 exp before 1970', rs256(goodClaims({ exp: -1 }))],
     ['B36 no exp', rs256(goodClaims({ exp: undefined }))],
-    ['B36 over', rs256(goodClaims({ exp: now - 60 }))],
-    ['B36 nbf in text', rs256(goodClaims({ nbf: '0' }))],
-    ['B36 nbf without end', rs256(JSON.stringify(goodClaims({ nbf: 0 })).replace('"nbf":0', '"nbf":1e400'))],
-    ['B36 not yet', rs256(goodClaims({ nbf: now + 600 }))],
-    ['B36 iat in text', rs256(goodClaims({ iat: '0' }))],
+    ['B36 exp in the past', rs256(goodClaims({ exp: now - 60 }))],
+    ['B36 nbf as a text', rs256(goodClaims({ nbf: '0' }))],
+    ['B36 an infinite nbf', rs256(JSON.stringify(goodClaims({ nbf: 0 })).replace('"nbf":0', '"nbf":1e400'))],
+    ['B36 nbf in the future', rs256(goodClaims({ nbf: now + 600 }))],
+    ['B36 iat as a text', rs256(goodClaims({ iat: '0' }))],
     ['B36 iat before 1970', rs256(goodClaims({ iat: -1 }))],
-    ['B36 of the future', rs256(goodClaims({ iat: now + 600 }))],
+    ['B36 iat in the future', rs256(goodClaims({ iat: now + 600 }))],
     ['B36 no iss', rs256(goodClaims({ iss: undefined }))],
     ['B36 no aud', rs256(goodClaims({ aud: undefined }))],
-    ['B36 an audience of others', rs256(goodClaims({ aud: ['a', 'b'] }))],
+    ['B36 other audiences', rs256(goodClaims({ aud: ['a', 'b'] }))],
     ['B36 crit', rs256(goodClaims(), { alg: 'RS256', crit: ['exp'], exp: now + 60 })],
     ['B36 b64: false', rs256(goodClaims(), { alg: 'RS256', b64: false, crit: ['b64'] })],
     ['B37 more than 8 KiB', rs256(goodClaims({ a: 'a'.repeat(7500) }))],
@@ -139,7 +139,7 @@ describe('a token that the issuer did not write', () => {
     expectRefused(response, heads, 401, INVALID)
   })
 
-  it('32 KB of it are not even read', async () => {
+  it('32 KB in size, refused as a head above the limit', async () => {
     const { response, heads } = await ask([`Authorization: Bearer ${rs256(goodClaims({ a: 'a'.repeat(24_000) }))}`])
     expect(heads).toEqual([])
     expect(response.status).toBe(431)
@@ -150,49 +150,49 @@ describe('a token that the issuer did not write', () => {
     ['B36 fractions of seconds', rs256(goodClaims({ exp: now + 60.5, nbf: now - 0.5, iat: now - 0.5 })), '/orders'],
     ['ES256', signed('ES256', P256.privateKey), '/es256'],
     ['HS256 with the secret of the environment', hs(SECRET), '/hs256'],
-  ])('documented as good: %s', async (_, good, path) => {
+  ])('but a valid token is accepted: %s', async (_, good, path) => {
     const { response, heads } = await ask([`Authorization: Bearer ${good}`], `GET ${path}`)
     expect(response.status, response.head).toBe(200)
     expect(heads).toHaveLength(1)
   })
 })
 
-describe('B37 the one place where a token may stand', () => {
+describe('B37 only the Authorization field can contain the token; a request with', () => {
   const bearer = `Authorization: Bearer ${token}`
   it.each<[string, string[], string, string?]>([
-    ['none at all', [], NONE],
-    ['the query', [], NONE, `GET /orders?access_token=${token}&token=${token}`],
-    ['a cookie', [`Cookie: access_token=${token}; Authorization=Bearer ${token}`], NONE],
-    ['a field that is spelt oddly', [`Authorization_: Bearer ${token}`, `X-Authorization: Bearer ${token}`], NONE],
-    ['the field of another hop', [`Proxy-Authorization: Bearer ${token}`], NONE],
+    ['no token', [], NONE],
+    ['a token in the query', [], NONE, `GET /orders?access_token=${token}&token=${token}`],
+    ['a token in a cookie', [`Cookie: access_token=${token}; Authorization=Bearer ${token}`], NONE],
+    ['a token in similar fields', [`Authorization_: Bearer ${token}`, `X-Authorization: Bearer ${token}`], NONE],
+    ['a token in Proxy-Authorization', [`Proxy-Authorization: Bearer ${token}`], NONE],
     ['another scheme', [`Authorization: Basic ${base64url('a:b')}`], NONE],
     ['the scheme without a token', ['Authorization: Bearer'], INVALID],
-    ['a tab for the space', [`Authorization: Bearer\t${token}`], NONE],
-    ['a tab behind the space', [`Authorization: Bearer \t${token}`], INVALID],
-    ['two fields', [bearer, bearer], INVALID],
-    ['two fields, the other one forged', [bearer, `authorization: Bearer ${HEAD}.${BODY}.`], INVALID],
-    ['two fields, the other of another scheme', [bearer, `AUTHORIZATION: Basic ${base64url('a:b')}`], INVALID],
-    ['two in one field', [`${bearer}, Bearer ${token}`], INVALID],
+    ['a tab instead of the space', [`Authorization: Bearer\t${token}`], NONE],
+    ['a tab after the space', [`Authorization: Bearer \t${token}`], INVALID],
+    ['two Authorization fields', [bearer, bearer], INVALID],
+    ['two Authorization fields, one of them forged', [bearer, `authorization: Bearer ${HEAD}.${BODY}.`], INVALID],
+    ['two Authorization fields, one of another scheme', [bearer, `AUTHORIZATION: Basic ${base64url('a:b')}`], INVALID],
+    ['two tokens in one field', [`${bearer}, Bearer ${token}`], INVALID],
     [
       'a forged one, with a good one in query and cookie',
       ['Authorization: Bearer x', `Cookie: t=${token}`],
       INVALID,
       `GET /orders?access_token=${token}`,
     ],
-    ['a field that ends at this hop', [bearer, 'Connection: Authorization'], NONE],
-  ])('%s', async (_, fields, challenge, line) => {
+    ['an Authorization field that Connection lists', [bearer, 'Connection: Authorization'], NONE],
+  ])('%s is answered 401', async (_, fields, challenge, line) => {
     const { response, heads } = await ask(fields, line)
     expectRefused(response, heads, 401, challenge)
   })
 
-  it('NUL is no part of a field', async () => {
+  it('a NUL in the field is refused', async () => {
     const { response, heads } = await ask([`Authorization: Bearer\0 ${token}`])
     expect(heads).toEqual([])
     expect(response.status).toBe(400)
   })
 
   it.each(['Bearer', 'bearer', 'BEARER', 'bEaReR'])(
-    'the scheme %s, and the field goes on as it came',
+    'the scheme %s is accepted, and the field is forwarded unchanged',
     async (scheme) => {
       const { response, heads } = await ask([`Authorization: ${scheme} ${token}`])
       expect(response.status, response.head).toBe(200)
@@ -201,7 +201,7 @@ describe('B37 the one place where a token may stand', () => {
   )
 })
 
-describe('what a client says of itself', () => {
+describe('an identity header that a client sends', () => {
   const rich = rs256(goodClaims({ email: 'ann@shop.test', tenant: 'Zürich', groups: ['a', 'b'] }))
   const spoofed = [
     'X-User-Id: admin',
@@ -219,7 +219,7 @@ describe('what a client says of itself', () => {
     'x-groups: admin',
   ]
 
-  it.each(['GET /orders', 'GET /carts'])('is not what an origin is told: %s', async (line) => {
+  it.each(['GET /orders', 'GET /carts'])('is replaced by the verified identity: %s', async (line) => {
     const { response, heads } = await ask([...spoofed, `Authorization: Bearer ${rich}`, 'X-Account: admin'], line)
     expect(response.status, response.head).toBe(200)
     const [head = ''] = heads
@@ -233,13 +233,16 @@ describe('what a client says of itself', () => {
     expect(head).not.toMatch(/^[^:]*_[^:]*:/m)
   })
 
-  it.each(['GET /open', 'GET /maybe', 'GET /unowned'])('is dropped where no token came: %s', async (line) => {
-    const { response, heads } = await ask(spoofed, line)
-    expect(response.status, response.head).toBe(200)
-    expect(heads.join()).not.toContain('admin')
-  })
+  it.each(['GET /open', 'GET /maybe', 'GET /unowned'])(
+    'is dropped from a request without a token: %s',
+    async (line) => {
+      const { response, heads } = await ask(spoofed, line)
+      expect(response.status, response.head).toBe(200)
+      expect(heads.join()).not.toContain('admin')
+    },
+  )
 
-  it('does not take away what the edge says', async () => {
+  it('does not remove a field of the edge', async () => {
     const listed = 'Connection: close, X-User-Id, X-User-Email, X-Tenant, X-Account'
     const { heads } = await ask([listed, `Authorization: Bearer ${rich}`])
     expect(heads.map((head) => [valuesOf(head, 'x-user-id'), valuesOf(head, 'x-tenant')])).toEqual([
@@ -247,7 +250,7 @@ describe('what a client says of itself', () => {
     ])
   })
 
-  it('does not come in behind a body', async () => {
+  it('is dropped from the trailers of a body', async () => {
     const trailers = 'X-User-Id: admin\r\nX-User-Email: admin\r\nX_Tenant: admin\r\nX-Tenant: admin\r\nX-Sum: 1\r\n'
     const fields = [`Authorization: Bearer ${rich}`, 'Transfer-Encoding: chunked', 'Trailer: X-Sum']
     const { response } = await ask([...fields, 'Connection: close'], 'POST /orders', `2\r\nok\r\n0\r\n${trailers}\r\n`)
@@ -259,7 +262,7 @@ describe('what a client says of itself', () => {
     expect(bytes).not.toContain('admin')
   })
 
-  it('does not count: one user has one side, whatever cookie and header come along', async () => {
+  it('does not change the side of a user, and neither does a cookie', async () => {
     const sides = new Set<string>()
     for (let user = 0; user < 12; user++) {
       const bearer = `Authorization: Bearer ${rs256(goodClaims({ sub: `user-${user}` }))}`
@@ -276,22 +279,22 @@ describe('what a client says of itself', () => {
   })
 })
 
-describe('scopes and optional tokens', () => {
-  it('403 for a token that holds and lacks a scope', async () => {
+describe('a route', () => {
+  it('with required scopes answers 403 to a valid token without them', async () => {
     const { response, heads } = await ask([`Authorization: Bearer ${token}`], 'GET /scoped')
     expectRefused(response, heads, 403, 'Bearer error="insufficient_scope"')
     const scoped = rs256(goodClaims({ scope: 'orders:read orders:write' }))
     expect((await ask([`Authorization: Bearer ${scoped}`], 'GET /scoped')).response.status).toBe(200)
   })
 
-  it('a bad token is not taken for none', async () => {
+  it('with an optional token refuses an invalid token', async () => {
     const { response, heads } = await ask(['Authorization: Bearer x.y.z'], 'GET /maybe')
     expectRefused(response, heads, 401, INVALID)
   })
 })
 
-describe('a refusal', () => {
-  it('keeps the connection where no body comes, and what follows is judged by itself', async () => {
+describe('the refusal of a token', () => {
+  it('keeps the connection of a request without a body, and the next request is served', async () => {
     const client = await connectRaw(shop().gateway.port)
     client.send(request('GET /orders'))
     await client.receives(/requestId[^}]*\}\n$/)
@@ -299,14 +302,14 @@ describe('a refusal', () => {
     expect(await client.closes()).toMatch(/^HTTP\/1\.1 401 [\s\S]*\nHTTP\/1\.1 200 OK\r\n/)
   })
 
-  it('ends the connection where a body comes, which is never taken for a request', async () => {
+  it('closes the connection of a request with a body, which is never read as a request', async () => {
     const smuggled = request('GET /open')
     const { response, heads } = await ask([`Content-Length: ${smuggled.length}`], 'POST /orders', smuggled)
     expectRefused(response, heads, 401, NONE)
     expect(response.isClosed).toBe(true)
   })
 
-  it('is counted and logged by its name, without the token', async () => {
+  it('is counted and logged by its name and without the token', async () => {
     const { gateway } = shop()
     const earlier = await gateway.metric('strangler_refusals_total{failure="unauthenticated"}')
     const forged = rs256(goodClaims({ aud: 'S3CR3T', iss: 'S3CR3T' }))
@@ -331,15 +334,15 @@ describe('a WebSocket', () => {
 
   it.each<[string, string[], string]>([
     ['without a token', [], NONE],
-    ['with one that is forged', [`Authorization: Bearer ${HEAD}.${BODY}.AAAA`], INVALID],
-    ['with one in the query or the protocol', [`Sec-WebSocket-Protocol: ${token}`], NONE],
+    ['with a forged token', [`Authorization: Bearer ${HEAD}.${BODY}.AAAA`], INVALID],
+    ['with a token in the protocol', [`Sec-WebSocket-Protocol: ${token}`], NONE],
   ])('is not opened %s', async (_, fields, challenge) => {
     const { response, heads } = await shop().attack(handshake(...fields))
     expectRefused(response, heads, 401, challenge)
     expect(response.isClosed).toBe(true)
   })
 
-  it('brings its user along', async () => {
+  it('is forwarded with its verified user', async () => {
     const bearer = `Authorization: Bearer ${token}`
     const { heads } = await shop().attack(handshake(bearer, 'X-User-Id: admin', 'X-Tenant: admin'))
     expect(heads).toHaveLength(1)

@@ -74,7 +74,7 @@ async function upgrade(bytes: string, then: (client: Awaited<ReturnType<typeof c
 }
 
 describe('a WebSocket', () => {
-  it('goes to the side that was decided on, by the normal path, with what the edge says and nothing forged', async () => {
+  it('is forwarded to the chosen side, with the normal path, the fields of the edge and no forged field', async () => {
     const forged = [
       'X-Forwarded-For: 6.6.6.6',
       'X-User-Id: mallory',
@@ -101,7 +101,7 @@ describe('a WebSocket', () => {
     ['two Hosts', `GET /live HTTP/1.1\r\nHost: a\r\nHost: b\r\n${HANDSHAKE.join('\r\n')}\r\n\r\n`, 400],
     ['no Host', `GET /live HTTP/1.1\r\n${HANDSHAKE.join('\r\n')}\r\n\r\n`, 400],
     ['an encoded slash', request('GET /live/a%2fb', HANDSHAKE), 400],
-    ['dots in disguise', request('GET /live/..;/x', HANDSHAKE), 400],
+    ['a disguised dot segment', request('GET /live/..;/x', HANDSHAKE), 400],
     ['an encoded NUL', request('GET /live/%00', HANDSHAKE), 400],
     [
       'both lengths',
@@ -110,14 +110,14 @@ describe('a WebSocket', () => {
     ],
     ['an unknown expectation', request('GET /live', [...HANDSHAKE, 'Expect: x']), 417],
     ['absolute-form of another host', request('GET http://evil/live', HANDSHAKE), 400],
-  ])('with %s is refused like any request', async (_, bytes, status) => {
+  ])('with %s is refused', async (_, bytes, status) => {
     const { text, heads } = await upgrade(bytes, (client) => client.closes())
     expect(parse(text, true).status).toBe(status)
     expect(heads).toEqual([])
   })
 })
 
-describe('B25 an upgrade that is none: a plain answer, the connection closed, and no tunnel', () => {
+describe('B25 an invalid upgrade gets a plain response, the connection closes, and no tunnel opens:', () => {
   const SECOND = request('GET /second', ['Connection: close'])
 
   it.each<[string, string]>([
@@ -132,7 +132,7 @@ describe('B25 an upgrade that is none: a plain answer, the connection closed, an
     ['POST without a body', request('POST /live', HANDSHAKE)],
     ['another protocol', request('GET /live', [...without('Upgrade'), 'Upgrade: tcp'])],
     ['two protocols', request('GET /live', [...without('Upgrade'), 'Upgrade: websocket, tcp'])],
-    ['a route that takes none', request('GET /no-upgrades', HANDSHAKE)],
+    ['a route without upgrades', request('GET /no-upgrades', HANDSHAKE)],
     ['a body', request('GET /live', [...HANDSHAKE, 'Content-Length: 5'], 'hello')],
     ['a chunked body', request('GET /live', [...HANDSHAKE, 'Transfer-Encoding: chunked'], '5\r\nhello\r\n0\r\n\r\n')],
   ])('%s', async (_, bytes) => {
@@ -144,7 +144,7 @@ describe('B25 an upgrade that is none: a plain answer, the connection closed, an
     expect(seen).not.toContain('/second')
   })
 
-  it('another request before it, still to be answered: its answer comes first and is a plain one', async () => {
+  it('a pipelined request before it is answered first', async () => {
     const { text, seen } = await upgrade(request('GET /live/first') + request('GET /live', HANDSHAKE), (client) =>
       client.closes(),
     )
@@ -159,7 +159,7 @@ describe('B25 an upgrade that is none: a plain answer, the connection closed, an
     expect(heads.join('')).not.toMatch(/\r\nupgrade:/i)
   })
 
-  it('the origin answers 200 with an Upgrade field (CVE-2024-23326): bytes after it reach nobody', async () => {
+  it('after a 200 with an Upgrade field of the origin (CVE-2024-23326), later bytes are discarded', async () => {
     const bytes = request('GET /refuses', HANDSHAKE)
     const { text, seen, heads } = await upgrade(`${bytes}GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n`, async (client) => {
       await client.closes()
@@ -172,7 +172,7 @@ describe('B25 an upgrade that is none: a plain answer, the connection closed, an
   })
 })
 
-describe('B26 other ways to leave HTTP/1.1', () => {
+describe('B26 the gateway does not leave HTTP/1.1 for', () => {
   it.each<[string, string, number[]]>([
     ['the preface of HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00', [400]],
     ['PRI as a method', request('PRI /'), [400, 405]],
@@ -181,7 +181,7 @@ describe('B26 other ways to leave HTTP/1.1', () => {
     await expectRefused(plain(), bytes, statuses)
   })
 
-  it('a CONNECT behind a good request leaves the good one its answer', async () => {
+  it('a CONNECT after a valid request, which is answered', async () => {
     const { response, heads } = await plain().attack(
       `${request('GET /good')}CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n`,
     )
@@ -190,7 +190,7 @@ describe('B26 other ways to leave HTTP/1.1', () => {
   })
 })
 
-describe('B26 an upgrade that the gateway does not perform is ignored (RFC 9110 section 7.8)', () => {
+describe('B26 an upgrade to h2c or TLS is ignored (RFC 9110 section 7.8):', () => {
   const H2C = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__']
 
   it.each<[string, string]>([
@@ -209,8 +209,8 @@ describe('B26 an upgrade that the gateway does not perform is ignored (RFC 9110 
     ],
     ['without settings', request('GET /x', ['Connection: Upgrade', 'Upgrade: h2c'])],
     ['in other case', request('GET /x', ['connection: upgrade', 'upgrade: H2C'])],
-    ['beside websocket', request('GET /x', ['Connection: Upgrade', 'Upgrade: websocket, h2c'])],
-    ['by HTTP2-Settings alone', request('GET /x', ['HTTP2-Settings: AAMAAABkAAQAAP__'])],
+    ['together with websocket', request('GET /x', ['Connection: Upgrade', 'Upgrade: websocket, h2c'])],
+    ['with HTTP2-Settings alone', request('GET /x', ['HTTP2-Settings: AAMAAABkAAQAAP__'])],
     ['with chunks', request('POST /x', [...H2C, 'Transfer-Encoding: chunked'], '5\r\nhello\r\n0\r\n\r\n')],
     ['with an expectation', request('POST /x', [...H2C, 'Expect: 100-continue', 'Content-Length: 5'], 'hello')],
     ['to TLS', request('GET /x', ['Connection: Upgrade', 'Upgrade: TLS/1.2'])],
@@ -223,7 +223,7 @@ describe('B26 an upgrade that the gateway does not perform is ignored (RFC 9110 
     expect(valuesOf(head, 'connection').join()).not.toMatch(/upgrade|settings/i)
   })
 
-  it('its body reaches the origin whole', async () => {
+  it('its body reaches the origin completely', async () => {
     const { gateway, origin } = plain()
     const client = await connectRaw(gateway.port)
     client.send(request('POST /body', [...H2C, 'Content-Length: 5'], 'hello'))
@@ -231,7 +231,7 @@ describe('B26 an upgrade that the gateway does not perform is ignored (RFC 9110 
     expect(origin.connections.some(({ bytes }) => bytes.toString('latin1').endsWith('\r\n\r\nhello'))).toBe(true)
   })
 
-  it('where WebSockets are taken it opens no tunnel, and the bytes behind it reach nobody', async () => {
+  it('on a route with WebSockets it opens no tunnel, and the bytes after it are discarded', async () => {
     const bytes = request('GET /live', [...H2C, 'Sec-WebSocket-Version: 13'])
     const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'
     const { text, seen } = await upgrade(bytes + preface, (client) => client.closes())
@@ -239,7 +239,7 @@ describe('B26 an upgrade that the gateway does not perform is ignored (RFC 9110 
     expect(seen).not.toContain('PRI *')
   })
 
-  it('an origin that switches to h2c all the same is answered 502, and no tunnel opens', async () => {
+  it('a 101 of the origin is answered 502, and no tunnel opens', async () => {
     const target = await startTarget({
       script: 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n',
     })
