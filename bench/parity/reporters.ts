@@ -14,7 +14,7 @@ export type Reporter = {
 }
 
 /** @param random selects the requests for which legacy is asked twice */
-export type MakeReporter = (random: Random) => Reporter
+type MakeReporter = (random: Random) => Reporter
 
 export const REPORTER_NAMES = ['gateway', 'inequality', 'diffy'] as const
 export type ReporterName = (typeof REPORTER_NAMES)[number]

@@ -34,7 +34,7 @@ export type Item = {
   readonly stock: { readonly quantity: number; readonly warehouse?: string }
 }
 
-export const CATEGORIES = 50
+const CATEGORIES = 50
 
 export function requestOf(number: number, random: Random): Request {
   const time = BEGINNING + number * 250 + whole(random, 250)
@@ -75,7 +75,7 @@ function itemOf(category: number, page: number, i: number, random: Random): Item
   }
 }
 
-export const PAGE_SIZE = 4
+const PAGE_SIZE = 4
 const WORDS = ['kettle', 'lamp', 'jug', 'basket', 'mirror', 'bench', 'vase']
 const BEGINNING = Date.UTC(2026, 0, 5, 9)
 const CATALOGUE = 7

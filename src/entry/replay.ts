@@ -68,7 +68,7 @@ export type Replay = {
   readonly ended: Promise<ReplayEnded>
 }
 
-export type ReplayNow = {
+type ReplayNow = {
   /** The share of the recording that was read, from 0 to 1. */
   readonly share: number
   readonly replayed: number

@@ -30,7 +30,7 @@ export type Recording = {
 }
 
 /** A larger HAR and its parsed form do not fit into memory. */
-export const MAX_HAR_BYTES = 256 * 1024 * 1024
+const MAX_HAR_BYTES = 256 * 1024 * 1024
 
 /**
  * @param format undefined: detected from the content

@@ -9,7 +9,7 @@ export type Line = {
   readonly end: number
 }
 
-export const MAX_LINE_BYTES = 1024 * 1024
+const MAX_LINE_BYTES = 1024 * 1024
 
 /** @param skip the number of lines to skip @param longest the limit of a line, in bytes */
 export async function* readLines(

@@ -71,7 +71,7 @@ export type DifferenceReport = {
   readonly examples: readonly Omit<ReplayExample, 'field'>[]
 }
 
-export type ReportInput = Pick<ReplayReport, 'recording' | 'legacy' | 'services' | 'withCredentials'> & {
+type ReportInput = Pick<ReplayReport, 'recording' | 'legacy' | 'services' | 'withCredentials'> & {
   readonly owners: ReadonlyMap<string, string>
   /** Milliseconds since 1970. */
   readonly finishedAt: number

@@ -1,7 +1,7 @@
 // Limits the rate of requests. After a pause there is no burst.
 import type { Clock } from '../model/ports.ts'
 
-export type RequestPaceOptions = {
+type RequestPaceOptions = {
   readonly perSecond: number
   readonly clock: Pick<Clock, 'now'>
   /** As `setTimeout` of `node:timers/promises`. */

@@ -56,7 +56,7 @@ export function checkState(file: string, saved: RunIdentity, current: RunIdentit
   )
 }
 
-export type StateFileOptions = {
+type StateFileOptions = {
   readonly file: string
   readonly identity: RunIdentity
   readonly progress: () => Progress

@@ -179,7 +179,9 @@ describe('a Redis that has lost data', () => {
     })
     expect(await store.loadFlagBackup()).toEqual({ text: '{"version":2}', at: 7 })
     expect(events.restored).toEqual([{ generation: 2, found: 0, entries: 3, lost: [] }])
-    expect(store.status().restored?.detail).toMatch(/^Redis returned empty; this gateway restored generation 2 and 3 entries/)
+    expect(store.status().restored?.detail).toMatch(
+      /^Redis returned empty; this gateway restored generation 2 and 3 entries/,
+    )
   })
 
   it('gets everything from the first gateway that reconnects if it was restarted empty, and each entry once', async () => {

@@ -8,9 +8,9 @@ import { isSecretHeader } from './redact.ts'
 /** Marks a copy. The gateway removes this field from requests of clients. */
 export const SHADOW_FIELD = 'X-Shadow'
 /** `1`: the response is compared, and no client receives it. `dry-run`: in addition, the service must change nothing. */
-export type ShadowMark = '1' | 'dry-run'
+type ShadowMark = '1' | 'dry-run'
 /** The field with which a service accepts dry runs: `dry-run`. */
-export const ACCEPTED_FIELD = 'X-Shadow-Accepted'
+const ACCEPTED_FIELD = 'X-Shadow-Accepted'
 
 /** @param spanId 16 lower-case hexadecimal digits: the copy is a child of the span of the original request */
 export function copyFields(

@@ -8,7 +8,7 @@ import { firstField } from '../compare/first-field.ts'
 import type { CopyClient } from '../worker/copy-client.ts'
 import { acceptsDryRun, SHADOW_FIELD } from './copy-fields.ts'
 
-export const HANDSHAKE_PATH = '/.well-known/shadow'
+const HANDSHAKE_PATH = '/.well-known/shadow'
 
 /** How long an agreement is valid: a deployment may end it. */
 const AGREEMENT_MS = 60_000
@@ -26,7 +26,7 @@ type Handshake = {
   readonly agreement: AbortController
 }
 
-export type DryRunAgreementsOptions = {
+type DryRunAgreementsOptions = {
   readonly client: Pick<CopyClient, 'send'>
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number

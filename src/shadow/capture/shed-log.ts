@@ -3,7 +3,7 @@ import type { Shed } from '../../model/comparison.ts'
 import type { Route } from '../../model/route.ts'
 
 /** One method of a route, with its sheds that are not reported yet. */
-export type ShedRoute = {
+type ShedRoute = {
   readonly context: string
   /** The route's label: its method and template. */
   readonly route: string

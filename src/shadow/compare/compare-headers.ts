@@ -8,7 +8,7 @@ import { keySegment, namedSegment, type Path } from './path.ts'
  * Fields that depend on the connection (RFC 9110 section 7.6.1), on the time, on the server that answered, or on the body, which is
  * compared after decoding.
  */
-export const NOT_COMPARED: ReadonlySet<string> = new Set([
+const NOT_COMPARED: ReadonlySet<string> = new Set([
   ...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
   ...['age', 'date', 'server-timing', 'x-response-time', 'x-runtime', 'retry-after'],
   ...['server', 'via', 'x-powered-by', 'x-served-by', 'x-aspnet-version', 'x-cache', 'x-cache-hits'],
@@ -29,7 +29,7 @@ export const NOT_COMPARED: ReadonlySet<string> = new Set([
 ])
 
 /** Only their presence is compared: validators are meaningful to one side only, and expiry times change. */
-export const ONLY_PRESENCE: ReadonlySet<string> = new Set(['etag', 'last-modified', 'expires'])
+const ONLY_PRESENCE: ReadonlySet<string> = new Set(['etag', 'last-modified', 'expires'])
 
 /** Lists without an order, whose members are case-insensitive. */
 const SETS: ReadonlySet<string> = new Set([

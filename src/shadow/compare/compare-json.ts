@@ -22,7 +22,7 @@ export function compareJson(legacy: JsonDocument, service: JsonDocument, path: P
 }
 
 /** Whether `compareJson` without rules finds no difference. */
-export function equalJson(a: JsonValue, b: JsonValue): boolean {
+function equalJson(a: JsonValue, b: JsonValue): boolean {
   if (a === b) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (a instanceof Map) {
@@ -222,7 +222,7 @@ function differ({ path, findings }: Walk, kind: DifferenceKind, legacy: JsonValu
 }
 
 /** The value as JSON, for people; a long value is cut. */
-export function jsonText(value: JsonValue): string {
+function jsonText(value: JsonValue): string {
   if (!isContainer(value)) return leafText(value)
   const written: string[] = []
   writeJson(value, written, { left: MAX_TEXT })

@@ -7,7 +7,7 @@
 export type JsonNumber = number | LongNumber
 
 /** `12300` is `{ digits: '123', exponent: '2' }`: no zeros at either end. */
-export type LongNumber = { readonly negative: boolean; readonly digits: string; readonly exponent: string }
+type LongNumber = { readonly negative: boolean; readonly digits: string; readonly exponent: string }
 
 /** @param text a number as JSON writes it */
 export function readNumber(text: string): JsonNumber {

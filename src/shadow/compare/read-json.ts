@@ -13,7 +13,7 @@ export type JsonDocument = {
   readonly repeated: ReadonlyMap<JsonObject, ReadonlySet<string>>
 }
 
-export type ReadJson =
+type ReadJson =
   | { readonly kind: 'read'; readonly document: JsonDocument }
   | { readonly kind: 'malformed' }
   | { readonly kind: 'too-deep' }

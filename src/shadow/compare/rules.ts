@@ -25,7 +25,7 @@ export type ListRule =
   | { readonly kind: 'keyed'; readonly by: string }
   | { readonly kind: 'sorted'; readonly by: string }
 
-export type ReadRules =
+type ReadRules =
   | { readonly ok: true; readonly rules: CompiledRules }
   | { readonly ok: false; readonly mistakes: readonly RuleMistake[] }
 

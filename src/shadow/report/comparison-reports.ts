@@ -40,7 +40,7 @@ export type ComparisonReportsOptions = {
 }
 
 /** `target`: path and query of the client's request. */
-export type SentRequest = { readonly method: string; readonly host: string; readonly target: string }
+type SentRequest = { readonly method: string; readonly host: string; readonly target: string }
 
 /** Each method rejects with `StoreUnavailable` if the store does not answer. */
 export class ComparisonReports implements ComparisonViews {

@@ -8,7 +8,7 @@ import { familyOf } from '../compare/media-type.ts'
 import { ANY_KEY, BODY, EACH } from '../compare/path.ts'
 import { splitPath } from '../compare/split-path.ts'
 
-export type ValueReader = {
+type ValueReader = {
   /** The body of `read(answer)`, in TypeScript. */
   readonly body: string
   readonly helpers: readonly string[]

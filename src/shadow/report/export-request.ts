@@ -19,7 +19,7 @@ export type DifferenceExport = {
 /** Literal text, or a variable for a masked value. */
 export type Piece = { readonly text: string } | { readonly variable: string }
 
-export type SentField = { readonly name: string; readonly value: readonly Piece[] }
+type SentField = { readonly name: string; readonly value: readonly Piece[] }
 
 export type ExportRequest = {
   readonly method: string

@@ -8,7 +8,7 @@ import { routeKey } from './route-key.ts'
 import { HOURS_KEPT, hourOf } from './route-stats.ts'
 import { sumCounts } from './sum-counts.ts'
 
-export type CountsWriterOptions = {
+type CountsWriterOptions = {
   /** The name of this process in the store; each start has a new one. */
   readonly writer: string
   readonly store: Pick<ComparisonStore, 'saveCounts' | 'saveExamples'>

@@ -11,7 +11,7 @@ export type UncomparedOutcome =
   | { readonly outcome: 'shed'; readonly reason: Shed }
   | { readonly outcome: 'uncomparable'; readonly reason: Uncomparable }
 
-export type CounterCaps = {
+type CounterCaps = {
   /** Fields of one route; further fields only raise `fieldsLeftOut`. */
   readonly fields: number
   readonly signatures: number

@@ -3,7 +3,7 @@
 /** Two-sided 95 %. */
 export const Z_95 = 1.959964
 
-export type Interval = { readonly lower: number; readonly upper: number }
+type Interval = { readonly lower: number; readonly upper: number }
 
 /**
  * The score interval of a share. Unlike the normal approximation, it stays within 0 and 1, and its width is above 0 even if
@@ -47,7 +47,7 @@ export function hitsUntil(hits: number, trials: number, target: number, z: numbe
   return enough
 }
 
-export type Proportion = { readonly hits: number; readonly trials: number }
+type Proportion = { readonly hits: number; readonly trials: number }
 
 /**
  * The p-value of the first sample having at least so many hits if its odds are at most `odds` times those of the second sample:

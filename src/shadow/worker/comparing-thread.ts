@@ -27,7 +27,7 @@ export type ThreadLimits = WatchdogLimits & {
   readonly restartDelayMs: number
 }
 
-export type ComparingThreadOptions = {
+type ComparingThreadOptions = {
   readonly listener: ThreadListener
   readonly limits?: ThreadLimits
   /** The script of the thread. */

@@ -19,14 +19,14 @@ export type CopyResult =
   | { readonly kind: 'failed'; readonly reason: ShadowFailure }
   | { readonly kind: 'shed'; readonly reason: Shed }
 
-export type CopyLimits = {
+type CopyLimits = {
   /** Of the response's body; the rest of a longer body is not read. */
   readonly maxBodyBytes: number
   /** From sending the request to the last byte of its response. */
   readonly timeoutMs: number
 }
 
-export type CopyClientOptions = {
+type CopyClientOptions = {
   /** For the bodies of responses. The caller releases the bytes of each body when it has been compared. */
   readonly budget: ByteBudget
   /** How long an address rests that refuses one connection after another; 0 for no rest. */

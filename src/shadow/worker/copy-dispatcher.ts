@@ -13,7 +13,7 @@ import type { LostJob, ThreadHandle } from './comparing-thread.ts'
 import type { CpuAllowance } from './cpu-allowance.ts'
 import { type Job, type PackedCopy, packFields, type ThreadReport } from './messages.ts'
 
-export type CopyDispatcherOptions = {
+type CopyDispatcherOptions = {
   readonly thread: ThreadHandle
   readonly counts: CountsWriter
   readonly cpu: CpuAllowance

@@ -55,7 +55,7 @@ export type PackedCopy = Omit<CopyRequest, 'fields' | 'identityFields' | 'tls'> 
 }
 
 /** Names and values, one per line: neither can contain a line end. */
-export type PackedFields = string
+type PackedFields = string
 
 export function packFields(fields: HeaderList): PackedFields {
   return fields.join('\n')

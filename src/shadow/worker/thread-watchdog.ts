@@ -9,7 +9,7 @@ export type WatchdogLimits = {
   readonly checkIntervalMs: number
 }
 
-export type Stall = {
+type Stall = {
   readonly why: string
   /** The id of the job whose comparison does not end. */
   readonly culprit?: number
