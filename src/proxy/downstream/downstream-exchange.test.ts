@@ -22,11 +22,11 @@ const MIB = 1024 * 1024
 
 describe.each(Object.entries(IMPLEMENTATIONS))('a downstream exchange over %s', (_name, implementation) => {
   async function start(serve: Serve) {
-    const all: Events[] = []
+    const exchanges: Events[] = []
     const server = createServer(
       implementation((request, response) => {
         const events: Events = { drains: 0, gone: 0, isSentWhenGone: undefined }
-        all.push(events)
+        exchanges.push(events)
         const downstream = new NodeExchange(request, response)
         downstream.observe({
           onDrain: () => void events.drains++,
@@ -43,7 +43,7 @@ describe.each(Object.entries(IMPLEMENTATIONS))('a downstream exchange over %s', 
       server.closeAllConnections()
       server.close()
     })
-    return { port: (server.address() as AddressInfo).port, all }
+    return { port: (server.address() as AddressInfo).port, exchanges }
   }
 
   it('passes the body and its trailers to the reader and reports that the body is complete', async () => {
@@ -94,7 +94,7 @@ describe.each(Object.entries(IMPLEMENTATIONS))('a downstream exchange over %s', 
   })
 
   it('discards the rest of a body, so that the next request on the connection is served', async () => {
-    const { port, all } = await start((downstream) => {
+    const { port, exchanges } = await start((downstream) => {
       downstream.readBody(reader({ onBodyBytes: () => {}, onBodyEnd: () => {} }))
       downstream.discardBody()
       void until(() => downstream.isBodyComplete).then(() => respondText(downstream, 'ok'))
@@ -103,7 +103,7 @@ describe.each(Object.entries(IMPLEMENTATIONS))('a downstream exchange over %s', 
     client.send(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${MIB}\r\n\r\n`)
     client.send(Buffer.alloc(MIB))
     client.send(GET)
-    await until(() => all.length === 2 && client.received().split('\r\n\r\nok').length === 3)
+    await until(() => exchanges.length === 2 && client.received().split('\r\n\r\nok').length === 3)
     client.destroy()
   })
 
@@ -171,7 +171,7 @@ describe.each(Object.entries(IMPLEMENTATIONS))('a downstream exchange over %s', 
 
   it('is blocked while the client does not read, and reports when the client reads again', async () => {
     let blocked: DownstreamExchange | undefined
-    const { port, all } = await start((downstream) => {
+    const { port, exchanges } = await start((downstream) => {
       blocked = downstream
       downstream.respond(200, 'OK', ['Content-Length', String(64 * MIB)])
       for (let i = 0; i < 64; i++) downstream.write(Buffer.alloc(MIB), 0, MIB)
@@ -182,7 +182,7 @@ describe.each(Object.entries(IMPLEMENTATIONS))('a downstream exchange over %s', 
     await until(() => blocked?.isBlocked === true)
     expect(blocked?.waitingBytes).toBeGreaterThan(0)
     client.socket.resume()
-    await until(() => all[0]?.drains === 1)
+    await until(() => exchanges[0]?.drains === 1)
     expect(blocked?.isBlocked).toBe(false)
     client.destroy()
   })
@@ -247,20 +247,20 @@ describe.each(Object.entries(IMPLEMENTATIONS))('a downstream exchange over %s', 
   })
 
   it('reports once that the exchange is over, after the whole response was sent', async () => {
-    const { port, all } = await start((downstream) => respondText(downstream, 'ok'))
+    const { port, exchanges } = await start((downstream) => respondText(downstream, 'ok'))
     await exchange(port, GET)
-    await until(() => all[0]?.gone === 1)
-    expect(all).toEqual([{ drains: 0, gone: 1, isSentWhenGone: true }])
+    await until(() => exchanges[0]?.gone === 1)
+    expect(exchanges).toEqual([{ drains: 0, gone: 1, isSentWhenGone: true }])
   })
 
   it('reports once that the exchange is over when the client leaves before the response', async () => {
-    const { port, all } = await start(() => {})
+    const { port, exchanges } = await start(() => {})
     const client = await connectRaw(port)
     client.send(GET)
-    await until(() => all.length === 1)
+    await until(() => exchanges.length === 1)
     client.destroy()
-    await until(() => all[0]?.gone === 1)
-    expect(all).toEqual([{ drains: 0, gone: 1, isSentWhenGone: false }])
+    await until(() => exchanges[0]?.gone === 1)
+    expect(exchanges).toEqual([{ drains: 0, gone: 1, isSentWhenGone: false }])
   })
 })
 

@@ -5,7 +5,7 @@ import { RequestBodyError } from './request-body.ts'
 
 const withCode = (code: string) => Object.assign(new Error('told to nobody'), { code })
 
-describe('an error before there was a connection', () => {
+describe('an error before the connection was open', () => {
   it.each([
     [withCode('ECONNREFUSED'), 'connect-refused'],
     [withCode('ECONNRESET'), 'connect-refused'],
@@ -41,7 +41,7 @@ describe('an error on a connection', () => {
   })
 })
 
-it('what ended the request body keeps its own word, sent or not', () => {
+it('an error of the request body keeps its own failure, whether the request was sent or not', () => {
   for (const wasSent of [true, false]) {
     expect(classifyError(new RequestBodyError('body-too-large'), wasSent)).toBe('body-too-large')
     expect(classifyError(new RequestBodyError('client-gone'), wasSent)).toBe('client-gone')

@@ -59,7 +59,7 @@ function start(method = 'GET') {
   return { make, out }
 }
 
-test('it is what would have been sent there: the path, the Host and the name in TLS are those of the side', () => {
+test('a copy has the path, the Host and the TLS server name of its side', () => {
   const { make } = start()
   expect(make('service')).toMatchObject({
     ...{ origin: 'https://catalog.internal:8443', servername: 'catalog.internal', method: 'GET' },
@@ -72,7 +72,7 @@ test('it is what would have been sent there: the path, the Host and the name in 
   expect(legacy?.fields).not.toContain('X-Shadow')
 })
 
-test('it goes to no address that is out of use, and to none at all where all of a side’s are', () => {
+test('a copy goes to no unavailable address, and is not made if all addresses of a side are unavailable', () => {
   const { make, out } = start()
   out('legacy', 0)
   expect([make('legacy'), make('legacy')].map((copy) => copy?.origin)).toEqual([

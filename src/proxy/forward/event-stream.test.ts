@@ -3,7 +3,7 @@ import { EventStream, eventStreamOf } from './event-stream.ts'
 
 const bytes = (text: string) => Buffer.from(text)
 
-describe('a stream of events is between two events', () => {
+describe('an event stream is between two events', () => {
   test.each([
     ['', true],
     ['data: 1\n\n', true],
@@ -19,11 +19,11 @@ describe('a stream of events is between two events', () => {
     ['data: 1\n\ndata: 2\n', false],
     ['data: a\r\nid: 1\r\n', false],
     [': comment\n\n', true],
-  ])('after %j: %s, however it is cut into pieces', (text, isBetween) => {
+  ])('after %j: %s, in pieces of any size', (text, isBetween) => {
     for (let size = 1; size <= Math.max(1, text.length); size++) {
       const stream = new EventStream(false)
-      for (let at = 0; at < text.length; at += size) {
-        const piece = bytes(text.slice(at, at + size))
+      for (let offset = 0; offset < text.length; offset += size) {
+        const piece = bytes(text.slice(offset, offset + size))
         expect(stream.take(piece, 0, piece.length)).toBe(piece.length)
       }
       expect(stream.isBetweenEvents, `in pieces of ${size}`).toBe(isBetween)
@@ -31,13 +31,13 @@ describe('a stream of events is between two events', () => {
   })
 })
 
-describe('a stream that is ending', () => {
+describe('an event stream that is ending', () => {
   test.each([
     ['lf\n\ndata: ne', 'lf\n\n'],
     ['lf\n\ndata: whole\n\ndata: ne', 'lf\n\ndata: whole\n\n'],
     ['lf\r\n\r\ndata: ne', 'lf\r\n\r\n'],
     ['lf\r\n\r\n', 'lf\r\n\r\n'],
-  ])('gives %j up to its last whole event', (text, given) => {
+  ])('passes on of %j only %j, up to the end of the last complete event', (text, given) => {
     const stream = new EventStream(false)
     stream.take(bytes('data: ha'), 0, 8)
     stream.isEnding = true
@@ -46,7 +46,7 @@ describe('a stream that is ending', () => {
     expect(stream.isBetweenEvents).toBe(true)
   })
 
-  test('gives all of a piece in which no event ends', () => {
+  test('passes on all of a piece in which no event ends', () => {
     const stream = new EventStream(false)
     stream.isEnding = true
     expect(stream.take(bytes('data: 1\n'), 0, 8)).toBe(8)
@@ -56,7 +56,7 @@ describe('a stream that is ending', () => {
   })
 })
 
-describe('which responses are streams of events', () => {
+describe('eventStreamOf', () => {
   test.each([
     [['Content-Type', 'text/event-stream'], { isCompressed: false }],
     [['content-type', 'Text/Event-Stream; charset=utf-8'], { isCompressed: false }],

@@ -61,8 +61,8 @@ function sent({
   return Object.fromEntries(Array.from({ length: list.length / 2 }, (_, i) => [list[2 * i], list[2 * i + 1]]))
 }
 
-describe('what an upstream is sent', () => {
-  test('for a client that nobody vouches for', () => {
+describe('the request fields for an upstream', () => {
+  test('for an untrusted peer ignore its forwarded fields', () => {
     const fields = { forwardedFor: '6.6.6.6', forwardedHost: 'evil', forwarded: 'for=6.6.6.6', via: '1.0 fred' }
     expect(sent({ head: { fields: fields as RequestHead['fields'] } })).toEqual({
       Accept: '*/*',
@@ -77,7 +77,7 @@ describe('what an upstream is sent', () => {
     })
   })
 
-  test('for a client that a trusted proxy vouches for', () => {
+  test('for a trusted proxy extend its forwarded fields', () => {
     const fields = {
       forwardedFor: '6.6.6.6',
       forwardedHost: 'front',
@@ -91,14 +91,14 @@ describe('what an upstream is sent', () => {
     })
   })
 
-  test('for an IPv6 client, which Forwarded quotes', () => {
+  test('for an IPv6 client quote its address in Forwarded', () => {
     expect(sent({ head: { peerAddress: '2001:db8::1' } })).toMatchObject({
       'X-Forwarded-For': '2001:db8::1',
       Forwarded: 'for="[2001:db8::1]";host="shop.example";proto=http',
     })
   })
 
-  test('for an HTTP/1.0 client without a Host', () => {
+  test('for an HTTP/1.0 client without a Host contain the host of the upstream', () => {
     const headers = sent({ head: { host: '', minorVersion: 0 } })
     expect(headers).toMatchObject({
       Host: '10.0.0.1:3001',
@@ -108,23 +108,23 @@ describe('what an upstream is sent', () => {
     expect(headers).not.toHaveProperty('X-Forwarded-Host')
   })
 
-  test('by the upstream’s own name, where it wants that', () => {
+  test('contain the host of the upstream if it is configured so', () => {
     expect(sent({ host: 'upstream' })).toMatchObject({ Host: '10.0.0.1:3001', 'X-Forwarded-Host': 'shop.example' })
   })
 
-  test('of a user only what was believed', () => {
+  test('contain only a verified user', () => {
     expect(sent({ identity: { kind: 'user', key: '7' } })).toHaveProperty('x-account', '7')
     expect(sent({ identity: { kind: 'session', key: '7' } })).not.toHaveProperty('x-account')
   })
 
-  test('and Max-Forwards counted down, for OPTIONS alone', () => {
+  test('contain a decremented Max-Forwards, for OPTIONS only', () => {
     const fields = { maxForwards: '3' } as RequestHead['fields']
     expect(sent({ head: { method: 'OPTIONS', fields } })).toHaveProperty('Max-Forwards', '2')
     expect(sent({ head: { fields } })).not.toHaveProperty('Max-Forwards')
   })
 })
 
-test('our own name in Via is a loop, another gateway’s is not', () => {
+test('the name of this gateway in Via is a loop, and the name of another gateway is not', () => {
   expect(isLoop({ via: '1.0 fred, 1.1 strangler-1', cdnLoop: undefined }, 'strangler-1')).toBe(true)
   expect(isLoop({ via: '1.1 strangler-2', cdnLoop: undefined }, 'strangler-1')).toBe(false)
   expect(isLoop({ via: undefined, cdnLoop: undefined }, 'strangler-1')).toBe(false)
@@ -147,7 +147,7 @@ describe('CDN-Loop (RFC 8586)', () => {
     expect(isLoop({ via: undefined, cdnLoop }, 'strangler-1')).toBe(expected)
   })
 
-  test('an upstream with `via: false` is sent CDN-Loop with the name of the gateway and no Via', () => {
+  test('an upstream with `via: false` gets CDN-Loop with the name of the gateway and no Via', () => {
     const fields = { via: '1.1 fred', cdnLoop: 'fred;a=1' } as RequestHead['fields']
     const headers = sent({ via: false, head: { fields } })
     expect(headers).not.toHaveProperty('Via')
@@ -155,15 +155,15 @@ describe('CDN-Loop (RFC 8586)', () => {
     expect(sent({ via: false })).toMatchObject({ 'CDN-Loop': 'strangler-1' })
   })
 
-  test('an upstream that is sent Via is sent the CDN-Loop of the client unchanged', () => {
+  test('an upstream that gets Via gets the CDN-Loop of the client unchanged', () => {
     const fields = { cdnLoop: 'fred;a=1' } as RequestHead['fields']
     expect(sent({ head: { fields } })).toMatchObject({ 'CDN-Loop': 'fred;a=1', Via: '1.1 strangler-1' })
     expect(sent()).not.toHaveProperty('CDN-Loop')
   })
 })
 
-describe('what a client is sent', () => {
-  test('is what the upstream sent, but for what Connection lists and what is for one hop', () => {
+describe('the response fields for the client', () => {
+  test('are the fields of the upstream without hop-by-hop fields and fields listed in Connection', () => {
     const token = fc.constantFrom(
       'X-A',
       'x-b',
@@ -192,25 +192,25 @@ describe('what a client is sent', () => {
         const fields = names.flatMap((field, i) => [field, String(i)])
         const raw = [...fields, 'Connection', tokens.join(' , '), 'Content-Length', '2']
         const listed = new Set(tokens.map((text) => text.toLowerCase()))
-        const kept = names.flatMap((field, i) =>
+        const expected = names.flatMap((field, i) =>
           oneHop.has(field.toLowerCase()) || listed.has(field.toLowerCase()) ? [] : [field, String(i)],
         )
-        expect(responseHeaders(raw, 200, true).list).toEqual([...kept, 'Content-Length', '2'])
+        expect(responseHeaders(raw, 200, true).list).toEqual([...expected, 'Content-Length', '2'])
       }),
     )
   })
 
-  test.each([101, 103, 204])('has no length in a %i', (status) => {
+  test.each([101, 103, 204])('contain no Content-Length in a %i', (status) => {
     expect(responseHeaders(['Content-Length', '5', 'X', 'y'], status, true).list).toEqual(['X', 'y'])
   })
 
-  test('is told whether the upstream named the request', () => {
+  test('show whether the upstream has set X-Request-Id', () => {
     expect(responseHeaders(['x-REQUEST-id', '1'], 200, true).hasRequestId).toBe(true)
     expect(responseHeaders(['X-Other', '1'], 200, true).hasRequestId).toBe(false)
   })
 })
 
-test('trailers pass unless they would change the message or say who asks', () => {
+test('trailers pass unless they change the message or name the user', () => {
   const names = [
     'X-Sum',
     'Authorization',
@@ -228,7 +228,7 @@ test('trailers pass unless they would change the message or say who asks', () =>
   expect(trailers(raw).map(([name]) => name)).toEqual(['X-Sum', 'X-Account', 'Digest'])
 })
 
-describe('who asks', () => {
+describe('the fields that name the user', () => {
   const verified = ['X-User-Id', 'J%C3%BCrgen', 'X-Tenant', 'a']
   test.each<[string, string | undefined, Partial<Identity>, string[]]>([
     ['a proxy in front says it', 'x-account', {}, ['x-account', 'Jürgen']],
@@ -240,7 +240,7 @@ describe('who asks', () => {
   })
 })
 
-test('header rules may change no response field that ends at the gateway', () => {
+test('a header rule cannot change a response field that does not pass the gateway', () => {
   for (const name of hopByHopOf('Content-Length, X-Request-Id, Sec-WebSocket-Accept, transfer-encoding')) {
     expect(mayChangeResponseField(name), name).toBe(false)
   }

@@ -58,13 +58,13 @@ describe('a reference that an upstream sends', () => {
     expect(mapReference(reference, viewOf())).toBe(expected)
   })
 
-  test('is a path where the client sent no Host', () => {
+  test('becomes a path if the client sent no Host', () => {
     expect(mapReference('http://10.0.0.5:3001/a', viewOf({ authority: '' }))).toBe('/a')
     expect(mapReference('http://10.0.0.5:3001', viewOf({ authority: '' }))).toBe('/')
   })
 
   test.each(['//evil.example', '/\\evil.example', '/\t/evil.example', '/\t\\/evil.example'])(
-    'does not become a reference to another host where the rest of its path is %j',
+    'does not become a reference to another host if the rest of its path is %j',
     (rest) => {
       const validated = validate({
         legacy: { url: 'http://127.0.0.1' },
@@ -102,7 +102,7 @@ describe('a reference that an upstream sends', () => {
     expect(mapReference('/any-v2/x', view)).toBe('/any/x')
   })
 
-  test('keeps its path where nothing is rewritten', () => {
+  test('keeps its path if no path is rewritten', () => {
     expect(mapReference('/v1/x', viewOf({ unrewrites: [] }))).toBe('/v1/x')
   })
 })

@@ -7,7 +7,7 @@ const DELETE: Sent = { ...GET, method: 'DELETE' }
 const POST: Sent = { method: 'POST', hasBody: true, hasBodyBegun: false }
 const BEGUN: Sent = { ...POST, hasBodyBegun: true }
 
-describe('a request that failed', () => {
+describe('a failed request', () => {
   it.each<[Failure, Sent, { retry: boolean; legacy: boolean }]>([
     // Nothing arrived: whatever it is, it may go elsewhere.
     ['connect-refused', GET, { retry: true, legacy: true }],
@@ -23,12 +23,12 @@ describe('a request that failed', () => {
     ['response-malformed', GET, { retry: false, legacy: true }],
     // A body that was begun cannot be sent again.
     ['connect-refused', BEGUN, { retry: false, legacy: false }],
-  ])('%s of %o may go on: %o', (failure, sent, { retry, legacy }) => {
+  ])('after %s with %o may be repeated: %o', (failure, sent, { retry, legacy }) => {
     expect(mayRetry(failure, sent)).toBe(retry)
     expect(mayFallBack(failure, sent)).toBe(legacy)
   })
 
-  it('is never repeated for what the client did, nor to make a queue longer', () => {
+  it('is never repeated if the client is to blame or the queue is full', () => {
     const blamed = (Object.keys(FAILURES) as Failure[]).filter((failure) => FAILURES[failure].blame === 'gateway')
     for (const failure of ['client-gone', 'slow-request', 'body-too-large', 'overloaded', 'internal'] as const) {
       expect(mayRetry(failure, GET)).toBe(false)
@@ -37,7 +37,7 @@ describe('a request that failed', () => {
     expect(blamed).toEqual(['overloaded', 'keys-unreachable', 'loop', 'internal'])
   })
 
-  it('with a POST that may have arrived is repeated after no failure at all', () => {
+  it('with POST is not repeated after any failure if it may have arrived', () => {
     for (const failure of Object.keys(FAILURES) as Failure[]) {
       if (FAILURES[failure].nothingSent) continue
       expect(mayRetry(failure, POST)).toBe(false)
@@ -54,11 +54,11 @@ describe('a write that has not reached the service', () => {
     ['overloaded', 'overloaded'],
     ['connection-lost', 'connection-lost'],
     ['response-timeout', 'response-timeout'],
-  ])('answers %s with %s', (failure, answered) => {
+  ])('turns %s into the failure %s for the client', (failure, answered) => {
     expect(failureForClient(failure, 'service', 'POST')).toBe(answered)
   })
 
-  it('is told apart from a read, and from a write to legacy', () => {
+  it('is the only case: reads, and writes to legacy, keep their failure', () => {
     expect(failureForClient('connect-refused', 'service', 'GET')).toBe('connect-refused')
     expect(failureForClient('connect-refused', 'legacy', 'POST')).toBe('connect-refused')
   })

@@ -24,7 +24,7 @@ function tooSlowAfter(bytesAt: (ms: number) => number, limits: Partial<typeof LI
   return undefined
 }
 
-describe('a client that is waited for', () => {
+describe('a client for which the gateway waits', () => {
   it.each([
     ['that sends nothing is too slow after the grace', () => 0, 5050],
     ['that keeps the least rate is never too slow', (ms: number) => ms * 0.24, undefined],
@@ -33,12 +33,12 @@ describe('a client that is waited for', () => {
     ['that was fast once may be slow for a minute, not for hours', (ms: number) => 50_000_000 + ms / 100, 67_750],
     ['that was fast once and is silent is too slow when it has been idle', () => 1_000_000, 60_100],
   ])('%s', (_name, bytesAt, expected) => {
-    const found = tooSlowAfter(bytesAt)
-    if (expected === undefined) expect(found).toBeUndefined()
-    else expect(Math.abs((found ?? 0) - expected)).toBeLessThan(100 + expected / 25)
+    const result = tooSlowAfter(bytesAt)
+    if (expected === undefined) expect(result).toBeUndefined()
+    else expect(Math.abs((result ?? 0) - expected)).toBeLessThan(100 + expected / 25)
   })
 
-  it('may be as slow as it likes where no rate is asked for, as long as it moves', () => {
+  it('may be arbitrarily slow without a minimum rate, as long as bytes move', () => {
     expect(tooSlowAfter((ms) => Math.floor(ms / 50_000), { minimumRate: 0 })).toBeUndefined()
     expect(tooSlowAfter(() => 0, { minimumRate: 0 })).toBe(60_050)
   })

@@ -22,7 +22,7 @@ function waiter(): Told {
   return { isWaiting: false, got, onConnection: (connection) => void got.push(connection) }
 }
 
-/** Takes one that is there to be had. */
+/** Takes a connection that is available. */
 function take(connections: ConnectionPool): Connection {
   const taken = connections.take(waiter())
   if (typeof taken === 'string') throw new Error(taken)
@@ -33,8 +33,8 @@ function counts({ open, inUse, waiting }: ConnectionPool) {
   return { open, inUse, waiting }
 }
 
-describe('connections', () => {
-  it('are opened up to the limit, then requests wait up to the queue’s, and then it is full', () => {
+describe('a connection pool', () => {
+  it('opens connections up to its limit, then queues requests up to the limit of the queue, and then is full', () => {
     const connections = open(2, 2)
     take(connections)
     take(connections)
@@ -44,17 +44,17 @@ describe('connections', () => {
     expect(counts(connections)).toEqual({ open: 2, inUse: 2, waiting: 2 })
   })
 
-  it('are used again, the last one first', () => {
+  it('reuses the connection first that was used last', () => {
     const connections = open(3, 0)
-    const [one, two] = [take(connections), take(connections)]
-    connections.release(one)
-    connections.release(two)
-    expect(take(connections)).toBe(two)
-    expect(take(connections)).toBe(one)
+    const [first, second] = [take(connections), take(connections)]
+    connections.release(first)
+    connections.release(second)
+    expect(take(connections)).toBe(second)
+    expect(take(connections)).toBe(first)
     expect(counts(connections)).toEqual({ open: 2, inUse: 2, waiting: 0 })
   })
 
-  it('go to those who wait in the order in which they came, and never to one who has left', () => {
+  it('serves waiters in the order of their arrival and skips waiters that have left', () => {
     const connections = open(1, 3)
     const connection = take(connections)
     const [first, leaver, third] = [waiter(), waiter(), waiter()]
@@ -68,7 +68,7 @@ describe('connections', () => {
     expect(counts(connections)).toEqual({ open: 1, inUse: 0, waiting: 0 })
   })
 
-  it('keep a place for a newcomer as soon as somebody has left the queue', () => {
+  it('queues another request as soon as a waiter has left the queue', () => {
     const connections = open(1, 1)
     take(connections)
     const leaver = waiter()
@@ -80,7 +80,7 @@ describe('connections', () => {
     expect(connections.take(waiter())).toBe('full')
   })
 
-  it('serve whoever still waits after tens of thousands have come and left', () => {
+  it('serves the remaining waiters after tens of thousands have come and left', () => {
     const connections = open(1, 4)
     const connection = take(connections)
     for (let i = 0; i < 50_000; i++) {
@@ -95,7 +95,7 @@ describe('connections', () => {
     expect(counts(connections)).toEqual({ open: 1, inUse: 1, waiting: 0 })
   })
 
-  it('that were given up are made anew for the next', () => {
+  it('opens a new connection for the next waiter when a closed one is released', () => {
     const connections = open(1, 1)
     const connection = take(connections)
     const next = waiter()
@@ -110,7 +110,7 @@ describe('connections', () => {
     expect(counts(connections)).toEqual({ open: 0, inUse: 0, waiting: 0 })
   })
 
-  it('are replaced one for one', () => {
+  it('counts a replaced connection once', () => {
     const connections = open(1, 0)
     const connection = take(connections)
     const fresh = connections.replace(connection)
@@ -119,7 +119,7 @@ describe('connections', () => {
     expect(counts(connections)).toEqual({ open: 1, inUse: 1, waiting: 0 })
   })
 
-  it('of a config that is no longer in use close when they are idle', () => {
+  it('closes connections of a retired address when they are idle', () => {
     const connections = open(2, 0)
     const [busy, idle] = [take(connections), take(connections)]
     connections.release(idle)
@@ -132,8 +132,8 @@ describe('connections', () => {
   })
 })
 
-describe('an upstream whose name is given another address', () => {
-  /** A server on a port, if one is given, that says its own address. */
+describe('an upstream whose name resolves to another address', () => {
+  /** A server, on a given port if there is one, that responds with its own address. */
   async function startAt(address: string, port = 0) {
     const server = http.createServer((_request, response) => void response.end(address))
     await new Promise<void>((resolve) => server.listen(port, address, resolve))
@@ -175,13 +175,13 @@ describe('an upstream whose name is given another address', () => {
     })
   }
 
-  it('is asked there by the next connection that is made; those that are open stay where they are', async () => {
+  it('gets the next new connection at that address, while open connections stay', async () => {
     const { port } = await startAt('127.0.0.1')
     await startAt('127.0.0.2', port)
     let address = '127.0.0.1'
     const lookup = vi.spyOn(dns, 'lookup')
     onTestFinished(() => lookup.mockRestore())
-    lookup.mockImplementation(((_name: string, _options: object, done: (...found: unknown[]) => void) =>
+    lookup.mockImplementation(((_name: string, _options: object, done: (...result: unknown[]) => void) =>
       done(null, [{ address, family: 4 }])) as unknown as typeof dns.lookup)
     const connections = open(2, 0, `http://orders.test:${port}`)
     onTestFinished(() => connections.retire())

@@ -22,8 +22,8 @@ import { ResponseError } from './response-parser.ts'
 
 const MIB = 1024 * 1024
 
-/** What a handler was told. */
-type Heard = {
+/** The calls that a handler got. */
+type Recorded = {
   sent: number
   readonly heads: { status: number; reason: string; fields: string[] }[]
   body: string
@@ -33,29 +33,29 @@ type Heard = {
   isOver: boolean
 }
 
-type Listener = { readonly heard: Heard; readonly handler: ResponseHandler }
+type Recorder = { readonly recorded: Recorded; readonly handler: ResponseHandler }
 
-function listener(more: Partial<ResponseHandler> = {}): Listener {
-  const heard: Heard = { sent: 0, heads: [], body: '', ends: 0, trailers: [], errors: [], isOver: false }
+function createRecorder(more: Partial<ResponseHandler> = {}): Recorder {
+  const recorded: Recorded = { sent: 0, heads: [], body: '', ends: 0, trailers: [], errors: [], isOver: false }
   const handler: ResponseHandler = {
-    onSent: () => void heard.sent++,
-    onHead: (status, reason, fields) => void heard.heads.push({ status, reason, fields }),
+    onSent: () => void recorded.sent++,
+    onHead: (status, reason, fields) => void recorded.heads.push({ status, reason, fields }),
     onBody: (bytes, start, end) => {
-      heard.body += bytes.toString('latin1', start, end)
+      recorded.body += bytes.toString('latin1', start, end)
       return true
     },
     onEnd: (trailers) => {
-      heard.ends++
-      heard.trailers = trailers
-      heard.isOver = true
+      recorded.ends++
+      recorded.trailers = trailers
+      recorded.isOver = true
     },
     onError: (error) => {
-      heard.errors.push(error)
-      heard.isOver = true
+      recorded.errors.push(error)
+      recorded.isOver = true
     },
     ...more,
   }
-  return { heard, handler }
+  return { recorded, handler }
 }
 
 const GET: UpstreamRequest = {
@@ -83,15 +83,15 @@ function open(port: number, more: Partial<Destination> | Destination = {}): Open
   return { connection, idleClosed }
 }
 
-function send(connection: Connection, request: Partial<UpstreamRequest> = {}, told = listener()): Heard {
-  connection.send({ ...GET, ...request }, told.handler)
-  return told.heard
+function send(connection: Connection, request: Partial<UpstreamRequest> = {}, recorder = createRecorder()): Recorded {
+  connection.send({ ...GET, ...request }, recorder.handler)
+  return recorder.recorded
 }
 
-async function ask(connection: Connection, request: Partial<UpstreamRequest> = {}): Promise<Heard> {
-  const heard = send(connection, request)
-  await until(() => heard.isOver)
-  return heard
+async function ask(connection: Connection, request: Partial<UpstreamRequest> = {}): Promise<Recorded> {
+  const recorded = send(connection, request)
+  await until(() => recorded.isOver)
+  return recorded
 }
 
 /** A client's body: what is written to `client` is what the client sends. */
@@ -104,19 +104,25 @@ function bodyOf(maxBytes = 100 * MIB) {
   return { client, body: new RequestBody(downstream, maxBytes, { onRequestBodyEnd: () => {} }) }
 }
 
-const socketOf = (origin: RawOrigin, at = 0) => origin.connections[at]?.socket as Socket
-const seenBy = (origin: RawOrigin, at = 0) => origin.connections[at]?.bytes.toString('latin1') ?? ''
+const socketOf = (origin: RawOrigin, index = 0) => origin.connections[index]?.socket as Socket
+const seenBy = (origin: RawOrigin, index = 0) => origin.connections[index]?.bytes.toString('latin1') ?? ''
 
-/** Behind this, what is done at once is seen by the next look at the sockets, and not by one that is under way. */
+/** Resolves behind the callbacks of this turn, so that the next poll of the sockets sees a synchronous action. */
 const betweenLooks = () => new Promise((resolve) => setImmediate(resolve))
 
 describe('a connection', () => {
-  it('carries one request after the other', async () => {
+  it('carries one request after another', async () => {
     const origin = await startRawOrigin()
     const { connection, idleClosed } = open(origin.port)
     for (let i = 1; i <= 5; i++) {
-      const heard = await ask(connection, { path: `/${i}` })
-      expect(heard).toMatchObject({ sent: 1, heads: [{ status: 200, reason: 'OK' }], body: 'ok', ends: 1, errors: [] })
+      const recorded = await ask(connection, { path: `/${i}` })
+      expect(recorded).toMatchObject({
+        sent: 1,
+        heads: [{ status: 200, reason: 'OK' }],
+        body: 'ok',
+        ends: 1,
+        errors: [],
+      })
     }
     expect(connection.isDone).toBe(false)
     expect(idleClosed).toEqual([])
@@ -125,7 +131,7 @@ describe('a connection', () => {
     expect(origin.heads()[4]).toBe('GET /5 HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n')
   })
 
-  it('is not used again by a request that forbids it, and says so', async () => {
+  it('is not reusable after a request that forbids it, and the request announces that', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
     expect((await ask(connection, { mayBeReused: false })).body).toBe('ok')
@@ -133,14 +139,14 @@ describe('a connection', () => {
     expect(seenBy(origin)).toContain('\r\nConnection: close\r\n')
   })
 
-  it('is not used again when the response says that it ends', async () => {
+  it('is not reusable after a response with Connection: close', async () => {
     const origin = await startRawOrigin('HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok')
     const { connection } = open(origin.port)
     expect((await ask(connection)).body).toBe('ok')
     expect(connection.isDone).toBe(true)
   })
 
-  it('is not used again when its end came with the answer', async () => {
+  it('is not reusable if the upstream closes it together with the response', async () => {
     const origin = await startRawOrigin((socket) => void socket.end('HTTP/1.1 200 OK\r\n\r\nto the end'))
     const { connection, idleClosed } = open(origin.port)
     expect(await ask(connection)).toMatchObject({ body: 'to the end', ends: 1, errors: [] })
@@ -148,7 +154,7 @@ describe('a connection', () => {
     expect(idleClosed).toEqual([])
   })
 
-  it('is not used again when there were bytes behind the answer, and they are nobody’s', async () => {
+  it('is not reusable if bytes follow the response, and those bytes are dropped', async () => {
     const forged = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged'
     const origin = await startRawOrigin(`${OK}${forged}`)
     const { connection } = open(origin.port)
@@ -157,7 +163,7 @@ describe('a connection', () => {
     await until(() => origin.connections[0]?.isClosed === true)
   })
 
-  it('tells of its end while it is idle, once', async () => {
+  it('reports once that the upstream has closed it while it was idle', async () => {
     const origin = await startRawOrigin()
     const { connection, idleClosed } = open(origin.port)
     await ask(connection)
@@ -170,7 +176,7 @@ describe('a connection', () => {
     expect(idleClosed).toHaveLength(1)
   })
 
-  it('tells nobody when it is we who close it', async () => {
+  it('reports nothing when the gateway closes it', async () => {
     const origin = await startRawOrigin()
     const { connection, idleClosed } = open(origin.port)
     await ask(connection)
@@ -180,27 +186,27 @@ describe('a connection', () => {
     expect(idleClosed).toEqual([])
   })
 
-  it('that cannot be made is an error, before anything was sent', async () => {
-    const heard = await ask(open(1).connection)
-    expect(heard).toMatchObject({ sent: 0, ends: 0, errors: [{ code: 'ECONNREFUSED' }] })
+  it('reports an error before anything was sent if it cannot be opened', async () => {
+    const recorded = await ask(open(1).connection)
+    expect(recorded).toMatchObject({ sent: 0, ends: 0, errors: [{ code: 'ECONNREFUSED' }] })
   })
 })
 
-describe('a connection that the other side closed before anything was written', () => {
-  it('is stale, and nothing of the request has gone out', async () => {
+describe('a connection that the upstream closed before anything was written', () => {
+  it('is reported as stale, and nothing of the request was sent', async () => {
     const origin = await startRawOrigin()
     const { connection, idleClosed } = open(origin.port)
     await ask(connection)
     await betweenLooks()
     socketOf(origin).destroy()
-    const heard = await ask(connection, { method: 'POST' })
-    expect(heard.errors).toEqual([expect.any(StaleConnection)])
-    expect(heard.sent).toBe(0)
+    const recorded = await ask(connection, { method: 'POST' })
+    expect(recorded.errors).toEqual([expect.any(StaleConnection)])
+    expect(recorded.sent).toBe(0)
     expect(idleClosed).toEqual([])
     expect(origin.requests()).toBe(1)
   })
 
-  it('by a reset is stale as well', async () => {
+  it('is reported as stale after a reset too', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
     await ask(connection)
@@ -209,22 +215,22 @@ describe('a connection that the other side closed before anything was written', 
     expect((await ask(connection)).errors).toEqual([expect.any(StaleConnection)])
   })
 
-  it('is lost, and not stale, once the request is out', async () => {
+  it('is reported as lost, not as stale, after the request was written', async () => {
     const origin = await startRawOrigin((socket, _seen, number) =>
       number === 1 ? void socket.write(OK) : void socket.destroy(),
     )
     const { connection } = open(origin.port)
     await ask(connection)
-    const heard = await ask(connection)
-    expect(heard).toMatchObject({ sent: 1, errors: [expect.any(Error)] })
-    expect(heard.errors[0]).not.toBeInstanceOf(StaleConnection)
+    const recorded = await ask(connection)
+    expect(recorded).toMatchObject({ sent: 1, errors: [expect.any(Error)] })
+    expect(recorded.errors[0]).not.toBeInstanceOf(StaleConnection)
     expect(origin.requests()).toBe(2)
   })
 
-  it('is lost as soon as it was made: whoever closes at once gets no storm', async () => {
+  it('is reported as lost if it never served a request, so that an upstream which closes at once gets no storm of connections', async () => {
     const origin = await startRawOrigin((socket) => void socket.destroy())
-    const heard = await ask(open(origin.port).connection)
-    expect(heard.errors[0]).not.toBeInstanceOf(StaleConnection)
+    const recorded = await ask(open(origin.port).connection)
+    expect(recorded.errors[0]).not.toBeInstanceOf(StaleConnection)
   })
 })
 
@@ -235,61 +241,61 @@ describe('a request whose body has not come yet', () => {
     const { connection } = open(origin.port)
     await ask(connection)
     const { client, body } = bodyOf()
-    const heard = send(connection, { method: 'POST', fields, body })
+    const recorded = send(connection, { method: 'POST', fields, body })
     await until(() => seenBy(origin).includes('POST'))
-    return { origin, client, body, heard }
+    return { origin, client, body, recorded }
   }
 
   const waitingWithoutResponse = async () => {
     const origin = await startRawOrigin(() => {})
     const { client, body } = bodyOf()
-    const heard = send(open(origin.port).connection, { method: 'POST', fields, body })
+    const recorded = send(open(origin.port).connection, { method: 'POST', fields, body })
     await until(() => seenBy(origin).includes('POST'))
-    return { origin, client, heard }
+    return { origin, client, recorded }
   }
 
-  it('is lost, not stale, when the other side closes behind its head, which it may have acted upon', async () => {
+  it('is lost, not stale, when the upstream closes after its head, because the upstream may have acted on it', async () => {
     const origin = await startRawOrigin(
       (socket, _, number) => void (number === 1 ? socket.write(OK) : socket.destroy()),
     )
     const { connection } = open(origin.port)
     await ask(connection)
     const { body } = bodyOf()
-    const heard = send(connection, { method: 'POST', fields, body })
-    await until(() => heard.isOver)
-    expect(heard.heads).toEqual([])
-    expect(heard.errors[0]).not.toBeInstanceOf(StaleConnection)
+    const recorded = send(connection, { method: 'POST', fields, body })
+    await until(() => recorded.isOver)
+    expect(recorded.heads).toEqual([])
+    expect(recorded.errors[0]).not.toBeInstanceOf(StaleConnection)
   })
 
-  it('gets the response that arrived before a reset, though the next write of its body fails first', async () => {
-    const { origin, client, heard } = await waitingWithoutResponse()
+  it('gets the response that arrived before a reset, although the next write of its body fails first', async () => {
+    const { origin, client, recorded } = await waitingWithoutResponse()
     socketOf(origin).write(OK)
     socketOf(origin).resetAndDestroy()
-    // In the same turn: the write meets the reset before anything was read.
+    // In the same turn: the write fails with the reset before anything was read.
     client.write('hel')
-    await until(() => heard.isOver)
-    expect(heard).toMatchObject({ heads: [{ status: 200 }], body: 'ok', errors: [] })
+    await until(() => recorded.isOver)
+    expect(recorded).toMatchObject({ heads: [{ status: 200 }], body: 'ok', errors: [] })
   })
 
-  it('ends its connection when it is answered, and the rest of its body stays out', async () => {
-    const { origin, client, heard } = await waiting()
-    await until(() => heard.isOver)
-    expect(heard).toMatchObject({ heads: [{ status: 200 }], body: 'ok', errors: [] })
+  it('ends its connection when the response is complete, and the rest of its body is not sent', async () => {
+    const { origin, client, recorded } = await waiting()
+    await until(() => recorded.isOver)
+    expect(recorded).toMatchObject({ heads: [{ status: 200 }], body: 'ok', errors: [] })
     client.write('hello')
     await until(() => origin.connections[0]?.isClosed === true)
     expect(seenBy(origin)).toMatch(/\r\n\r\n$/)
   })
 
-  it('finds its connection stale when that was closed before its head went out, and its body whole for the next', async () => {
+  it('reports its connection as stale if that was closed before its head was written, and its body is complete for the next', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
     await ask(connection)
     await betweenLooks()
     socketOf(origin).destroy()
     const { client, body } = bodyOf()
-    const heard = send(connection, { method: 'POST', fields, body })
-    await until(() => heard.isOver)
-    expect(heard.errors).toEqual([expect.any(StaleConnection)])
+    const recorded = send(connection, { method: 'POST', fields, body })
+    await until(() => recorded.isOver)
+    expect(recorded.errors).toEqual([expect.any(StaleConnection)])
     client.write('hel')
     await betweenLooks()
     const again = send(open(origin.port).connection, { method: 'POST', fields, body })
@@ -300,10 +306,10 @@ describe('a request whose body has not come yet', () => {
   })
 })
 
-describe('bytes that nobody asked for', () => {
+describe('bytes without a request', () => {
   const FORGED = 'HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged'
 
-  it('on an idle connection end it', async () => {
+  it('end an idle connection', async () => {
     const origin = await startRawOrigin()
     const { connection, idleClosed } = open(origin.port)
     await ask(connection)
@@ -313,19 +319,19 @@ describe('bytes that nobody asked for', () => {
     await until(() => origin.connections[0]?.isClosed === true)
   })
 
-  it('are never the answer to the request that is about to go out: it finds the connection stale', async () => {
+  it('are never the response to the next request, which finds the connection stale', async () => {
     // Without delay: or the system holds the bytes back until the answer before them is acknowledged.
     const origin = await startRawOrigin((socket) => void socket.setNoDelay().write(OK))
     const { connection } = open(origin.port)
     await ask(connection)
     await betweenLooks()
     socketOf(origin).write(FORGED)
-    const heard = await ask(connection)
-    expect(heard).toMatchObject({ sent: 0, heads: [], body: '', errors: [expect.any(StaleConnection)] })
+    const recorded = await ask(connection)
+    expect(recorded).toMatchObject({ sent: 0, heads: [], body: '', errors: [expect.any(StaleConnection)] })
     expect(origin.requests()).toBe(1)
   })
 
-  it('are none: an empty line behind an answer, as old servers send it, ends the connection too', async () => {
+  it('end the connection even if they are the empty line that old servers send behind a response', async () => {
     const origin = await startRawOrigin(`${OK}\r\n`)
     const { connection } = open(origin.port)
     expect((await ask(connection)).body).toBe('ok')
@@ -334,12 +340,12 @@ describe('bytes that nobody asked for', () => {
 })
 
 describe('a request', () => {
-  it('with a body goes out as one head, and its body as it comes', async () => {
+  it('with a body is sent as one head, followed by the bytes of the body as they arrive', async () => {
     const origin = await startRawOrigin(() => {})
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
-    const heard = send(connection, { method: 'POST', fields: ['Host', 'a', 'Content-Length', '10'], body })
-    await until(() => heard.sent === 1)
+    const recorded = send(connection, { method: 'POST', fields: ['Host', 'a', 'Content-Length', '10'], body })
+    await until(() => recorded.sent === 1)
     client.write('first')
     await until(() => seenBy(origin).endsWith('first'))
     client.end('other')
@@ -348,17 +354,17 @@ describe('a request', () => {
       'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nConnection: keep-alive\r\n\r\nfirstother',
     )
     socketOf(origin).write(OK)
-    await until(() => heard.isOver)
-    expect(heard.body).toBe('ok')
+    await until(() => recorded.isOver)
+    expect(recorded.body).toBe('ok')
     expect(connection.isDone).toBe(false)
   })
 
-  it('in chunks ends with its trailers', async () => {
+  it('with a chunked body ends with its trailers', async () => {
     const origin = await startRawOrigin(() => {})
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
     const trailers = () => [['X-Sum', '1'] as const, ['X-More', '2'] as const]
-    const heard = send(connection, { method: 'POST', body, isChunked: true, trailers })
+    const recorded = send(connection, { method: 'POST', body, isChunked: true, trailers })
     client.write('hello')
     await until(() => seenBy(origin).endsWith('\r\nhello\r\n'))
     client.end('0123456789abcdef')
@@ -368,11 +374,11 @@ describe('a request', () => {
         '5\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n',
     )
     socketOf(origin).write(OK)
-    await until(() => heard.isOver)
+    await until(() => recorded.isOver)
     expect(connection.isDone).toBe(false)
   })
 
-  it('in chunks that has no bytes after all is an empty body', async () => {
+  it('with a chunked body of no bytes has an empty body', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
@@ -381,33 +387,33 @@ describe('a request', () => {
     expect(seenBy(origin)).toMatch(/\r\n\r\n0\r\n\r\n$/)
   })
 
-  it('whose body waits for the word goes out with its head alone, and goes on when it is told', async () => {
+  it('with Expect: 100-continue is sent without its body, which follows after the interim response', async () => {
     const origin = await startRawOrigin(() => {})
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
     body.isHeldBack = true
     const fields = ['Host', 'a', 'Content-Length', '5', 'Expect', '100-continue']
-    const heard = send(connection, { method: 'POST', fields, body })
+    const recorded = send(connection, { method: 'POST', fields, body })
     await until(() => origin.requests() === 1)
     socketOf(origin).write('HTTP/1.1 100 Continue\r\n\r\n')
-    await until(() => heard.heads.length === 1)
+    await until(() => recorded.heads.length === 1)
     client.end('hello')
     await until(() => seenBy(origin).endsWith('\r\n\r\nhello'))
     socketOf(origin).write(OK)
-    await until(() => heard.isOver)
-    expect(heard.heads.map(({ status }) => status)).toEqual([100, 200])
+    await until(() => recorded.isOver)
+    expect(recorded.heads.map(({ status }) => status)).toEqual([100, 200])
     expect(connection.isDone).toBe(false)
     expect((await ask2(connection, origin)).body).toBe('ok')
   })
 
-  it('whose answer comes before its body has ended leaves a connection that nobody uses again', async () => {
+  it('whose response comes before the end of its body leaves a connection that is not reusable', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
     client.write('half')
     const fields = ['Host', 'a', 'Content-Length', '8']
-    const heard = await ask(connection, { method: 'POST', fields, body })
-    expect(heard).toMatchObject({ body: 'ok', ends: 1, errors: [] })
+    const recorded = await ask(connection, { method: 'POST', fields, body })
+    expect(recorded).toMatchObject({ body: 'ok', ends: 1, errors: [] })
     expect(connection.isDone).toBe(true)
     await until(() => origin.connections[0]?.isClosed === true)
     client.end('rest')
@@ -415,12 +421,12 @@ describe('a request', () => {
     expect(seenBy(origin)).toMatch(/\r\n\r\nhalf$/)
   })
 
-  it('is sent no faster than the other side reads', async () => {
+  it('is sent no faster than the upstream reads', async () => {
     const origin = await startRawOrigin((socket) => void socket.pause())
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
     const fields = ['Host', 'a', 'Content-Length', String(64 * MIB)]
-    const heard = send(connection, { method: 'POST', fields, body })
+    const recorded = send(connection, { method: 'POST', fields, body })
     const piece = Buffer.alloc(64 * 1024, 'x')
     let written = 0
     const pour = () => {
@@ -441,8 +447,8 @@ describe('a request', () => {
     socketOf(origin).resume()
     await until(() => received >= 64 * MIB - MIB && client.complete)
     socketOf(origin).write(OK)
-    await until(() => heard.isOver)
-    expect(heard.errors).toEqual([])
+    await until(() => recorded.isOver)
+    expect(recorded.errors).toEqual([])
   })
 
   it('leaves no listener of its body on the connection', async () => {
@@ -464,28 +470,28 @@ describe('a request', () => {
     expect(warnings).toEqual([])
   })
 
-  it('whose body breaks ends the connection with the reason, and the other side never sees its end', async () => {
+  it('whose body fails ends the connection with the reason, and the upstream never gets the end of the body', async () => {
     const origin = await startRawOrigin(() => {})
     const { connection } = open(origin.port)
     const { client, body } = bodyOf(10)
-    const heard = send(connection, { method: 'POST', body, isChunked: true })
+    const recorded = send(connection, { method: 'POST', body, isChunked: true })
     client.write('hello')
     await until(() => seenBy(origin).endsWith('hello\r\n'))
     client.write('and too much')
-    await until(() => heard.isOver)
-    expect(heard.errors).toMatchObject([{ failure: 'body-too-large' }])
+    await until(() => recorded.isOver)
+    expect(recorded.errors).toMatchObject([{ failure: 'body-too-large' }])
     await until(() => origin.connections[0]?.isClosed === true)
     expect(seenBy(origin)).not.toContain('\r\n0\r\n')
   })
 
   it.each(['\r\nX-Forged: 1', '\n', '\r', '\0', '\x7f', '\u010a', '\u{1f600}'])(
-    'whose field holds %j does not go out at all',
+    'with the field value %j is not sent at all',
     async (bad) => {
       const origin = await startRawOrigin()
       const { connection } = open(origin.port)
-      const heard = await ask(connection, { fields: ['Host', 'a', 'X-Value', `a${bad}b`] })
-      expect(heard.errors).toEqual([expect.any(UnsafeFieldError)])
-      expect(heard.heads).toEqual([])
+      const recorded = await ask(connection, { fields: ['Host', 'a', 'X-Value', `a${bad}b`] })
+      expect(recorded.errors).toEqual([expect.any(UnsafeFieldError)])
+      expect(recorded.heads).toEqual([])
       expect(connection.isDone).toBe(true)
       expect(origin.requests()).toBe(0)
     },
@@ -495,72 +501,72 @@ describe('a request', () => {
     const origin = await startRawOrigin(() => {})
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
-    const heard = send(connection, {
+    const recorded = send(connection, {
       method: 'POST',
       body,
       isChunked: true,
       trailers: () => [['X-Sum', '1\r\nX-Forged: 1']],
     })
     client.end('hello')
-    await until(() => heard.isOver)
-    expect(heard.errors).toEqual([expect.any(UnsafeFieldError)])
+    await until(() => recorded.isOver)
+    expect(recorded.errors).toEqual([expect.any(UnsafeFieldError)])
     await until(() => origin.connections.every(({ isClosed }) => isClosed))
     expect(seenBy(origin)).not.toContain('\r\n0\r\n')
   })
 })
 
-/** One more request, answered by hand. */
-async function ask2(connection: Connection, origin: RawOrigin): Promise<Heard> {
-  const before = origin.requests()
-  const heard = send(connection)
-  await until(() => origin.requests() > before)
+/** Sends one more request and responds to it. */
+async function ask2(connection: Connection, origin: RawOrigin): Promise<Recorded> {
+  const earlierRequests = origin.requests()
+  const recorded = send(connection)
+  await until(() => origin.requests() > earlierRequests)
   socketOf(origin).write(OK)
-  await until(() => heard.isOver)
-  return heard
+  await until(() => recorded.isOver)
+  return recorded
 }
 
-describe('a request that is given up', () => {
-  it('before there is a connection never goes out', async () => {
+describe('a request that is aborted', () => {
+  it('before the connection is open is never sent', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
-    const heard = send(connection)
+    const recorded = send(connection)
     connection.abort(new Error('gone'))
-    expect(heard).toMatchObject({ sent: 0, errors: [{ message: 'gone' }] })
+    expect(recorded).toMatchObject({ sent: 0, errors: [{ message: 'gone' }] })
     expect((await ask(open(origin.port).connection)).body).toBe('ok')
     expect(origin.requests()).toBe(1)
   })
 
-  it('in the moment before it would be written never goes out', async () => {
+  it('in the turn before it would be written is never sent', async () => {
     const origin = await startRawOrigin()
     const { connection, idleClosed } = open(origin.port)
     await ask(connection)
-    const heard = send(connection)
+    const recorded = send(connection)
     connection.abort(new Error('gone'))
     await until(() => origin.connections[0]?.isClosed === true)
-    expect(heard).toMatchObject({ sent: 0, errors: [{ message: 'gone' }] })
+    expect(recorded).toMatchObject({ sent: 0, errors: [{ message: 'gone' }] })
     expect(idleClosed).toEqual([])
     expect(origin.requests()).toBe(1)
   })
 
-  it('by its handler when it hears of the connection never goes out', async () => {
+  it('by its handler in onSent is never sent', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
-    const told = listener({ onSent: () => connection.abort(new Error('gone')) })
-    send(connection, {}, told)
-    await until(() => told.heard.isOver)
+    const recorder = createRecorder({ onSent: () => connection.abort(new Error('gone')) })
+    send(connection, {}, recorder)
+    await until(() => recorder.recorded.isOver)
     expect((await ask(open(origin.port).connection)).body).toBe('ok')
-    expect(told.heard.errors).toMatchObject([{ message: 'gone' }])
+    expect(recorder.recorded.errors).toMatchObject([{ message: 'gone' }])
     expect(origin.requests()).toBe(1)
   })
 
-  it('by its handler when it hears of the connection leaves its body whole', async () => {
+  it('by its handler in onSent leaves its body complete', async () => {
     const origin = await startRawOrigin(() => {})
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
-    const told = listener({ onSent: () => connection.abort(new Error('gone')) })
+    const recorder = createRecorder({ onSent: () => connection.abort(new Error('gone')) })
     const request = { method: 'POST', fields: ['Host', 'a', 'Content-Length', '5'], body }
-    send(connection, request, told)
-    await until(() => told.heard.isOver)
+    send(connection, request, recorder)
+    await until(() => recorder.recorded.isOver)
     client.write('hel')
     await betweenLooks()
     await until(() => origin.connections[0]?.isClosed === true)
@@ -569,82 +575,82 @@ describe('a request that is given up', () => {
     await until(() => seenBy(origin, 1).endsWith('\r\n\r\nhello'))
   })
 
-  it('by closing its connection is told nothing more at all', async () => {
+  it('by close() gets no further call', async () => {
     const origin = await startRawOrigin('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
     const { connection, idleClosed } = open(origin.port)
-    const told = listener({ onHead: () => connection.close() })
-    send(connection, {}, told)
+    const recorder = createRecorder({ onHead: () => connection.close() })
+    send(connection, {}, recorder)
     await until(() => origin.connections[0]?.isClosed === true)
     await betweenLooks()
-    expect(told.heard).toMatchObject({ sent: 1, body: '', ends: 0, errors: [] })
+    expect(recorder.recorded).toMatchObject({ sent: 1, body: '', ends: 0, errors: [] })
     expect(idleClosed).toEqual([])
   })
 
-  it('in the middle of its body sends no more of it, and closes', async () => {
+  it('in the middle of its body sends no more of it, and its connection closes', async () => {
     const origin = await startRawOrigin(() => {})
     const { connection } = open(origin.port)
     const { client, body } = bodyOf()
-    const heard = send(connection, { method: 'POST', body, isChunked: true })
+    const recorded = send(connection, { method: 'POST', body, isChunked: true })
     client.write('hello')
     await until(() => seenBy(origin).endsWith('hello\r\n'))
     connection.abort(new Error('gone'))
     client.end('more')
     await until(() => origin.connections[0]?.isClosed === true)
-    expect(heard.errors).toMatchObject([{ message: 'gone' }])
+    expect(recorded.errors).toMatchObject([{ message: 'gone' }])
     expect(seenBy(origin)).toMatch(/\r\n5\r\nhello\r\n$/)
   })
 
-  it('in the middle of its answer hears no more of it', async () => {
+  it('in the middle of its response gets no more of it', async () => {
     const origin = await startRawOrigin(
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n',
     )
     const { connection } = open(origin.port)
     const heardBytes: string[] = []
-    const told = listener({
+    const recorder = createRecorder({
       onBody: (bytes, start, end) => {
         heardBytes.push(bytes.toString('latin1', start, end))
         connection.abort(new Error('gone'))
         return true
       },
     })
-    send(connection, {}, told)
+    send(connection, {}, recorder)
     await until(() => origin.connections[0]?.isClosed === true)
     expect(heardBytes).toEqual(['a'])
-    expect(told.heard).toMatchObject({ ends: 0, errors: [{ message: 'gone' }] })
+    expect(recorder.recorded).toMatchObject({ ends: 0, errors: [{ message: 'gone' }] })
   })
 
-  it('while its answer is paused is told once, and the connection goes', async () => {
+  it('while its response is paused gets one error, and its connection closes', async () => {
     const origin = await startRawOrigin('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello')
     const { connection } = open(origin.port)
-    const told = listener({
+    const recorder = createRecorder({
       onHead: () => connection.pause(),
     })
-    send(connection, {}, told)
+    send(connection, {}, recorder)
     await until(() => origin.requests() === 1)
     connection.abort(new Error('gone'))
     await until(() => origin.connections[0]?.isClosed === true)
-    expect(told.heard.errors).toMatchObject([{ message: 'gone' }])
+    expect(recorder.recorded.errors).toMatchObject([{ message: 'gone' }])
   })
 })
 
-describe('an answer', () => {
-  it('comes with what came before it, and with its trailers', async () => {
+describe('a response on a connection', () => {
+  it('is passed on with its informational responses and its trailers', async () => {
     const origin = await startRawOrigin(
       'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n' +
         'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\nX-Sum: 2\r\n\r\n',
     )
     const { connection } = open(origin.port)
-    const heard = await ask(connection)
-    expect(heard.heads).toEqual([
+    const recorded = await ask(connection)
+    expect(recorded.heads).toEqual([
       { status: 103, reason: 'Early Hints', fields: ['Link', '</a>'] },
       { status: 102, reason: 'Processing', fields: [] },
       { status: 200, reason: 'OK', fields: ['Transfer-Encoding', 'chunked'] },
     ])
-    expect(heard).toMatchObject({ body: 'ok', ends: 1, trailers: ['X-Sum', '1', 'X-Sum', '2'] })
+    expect(recorded).toMatchObject({ body: 'ok', ends: 1, trailers: ['X-Sum', '1', 'X-Sum', '2'] })
     expect(connection.isDone).toBe(false)
   })
 
-  it('to HEAD has no body, and the next answer is the next one’s', async () => {
+  it('to HEAD has no body, and the next response belongs to the next request', async () => {
     const origin = await startRawOrigin((socket, _seen, number) => {
       socket.write(number === 1 ? 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n' : OK)
     })
@@ -655,13 +661,13 @@ describe('an answer', () => {
   })
 
   it.each([
-    ['that is none', 'SSH-2.0-x\r\n\r\n'],
+    ['that is not HTTP', 'SSH-2.0-x\r\n\r\n'],
     ['whose chunk is broken', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\nzz\r\n'],
-  ])('%s is an error, and the connection goes', async (_, bytes) => {
+  ])('%s is an error, and the connection closes', async (_, bytes) => {
     const origin = await startRawOrigin(bytes)
     const { connection, idleClosed } = open(origin.port)
-    const heard = await ask(connection)
-    expect(heard).toMatchObject({ ends: 0, errors: [expect.any(ResponseError)] })
+    const recorded = await ask(connection)
+    expect(recorded).toMatchObject({ ends: 0, errors: [expect.any(ResponseError)] })
     expect(connection.isDone).toBe(true)
     expect(idleClosed).toEqual([])
     await until(() => origin.connections[0]?.isClosed === true)
@@ -670,61 +676,65 @@ describe('an answer', () => {
   it.each<[string, (socket: Socket) => void]>([
     ['ended', (socket) => void socket.end()],
     ['reset', (socket) => void socket.resetAndDestroy()],
-  ])('that is %s halfway is an error, and no end', async (_, die) => {
+  ])('that is %s halfway ends with an error', async (_, die) => {
     const origin = await startRawOrigin('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf')
     const { connection } = open(origin.port)
-    const heard = send(connection)
-    await until(() => heard.body === 'half')
+    const recorded = send(connection)
+    await until(() => recorded.body === 'half')
     die(socketOf(origin))
-    await until(() => heard.isOver)
-    expect(heard).toMatchObject({ ends: 0, errors: [expect.any(Error)] })
+    await until(() => recorded.isOver)
+    expect(recorded).toMatchObject({ ends: 0, errors: [expect.any(Error)] })
     await betweenLooks()
-    expect(heard.errors).toHaveLength(1)
+    expect(recorded.errors).toHaveLength(1)
   })
 
-  it('whose handler fails at its end is told as broken', async () => {
+  it('whose handler fails in onEnd is reported to onError', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
-    const told = listener({
+    const recorder = createRecorder({
       onEnd: () => {
         throw new Error('a trailer that nobody may write')
       },
     })
-    send(connection, {}, told)
-    await until(() => told.heard.isOver)
-    expect(told.heard.errors).toMatchObject([{ message: 'a trailer that nobody may write' }])
+    send(connection, {}, recorder)
+    await until(() => recorder.recorded.isOver)
+    expect(recorder.recorded.errors).toMatchObject([{ message: 'a trailer that nobody may write' }])
   })
 
-  it('whose handler fails in its middle ends the connection', async () => {
+  it('whose handler fails in onBody ends the connection', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
-    const told = listener({
+    const recorder = createRecorder({
       onHead: () => {
         throw new Error('a field that nobody may write')
       },
     })
-    send(connection, {}, told)
-    await until(() => told.heard.isOver)
-    expect(told.heard).toMatchObject({ body: '', ends: 0, errors: [{ message: 'a field that nobody may write' }] })
+    send(connection, {}, recorder)
+    await until(() => recorder.recorded.isOver)
+    expect(recorder.recorded).toMatchObject({
+      body: '',
+      ends: 0,
+      errors: [{ message: 'a field that nobody may write' }],
+    })
     expect(connection.isDone).toBe(true)
   })
 
   it('that ends while it is paused does not leave the connection paused', async () => {
     const origin = await startRawOrigin()
     const { connection } = open(origin.port)
-    const told = listener({
+    const recorder = createRecorder({
       onBody: () => {
         connection.pause()
         return true
       },
     })
-    send(connection, {}, told)
-    await until(() => told.heard.ends === 1)
+    send(connection, {}, recorder)
+    await until(() => recorder.recorded.ends === 1)
     expect((await ask(connection)).body).toBe('ok')
     expect(origin.connections).toHaveLength(1)
   })
 
-  it('tells how long the connection may be kept', async () => {
+  it('reports for how long the connection may stay idle', async () => {
     const origin = await startRawOrigin('HTTP/1.1 200 OK\r\nKeep-Alive: timeout=7\r\nContent-Length: 0\r\n\r\n')
     const { connection } = open(origin.port)
     await ask(connection)
@@ -732,13 +742,13 @@ describe('an answer', () => {
   })
 })
 
-describe('bytes that are lent', () => {
+describe('the buffer of a connection', () => {
   const SIZE = 20 * MIB
   const noise = (seed: number) =>
     createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16)).update(Buffer.alloc(SIZE))
   const hashOf = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-  /** Answers `/1` with one body and `/2` with another: by length, or in chunks of all sizes. */
+  /** Responds to `/1` with one body and `/2` with another: by length, or in chunks of all sizes. */
   const script =
     (isChunked: boolean): Script =>
     (socket, seen) => {
@@ -749,8 +759,8 @@ describe('bytes that are lent', () => {
         return
       }
       socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n')
-      for (let at = 0, size = 1; at < SIZE; at += size, size = (size * 7 + 13) % 150_000) {
-        const piece = bytes.subarray(at, at + size)
+      for (let offset = 0, size = 1; offset < SIZE; offset += size, size = (size * 7 + 13) % 150_000) {
+        const piece = bytes.subarray(offset, offset + size)
         socket.write(`${piece.length.toString(16)}\r\n`)
         socket.write(piece)
         socket.write('\r\n')
@@ -758,27 +768,27 @@ describe('bytes that are lent', () => {
       socket.write('0\r\n\r\n')
     }
 
-  /** Keeps what it is left, as a socket does that is full, and reads it only after more has come on other connections. */
+  /** Keeps the buffers it owns, as a full socket does, and reads them only after bytes have come on other connections. */
   function slowReader(connection: Connection) {
     const hash = createHash('sha256')
-    let kept: Buffer[] = []
+    let keptPieces: Buffer[] = []
     let turns = 0
     let most = 0
     const read = () => {
-      for (const piece of kept) hash.update(piece)
-      kept = []
+      for (const piece of keptPieces) hash.update(piece)
+      keptPieces = []
       connection.resume()
     }
-    const told = listener({
+    const recorder = createRecorder({
       onBody: (bytes, start, end) => {
-        // Some is taken at once, as where the system took all of it; but nothing overtakes what is kept.
-        if (kept.length === 0 && (end - start) % 3 === 0) {
+        // Some pieces are taken at once, as when the system takes all of a piece; but nothing overtakes the pieces that are kept.
+        if (keptPieces.length === 0 && (end - start) % 3 === 0) {
           hash.update(bytes.subarray(start, end))
           return true
         }
-        kept.push(bytes.subarray(start, end))
-        most = Math.max(most, kept.length)
-        if (kept.length >= 3) {
+        keptPieces.push(bytes.subarray(start, end))
+        most = Math.max(most, keptPieces.length)
+        if (keptPieces.length >= 3) {
           connection.pause()
           turns++
           setImmediate(() => setImmediate(read))
@@ -787,7 +797,7 @@ describe('bytes that are lent', () => {
       },
     })
     return {
-      ...told,
+      ...recorder,
       digest: () => {
         read()
         return hash.digest('hex')
@@ -800,33 +810,30 @@ describe('bytes that are lent', () => {
   it.each([
     ['by length', false],
     ['in chunks', true],
-  ])(
-    '%s: 20 MiB arrive byte for byte at two slow readers at once, whose connections take turns',
-    async (_, chunked) => {
-      const origin = await startRawOrigin(script(chunked))
-      const [one, two] = [open(origin.port).connection, open(origin.port).connection]
-      const readers = [slowReader(one), slowReader(two)] as const
-      send(one, { path: '/1' }, readers[0])
-      send(two, { path: '/2' }, readers[1])
-      await until(() => readers.every(({ heard }) => heard.isOver))
-      expect(readers.map(({ heard }) => heard.errors)).toEqual([[], []])
-      expect(readers.map(({ digest }) => digest())).toEqual([hashOf(noise(1)), hashOf(noise(2))])
-      for (const { turns } of readers) expect(turns()).toBeGreaterThan(10)
-    },
-  )
+  ])('%s: passes 20 MiB unchanged to each of two slow readers whose connections take turns', async (_, chunked) => {
+    const origin = await startRawOrigin(script(chunked))
+    const [first, second] = [open(origin.port).connection, open(origin.port).connection]
+    const readers = [slowReader(first), slowReader(second)] as const
+    send(first, { path: '/1' }, readers[0])
+    send(second, { path: '/2' }, readers[1])
+    await until(() => readers.every(({ recorded }) => recorded.isOver))
+    expect(readers.map(({ recorded }) => recorded.errors)).toEqual([[], []])
+    expect(readers.map(({ digest }) => digest())).toEqual([hashOf(noise(1)), hashOf(noise(2))])
+    for (const { turns } of readers) expect(turns()).toBeGreaterThan(10)
+  })
 
-  it('stop coming while the reader is paused', async () => {
+  it('gets no more bytes while the reader is paused', async () => {
     const origin = await startRawOrigin(script(false))
     const { connection } = open(origin.port)
     let bytes = 0
-    const told = listener({
+    const recorder = createRecorder({
       onBody: (_bytes, start, end) => {
         bytes += end - start
         connection.pause()
         return true
       },
     })
-    send(connection, { path: '/1' }, told)
+    send(connection, { path: '/1' }, recorder)
     for (let reads = 1; reads <= 20; reads++) {
       await until(() => bytes > 0)
       expect(bytes).toBeLessThanOrEqual(64 * 1024)
@@ -839,7 +846,7 @@ describe('bytes that are lent', () => {
   })
 })
 
-describe('over TLS', () => {
+describe('a connection over TLS', () => {
   const authority = sharedByFile(createAuthority)
 
   async function startTlsOrigin(answer: (socket: TLSSocket) => void = (socket) => void socket.write(OK)) {
@@ -859,7 +866,7 @@ describe('over TLS', () => {
     return { port, sockets, to: destination(port, { isTls: true, tls: { ca: authority().cert } }) }
   }
 
-  it('requests and answers go as they do without, and the connection is used again', async () => {
+  it('carries requests and responses as a plain connection does, and is reusable', async () => {
     const origin = await startTlsOrigin()
     const { connection } = open(origin.port, origin.to)
     for (let i = 0; i < 3; i++) expect((await ask(connection)).body).toBe('ok')
@@ -867,7 +874,7 @@ describe('over TLS', () => {
     expect(origin.sockets[0]?.alpnProtocol).toBe('http/1.1')
   })
 
-  it('the next connection resumes the session of the last', async () => {
+  it('resumes the session of the last connection', async () => {
     const origin = await startTlsOrigin()
     for (let i = 0; i < 3; i++) {
       const { connection } = open(origin.port, origin.to)
@@ -877,13 +884,13 @@ describe('over TLS', () => {
     expect(origin.sockets.map((socket) => socket.isSessionReused())).toEqual([false, true, true])
   })
 
-  it('a certificate that nobody vouches for is an error, and nothing was sent', async () => {
+  it('reports an error for an untrusted certificate, and nothing was sent', async () => {
     const origin = await startTlsOrigin()
-    const heard = await ask(open(origin.port, { isTls: true }).connection)
-    expect(heard).toMatchObject({ sent: 0, errors: [{ code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }] })
+    const recorded = await ask(open(origin.port, { isTls: true }).connection)
+    expect(recorded).toMatchObject({ sent: 0, errors: [{ code: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }] })
   })
 
-  it('bytes that nobody asked for end the connection', async () => {
+  it('ends when bytes without a request arrive', async () => {
     const origin = await startTlsOrigin()
     const { connection, idleClosed } = open(origin.port, origin.to)
     await ask(connection)
@@ -892,7 +899,7 @@ describe('over TLS', () => {
     expect(connection.isDone).toBe(true)
   })
 
-  it('a connection that was closed while it was idle is noticed', async () => {
+  it('reports that the upstream has closed it while it was idle', async () => {
     const origin = await startTlsOrigin()
     const { connection, idleClosed } = open(origin.port, origin.to)
     await ask(connection)
@@ -901,20 +908,20 @@ describe('over TLS', () => {
     expect(connection.isDone).toBe(true)
   })
 
-  it('what is kept stays what it was, and a paused reader gets no more', async () => {
+  it('does not overwrite the bytes that a handler keeps, and passes nothing to a paused reader', async () => {
     const bytes = createCipheriv('aes-128-ctr', Buffer.alloc(16, 3), Buffer.alloc(16)).update(Buffer.alloc(4 * MIB))
     const origin = await startTlsOrigin((socket) => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${bytes.length}\r\n\r\n`)
       socket.write(bytes)
     })
     const { connection } = open(origin.port, origin.to)
-    const kept: Buffer[] = []
+    const keptPieces: Buffer[] = []
     let isPaused = false
     let whilePaused = 0
-    const told = listener({
+    const recorder = createRecorder({
       onBody: (piece, start, end) => {
         if (isPaused) whilePaused++
-        kept.push(piece.subarray(start, end))
+        keptPieces.push(piece.subarray(start, end))
         isPaused = true
         connection.pause()
         setImmediate(() =>
@@ -926,10 +933,10 @@ describe('over TLS', () => {
         return false
       },
     })
-    send(connection, {}, told)
-    await until(() => told.heard.isOver)
-    expect(told.heard.errors).toEqual([])
-    expect(Buffer.concat(kept).equals(bytes)).toBe(true)
+    send(connection, {}, recorder)
+    await until(() => recorder.recorded.isOver)
+    expect(recorder.recorded.errors).toEqual([])
+    expect(Buffer.concat(keptPieces).equals(bytes)).toBe(true)
     expect(whilePaused).toBe(0)
   })
 })

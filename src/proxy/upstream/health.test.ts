@@ -11,8 +11,8 @@ function fail(health: AddressHealth, times: number, now: number, { gotNoResponse
   return Array.from({ length: times }, () => health.recordFailure(gotNoResponse, isAlone, true, POLICY, now))
 }
 
-describe('the health of an address', () => {
-  it('ends after so many failures in a row, and comes back by itself after the time', () => {
+describe('an address', () => {
+  it('is ejected after consecutive failures and returns by itself after the time of the ejection', () => {
     const health = new AddressHealth()
     expect(fail(health, 2, 0)).toEqual([0, 0])
     expect(health.isAvailable(0)).toBe(true)
@@ -21,7 +21,7 @@ describe('the health of an address', () => {
     expect(health.isAvailable(1000)).toBe(true)
   })
 
-  it('counts failures in a row only: one success begins anew', () => {
+  it('counts consecutive failures only: one success resets the count', () => {
     const health = new AddressHealth()
     for (let i = 0; i < 20; i++) {
       expect(fail(health, 2, 0)).toEqual([0, 0])
@@ -30,7 +30,7 @@ describe('the health of an address', () => {
     expect(health.isAvailable(0)).toBe(true)
   })
 
-  it('is on trial after an ejection: one more failure ejects for longer, up to the most', () => {
+  it('is on trial after an ejection: one more failure ejects it for longer, up to the limit', () => {
     const health = new AddressHealth()
     fail(health, 3, 0)
     expect(fail(health, 1, 1000)).toEqual([2000])
@@ -40,14 +40,14 @@ describe('the health of an address', () => {
     expect(fail(health, 3, 9000)).toEqual([0, 0, 1000])
   })
 
-  it('is not ejected twice by requests that were under way when it was', () => {
+  it('is not ejected twice by requests that were in progress at the ejection', () => {
     const health = new AddressHealth()
     fail(health, 3, 0)
     expect(fail(health, 10, 500)).toEqual(Array(10).fill(0))
     expect(health.isAvailable(1000)).toBe(true)
   })
 
-  it('is not touched where the policy does not allow one more ejection', () => {
+  it('is not ejected if the policy does not allow one more ejection', () => {
     const health = new AddressHealth()
     for (let i = 0; i < 10; i++) expect(health.recordFailure(NO_ANSWER, false, false, POLICY, 0)).toBe(0)
     expect(health.isAvailable(0)).toBe(true)
@@ -65,7 +65,7 @@ describe('the health of an address', () => {
     expect(health.outage(3000)).toBeUndefined()
   })
 
-  it('of a lone address ends only with no answers at all: a 500 is one', () => {
+  it('that is the only one of its upstream is ejected for missing responses, not for a 500', () => {
     const health = new AddressHealth()
     expect(fail(health, 20, 0, { gotNoResponse: ANSWERED_500, isAlone: true })).toEqual(Array(20).fill(0))
     expect(fail(health, 2, 0, { isAlone: true })).toEqual([0, 0])
@@ -73,7 +73,7 @@ describe('the health of an address', () => {
     expect(fail(health, 3, 0, { isAlone: true })).toEqual([0, 0, 1000])
   })
 
-  it('follows the active checks as well: out while they fail, and a passing one ends an ejection', () => {
+  it('is unavailable while its health checks fail, and a passing verdict ends an ejection', () => {
     const health = new AddressHealth()
     health.recordVerdict(false)
     expect(health.isAvailable(0)).toBe(false)
@@ -102,7 +102,7 @@ describe('whether one more address may be ejected', () => {
   })
 })
 
-it('an address is judged only by failures that the target is to blame for', () => {
+it('only failures that the upstream is to blame for count against an address', () => {
   for (const failure of Object.keys(FAILURES) as Failure[]) {
     expect(blamesTarget(failure)).toBe(FAILURES[failure].blame === 'target')
   }
@@ -122,7 +122,7 @@ describe('a health check that passes', () => {
     expect(health.recordPassedCheck(2)).toBe(false)
   })
 
-  it('does not bring back an address while the verdict of the checks is unhealthy', () => {
+  it('does not make an address available while the verdict of the checks is unhealthy', () => {
     const health = new AddressHealth()
     health.recordFailure(true, true, true, POLICY, 0)
     health.recordVerdict(false)

@@ -10,7 +10,7 @@ type Read = {
   trailers: readonly string[]
   keepsAlive: boolean
   hint: number | undefined
-  /** Whether the message came to its end; a ResponseError's message where it was refused. */
+  /** `over` when the message has ended, or the message of the ResponseError. */
   end: 'over' | 'open' | string
   /** Bytes behind the message. */
   left: number
@@ -20,16 +20,16 @@ type How = {
   readonly isHead?: boolean
   /** Where the bytes are cut into pieces. */
   readonly cuts?: readonly number[]
-  /** Whether the connection ends in good order after them. */
+  /** Whether the connection ends without an error behind them. */
   readonly closes?: boolean
 }
 
 const ROOM = 128 * 1024
 
-/** Reads bytes as a connection would: every piece into the same buffer, over what was there before. */
+/** Reads bytes as a connection does: every piece overwrites the same buffer. */
 function read(text: string, { isHead = false, cuts = [], closes = false }: How = {}): Read {
   const bytes = Buffer.from(text, 'latin1')
-  const room = Buffer.alloc(Math.max(ROOM, bytes.length), '7')
+  const buffer = Buffer.alloc(Math.max(ROOM, bytes.length), '7')
   const result: Read = { heads: [], body: '', trailers: [], keepsAlive: false, hint: undefined, end: 'open', left: 0 }
   const parser = new ResponseParser({
     onHead: (status, reason, fields) => void result.heads.push({ status, reason, fields }),
@@ -39,13 +39,13 @@ function read(text: string, { isHead = false, cuts = [], closes = false }: How =
   })
   parser.expect(isHead)
   try {
-    for (let at = 0, i = 0; at < bytes.length; i++) {
+    for (let offset = 0, i = 0; offset < bytes.length; i++) {
       const to = cuts[i] ?? bytes.length
-      bytes.copy(room, 0, at, to)
-      const taken = parser.isOver ? 0 : parser.read(room, to - at)
-      if (parser.isOver) result.left += to - at - taken
-      else expect(taken).toBe(to - at)
-      at = to
+      bytes.copy(buffer, 0, offset, to)
+      const taken = parser.isOver ? 0 : parser.read(buffer, to - offset)
+      if (parser.isOver) result.left += to - offset - taken
+      else expect(taken).toBe(to - offset)
+      offset = to
     }
     if (closes) parser.endOfConnection()
   } catch (error) {
@@ -64,12 +64,12 @@ describe('a status line', () => {
     ['HTTP/1.1 200 OK', 200, 'OK'],
     ['HTTP/1.0 200 OK', 200, 'OK'],
     ['HTTP/1.1 200 ', 200, ''],
-    // Without the space before an empty reason: against RFC 9112 section 4, and common.
+    // Without the space before an empty reason: common, although RFC 9112 section 4 requires it.
     ['HTTP/1.1 200', 200, ''],
     ['HTTP/1.1 404 Not  Found ', 404, 'Not  Found '],
     ['HTTP/1.1 404 Pas trouv\xe9', 404, 'Pas trouv\xe9'],
     ['HTTP/1.1 999 x', 999, 'x'],
-  ])('%j is read', (line, status, reason) => {
+  ])('%j is accepted', (line, status, reason) => {
     const { heads, end } = read(`${line}\r\nContent-Length: 0\r\n\r\n`)
     expect(heads).toEqual([{ status, reason, fields: ['Content-Length', '0'] }])
     expect(end).toBe('over')
@@ -99,12 +99,12 @@ describe('a status line', () => {
     '\r\nHTTP/1.1 200 OK',
     'ICY 200 OK',
     'GET / HTTP/1.1',
-  ])('%j is none', (line) => {
+  ])('%j is rejected', (line) => {
     const { end, heads } = read(`${line}\r\nContent-Length: 0\r\n\r\n`)
     expect([end, heads]).toEqual(['no status line', []])
   })
 
-  it('is missed at the first bytes of another protocol, not after 64 KiB', () => {
+  it('that is missing is rejected at the first bytes of another protocol, not after 64 KiB', () => {
     expect(read('SSH-2.0-').end).toBe('no status line')
     expect(read('HTTP/2').end).toBe('no status line')
     expect(read('HTT').end).toBe('open')
@@ -113,19 +113,19 @@ describe('a status line', () => {
 })
 
 describe('field lines', () => {
-  it('are told as they were sent: order, spelling and repeats, without the blanks around a value', () => {
+  it('are reported with order, spelling and duplicates unchanged, without the blanks around a value', () => {
     const { heads } = read(head('b: 1', 'A:2', 'b:  \t3 \t', 'C:', 'D: a : b', 'Content-Length: 0', 'e_\xe9: \xff'))
     expect(heads[0]?.fields).toEqual([
       ...['b', '1', 'A', '2', 'b', '3', 'C', '', 'D', 'a : b', 'Content-Length', '0', 'e_\xe9', '\xff'],
     ])
   })
 
-  it.each([['no colon at all'], [' folded'], ['\tfolded']])('%j is refused for want of a colon', (line) => {
+  it.each([['no colon at all'], [' folded'], ['\tfolded']])('%j is rejected because it has no colon', (line) => {
     expect(read(head('X: y', line, 'Content-Length: 0')).end).toBe('a field without a colon')
   })
 
-  // What is in a name or a value is Node's to refuse, when they are written; here only that the end of the head and
-  // the length of the body are not found anywhere else because of it.
+  // Node refuses to write invalid names and values. The parser only keeps them from changing the end of the head and the
+  // length of the body.
   it.each([
     'X: a\nContent-Length: 5',
     'X: a\rContent-Length: 5',
@@ -138,43 +138,43 @@ describe('field lines', () => {
     'Xontent-Length: 5',
     'Transfer-Encodinh: chunked',
     'Transfer-Encoding : chunked',
-  ])('%j has no say in the framing', (line) => {
+  ])('%j does not change the framing', (line) => {
     expect(read(`${head(line, 'Content-Length: 2')}okmore`)).toMatchObject({ body: 'ok', end: 'over', left: 4 })
   })
 })
 
-describe('a length', () => {
+describe('a Content-Length', () => {
   it.each<[string, string]>([
     ['Content-Length: 2', 'ok'],
     ['content-length:2', 'ok'],
     ['CONTENT-LENGTH: \t2\t ', 'ok'],
     ['Content-Length: 0002', 'ok'],
     ['Content-Length: 0', ''],
-  ])('%j is one', (line, body) => {
+  ])('%j is accepted', (line, body) => {
     expect(read(`${head(line)}ok`.slice(0, head(line).length + body.length))).toMatchObject({ body, end: 'over' })
   })
 
   it.each(['', '+2', '-2', '2.0', '2e0', '0x2', '2,2', '2, 2', '2,3', '2;', '2 2', '1_0', '\xb2', 'two', '2\n', '\v2'])(
-    '%j is none',
+    '%j is rejected',
     (value) => {
       expect(read(`${head(`Content-Length: ${value}`)}ok`)).toMatchObject({ end: 'no length', heads: [] })
     },
   )
 
-  it('that a number cannot hold is none', () => {
+  it('beyond the safe integers is rejected', () => {
     expect(read(head('Content-Length: 999999999999999')).end).toBe('open')
     expect(read(head('Content-Length: 9999999999999999')).end).toBe('no length')
     expect(read(head(`Content-Length: ${'0'.repeat(40)}2`)).end).toBe('no length')
     expect(read(head(`Content-Length: ${2n ** 64n + 2n}`)).end).toBe('no length')
   })
 
-  it.each(['2', '3'])('is said once: 2 and %s is refused', (second) => {
+  it.each(['2', '3'])('that occurs twice is rejected: 2 and %s', (second) => {
     expect(read(`${head('Content-Length: 2', `content-length: ${second}`)}ok`).end).toBe('two lengths')
   })
 })
 
 describe('a transfer coding', () => {
-  it.each(['chunked', 'Chunked', 'CHUNKED', ' \tchunked '])('%j is read', (value) => {
+  it.each(['chunked', 'Chunked', 'CHUNKED', ' \tchunked '])('%j is accepted', (value) => {
     expect(read(`${head(`transfer-encoding:${value}`)}2\r\nok\r\n0\r\n\r\n`)).toMatchObject({ body: 'ok', end: 'over' })
   })
 
@@ -195,7 +195,7 @@ describe('a transfer coding', () => {
     'chun\xadked',
     'chunked\n',
     'chunked\r X',
-  ])('%j is refused', (value) => {
+  ])('%j is rejected', (value) => {
     const { end, heads } = read(`${head(`Transfer-Encoding: ${value}`)}2\r\nok\r\n0\r\n\r\n`)
     expect([end, heads]).toEqual(['unknown transfer coding', []])
   })
@@ -203,7 +203,7 @@ describe('a transfer coding', () => {
   it.each<[string, string[]]>([
     ['twice', ['Transfer-Encoding: chunked', 'Transfer-Encoding: chunked']],
     ['and another', ['Transfer-Encoding: chunked', 'Transfer-Encoding: identity']],
-  ])('%s is refused', (_, lines) => {
+  ])('%s is rejected', (_, lines) => {
     expect(read(`${head(...lines)}0\r\n\r\n`).end).toBe('unknown transfer coding')
   })
 
@@ -213,7 +213,7 @@ describe('a transfer coding', () => {
     ['in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
     ['beside a length, to HEAD', head('Content-Length: 5', 'Transfer-Encoding: chunked')],
     ['beside a length, in a 304', 'HTTP/1.1 304 x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n'],
-  ])('%s is refused', (name, bytes) => {
+  ])('%s is rejected', (name, bytes) => {
     expect(read(`${bytes}0\r\n\r\n`, { isHead: name.endsWith('HEAD') })).toMatchObject({
       end: 'two framings',
       heads: [],
@@ -236,7 +236,7 @@ describe('chunks', () => {
 
   it.each<[string, string, string]>([
     ['without a size', '\r\nok\r\n', 'no chunk size'],
-    ['of a size that is none', 'g\r\nok\r\n', 'no chunk size'],
+    ['without a valid size', 'g\r\nok\r\n', 'no chunk size'],
     ['of a size with a sign', '+2\r\nok\r\n', 'no chunk size'],
     ['of a size below nothing', '-2\r\nok\r\n', 'no chunk size'],
     ['of a size with a prefix', '0x2\r\nok\r\n', 'no chunk size'],
@@ -257,26 +257,26 @@ describe('chunks', () => {
     ['that a bare LF ends', '2\r\nok\n', 'a chunk longer than its size'],
     ['that a bare CR ends', '2\r\nok\r2\r\n', 'a chunk longer than its size'],
     ['that nothing ends', '2\r\nok2\r\nok', 'a chunk longer than its size'],
-  ])('one %s is refused', (_, chunk, message) => {
+  ])('%s is rejected', (_, chunk, message) => {
     expect(read(chunked(chunk)).end).toBe(message)
   })
 
-  it('of more than 4 GiB are counted rightly', () => {
+  it('of more than 4 GiB are counted correctly', () => {
     expect(read(chunked('fffffffffffff\r\nok\r\n')).end).toBe('open')
   })
 
-  it('may have extensions of 4 KiB and not more, however they come', () => {
+  it('may have extensions of at most 4 KiB, in pieces of any size', () => {
     const line = (length: number) => `2;${'x'.repeat(length - 4)}\r\n`
     expect(read(chunked(`${line(4096)}ok\r\n`)).end).toBe('over')
     expect(read(chunked(`${line(4097)}ok\r\n`)).end).toBe('a chunk extension without end')
-    // Without ever ending, it is refused at the limit.
+    // Without an end, it is rejected at the limit.
     const endless = `${head('Transfer-Encoding: chunked')}2;${'x'.repeat(5000)}`
     expect(read(endless, { cuts: everyByte(endless) }).end).toBe('a chunk extension without end')
   })
 })
 
 describe('trailers', () => {
-  it('are told when the message is over', () => {
+  it('are reported when the message has ended', () => {
     expect(read(chunked('2\r\nok\r\n', 'X-Sum: 1\r\nx-sum:\t2 \r\n'))).toMatchObject({
       body: 'ok',
       trailers: ['X-Sum', '1', 'x-sum', '2'],
@@ -284,14 +284,14 @@ describe('trailers', () => {
     })
   })
 
-  it('say nothing about the framing', () => {
+  it('do not change the framing', () => {
     const { end, left, keepsAlive } = read(
       `${chunked('', 'Content-Length: 9\r\nTransfer-Encoding: x\r\nConnection: close\r\n')}next`,
     )
     expect([end, left, keepsAlive]).toEqual(['over', 4, true])
   })
 
-  it('of a message are not those of the next', () => {
+  it('of one message do not leak into the next', () => {
     const parser = new ResponseParser({ onHead: () => {}, onBody: () => {} })
     for (const [text, expected] of [
       [chunked('', 'A: 1\r\n'), ['A', '1']],
@@ -303,11 +303,11 @@ describe('trailers', () => {
     }
   })
 
-  it.each(['no colon\r\n', 'A: 1\r\n folded\r\n'])('%j is refused', (lines) => {
+  it.each(['no colon\r\n', 'A: 1\r\n folded\r\n'])('%j is rejected', (lines) => {
     expect(read(chunked('', lines)).end).toBe('a trailer without a colon')
   })
 
-  it('may be 64 KiB and not more, however they come', () => {
+  it('may have at most 64 KiB, in pieces of any size', () => {
     const lines = (length: number) => `X: ${'y'.repeat(length - 3)}\r\n`
     const start = chunked('').length - 2
     for (const [length, end] of [
@@ -321,10 +321,10 @@ describe('trailers', () => {
   })
 })
 
-describe('responses in between', () => {
+describe('informational responses', () => {
   const early = (status: number, fields = '') => `HTTP/1.1 ${status} x\r\n${fields}\r\n`
 
-  it('are told in order, and have no body whatever they say', () => {
+  it('are reported in order and have no body, whatever their fields announce', () => {
     const { heads, body, end } = read(
       early(100) +
         early(103, 'Link: </a>\r\nContent-Length: 5\r\n') +
@@ -335,7 +335,7 @@ describe('responses in between', () => {
     expect([body, end]).toEqual(['ok', 'over'])
   })
 
-  it('do not say whether the connection stays', () => {
+  it('do not determine whether the connection is kept', () => {
     expect(
       read(early(103, 'Connection: close\r\nKeep-Alive: timeout=1\r\n') + head('Content-Length: 0')),
     ).toMatchObject({
@@ -344,7 +344,7 @@ describe('responses in between', () => {
     })
   })
 
-  it('are no answer', () => {
+  it('do not end the message', () => {
     expect(read(early(100)).end).toBe('open')
     expect(read(early(100), { closes: true }).end).toBe('open')
   })
@@ -359,17 +359,17 @@ describe('a response that has no body', () => {
     ['204 in chunks', 'HTTP/1.1 204 x\r\nTransfer-Encoding: chunked\r\n\r\n', {}],
     ['304', 'HTTP/1.1 304 x\r\nContent-Length: 4\r\n\r\n', {}],
     ['304 without', 'HTTP/1.1 304 x\r\n\r\n', {}],
-  ])('%s ends with its head, and its connection stays', (_, bytes, how) => {
+  ])('%s ends with its head, and its connection is kept', (_, bytes, how) => {
     expect(read(`${bytes}more`, how)).toMatchObject({ body: '', end: 'over', left: 4, keepsAlive: true })
   })
 
-  it('205 and the like are framed as others are', () => {
+  it('does not include 205 and similar statuses, which are framed as others are', () => {
     expect(read('HTTP/1.1 205 x\r\nContent-Length: 2\r\n\r\nok')).toMatchObject({ body: 'ok', end: 'over' })
   })
 })
 
 describe('a body without length or chunks', () => {
-  it('goes to the end of the connection, which then carries nothing more', () => {
+  it('ends with the connection, which is not kept', () => {
     const bytes = `${head('Connection: keep-alive')}all of it`
     expect(read(bytes)).toMatchObject({ end: 'open' })
     expect(read(bytes, { closes: true })).toMatchObject({ body: 'all of it', end: 'over', keepsAlive: false })
@@ -383,7 +383,7 @@ describe('a body without length or chunks', () => {
     `${head('Transfer-Encoding: chunked')}5\r\nhell`,
     'HTTP/1.1 200 OK\r\nX: y',
     'HTTP/1.1 200 OK\r\nX: y\r\n',
-  ])('is the only one: %j is not whole when the connection ends', (bytes) => {
+  ])('is the only one that may end so: %j is incomplete when the connection ends', (bytes) => {
     expect(read(bytes, { closes: true }).end).toBe('open')
   })
 })
@@ -410,7 +410,7 @@ describe('the connection', () => {
     ['0', ['Connection: x', 'Connection: Keep-Alive'], true],
     ['0', ['Connection: keep-alive', 'Connection: close'], false],
     ['0', ['Connection: close', 'Connection: keep-alive'], false],
-  ])('of an HTTP/1.%s response with %j stays: %s', (minor, lines, stays) => {
+  ])('of an HTTP/1.%s response with %j is kept: %s', (minor, lines, stays) => {
     const bytes = head(...lines, 'Content-Length: 0').replace('HTTP/1.1', `HTTP/1.${minor}`)
     expect(read(bytes).keepsAlive).toBe(stays)
   })
@@ -428,18 +428,18 @@ describe('the connection', () => {
     ['timeout="5"', undefined],
     ['5', undefined],
     ['', undefined],
-  ])('of a response with Keep-Alive: %j is kept for: %s s', (value, seconds) => {
+  ])('of a response with Keep-Alive: %j may stay idle for %s s', (value, seconds) => {
     expect(read(head(`Keep-Alive: ${value}`, 'Content-Length: 0')).hint).toBe(seconds)
   })
 })
 
-describe('a head', () => {
+describe('the head of a response', () => {
   const ofLength = (length: number) => {
     const around = head('X: ', 'Content-Length: 0').length - 4
     return head(`X: ${'y'.repeat(length - around)}`, 'Content-Length: 0')
   }
 
-  it('may be 64 KiB and not more, however it comes', () => {
+  it('may have at most 64 KiB, in pieces of any size', () => {
     for (const [length, end] of [
       [65_536, 'over'],
       [65_537, 'a head without end'],
@@ -451,34 +451,34 @@ describe('a head', () => {
     }
   })
 
-  it('that does not end is refused at the limit, and what it costs grows with its length only', () => {
+  it('without an end is rejected at the limit, and its cost grows only linearly', () => {
     const text = `HTTP/1.1 200 OK\r\nX: ${'y'.repeat(70_000)}`
     const startedAt = performance.now()
     expect(read(text, { cuts: everyByte(text) }).end).toBe('a head without end')
     expect(performance.now() - startedAt).toBeLessThan(3000)
   })
 
-  it('of the usual size does not make text of the body behind it', () => {
+  it('of usual size does not convert the body behind it to text', () => {
     const body = 'x'.repeat(60_000)
     expect(read(`${head('Content-Length: 60000')}${body}`)).toMatchObject({ body, end: 'over' })
   })
 })
 
 describe('a parser that was stopped', () => {
-  it('tells nothing more of the message', () => {
-    const told: string[] = []
+  it('reports nothing more of the message', () => {
+    const calls: string[] = []
     const parser: ResponseParser = new ResponseParser({
       onHead: () => {
-        told.push('head')
+        calls.push('head')
         parser.stop()
       },
-      onBody: () => void told.push('body'),
+      onBody: () => void calls.push('body'),
     })
     parser.expect(false)
     const bytes = Buffer.from(`${head('Content-Length: 2')}ok`)
     expect(parser.read(bytes, bytes.length)).toBe(bytes.length - 2)
     parser.read(bytes, bytes.length)
-    expect([told, parser.isOver]).toEqual([['head'], false])
+    expect([calls, parser.isOver]).toEqual([['head'], false])
   })
 })
 
@@ -494,16 +494,16 @@ const MESSAGES: readonly [string, string, How][] = [
   ['with more behind it', `${head('Content-Length: 1')}xHTTP/1.1 200 OK\r\n\r\n`, {}],
   ['with two lengths', `${head('Content-Length: 1', 'Content-Length: 1')}x`, {}],
   ['with a chunk too long', chunked('1\r\nxx\r\n'), {}],
-  ['with a trailer that is none', chunked('1\r\nx\r\n', 'nothing\r\n'), {}],
+  ['with an invalid trailer', chunked('1\r\nx\r\n', 'nothing\r\n'), {}],
 ]
 
-/** The end of every byte. */
+/** The offset behind every byte. */
 const everyByte = (text: string) => Array.from({ length: text.length }, (_, i) => i + 1)
 
-describe.each(MESSAGES)('a message %s', (_, text, how) => {
+describe.each(MESSAGES)('the parse of a message %s', (_, text, how) => {
   const whole = read(text, how)
 
-  it('is the same wherever it is cut in two', () => {
+  it('is the same for each cut into two pieces', () => {
     for (let cut = 1; cut < text.length; cut++) expect(read(text, { ...how, cuts: [cut] }), `at ${cut}`).toEqual(whole)
   })
 
@@ -511,11 +511,11 @@ describe.each(MESSAGES)('a message %s', (_, text, how) => {
     expect(read(text, { ...how, cuts: everyByte(text) })).toEqual(whole)
   })
 
-  it('is the same however it is cut', () => {
+  it('is the same for any pieces', () => {
     const cuts = fc.uniqueArray(fc.integer({ min: 1, max: text.length - 1 }), { maxLength: 12 })
     fc.assert(
-      fc.property(cuts, (at) => {
-        expect(read(text, { ...how, cuts: at.sort((a, b) => a - b) })).toEqual(whole)
+      fc.property(cuts, (offsets) => {
+        expect(read(text, { ...how, cuts: offsets.sort((a, b) => a - b) })).toEqual(whole)
       }),
       { numRuns: 300 },
     )
@@ -588,15 +588,15 @@ describe('Node’s own parser', () => {
     isHead: fc.boolean(),
   })
 
-  it('reads every valid message as this one does', async () => {
+  it('parses every valid message as this parser does', async () => {
     await fc.assert(
       fc.asyncProperty(message, async ({ early, status, reason, fields, body: [framing, content], isHead }) => {
-        const before = early.map(([code, of]) => `HTTP/1.1 ${code} x\r\n${written(of)}\r\n`).join('')
+        const interim = early.map(([code, fieldLines]) => `HTTP/1.1 ${code} x\r\n${written(fieldLines)}\r\n`).join('')
         const hasBody = !isHead && status !== 204 && status !== 304
-        const all = `${before}HTTP/1.1 ${status} ${reason}\r\n${written(fields)}${framing}\r\n${hasBody ? content : ''}`
-        bytes = Buffer.from(all, 'latin1')
+        const text = `${interim}HTTP/1.1 ${status} ${reason}\r\n${written(fields)}${framing}\r\n${hasBody ? content : ''}`
+        bytes = Buffer.from(text, 'latin1')
         const theirs = await ask(isHead ? 'HEAD' : 'GET')
-        const ours = read(all, { isHead, closes: true })
+        const ours = read(text, { isHead, closes: true })
         expect({ heads: ours.heads, body: ours.body, trailers: ours.trailers }).toEqual(theirs)
         expect([ours.end, ours.left]).toEqual(['over', 0])
       }),
@@ -605,7 +605,7 @@ describe('Node’s own parser', () => {
   })
 })
 
-/** What would change the framing of a message made at random. */
+/** Fields that would change the framing of a random message. */
 const FRAMING = /^(?:content-length|transfer-encoding|connection|proxy-connection|upgrade|trailer)$/i
 
 describe('an empty line behind an interim response', () => {
@@ -614,8 +614,8 @@ describe('an empty line behind an interim response', () => {
     const parser = new ResponseParser({ onHead: (status) => void statuses.push(status), onBody: () => {} })
     parser.expect(false)
     const bytes = Buffer.from(text, 'latin1')
-    for (let at = 0; at < bytes.length; at += step) {
-      const piece = bytes.subarray(at, at + step)
+    for (let offset = 0; offset < bytes.length; offset += step) {
+      const piece = bytes.subarray(offset, offset + step)
       parser.read(piece, piece.length)
     }
     return { statuses, isOver: parser.isOver }
@@ -627,16 +627,16 @@ describe('an empty line behind an interim response', () => {
     expect(parse(`HTTP/1.1 103 Early Hints\r\n\r\n${FINAL}`, step)).toEqual({ statuses: [103, 200], isOver: true })
   })
 
-  it.each(['\r\n\r\n', '\n', '\r\r\n'])('is refused in any other form: %j', (line) => {
+  it.each(['\r\n\r\n', '\n', '\r\r\n'])('is rejected in any other form: %j', (line) => {
     expect(() => parse(`HTTP/1.1 103 Early Hints\r\n\r\n${line}${FINAL}`, 1000)).toThrow(/no status line/)
   })
 
-  it('is refused without an interim response before it', () => {
+  it('is rejected without an interim response before it', () => {
     expect(() => parse(`\r\n${FINAL}`, 1000)).toThrow(/no status line/)
   })
 })
 
-describe('a head with bare line feeds, where the upstream may send them', () => {
+describe('a head with bare line feeds from an upstream with bareLineFeeds', () => {
   const parse = (text: string, step: number, takesBareLf = true) => {
     const heads: unknown[] = []
     let body = ''
@@ -650,8 +650,8 @@ describe('a head with bare line feeds, where the upstream may send them', () => 
     parser.expect(false)
     const bytes = Buffer.from(text, 'latin1')
     let left = 0
-    for (let at = 0; at < bytes.length; at += step) {
-      const piece = bytes.subarray(at, at + step)
+    for (let offset = 0; offset < bytes.length; offset += step) {
+      const piece = bytes.subarray(offset, offset + step)
       left += piece.length - (parser.isOver ? 0 : parser.read(piece, piece.length))
     }
     return { heads, body, isOver: parser.isOver, left }
@@ -665,13 +665,13 @@ describe('a head with bare line feeds, where the upstream may send them', () => 
     'HTTP/1.1 200 OK\nX: a\r\nContent-Length: 5\n\r\n',
     'HTTP/1.1 200 OK\nX: a\nContent-Length: 5\r\n\r\n',
     'HTTP/1.1 200 OK\r\nX: a\r\nContent-Length: 5\r\n\r\n',
-  ])('is read, cut anywhere: %j', (head) => {
+  ])('is parsed in any pieces: %j', (head) => {
     for (const step of STEPS) {
       expect(parse(`${head}\n\r\n\nHTTP`, step)).toEqual({ heads: [HEAD], body: '\n\r\n\nH', isOver: true, left: 3 })
     }
   })
 
-  it('is read however long it is, and from fields alone to no field at all', () => {
+  it('is parsed at any length, with and without fields', () => {
     const value = 'v'.repeat(60_000)
     const [long] = parse(`HTTP/1.1 200 OK\nX: ${value}\nContent-Length: 0\n\n`, 1000).heads
     expect(long).toEqual([200, 'OK', 'X', value, 'Content-Length', '0'])
@@ -679,7 +679,7 @@ describe('a head with bare line feeds, where the upstream may send them', () => 
     expect(() => parse(`HTTP/1.1 200 OK\nX: ${'v'.repeat(70_000)}`, 1000)).toThrow(/head without end/)
   })
 
-  it('is read behind an interim response, with one empty line too many', () => {
+  it('is parsed behind an interim response with one superfluous empty line', () => {
     const interim = 'HTTP/1.1 103 Early Hints\n\n'
     const final = 'HTTP/1.1 200 OK\nContent-Length: 0\n\n'
     const heads = [
@@ -692,7 +692,7 @@ describe('a head with bare line feeds, where the upstream may send them', () => 
     expect(() => parse(`${interim}\n\n${final}`, 1000)).toThrow(/no status line/)
   })
 
-  it('has framing as strict as any other', () => {
+  it('has framing as strict as any other response', () => {
     const start = 'HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n'
     expect(parse(`${start}1\r\na\r\n0\r\n\r\n`, 1)).toMatchObject({ body: 'a', isOver: true })
     expect(() => parse(`${start}1\na\r\n0\r\n\r\n`, 1)).toThrow(/no chunk size/)
@@ -707,7 +707,7 @@ describe('a head with bare line feeds, where the upstream may send them', () => 
     expect(parse('HTTP/1.1 200 OK\rContent-Length: 0\r\r', 1)).toMatchObject({ heads: [], isOver: false })
   })
 
-  it('is not a head for any other upstream', () => {
+  it('is rejected from any other upstream', () => {
     for (const step of STEPS) {
       const bare = () => parse('HTTP/1.1 200 OK\nContent-Length: 0\n\n', step, false)
       expect(bare).toThrow(/a head with bare line feeds/)

@@ -12,7 +12,7 @@ function spendAll(budget: RetryBudget, policy: typeof NONE, now: number): number
 }
 
 describe('the retry budget', () => {
-  it('has something saved for a burst at the start, and no more', () => {
+  it('allows one burst at the start, and no more', () => {
     expect(spendAll(new RetryBudget(0), NONE, 0)).toBe(SAVED_AT_FIRST)
     expect(spendAll(new RetryBudget(0), NONE, 3_600_000)).toBe(SAVED_AT_FIRST)
   })
@@ -25,7 +25,7 @@ describe('the retry budget', () => {
     expect(spendAll(budget, policy, 0)).toBe(5)
   })
 
-  it('allows so many a second whatever the traffic', () => {
+  it('allows the configured minimum per second without any traffic', () => {
     const budget = new RetryBudget(0)
     const policy = { budgetPercent: 0, minimumPerSecond: 3 }
     spendAll(budget, policy, 0)
@@ -34,14 +34,14 @@ describe('the retry budget', () => {
     expect(spendAll(budget, policy, 2000)).toBe(3)
   })
 
-  it('saves no more than ten, however long it is quiet', () => {
+  it('saves at most ten retries, even after a long quiet time', () => {
     const budget = new RetryBudget(0)
     const policy = { budgetPercent: 100, minimumPerSecond: 100 }
     for (let i = 0; i < 1000; i++) budget.earn(policy)
     expect(spendAll(budget, policy, 60_000)).toBe(SAVED_AT_FIRST)
   })
 
-  it('is never exceeded, in whatever order requests, retries and time come', () => {
+  it('is never exceeded in any order of requests, retries and elapsed time', () => {
     const step = fc.oneof(fc.constant('request'), fc.constant('retry'), fc.integer({ min: 1, max: 500 }))
     fc.assert(
       fc.property(fc.array(step, { maxLength: 300 }), fc.integer({ min: 0, max: 100 }), (steps, budgetPercent) => {

@@ -34,15 +34,15 @@ function portOf(address: Address | undefined): number | undefined {
   return address && Number(new URL(address.url).port)
 }
 
-describe('the address for the next request', () => {
-  it('is each in turn while all are as busy', () => {
+describe('selectAddress', () => {
+  it('selects the addresses in turn while all have the same number of requests', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(3) } })
     const live = upstreams.get(snapshot.legacy)
     const picked = Array.from({ length: 6 }, () => portOf(upstreams.selectAddress(live)))
     expect(picked).toEqual([1, 2, 3, 1, 2, 3])
   })
 
-  it('is each in turn, whatever copies are sent in between; and so it is for copies', () => {
+  it('selects the addresses in turn for requests and, independently, for copies', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(2) } })
     const live = upstreams.get(snapshot.legacy)
     const picked = Array.from({ length: 4 }, () =>
@@ -52,15 +52,15 @@ describe('the address for the next request', () => {
     expect(picked.map(([, copy]) => copy)).toEqual([1, 2, 1, 2])
   })
 
-  it('is the one with the fewest requests', () => {
+  it('selects the address with the fewest requests', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(3) } })
     const live = upstreams.get(snapshot.legacy)
     const nobody = { isWaiting: false, onConnection: () => {} }
-    for (const at of [0, 0, 1]) live.addresses[at]?.pool.take(nobody)
+    for (const index of [0, 0, 1]) live.addresses[index]?.pool.take(nobody)
     for (let i = 0; i < 4; i++) expect(portOf(upstreams.selectAddress(live))).toBe(3)
   })
 
-  it('is none that is out, and the one that came back as well', () => {
+  it('never selects an ejected address, and selects it again after its return', () => {
     const { upstreams, snapshot, ejected, pass } = startUpstreams({ legacy: { urls: urls(3) } })
     const live = upstreams.get(snapshot.legacy)
     upstreams.recordFailure(live, live.addresses[1] as Address, true, 'connection-lost')
@@ -71,15 +71,15 @@ describe('the address for the next request', () => {
     expect(picked()).toEqual(new Set([1, 2, 3]))
   })
 
-  it('is another than the one that has just failed, even where the others are out', () => {
+  it('selects another address than the excepted one, even if the others are ejected', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(2) } })
     const live = upstreams.get(snapshot.legacy)
-    const [one, two] = live.addresses as [Address, Address]
-    upstreams.recordFailure(live, two, true, 'connection-lost')
-    for (let i = 0; i < 4; i++) expect(portOf(upstreams.selectAddress(live, one))).toBe(2)
+    const [first, second] = live.addresses as [Address, Address]
+    upstreams.recordFailure(live, second, true, 'connection-lost')
+    for (let i = 0; i < 4; i++) expect(portOf(upstreams.selectAddress(live, first))).toBe(2)
   })
 
-  it('of a service with none available is nobody; legacy is asked all the same', () => {
+  it('selects no address of a service whose addresses are all ejected, and one of legacy all the same', () => {
     const { upstreams, snapshot } = startUpstreams({
       legacy: { url: urls(1)[0] },
       services: { s: { url: urls(1, 9)[0] } },
@@ -98,19 +98,19 @@ describe('the address for the next request', () => {
 })
 
 describe('a new snapshot', () => {
-  it('keeps the health and connections of what stayed the same, and retires what is gone', () => {
+  it('keeps health and connections of unchanged upstreams and retires removed ones', () => {
     const services = { kept: { urls: urls(2, 10) }, changed: { url: urls(1, 20)[0] } }
     const { upstreams, snapshot } = startUpstreams({ legacy: { url: urls(1)[0] }, services })
-    const kept = upstreams.get(snapshot.services.get('kept')!)
+    const unchanged = upstreams.get(snapshot.services.get('kept')!)
     const changed = upstreams.get(snapshot.services.get('changed')!)
-    upstreams.recordFailure(kept, kept.addresses[0] as Address, true, 'connection-lost')
+    upstreams.recordFailure(unchanged, unchanged.addresses[0] as Address, true, 'connection-lost')
     const client = changed.addresses[0]?.pool.take({ isWaiting: false, onConnection: () => {} })
     const next = snapshotOf({
       legacy: { url: urls(1)[0] },
       services: { ...services, changed: { url: urls(1, 20)[0], queue: 1 } },
     })
     upstreams.apply(next)
-    expect(upstreams.get(next.services.get('kept')!)).toBe(kept)
+    expect(upstreams.get(next.services.get('kept')!)).toBe(unchanged)
     expect(upstreams.summary()[1]).toEqual({ name: 'kept', available: 1, addresses: 2 })
     expect(upstreams.get(next.services.get('changed')!)).not.toBe(changed)
     // A request that began with the old snapshot still finds its upstream.
