@@ -1,5 +1,5 @@
-// The attack: whoever reaches the admin port pipelines scrapes of the metrics on a thousand connections. Today's clients of the
-// gateway must not notice.
+// The attack: a client that reaches the admin port pipelines scrapes of the metrics on a thousand connections. Clients of the
+// proxy must not notice.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -15,7 +15,7 @@ const PIPELINED = 300
 const PHASE_MS = 5_000
 const SCRAPES = Buffer.from('GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(PIPELINED))
 
-/** Runs in the gateway's process: every 250 ms the greatest delay of its event loop and its resident memory. */
+/** Runs in the gateway's process: prints the largest delay of its event loop and its resident memory every 250 ms. */
 const PROBE = `
 import { appendFileSync } from 'node:fs'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -41,15 +41,15 @@ it('1,000 admin connections that pipeline scrapes delay the event loop by 100 ms
   const [legacy, service] = [await startNamedOrigin('legacy'), await startNamedOrigin('service')]
   const gateway = await startGatewayProcess(shop({ legacy: legacy.url, service: service.url }), {
     node: ['--import', probe],
-    // The default, which the kit sets to 0 elsewhere.
+    // The default; the test kit sets 0 elsewhere.
     env: { PROBE_FILE: file, STRANGLER_METRICS_CACHE_MS: '1000' },
   })
   const samplesOf = async (from: number, to: number) => {
     const lines = (await readFile(file, 'utf8')).split('\n').slice(0, -1)
-    return lines.map((line) => JSON.parse(line) as ProbeSample).filter(({ at }) => at >= from && at <= to)
+    return lines.map((line) => JSON.parse(line) as ProbeSample).filter(({ at: time }) => time >= from && time <= to)
   }
   const measured = async (isOver: () => boolean, from = Date.now()) => {
-    // A measurement takes its time: there is no event to wait for.
+    // The measurement needs a fixed time; there is no event to wait for.
     while (Date.now() - from < PHASE_MS || !isOver()) {
       await fetch(`http://127.0.0.1:${gateway.port}/products`).then((answer) => answer.text())
       await pass(20)
@@ -66,7 +66,7 @@ it('1,000 admin connections that pipeline scrapes delay the event loop by 100 ms
     await fetch(`http://127.0.0.1:${gateway.adminPort}/metrics`).then((answer) => answer.text())
   }
   const idle = await measured(() => true)
-  // The beginning counts: a thousand connections at once.
+  // The measurement includes the beginning: a thousand connections at once.
   const from = Date.now()
   const flood = startFlood(gateway.adminPort)
   const attacked = await measured(() => flood.opened() >= CONNECTIONS, from)
@@ -77,7 +77,7 @@ it('1,000 admin connections that pipeline scrapes delay the event loop by 100 ms
   expect(await gateway.readyz()).toBe(200)
 }, 60_000)
 
-/** Connections from twenty addresses of this machine, each opened anew when its client notices that it was closed. */
+/** Connections from twenty addresses of this machine; a client opens a new one when its connection was closed. */
 function startFlood(port: number): { readonly stop: () => void; readonly opened: () => number } {
   const sockets = new Set<Socket>()
   let [isOver, opened] = [false, 0]
@@ -96,7 +96,7 @@ function startFlood(port: number): { readonly stop: () => void; readonly opened:
     socket
       .on('connect', () => {
         opened++
-        // Half of the clients read nothing. The others notice when they are cut off, and come back.
+        // Half of the clients read nothing. The others notice when they are cut off, and connect again.
         if (isReading) socket.resume()
         socket.write(SCRAPES)
       })

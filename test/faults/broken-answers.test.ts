@@ -1,4 +1,4 @@
-// An upstream that dies in the middle of its answer: the client sees that it is not whole (F9).
+// An upstream that fails in the middle of its response: the client notices that the response is incomplete (F9).
 import { describe, expect, it } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
@@ -9,20 +9,20 @@ import { until } from '../kit/until.ts'
 
 const ANSWERS = {
   'by its length': 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it',
-  'in chunks': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf \r\n5\r\nof it\r\n',
-  'within a chunk': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf of it',
+  'by chunks': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhalf \r\n5\r\nof it\r\n',
+  'by chunks and interrupted within a chunk': 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhalf of it',
 } as const
 const DEATHS = ['reset', 'closed'] as const
 
 const CASES = Object.entries(ANSWERS).flatMap(([name, answer]) => DEATHS.map((death) => [name, death, answer] as const))
 
-describe('an answer that is delimited', () => {
+describe('a response delimited', () => {
   it.each(CASES)(
-    '%s and %s halfway is broken off, not ended, and not asked for again',
+    '%s that is %s halfway is cut for the client, not ended, and its request is not repeated',
     async (_name, death, answer) => {
       const legacy = await startRawOrigin()
       const service = await startRawOrigin((socket) => {
-        // The bytes must arrive before the end does, and a reset would overtake them.
+        // The delay lets the bytes arrive before the end: a reset would overtake them.
         socket.write(answer, () => setTimeout(() => (death === 'reset' ? socket.resetAndDestroy() : socket.end()), 30))
       })
       const gateway = await startGateway(shop({ legacy: legacy.url, service: service.url }), TO_SERVICE)
@@ -45,9 +45,9 @@ describe('an answer that is delimited', () => {
     },
   )
 
-  it('is reset for an HTTP/1.0 client, for whom a close would be the end', async () => {
+  it('by chunks is cut by a reset for an HTTP/1.0 client, which would take a close for the end', async () => {
     const origin = await startRawOrigin((socket) => {
-      socket.write(ANSWERS['in chunks'], () => setTimeout(() => socket.resetAndDestroy(), 30))
+      socket.write(ANSWERS['by chunks'], () => setTimeout(() => socket.resetAndDestroy(), 30))
     })
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)

@@ -1,4 +1,4 @@
-// A client that leaves takes everything of its request along, at whatever moment it leaves.
+// A client that leaves ends all work for its request, in every phase of the request.
 import { describe, expect, it } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
@@ -15,7 +15,7 @@ const PHASES = {
   'in the middle of the answer': { bytes: 'GET /stream HTTP/1.1\r\nHost: a\r\n\r\n', waitFor: 1 },
 } as const
 
-/** `/wait` never answers; `/stream` begins and does not end. */
+/** An origin that never responds to `/wait`, and whose response to `/stream` never ends. */
 function startEndlessOrigin() {
   return startRawOrigin((socket, seen) => {
     if (seen.includes('/stream')) socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegun\r\n')
@@ -39,7 +39,7 @@ describe('a client that leaves', () => {
     await expectCalm(gateway)
   })
 
-  it('while the gateway still connects ends the attempt', async () => {
+  it('while the gateway connects ends the attempt', async () => {
     const origin = await startRawOrigin(() => {})
     const url = `https://127.0.0.1:${origin.port}`
     const gateway = await startGateway({ legacy: { url, timeouts: { connectMs: 60_000 } } })
@@ -54,7 +54,7 @@ describe('a client that leaves', () => {
     await expectCalm(gateway)
   })
 
-  it('while it waits for a connection gives its place to the next', async () => {
+  it('while it waits for a connection gives its place to the next request', async () => {
     const origin = await startRawOrigin((socket, _seen, number) => {
       if (number > 1) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok')
     })
@@ -91,7 +91,7 @@ describe('a client that leaves', () => {
     await expectCalm(gateway)
   })
 
-  it('a thousand times, at every moment, leaves nothing behind (F12)', async () => {
+  it('a thousand times at different moments leaves no memory and no connections behind (F12)', async () => {
     const origin = await startHttpOrigin((request, response) => {
       request.resume().on('error', () => {})
       if (request.url === '/stream') response.write('begun')
@@ -111,7 +111,8 @@ describe('a client that leaves', () => {
       else client.destroy()
     }
     const abortMany = async (from: number, to: number) => {
-      for (let at = from; at < to; at += 25) await Promise.all(Array.from({ length: 25 }, (_, i) => abort(at + i)))
+      for (let first = from; first < to; first += 25)
+        await Promise.all(Array.from({ length: 25 }, (_, i) => abort(first + i)))
       await until(async () => (await gateway.metric('strangler_requests_in_flight')) === 0)
     }
     await abortMany(0, 200)

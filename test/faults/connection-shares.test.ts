@@ -70,7 +70,7 @@ async function expectOthersAreServed(port: number): Promise<void> {
 }
 
 describe('300 connections that send 400 bytes of a body a second', () => {
-  it('leave every request of other users answered, with and without a body', async () => {
+  it('leave enough connections to answer every request of other users, with and without a body', async () => {
     const origin = await echo()
     const gateway = await startGatewayProcess({ legacy: { url: origin.url }, ...DRAIN })
     await startSlowClients(300, gateway.port, sendSlowly)
@@ -80,7 +80,7 @@ describe('300 connections that send 400 bytes of a body a second', () => {
 })
 
 describe('300 connections that read 400 bytes of a response a second', () => {
-  it('leave every request of other users answered, with and without a body', async () => {
+  it('leave enough connections to answer every request of other users, with and without a body', async () => {
     const big = Buffer.alloc(64 * 1_048_576)
     const origin = await startHttpOrigin((request, response) => {
       request.resume().on('end', () => response.end(request.url === '/big' ? big : 'ok'))
@@ -100,25 +100,25 @@ describe('300 connections that read 400 bytes of a response a second', () => {
   })
 })
 
-describe('uploads that are arriving', () => {
+describe('uploads whose body is still arriving', () => {
   /** Sends heads of uploads whose bodies do not come, and waits until the origin has so many of them. */
   async function startUploads(count: number, port: number, atOrigin: number, origin: { requests: () => number }) {
-    const before = origin.requests()
+    const earlierRequests = origin.requests()
     const clients = await Promise.all(Array.from({ length: count }, () => connectRaw(port)))
     for (const client of clients) client.send('POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n')
-    await until(() => origin.requests() === before + atOrigin)
+    await until(() => origin.requests() === earlierRequests + atOrigin)
     onTestFinished(() => {
       for (const client of clients) client.destroy()
     })
     return clients
   }
 
-  it('have at most half of the connections to an upstream', async () => {
+  it('use at most half of the connections to an upstream', async () => {
     const origin = await echo()
     const timeouts = { queueMs: 300 }
     const gateway = await startGateway({ legacy: { url: origin.url, connections: 8, timeouts } })
     const clients = await startUploads(6, gateway.port, 4, origin)
-    // The two that wait longer than `queueMs` are answered 503, and the four others finish.
+    // Two wait longer than `queueMs` and get 503; the four others finish.
     await until(() => clients.filter((client) => client.received().startsWith('HTTP/1.1 503')).length === 2)
     expect(origin.requests()).toBe(4)
     for (const client of clients) client.send('hello')
@@ -126,7 +126,7 @@ describe('uploads that are arriving', () => {
     await expectCalm(gateway)
   })
 
-  it('have at most uploadsPerClient connections for one client', async () => {
+  it('use at most uploadsPerClient connections for one client', async () => {
     const origin = await echo()
     const gateway = await startGateway({
       legacy: { url: origin.url },
@@ -142,7 +142,7 @@ describe('uploads that are arriving', () => {
     await expectCalm(gateway)
   })
 
-  it('go on as soon as they have arrived, though the share of uploads is used up', async () => {
+  it('are forwarded as soon as their body is complete, although the share of uploads is used up', async () => {
     const origin = await echo()
     const timeouts = { queueMs: 0 }
     const gateway = await startGateway({ legacy: { url: origin.url, connections: 2, timeouts } })
@@ -157,7 +157,7 @@ describe('uploads that are arriving', () => {
     await late.receives('ok')
   })
 
-  it('give their place back when another address is asked, or the upload ends in another way', async () => {
+  it('give their place back when another address is tried or the upload ends in another way', async () => {
     const origin = await echo()
     const closed = `http://127.0.0.1:${await freePort()}`
     const gateway = await startGateway({

@@ -18,7 +18,7 @@ beforeEach(() => {
   })
 })
 
-/** Moves the clock in steps of 50 ms, the interval at which the gateway looks at its exchanges. */
+/** Moves the clock in steps of 50 ms, the interval at which the gateway sweeps its exchanges. */
 function advance(ms: number): void {
   for (let step = 0; step < ms / 50; step++) {
     aheadMs += 50
@@ -32,7 +32,7 @@ async function startBefore(origin: { url: string }) {
 }
 
 describe('with the default limits and timeouts', () => {
-  it('an upload of one line a second for 70 s reaches the origin whole', async () => {
+  it('an upload of one line a second for 70 s reaches the origin completely', async () => {
     const origin = await startRawOrigin(() => {})
     const client = await startBefore(origin)
     client.send('POST /log HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n')
@@ -47,7 +47,7 @@ describe('with the default limits and timeouts', () => {
     expect(await client.receives('whole')).toMatch(/^HTTP\/1\.1 200 /)
   })
 
-  it('a long poll is answered after 58 s, and is refused with 504 after 60 s', async () => {
+  it('a long poll gets a response after 58 s, and 504 after 60 s', async () => {
     const origin = await startRawOrigin(() => {})
     const client = await startBefore(origin)
     client.send('GET /poll HTTP/1.1\r\nHost: a\r\n\r\n')

@@ -1,4 +1,4 @@
-// An origin may answer before it has the body of a request (RFC 9112 section 9.3), and close behind its answer.
+// An origin may respond before it has the body of a request (RFC 9112 section 9.3), and close after its response.
 import { once } from 'node:events'
 import { connect, Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
@@ -20,14 +20,14 @@ async function gatewayBefore(answer: (socket: Socket, seen: Buffer) => void) {
 }
 
 describe('the head of a request with a body', () => {
-  it('reaches the origin before any of the body has come', async () => {
+  it('reaches the origin before any byte of the body', async () => {
     const { origin, client } = await gatewayBefore(() => {})
     client.send(`${HEAD}Content-Length: 5\r\n\r\n`)
     await until(() => origin.heads().length === 1)
     expect(origin.connections[0]?.bytes.toString()).toMatch(/\r\n\r\n$/)
   })
 
-  it('goes out in one write with a body that came in the same packet', async () => {
+  it('is sent in one write with a body that came in the same packet', async () => {
     const { client } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
     for (const connection of ['new', 'kept']) {
       const writes = vi.spyOn(Socket.prototype, '_writev')
@@ -41,7 +41,7 @@ describe('the head of a request with a body', () => {
 })
 
 describe('a request whose head was sent and whose body was not', () => {
-  it('is not repeated, neither at the service nor at legacy, when the service closes the connection', async () => {
+  it('is repeated neither at the service nor at legacy when the service closes the connection', async () => {
     const service = await startRawOrigin((socket) => void socket.end())
     const legacy = await startRawOrigin((socket) => void socket.write(UNAUTHORIZED))
     const gateway = await startGateway(
@@ -71,7 +71,7 @@ describe('a request whose head was sent and whose body was not', () => {
 })
 
 describe('a request that leaves the queue with an incomplete body', () => {
-  it('gives its place for uploads to the next one', async () => {
+  it('gives its place for uploads to the next request', async () => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startGateway({
       legacy: { url: origin.url, connections: 1, timeouts: { queueMs: 60_000 } },
@@ -97,7 +97,7 @@ describe('a request that leaves the queue with an incomplete body', () => {
   })
 })
 
-describe('an answer that comes before the body', () => {
+describe('a response that comes before the request body', () => {
   it('reaches the client at once', async () => {
     const { client, gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
     client.send(`${HEAD}Content-Length: 1000\r\n\r\n`)
@@ -109,7 +109,7 @@ describe('an answer that comes before the body', () => {
     await expectCalm(gateway)
   })
 
-  it('is whole for a client that goes on sending, though the origin has closed with a reset', async () => {
+  it('is complete for a client that goes on sending, although the origin has reset its connection', async () => {
     const { client } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED, () => socket.resetAndDestroy()))
     const errors: Error[] = []
     client.socket.on('error', (error) => errors.push(error))
@@ -118,17 +118,17 @@ describe('an answer that comes before the body', () => {
     const answer = await client.receives('login!').finally(() => clearInterval(sending))
     expect(answer).toMatch(/^HTTP\/1\.1 401 Unauthorized\r\n/)
     await client.closes()
-    // A reset can overtake the answer.
+    // A reset can overtake the response.
     expect(errors).toEqual([])
   })
 
-  it('is read before a write that fails, where both happen in one turn', async () => {
+  it('is read before a failing write in the same turn', async () => {
     const origin = await startRawOrigin((socket) => void socket.write(UNAUTHORIZED, () => socket.resetAndDestroy()))
     const gateway = await startGateway({ legacy: { url: origin.url } })
     for (let i = 0; i < 200; i++) {
       const client = await connectRaw(gateway.port)
       client.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n400\r\n${'x'.repeat(1024)}\r\n`)
-      // Blocks the one thread that both run on: the reset and the next chunk wait for the same look at the sockets.
+      // Blocks the thread on which both run: the reset and the next chunk wait for the same poll of the sockets.
       await until(() => origin.requests() === i + 1)
       client.send(`400\r\n${'y'.repeat(1024)}\r\n`)
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
@@ -138,7 +138,7 @@ describe('an answer that comes before the body', () => {
     }
   })
 
-  it('ends both connections: neither carries a request behind a body that was not sent', async () => {
+  it('ends both connections, so that no request follows a body that was not sent', async () => {
     const { client, origin } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
     client.send(`${HEAD}Content-Length: 60\r\n\r\n`)
     await client.receives('login!')
@@ -150,7 +150,7 @@ describe('an answer that comes before the body', () => {
     expect(origin.heads()).toHaveLength(1)
   })
 
-  it('keeps every other request off the connection to the origin, on which the body is incomplete', async () => {
+  it('keeps other requests off the connection to the origin on which the body is incomplete', async () => {
     const { client, origin, gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
     client.send(`${HEAD}Content-Length: 60\r\n\r\n`)
     await client.receives('login!')
@@ -161,7 +161,7 @@ describe('an answer that comes before the body', () => {
     expect(origin.connections.map(({ bytes }) => bytes.toString().includes('GET /other'))).toEqual([false, true])
   })
 
-  it('is the last one on its connection: a request in the packet that ends the body is not even begun', async () => {
+  it('is the last on its connection: a request in the packet that ends the body is not forwarded', async () => {
     const { client, gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
     client.send(`${HEAD}Content-Length: 5\r\n\r\n`)
     await client.receives('login!')
@@ -174,7 +174,7 @@ describe('an answer that comes before the body', () => {
     expect((await gateway.accessLog()).map(({ path }) => path)).toEqual(['/upload', '/after'])
   })
 
-  it('is not overtaken by a reset, though the client goes on sending behind the end of the connection', async () => {
+  it('is not overtaken by a reset, although the client goes on sending after the end of the connection', async () => {
     const { gateway } = await gatewayBefore((socket) => void socket.write(UNAUTHORIZED))
     const client = connect({ port: gateway.port, host: '127.0.0.1', allowHalfOpen: true })
     onTestFinished(() => void client.destroy())
@@ -191,7 +191,7 @@ describe('an answer that comes before the body', () => {
     expect(errors).toEqual([])
   })
 
-  it('leaves both connections open where the body was sent in full', async () => {
+  it('leaves both connections open if the body was sent completely', async () => {
     const { client, origin } = await gatewayBefore((socket, seen) => {
       if (seen.toString().split('hello').length > 1) socket.write(UNAUTHORIZED)
     })
@@ -203,7 +203,7 @@ describe('an answer that comes before the body', () => {
     expect(client.received()).not.toMatch(/\r\nConnection: close/i)
   })
 
-  it('does not become whole by a malformed chunk behind it', async () => {
+  it('is not completed after a malformed chunk of the request', async () => {
     const { client, origin } = await gatewayBefore(
       (socket) => void socket.write('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n'),
     )
@@ -216,13 +216,13 @@ describe('an answer that comes before the body', () => {
   })
 })
 
-describe('a malformed chunk', () => {
+describe('a malformed chunk of a request body', () => {
   it.each([
     ['a size that is not a number', 'zz\r\nhello\r\n'],
     ['a negative size', '-1\r\n'],
     ['a bare line feed', '5\nhello\n'],
     ['a chunk longer than its size', '5\r\nhelloworld\r\n0\r\n\r\n'],
-  ])('of %s ends the connection to the origin and never the body', async (_, chunk) => {
+  ])('with %s ends the connection to the origin without the end of the body', async (_, chunk) => {
     const { client, origin } = await gatewayBefore(() => {})
     client.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
     await until(() => origin.heads().length === 1)
@@ -232,7 +232,7 @@ describe('a malformed chunk', () => {
     expect(origin.connections[0]?.bytes.toString()).not.toContain('0\r\n\r\n')
   })
 
-  it('in the packet of its head reaches no origin', async () => {
+  it('in the packet of the head keeps the request from every origin', async () => {
     const { client, origin } = await gatewayBefore(() => {})
     client.send(`${HEAD}Transfer-Encoding: chunked\r\n\r\nzz\r\n`)
     expect(await client.closes()).toMatch(/^HTTP\/1\.1 400 /)

@@ -1,4 +1,4 @@
-// An address that is unwell is left alone for a while and comes back by itself; there is always somebody to ask.
+// A failing address is ejected for a time and returns by itself; some address always remains available.
 import { describe, expect, it } from 'vitest'
 import { adjustableClock, expectCalm } from '../kit/calm.ts'
 import { startGateway, type TestGateway } from '../kit/gateway.ts'
@@ -7,16 +7,16 @@ import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin
 import { shop, TO_SERVICE } from '../kit/shop.ts'
 import { until } from '../kit/until.ts'
 
-/** An origin whose health can be changed: what it answers to requests, and to `/healthz`. */
+/** An origin whose responses to requests and to `/healthz` can be changed. */
 async function startPatient() {
   const state = { status: 200, health: 200 }
-  let asked = 0
+  let requestCount = 0
   const origin = await startHttpOrigin((request, response) => {
-    if (request.url !== '/healthz') asked++
+    if (request.url !== '/healthz') requestCount++
     response.statusCode = request.url === '/healthz' ? state.health : state.status
     response.end('service')
   })
-  return { ...origin, state, asked: () => asked }
+  return { ...origin, state, asked: () => requestCount }
 }
 
 async function statuses(gateway: TestGateway, requests: number): Promise<number[]> {
@@ -32,7 +32,7 @@ function isAvailable(gateway: TestGateway, upstream: string, address: string): P
 const EJECTION = { consecutiveFailures: 5, baseMs: 30_000, maxMs: 300_000, maxPercent: 50 }
 
 describe('one of three addresses that answers every request with 500 (F5)', () => {
-  it('is out after five errors, back after its time, and out for longer if it has not healed', async () => {
+  it('is ejected after five errors, returns after its time, and is ejected for longer if it still fails', async () => {
     const clock = adjustableClock()
     const [sick, ...well] = [await startPatient(), await startPatient(), await startPatient()]
     const legacy = await startNamedOrigin('legacy')
@@ -52,17 +52,17 @@ describe('one of three addresses that answers every request with 500 (F5)', () =
 
     clock.advance(EJECTION.baseMs)
     sick.state.status = 200
-    const asked = sick.asked()
+    const requestCount = sick.asked()
     expect((await statuses(gateway, 30)).filter((status) => status !== 200)).toHaveLength(0)
-    expect(sick.asked() - asked).toBe(10)
+    expect(sick.asked() - requestCount).toBe(10)
     expect(await isAvailable(gateway, 'catalog', sick.url)).toBe(1)
     expect(legacy.requests()).toBe(0)
     await expectCalm(gateway)
   })
 })
 
-describe('more sick addresses than may be taken out', () => {
-  it('stay in: of three with maxPercent 50 only one goes, and the others share the load', async () => {
+describe('more failing addresses than may be ejected', () => {
+  it('stay in use: of three with maxPercent 50 one is ejected, and the others share the load', async () => {
     const origins = [await startPatient(), await startPatient(), await startPatient()]
     for (const { state } of origins) state.status = 500
     const gateway = await startGateway({ legacy: { urls: origins.map(({ url }) => url) }, ejection: EJECTION })
@@ -72,7 +72,7 @@ describe('more sick addresses than may be taken out', () => {
     expect(body.upstreams).toEqual([{ name: 'legacy', available: 2, addresses: 3 }])
   })
 
-  it('the monolith’s only address is asked however often it failed', async () => {
+  it('include the only address of the monolith, which is never ejected', async () => {
     const origin = await startRawOrigin((socket) => socket.resetAndDestroy())
     const gateway = await startGateway({ legacy: { url: origin.url }, ejection: EJECTION })
     await statuses(gateway, 20)
@@ -82,7 +82,7 @@ describe('more sick addresses than may be taken out', () => {
 })
 
 describe('the only address of a service', () => {
-  it('that does not answer is ejected: legacy answers reads at once, and the service again after the ejection time', async () => {
+  it('that does not answer is ejected: legacy answers reads at once, and the service answers again after the ejection', async () => {
     const clock = adjustableClock()
     const legacy = await startNamedOrigin('legacy')
     let isDead = true
@@ -116,7 +116,7 @@ describe('the only address of a service', () => {
     await expectCalm(gateway)
   })
 
-  it('is unavailable, and said to be, where the context has no fallback', async () => {
+  it('that does not answer makes requests fail with 503 in a context without fallback', async () => {
     const legacy = await startNamedOrigin('legacy')
     const service = await startRawOrigin((socket) => socket.resetAndDestroy())
     const config = shop({ legacy: legacy.url, service: service.url, fallback: false, with: { ejection: EJECTION } })
@@ -128,7 +128,7 @@ describe('the only address of a service', () => {
     expect(legacy.requests()).toBe(0)
   })
 
-  it('that answers 500 stays: it answers, and there is nobody else to ask', async () => {
+  it('that answers 500 is not ejected, because no other address could answer', async () => {
     const legacy = await startNamedOrigin('legacy')
     const service = await startPatient()
     service.state.status = 500
@@ -142,18 +142,18 @@ describe('the only address of a service', () => {
 describe('active health checks', () => {
   const HEALTH = { path: '/healthz', intervalMs: 50, healthyAfter: 2, unhealthyAfter: 3 }
 
-  it('take an address out and bring it back, without a request being spent on it', async () => {
-    const [one, two] = [await startPatient(), await startPatient()]
-    const gateway = await startGateway({ legacy: { urls: [one.url, two.url], health: HEALTH } })
-    one.state.health = 503
-    await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 0)
-    const asked = one.asked()
+  it('eject an address and return it without the cost of a client request', async () => {
+    const [first, second] = [await startPatient(), await startPatient()]
+    const gateway = await startGateway({ legacy: { urls: [first.url, second.url], health: HEALTH } })
+    first.state.health = 503
+    await until(async () => (await isAvailable(gateway, 'legacy', first.url)) === 0)
+    const requestCount = first.asked()
     expect(await statuses(gateway, 20)).toEqual(Array(20).fill(200))
-    expect(one.asked()).toBe(asked)
-    one.state.health = 200
-    await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 1)
+    expect(first.asked()).toBe(requestCount)
+    first.state.health = 200
+    await until(async () => (await isAvailable(gateway, 'legacy', first.url)) === 1)
     await statuses(gateway, 10)
-    expect(one.asked()).toBeGreaterThan(asked)
+    expect(first.asked()).toBeGreaterThan(requestCount)
     await expectCalm(gateway)
   })
 
@@ -171,21 +171,21 @@ describe('active health checks', () => {
   })
 
   it('that pass end an ejection before its time', async () => {
-    const [one, two] = [await startPatient(), await startPatient()]
+    const [first, second] = [await startPatient(), await startPatient()]
     const gateway = await startGateway({
-      legacy: { urls: [one.url, two.url], health: HEALTH },
+      legacy: { urls: [first.url, second.url], health: HEALTH },
       ejection: { ...EJECTION, consecutiveFailures: 2 },
     })
-    one.state.status = 500
-    one.state.health = 500
+    first.state.status = 500
+    first.state.health = 500
     await statuses(gateway, 10)
-    await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 0)
-    await until(() => one.requests() - one.asked() > 6)
-    one.state.status = 200
-    one.state.health = 200
-    await until(async () => (await isAvailable(gateway, 'legacy', one.url)) === 1)
+    await until(async () => (await isAvailable(gateway, 'legacy', first.url)) === 0)
+    await until(() => first.requests() - first.asked() > 6)
+    first.state.status = 200
+    first.state.health = 200
+    await until(async () => (await isAvailable(gateway, 'legacy', first.url)) === 1)
   })
-  it('that pass end an ejection when no check fell into the outage', async () => {
+  it('that pass end an ejection although no check failed during the outage', async () => {
     let isDead = false
     let checks = 0
     const service = await startRawOrigin((socket, seen) => {

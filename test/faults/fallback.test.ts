@@ -1,4 +1,4 @@
-// Legacy answers for the service where that cannot double a write, and it shows.
+// Legacy answers instead of the service if that cannot double a write, and log and metrics report it.
 import { describe, expect, it } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
 import { startGateway } from '../kit/gateway.ts'
@@ -35,7 +35,7 @@ async function startShop(service: string, fallback: 'reads' | 'all' | false = 'r
 }
 
 describe('a service that cannot be reached', () => {
-  it('answers a write with 503 and Retry-After, and legacy never receives it', async () => {
+  it('makes the gateway answer a write with 503 and Retry-After, and legacy never receives it', async () => {
     const { legacy, gateway, port } = await startShop(REFUSED)
     for (const method of ['POST', 'PUT', 'PATCH', 'DELETE']) {
       const answer = await sendRequest({
@@ -57,7 +57,7 @@ describe('a service that cannot be reached', () => {
     await expectCalm(gateway)
   })
 
-  it('answers a write with 503 after a connect timeout', async () => {
+  it('makes the gateway answer a write with 503 after a connect timeout', async () => {
     const legacy = await startEchoOrigin()
     const { port: tlsPort } = await startSilent()
     const service = { url: `https://127.0.0.1:${tlsPort}`, timeouts: { connectMs: 300 } }
@@ -67,7 +67,7 @@ describe('a service that cannot be reached', () => {
     expect(legacy.requests()).toBe(0)
   })
 
-  it('leaves the request to legacy with fallback "all", a POST with its whole body', async () => {
+  it('leaves every request to legacy with fallback "all", a POST with its complete body', async () => {
     const { legacy, gateway, port } = await startShop(REFUSED, 'all')
     expect(await sendRequest({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
     const body = 'x'.repeat(300_000)
@@ -91,7 +91,7 @@ describe('a service that cannot be reached', () => {
     await expectCalm(gateway)
   })
 
-  it('is said so where the context has no fallback', async () => {
+  it('is reported to the client in a context without fallback', async () => {
     const { legacy, gateway, port } = await startShop(REFUSED, false)
     expect((await sendRequest({ port, path: '/products' })).status).toBe(502)
     expect((await sendRequest({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(503)
@@ -116,16 +116,19 @@ describe('a service that loses the connection after the request was sent', () =>
     await expectCalm(gateway)
   })
 
-  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])('keeps a %s from legacy: it may have been acted upon', async (method) => {
-    const service = await startLosing()
-    const { legacy, gateway, port } = await startShop(service.url)
-    const body = method === 'DELETE' ? {} : { body: 'x' }
-    expect((await sendRequest({ port, path: '/products', method, ...body })).status).toBe(502)
-    expect(legacy.requests()).toBe(0)
-    await expectCalm(gateway)
-  })
+  it.each(['POST', 'PUT', 'PATCH', 'DELETE'])(
+    'does not lead a %s to legacy, because the service may have acted on it',
+    async (method) => {
+      const service = await startLosing()
+      const { legacy, gateway, port } = await startShop(service.url)
+      const body = method === 'DELETE' ? {} : { body: 'x' }
+      expect((await sendRequest({ port, path: '/products', method, ...body })).status).toBe(502)
+      expect(legacy.requests()).toBe(0)
+      await expectCalm(gateway)
+    },
+  )
 
-  it('keeps a PUT without a body from legacy as well', async () => {
+  it('does not lead a PUT without a body to legacy either', async () => {
     const service = await startLosing()
     const { legacy, port } = await startShop(service.url)
     expect((await sendRequest({ port, path: '/products', method: 'PUT' })).status).toBe(502)
@@ -134,7 +137,7 @@ describe('a service that loses the connection after the request was sent', () =>
 })
 
 describe('a service that does not answer in time', () => {
-  it('leaves a GET to legacy, without asking the service again', async () => {
+  it('leaves a GET to legacy without a retry', async () => {
     const service = await startSilent()
     const { legacy, gateway, port } = await startShop(service.url)
     expect(await sendRequest({ port, path: '/products' })).toMatchObject({ status: 200, body: 'legacy' })
@@ -144,7 +147,7 @@ describe('a service that does not answer in time', () => {
     await expectCalm(gateway)
   })
 
-  it('keeps a POST from legacy', async () => {
+  it('does not lead a POST to legacy', async () => {
     const service = await startSilent()
     const { legacy, gateway, port } = await startShop(service.url)
     expect((await sendRequest({ port, path: '/products', method: 'POST', body: 'x' })).status).toBe(504)
@@ -155,14 +158,14 @@ describe('a service that does not answer in time', () => {
 })
 
 describe('a service that answers', () => {
-  it('is believed, whatever it answers: a 500 is no reason to ask legacy', async () => {
+  it('keeps its response, even a 500: legacy is not tried', async () => {
     const service = await startHttpOrigin((_request, response) => void response.writeHead(500).end('service'))
     const { legacy, port } = await startShop(service.url)
     expect(await sendRequest({ port, path: '/products' })).toMatchObject({ status: 500, body: 'service' })
     expect(legacy.requests()).toBe(0)
   })
 
-  it('is not repeated by legacy once its answer has begun', async () => {
+  it('is not replaced by legacy after its response has begun', async () => {
     const service = await startRawOrigin((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun', () => socket.resetAndDestroy())
     })

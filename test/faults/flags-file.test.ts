@@ -1,4 +1,4 @@
-// flags.json missing, broken, or without the flag: legacy or the last good answer, and it is said (F15).
+// flags.json is missing, invalid or without the flag: legacy or the last valid flags decide, and it is reported (F15).
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -16,7 +16,7 @@ async function startShop(options: object) {
   return { gateway, sideNow, flags: join(gateway.folder, 'flags.json') }
 }
 
-/** A file that was read before this is not what the gateway is told to read. */
+/** A file that was read before this time is not the one that the test wrote. */
 async function withoutFile() {
   return startShop({ flags: '/nonexistent/flags.json' })
 }
@@ -26,7 +26,7 @@ function lineOf(gateway: TestGateway, wanted: string) {
 }
 
 describe('flags.json', () => {
-  it('that is not there at the start leaves all with legacy, says so, and counts from the moment it appears', async () => {
+  it('that is missing at the start leaves all requests with legacy, is reported, and takes effect when it appears', async () => {
     const { gateway, sideNow } = await withoutFile()
     expect(await sideNow()).toBe('legacy')
     expect(await lineOf(gateway, 'flags-stale')).toMatchObject({ side: 'legacy', status: 200 })
@@ -36,7 +36,7 @@ describe('flags.json', () => {
     await expectCalm(gateway)
   })
 
-  it('that appears later is taken into use within a second', async () => {
+  it('that appears later takes effect within a second', async () => {
     const { gateway, sideNow, flags } = await startShop(TO_SERVICE)
     await rm(flags)
     const later = await startGateway(JSON.parse(await readFile(join(gateway.folder, 'routes.config.json'), 'utf8')), {
@@ -52,7 +52,7 @@ describe('flags.json', () => {
     await expectCalm(later)
   })
 
-  it('that goes away under load changes nothing: the last good flags stay', async () => {
+  it('that is deleted under load leaves the last valid flags in effect', async () => {
     const { gateway, sideNow, flags } = await startShop(TO_SERVICE)
     const load = startLoad(4, () => ({ port: gateway.port, path: '/products' }))
     await rm(flags)
@@ -67,11 +67,11 @@ describe('flags.json', () => {
   it.each([
     ['garbage', '{"features": [ what'],
     ['nothing', ''],
-    ['another thing', '[]'],
-    ['a percentage that is none', flagFile({ 'migrate-catalog': 12.5 })],
+    ['JSON of another type', '[]'],
+    ['an invalid percentage', flagFile({ 'migrate-catalog': 12.5 })],
     ['binary', '\0\u0001\u0002'],
   ])(
-    'that is overwritten with %s is reported, and the last good flags stay until it is mended',
+    'that is overwritten with %s is reported, and the last valid flags stay in effect until it is corrected',
     async (_name, text) => {
       const { gateway, sideNow, flags } = await startShop(TO_SERVICE)
       await writeFile(`${flags}.next`, text)
@@ -85,7 +85,7 @@ describe('flags.json', () => {
     },
   )
 
-  it('from which a flag was removed sends its context to legacy, and says so in log and metric', async () => {
+  it('from which a flag was removed sends its context to legacy, with a log line and a metric', async () => {
     const { gateway, sideNow } = await startShop(TO_SERVICE)
     expect(await sideNow()).toBe('service')
     await gateway.setFlags({ 'another-flag': 100 })

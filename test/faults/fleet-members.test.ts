@@ -1,11 +1,11 @@
-// Who belongs to a fleet: also after Redis has lost its data, and after a gateway was started anew.
+// The members of a fleet, after Redis has lost its data and after a gateway was restarted.
 import { expect, it } from 'vitest'
 import type { FleetResponse } from '../../src/admin/contract/fleet-response.ts'
 import { type FleetGateway, startFleet } from '../kit/fleet.ts'
 import { startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'
 
-it('a gateway that died before Redis lost its data is a laggard until it is forgotten or is back with the same id', async () => {
+it('a gateway that died before Redis lost its data is a laggard until it is forgotten or returns with the same id', async () => {
   const redis = await startRedis()
   const fleet = await startFleet({ redis: redis.url })
   const [first, , third] = fleet.gateways as [FleetGateway, FleetGateway, FleetGateway]

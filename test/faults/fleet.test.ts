@@ -1,5 +1,5 @@
-// A fleet that meets in Redis, and what may happen to Redis, to the wire, to a clock and to a gateway (F13, F14): people
-// notice nothing, gateways agree in the end, and nothing that was acknowledged is lost.
+// A fleet that shares Redis, with faults of Redis, of the network, of a clock and of a gateway (F13, F14): clients notice
+// nothing, the gateways converge, and no acknowledged change is lost.
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -14,7 +14,7 @@ import { startWire } from '../kit/wire.ts'
 const HOUR_MS = 3_600_000
 const AN_HOUR_AHEAD = `const Real=Date;globalThis.Date=class extends Real{constructor(...a){if(a.length>0)super(...a);else super(Real.now()+${HOUR_MS})}static now(){return Real.now()+${HOUR_MS}}}`
 
-/** The second gateway's clock is an hour ahead, and the third reaches Redis by a wire that can be cut. */
+/** The clock of the second gateway is an hour ahead; the third reaches Redis by a proxy that can be cut. */
 const shared = sharedByFile(async () => {
   const redis = await startRedis()
   const wire = await startWire(redis.port)
@@ -37,17 +37,17 @@ async function allConnected(are: boolean): Promise<void> {
   await until(async () => (await Promise.all(three().map(isConnected))).every((is) => is === are))
 }
 
-/** Everything that was on record is still, as it was. */
-async function expectOnRecord(before: readonly { readonly position: string }[]): Promise<void> {
+/** Expects that the audit log still contains every earlier entry. */
+async function expectOnRecord(earlierEntries: readonly { readonly position: string }[]): Promise<void> {
   const positions = new Map((await shared().fleet.history()).map((record) => [record.position, record]))
-  expect(before.filter((record) => !positions.has(record.position))).toEqual([])
+  expect(earlierEntries.filter((record) => !positions.has(record.position))).toEqual([])
 }
 
-describe('Redis', () => {
-  it('killed under load, and back without anything: people notice nothing, and nothing is lost', async () => {
+describe('Redis of a fleet', () => {
+  it('that is killed under load and returns empty costs no client request and no state', async () => {
     const { redis, fleet } = shared()
     await fleet.flip(30)
-    const known = await fleet.history()
+    const earlierEntries = await fleet.history()
     await fleet.underLoad(async () => {
       await redis.kill()
       await allConnected(false)
@@ -63,14 +63,16 @@ describe('Redis', () => {
       await fleet.flip(60)
       expect(await fleet.findWrongSides(60)).toEqual([])
     })
-    await expectOnRecord(known)
+    await expectOnRecord(earlierEntries)
     await until(async () => (await fleet.history()).some(({ verb, result }) => verb === 'flip' && result === 'failed'))
     const records = await fleet.history()
     expect(records.filter(({ verb }) => verb === 'restore').length).toBeGreaterThan(0)
-    expect(records.filter(({ verb, after }) => verb === 'flip' && after === 60)).toMatchObject([{ result: 'done' }])
+    expect(records.filter(({ verb, after: percentage }) => verb === 'flip' && percentage === 60)).toMatchObject([
+      { result: 'done' },
+    ])
   })
 
-  it('frozen under load: nobody waits for it, and what was refused does not happen afterwards', async () => {
+  it('that is frozen under load delays no client request, and a refused change does not happen later', async () => {
     const { redis, fleet } = shared()
     await fleet.flip(30)
     await fleet.underLoad(async () => {
@@ -91,10 +93,10 @@ describe('Redis', () => {
     expect(await fleet.findWrongSides(60)).toEqual([])
   })
 
-  it('emptied in the middle of flips: each that was acknowledged is on record, and the last one counts', async () => {
+  it('that is emptied during flips loses no acknowledged flip from the audit log, and the last flip is in effect', async () => {
     const { redis, fleet } = shared()
     await fleet.flip(0)
-    const known = await fleet.history()
+    const earlierEntries = await fleet.history()
     const acknowledged: ChangeResponse[] = []
     await fleet.underLoad(async () => {
       for (const percentage of [10, 20, 30, 40, 50, 60]) {
@@ -106,17 +108,19 @@ describe('Redis', () => {
       await fleet.converged()
       expect(await fleet.findWrongSides(60)).toEqual([])
     })
-    await expectOnRecord(known)
+    await expectOnRecord(earlierEntries)
     const records = await fleet.history()
-    for (const { generation, after } of acknowledged)
-      expect(records.filter((record) => record.generation === generation)).toMatchObject([{ verb: 'flip', after }])
+    for (const { generation, after: percentage } of acknowledged)
+      expect(records.filter((record) => record.generation === generation)).toMatchObject([
+        { verb: 'flip', after: percentage },
+      ])
     await fleet.flip(70)
     expect(await fleet.findWrongSides(70)).toEqual([])
   })
 })
 
 describe('one of three gateways', () => {
-  it('cut off from Redis goes on as it was, is named, and comes back by itself', async () => {
+  it('that is cut off from Redis keeps its state, is reported by name, and recovers by itself', async () => {
     const { wire, fleet } = shared()
     const [first, second, third] = three()
     await fleet.flip(0)
@@ -147,7 +151,7 @@ describe('one of three gateways', () => {
     expect((await fleet.strangler('fleet')).code).toBe(0)
   })
 
-  it('with its clock an hour ahead: a pin ends when it was said, on all of them, whoever was asked', async () => {
+  it('with its clock an hour ahead ends a pin at the same time as the others, whichever gateway set it', async () => {
     const { fleet } = shared()
     await fleet.flip(0)
     const [first, second] = three()
@@ -155,12 +159,12 @@ describe('one of three gateways', () => {
     expect(members.find(({ id }) => id === second.id)?.startedAt).toBeGreaterThan(Date.now() + HOUR_MS / 2)
     for (const gateway of [first, second]) {
       const load = fleet.startLoad()
-      const asked = { body: { side: 'service', forMs: 1500 } }
+      const request = { body: { side: 'service', forMs: 1500 } }
       const pinnedAt = Date.now()
-      const { status, body } = await gateway.api('PUT', '/contexts/catalog/pin', asked)
+      const { status, body } = await gateway.api('PUT', '/contexts/catalog/pin', request)
       expect({ status, converged: body.converged }).toEqual({ status: 200, converged: true })
       const saidAt = performance.now()
-      // By the clock of Redis, which is that of this machine.
+      // On the clock of Redis, which is that of this machine.
       expect(Math.abs((body.until as number) - pinnedAt - 1500)).toBeLessThan(500)
       const endsAt = performance.now() + (body.until as number) - Date.now()
       await until(() => load.visits.some(({ startedAt }) => startedAt > endsAt + 300))
@@ -170,20 +174,21 @@ describe('one of three gateways', () => {
       expect(listWrongSides(visits, endsAt + 100, () => 'legacy')).toEqual([])
       expect(listHarm(visits, saidAt).filter((harm) => !harm.startsWith('too few'))).toEqual([])
     }
-    // The log is by one clock, too.
-    for (const { at } of (await fleet.history()).slice(0, 5)) expect(Math.abs(at - Date.now())).toBeLessThan(60_000)
+    // The audit log uses one clock too.
+    for (const { at: time } of (await fleet.history()).slice(0, 5))
+      expect(Math.abs(time - Date.now())).toBeLessThan(60_000)
   })
 })
 
-describe('two operators at once', () => {
-  it('on one context: one wins, and the other is told who did what; all gateways have what was won', async () => {
+describe('two concurrent changes', () => {
+  it('of one context end with one change in effect on all gateways and one conflict that names the winner', async () => {
     const { fleet } = shared()
     const [first, second] = three()
     await fleet.flip(0)
     const from = (await fleet.history())[0]?.position ?? ''
     const done: number[] = []
     let lost = 0
-    // Who asks after the other was answered is no rival: it is tried until both asked at once.
+    // A change after the response to the other is not concurrent, so the test repeats until both run at once.
     for (let round = 1; lost === 0 && round <= 40; round++) {
       const rivals = [
         { gateway: first, as: 'anna', percentage: 2 * round - 1 },
@@ -210,12 +215,12 @@ describe('two operators at once', () => {
     await fleet.converged()
     const records = (await fleet.history()).filter(({ position, verb }) => position > from && verb === 'flip')
     const flips = records.filter(({ result }) => result === 'done')
-    expect(flips.map(({ after }) => after).toSorted()).toEqual(done.toSorted())
+    expect(flips.map(({ after: percentage }) => percentage).toSorted()).toEqual(done.toSorted())
     expect(records.filter(({ result }) => result === 'conflict')).toHaveLength(1)
     expect(await fleet.findWrongSides(flips[0]?.after as number)).toEqual([])
   })
 
-  it('on two contexts: both win', async () => {
+  it('of two contexts both take effect', async () => {
     const [first, second] = three()
     for (const percentage of [11, 12, 13]) {
       const answers = await Promise.all([
@@ -230,8 +235,8 @@ describe('two operators at once', () => {
   })
 })
 
-describe('everything to legacy, with Redis gone', () => {
-  it('by file, by signal and by command, each on its gateway, and on record when Redis is back', async () => {
+describe('killing all contexts while Redis is gone', () => {
+  it('works by file, by signal and by command, each on its gateway, and is in the audit log when Redis is back', async () => {
     const { redis, fleet } = shared()
     const [first, second, third] = three()
     await fleet.flip(100)
@@ -269,7 +274,7 @@ describe('everything to legacy, with Redis gone', () => {
 })
 
 describe('a gateway killed in the middle of a flip', () => {
-  it('leaves a flip that has happened or has not, and the others agree which', async () => {
+  it('leaves a flip that has either happened or not, and the other gateways agree', async () => {
     const { fleet } = shared()
     const [first, second, third] = three()
     await fleet.flip(0)
@@ -277,20 +282,20 @@ describe('a gateway killed in the middle of a flip', () => {
     const flips = async () => (await fleet.history()).filter(({ position, verb }) => position > from && verb === 'flip')
     await fleet.underLoad(
       async () => {
-        // The one that was asked, while it waits for another.
+        // Kills the gateway that runs the flip while it waits for another.
         second.signal('SIGSTOP')
-        const asked = third.strangler('flip', 'catalog', '100')
+        const command = third.strangler('flip', 'catalog', '100')
         await until(async () => (await first.sideOf('anybody')) === 'service')
         third.signal('SIGKILL')
-        const { code, stderr } = await asked
+        const { code, stderr } = await command
         expect(code, stderr).toBe(5)
-        // The command tries a second time, and meets a connection that is cut or an address where nobody listens.
+        // The command retries and gets a cut connection or a refused one.
         expect(stderr).toMatch(/whether anything was changed is not known: strangler history/)
         second.signal('SIGCONT')
         await until(async () => (await fleet.findWrongSides(100, [second])).length === 0)
         expect(await fleet.findWrongSides(100, [first, second])).toEqual([])
         expect(await flips()).toMatchObject([{ verb: 'flip', after: 100, result: 'done', gateway: third.id }])
-        // One that is waited for.
+        // Kills a gateway for which the flip waits.
         second.signal('SIGSTOP')
         const waiting = first.strangler('flip', 'catalog', '0')
         await until(async () => (await first.sideOf('anybody')) === 'legacy')
@@ -299,7 +304,7 @@ describe('a gateway killed in the middle of a flip', () => {
         expect(waited.code, waited.stdout).toBe(3)
         expect(waited.stdout).toContain('applied on 1 of 3 gateways only')
         for (const { id, url } of [second, third]) expect(waited.stdout).toContain(`${id} at ${url}: `)
-        // One in its place has it from its first request on.
+        // A gateway started in its place has the flip from its first request.
         const next = await fleet.join()
         expect(await fleet.findWrongSides(0, [first, next])).toEqual([])
       },

@@ -1,4 +1,4 @@
-// The disk of the state folder is full: a file system of 1 MiB is mounted, filled and emptied again.
+// The disk of the state folder is full: the test mounts a file system of 1 MiB, fills it and empties it.
 import { execFileSync } from 'node:child_process'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,13 +14,13 @@ import { until } from '../kit/until.ts'
 
 const TOKEN = 'a-token-of-the-full-disk-tests'
 
-it('a full state folder shows in /readyz, the metrics and status, and clears when a write succeeds', async () => {
+it('a full state folder appears in /readyz, the metrics and status until a write succeeds', async () => {
   const disk = await mountSmallDisk()
   const gateway = await startShop({ stateDir: disk.folder })
   expect(await gateway.metric('strangler_state_folder_writable')).toBe(1)
 
   await disk.fill()
-  const before = Date.now()
+  const startedAt = Date.now()
   expect((await pin(gateway)).status).toBe(503)
 
   const { status, body } = await gateway.readyz()
@@ -28,7 +28,7 @@ it('a full state folder shows in /readyz, the metrics and status, and clears whe
     status: 200,
     folder: { writable: false, code: 'ENOSPC', since: expect.any(Number) },
   })
-  expect((body.stateFolder as { since: number }).since).toBeGreaterThanOrEqual(before)
+  expect((body.stateFolder as { since: number }).since).toBeGreaterThanOrEqual(startedAt)
   expect(await gateway.metric('strangler_state_folder_writable')).toBe(0)
   expect(await statusOf(gateway)).toMatch(/^folder +\S+ cannot be written since .*: ENOSPC: no space left on device/m)
   expect((await sendRequest({ port: gateway.port })).status).toBe(200)
@@ -40,7 +40,7 @@ it('a full state folder shows in /readyz, the metrics and status, and clears whe
   await until(async () => (await pin(gateway)).status === 200)
 })
 
-it('a full state folder of a gateway with Redis shows too, and its copy of the state is written once there is space', async () => {
+it('a full state folder of a gateway with Redis appears too, and its copy of the state is written when there is space', async () => {
   const redis = await startRedis()
   const disk = await mountSmallDisk()
   const gateway = await startShop({ stateDir: disk.folder, redis: { url: redis.url, prefix: 'full-disk' } })

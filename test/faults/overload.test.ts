@@ -1,4 +1,4 @@
-// More than the upstream can take: the rest is told so at once, and what is taken is served as ever.
+// More load than the upstream can serve: the excess is refused at once, and accepted requests are served as usual.
 import { spawn } from 'node:child_process'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
@@ -15,7 +15,7 @@ const p99 = (answers: readonly Answer[]) =>
     0.99,
   )
 
-/** A service in a process of its own, that can be frozen and killed: it says its port and every request it gets. */
+/** A service in its own process that can be frozen and killed; it prints its port and each request. */
 async function startServiceProcess() {
   const script = `
     require('http').createServer((request, response) => {
@@ -26,20 +26,20 @@ async function startServiceProcess() {
     }).listen(0, '127.0.0.1', function () { console.log('port ' + this.address().port) })`
   const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
   onTestFinished(() => void child.kill('SIGKILL'))
-  let said = ''
+  let output = ''
   child.stdout.on('data', (chunk) => {
-    said += chunk
+    output += chunk
   })
-  await until(() => said.includes('port '))
+  await until(() => output.includes('port '))
   return {
-    url: `http://127.0.0.1:${/port (\d+)/.exec(said)?.[1]}`,
-    ids: () => said.match(/(?<=^id ).+$/gm) ?? [],
+    url: `http://127.0.0.1:${/port (\d+)/.exec(output)?.[1]}`,
+    ids: () => output.match(/(?<=^id ).+$/gm) ?? [],
     signal: (signal: NodeJS.Signals) => void child.kill(signal),
   }
 }
 
 describe('a service that hangs (F7)', () => {
-  it('holds what its pool and queue hold; the rest is refused in milliseconds, and other routes do not notice', async () => {
+  it('holds as many requests as its pool and queue; the rest is refused in milliseconds, and other routes are not delayed', async () => {
     const [legacy, service] = [await startNamedOrigin('legacy'), await startServiceProcess()]
     const timeouts = { headersMs: 1000, queueMs: 5000 }
     const gateway = await startGatewayProcess(
@@ -54,11 +54,11 @@ describe('a service that hangs (F7)', () => {
     const sample = (state: string) =>
       gateway.metric(`strangler_connections{upstream="catalog",address="${service.url}",state="${state}"}`)
     let [quietMs, hungMs] = [0, Number.POSITIVE_INFINITY]
-    // What others do on this machine is not the gateway's doing: who shares anything with what is held waits each time.
+    // Other programs on this machine may delay a single run. A request that shares a resource with held ones waits in each run.
     for (let round = 0; round < 3 && hungMs >= Math.max(100, 2 * quietMs); round++) {
-      const before = startLoad(4, () => ({ port: gateway.port, path: '/other' }))
-      await until(() => before.answers.length >= 400)
-      quietMs = p99((await before.stop()).answers)
+      const loadBefore = startLoad(4, () => ({ port: gateway.port, path: '/other' }))
+      await until(() => loadBefore.answers.length >= 400)
+      quietMs = p99((await loadBefore.stop()).answers)
 
       service.signal('SIGSTOP')
       const during = startLoad(4, () => ({ port: gateway.port, path: '/other' }))
@@ -93,7 +93,7 @@ describe('a service that hangs (F7)', () => {
 })
 
 describe('a service that is killed at 25 % (F3)', () => {
-  it('costs no GET; the POSTs under way fail, later ones are refused until the service is back, and none arrives twice', async () => {
+  it('costs no GET; POSTs in progress fail, later ones get 503 until the service is back, and none arrives twice', async () => {
     const service = await startServiceProcess()
     const atLegacy: string[] = []
     const legacy = await startHttpOrigin((request, response) => {
@@ -123,7 +123,7 @@ describe('a service that is killed at 25 % (F3)', () => {
     expect(got.failed).toEqual([])
     const underWay = posted.failed.filter(({ status }) => status === 502)
     expect(underWay.length).toBeLessThanOrEqual(8)
-    // A write does not fall back: the client may send it again.
+    // A write does not fall back; the client may send it again.
     const later = posted.failed.filter((answer) => !underWay.includes(answer))
     expect(later.length).toBeGreaterThan(0)
     for (const answer of later)
@@ -135,8 +135,8 @@ describe('a service that is killed at 25 % (F3)', () => {
   })
 })
 
-describe('four times the load that the upstream can take (F8)', () => {
-  it('is served at no less than 80 % of the peak, and it is over when it is over', async () => {
+describe('four times the load that the upstream can serve (F8)', () => {
+  it('is served at no less than 80 % of the peak, and normal load recovers at once afterwards', async () => {
     const origin = await startHttpOrigin((_request, response) => void setTimeout(() => response.end('ok'), 20))
     const gateway = await startGatewayProcess({
       legacy: { url: origin.url, connections: 8, queue: 8, timeouts: { queueMs: 500 } },
@@ -162,15 +162,15 @@ describe('four times the load that the upstream can take (F8)', () => {
     expect(over.perSecond).toBeGreaterThan(0.8 * peak.perSecond)
     expect(p99(served(over.answers))).toBeLessThan(500)
     expect(await gateway.memory()).toBeLessThan(memory + 64 * 1_048_576)
-    const after = startLoad(8, () => ({ port: gateway.port }), 0)
-    await until(() => after.answers.length > 100)
-    expect((await after.stop()).failed).toEqual([])
+    const loadAfter = startLoad(8, () => ({ port: gateway.port }), 0)
+    await until(() => loadAfter.answers.length > 100)
+    expect((await loadAfter.stop()).failed).toEqual([])
     await expectCalm(gateway)
   })
 })
 
-describe('a queue', () => {
-  it('of nobody refuses at once what finds no free connection', async () => {
+describe('a queue of length 0', () => {
+  it('refuses a request at once if no connection is free', async () => {
     const origin = await startHttpOrigin(() => {})
     const gateway = await startGateway({
       legacy: { url: origin.url, connections: 1, queue: 0, timeouts: { headersMs: 300 } },

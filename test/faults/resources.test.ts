@@ -1,4 +1,4 @@
-// The system refuses: no more files, no more disk, a way that leads back to ourselves (F20).
+// The system refuses resources: file descriptors, disk space; and a route that leads back to the gateway (F20).
 import { execFileSync } from 'node:child_process'
 import net from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -11,8 +11,8 @@ import { connectRaw } from '../kit/raw.ts'
 import { shop, TO_SERVICE } from '../kit/shop.ts'
 import { until } from '../kit/until.ts'
 
-describe('no more file descriptors', () => {
-  it('sheds what it cannot serve, does not blame the upstream, and serves again when there are some', async () => {
+describe('exhausted file descriptors', () => {
+  it('make the gateway shed requests without blaming the upstream, and serve again when descriptors are free', async () => {
     const origin = await startHttpOrigin((request, response) => {
       if (request.url === '/quick') response.end('ok')
     })
@@ -52,26 +52,26 @@ describe('no more file descriptors', () => {
   })
 })
 
-describe('no file descriptor for a connection that a client opens', () => {
-  it('is counted and logged, the process lives on, and connections are accepted again', async () => {
+describe('a client connection without a free file descriptor', () => {
+  it('is counted and logged, the process survives, and connections are accepted again', async () => {
     const origin = await startNamedOrigin('legacy')
     const gateway = await startGatewayProcess({ legacy: { url: origin.url } })
     const limitTo = (soft: string) => execFileSync('prlimit', [`--pid=${gateway.pid}`, `--nofile=${soft}:`])
-    const before = execFileSync('prlimit', [`--pid=${gateway.pid}`, '--nofile', '--output=SOFT', '--noheadings'])
-    // Below the descriptors that are open already: not even the spare one of libuv is of use.
+    const limitsBefore = execFileSync('prlimit', [`--pid=${gateway.pid}`, '--nofile', '--output=SOFT', '--noheadings'])
+    // Below the number of open descriptors: even the spare descriptor of libuv does not help.
     limitTo('5')
     const client = net.connect(gateway.port, '127.0.0.1').on('error', () => {})
     onTestFinished(() => void client.destroy())
     await until(() => gateway.log().includes('no file descriptor is left'))
-    limitTo(before.toString().trim())
+    limitTo(limitsBefore.toString().trim())
     expect((await sendRequest({ port: gateway.port })).status).toBe(200)
     expect(await gateway.metric('strangler_open_files_exhausted_total{during="accept"}')).toBeGreaterThan(0)
     expect(gateway.log().match(/no file descriptor is left/g)).toHaveLength(1)
   })
 })
 
-describe('a disk that is full', () => {
-  it('costs access log lines, which are counted and said once, and no request', async () => {
+describe('a full disk', () => {
+  it('costs access log lines, which are counted and reported once, and no request', async () => {
     const origin = await startNamedOrigin('legacy')
     const gateway = await startGatewayProcess(
       { legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } },
@@ -85,7 +85,7 @@ describe('a disk that is full', () => {
     expect(await gateway.exited).toEqual({ code: 0, signal: null })
   })
 
-  it('or a state folder that cannot be written, does not keep the gateway from serving', async () => {
+  it('and a state folder that cannot be written do not keep the gateway from serving', async () => {
     const origin = await startNamedOrigin('legacy')
     const gateway = await startGatewayProcess(
       { legacy: { url: origin.url }, drain: { noticeMs: 0, limitMs: 1000 } },
@@ -97,7 +97,7 @@ describe('a disk that is full', () => {
 })
 
 describe('an upstream that is the gateway itself', () => {
-  it('is found out after one hop', async () => {
+  it('is detected after one hop', async () => {
     const port = await freePort()
     const gateway = await startGateway({ legacy: { url: `http://127.0.0.1:${port}` } }, { port })
     const answer = await sendRequest({ port })
@@ -109,18 +109,18 @@ describe('an upstream that is the gateway itself', () => {
     await expectCalm(gateway)
   })
 
-  it('over another gateway is found out as well', async () => {
-    const [one, two] = [await freePort(), await freePort()]
-    const first = await startGateway({ legacy: { url: `http://127.0.0.1:${two}` } }, { port: one })
-    await startGateway({ legacy: { url: `http://127.0.0.1:${one}` } }, { port: two })
-    expect((await sendRequest({ port: one })).status).toBe(508)
+  it('by way of another gateway is detected too', async () => {
+    const [firstPort, secondPort] = [await freePort(), await freePort()]
+    const first = await startGateway({ legacy: { url: `http://127.0.0.1:${secondPort}` } }, { port: firstPort })
+    await startGateway({ legacy: { url: `http://127.0.0.1:${firstPort}` } }, { port: secondPort })
+    expect((await sendRequest({ port: firstPort })).status).toBe(508)
     await first.accessLine(({ failure }) => failure === 'loop')
     await expectCalm(first)
   })
 })
 
-describe('a clock that is put forward or back an hour', () => {
-  it('changes nothing for requests under way and those that follow', async () => {
+describe('a clock that is set forward or back an hour', () => {
+  it('changes nothing for requests in progress and later requests', async () => {
     const clock = adjustableClock()
     let respond = () => {}
     const origin = await startHttpOrigin((_request, response) => {
@@ -141,8 +141,8 @@ describe('a clock that is put forward or back an hour', () => {
   })
 })
 
-describe('an upstream that closes every connection as soon as it has it', () => {
-  it('gets no storm of connections from requests that wait', async () => {
+describe('an upstream that closes every connection at once', () => {
+  it('gets no storm of connections from waiting requests', async () => {
     const origin = await startRawOrigin((socket) => socket.destroy())
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)

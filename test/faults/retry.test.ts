@@ -1,4 +1,4 @@
-// A request is sent a second time only where that cannot do harm, and never so often that it makes things worse.
+// A request is sent a second time only if that is safe, and the retry budget keeps retries from adding load.
 import http from 'node:http'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
@@ -14,7 +14,7 @@ function keptAgent(): http.Agent {
   return agent
 }
 
-/** Answers the first request of each connection, and resets on the second: what a stale connection looks like. */
+/** Answers the first request of each connection and resets on the second, as a stale connection does. */
 function startStaleOrigin() {
   const served = new WeakSet<object>()
   return startRawOrigin((socket) => {
@@ -34,7 +34,7 @@ function startResettingOrigin() {
 const NO_EJECTION = { consecutiveFailures: 1000 }
 
 describe('a connection that the upstream closes while it is idle', () => {
-  it('costs no client a GET: 1,000 in a row, closed 0 to 4 ms after the answer', async () => {
+  it('costs none of 1,000 consecutive GETs whose connection is closed 0 to 4 ms after the response', async () => {
     const origin = await startHttpOrigin((request, response) => {
       const { socket } = request
       response.on('finish', () => setTimeout(() => socket.destroy(), origin.requests() % 5))
@@ -51,7 +51,7 @@ describe('a connection that the upstream closes while it is idle', () => {
     await expectCalm(gateway)
   })
 
-  it('is met by a retry on a fresh connection', async () => {
+  it('leads to a retry on a fresh connection', async () => {
     const origin = await startStaleOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
     for (let i = 0; i < 6; i++)
@@ -95,7 +95,7 @@ describe('a connection that is lost after the request was sent', () => {
     ['POST', undefined, 1],
     ['POST', 'a body', 1],
     ['PATCH', 'a body', 1],
-  ])('%s with %s is sent %i times', async (method, body, times) => {
+  ])('makes the gateway send %s with body %s %i times', async (method, body, times) => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const withBody = body === undefined ? {} : { body, headers: { 'content-length': body.length } }
@@ -109,7 +109,7 @@ describe('a connection that is lost after the request was sent', () => {
     await expectCalm(gateway)
   })
 
-  it('a PUT whose body waits for the upstream’s word is sent once too', async () => {
+  it('makes the gateway send a PUT with Expect: 100-continue once', async () => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const client = await connectRaw(gateway.port)
@@ -118,7 +118,7 @@ describe('a connection that is lost after the request was sent', () => {
     expect(origin.requests()).toBe(1)
   })
 
-  it('a POST with an Idempotency-Key is sent once as well: whether the upstream honours it is not ours to know', async () => {
+  it('makes the gateway send a POST with an Idempotency-Key once, since the upstream may ignore the key', async () => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url } })
     const headers = { 'idempotency-key': 'k' }
@@ -127,8 +127,8 @@ describe('a connection that is lost after the request was sent', () => {
   })
 })
 
-describe('with two addresses', () => {
-  it('the retry goes to the other', async () => {
+describe('an upstream with two addresses', () => {
+  it('gets the retry at the other address', async () => {
     const [good, bad] = [await startNamedOrigin('good'), await startResettingOrigin()]
     const gateway = await startGateway({ legacy: { urls: [bad.url, good.url] }, ejection: NO_EJECTION })
     for (let i = 0; i < 10; i++) expect((await sendRequest({ port: gateway.port })).status).toBe(200)
@@ -137,7 +137,7 @@ describe('with two addresses', () => {
     await expectCalm(gateway)
   })
 
-  it('a refused connection is tried on the other, a POST with its whole body too', async () => {
+  it('gets a request whose connection was refused at the other address, even a POST with its complete body', async () => {
     const bodies: string[] = []
     const good = await startHttpOrigin((request, response) => {
       let body = ''
@@ -161,7 +161,7 @@ describe('with two addresses', () => {
 })
 
 describe('the retry budget', () => {
-  it('bounds what a broken upstream is asked: 20 percent of the requests, and what was saved up', async () => {
+  it('limits the retries to a failing upstream to 20 percent of the requests and the saved credit', async () => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({
       legacy: { url: origin.url },
@@ -176,7 +176,7 @@ describe('the retry budget', () => {
     await expectCalm(gateway)
   })
 
-  it('of nothing allows no retry once the savings are spent', async () => {
+  it('of 0 percent allows no retry after the saved credit is spent', async () => {
     const origin = await startResettingOrigin()
     const gateway = await startGateway({
       legacy: { url: origin.url },
@@ -199,8 +199,8 @@ describe('the retry budget', () => {
     })
     const agent = keptAgent()
     for (let i = 0; i < 300; i++) await sendRequest({ port: gateway.port, agent })
-    const asked = origins.reduce((sum, origin) => sum + origin.requests(), 0)
-    expect(asked).toBeLessThanOrEqual(300 * 1.2 + 10)
+    const requestCount = origins.reduce((sum, origin) => sum + origin.requests(), 0)
+    expect(requestCount).toBeLessThanOrEqual(300 * 1.2 + 10)
     await until(() => origins.every(({ connections }) => connections.filter(({ isClosed }) => !isClosed).length <= 2))
     await expectCalm(gateway)
   })

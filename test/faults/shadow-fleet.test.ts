@@ -1,4 +1,4 @@
-// What comparing counts survives what befalls gateways and the place where they meet, and holds none of them up.
+// The counts of comparisons survive faults of gateways and of Redis, and do not delay a gateway.
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
 import { join } from 'node:path'
@@ -11,7 +11,7 @@ import { startRedis } from '../kit/redis.ts'
 import { eligibleIn, readEndings, respondEqually } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
-// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+// The comparing thread has the lowest priority: on a busy machine it starts late.
 vi.setConfig({ testTimeout: 120_000 })
 
 function mapOf(legacyUrl: string, serviceUrl: string, more: object = {}) {
@@ -58,38 +58,38 @@ async function parityOf({ folder, adminPort }: GatewayProcess): Promise<string> 
   return JSON.stringify((await answer.json()) as Parity)
 }
 
-/** Of the context's accounting, the first that is said. */
+/** The first accounting that is reported for the context. */
 function numberIn(parity: string, name: string): number {
   return Number(new RegExp(`"${name}":(\\d+)`).exec(parity)?.[1] ?? Number.NaN)
 }
 
-describe('two gateways that meet in one Redis', () => {
-  test('count each request once, together, also when one is gone', async () => {
+describe('two gateways that share one Redis', () => {
+  test('count each request once in total, even after one gateway is gone', async () => {
     const redis = await startRedis()
     const [legacy, service] = await Promise.all([startHttpOrigin(respondEqually), startHttpOrigin(respondEqually)])
     const start = () =>
       startGatewayProcess(mapOf(legacy.url, service.url), { percentages: OFF, env: { REDIS_URL: redis.url } })
-    const [one, other] = await Promise.all([start(), start()])
-    await Promise.all([askMany(one, 150), askMany(other, 250)])
+    const [first, second] = await Promise.all([start(), start()])
+    await Promise.all([askMany(first, 150), askMany(second, 250)])
     await until(async () => {
-      const parity = await parityOf(one)
+      const parity = await parityOf(first)
       return numberIn(parity, 'eligible') === 400 && numberIn(parity, 'matched') === 400
     }, 60_000)
-    expect(numberIn(await parityOf(other), 'eligible')).toBe(400)
-    other.signal('SIGTERM')
-    expect((await other.exited).code).toBe(0)
-    await askMany(one, 50)
-    await until(async () => numberIn(await parityOf(one), 'matched') === 450, 60_000)
-    // Everything is said again and again: it stays the same.
+    expect(numberIn(await parityOf(second), 'eligible')).toBe(400)
+    second.signal('SIGTERM')
+    expect((await second.exited).code).toBe(0)
+    await askMany(first, 50)
+    await until(async () => numberIn(await parityOf(first), 'matched') === 450, 60_000)
+    // Gateways report their counts repeatedly: the sum does not change.
     await new Promise((resolve) => setTimeout(resolve, 2500))
-    expect(numberIn(await parityOf(one), 'eligible')).toBe(450)
-    // Who begins anew adds nothing to what was counted before.
+    expect(numberIn(await parityOf(first), 'eligible')).toBe(450)
+    // A restarted gateway adds nothing to the earlier counts.
     const third = await start()
     await askMany(third, 10)
     await until(async () => numberIn(await parityOf(third), 'eligible') === 460, 60_000)
   })
 
-  test('go on while Redis is away, and say it afterwards', async () => {
+  test('go on counting while Redis is away, and report the counts afterwards', async () => {
     const redis = await startRedis()
     const [legacy, service] = await Promise.all([startHttpOrigin(respondEqually), startHttpOrigin(respondEqually)])
     const gateway = await startGatewayProcess(mapOf(legacy.url, service.url), {
@@ -107,23 +107,23 @@ describe('two gateways that meet in one Redis', () => {
 })
 
 describe('a gateway that stops', () => {
-  test('while copies are under way: in time, and each is counted as given up', async () => {
+  test('while copies are in progress stops in time and counts each copy as shed', async () => {
     const redis = await startRedis()
     const legacy = await startHttpOrigin(respondEqually)
     const hangs = await startRawOrigin(() => {})
     const start = () =>
       startGatewayProcess(mapOf(legacy.url, hangs.url), { percentages: OFF, env: { REDIS_URL: redis.url } })
-    const [one, other] = await Promise.all([start(), start()])
-    await askMany(one, 40)
+    const [first, second] = await Promise.all([start(), start()])
+    await askMany(first, 40)
     const from = performance.now()
-    one.signal('SIGTERM')
-    expect(await one.exited).toEqual({ code: 0, signal: null })
+    first.signal('SIGTERM')
+    expect(await first.exited).toEqual({ code: 0, signal: null })
     expect(performance.now() - from).toBeLessThan(6000)
-    const parity = await parityOf(other)
+    const parity = await parityOf(second)
     expect([numberIn(parity, 'eligible'), numberIn(parity, 'shed')]).toEqual([40, 40])
   })
 
-  test('while Redis has not answered for long: in time', async () => {
+  test('while Redis does not answer stops in time', async () => {
     const redis = await startRedis()
     const [legacy, service] = await Promise.all([startHttpOrigin(respondEqually), startHttpOrigin(respondEqually)])
     const gateway = await startGatewayProcess(mapOf(legacy.url, service.url), {
@@ -132,7 +132,7 @@ describe('a gateway that stops', () => {
     })
     await askMany(gateway, 10)
     redis.freeze()
-    // Longer than one attempt takes: those that would wait for each other have gathered by now.
+    // Longer than one attempt: attempts that would wait for each other have accumulated by now.
     const frozenUntil = performance.now() + 12_000
     while (performance.now() < frozenUntil) {
       await askMany(gateway, 10)
@@ -145,17 +145,17 @@ describe('a gateway that stops', () => {
   })
 })
 
-test('fifty thousand different URLs: as much is kept at the end as in between', async () => {
+test('fifty thousand different URLs take no more memory at the end than in between', async () => {
   const MEBIBYTE = 1024 * 1024
   const [legacy, service] = await Promise.all([startNamedOrigin('legacy'), startNamedOrigin('service')])
   const gateway = await startGatewayProcess(mapOf(legacy.url, service.url), { percentages: OFF, node: INSPECTED })
-  let asked = 0
+  let requestCount = 0
   const clients = async (to: number) => {
     const client = async () => {
-      while (asked < to) {
+      while (requestCount < to) {
         const { status } = await sendRequest({
           port: gateway.port,
-          path: `/products/item-${asked}?q=${asked++}`,
+          path: `/products/item-${requestCount}?q=${requestCount++}`,
           agent: AGENT,
         })
         expect(status).toBe(200)
@@ -172,10 +172,10 @@ test('fifty thousand different URLs: as much is kept at the end as in between', 
   const memory = await gateway.memory()
   await clients(50_000)
   const heaps = await readHeaps(gateway)
-  // Of the gateway and of its comparing thread: 40 bytes for each URL would be seen.
+  // Heaps of the gateway and of its comparing thread: 40 bytes for each URL would exceed the limit.
   expect(heaps).toHaveLength(2)
   for (const [thread, bytes] of heaps.entries()) expect(bytes - (between[thread] ?? 0)).toBeLessThan(1_000_000)
-  // And beside the heaps, once the garbage of both is gone.
+  // Memory outside the heaps, after both have collected their garbage.
   expect(((await gateway.memory()) - memory) / MEBIBYTE).toBeLessThan(48)
   const lines = (await metricsOf(gateway)).split('\n').filter((line) => line.includes('strangler_shadow'))
   expect(lines.length).toBeLessThan(200)

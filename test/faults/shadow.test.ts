@@ -1,5 +1,5 @@
-// Whatever the shadow does (F18, F19), the client's bytes, its status, the next request on its connection and the
-// gateway's memory are as without it, and each eligible request is accounted for.
+// Faults of the shadow side (F18, F19) change neither the client's bytes, its status and the next request on its connection
+// nor the gateway's memory, and each eligible request has one outcome.
 import http from 'node:http'
 import type { Socket } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
@@ -10,34 +10,37 @@ import { connectRaw } from '../kit/raw.ts'
 import { eligibleIn, readEndings, respondEqually, startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
-// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+// The comparing thread has the lowest priority: on a busy machine it starts late.
 vi.setConfig({ testTimeout: 60_000 })
 
 const OK = 'HTTP/1.1 200 OK\r\n'
 const ANSWER = { body: JSON.stringify({ price: 12.5, name: 'spade' }), type: 'application/json' }
 
-/** Each is a service that is no help to anybody. */
+/** Services that fail in different ways. */
 const SHADOWS: readonly (readonly [string, (socket: Socket) => void])[] = [
   ['hangs', () => {}],
   ['resets', (socket) => void socket.resetAndDestroy()],
   ['closes', (socket) => void socket.end()],
-  ['says 500', (socket) => void socket.write('HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n')],
+  ['answers 500', (socket) => void socket.write('HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n')],
   [
     'answers after two seconds',
     (socket) => void setTimeout(() => socket.write(`${OK}Content-Length: 2\r\n\r\nok`), 2000),
   ],
   ['sends a byte from time to time', dribble],
   ['sends a GiB', (socket) => pour(socket, `${OK}Content-Length: 1073741824\r\n\r\n`)],
-  ['sends without end', (socket) => pour(socket, `${OK}Connection: close\r\n\r\n`)],
+  ['sends an endless body', (socket) => pour(socket, `${OK}Connection: close\r\n\r\n`)],
   ['sends garbage', (socket) => void socket.write('\0\x01\x02 garbage\r\n\r\n')],
-  ['sends garbage for headers', (socket) => void socket.write(`${OK}a b: c\r\n\0: d\r\n\r\n`)],
-  ['sends headers without end', (socket) => pour(socket, `${OK}X: `)],
-  ['says more than it was asked', (socket) => void socket.write(`${OK}Content-Length: 0\r\n\r\n`.repeat(20))],
-  ['sends a bomb', (socket) => pour(socket, `${OK}Content-Encoding: gzip\r\nContent-Length: 500\r\n\r\n`)],
-  ['interim answers without end', (socket) => pour(socket, '', 'HTTP/1.1 102 Processing\r\n\r\n')],
+  ['sends garbage as headers', (socket) => void socket.write(`${OK}a b: c\r\n\0: d\r\n\r\n`)],
+  ['sends endless headers', (socket) => pour(socket, `${OK}X: `)],
+  ['sends more responses than requests', (socket) => void socket.write(`${OK}Content-Length: 0\r\n\r\n`.repeat(20))],
+  [
+    'sends a decompression bomb',
+    (socket) => pour(socket, `${OK}Content-Encoding: gzip\r\nContent-Length: 500\r\n\r\n`),
+  ],
+  ['sends endless informational responses', (socket) => pour(socket, '', 'HTTP/1.1 102 Processing\r\n\r\n')],
 ]
 
-describe('the client does not feel a service that, as a shadow,', () => {
+describe('a client gets the same bytes from legacy while the shadow service', () => {
   test.each(SHADOWS)('%s', async (_, script) => {
     const shadow = await startRawOrigin(script)
     const { gateway, legacy, settled, endings } = await startShadowed({
@@ -45,7 +48,7 @@ describe('the client does not feel a service that, as a shadow,', () => {
       legacy: (_request, response) => response.writeHead(200, { 'Content-Type': ANSWER.type }).end(ANSWER.body),
       serviceUrl: shadow.url,
     })
-    // One after the other on one connection: what one left behind the next would meet.
+    // One after another on one connection: a remainder of one would break the next.
     const client = await connectRaw(gateway.port)
     for (let i = 1; i <= 20; i++) {
       client.send(`GET /products/${i} HTTP/1.1\r\nHost: shop.example\r\nCookie: sid=1\r\n\r\n`)
@@ -61,11 +64,11 @@ describe('the client does not feel a service that, as a shadow,', () => {
     expect(legacy.real()).toHaveLength(20)
     expect(await gateway.metric('strangler_shadow_captured_bytes'), 'nothing stays behind').toBe(0)
     expect(await gateway.metric('strangler_bugs_total')).toBe(0)
-    // An address is judged by what clients were answered, never by what copies meet.
+    // Only requests of clients count for the health of an address, not copies.
     expect(await gateway.metric(`strangler_ejections_total{upstream="catalog"}`)).toBe(0)
   })
 
-  test('is not there at all', async () => {
+  test('is not reachable', async () => {
     const { gateway, settled, endings } = await startShadowed({
       legacy: respondEqually,
       serviceUrl: `http://127.0.0.1:${await freePort()}`,
@@ -78,8 +81,8 @@ describe('the client does not feel a service that, as a shadow,', () => {
   })
 })
 
-describe('what gives way', () => {
-  test('as many copies are under way as may be', async () => {
+describe('a copy is shed when', () => {
+  test('the limit of copies in progress is reached', async () => {
     const shadow = await startRawOrigin(() => {})
     const { gateway, settled, endings } = await startShadowed({
       shadow: { timeoutMs: 1500 },
@@ -94,7 +97,7 @@ describe('what gives way', () => {
     expect(shadow.requests()).toBeLessThanOrEqual(5)
   })
 
-  test('the budget for bodies is used up, and is there again', async () => {
+  test('the memory for bodies is used up, and only until it is free again', async () => {
     const body = 'x'.repeat(10_000)
     const { gateway, service, settled, endings } = await startShadowed({
       legacy: (_request, response) => response.end(body),
@@ -114,7 +117,7 @@ describe('what gives way', () => {
     expect(service.copies().length).toBeLessThanOrEqual(4)
   })
 
-  test('answers that the thread would hold together are more than it may', async () => {
+  test('the responses in the comparing thread exceed its limit', async () => {
     const MEBIBYTE = 1024 * 1024
     const part = Buffer.alloc(7 * MEBIBYTE, 'x')
     const sockets: Socket[] = []
@@ -136,27 +139,27 @@ describe('what gives way', () => {
     expect((ended['shed(bytes)'] ?? 0) + (ended.inconclusive ?? 0), JSON.stringify(ended)).toBe(12)
   })
 
-  test('the event loop is behind', async () => {
+  test('the event loop is late', async () => {
     const { gateway, settled, endings } = await startShadowed({
       legacy: respondEqually,
       service: respondEqually,
       map: { shadowing: { lagMs: 1 } },
     })
     await sendRequest({ port: gateway.port, path: '/products/1' })
-    // The gateway is in this process: so is what holds it up.
-    let asked = 1
+    // The gateway runs in this process, so blocking the process delays it.
+    let requestCount = 1
     while ((await endings())['shed(lag)'] === undefined) {
       const until = performance.now() + 300
       while (performance.now() < until);
       await sendRequest({ port: gateway.port, path: '/products/1' })
-      asked++
-      expect(asked).toBeLessThan(100)
+      requestCount++
+      expect(requestCount).toBeLessThan(100)
     }
-    await settled(asked)
+    await settled(requestCount)
   })
 })
 
-test('under load and faults every eligible request ends once', async () => {
+test('under load and faults every eligible request gets exactly one shadow outcome', async () => {
   const shadow = await startRawOrigin((socket, _, number) => {
     const [, script] = SHADOWS[number % SHADOWS.length] as (typeof SHADOWS)[number]
     if (number % 3 === 0) socket.write(`${OK}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`)
@@ -179,7 +182,7 @@ test('under load and faults every eligible request ends once', async () => {
   await settled(eligible)
   const ended = await endings()
   expect(Object.values(ended).reduce((sum, count) => sum + count, 0)).toBe(eligible)
-  // Seven in ten, give or take four standard deviations.
+  // Seven in ten, within four standard deviations.
   const expected = 0.7 * answers.length
   expect(Math.abs(eligible - expected)).toBeLessThan(4 * Math.sqrt(0.7 * 0.3 * answers.length) + 1)
   expect(Object.keys(ended).length, JSON.stringify(ended)).toBeGreaterThan(4)
@@ -187,7 +190,7 @@ test('under load and faults every eligible request ends once', async () => {
   expect(answers.filter(({ status }) => status === 0)).toEqual([])
 })
 
-test('uploads of any size go by a shadow that is dead: nothing of them stays (F19)', async () => {
+test('uploads of any size leave no memory behind while the shadow service is unreachable (F19)', async () => {
   const MEBIBYTE = 1024 * 1024
   const [uploads, megabytes] = [20, 100]
   let received = 0
@@ -215,11 +218,11 @@ test('uploads of any size go by a shadow that is dead: nothing of them stays (F1
     { percentages: { 'migrate-files': 0 } },
   )
   await upload(gateway.port, MEBIBYTE)
-  // The comparing thread has begun, and has asked in vain whether the service agrees.
+  // The comparing thread has started, and its comparison with the service has failed.
   const first = 'strangler_shadow_outcomes_total{context="files",outcome="failed",reason="not-dry-run"}'
   await until(async () => (await gateway.metric(first)) === 1)
-  const before = await gateway.memory()
-  let most = before
+  const memoryBefore = await gateway.memory()
+  let most = memoryBefore
   const watch = setInterval(async () => {
     most = Math.max(most, await gateway.memory())
   }, 50)
@@ -229,7 +232,7 @@ test('uploads of any size go by a shadow that is dead: nothing of them stays (F1
   }
   clearInterval(watch)
   expect(received).toBe((uploads * megabytes + 1) * MEBIBYTE)
-  expect((most - before) / MEBIBYTE).toBeLessThan(64)
+  expect((most - memoryBefore) / MEBIBYTE).toBeLessThan(64)
   const sample = 'strangler_shadow_outcomes_total{context="files",outcome="shed",reason="request-too-large"}'
   await until(async () => (await gateway.metric(sample)) === uploads)
   expect(dead.heads().filter((head) => !head.startsWith('OPTIONS '))).toEqual([])
@@ -256,22 +259,22 @@ function upload(port: number, bytes: number): Promise<number> {
   })
 }
 
-/** Each whole answer in what came on one connection, as its status and body. */
+/** The complete responses among the bytes of one connection, as status and body. */
 function answersIn(text: string): string[] {
   const answers: string[] = []
   const head = /HTTP\/1\.1 (\d{3})[^\r]*\r\n((?:[^\r\n]+\r\n)*)\r\n/g
-  for (let found = head.exec(text); found !== null; found = head.exec(text)) {
-    const length = Number(/content-length: (\d+)/i.exec(found[2] as string)?.[1] ?? Number.NaN)
-    const isChunked = /transfer-encoding: chunked/i.test(found[2] as string)
+  for (let match = head.exec(text); match !== null; match = head.exec(text)) {
+    const length = Number(/content-length: (\d+)/i.exec(match[2] as string)?.[1] ?? Number.NaN)
+    const isChunked = /transfer-encoding: chunked/i.test(match[2] as string)
     const from = head.lastIndex
     if (isChunked) {
       const end = text.indexOf('\r\n0\r\n\r\n', from)
       if (end === -1) break
-      answers.push(`${found[1]} ${text.slice(text.indexOf('\r\n', from) + 2, end)}`)
+      answers.push(`${match[1]} ${text.slice(text.indexOf('\r\n', from) + 2, end)}`)
       head.lastIndex = end + 7
     } else {
       if (text.length < from + length) break
-      answers.push(`${found[1]} ${text.slice(from, from + length)}`)
+      answers.push(`${match[1]} ${text.slice(from, from + length)}`)
       head.lastIndex = from + length
     }
   }

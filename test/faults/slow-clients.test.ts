@@ -1,4 +1,4 @@
-// Clients that are slow on purpose hold a connection for a known time and no longer, and nobody else notices.
+// Clients that are slow on purpose hold a connection for a limited time, and other clients are not delayed.
 import net, { type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { expectCalm } from '../kit/calm.ts'
@@ -10,7 +10,7 @@ import { until } from '../kit/until.ts'
 
 type Attacker = { readonly socket: Socket; received: string; closedAfterMs: number | undefined }
 
-/** Opens many connections and hands each to `attack`; what comes back is kept, or left unread. */
+/** Opens many connections and passes each to `attack`; the responses are collected or left unread. */
 async function attackWith(count: number, port: number, attack: (socket: Socket) => void, { reads = true } = {}) {
   const attackers: Attacker[] = []
   onTestFinished(() => {
@@ -42,7 +42,7 @@ async function attackWith(count: number, port: number, attack: (socket: Socket) 
   return attackers
 }
 
-/** Writes a piece every so often, for as long as the socket takes it. */
+/** Writes a piece at an interval while the socket takes it. */
 function drip(socket: Socket, piece: string, everyMs: number): void {
   const timer = setInterval(() => (socket.writable ? socket.write(piece) : clearInterval(timer)), everyMs)
   socket.once('close', () => clearInterval(timer))
@@ -58,7 +58,7 @@ function longestMs(attackers: readonly Attacker[]): number {
 }
 
 const LIMITS = { headersMs: 1500, clientIdleMs: 1500, minimumRate: 200, rateGraceMs: 1500 }
-/** The limit, a second to notice, and what a busy machine may be late. */
+/** The limit, a second to notice it, and the delay of a busy machine. */
 const LATEST_MS = 1500 + 1000 + 800
 const BIG = Buffer.alloc(16 * 1_048_576)
 
@@ -75,7 +75,7 @@ const p99 = (answers: readonly Answer[]) =>
   )
 
 describe('a few hundred slow clients at a time (F10)', () => {
-  it('are all cut in time, whichever way they are slow, and a normal client does not notice', async () => {
+  it('are all cut in time, in each way of being slow, and a normal client is not delayed', async () => {
     const origin = await startOrigin()
     const gateway = await startGatewayProcess({
       legacy: { url: origin.url, connections: 512 },
@@ -84,11 +84,11 @@ describe('a few hundred slow clients at a time (F10)', () => {
     })
     const files = await gateway.openFiles()
     let [quietMs, attackedMs] = [0, Number.POSITIVE_INFINITY]
-    // What others do on this machine is not the gateway's doing: one that attackers hold up is held up each time.
+    // Other programs on this machine may delay a single run. A client that attackers delay is delayed in each run.
     for (let round = 0; round < 3 && attackedMs >= Math.max(150, 2 * quietMs); round++) {
-      const before = startLoad(4, () => ({ port: gateway.port }))
-      await until(() => before.answers.length >= 400)
-      quietMs = p99((await before.stop()).answers)
+      const loadBefore = startLoad(4, () => ({ port: gateway.port }))
+      await until(() => loadBefore.answers.length >= 400)
+      quietMs = p99((await loadBefore.stop()).answers)
 
       const load = startLoad(4, () => ({ port: gateway.port }))
       const slowHead = await attackWith(200, gateway.port, (socket) => {
@@ -120,7 +120,7 @@ describe('a few hundred slow clients at a time (F10)', () => {
     expect(gateway.log()).not.toMatch(/[Uu]nhandled|uncaught/)
   })
 
-  it('that do not read their answer are cut as well', async () => {
+  it('that do not read their response are cut too', async () => {
     const origin = await startOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url }, limits: LIMITS })
     const attackers = await attackWith(
@@ -130,7 +130,7 @@ describe('a few hundred slow clients at a time (F10)', () => {
       { reads: false },
     )
     const startedAt = performance.now()
-    // A socket that reads nothing does not see that it was closed: the gateway's side tells.
+    // A socket that reads nothing does not notice that it was closed, so the test asks the gateway.
     await until(async () => (await gateway.metric('strangler_requests_in_flight')) === 20)
     await until(async () => (await gateway.metric('strangler_requests_in_flight')) === 0)
     expect(performance.now() - startedAt).toBeLessThan(LATEST_MS + 500)
@@ -139,7 +139,7 @@ describe('a few hundred slow clients at a time (F10)', () => {
     await expectCalm(gateway)
   })
 
-  it('that send fast at first and then drip are cut when what they saved is used up', async () => {
+  it('that send fast at first and then slowly are cut when their credit is used up', async () => {
     const origin = await startOrigin()
     const gateway = await startGateway({
       legacy: { url: origin.url },
@@ -150,14 +150,14 @@ describe('a few hundred slow clients at a time (F10)', () => {
       drip(socket, 'x', 200)
     })
     await allClosed([attacker as Attacker])
-    // 2,000 bytes at 1,000 bytes a second are two seconds; and the grace.
+    // 2,000 bytes at 1,000 bytes a second take two seconds, plus the grace.
     expect((attacker as Attacker).closedAfterMs).toBeGreaterThan(2000)
     expect((attacker as Attacker).closedAfterMs).toBeLessThan(2500 + 1000 + 800)
   })
 })
 
 describe('a client that is slow but not too slow', () => {
-  it('sends its body and gets its answer', async () => {
+  it('sends its body and gets its response', async () => {
     const origin = await startOrigin()
     const gateway = await startGateway({ legacy: { url: origin.url }, limits: LIMITS })
     const [client] = await attackWith(1, gateway.port, (socket) => {
@@ -170,7 +170,7 @@ describe('a client that is slow but not too slow', () => {
 })
 
 describe('many clients that read and send slowly (F11)', () => {
-  it('cost a bounded amount of memory each, and the upstream waits', async () => {
+  it('cost a bounded amount of memory each, and the upstream is slowed down', async () => {
     let sent = 0
     const size = 32 * 1_048_576
     const chunk = Buffer.alloc(64 * 1024)
@@ -192,7 +192,7 @@ describe('many clients that read and send slowly (F11)', () => {
     const warmUp = startLoad(8, () => ({ port: gateway.port, method: 'POST', body: 'x' }), 0)
     await until(() => warmUp.answers.length > 3000)
     await warmUp.stop()
-    const before = await gateway.memory()
+    const memoryBefore = await gateway.memory()
     const readers = await attackWith(
       60,
       gateway.port,
@@ -208,14 +208,14 @@ describe('many clients that read and send slowly (F11)', () => {
     })
     let last = -1
     await until(async () => {
-      const before = last
+      const previous = last
       last = sent
       await new Promise((resolve) => setTimeout(resolve, 200))
-      return sent === before
+      return sent === previous
     })
-    const grown = (await gateway.memory()) - before
+    const grown = (await gateway.memory()) - memoryBefore
     expect(sent).toBeLessThan(60 * size * 0.75)
-    // 64 KiB a connection; the rest is garbage of the hundreds of MiB that the kernel's own buffers took.
+    // 64 KiB for each connection; the rest is garbage of the hundreds of MiB that the buffers of the kernel took.
     expect(grown).toBeLessThan(120 * 64 * 1024 + 120 * 1_048_576)
     for (const { socket } of [...readers, ...senders]) socket.destroy()
     await expectCalm(gateway)

@@ -1,4 +1,4 @@
-// Every wait has an end: it comes at the configured time, with the right status and the right word.
+// Every wait ends at its configured time, with the right status and the right failure.
 import { spawn } from 'node:child_process'
 import net from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -9,7 +9,7 @@ import { startHttpOrigin, startNamedOrigin, startRawOrigin } from '../kit/origin
 import { connectRaw } from '../kit/raw.ts'
 import { until } from '../kit/until.ts'
 
-/** A tenth of the time, or what a busy machine may be late. */
+/** A tenth of the time, or the delay of a busy machine. */
 function expectAt(tookMs: number, configuredMs: number): void {
   const slackMs = Math.max(250, configuredMs / 10)
   expect(tookMs).toBeGreaterThan(configuredMs - Math.max(20, configuredMs / 10))
@@ -25,8 +25,8 @@ async function failureOf(gateway: Awaited<ReturnType<typeof startGateway>>): Pro
   return (await gateway.accessLine(({ failure }) => failure !== undefined)).failure
 }
 
-describe('an upstream that does not accept', () => {
-  it.each([300, 1400])('is given up after connectMs = %i: TLS that is never answered', async (connectMs) => {
+describe('an upstream that does not accept connections', () => {
+  it.each([300, 1400])('fails after connectMs = %i if it never answers the TLS handshake', async (connectMs) => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startBefore(`https://127.0.0.1:${origin.port}`, { connectMs })
     const answer = await sendRequest({ port: gateway.port })
@@ -35,7 +35,7 @@ describe('an upstream that does not accept', () => {
     expect(await failureOf(gateway)).toBe('connect-timeout')
   })
 
-  it('is given up after connectMs: TCP whose backlog is full', async () => {
+  it('fails after connectMs if its TCP backlog is full', async () => {
     const gateway = await startBefore(`http://127.0.0.1:${await portThatDropsConnections()}`, { connectMs: 500 })
     const answer = await sendRequest({ port: gateway.port })
     expect(answer.status).toBe(504)
@@ -43,7 +43,7 @@ describe('an upstream that does not accept', () => {
     expect(await failureOf(gateway)).toBe('connect-timeout')
   })
 
-  it('is given up after the connectMs of the route, where the route has its own', async () => {
+  it('fails after the connectMs of the route if the route has its own', async () => {
     const service = await startRawOrigin(() => {})
     const legacy = await startNamedOrigin('legacy')
     const gateway = await startGateway(
@@ -68,8 +68,8 @@ describe('an upstream that does not accept', () => {
   })
 })
 
-describe('an upstream that accepts and never answers', () => {
-  it.each([300, 1400, 2200])('is given up after headersMs = %i', async (headersMs) => {
+describe('an upstream that accepts and does not answer', () => {
+  it.each([300, 1400, 2200])('fails after headersMs = %i', async (headersMs) => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startBefore(origin.url, { headersMs })
     const answer = await sendRequest({ port: gateway.port })
@@ -79,7 +79,7 @@ describe('an upstream that accepts and never answers', () => {
     await until(() => origin.connections.every(({ isClosed }) => isClosed))
   })
 
-  it('is given more time for each piece of a request body that still comes', async () => {
+  it('gets more time for each piece of the request body that arrives', async () => {
     const origin = await startHttpOrigin((request, response) => {
       request.resume().on('end', () => response.end('whole'))
     })
@@ -93,7 +93,7 @@ describe('an upstream that accepts and never answers', () => {
     expect(await client.receives('whole')).toMatch(/^HTTP\/1\.1 200 /)
   })
 
-  it('answers late, and the next request on the same route has its whole time again', async () => {
+  it('does not shorten the time of the next request on the same route', async () => {
     const origin = await startHttpOrigin((_request, response) => void setTimeout(() => response.end('late'), 300))
     const gateway = await startBefore(origin.url, { headersMs: 450 })
     for (let i = 0; i < 4; i++)
@@ -101,8 +101,8 @@ describe('an upstream that accepts and never answers', () => {
   })
 })
 
-describe('silence in the middle of a body', () => {
-  it.each([300, 1400])('breaks the answer after idleMs = %i', async (idleMs) => {
+describe('silence of the upstream in the middle of a response body', () => {
+  it.each([300, 1400])('cuts the response after idleMs = %i', async (idleMs) => {
     const origin = await startRawOrigin((socket) => {
       socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbegun')
     })
@@ -114,7 +114,7 @@ describe('silence in the middle of a body', () => {
     expect(await failureOf(gateway)).toBe('response-broken')
   })
 
-  it('is counted from the last byte, so an answer that drips is not cut', async () => {
+  it('is counted from the last byte, so a slow response is not cut', async () => {
     const origin = await startHttpOrigin(async (_request, response) => {
       for (let i = 0; i < 8; i++) {
         response.write(String(i))
@@ -126,7 +126,7 @@ describe('silence in the middle of a body', () => {
     expect(await sendRequest({ port: gateway.port })).toMatchObject({ status: 200, body: '01234567', error: undefined })
   })
 
-  it('is not counted while it is the client who does not read', async () => {
+  it('is not counted while the client does not read', async () => {
     const megabytes = 24
     const origin = await startHttpOrigin((_request, response) => response.end(Buffer.alloc(megabytes * 1_048_576)))
     const gateway = await startBefore(origin.url, { idleMs: 300 })
@@ -143,8 +143,8 @@ describe('silence in the middle of a body', () => {
   })
 })
 
-describe('a pool that is full', () => {
-  it.each([300, 1200])('lets a request wait for queueMs = %i and no longer', async (queueMs) => {
+describe('a full connection pool', () => {
+  it.each([300, 1200])('lets a request wait for at most queueMs = %i', async (queueMs) => {
     const origin = await startRawOrigin(() => {})
     const gateway = await startBefore(origin.url, { queueMs }, { connections: 1, queue: 4 })
     const first = await connectRaw(gateway.port)

@@ -1,4 +1,4 @@
-// The 0 of a rollback that Unleash could not take: it is written when Unleash is back, and never over a later change.
+// A rollback while Unleash is unreachable: its 0 % is written when Unleash is back, and never over a later change.
 import { describe, expect, it } from 'vitest'
 import { FLAG, type FleetGateway, startFleet } from '../kit/fleet.ts'
 import { startFront } from '../kit/front.ts'
@@ -14,7 +14,7 @@ const shared = sharedByFile(async () => {
   return { unleash, front, fleet }
 })
 
-/** Longer than the interval between two tries, and than what a try may take. */
+/** Longer than the interval between two attempts plus the limit of one attempt. */
 const TRIES_MS = 12_000
 
 async function rollbackWhileFrozen(): Promise<void> {
@@ -37,7 +37,7 @@ const trueFor = (ms: number, check: () => Promise<void>) => {
 const records = async () => (await shared().fleet.history()).map(({ detail }) => detail ?? '')
 
 describe('a rollback while Unleash is frozen', () => {
-  it('leaves no write behind that an unpin has dropped', async () => {
+  it('does not write a percentage later that an unpin has dropped', async () => {
     const { unleash, fleet } = shared()
     await rollbackWhileFrozen()
     const second = fleet.gateways[1] as FleetGateway
@@ -52,10 +52,10 @@ describe('a rollback while Unleash is frozen', () => {
     expect(await fleet.findWrongSides(40)).toEqual([])
   })
 
-  it('does not write 0 over the percentage that an operator has set in Unleash since', async () => {
+  it('does not overwrite a percentage that an operator has set in Unleash since', async () => {
     const { unleash, front, fleet } = shared()
     await rollbackWhileFrozen()
-    // The gateways reach Unleash later than the operator does.
+    // The gateways reach Unleash after the operator.
     await front.fail('down')
     unleash.thaw()
     await unleash.setRollout(FLAG, 55)

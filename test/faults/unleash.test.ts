@@ -1,5 +1,5 @@
-// What may happen to the Unleash of a fleet (F15): nobody is answered by another side for it, and a rollback and the kill
-// switch work without it.
+// Faults of the Unleash of a fleet (F15): no client changes its side because of them, and rollback and kill switch work
+// without Unleash.
 import { describe, expect, it } from 'vitest'
 import { FLAG, type Fleet, type FleetGateway, listFailures, startFleet } from '../kit/fleet.ts'
 import { startFront, type Trouble, type UnleashFront } from '../kit/front.ts'
@@ -13,7 +13,7 @@ const unleash = sharedByFile(() => startUnleash({ flags: { [FLAG]: 100, 'migrate
 type Flags = { readonly stale: boolean; readonly refused: boolean }
 const flagsOf = async ({ readiness }: FleetGateway) => (await readiness()).flags as Flags
 
-describe('an Unleash in trouble at the start', () => {
+describe('an Unleash that fails at the start', () => {
   const shared = sharedByFile(() =>
     Promise.all(
       (['down', 401, 500, 'garbage', 'slow'] as const).map(async (trouble) => {
@@ -25,7 +25,7 @@ describe('an Unleash in trouble at the start', () => {
     ),
   )
 
-  it('leaves all with legacy, says so, and is forgotten when it is over', async () => {
+  it('leaves all requests with legacy, is reported, and has no effect after it recovers', async () => {
     await Promise.all(shared().map(recovers))
   })
 
@@ -49,7 +49,7 @@ describe('an Unleash in trouble at the start', () => {
   }
 })
 
-describe('an Unleash that a fleet knows', () => {
+describe('an Unleash from which a fleet has read its flags', () => {
   const shared = sharedByFile(async () => {
     const redis = await startRedis()
     const fronts = await Promise.all([1, 2, 3].map(() => startFront(unleash().url)))
@@ -64,7 +64,7 @@ describe('an Unleash that a fleet knows', () => {
   const allFail = (trouble: Trouble) => Promise.all(shared().fronts.map((front) => front.fail(trouble)))
   const allMend = () => Promise.all(shared().fronts.map((front) => front.mend()))
 
-  it('gone under load: people stay where they are, who starts anew has the last flags, and a rollback works', async () => {
+  it('that goes away under load moves no client, a restarted gateway has the last flags, and a rollback works', async () => {
     const { fleet } = shared()
     await fleet.flip(40)
     await fleet.underLoad(async () => {
@@ -77,7 +77,7 @@ describe('an Unleash that a fleet knows', () => {
       await allFail('slow')
       const next = await fleet.join()
       expect(await fleet.findWrongSides(40, [next])).toEqual([])
-      // It still waits for the Unleash's first word, and its end does not.
+      // The gateway still waits for its first flags, but its shutdown does not.
       const endedAt = performance.now()
       next.signal('SIGTERM')
       expect(await next.exited).toMatchObject({ code: 0 })
@@ -106,7 +106,7 @@ describe('an Unleash that a fleet knows', () => {
     expect(await fleet.findWrongSides(50)).toEqual([])
   })
 
-  it('cut off from one gateway: that gateway is named with its percentage, and fleet exits 3 until it is back', async () => {
+  it('that is unreachable for one gateway is reported with its name and percentage, and fleet exits 3 until it recovers', async () => {
     const { fleet, fronts } = shared()
     await fleet.flip(94)
     await fronts[2]?.fail('down')
@@ -119,7 +119,7 @@ describe('an Unleash that a fleet knows', () => {
       expect(stdout).toMatch(new RegExp(`${lagging.id}.* still at 94 % instead of 10 % for catalog, from flags read`))
       const status = await fleet.strangler('status')
       expect(status.stdout).toMatch(new RegExp(`2 of 3 gateways converged; not ${lagging.id} \\(still at 94 %`))
-      // The percentage of the gateway that is asked is no measure: it may be the one that was cut off.
+      // The percentage of the asked gateway is not used: it may be the one that was cut off.
       expect((await lagging.strangler('fleet')).stdout).toMatch(new RegExp(`${lagging.id}.* still at 94 %`))
     } finally {
       await fronts[2]?.mend()
@@ -128,7 +128,7 @@ describe('an Unleash that a fleet knows', () => {
     expect((await fleet.strangler('fleet')).code).toBe(0)
   })
 
-  it('that takes changes and shows none: the flip names who has it not, and all have it when it is over', async () => {
+  it('that accepts changes without publishing them makes a flip name the laggards, which catch up afterwards', async () => {
     const { fleet, fronts } = shared()
     await fleet.flip(0)
     await fleet.underLoad(async () => {
@@ -146,12 +146,12 @@ describe('an Unleash that a fleet knows', () => {
     })
   })
 
-  it('from which the flag was removed: all go to legacy, it is counted, and a flip makes it anew', async () => {
+  it('from which the flag was removed sends all clients to legacy, counts the failures, and a flip creates the flag again', async () => {
     const { fleet } = shared()
     await fleet.flip(100)
     await fleet.underLoad(async () => {
       await unleash().deleteFlag(FLAG)
-      // Whatever is flipped, all flags are read again.
+      // Any flip reads all flags again.
       const { status } = await (fleet.gateways[0] as FleetGateway).api('PUT', '/contexts/orders/flag', {
         body: { percentage: 7 },
       })
@@ -160,16 +160,18 @@ describe('an Unleash that a fleet knows', () => {
     })
     for (const { metric } of fleet.gateways)
       expect(await metric('strangler_flag_missing_total{context="catalog"}')).toBeGreaterThan(0)
-    // Put on record just while somebody flips, it would be a conflict.
-    await until(async () => (await fleet.history()).some(({ verb, after }) => verb === 'outside' && after === null))
+    // An entry during a flip would be a conflict.
+    await until(async () =>
+      (await fleet.history()).some(({ verb, after: percentage }) => verb === 'outside' && percentage === null),
+    )
     await fleet.flip(30)
     expect(await fleet.findWrongSides(30)).toEqual([])
   })
 
-  it('gone together with Redis, under load: no request fails, kill works, and all is as it was when they are back', async () => {
+  it('that goes away together with Redis under load fails no request, the kill switch works, and the state returns with them', async () => {
     const { fleet, redis } = shared()
     await fleet.flip(100)
-    const known = await fleet.history()
+    const earlierEntries = await fleet.history()
     const [first, second, third] = fleet.gateways as [FleetGateway, FleetGateway, FleetGateway]
     await fleet.underLoad(async () => {
       await Promise.all([redis.kill(), allFail('slow')])
@@ -184,7 +186,7 @@ describe('an Unleash that a fleet knows', () => {
       await until(async () => (await fleet.findWrongSides(100)).length === 0)
     })
     const records = await fleet.history()
-    expect(known.filter(({ position }) => !records.some((record) => record.position === position))).toEqual([])
+    expect(earlierEntries.filter(({ position }) => !records.some((record) => record.position === position))).toEqual([])
     const killed = records.filter(({ verb, result }) => verb === 'kill' && result === 'done')
     expect(killed.map(({ gateway }) => gateway).toSorted()).toEqual([first.id, second.id, third.id].toSorted())
   })
