@@ -117,7 +117,10 @@ describe('a response that is not valid', () => {
     expect(answer.head).toMatch(/\r\nContent-Type: application\/problem\+json\r\n/)
     expect(answer.body).not.toMatch(/foreign|127\.0\.0\.1|llhttp|HPE_|UND_ERR|node_modules/)
     await until(() => origin.connections[0]?.isClosed === true)
-    expect(await gateway.accessLine(({ status }) => status === 502)).toMatchObject({ failure: 'response-malformed' })
+    const line = await gateway.accessLine(({ status }) => status === 502)
+    expect(line).toMatchObject({ failure: 'response-malformed' })
+    // The gateway answered, not the upstream.
+    expect(line).not.toHaveProperty('address')
     await expectNextIsClean()
   })
 

@@ -6,6 +6,7 @@ import { startGateway } from '../kit/gateway.ts'
 import { type Answer, quantile, startLoad } from '../kit/load.ts'
 import { startHttpOrigin } from '../kit/origin.ts'
 import { startGatewayProcess } from '../kit/process.ts'
+import { connectRaw } from '../kit/raw.ts'
 import { until } from '../kit/until.ts'
 
 type Attacker = { readonly socket: Socket; received: string; closedAfterMs: number | undefined }
@@ -136,6 +137,23 @@ describe('a few hundred slow clients at a time (F10)', () => {
     expect(performance.now() - startedAt).toBeLessThan(LATEST_MS + 500)
     for (const { socket } of attackers) socket.destroy()
     expect(await gateway.accessLine(({ path }) => path === '/big')).toMatchObject({ failure: 'client-gone' })
+    await expectCalm(gateway)
+  })
+
+  it('that do not read over HTTP/1.0 are reset, because a close would mark the cut response as complete', async () => {
+    const origin = await startOrigin()
+    const gateway = await startGateway({ legacy: { url: origin.url }, limits: LIMITS })
+    const client = await connectRaw(gateway.port)
+    let code: string | undefined
+    client.socket.on('error', (error: NodeJS.ErrnoException) => {
+      code = error.code
+    })
+    client.socket.pause()
+    client.send('GET /big HTTP/1.0\r\nHost: a\r\n\r\n')
+    await gateway.accessLine(({ failure }) => failure === 'client-gone')
+    client.socket.resume()
+    await client.closes()
+    expect(code).toBe('ECONNRESET')
     await expectCalm(gateway)
   })
 
