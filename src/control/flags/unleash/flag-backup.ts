@@ -1,10 +1,9 @@
 // Copies of the last flags of Unleash, on disk and in the store of the fleet: a gateway that starts while Unleash is down decides
 // by them, also if it has no disk of its own.
-import { randomUUID } from 'node:crypto'
-import { mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile, stat, utimes } from 'node:fs/promises'
 import type { ClientFeaturesResponse } from 'unleash-client'
 import { isMissing } from '../../../lib/file-errors.ts'
+import { replaceFile } from '../../../lib/replace-file.ts'
 import { singleFlight } from '../../../lib/single-flight.ts'
 import type { FlagBackupStore } from '../../../model/ports.ts'
 
@@ -75,16 +74,12 @@ export class FlagBackup {
   }
 
   async #writeFile(flags: ClientFeaturesResponse): Promise<void> {
-    const unfinished = `${this.file}.${randomUUID()}.tmp`
     try {
-      await mkdir(dirname(this.file), { recursive: true })
-      // Flags may name users: only the gateway may read the file.
-      await writeFile(unfinished, JSON.stringify(flags), { mode: 0o600, flush: true })
-      await rename(unfinished, this.file)
+      // Flags may name users: only the owner can read the new file.
+      await replaceFile(this.file, JSON.stringify(flags))
       this.#isUnwritten = false
     } catch (error) {
       this.#isUnwritten = true
-      await rm(unfinished, { force: true }).catch(() => {})
       this.#fail(`flags cannot be kept in ${this.file}`, error)
     }
   }
