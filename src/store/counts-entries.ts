@@ -1,5 +1,5 @@
-// A store keeps the counts of each period as entries, one for each route and writer. The name of an entry contains what a
-// query filters by, so that the text of other entries is not read.
+// A store has the counts of each period as entries, one for each route and writer. The name of an entry contains its context,
+// route and writer, so that a query reads only the texts of the entries that it selects.
 import { COUNT_PERIOD_MS, type RouteCounts } from '../model/comparison-counts.ts'
 import { COUNTS_RETENTION_MS } from '../model/comparison-store.ts'
 import { mergeCounts } from '../model/merge-counts.ts'

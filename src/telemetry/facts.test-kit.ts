@@ -1,4 +1,4 @@
-// Facts of a request as the gateway would observe them, with whatever a test wants otherwise.
+// Facts of a finished request, which a test can change.
 import type { Identity } from '../model/decision.ts'
 import type { Outcome } from '../model/outcome.ts'
 import type { RequestHead } from '../model/request-head.ts'

@@ -41,9 +41,9 @@ describe.each(PLACES)('counts in the %s store', (_kind, makePlace) => {
 
   it('replace the counts of the same writer, so that saving them twice counts them once', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
-    for (const times of [1, 1, 5]) await ours.comparisons.saveCounts('gateway-1', [matched(times)])
-    expect(await theirs.comparisons.counts({ from: 0 })).toEqual([matched(5)])
+    const [storeA, storeB] = [await place.open(), await place.open()]
+    for (const times of [1, 1, 5]) await storeA.comparisons.saveCounts('gateway-1', [matched(times)])
+    expect(await storeB.comparisons.counts({ from: 0 })).toEqual([matched(5)])
   })
 
   it('of other routes and periods stay when one is replaced', async () => {
@@ -56,13 +56,13 @@ describe.each(PLACES)('counts in the %s store', (_kind, makePlace) => {
 
   it('of several writers are merged by mergeCounts', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
+    const [storeA, storeB] = [await place.open(), await place.open()]
     const second: Counts = { ...STRANGE, matched: 100, shed: { lag: 1 }, fields: {} }
-    await ours.comparisons.saveCounts('gateway-1', [routeCounts()])
-    await theirs.comparisons.saveCounts('gateway-2', [routeCounts({ counts: second })])
+    await storeA.comparisons.saveCounts('gateway-1', [routeCounts()])
+    await storeB.comparisons.saveCounts('gateway-2', [routeCounts({ counts: second })])
     const sum = routeCounts({ counts: mergeCounts(STRANGE, second) })
-    expect(await ours.comparisons.counts({ from: 0 })).toEqual([sum])
-    expect(await theirs.comparisons.counts({ from: 0 })).toEqual([sum])
+    expect(await storeA.comparisons.counts({ from: 0 })).toEqual([sum])
+    expect(await storeB.comparisons.counts({ from: 0 })).toEqual([sum])
   })
 
   it('are sorted by context, route and period', async () => {
@@ -161,10 +161,10 @@ describe.each(PLACES)('examples in the %s store', (_kind, makePlace) => {
 
   it('are empty at first, and are read as they were saved', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
-    expect(await ours.comparisons.examples({})).toEqual([])
-    await ours.comparisons.saveExamples([storedExample()])
-    expect(await theirs.comparisons.examples({})).toEqual([storedExample({}, expect.any(Number) as number)])
+    const [storeA, storeB] = [await place.open(), await place.open()]
+    expect(await storeA.comparisons.examples({})).toEqual([])
+    await storeA.comparisons.saveExamples([storedExample()])
+    expect(await storeB.comparisons.examples({})).toEqual([storedExample({}, expect.any(Number) as number)])
   })
 
   it('that are saved again are stored once', async () => {

@@ -75,15 +75,15 @@ describe('a frozen Redis', () => {
 
   it('notifies the other gateways of changes when it replies again, although it never closed the subscription', async () => {
     const redis = await startRedis()
-    const { store: ours } = await open({ url: redis.url, limitMs: 300 })
-    const { store: theirs } = await open({ url: redis.url, limitMs: 300 })
+    const { store: storeA } = await open({ url: redis.url, limitMs: 300 })
+    const { store: storeB } = await open({ url: redis.url, limitMs: 300 })
     redis.freeze()
-    await until(() => !ours.status().isConnected && !theirs.status().isConnected)
+    await until(() => !storeA.status().isConnected && !storeB.status().isConnected)
     redis.thaw()
-    await until(() => ours.status().isConnected && theirs.status().isConnected)
-    const next = await change(ours, EMPTY_STATE)
-    await until(() => theirs.current().generation === 1)
-    expect(theirs.current()).toEqual(next)
+    await until(() => storeA.status().isConnected && storeB.status().isConnected)
+    const next = await change(storeA, EMPTY_STATE)
+    await until(() => storeB.current().generation === 1)
+    expect(storeB.current()).toEqual(next)
   })
 })
 
@@ -187,15 +187,15 @@ describe('a Redis that has lost data', () => {
   it('gets everything from the first gateway that reconnects if it was restarted empty, and each entry once', async () => {
     const redis = await startRedis()
     const handles = await Promise.all([1, 2, 3].map(() => open({ url: redis.url })))
-    const [{ store: ours }, { store: theirs }] = handles as [Opened, Opened]
+    const [{ store: storeA }, { store: storeB }] = handles as [Opened, Opened]
     let state = EMPTY_STATE
-    for (let number = 0; number < 5; number++) state = await change(number % 2 === 0 ? ours : theirs, state)
+    for (let number = 0; number < 5; number++) state = await change(number % 2 === 0 ? storeA : storeB, state)
     await Promise.all(handles.map(({ store }) => store.record(refusal('recorded by each gateway'))))
     await redis.restart()
     await until(async () => (await redis.cli('HGET', '{strangler}:state', 'generation')) === '5')
     await until(() => handles.every(({ store }) => store.status().isConnected))
     for (const { store } of handles) expect(await store.read()).toEqual(state)
-    const { records } = await ours.history({ limit: 100 })
+    const { records } = await storeA.history({ limit: 100 })
     expect(
       records
         .filter(({ verb }) => verb === 'flip')
@@ -235,8 +235,8 @@ describe('a Redis that has lost data', () => {
 
   it('gets nothing from a gateway that has no state, which gets a conflict for its change', async () => {
     const redis = await startRedis()
-    const { store: ours } = await open({ url: redis.url })
-    const state = await change(ours, await change(ours, EMPTY_STATE))
+    const { store: storeA } = await open({ url: redis.url })
+    const state = await change(storeA, await change(storeA, EMPTY_STATE))
     const { store: fresh } = await open({ url: redis.url })
     expect(fresh.current()).toEqual(state)
     const mine = flipped(EMPTY_STATE, 99)
@@ -250,8 +250,8 @@ describe('a Redis that has lost data', () => {
     const { store: late } = await open({ url: redis.url, stateDir })
     const first = await change(late, EMPTY_STATE)
     await late.close()
-    const { store: ours } = await open({ url: network.url })
-    const second = await change(ours, first)
+    const { store: storeA } = await open({ url: network.url })
+    const second = await change(storeA, first)
     network.cut()
     await redis.flush()
     const { store: behind } = await open({ url: redis.url, stateDir })
@@ -261,27 +261,27 @@ describe('a Redis that has lost data', () => {
     network.repair()
     expect(await committed).toEqual({ ok: false, conflict: second })
     await until(() => behind.current().generation === 2)
-    expect(ours.current()).toEqual(second)
+    expect(storeA.current()).toEqual(second)
   })
 
   it('gets only entries, and no state, from a gateway with a lower generation that reconnects later', async () => {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
-    const { store: ours, events } = await open({ url: redis.url })
+    const { store: storeA, events } = await open({ url: redis.url })
     const { store: behind } = await open({ url: network.url })
-    const first = await change(ours, EMPTY_STATE)
+    const first = await change(storeA, EMPTY_STATE)
     await until(() => behind.current().generation === 1)
     await behind.record(refusal('of one gateway only'))
     network.cut()
-    const second = await change(ours, first)
+    const second = await change(storeA, first)
     await redis.flush()
-    await ours.read()
+    await storeA.read()
     network.repair()
     await until(() => behind.current().generation === 2)
-    expect(await ours.read()).toEqual(second)
+    expect(await storeA.read()).toEqual(second)
     // It was restored once, and not replaced later.
     expect(events.restored.map((result) => result.found)).toEqual([0])
-    const { records } = await ours.history({ limit: 10 })
+    const { records } = await storeA.history({ limit: 10 })
     expect(records.filter(({ detail }) => detail === 'of one gateway only')).toHaveLength(1)
   })
 
@@ -329,20 +329,20 @@ describe('a Redis that has lost data', () => {
 })
 
 describe('a Redis that lost the newest writes in a failover, and accepted other ones', () => {
-  /** `ours` is cut off with what it has done since; others go on from what is left. */
+  /** Disconnects `storeA` after a change that Redis then loses; the other gateway continues from the older state. */
   async function failOver(since: (store: StateStore, first: SharedState) => Promise<SharedState>) {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
-    const { store: ours, events } = await open({ url: network.url, gateway: 'gateway-1' })
-    const first = await change(ours, EMPTY_STATE, 5)
+    const { store: storeA, events } = await open({ url: network.url, gateway: 'gateway-1' })
+    const first = await change(storeA, EMPTY_STATE, 5)
     await redis.cli('SAVE')
-    await since(ours, first)
+    await since(storeA, first)
     network.cut()
     await redis.restart()
-    const { store: theirs } = await open({ url: redis.url })
-    const last = await change(theirs, await change(theirs, first, 10), 20)
+    const { store: storeB } = await open({ url: redis.url })
+    const last = await change(storeB, await change(storeB, first, 10), 20)
     network.repair()
-    return { ours, theirs, events, last }
+    return { storeA, storeB, events, last }
   }
 
   const kill = (state: SharedState, verb: 'kill' | 'revive'): SharedState => {
@@ -355,36 +355,36 @@ describe('a Redis that lost the newest writes in a failover, and accepted other 
   }
 
   it('gets an acknowledged kill with a generation above all, and keeps the changes of the others', async () => {
-    const { ours, theirs, last } = await failOver((store, first) => commit(store, kill(first, 'kill')))
-    await until(() => theirs.current().kill !== null)
-    await until(() => ours.current().generation === 4)
-    expect(ours.current()).toEqual(theirs.current())
-    expect(theirs.current()).toMatchObject({ generation: 4, contexts: last.contexts, kill: { by: 'ada' } })
-    const restores = async () => (await theirs.history({ limit: 10 })).records.filter(({ verb }) => verb === 'restore')
+    const { storeA, storeB, last } = await failOver((store, first) => commit(store, kill(first, 'kill')))
+    await until(() => storeB.current().kill !== null)
+    await until(() => storeA.current().generation === 4)
+    expect(storeA.current()).toEqual(storeB.current())
+    expect(storeB.current()).toMatchObject({ generation: 4, contexts: last.contexts, kill: { by: 'ada' } })
+    const restores = async () => (await storeB.history({ limit: 10 })).records.filter(({ verb }) => verb === 'restore')
     await until(async () => (await restores()).length > 0)
     expect(await restores()).toMatchObject([{ gateway: 'gateway-1' }])
   })
 
   it('gets an acknowledged revive', async () => {
-    const { ours, theirs } = await failOver(async (store, first) =>
+    const { storeA, storeB } = await failOver(async (store, first) =>
       commit(store, kill(await commit(store, kill(first, 'kill')), 'revive')),
     )
-    await until(() => ours.current().generation > 3)
-    expect(theirs.current().kill).toBeNull()
-    expect(ours.current()).toMatchObject({ kill: null, killChange: { verb: 'revive' } })
+    await until(() => storeA.current().generation > 3)
+    expect(storeB.current().kill).toBeNull()
+    expect(storeA.current()).toMatchObject({ kill: null, killChange: { verb: 'revive' } })
   })
 
   it('keeps the later change of a context, and the replaced change is reported', async () => {
-    const { ours, events, last } = await failOver((store, first) => commit(store, flipped(first, 77, 'ada')))
+    const { storeA, events, last } = await failOver((store, first) => commit(store, flipped(first, 77, 'ada')))
     await until(() => events.restored.length > 0)
     expect(events.restored[0]?.lost).toEqual(['flip of catalog by ada (generation 2)'])
-    await until(async () => (await ours.read()).generation === last.generation)
-    await until(async () => (await ours.history({ limit: 10 })).records.some(({ verb }) => verb === 'restore'))
-    const { records } = await ours.history({ limit: 10 })
+    await until(async () => (await storeA.read()).generation === last.generation)
+    await until(async () => (await storeA.history({ limit: 10 })).records.some(({ verb }) => verb === 'restore'))
+    const { records } = await storeA.history({ limit: 10 })
     expect(records.find(({ verb }) => verb === 'restore')?.detail).toContain(
       'later changes have replaced these, review them: flip of catalog by ada (generation 2)',
     )
-    expect(ours.status().restored?.detail).toContain('flip of catalog by ada (generation 2)')
+    expect(storeA.status().restored?.detail).toContain('flip of catalog by ada (generation 2)')
   })
 })
 
@@ -395,40 +395,40 @@ describe('the members of a fleet whose Redis has lost its data', () => {
   it('are listed as silent until their next heartbeat, also by a gateway that was restarted', async () => {
     const redis = await startRedis()
     const stateDir = await newFolder()
-    const { store: ours } = await open({ url: redis.url, stateDir })
-    const { store: theirs } = await open({ url: redis.url })
-    await ours.sendHeartbeat(member('ours'))
-    await theirs.sendHeartbeat(member('theirs'))
-    await theirs.sendHeartbeat(reportOf('of the previous version'))
+    const { store: storeA } = await open({ url: redis.url, stateDir })
+    const { store: storeB } = await open({ url: redis.url })
+    await storeA.sendHeartbeat(member('storeA'))
+    await storeB.sendHeartbeat(member('storeB'))
+    await storeB.sendHeartbeat(reportOf('of the previous version'))
     await until(async () =>
-      (await readFile(join(stateDir, 'last-state.json'), 'utf8').catch(() => '')).includes('theirs'),
+      (await readFile(join(stateDir, 'last-state.json'), 'utf8').catch(() => '')).includes('storeB'),
     )
     await redis.flush()
-    await ours.sendHeartbeat(member('ours'))
-    expect(await idsOf(ours)).toEqual(['ours', 'theirs'])
-    await ours.close()
+    await storeA.sendHeartbeat(member('storeA'))
+    expect(await idsOf(storeA)).toEqual(['storeA', 'storeB'])
+    await storeA.close()
     const { store: again } = await open({ url: redis.url, stateDir })
-    expect(await idsOf(again)).toEqual(['ours', 'theirs'])
-    expect((await again.fleet()).find(({ id }) => id === 'theirs')).toMatchObject({ instance: 'process of theirs' })
-    await theirs.sendHeartbeat({ ...member('theirs'), applied: 2 })
-    expect((await again.fleet()).find(({ id }) => id === 'theirs')).toMatchObject({ applied: 2 })
+    expect(await idsOf(again)).toEqual(['storeA', 'storeB'])
+    expect((await again.fleet()).find(({ id }) => id === 'storeB')).toMatchObject({ instance: 'process of storeB' })
+    await storeB.sendHeartbeat({ ...member('storeB'), applied: 2 })
+    expect((await again.fleet()).find(({ id }) => id === 'storeB')).toMatchObject({ applied: 2 })
   })
 
   it('are not listed until their next heartbeat if they were removed, even if a gateway missed the removal', async () => {
     const redis = await startRedis()
     const network = await startNetwork(redis.port)
-    const [{ store: ours }, { store: behind }] = [await open({ url: redis.url }), await open({ url: network.url })]
-    await ours.sendHeartbeat(member('gone'))
+    const [{ store: storeA }, { store: behind }] = [await open({ url: redis.url }), await open({ url: network.url })]
+    await storeA.sendHeartbeat(member('gone'))
     await until(async () => (await idsOf(behind)).includes('gone'))
     network.cut()
-    await ours.removeMember('gone')
+    await storeA.removeMember('gone')
     network.repair()
     await until(() => behind.status().isConnected)
     expect(await idsOf(behind)).toEqual([])
     await redis.flush()
     expect(await idsOf(behind)).toEqual([])
-    expect(await idsOf(ours)).toEqual([])
-    await ours.sendHeartbeat(member('gone'))
+    expect(await idsOf(storeA)).toEqual([])
+    await storeA.sendHeartbeat(member('gone'))
     expect(await idsOf(behind)).toEqual(['gone'])
   })
 
@@ -447,15 +447,15 @@ const shared = sharedByFile(() => startRedis())
 
 describe('a message to the other gateways', () => {
   it('arrives within milliseconds', async () => {
-    const [{ store: ours }, { store: theirs }] = [await openOwn(), await openOwn('same')]
-    expect(theirs.current()).toEqual(EMPTY_STATE)
-    await ours.close()
+    const [{ store: storeA }, { store: storeB }] = [await openOwn(), await openOwn('same')]
+    expect(storeB.current()).toEqual(EMPTY_STATE)
+    await storeA.close()
     const { store: third } = await openOwn('same')
     let state = EMPTY_STATE
     const tookMs: number[] = []
     for (let number = 1; number <= 20; number++) {
       const received = new Promise((resolve) => {
-        const leave = theirs.onChange(() => {
+        const leave = storeB.onChange(() => {
           leave()
           resolve(undefined)
         })
@@ -481,13 +481,13 @@ describe('a message to the other gateways', () => {
   })
 
   it('arrives after the subscription was interrupted and renewed', async () => {
-    const [{ store: ours, prefix }, { store: theirs }] = [await openOwn('cut'), await openOwn('cut')]
+    const [{ store: storeA, prefix }, { store: storeB }] = [await openOwn('cut'), await openOwn('cut')]
     await shared().cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
-    const first = await change(ours, EMPTY_STATE)
-    await until(() => theirs.current().generation === 1, 2000)
+    const first = await change(storeA, EMPTY_STATE)
+    await until(() => storeB.current().generation === 1, 2000)
     await until(async () => /\d+$/.exec(await shared().cli('PUBSUB', 'NUMSUB', `{${prefix}}:news`))?.[0] === '2')
-    const received = new Promise<SharedState>((resolve) => theirs.onChange(resolve))
-    const second = await change(ours, first)
+    const received = new Promise<SharedState>((resolve) => storeB.onChange(resolve))
+    const second = await change(storeA, first)
     expect(await received).toEqual(second)
   })
 

@@ -61,13 +61,13 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
 
   it('rejects a change that was made from an older state, and returns the current state', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
+    const [storeA, storeB] = [await place.open(), await place.open()]
     const next = flipped(EMPTY_STATE, 25, 'ada')
     const other = flipped(EMPTY_STATE, 50, 'bob')
-    await ours.commit(next, entryOf(next, 'ada'))
-    expect(await theirs.commit(other, entryOf(other, 'bob'))).toEqual({ ok: false, conflict: next })
-    expect(await theirs.read()).toEqual(next)
-    expect((await theirs.history({ limit: 10 })).records).toHaveLength(1)
+    await storeA.commit(next, entryOf(next, 'ada'))
+    expect(await storeB.commit(other, entryOf(other, 'bob'))).toEqual({ ok: false, conflict: next })
+    expect(await storeB.read()).toEqual(next)
+    expect((await storeB.history({ limit: 10 })).records).toHaveLength(1)
   })
 
   it('rejects a change that skips a generation', async () => {
@@ -116,35 +116,35 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
 
   it('notifies every listener of every change in order, until the listener is removed', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
+    const [storeA, storeB] = [await place.open(), await place.open()]
     const received: number[] = []
     const removedReceived: number[] = []
-    theirs.onChange(() => {
+    storeB.onChange(() => {
       throw new Error('a listener that throws')
     })
-    theirs.onChange(({ generation }) => void received.push(generation))
-    const leave = theirs.onChange(({ generation }) => void removedReceived.push(generation))
+    storeB.onChange(({ generation }) => void received.push(generation))
+    const leave = storeB.onChange(({ generation }) => void removedReceived.push(generation))
     const first = flipped(EMPTY_STATE, 25)
-    await ours.commit(first, entryOf(first))
+    await storeA.commit(first, entryOf(first))
     await until(() => received.length === 1)
     leave()
     const second = flipped(first, 50)
-    await ours.commit(second, entryOf(second))
+    await storeA.commit(second, entryOf(second))
     await until(() => received.length === 2)
     expect(received).toEqual([1, 2])
     expect(removedReceived).toEqual([1])
-    expect(theirs.current()).toEqual(second)
+    expect(storeB.current()).toEqual(second)
   })
 
   it('returns the audit log in pages, newest first, of all contexts or of one', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
+    const [storeA, storeB] = [await place.open(), await place.open()]
     for (let number = 1; number <= 7; number++)
-      await ours.record(refusal(`no ${number}`, number % 2 === 0 ? 'orders' : 'catalog'))
+      await storeA.record(refusal(`no ${number}`, number % 2 === 0 ? 'orders' : 'catalog'))
     const seen: (string | null)[] = []
     let position: string | undefined
     do {
-      const page = await theirs.history({ limit: 3, before: position })
+      const page = await storeB.history({ limit: 3, before: position })
       seen.push(...page.records.map(({ detail }) => detail))
       expect(page.records.length).toBeLessThanOrEqual(3)
       position = page.next ?? undefined
@@ -155,28 +155,28 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
         .reverse(),
     )
 
-    const orders = await theirs.history({ limit: 2, context: 'orders' })
+    const orders = await storeB.history({ limit: 2, context: 'orders' })
     expect(orders.records.map(({ detail }) => detail)).toEqual(['no 6', 'no 4'])
-    const rest = await theirs.history({ limit: 2, context: 'orders', before: orders.next ?? '' })
+    const rest = await storeB.history({ limit: 2, context: 'orders', before: orders.next ?? '' })
     expect(rest.records.map(({ detail }) => detail)).toEqual(['no 2'])
     expect(rest.next).toBeNull()
   })
 
   it('chains the entries of all stores, changes and refusals, also concurrent ones', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
+    const [storeA, storeB] = [await place.open(), await place.open()]
     const next = flipped(EMPTY_STATE, 25)
     await Promise.all([
-      ours.commit(next, entryOf(next, 'zoë „quoted" \\ ,"hash":')),
-      ...Array.from({ length: 20 }, (_, number) => [ours, theirs][number % 2]?.record(refusal(`no ${number}`))),
+      storeA.commit(next, entryOf(next, 'zoë „quoted" \\ ,"hash":')),
+      ...Array.from({ length: 20 }, (_, number) => [storeA, storeB][number % 2]?.record(refusal(`no ${number}`))),
     ])
-    const { records } = await theirs.history({ limit: 100 })
+    const { records } = await storeB.history({ limit: 100 })
     expect(records).toHaveLength(21)
     for (const [index, record] of records.entries()) {
       expect(record.previous).toBe(records[index + 1]?.hash ?? null)
       expect(record.hash).toBe(chainHash(record, record.previous ?? null))
     }
-    expect(await ours.verifyHistory()).toEqual({
+    expect(await storeA.verifyHistory()).toEqual({
       verified: 21,
       unchained: 0,
       unchainedAfterStart: 0,
@@ -218,11 +218,11 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
 
   it('lists the gateways with the time since their last heartbeat, without those that have left', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
-    await ours.sendHeartbeat(reportOf('gateway-1', 3))
-    await theirs.sendHeartbeat(reportOf('gateway-2', 4))
-    await theirs.sendHeartbeat(reportOf('gateway-2', 5))
-    const fleet = (await ours.fleet()).toSorted((a, b) => a.id.localeCompare(b.id))
+    const [storeA, storeB] = [await place.open(), await place.open()]
+    await storeA.sendHeartbeat(reportOf('gateway-1', 3))
+    await storeB.sendHeartbeat(reportOf('gateway-2', 4))
+    await storeB.sendHeartbeat(reportOf('gateway-2', 5))
+    const fleet = (await storeA.fleet()).toSorted((a, b) => a.id.localeCompare(b.id))
     expect(fleet).toEqual([
       { ...reportOf('gateway-1', 3), silentMs: expect.any(Number) as number },
       { ...reportOf('gateway-2', 5), silentMs: expect.any(Number) as number },
@@ -231,28 +231,28 @@ describe.each(PLACES)('the %s store', (kind, makePlace) => {
       expect(silentMs).toBeGreaterThanOrEqual(0)
       expect(silentMs).toBeLessThan(5000)
     }
-    await theirs.removeMember('gateway-2')
-    expect((await ours.fleet()).map(({ id }) => id)).toEqual(['gateway-1'])
+    await storeB.removeMember('gateway-2')
+    expect((await storeA.fleet()).map(({ id }) => id)).toEqual(['gateway-1'])
   })
 
   it('notifies every store of a heartbeat', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
+    const [storeA, storeB] = [await place.open(), await place.open()]
     const received: Heartbeat[] = []
-    ours.onHeartbeat((report) => void received.push(report))
-    await theirs.sendHeartbeat(reportOf('gateway-2', 7))
+    storeA.onHeartbeat((report) => void received.push(report))
+    await storeB.sendHeartbeat(reportOf('gateway-2', 7))
     await until(() => received.length === 1)
     expect(received).toEqual([reportOf('gateway-2', 7)])
   })
 
   it('keeps the newest backup of the flags of an Unleash', async () => {
     const place = await makePlace()
-    const [ours, theirs] = [await place.open(), await place.open()]
-    await ours.saveFlagBackup({ text: '{"version":2,"features":[]}', at: 1000 })
-    expect(await theirs.loadFlagBackup()).toEqual({ text: '{"version":2,"features":[]}', at: 1000 })
-    await theirs.saveFlagBackup({ text: '{"version":3,"features":[]}', at: 2000 })
-    await ours.saveFlagBackup({ text: '{"version":1,"features":[]}', at: 500 })
-    expect(await ours.loadFlagBackup()).toEqual({ text: '{"version":3,"features":[]}', at: 2000 })
+    const [storeA, storeB] = [await place.open(), await place.open()]
+    await storeA.saveFlagBackup({ text: '{"version":2,"features":[]}', at: 1000 })
+    expect(await storeB.loadFlagBackup()).toEqual({ text: '{"version":2,"features":[]}', at: 1000 })
+    await storeB.saveFlagBackup({ text: '{"version":3,"features":[]}', at: 2000 })
+    await storeA.saveFlagBackup({ text: '{"version":1,"features":[]}', at: 500 })
+    expect(await storeA.loadFlagBackup()).toEqual({ text: '{"version":3,"features":[]}', at: 2000 })
   })
 
   it.each(['__proto__', 'constructor', 'toString'])('never writes a context named %s', async (name) => {

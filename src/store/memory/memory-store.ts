@@ -20,7 +20,7 @@ type Subscriber = {
   readonly receiveHeartbeat: (text: string) => void
 }
 
-/** The memory that several stores share. It contains texts, so that no store can change what another one has read. */
+/** The memory that several stores share. It contains texts, so that no store can change the objects of another one. */
 export class SharedMemory {
   /** Whether the stores can reach the memory. A test sets it to false to simulate an outage. */
   isReachable = true

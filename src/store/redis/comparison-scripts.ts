@@ -54,7 +54,7 @@ return redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. whole(nowMs), '+inf')
 `
 
 /**
- * The entries that are asked for: see `isAsked`.
+ * The entries whose names match a filter, as `matchesFilter` does.
  *
  * KEYS: counts of a period
  * ARGV: prefix of a name, excluded suffix of a name

@@ -58,7 +58,7 @@ export class RedisClient {
     return this.#options.connection.address.shown
   }
 
-  /** Opens the connections; without effect if they are open. A client that is never used has none. */
+  /** Opens the connections, if they are not open. A client that is never used opens none. */
   open(): RedisConnection {
     if (this.#connection !== undefined) return this.#connection
     this.#connection = new RedisConnection(this.#options.connection)

@@ -71,7 +71,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (node === undefined || others.length > 0)
     throw new InvalidRedisUrl(
       shown,
-      'has several hosts; write redis+sentinel:// or redis+cluster:// if that is what they are',
+      'has several hosts; write redis+sentinel:// for Sentinels or redis+cluster:// for a Cluster',
     )
   return { ...shared, kind: 'single', node, db: parseDatabase(path, shown) }
 }

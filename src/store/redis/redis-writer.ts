@@ -74,7 +74,7 @@ export class RedisWriter {
   /**
    * Runs a script that receives the deadline as its last argument and replies `late` after it.
    *
-   * @param subject what is written, for the error
+   * @param subject names the written data, for the error
    * @throws {StoreUnavailable} at the limit; Redis then no longer runs the script
    */
   async runBeforeDeadline(

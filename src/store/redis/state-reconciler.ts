@@ -1,4 +1,4 @@
-// Keeps the state of this gateway and the state in Redis the same: adopts newer states, and restores what Redis has lost.
+// Keeps the state of this gateway and the state in Redis equal: adopts newer states, and restores lost ones.
 import { singleFlight } from '../../lib/single-flight.ts'
 import type { AuditEntry } from '../../model/audit-log.ts'
 import type { Clock } from '../../model/ports.ts'

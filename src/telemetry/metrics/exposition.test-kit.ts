@@ -1,4 +1,4 @@
-// A strict reader of Prometheus' text format 0.0.4: what it does not expect is an error.
+// A strict parser of Prometheus' text format 0.0.4: any deviation is an error.
 export type Series = {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
