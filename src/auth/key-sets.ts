@@ -29,7 +29,7 @@ export type KeyLookup = TokenKey | 'unknown' | 'unreachable'
 export type KeySetEvents = Pick<Events, 'keysRead' | 'keysFailed'>
 
 /** `now` returns milliseconds of a monotonic clock. */
-export type KeySetOptions = { readonly now: () => number; readonly events: KeySetEvents }
+type KeySetOptions = { readonly now: () => number; readonly events: KeySetEvents }
 
 export class KeySets {
   readonly #options: KeySetOptions

@@ -14,7 +14,7 @@ import { type VerifiedToken, verifyToken } from './verify-token.ts'
 /** Undefined if the policy does not require a token and the request has none. */
 export type TokenResult = VerifiedToken | TokenRejection | undefined
 
-export type TokenVerifierOptions = { readonly clock: Clock; readonly events: KeySetEvents }
+type TokenVerifierOptions = { readonly clock: Clock; readonly events: KeySetEvents }
 
 export class TokenVerifier {
   readonly #clock: Clock

@@ -96,7 +96,7 @@ export async function explainRequest(options: Options, request: ExplainRequest):
 }
 
 /** The state that a decision reads, at one moment. */
-export type ExplainSources = {
+type ExplainSources = {
   readonly snapshot: Snapshot
   readonly flags: Flags
   readonly health: HealthReader

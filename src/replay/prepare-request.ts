@@ -11,7 +11,7 @@ import type { ShadowPolicy } from '../model/shadow-policy.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { requestHeaders } from '../proxy/forward/headers.ts'
 import { isForGateway } from '../proxy/policy/answer-options.ts'
-import { acceptsEncodedSlashes } from '../proxy/policy/encoded-slashes.ts'
+import { acceptsPath } from '../proxy/policy/encoded-slashes.ts'
 import { matchRoute } from '../proxy/policy/match-route.ts'
 import { upstreamPath } from '../proxy/policy/path.ts'
 import { readHead } from '../proxy/policy/read-head.ts'
@@ -68,7 +68,7 @@ export function prepareRequest(
   if (shadow === undefined) return 'not-shadowed'
   if (route.auth !== undefined && !route.auth.optional) return 'needs-token'
   const sides = [snapshot.legacy, context.service]
-  if (head.hasEncodedSlash && !sides.every((upstream) => acceptsEncodedSlashes(route, upstream))) return 'refused'
+  if (!sides.every((upstream) => acceptsPath(head, route, upstream))) return 'refused'
   const { traceparent } = continueTrace(undefined, random)
   const identity: Identity = {
     ...{ kind: 'none', key: '', isNew: false },

@@ -16,7 +16,7 @@ export const TOKEN_BEARER: Actor = { name: BUILT_IN_ACTORS.adminToken, role: 'ad
 /** @param isGone whether the caller has disconnected: its token is then not checked */
 export type SignIn = (address: string, rawHeaders: HeaderList, isGone?: () => boolean) => Promise<Actor | Refusal>
 
-export type SignInOptions = {
+type SignInOptions = {
   /** Undefined if only signed tokens are accepted. */
   readonly isToken: TokenCheck | undefined
   readonly verifyJwt: VerifyJwt | undefined

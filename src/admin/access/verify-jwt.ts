@@ -33,7 +33,7 @@ export type Actor = {
 }
 
 /** Runs the check of a signature when it is the caller's turn, or refuses the caller. */
-export type TakeTurn = (check: () => Actor | Refusal) => Promise<Actor | Refusal>
+type TakeTurn = (check: () => Actor | Refusal) => Promise<Actor | Refusal>
 
 /** Without `takeTurn` the signature is checked at once. */
 export type VerifyJwt = (token: string, takeTurn?: TakeTurn) => Promise<Actor | Refusal>

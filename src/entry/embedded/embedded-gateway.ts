@@ -33,7 +33,7 @@ import type { EmbeddedOptions, EmbeddedRoutes } from './options.ts'
 import { ServiceRequest, type ServiceRequestSources } from './service-request.ts'
 
 /** Passes a request, or an error, to the next handler of the application. */
-export type Next = (error?: unknown) => void
+type Next = (error?: unknown) => void
 
 /** The request that a call of the middleware is about. */
 type Call = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly next: Next }

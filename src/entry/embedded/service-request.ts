@@ -30,7 +30,7 @@ export type ServiceRequestSources = {
   readonly viaName: string
 }
 
-export type ServiceRequestOptions = {
+type ServiceRequestOptions = {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly policy: Policy

@@ -8,7 +8,7 @@ import type { Refusal } from '../policy/refusal.ts'
 import { peerAddress } from './peer-address.ts'
 import { endAfterBody, rawError, writeError } from './respond-error.ts'
 
-export type RefusalReporting = {
+type RefusalReporting = {
   readonly events: Pick<Events, 'requestRefused'>
   readonly random: Pick<Random, 'hex'>
   readonly now: () => number

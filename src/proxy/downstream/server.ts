@@ -17,7 +17,7 @@ import { writeError } from './respond-error.ts'
 import { startSweep } from './sweep.ts'
 
 /** The result of closing the server. */
-export type Closed = {
+type Closed = {
   /** Requests and tunnels that were cut at the time limit. */
   readonly left: number
   /** Event streams that were ended between two events. */

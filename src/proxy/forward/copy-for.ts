@@ -1,6 +1,6 @@
 // The copy of a request for a side: the request that the gateway would have sent if it had chosen that side.
 import type { CreateCopy } from '../../model/shadow.ts'
-import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
+import { acceptsPath } from '../policy/encoded-slashes.ts'
 import { upstreamPath } from '../policy/path.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import type { Forwarding } from './forwarding.ts'
@@ -14,7 +14,7 @@ export function copyFor(
   return (side) => {
     const upstream = side === 'legacy' ? snapshot.legacy : match.route.context?.service
     if (upstream === undefined || !upstreams.isAvailable(upstream)) return undefined
-    if (head.hasEncodedSlash && !acceptsEncodedSlashes(match.route, upstream)) return undefined
+    if (!acceptsPath(head, match.route, upstream)) return undefined
     const address = upstreams.selectAddressForCopy(upstreams.get(upstream))
     if (address === undefined) return undefined
     const added = { head, identity, snapshot, rules: match.route.headers, viaName, traceparent }

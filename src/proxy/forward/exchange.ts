@@ -7,7 +7,8 @@ import type { Outcome } from '../../model/outcome.ts'
 import type { Side } from '../../model/route.ts'
 import type { DownstreamExchange, DownstreamObserver } from '../downstream/downstream-exchange.ts'
 import type { Uploads } from '../downstream/uploads.ts'
-import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
+import { acceptsPath } from '../policy/encoded-slashes.ts'
+import { upstreamFor } from '../policy/upstream-for.ts'
 import type { ConnectionPool } from '../upstream/connection-pool.ts'
 import { ResponseError } from '../upstream/response-parser.ts'
 import type { Address, LiveUpstream } from '../upstream/upstreams.ts'
@@ -108,9 +109,7 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
     const { snapshot, match } = this.forwarding
     const { upstreams } = this.dependencies
     this.#side = side
-    const live = upstreams.get(
-      side === 'service' && match.route.context ? match.route.context.service : snapshot.legacy,
-    )
+    const live = upstreams.get(upstreamFor(match.route, side, snapshot))
     live.retryBudget.earn(snapshot.retries)
     this.#enter('attempting')
     const address = upstreams.selectAddress(live)
@@ -201,7 +200,7 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
     const { decision, head, match, snapshot } = this.forwarding
     if (this.#side === 'legacy' || !decision.fallback || !mayFallBack(failure, this.#sent())) return false
     // A service may accept an encoded slash that legacy does not.
-    if (head.hasEncodedSlash && !acceptsEncodedSlashes(match.route, snapshot.legacy)) return false
+    if (!acceptsPath(head, match.route, snapshot.legacy)) return false
     this.#release()
     this.#fallbackCause = failure
     this.#attemptSide('legacy')

@@ -9,13 +9,13 @@ import type { Snapshot } from '../../model/snapshot.ts'
 import { isRead } from '../forward/may-repeat.ts'
 
 /** The head and the route of the request to decide. */
-export type DecisionFacts = {
+type DecisionFacts = {
   readonly head: RequestHead
   readonly match: { readonly route: Pick<Route, 'context'> }
 }
 
 /** The state in memory that a decision reads. */
-export type DecisionSources = { readonly flags: FlagReader; readonly upstreams: HealthReader }
+type DecisionSources = { readonly flags: FlagReader; readonly upstreams: HealthReader }
 
 /** Decides one request. Legacy answers whenever an input is missing, and the reason names that input. */
 export function decide(

@@ -4,9 +4,13 @@ import type { RequestHead } from '../../model/request-head.ts'
 import type { Route, Upstream } from '../../model/route.ts'
 import { Refusal } from './refusal.ts'
 
-/** The route's own setting, else the upstream's. */
-export function acceptsEncodedSlashes(route: Pick<Route, 'allowEncodedSlashes'>, upstream: Upstream): boolean {
-  return route.allowEncodedSlashes ?? upstream.allowEncodedSlashes
+/** Whether an upstream may receive the path of a request. The route's own setting overrides the upstream's. */
+export function acceptsPath(
+  head: Pick<RequestHead, 'hasEncodedSlash'>,
+  route: Pick<Route, 'allowEncodedSlashes'>,
+  upstream: Upstream,
+): boolean {
+  return !head.hasEncodedSlash || (route.allowEncodedSlashes ?? upstream.allowEncodedSlashes)
 }
 
 /** Undefined if the upstream may receive the path of the request. */
@@ -15,6 +19,6 @@ export function refuseEncodedSlash(
   route: Pick<Route, 'allowEncodedSlashes'>,
   upstream: Upstream,
 ): Refusal | undefined {
-  if (!head.hasEncodedSlash || acceptsEncodedSlashes(route, upstream)) return undefined
+  if (acceptsPath(head, route, upstream)) return undefined
   return new Refusal('bad-target', 'an encoded slash or backslash', undefined, 'encoded-slash')
 }

@@ -6,7 +6,7 @@ import { type HeadRules, readHead } from './read-head.ts'
 import { Refusal } from './refusal.ts'
 
 /** The two properties of a Node request that middleware may change. */
-export type ChangeableRequest = { readonly url?: string | undefined; readonly headers: IncomingHttpHeaders }
+type ChangeableRequest = { readonly url?: string | undefined; readonly headers: IncomingHttpHeaders }
 
 /** A field that middleware changed, with its new lines; no lines if middleware removed it. */
 type ChangedField = { readonly name: string; readonly values: readonly string[] }

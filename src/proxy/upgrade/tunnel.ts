@@ -16,7 +16,7 @@ import { mapHeadersBack, publicView } from '../forward/map-back.ts'
 import { mayFallBack } from '../forward/may-repeat.ts'
 import type { Policy } from '../policy/apply-policy.ts'
 import { effectiveDecision } from '../policy/decide.ts'
-import { acceptsEncodedSlashes } from '../policy/encoded-slashes.ts'
+import { acceptsPath } from '../policy/encoded-slashes.ts'
 import { upstreamPath } from '../policy/path.ts'
 import { upstreamFor } from '../policy/upstream-for.ts'
 import { blamesTarget } from '../upstream/health.ts'
@@ -258,7 +258,7 @@ export class Tunnel {
   #mayFallBack(failure: Failure): boolean {
     const { decision, head } = this.#policy
     if (this.#side === 'legacy' || !decision.fallback || this.#hasAnswer || this.#fellBack !== undefined) return false
-    if (head.hasEncodedSlash && !acceptsEncodedSlashes(this.#policy.route, this.#snapshot.legacy)) return false
+    if (!acceptsPath(head, this.#policy.route, this.#snapshot.legacy)) return false
     return mayFallBack(failure, { method: head.method, hasBody: false, hasBodyBegun: false })
   }
 
