@@ -11,8 +11,8 @@ it.each([
   ['nothing was compared', {}, 0, { isPassed: false, isSure: false, share: undefined }],
   ['few match', { matched: 10 }, 0, { isPassed: true, isSure: false, share: 1 }],
   ['enough match', { matched: 5000, noise: 10, ignored: 10 }, 0, { isPassed: true, isSure: true, untilSure: 0 }],
-  ['one in a hundred does not', { matched: 99, mismatched: 1 }, 0, { isPassed: false, share: 0.99 }],
-  ['nothing is known of a tenth', { matched: 90, inconclusive: 10 }, 0, { isPassed: false, share: 0.9 }],
+  ['one in a hundred does not match', { matched: 99, mismatched: 1 }, 0, { isPassed: false, share: 0.99 }],
+  ['a tenth is inconclusive', { matched: 90, inconclusive: 10 }, 0, { isPassed: false, share: 0.9 }],
   ['the service does not answer a tenth', { matched: 90, failed: 10 }, 10, { isPassed: false, share: 0.9 }],
   ['legacy does not answer a tenth', { matched: 90, failed: 10 }, 0, { isPassed: true, share: 1 }],
 ])('the gate judges a run in which %s', (_, counts, unanswered, expected) => {

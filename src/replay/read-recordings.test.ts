@@ -158,7 +158,7 @@ describe('the lines of a stream', () => {
   }
 
   it.each([[['a\nb\n']], [['a', '\n', 'b']], [['a\r', '\nb\r\n']], [['', 'a\nb', '']]])(
-    '%j are a and b, wherever they are torn',
+    'are a and b for the chunks %j',
     async (pieces) => {
       expect((await linesOf(pieces)).map(({ number, text }) => [number, text])).toEqual([
         [1, 'a'],

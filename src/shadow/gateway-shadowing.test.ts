@@ -132,7 +132,7 @@ test('sheds are reported after a moment, as eligible and as shed together', asyn
   expect(reported.opened, 'once').toBe(4)
   shadowing.open(request)
   await shadowing.stop()
-  expect(reported.opened, 'nor is what came last forgotten').toBe(5)
+  expect(reported.opened, 'the last shed is reported too').toBe(5)
   expect(saved.slice(-2)).toMatchObject([
     { route: 'GET /products/:id', counts: { shed: { queue: 4 } } },
     { route: 'HEAD /products/:id', counts: { shed: { queue: 1 } } },
@@ -142,7 +142,7 @@ test('sheds are reported after a moment, as eligible and as shed together', asyn
 test.each([
   ['no context owns it', { route: { shadow: policyOf() } as unknown as Route }],
   ['its route is not shadowed', { route: { context: { name: 'catalog' } } as unknown as Route }],
-  ['an operator has said none', { shares: new Map([['catalog', 0]]) }],
+  ['an operator has set the sample to 0', { shares: new Map([['catalog', 0]]) }],
   ['it is not eligible', { head: headOf({ method: 'POST' }) }],
 ])('nothing is counted if %s', async (_, more) => {
   const { shadowing, request, ended } = start(async () => {})

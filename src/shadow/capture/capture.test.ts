@@ -64,7 +64,7 @@ describe('the capture of a response', () => {
   })
 
   test.each(['text/event-stream', 'multipart/x-mixed-replace; boundary=a', 'application/grpc'])(
-    'of %s has no end: nothing of it is kept',
+    'keeps nothing of %s, which has no end',
     (type) => {
       const { capture, budget, say } = start()
       capture.onHead(200, ['Content-Type', type])
@@ -97,7 +97,13 @@ describe('the capture of a request', () => {
     ['without a body', { method: 'POST' }, 0, false, true],
     ['of no bytes', { method: 'POST', body: { kind: 'length', bytes: 0 } }, 0, false, true],
     ['of a length', { method: 'POST', body: { kind: 'length', bytes: 5 } }, 5, false, true],
-    ['of a length that has not all come', { method: 'POST', body: { kind: 'length', bytes: 5 } }, 4, false, false],
+    [
+      'of a length that has not arrived completely',
+      { method: 'POST', body: { kind: 'length', bytes: 5 } },
+      4,
+      false,
+      false,
+    ],
     ['in chunks', POST, 5, true, true],
     ['in chunks without an end', POST, 5, false, false],
   ])('knows whether the request is complete: %s', (_, head, bytes, hasEnded, expected) => {

@@ -18,7 +18,7 @@ const ROWS: readonly Row[] = [
     ['a safe method that the service answers', method, {}, TO_SERVICE, 'never', true],
     ['a body on a method that has none', method, BODY, TO_LEGACY, 'dry-run', false],
     [
-      'a body of no bytes, which is said all the same',
+      'an explicit empty body on a method that has none',
       method,
       { body: { kind: 'length', bytes: 0 } },
       TO_LEGACY,
@@ -34,7 +34,7 @@ const ROWS: readonly Row[] = [
     ['a dry run', method, BODY, TO_LEGACY, 'dry-run', true],
     ['a dry run in chunks', method, CHUNKED, TO_LEGACY, 'dry-run', true],
     ['a dry run without a body', method, {}, TO_LEGACY, 'dry-run', true],
-    ['a dry run of legacy', method, BODY, TO_SERVICE, 'dry-run', false],
+    ['a dry run to legacy', method, BODY, TO_SERVICE, 'dry-run', false],
     ['a dry run, killed', method, BODY, KILLED, 'dry-run', false],
   ]),
   // The effect of an unknown method is unknown. TRACE returns credentials to its sender.
@@ -43,19 +43,26 @@ const ROWS: readonly Row[] = [
   ),
   ['an upgrade', 'GET', { fields: { ...headOf().fields, upgrade: 'websocket' } }, TO_LEGACY, 'dry-run', false],
   [
-    'what says that it is a copy',
+    'a request with the mark of a copy',
     'GET',
     { fields: { ...headOf().fields, saysShadow: true } },
     TO_LEGACY,
     'never',
     false,
   ],
-  ['a write that says so', 'POST', { fields: { ...headOf().fields, saysShadow: true } }, TO_LEGACY, 'dry-run', false],
+  [
+    'a write with the mark of a copy',
+    'POST',
+    { fields: { ...headOf().fields, saysShadow: true } },
+    TO_LEGACY,
+    'dry-run',
+    false,
+  ],
   ['an encoded slash', 'GET', { hasEncodedSlash: true }, TO_LEGACY, 'never', false],
-  ['an encoded slash, written to', 'POST', { hasEncodedSlash: true }, TO_LEGACY, 'dry-run', false],
+  ['a write with an encoded slash', 'POST', { hasEncodedSlash: true }, TO_LEGACY, 'dry-run', false],
   ['an HTTP/1.0 client', 'GET', { minorVersion: 0 }, TO_LEGACY, 'never', true],
   [
-    'legacy in place of a service that is out',
+    'legacy instead of an unavailable service',
     'GET',
     {},
     { ...TO_LEGACY, reason: 'service-unavailable' },
@@ -65,6 +72,9 @@ const ROWS: readonly Row[] = [
   ['a pin', 'GET', {}, { ...TO_SERVICE, reason: 'pinned' }, 'never', true],
 ]
 
-test.each(ROWS)('%s: %s', (_, method, more, decision, writes, expected) => {
-  expect(isEligible(headOf({ method, ...more }), decision, writes)).toBe(expected)
-})
+test.each(ROWS)(
+  'the eligibility of a request is as expected for %s: %s',
+  (_, method, more, decision, writes, expected) => {
+    expect(isEligible(headOf({ method, ...more }), decision, writes)).toBe(expected)
+  },
+)

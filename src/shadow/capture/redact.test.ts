@@ -29,7 +29,7 @@ describe('masking', () => {
     ['eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdefghijk', '<token>'],
     ['id 550e8400-e29b-41d4-a716-446655440000', 'id <token>'],
     ['-----BEGIN RSA PRIVATE KEY-----\nMIIabc\n-----END RSA PRIVATE KEY-----', '<private key>'],
-  ])('%s', (text, expected) => {
+  ])('masks %s', (text, expected) => {
     expect(maskSecrets(text)).toBe(expected)
   })
 

@@ -52,7 +52,7 @@ describe('the comparison of header fields', () => {
   test.each<[string, string[], string[], string[]]>([
     ['names in any case, lines in any order', ['A', '1', 'B', '2'], ['b', '2', 'a', '1'], []],
     [
-      'of the moment, of the connection, of who answered',
+      'fields of the time, of the connection and of the server',
       ['Date', 'x', 'Server', 'a'],
       ['Keep-Alive', 'y', 'Via', '1.1 x'],
       [],
@@ -61,13 +61,13 @@ describe('the comparison of header fields', () => {
     ['missing and extra', ['X-A', '1'], ['X-B', '1'], ['extra header.x-b', 'missing header.x-a']],
     ['lists without order', ['Vary', 'Accept, Origin'], ['Vary', 'origin', 'Vary', 'accept'], []],
     [
-      'a media type as it is meant',
+      'equivalent media types',
       ['Content-Type', 'text/HTML;charset=UTF-8'],
       ['Content-Type', 'text/html; charset="utf-8"'],
       [],
     ],
-    ['an ETag says nothing but that it is there', ['ETag', '"1"'], ['ETag', '"2"'], []],
-    ['so that it is missing is a difference', ['ETag', '"1"'], [], ['missing header.etag']],
+    ['ETags by presence only', ['ETag', '"1"'], ['ETag', '"2"'], []],
+    ['a missing ETag', ['ETag', '"1"'], [], ['missing header.etag']],
     ['cookies by name, not by value', ['Set-Cookie', 'sid=1; Path=/'], ['Set-Cookie', 'sid=2; path=/'], []],
     [
       'attributes of cookies',
@@ -82,18 +82,18 @@ describe('the comparison of header fields', () => {
       ['value cookie.sid'],
     ],
     [
-      'one that both remove in their own way',
+      'a cookie that both sides remove in different ways',
       ['Set-Cookie', 'sid=; Expires=Thu, 01 Jan 1970 00:00:00 GMT'],
       ['Set-Cookie', 'sid=; Max-Age=0'],
       [],
     ],
     [
-      'cookies called by ids are one field',
+      'cookies with ids as names as one field',
       ['Set-Cookie', 'a4711=1', 'Set-Cookie', 'a4712=1'],
       [],
       ['missing cookie.*'],
     ],
-  ])('%s', (_, legacy, service, expected) => {
+  ])('handles %s', (_, legacy, service, expected) => {
     expect(differ(withHeaders(...legacy), withHeaders(...service))).toEqual(expected)
   })
 
@@ -107,16 +107,16 @@ describe('the comparison of header fields', () => {
 describe('the comparison of bodies', () => {
   test.each<[string, string, string, string, string[]]>([
     ['text by line', 'text/plain', 'a\nhost: x\nb', 'a\r\nhost: y\r\nb', ['value $.host']],
-    ['a line put in', 'text/plain', 'a\nb', 'a\nx\nb', ['extra $[*]', 'length $']],
+    ['an inserted line', 'text/plain', 'a\nb', 'a\nx\nb', ['extra $[*]', 'length $']],
     ['forms', 'application/x-www-form-urlencoded', 'a=1&b=2&b=3', 'b=2&b=3&a=%31', []],
     ['forms that differ', 'application/x-www-form-urlencoded', 'a=1&b=2', 'a=2', ['missing $.b', 'value $.a']],
     ['lines of JSON', 'application/x-ndjson', '{"a":1}\n{"a":2}\n', '{"a":1}\n{"a":3}\n', ['value $[*].a']],
     ['vendor’s JSON', 'application/vnd.x+json', '{"a":1,"b":2}', '{"b":2,"a":1}', []],
     ['bytes', 'image/png', 'aaa', 'aab', ['value $']],
     ['bytes of another length', 'image/png', 'aaa', 'aaaa', ['length $']],
-    ['no type, but text', '', 'a\nb', 'a\nc', ['value $[*]']],
-    ['no type, and no text', '', 'a\0b', 'a\0c', ['value $']],
-    ['nothing for something', 'application/json', '{"a":1}', '', ['missing $']],
+    ['text without a media type', '', 'a\nb', 'a\nc', ['value $[*]']],
+    ['bytes without a media type', '', 'a\0b', 'a\0c', ['value $']],
+    ['a missing body', 'application/json', '{"a":1}', '', ['missing $']],
     [
       'HTML: white space and the order of attributes',
       'text/html',
@@ -132,14 +132,14 @@ describe('the comparison of bodies', () => {
       ['value $.html.body.ul.li.#text'],
     ],
     [
-      'HTML: a banner put in',
+      'HTML: an inserted banner',
       'text/html',
       '<h1>a</h1><p>b</p>',
       '<div class=x>!</div><h1>a</h1><p>b</p>',
       ['extra $.html.body.div'],
     ],
     [
-      'HTML: a field by its own name',
+      'HTML: a form field by its name',
       'text/html',
       '<form><input name=token value=1><input name=q value=2></form>',
       '<form><input name=token value=9><input name=q value=2></form>',
@@ -147,7 +147,7 @@ describe('the comparison of bodies', () => {
     ],
     ['HTML: order', 'text/html', '<p>a</p><p>b</p>', '<p>b</p><p>a</p>', ['order $.html.body']],
     [
-      'HTML: what a browser makes of it is compared',
+      'HTML: omitted tags, as in a browser',
       'text/html',
       '<p>a<p>b',
       '<html><head></head><body><p>a</p><p>b</p></body></html>',
@@ -168,7 +168,7 @@ describe('the comparison of bodies', () => {
       ['missing $.a.c', 'value $.a.@x', 'value $.a.b.#text'],
     ],
     ['XML that is malformed on one side', 'text/xml', '<a/>', '<a>', ['malformed $']],
-  ])('%s', (_, type, legacy, service, expected) => {
+  ])('handles %s', (_, type, legacy, service, expected) => {
     expect(compared(legacy, service, type)).toEqual(expected)
   })
 
@@ -185,7 +185,7 @@ describe('the comparison of bodies', () => {
   test.each<[string, ComparedResponse, string]>([
     ['server-sent events', answer('data: 1', 'text/event-stream'), 'streaming'],
     ['a range', answer('{}', 'application/json', { status: 206 }), 'partial'],
-    ['cut off', answer('{}', 'application/json', { isTruncated: true }), 'truncated'],
+    ['a truncated body', answer('{}', 'application/json', { isTruncated: true }), 'truncated'],
   ])('does not compare %s', (_, response, reason) => {
     expect(differ(response, { ...response, body: Buffer.from('[]') })).toEqual([`uncomparable ${reason}`])
   })

@@ -9,18 +9,18 @@ import { splitPath } from './split-path.ts'
 describe('the kinds of JSON differences', () => {
   test.each<[string, unknown, unknown, string[]]>([
     ['a member that only legacy has', { a: 1, b: 2 }, { a: 1 }, ['missing $.b']],
-    ['one that only the service has', { a: 1 }, { a: 1, b: 2 }, ['extra $.b']],
-    ['null is not missing', { a: null }, {}, ['missing $.a']],
-    ['null is no value', { a: null }, { a: 1 }, ['null $.a']],
+    ['a member that only the service has', { a: 1 }, { a: 1, b: 2 }, ['extra $.b']],
+    ['null instead of a missing member', { a: null }, {}, ['missing $.a']],
+    ['null instead of a value', { a: null }, { a: 1 }, ['null $.a']],
     ['a text for a number', { a: 1 }, { a: '1' }, ['type $.a']],
     ['an object for a list', { a: [] }, { a: {} }, ['type $.a']],
     ['another value', { a: { b: [{ c: 1 }] } }, { a: { b: [{ c: 2 }] } }, ['value $.a.b[*].c']],
-    ['another truth', { a: true }, { a: false }, ['value $.a']],
+    ['another boolean', { a: true }, { a: false }, ['value $.a']],
     ['a list that is longer', { a: [1, 2] }, { a: [1, 2, 3] }, ['length $.a']],
-    ['one left out at the front', { a: [1, 2, 3] }, { a: [2, 3] }, ['length $.a']],
+    ['a list without its first member', { a: [1, 2, 3] }, { a: [2, 3] }, ['length $.a']],
     ['another order', [1, 2, 3], [3, 2, 1], ['order $']],
     [
-      'another order of objects that have other differences too',
+      'another order of objects with further differences',
       [
         { id: 1, t: 5 },
         { id: 2, t: 5 },
@@ -38,15 +38,15 @@ describe('the kinds of JSON differences', () => {
       ['extra $[*]', 'missing $[*]'],
     ],
     ['a number in a list', [1, 2, 3], [1, 5, 3], ['value $[*]']],
-    ['nothing for everything', { a: 1 }, null, ['null $']],
+    ['null instead of an object', { a: 1 }, null, ['null $']],
     [
-      'ids are found by name, and a wrong one is a value',
+      'a wrong id in a list of objects',
       [{ id: 1 }, { id: 2 }, { id: 3 }],
       [{ id: 1 }, { id: 9 }, { id: 3 }],
       ['value $[*].id'],
     ],
     ['all ids of another type', [{ id: 1 }, { id: 2 }], [{ id: '1' }, { id: '2' }], ['type $[*].id']],
-  ])('%s', (_, legacy, service, expected) => {
+  ])('are reported for %s', (_, legacy, service, expected) => {
     expect(comparedJson(legacy, service)).toEqual(expected)
   })
 
@@ -115,11 +115,17 @@ describe('the rules for JSON', () => {
     ['ignored with all below', { m: { at: 1 } }, { m: { at: 2 } }, { ignore: ['$.m'] }, []],
     ['ignored at any depth', [{ x: { at: 1 } }], [{ x: { at: 2 } }], { ignore: ['$..at'] }, []],
     ['ignored for any key', { a: { at: 1 } }, { a: { at: 2 } }, { ignore: ['$.*.at'] }, []],
-    ['near enough', { p: 10.01 }, { p: 10.02 }, { tolerance: [{ path: '$.p', absolute: 0.01 }] }, []],
-    ['not near enough', { p: 10.01 }, { p: 10.03 }, { tolerance: [{ path: '$.p', absolute: 0.01 }] }, ['value $.p']],
-    ['near by share', { p: 1000 }, { p: 1009 }, { tolerance: [{ path: '$.p', relative: 0.01 }] }, []],
+    ['within the absolute tolerance', { p: 10.01 }, { p: 10.02 }, { tolerance: [{ path: '$.p', absolute: 0.01 }] }, []],
+    [
+      'outside the absolute tolerance',
+      { p: 10.01 },
+      { p: 10.03 },
+      { tolerance: [{ path: '$.p', absolute: 0.01 }] },
+      ['value $.p'],
+    ],
+    ['within the relative tolerance', { p: 1000 }, { p: 1009 }, { tolerance: [{ path: '$.p', relative: 0.01 }] }, []],
     ['a set', { t: [1, 2, 2] }, { t: [2, 1, 2] }, { treatAsSet: ['$.t'] }, []],
-    ['a set with one other', { t: [1, 2] }, { t: [3, 1] }, { treatAsSet: ['$.t'] }, ['value $.t[*]']],
+    ['a set with one different member', { t: [1, 2] }, { t: [3, 1] }, { treatAsSet: ['$.t'] }, ['value $.t[*]']],
     [
       'keyed',
       [
@@ -165,13 +171,13 @@ describe('the rules for JSON', () => {
       [],
     ],
     [
-      'no date is not normalised',
+      'not a date, so it is not normalised',
       { a: 'x1' },
       { a: 'x2' },
       { normalise: [{ path: '$.a', steps: ['date'] }] },
       ['value $.a'],
     ],
-  ])('%s', (_, legacy, service, rules, expected) => {
+  ])('apply to a value: %s', (_, legacy, service, rules, expected) => {
     expect(comparedJson(legacy, service, rules)).toEqual(expected)
   })
 })

@@ -138,26 +138,26 @@ describe('an example contains no secret', () => {
 describe('the body in an example', () => {
   test.each([
     [
-      'of JSON, decoded',
+      'is kept decoded if it is JSON',
       gzipSync('{"a":1}'),
       ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'],
       '{"a":1}',
     ],
-    ['not where it is no JSON after all', Buffer.from('{"a":'), ['Content-Type', 'application/json'], null],
+    ['is not kept if it is invalid JSON', Buffer.from('{"a":'), ['Content-Type', 'application/json'], null],
     [
-      'not where it cannot be decoded',
+      'is not kept if it cannot be decoded',
       Buffer.from('{"a":1}'),
       ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'],
       null,
     ],
     [
-      'not where it grows too large',
+      'is not kept if it becomes too large by decoding',
       gzipSync(JSON.stringify('x'.repeat(20_000))),
       ['Content-Type', 'application/json', 'Content-Encoding', 'gzip'],
       null,
     ],
     [
-      'not of more than 16 KiB',
+      'is not kept above 16 KiB',
       Buffer.from(JSON.stringify('x'.repeat(17_000))),
       ['Content-Type', 'application/json'],
       null,

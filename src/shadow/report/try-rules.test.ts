@@ -27,20 +27,20 @@ const headers = (name: string, legacy: string, service: string) =>
 describe('a stored example under new rules', () => {
   test.each<[string, Rules, Field, Partial<Example>, string]>([
     ['a value that is ignored', { ignore: ['$.items'] }, PRICE, {}, 'forgiven'],
-    ['a value that is near enough', { tolerance: [{ path: '$..price', relative: 0.01 }] }, PRICE, {}, 'forgiven'],
-    ['a value that is not', { tolerance: [{ path: '$..price', relative: 0.0001 }] }, PRICE, {}, 'remaining'],
-    ['no rule', {}, PRICE, {}, 'remaining'],
-    ['a rule for another place', { ignore: ['$.other'] }, PRICE, {}, 'remaining'],
-    ['a field of the head', { ignore: ['header.x-a'] }, 'value header.x-a', headers('X-A', '1', '2'), 'forgiven'],
+    ['a value within the tolerance', { tolerance: [{ path: '$..price', relative: 0.01 }] }, PRICE, {}, 'forgiven'],
+    ['a value outside the tolerance', { tolerance: [{ path: '$..price', relative: 0.0001 }] }, PRICE, {}, 'remaining'],
+    ['no rules', {}, PRICE, {}, 'remaining'],
+    ['a rule for another path', { ignore: ['$.other'] }, PRICE, {}, 'remaining'],
+    ['a header field', { ignore: ['header.x-a'] }, 'value header.x-a', headers('X-A', '1', '2'), 'forgiven'],
     [
-      'a status that means the same',
+      'an equivalent status',
       { equivalentStatuses: [[200, 204]] },
       'status status',
       sides({}, { status: 204 }),
       'forgiven',
     ],
-    ['a status that does not', {}, 'status status', sides({}, { status: 204 }), 'remaining'],
-  ])('%s', (_what, rules, field, example, is) => {
+    ['another status', {}, 'status status', sides({}, { status: 204 }), 'remaining'],
+  ])('is decided for %s', (_case, rules, field, example, is) => {
     expect(tried(rules, field, example).is).toBe(is)
   })
 

@@ -31,18 +31,26 @@ function counts(sides: number, comparisons: number, self: number, pairs: number)
 
 describe('the verdict on a field', () => {
   test.each<[string, [number, number, number, number], string]>([
-    ['always wrong, and legacy never: real at once', [30, 30, 0, 30], 'real'],
-    ['nothing is said before there are enough', [29, 29, 0, 29], 'inconclusive'],
-    ['nor without pairs, however wrong it is', [500, 500, 0, 10], 'inconclusive'],
-    ['a timestamp', [1000, 1000, 300, 300], 'noise'],
-    ['a banner', [480, 1000, 160, 300], 'noise'],
-    ['a banner that is wrong more often', [800, 1000, 160, 300], 'real'],
-    ['a hair more often than legacy is not enough, however sure it is', [505_000, 1e6, 500_000, 1e6], 'noise'],
-    ['one in a hundred', [30, 3000, 0, 1500], 'real'],
-    ['one in a hundred, with few pairs: legacy might do so too', [30, 3000, 0, 100], 'inconclusive'],
-    ['it does so too', [30, 3000, 15, 1500], 'noise'],
-    ['legacy alone: the service is steadier', [0, 3000, 100, 1500], 'noise'],
-    ['once or twice', [1, 1000, 1, 500], 'inconclusive'],
+    ['is real after 30 comparisons if the service is always wrong and legacy never', [30, 30, 0, 30], 'real'],
+    ['is inconclusive before there are enough comparisons', [29, 29, 0, 29], 'inconclusive'],
+    ['is inconclusive without enough pairs, however often the service is wrong', [500, 500, 0, 10], 'inconclusive'],
+    ['is noise for a timestamp', [1000, 1000, 300, 300], 'noise'],
+    ['is noise for a rotating banner', [480, 1000, 160, 300], 'noise'],
+    ['is real for a banner that differs more often between the sides', [800, 1000, 160, 300], 'real'],
+    [
+      'is noise if the sides differ only slightly more often than legacy, however certain that is',
+      [505_000, 1e6, 500_000, 1e6],
+      'noise',
+    ],
+    ['is real for a fault in one of a hundred responses', [30, 3000, 0, 1500], 'real'],
+    [
+      'is inconclusive for such a fault with few pairs, because legacy might differ as often',
+      [30, 3000, 0, 100],
+      'inconclusive',
+    ],
+    ['is noise if legacy differs as often', [30, 3000, 15, 1500], 'noise'],
+    ['is noise if only legacy differs from itself', [0, 3000, 100, 1500], 'noise'],
+    ['is inconclusive for one or two differences', [1, 1000, 1, 500], 'inconclusive'],
   ])('%s', (_, [sides, comparisons, self, pairs], verdict) => {
     expect(judgeFields(counts(sides, comparisons, self, pairs)).get('value $.a')).toBe(verdict)
   })

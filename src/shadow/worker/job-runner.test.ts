@@ -67,13 +67,13 @@ function start(answers: Answers, more: Partial<JobRunnerOptions> = {}) {
 describe('a job releases the bytes of its responses', () => {
   const again = copyOf({ origin: 'http://legacy' })
   test.each<[string, Answers, Partial<JobRunnerOptions>, Partial<Job>]>([
-    ['they agree', () => ({}), {}, {}],
-    ['they differ', () => ({ body: '{"a":2}' }), {}, {}],
+    ['the responses agree', () => ({}), {}, {}],
+    ['the responses differ', () => ({ body: '{"a":2}' }), {}, {}],
     ['legacy was asked twice', ({ origin }) => (origin === again.origin ? { body: '{"a":3}' } : {}), {}, {}],
     ['the copy failed', () => ({ kind: 'failed', reason: 'response-timeout' }), {}, {}],
-    ['it did not agree again', () => ({}), {}, { requestBody: 'a' }],
+    ['the response does not repeat the agreement', () => ({}), {}, { requestBody: 'a' }],
     [
-      'comparing them is a bug',
+      'the comparison throws',
       () => ({}),
       {
         watchComparison: () => {
