@@ -1,4 +1,4 @@
-// Readers of recordings: what they take for a request, what they pass over, and what they cannot read.
+// The parsers of recordings: which entries are requests, which are skipped, and which are unreadable.
 import { Readable } from 'node:stream'
 import { describe, expect, it } from 'vitest'
 import { detectFormat } from './detect-format.ts'
@@ -8,7 +8,7 @@ import { type Line, readLines } from './read-lines.ts'
 import { readNginxLine } from './read-nginx-line.ts'
 import type { ParsedEntry } from './recording.ts'
 
-/** In one word: the reason, or what is asked for. */
+/** A parsed entry in one word: the request, or the reason. */
 function gist(read: ParsedEntry): string {
   if (read.kind === 'skipped') return read.reason
   return read.kind === 'unreadable' ? 'unreadable' : `${read.request.method} ${read.request.target}`
@@ -144,7 +144,7 @@ describe('a HAR recording', () => {
     for (const text of ['{}', '[]', 'null', '{"log":{"entries":{}}}', '{"log":null}']) {
       expect(() => readHar(text)).toThrow(/not a HAR/)
     }
-    // The parser's message would quote what is there.
+    // The message of the parser would quote the document.
     expect(() => readHar('{"log": s3cret')).toThrow(/^it is not a JSON document; check that the file is complete$/)
   })
 })
@@ -180,7 +180,7 @@ describe('the lines of a stream', () => {
   it('are dropped if they are too long, without damage to the next line', async () => {
     const pieces = ['a\n', 'x'.repeat(60), 'x'.repeat(60), `${'x'.repeat(60)}\nb\n`]
     expect((await linesOf(pieces, 0, 100)).map(({ text }) => text)).toEqual(['a', undefined, 'b'])
-    // Passed over like any other.
+    // It is skipped like any other line.
     expect((await linesOf(pieces, 2, 100)).map(({ text }) => text)).toEqual(['b'])
   })
 })

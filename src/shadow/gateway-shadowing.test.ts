@@ -14,7 +14,7 @@ import type { Job, ThreadReport } from './worker/messages.ts'
 afterEach(() => void vi.useRealTimers())
 
 const DECISION: Decision = { side: 'legacy', reason: 'flag-off', fallback: false }
-/** The client went: it is counted here, and no thread is needed. */
+/** The client has left: the gateway thread counts the request by itself. */
 const GONE = { status: 200, failure: 'client-gone', fallbackCause: undefined } as Outcome
 
 function start(saveCounts: ComparisonStore['saveCounts'], more: Partial<GatewayShadowingOptions> = {}) {
@@ -61,8 +61,8 @@ test('saves do not queue up while the store is slow', async () => {
     await new Promise((resolve) => setTimeout(resolve, 10))
   }
   await stopped
-  expect(calls, 'the one under way, and one with all that was counted until the end').toBe(2)
-  expect(troubles, 'said once').toHaveLength(1)
+  expect(calls, 'the save under way, and one with all later counts').toBe(2)
+  expect(troubles, 'reported once').toHaveLength(1)
 })
 
 test('a request that ends without a comparison is counted once and reported once', async () => {
@@ -229,7 +229,7 @@ describe('the gateway thread with a comparing thread', () => {
       let now = 0
       const clock = { now: () => now, wallTime: () => PLACE.start }
       const { shadowing, sent, copy } = startWithThread(undefined, { isSingleProcessor: isOneForAll, clock })
-      // No test waits meanwhile: for all that is seen of this thread, it is busy.
+      // The test never idles, so the measured utilization of this thread is high.
       for (; now < 6000; now += 100) await vi.advanceTimersByTimeAsync(100)
       for (let i = 0; i < 1000; i++) copy()
       expect(sent.length).toBeGreaterThanOrEqual(least)

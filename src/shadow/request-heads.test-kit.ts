@@ -1,4 +1,4 @@
-// Requests and policies made by hand.
+// Handmade requests and policies.
 import type { RequestHead } from '../model/request-head.ts'
 import type { CopyRequest } from '../model/shadow.ts'
 import type { ShadowPolicy } from '../model/shadow-policy.ts'

@@ -17,13 +17,13 @@ type Seen = {
   readonly method: string
   readonly path: string
   readonly headers: IncomingHttpHeaders
-  /** By the origin’s own clock, in milliseconds. */
+  /** Milliseconds of the origin's clock. */
   readonly at: number
 }
 
 type Side = { readonly url: string; readonly seen: Seen[]; answer: (path: string) => object | undefined }
 
-/** An origin that answers with JSON, or not at all, and remembers what it was asked. */
+/** An origin that answers with JSON or closes the connection, and records its requests. */
 async function startSide(answer: Side['answer'] = (path) => ({ path, price: 7 })): Promise<Side> {
   const side: Side = { url: '', seen: [], answer }
   const { url } = await startHttpOrigin((request, response) => {
@@ -110,7 +110,7 @@ describe('a replay sends', () => {
     const { requests, accounting, recording } = reportIn(stdout)
     expect(recording.format).toBe('har')
     expect(requests).toMatchObject({ replayed: 1, skipped: { 'unsafe-method': 1, 'other-host': 1 } })
-    // The service sees its own path, and says so: a difference.
+    // The service returns its own path, which is a difference.
     expect(accounting.eligible).toBe(1)
     expect(legacy.seen[0]).toMatchObject({ method: 'GET', path: '/search?q=a%20b&q=c' })
     expect(service.seen[0]).toMatchObject({ method: 'GET', path: '/v2/search?q=a%20b&q=c' })
@@ -175,14 +175,14 @@ describe('a replay sends', () => {
   })
 
   it('at most the configured rate to each side', async () => {
-    // They differ, so legacy is asked twice for nearly each: its second answers are within its rate too.
+    // The sides differ, so legacy is asked twice for nearly each request; the rate applies to the second requests too.
     const { legacy, service, replay } = await startShop({ 'a.log': manyLines(60) }, () => ({ price: 8 }))
     expect((await replay('a.log', '--rate', '50', '--report', 'r.md')).code).toBe(0)
     expect(service.seen.length).toBe(60)
     expect(legacy.seen.length).toBeGreaterThan(90)
     for (const { seen } of [legacy, service]) {
       const tookMs = seen.at(-1)!.at - seen[0]!.at
-      // A turn may be late, and the next on time: that is one gap of 20 ms, not more.
+      // A late turn can be followed by one on time: that shortens one gap of 20 ms.
       expect(tookMs).toBeGreaterThan((seen.length - 1) * 20 - 100)
       for (const [i, { at: time }] of seen.entries()) {
         const inOneSecond = seen.slice(i).filter((other) => other.at < time + 1000).length
@@ -212,7 +212,7 @@ describe('the report of a replay', () => {
     expect(markdown).toMatch(/^# Replay of `a\.log`$/m)
     expect(markdown).toContain('There were not enough comparisons to say that at least 99.9 % match')
     expect(markdown).toMatch(/\| `\$\.price` \| the value differs \| 8 \| 0 \| `7` \| `8` \| `GET \/products\/\d+` \|/)
-    // Nothing is left of a run that was finished.
+    // A finished run removes its state file.
     expect((await readdir(folder)).sort()).toEqual(['a.log', 'map.json', 'r.json', 'r.md'])
   })
 
@@ -251,7 +251,7 @@ describe('the report of a replay', () => {
     for (const text of texts) expect(text).not.toContain(secret)
     expect(texts[2]).toContain('<secret>')
 
-    // And while it runs: what is kept to go on from.
+    // The state file while the run is under way.
     legacy.answer = (path) => (path.includes('token') ? { password: 'legacy', note: 'none' } : undefined)
     await writeFile(join(folder, 'more.har'), har({ path: request }, ...Array(30).fill({ path: '/products/2' })))
     expect((await replay('more.har', '--rate', '1000')).code).toBe(5)
@@ -279,14 +279,14 @@ describe('an interrupted replay', () => {
     const { requests, contexts, notes } = reportIn(stdout)
     expect(requests.replayed + requests.interrupted).toBe(total)
     expect(requests.replayed).toBeGreaterThan(100)
-    // At most what was under way when each of three was killed.
+    // At most the requests that were under way at each of three kills.
     expect(requests.interrupted).toBeLessThanOrEqual(3 * 8)
     expect(notes.join()).toContain('when a run was killed')
     expect(Math.max(...timesOf(service))).toBe(1)
     const pairs = contexts.reduce((sum, { routes }) => sum + routes.reduce((more, route) => more + route.pairs, 0), 0)
     const again = timesOf(legacy).filter((times) => times > 1).length
     expect(Math.max(...timesOf(legacy))).toBeLessThanOrEqual(2)
-    // A pair whose second answer came after the kill was not counted.
+    // A pair whose second response came after the kill is not counted.
     expect(again).toBeLessThanOrEqual(pairs + requests.interrupted)
     expect(existsSync(join(folder, 'a.log.state'))).toBe(false)
   }, 60_000)
@@ -299,7 +299,7 @@ describe('an interrupted replay', () => {
     expect(await stopped.exit).toEqual({ code: 130, signal: null })
     expect(stopped.stderr()).toContain('stopped; repeat the command to continue, by a.log.state')
     expect(service.seen.length).toBeLessThan(60)
-    // The log has grown meanwhile: this run is of what was there.
+    // The log has grown; the run continues with its original part.
     await writeFile(join(folder, 'a.log'), `${manyLines(60)}${nginx('GET /products/999')}`)
     const { code, stdout } = await replay('a.log', '--rate', '500', '--json')
     expect(code).toBe(0)
@@ -404,7 +404,7 @@ function start(folder: string, ...args: string[]) {
   return { child, exit, stderr: () => stderr }
 }
 
-/** How often each path was asked for. */
+/** The number of requests per path. */
 function timesOf({ seen }: Side): number[] {
   return [...Map.groupBy(seen, ({ path }) => path).values()].map((requests) => requests.length)
 }

@@ -1,4 +1,4 @@
-// Requests of every shape that clients and maps give them: each is answered as ever, and its copy is the same request.
+// Requests of every shape of clients and maps: each is answered as without shadowing, and its copy is the same request.
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
@@ -9,10 +9,10 @@ import { connectRaw } from '../kit/raw.ts'
 import { eligibleIn, type RecordedRequest, readEndings, respondEqually, startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
-// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+// The comparing thread has the lowest priority: on a busy machine it starts late.
 vi.setConfig({ testTimeout: 60_000 })
 
-/** Agrees to dry runs, and says what it was sent. */
+/** Accepts dry runs, and returns the request that it received. */
 const agrees: http.RequestListener = (request, response) => {
   if (request.headers['x-shadow'] !== undefined) response.setHeader('X-Shadow-Accepted', 'dry-run')
   if (request.url === '/.well-known/shadow') response.writeHead(204).end()
@@ -22,7 +22,7 @@ const SAME = { legacy: respondEqually, service: respondEqually }
 const DRY_RUN = { shadow: { writes: 'dry-run' as const }, legacy: respondEqually, service: agrees }
 const withoutHandshakes = (seen: readonly RecordedRequest[]) => seen.filter(({ url }) => url !== '/.well-known/shadow')
 
-/** Sends bytes on a connection of their own, and waits for something in what comes back. */
+/** Sends bytes on a new connection, and waits for a text in the response. */
 async function say(port: number, text: string, isDone: (received: string) => boolean) {
   const client = await connectRaw(port)
   client.send(text)
@@ -158,7 +158,7 @@ describe('shadowing', () => {
     const { gateway, legacy, settled, endings } = await startShadowed({
       legacy: respondEqually,
       service: (_, response) => void response.destroy(),
-      // Falling back is the default.
+      // The fallback is on by default.
       percentages: { 'migrate-catalog': 100 },
     })
     await sendRequest({ port: gateway.port, path: '/products/1' })
@@ -179,7 +179,7 @@ test('each request ends once while config edits remove the service', async () =>
   const mapOf = (edit: number) => ({
     legacy: { url: urlOf(legacy) },
     shadowing: { lagMs: 60_000, cpuShare: 1 },
-    // A service that has moved, one that has other settings, and none at all.
+    // The config with a moved service, with other settings, and without the service.
     services: edit % 3 === 2 ? {} : { catalog: { url: urlOf(service), connections: 10 + edit } },
     contexts:
       edit % 3 === 2

@@ -1,4 +1,4 @@
-// Copies of real requests, between real origins: where they go, what they carry, and what is found.
+// Copies of real requests between real origins: their targets, their content, and the results of their comparison.
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { sendRequest } from '../kit/load.ts'
 import { respondEqually, startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
-// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+// The comparing thread has the lowest priority: on a busy machine it starts late.
 vi.setConfig({ testTimeout: 60_000 })
 
 const OFF = { percentages: { 'migrate-catalog': 0 } }
@@ -52,7 +52,7 @@ describe('a copy is sent', () => {
     })
     const pending = sendRequest({ port: gateway.port, path: '/products/1' })
     await until(() => legacy.seen.length === 1)
-    // As long as a copy takes that is sent at once.
+    // Long enough for a copy that is sent at once.
     await new Promise((resolve) => setTimeout(resolve, 500))
     expect(service.seen).toEqual([])
     answer()

@@ -9,10 +9,10 @@ import { type GatewayProcess, startGatewayProcess } from '../kit/process.ts'
 import { type RedisProcess, startRedis } from '../kit/redis.ts'
 import { until } from '../kit/until.ts'
 
-// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+// The comparing thread has the lowest priority: on a busy machine it starts late.
 vi.setConfig({ testTimeout: 90_000 })
 
-/** Unlike each other and anything else, and of the form that such things have. */
+/** Unique values in the form of real secrets. */
 const SECRETS = {
   authorization: 'b3arerPl4nt9f2Qk7ZtXw1Lm5',
   apiKey: 'sk_live_Pl4nt4eC39HqLyjWDarjtT1',
@@ -42,7 +42,7 @@ async function startOrigin(side: string) {
         'Set-Cookie': [`sid=${SECRETS.setCookie}${side}; Path=/`, `other=${SECRETS.setCookie}; Path=/${side}`],
         'X-Auth-Token': `${SECRETS.answerHeader}${side}`,
       })
-      // Each differs between the sides, so that each is a difference with examples.
+      // Each value differs between the sides, so that each becomes a difference with examples.
       response.end(
         JSON.stringify({
           price: side,
@@ -95,7 +95,7 @@ async function askOften({ port, metric }: GatewayProcess): Promise<void> {
   await until(async () => (await metric(ended)) === 10, 60_000)
 }
 
-/** Everything that the admin API says of what was compared, once there are examples of both routes. */
+/** All that the admin API returns about comparisons, once both routes have examples. */
 async function apiOf({ folder, adminPort }: GatewayProcess): Promise<string[]> {
   const token = (await readFile(join(folder, 'state', 'admin-token'), 'utf8')).trim()
   const get = async (path: string) => {
@@ -150,7 +150,7 @@ async function everythingIn(redis: RedisProcess): Promise<string[]> {
   )
 }
 
-/** As it is, as a URL or JSON writes it, and in base64 wherever it begins in what is encoded. */
+/** Plain, URL-encoded, JSON-encoded, and in base64 at each alignment. */
 function formsOf(secret: string): string[] {
   const inBase64 = ['', 'a', 'ab'].flatMap((prefix, i) => {
     const text = Buffer.from(prefix + secret)

@@ -6,7 +6,7 @@ import { connectRaw } from '../kit/raw.ts'
 import { type RecordedRequest, respondEqually, startShadowed } from '../kit/shadowed.ts'
 import { until } from '../kit/until.ts'
 
-// The comparing thread has less priority than all else: on a busy machine it begins when it can.
+// The comparing thread has the lowest priority: on a busy machine it starts late.
 vi.setConfig({ testTimeout: 60_000 })
 
 const METHODS = ['POST', 'PUT', 'PATCH', 'DELETE'] as const
@@ -15,13 +15,13 @@ const changing = (seen: readonly RecordedRequest[]) => seen.filter(({ method }) 
 async function askEach(port: number): Promise<void> {
   for (const method of METHODS) {
     const body = `by ${method}`
-    // Node's client frames the body of a DELETE only if it is told its length.
+    // Node's client frames the body of a DELETE only with a Content-Length.
     const headers = { 'Content-Type': 'text/plain', 'Content-Length': body.length }
     await sendRequest({ port, method, path: '/products/1', headers, body })
   }
 }
 
-/** A service that agrees to dry runs, as long as it is told to. */
+/** A service that accepts dry runs while `agrees` is set. */
 function agreeing(says: { handshake: boolean; answers: boolean }): RequestListener {
   return (request, response) => {
     const isHandshake = request.url === '/.well-known/shadow'
@@ -76,7 +76,7 @@ describe('a write never happens twice', () => {
     await askEach(shadowed.gateway.port)
     await shadowed.settled(4)
     expect(await shadowed.endings()).toEqual({ matched: 4 })
-    // Each on a connection of its own: which comes first is nobody's to say.
+    // Each uses its own connection, so their order is undefined.
     expect(
       new Set(
         changing(shadowed.service.copies()).map(
@@ -122,7 +122,7 @@ describe('a write never happens twice', () => {
     )
     await settled(100)
     expect(await endings()).toEqual({ 'failed(not-dry-run)': 100 })
-    // Those that had a connection when the first answer came.
+    // The copies that had a connection at the first response.
     expect(changing(service.copies()).length).toBeLessThanOrEqual(16)
   })
 
@@ -154,7 +154,7 @@ describe('a write never happens twice', () => {
     await sendRequest({ port: gateway.port, path: '/products/1' })
     await sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })
     await settled(2)
-    // From the first report on it is what the policy says.
+    // After the first report the share is that of the policy.
     for (let i = 0; i < 5; i++) {
       await sendRequest({ port: gateway.port, path: '/products/1' })
       await sendRequest({ port: gateway.port, method: 'POST', path: '/products/1', body: 'a' })

@@ -144,7 +144,7 @@ describe('masking of any text', () => {
   })
 
   test('masks random tokens at any position', () => {
-    // Bytes of a generator are random; fast-check’s own shrink towards zeros, which no token is.
+    // The bytes come from a seeded generator, because fast-check shrinks its own bytes towards zeros, which are not a token.
     const around = fc.constantFrom(
       ['', ''],
       ['see ', ' there'],

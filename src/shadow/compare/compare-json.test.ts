@@ -224,7 +224,7 @@ describe('the comparison of random JSON', () => {
   })
 
   test('swaps missing and extra if the sides are swapped', () => {
-    // Without lists: of two alignments that are as good, one is taken.
+    // Without lists: of two equally good alignments either may be used.
     const { value: objects } = fc.letrec((tie) => ({
       value: fc.oneof(
         { maxDepth: 4 },
@@ -269,7 +269,7 @@ describe('the time of JSON comparisons', () => {
     compared(legacy, service)
     const startedAt = performance.now()
     for (let i = 0; i < 10; i++) compared(legacy, service)
-    // A few each on a quiet machine; the bound is for a busy one.
+    // A few milliseconds each on an idle machine; the bound allows for a busy one.
     expect((performance.now() - startedAt) / 10).toBeLessThan(50)
     const began = performance.now()
     comparedJson(
@@ -293,7 +293,7 @@ function sorted(value: unknown): unknown {
   return { members: members.sort(([a], [b]) => (a < b ? -1 : 1)) }
 }
 
-/** Whether any place of the value has this general path. */
+/** Whether the value has a member at this path. */
 function isThere(value: unknown, path: readonly string[]): boolean {
   const [segment, ...rest] = path
   if (segment === undefined) return true

@@ -1,4 +1,4 @@
-// What the tests of comparing share: answers, and comparisons as short lines.
+// Helpers for tests of comparisons: responses, and comparisons as short lines.
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
 import type { Comparison } from '../../model/comparison.ts'
@@ -46,10 +46,10 @@ export function findingsFor(rules: CompiledRules = NO_RULES) {
   return createFindings(rules, DEFAULT_LIMITS.maxDifferences)
 }
 
-/** JSON with the names and numbers that go wrong. */
+/** JSON with unusual names and numbers. */
 export const jsonTexts = fc.json({ maxDepth: 6 })
 
-/** The same numbers whenever it is begun with the same seed: mulberry32, in the public domain. */
+/** Random numbers that are the same for the same seed: mulberry32, in the public domain. */
 export function seeded(seed: number): () => number {
   let state = seed
   return () => {

@@ -21,7 +21,7 @@ describe('numbers by value', () => {
   })
 
   test.each([
-    // JSON.parse makes these the same.
+    // JSON.parse makes these equal.
     ['9007199254740993', '9007199254740992'],
     ['0.1', '0.10000000000000000001'],
     ['1e400', '1e401'],
@@ -36,7 +36,7 @@ describe('numbers by value', () => {
   test('equality agrees with exact arithmetic', () => {
     const decimal = fc.tuple(fc.bigInt({ min: -(10n ** 22n), max: 10n ** 22n }), fc.integer({ min: -25, max: 25 }))
     const text = ([digits, exponent]: [bigint, number]) => `${digits}e${exponent}`
-    /** All over 10^25. */
+    /** All above 10^25. */
     const exact = ([digits, exponent]: [bigint, number]) => digits * 10n ** BigInt(exponent + 25)
     const near = decimal.chain(([digits, exponent]) =>
       fc.tuple(fc.constant([digits, exponent] as [bigint, number]), fc.nat({ max: 3 }), fc.nat({ max: 1 })),

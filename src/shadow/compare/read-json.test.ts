@@ -9,7 +9,7 @@ function read(text: string, limits = DEFAULT_LIMITS): unknown {
   return result.kind === 'read' ? plain(result.document.root) : result.kind
 }
 
-/** As JSON.parse gives it. */
+/** The result of JSON.parse in the form of the parser. */
 function plain(value: JsonValue): unknown {
   if (Array.isArray(value)) return value.map(plain)
   if (value instanceof Map) return Object.fromEntries([...value].map(([name, member]) => [name, plain(member)]))

@@ -5,7 +5,7 @@ import { covers, matchesPath, parsePathPattern } from './path-pattern.ts'
 import { readRules } from './rules.ts'
 import { splitPath } from './split-path.ts'
 
-/** Halves of characters included. */
+/** Includes lone surrogates. */
 const codeUnit = fc.integer({ min: 0, max: 0xffff }).map((code) => String.fromCharCode(code))
 
 /** The mistakes, as `path: message`. */

@@ -1,4 +1,4 @@
-// Counts, examples and notes made by hand, in a store that only remembers them.
+// Handmade counts, examples and notes, in a store in memory.
 
 import { type Field, type Masked, splitField } from '../../model/comparison.ts'
 import {
@@ -15,7 +15,7 @@ import { fingerprintOf } from '../stats/fingerprint.ts'
 import { ComparisonReports, type ComparisonReportsOptions } from './comparison-reports.ts'
 
 export const HOUR = COUNT_PERIOD_MS
-/** Half past two in the afternoon. */
+/** 14:30 UTC. */
 export const NOW = Date.UTC(2026, 2, 1, 14, 30)
 export const THIS_HOUR = NOW - HOUR / 2
 export const ROUTE = 'GET /products'
@@ -30,7 +30,7 @@ export function seen(sides: number, self = 0, firstSeen = THIS_HOUR, lastSeen = 
   return { sides, self, firstSeen, lastSeen }
 }
 
-/** A price that is wrong, a timestamp that is another each time, and little else. */
+/** Counts of a route with a wrong price and a timestamp that always differs. */
 export const FAULTY = countsOf({
   matched: 900,
   ignored: 10,

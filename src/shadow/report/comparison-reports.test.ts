@@ -67,7 +67,7 @@ describe('the parity view', () => {
   })
 
   test('judges each route by itself and adds up the outcomes', async () => {
-    // In the one route the field is noise, in the other it is a fault: together they would be neither.
+    // The field is noise in one route and a fault in the other; merged, it would be neither.
     const other = countsOf(
       { matched: 940, pairs: 1000, differing: { [STAMP]: 60 }, fields: { [STAMP]: seen(60) } },
       { route: 'GET /products/:id' },
@@ -279,7 +279,7 @@ describe('a rule trial', () => {
     expect(answer.kind === 'mistakes' && answer.mistakes.map(({ path }) => path)).toEqual(['x', 'ignore[0]'])
   })
 
-  // The attack: 1,500 expressions in one body of 64 KiB were compiled in the thread that serves clients, for 1.6 s.
+  // The attack: the gateway thread compiled 1,500 expressions of one body of 64 KiB for 1.6 s.
   test('costs the gateway thread almost nothing, however many expressions the rules have', async () => {
     const { createRuleTrialRunner: createTrial } = await import('./rule-trial.ts')
     const trial = createTrial()

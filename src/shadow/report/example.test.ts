@@ -6,7 +6,7 @@ import { type ComparedResponse, compareAnswers } from '../compare/compare-answer
 import { parsePathPattern } from '../compare/path-pattern.ts'
 import { type ComparedExchange, exampleOf } from './example.ts'
 
-/** Each looks like what it would be, and none is like another. */
+/** Realistic secrets, each of them unique. */
 const SECRET = {
   bearer: 'b3arer9f2Qk7ZtXw1Lm5',
   apiKey: 'sk_live_4eC39HqLyjWDarjtT1',

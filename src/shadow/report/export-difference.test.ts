@@ -54,12 +54,12 @@ async function folder(): Promise<string> {
   return made
 }
 
-/** Runs it by sh in an empty folder, where `curl` writes down its arguments. */
+/** Runs the script with sh in an empty folder, with a `curl` that records its arguments. */
 async function argumentsOf(text: string, env: Readonly<Record<string, string>> = {}): Promise<string[][]> {
   const cwd = await folder()
   const bin = await folder()
   const seen = join(bin, 'seen')
-  // One line for each call, of what no argument can hold.
+  // Separators are characters that no argument contains.
   await writeFile(
     join(bin, 'curl'),
     `#!/bin/sh\nfor one in "$@"; do printf '%s\\001' "$one" >> '${seen}'; done\nprintf '\\002' >> '${seen}'\n`,
@@ -94,7 +94,7 @@ const HOSTILE = [
   '"; touch pwned; "',
   "\\'; touch pwned #",
   "'\n touch pwned\n'",
-  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is what a shell would expand
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: a shell would expand it
   '${IFS}touch${IFS}pwned',
   '& touch pwned &',
   '| touch pwned',
@@ -242,9 +242,9 @@ describe('an export as a test', () => {
     return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked: requests, answers }
   }
 
-  /** What vitest says of each exported file, run as a person would run it. */
+  /** The results of vitest for each exported file, run as a person runs it. */
   async function verdictsOf(texts: readonly string[], env: Readonly<Record<string, string>> = {}) {
-    // Within the project, where vitest and supertest are found.
+    // Inside the project, so that vitest and supertest are found.
     const cwd = await mkdtemp(join(import.meta.dirname, '../../../.export-'))
     onTestFinished(() => rm(cwd, { recursive: true, force: true }))
     const names = texts.map((_, i) => `${String(i).padStart(3, '0')}.test.ts`)
@@ -381,7 +381,7 @@ describe('an export as a test', () => {
     })
     for (const text of texts) expect(text).not.toMatch(/[\u2028\u2029]/)
     for (const { statuses, why } of await verdictsOf(texts)) {
-      // What Node refuses to send fails the test; nothing ends the process, or keeps a file from being read.
+      // A request that Node refuses to send fails its test, but it neither ends the process nor breaks the file.
       expect(statuses.length, why).toBe(1)
       expect(why).not.toContain('process.exit unexpectedly called')
     }

@@ -30,7 +30,7 @@ function start() {
   const paired = (comparison: Comparison, times: number) => {
     for (let i = 0; i < times; i++) book.recordPair(PLACE, comparison)
   }
-  /** Legacy’s own timestamps differ each time, its prices never. */
+  /** The timestamps of legacy differ each time, its prices never. */
   const learn = () => {
     compared(differingAt(['$.generatedAt', '$.price']), 100)
     paired(STAMP, 100)
@@ -74,7 +74,7 @@ test('noise that other gateways have learned is known from the first judged comp
   compared(MATCH)
   const judged = book.judge(NOW)
   expect(compared(STAMP)).toBe('noise')
-  expect(judged.counts, 'what was learned is not said again').toMatchObject([{ start: NOW, counts: { matched: 1 } }])
+  expect(judged.counts, 'earlier counts are not reported again').toMatchObject([{ start: NOW, counts: { matched: 1 } }])
   expect(judged.parity.catalog).toMatchObject({ conclusive: 101 })
 })
 

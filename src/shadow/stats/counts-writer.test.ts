@@ -9,7 +9,7 @@ const NOW = 500_000 * HOUR
 const PLACE = { context: 'catalog', route: 'GET /products' }
 const MATCH = { kind: 'compared', differences: [], more: false, forgiven: 0 } as const
 
-/** A store as the real ones are: what a writer says of a stretch takes the place of what it said before. */
+/** A store like the real ones: the counts of a writer for an hour replace its earlier counts. */
 function start() {
   const stored = new Map<number, Counts>()
   const calls: (readonly RouteCounts[])[] = []
@@ -63,7 +63,7 @@ test('the counts of a lost thread are kept, and the next thread begins at 0', as
   say(1)
   await ledger.save()
   expect(matched()).toBe(6)
-  // Twice in a row, with nothing said in between.
+  // Twice in a row, without a report in between.
   ledger.sealThreadCounts()
   ledger.sealThreadCounts()
   say(10)

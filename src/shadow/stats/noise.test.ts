@@ -82,7 +82,7 @@ describe('the verdict on a field', () => {
 })
 
 describe('a seeded study of noise', () => {
-  /** Requests with thirty fields of noise, of rates from nearly never to always, looked at after every hundred. */
+  /** Simulates requests with noisy fields of rates from 1 % to 100 %, and judges the counts after every hundred. */
   function study(seed: number, { faultRate = 0, noisyFields = 0, requests = 3000 }) {
     const random = seeded(seed)
     const counter = new RouteCounter()
@@ -151,7 +151,7 @@ describe('the counter of a route', () => {
     }
     return counter.counts()
   }
-  /** As it comes back from a store. */
+  /** The value after a round trip through a store. */
   const throughJson = (value: unknown) => JSON.parse(JSON.stringify(value))
   const sorted = (value: unknown): unknown =>
     typeof value !== 'object' || value === null

@@ -110,7 +110,7 @@ test('a comparing thread is not lost because the gateway thread was blocked', as
   const { ended, lost, send } = start({ maxSilenceMs: 1200 })
   const first = send('answers later')
   await until(() => ended.includes(first))
-  // What it says meanwhile lies there unread, and comes after the look.
+  // Its reports arrive meanwhile, but are read only after the check.
   const second = send('answers later')
   const busyUntil = performance.now() + 1700
   await new Promise((resolve) => setTimeout(() => setImmediate(resolve), 50))
@@ -125,13 +125,13 @@ describe('the replacement of a lost comparing thread', () => {
     send('throws')
     await until(() => lost.length === 1)
     const sent: number[] = []
-    // Without a pause of as long as the rest.
+    // Jobs arrive more often than the restart delay.
     while (ended.length === 0 && performance.now() - (lost[0]?.at ?? 0) < 5000) {
       sent.push(send('answers'))
       await new Promise((resolve) => setTimeout(resolve, 15))
     }
     await until(() => thread.pendingJobs() === 0)
-    expect(lost, 'one loss, told once').toHaveLength(1)
+    expect(lost, 'one loss is reported once').toHaveLength(1)
     expect(ended).toEqual(sent)
     expect(sent.length).toBeGreaterThan(5)
   })
@@ -160,7 +160,7 @@ describe('the replacement of a lost comparing thread', () => {
   test('is not confused with the lost thread, whose late messages are ignored', async () => {
     const { ended, lost, send } = start({ maxSilenceMs: 600 })
     const first = send('answers later')
-    // The turn ends with what was set for immediately: the look comes next, and then what the thread says meanwhile.
+    // After the immediate callbacks of this turn, the check runs first and the reports of the thread are read afterwards.
     await new Promise((resolve) => setTimeout(() => setImmediate(resolve), 200))
     const busyUntil = performance.now() + 700
     while (performance.now() < busyUntil);

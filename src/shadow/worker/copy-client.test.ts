@@ -14,7 +14,7 @@ afterEach(() => {
   for (const close of closing.splice(0)) close()
 })
 
-/** A server of raw bytes: `say` is given the socket with the request that came. */
+/** A server of raw bytes. `say` gets the socket and the request. */
 async function origin(say: (socket: Socket, request: string) => void): Promise<CopyRequest> {
   const server = net.createServer((socket) => {
     socket.on('error', () => {}).on('data', (bytes) => say(socket, bytes.toString('latin1')))
@@ -67,7 +67,7 @@ test('a copy is sent unchanged, and its response is returned unchanged', async (
   expect(answer).toMatchObject({ status: 200, isTruncated: false })
   expect(answer.headers).toEqual(['Content-Length', '5', 'X-A', '1', 'x-a', 'ä'])
   expect(Buffer.from(answer.body).toString()).toBe('hello')
-  expect(budget.usedBytes, 'until it was compared').toBe(5)
+  expect(budget.usedBytes, 'reserved until the comparison').toBe(5)
 })
 
 describe('a copy ends within its limits', () => {
@@ -157,7 +157,7 @@ describe('a copy ends within its limits', () => {
       reasons.push(result.kind === 'failed' ? result.reason : result.kind)
     }
     expect(reasons).toEqual([...Array(5).fill('connect-refused'), 'unavailable', 'unavailable'])
-    // Another address is another.
+    // Other addresses do not rest.
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const there = requestTo(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)

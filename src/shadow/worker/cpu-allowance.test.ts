@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { CpuAllowance, shareOfOnlyProcessor } from './cpu-allowance.ts'
 
-/** Begins as many as it may, a hundred times a second, and tells what they cost a quarter of a second later. */
+/** Starts as many comparisons as allowed, a hundred times per second, and reports their cost every quarter of a second. */
 function comparisonsIn(seconds: number, share: number, costMs: number): number {
   const allowance = new CpuAllowance(() => share)
   let begun = 0
@@ -40,7 +40,7 @@ test('after a rest a small burst is allowed', () => {
   expect(allowance.mayStart(10)).toBe(true)
   allowance.settle(10, 0)
   expect(allowance.mayStart(50)).toBe(false)
-  // An hour later it is no more than the share of a tenth of a second.
+  // After an hour the balance is still only the share of a tenth of a second.
   expect(allowance.mayStart(3_600_000)).toBe(true)
   allowance.settle(10, 0)
   expect(allowance.mayStart(3_600_000)).toBe(false)
