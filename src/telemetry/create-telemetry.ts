@@ -1,13 +1,14 @@
 // Composes the two logs and the metrics behind `Events`. A gateway does this once.
 import type { Logger } from 'pino'
 import type { Registry } from 'prom-client'
+import type { LogLevel } from '../model/log-level.ts'
 import type { Clock } from '../model/ports.ts'
 import type { Side } from '../model/route.ts'
 import { createEvents } from './create-events.ts'
 import type { Events } from './events.ts'
 import { AccessLog } from './log/access-log.ts'
 import { LineFile } from './log/line-file.ts'
-import { createLog, type LogLevel } from './log/log.ts'
+import { createLog } from './log/log.ts'
 import { Metrics } from './metrics/metrics.ts'
 import type { Readings } from './metrics/readings.ts'
 

@@ -1,10 +1,10 @@
 // The options of a gateway: the command line and the environment, checked and merged.
 import { dirname, join } from 'node:path'
+import type { LogLevel } from '../../model/log-level.ts'
 import { formatValue, type Mistake, type ReportMistake } from '../mistake.ts'
 import { type AdminJwtOptions, readAdminJwt } from './admin-jwt.ts'
 import { OPTIONS, type OptionFacts, type OptionName, type RawOptions } from './option-table.ts'
 import {
-  type LogLevel,
   type OptionLookup,
   type OptionValue,
   readAdminToken,

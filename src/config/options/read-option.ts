@@ -1,6 +1,7 @@
 // Readers of single options. Each reports a mistake under the name that the option has in its source.
 import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
+import { LOG_LEVELS, type LogLevel } from '../../model/log-level.ts'
 import { findNearest, formatValue, type ReportMistake } from '../mistake.ts'
 import { addressRange } from '../schema/leaves.ts'
 import type { OptionName } from './option-table.ts'
@@ -16,9 +17,6 @@ export type OptionValue = {
 
 /** Returns the value of an option: from the command line, else from the environment, else the default. */
 export type OptionLookup = (name: OptionName) => OptionValue
-
-const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
-export type LogLevel = (typeof LOG_LEVELS)[number]
 
 const MIN_SECRET_LENGTH = 16
 const MIN_ADMIN_TOKEN_LENGTH = 32

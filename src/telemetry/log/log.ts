@@ -5,9 +5,8 @@
 import { type Logger, pino } from 'pino'
 import { isColorSupported, prettyFactory } from 'pino-pretty'
 import { escapeControls } from '../../lib/escape.ts'
+import type { LogLevel } from '../../model/log-level.ts'
 import type { LineSink } from './line-file.ts'
-
-export type LogLevel = 'silent' | 'error' | 'warn' | 'info' | 'debug'
 
 /** Fields that the log never contains, even if a log call contains them by accident. */
 const SECRETS = ['authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'token', 'password', 'secret']
