@@ -3,7 +3,7 @@ import { ResponseError } from '../upstream/response-parser.ts'
 import { classifyError, UpstreamTimeout } from './classify-error.ts'
 import { RequestBodyError } from './request-body.ts'
 
-const withCode = (code: string) => Object.assign(new Error('told to nobody'), { code })
+const withCode = (code: string) => Object.assign(new Error('an error of Node'), { code })
 
 describe('an error before the connection was open', () => {
   it.each([
@@ -32,7 +32,7 @@ describe('an error on a connection', () => {
     [new UpstreamTimeout('response-timeout'), 'response-timeout'],
     [new UpstreamTimeout('response-broken'), 'response-broken'],
     [withCode('HPE_INVALID_CONSTANT'), 'response-malformed'],
-    [new ResponseError('a switch nobody asked for'), 'response-malformed'],
+    [new ResponseError('a switch of protocols without a request'), 'response-malformed'],
     [withCode('ERR_INVALID_CHAR'), 'response-malformed'],
     [withCode('ERR_INVALID_HTTP_TOKEN'), 'response-malformed'],
     ['a string', 'connection-lost'],

@@ -605,17 +605,17 @@ describe('a request that is aborted', () => {
       'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n',
     )
     const { connection } = open(origin.port)
-    const heardBytes: string[] = []
+    const receivedPieces: string[] = []
     const recorder = createRecorder({
       onBody: (bytes, start, end) => {
-        heardBytes.push(bytes.toString('latin1', start, end))
+        receivedPieces.push(bytes.toString('latin1', start, end))
         connection.abort(new Error('gone'))
         return true
       },
     })
     send(connection, {}, recorder)
     await until(() => origin.connections[0]?.isClosed === true)
-    expect(heardBytes).toEqual(['a'])
+    expect(receivedPieces).toEqual(['a'])
     expect(recorder.recorded).toMatchObject({ ends: 0, errors: [{ message: 'gone' }] })
   })
 
@@ -693,12 +693,12 @@ describe('a response on a connection', () => {
     const { connection } = open(origin.port)
     const recorder = createRecorder({
       onEnd: () => {
-        throw new Error('a trailer that nobody may write')
+        throw new Error('a trailer that cannot be written')
       },
     })
     send(connection, {}, recorder)
     await until(() => recorder.recorded.isOver)
-    expect(recorder.recorded.errors).toMatchObject([{ message: 'a trailer that nobody may write' }])
+    expect(recorder.recorded.errors).toMatchObject([{ message: 'a trailer that cannot be written' }])
   })
 
   it('whose handler fails in onBody ends the connection', async () => {
@@ -706,7 +706,7 @@ describe('a response on a connection', () => {
     const { connection } = open(origin.port)
     const recorder = createRecorder({
       onHead: () => {
-        throw new Error('a field that nobody may write')
+        throw new Error('a field that cannot be written')
       },
     })
     send(connection, {}, recorder)
@@ -714,7 +714,7 @@ describe('a response on a connection', () => {
     expect(recorder.recorded).toMatchObject({
       body: '',
       ends: 0,
-      errors: [{ message: 'a field that nobody may write' }],
+      errors: [{ message: 'a field that cannot be written' }],
     })
     expect(connection.isDone).toBe(true)
   })

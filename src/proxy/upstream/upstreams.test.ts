@@ -55,8 +55,8 @@ describe('selectAddress', () => {
   it('selects the address with the fewest requests', () => {
     const { upstreams, snapshot } = startUpstreams({ legacy: { urls: urls(3) } })
     const live = upstreams.get(snapshot.legacy)
-    const nobody = { isWaiting: false, onConnection: () => {} }
-    for (const index of [0, 0, 1]) live.addresses[index]?.pool.take(nobody)
+    const waiter = { isWaiting: false, onConnection: () => {} }
+    for (const index of [0, 0, 1]) live.addresses[index]?.pool.take(waiter)
     for (let i = 0; i < 4; i++) expect(portOf(upstreams.selectAddress(live))).toBe(3)
   })
 
