@@ -24,7 +24,7 @@ export type AttemptOwner = {
   /** Bytes of the response body that were passed to the client. */
   readonly responseBytes: number
   /** @returns false when all places for uploads are taken */
-  readonly takeUploadSlot: (connections: ConnectionPool) => boolean
+  readonly takeUploadSlot: (pool: ConnectionPool) => boolean
   /** The attempt has a connection. */
   readonly onAttemptSent: () => void
   /** @returns whether this was the final head and it was passed to the client */

@@ -12,7 +12,7 @@ export class ClientWatch {
   readonly #reading = new Pace()
   /** Milliseconds since the client last took anything. */
   #blockedMs = 0
-  /** The connections that count this client as a slow reader. */
+  /** The pool that counts this client as a slow reader. */
   #countedAt: ConnectionPool | undefined = undefined
 
   /** @param bytes of the request body that have arrived */
@@ -31,14 +31,14 @@ export class ClientWatch {
    *
    * @returns whether this client must be evicted
    */
-  mustEvict(connections: ConnectionPool, elapsedMs: number): boolean {
+  mustEvict(pool: ConnectionPool, elapsedMs: number): boolean {
     this.#blockedMs += elapsedMs
     if (this.#blockedMs < SLOW_READER_MS) return false
     if (this.#countedAt === undefined) {
-      this.#countedAt = connections
-      connections.beginSlowReader()
+      this.#countedAt = pool
+      pool.beginSlowReader()
     }
-    if (!connections.mustEvictSlowReader()) return false
+    if (!pool.mustEvictSlowReader()) return false
     this.endBlock()
     return true
   }

@@ -131,10 +131,10 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
     return this.body !== undefined && !this.#downstream.isBodyComplete
   }
 
-  takeUploadSlot(connections: ConnectionPool): boolean {
+  takeUploadSlot(pool: ConnectionPool): boolean {
     const { identity, snapshot } = this.forwarding
     this.#uploadSlot ??= new UploadSlot(this.uploads, identity.clientAddress, snapshot.limits.uploadsPerClient)
-    return this.#uploadSlot.take(connections)
+    return this.#uploadSlot.take(pool)
   }
 
   onRequestBodyEnd(): void {
@@ -352,30 +352,33 @@ export class Exchange implements AttemptOwner, DownstreamObserver {
    */
   sweep(elapsedMs: number): void {
     this.#attempt?.sweepHeld()
-    this.#sweepClient(elapsedMs)
-    if (this.#isInProgress) this.#attempt?.sweep(elapsedMs)
+    const isInProgress = this.#phase === 'attempting' || this.#phase === 'responding'
+    if (isInProgress) this.#sweepSending(elapsedMs)
+    this.#sweepReading(elapsedMs)
+    if (isInProgress) this.#attempt?.sweep(elapsedMs)
   }
 
-  get #isInProgress(): boolean {
-    return this.#phase === 'attempting' || this.#phase === 'responding'
-  }
-
-  #sweepClient(elapsedMs: number): void {
-    const downstream = this.#downstream
+  /** Ends a request whose body arrives too slowly. */
+  #sweepSending(elapsedMs: number): void {
     const { body } = this
-    const { limits } = this.forwarding.snapshot
-    if (this.#isInProgress && body?.isWaitingForClient) {
-      this.#clientWatch ??= new ClientWatch()
-      const isTooSlow = this.#clientWatch.isSendingTooSlowly(body.bytes, elapsedMs, limits)
-      if (isTooSlow) body.destroy(new RequestBodyError('slow-request'))
-    }
-    const { isBlocked, waitingBytes } = downstream
+    if (!body?.isWaitingForClient) return
+    this.#clientWatch ??= new ClientWatch()
+    const isTooSlow = this.#clientWatch.isSendingTooSlowly(body.bytes, elapsedMs, this.forwarding.snapshot.limits)
+    if (isTooSlow) body.destroy(new RequestBodyError('slow-request'))
+  }
+
+  /** Cuts a response that its client reads too slowly, or whose connection another request needs. */
+  #sweepReading(elapsedMs: number): void {
+    const { isBlocked, waitingBytes } = this.#downstream
     if (!isBlocked && (this.#phase !== 'answered' || waitingBytes === 0)) return
     this.#clientWatch ??= new ClientWatch()
-    const connections = isBlocked && this.#attempt?.hasConnection ? this.#attempt.address.pool : undefined
-    if (connections !== undefined && this.#clientWatch.mustEvict(connections, elapsedMs)) downstream.abort()
-    else if (this.#clientWatch.isReadingTooSlowly(this.responseBytes - waitingBytes, elapsedMs, limits)) {
-      downstream.abort()
+    const takenBytes = this.responseBytes - waitingBytes
+    const attempt = this.#attempt
+    if (
+      (isBlocked && attempt?.hasConnection && this.#clientWatch.mustEvict(attempt.address.pool, elapsedMs)) ||
+      this.#clientWatch.isReadingTooSlowly(takenBytes, elapsedMs, this.forwarding.snapshot.limits)
+    ) {
+      this.#downstream.abort()
     }
   }
 

@@ -7,7 +7,7 @@ export class UploadSlot {
   readonly #uploads: Uploads
   readonly #client: string
   readonly #clientLimit: number
-  #connections: ConnectionPool | undefined = undefined
+  #pool: ConnectionPool | undefined = undefined
 
   /**
    * @param client the address of the client, behind trusted proxies
@@ -20,21 +20,21 @@ export class UploadSlot {
   }
 
   /** @returns false when the address or the client has reached its limit of uploads */
-  take(connections: ConnectionPool): boolean {
-    if (!connections.beginUpload()) return false
+  take(pool: ConnectionPool): boolean {
+    if (!pool.beginUpload()) return false
     if (!this.#uploads.begin(this.#client, this.#clientLimit)) {
-      connections.endUpload()
+      pool.endUpload()
       return false
     }
-    this.#connections = connections
+    this.#pool = pool
     return true
   }
 
   /** Gives the place back, if one was taken. */
   release(): void {
-    if (this.#connections === undefined) return
-    this.#connections.endUpload()
-    this.#connections = undefined
+    if (this.#pool === undefined) return
+    this.#pool.endUpload()
+    this.#pool = undefined
     this.#uploads.end(this.#client)
   }
 }
