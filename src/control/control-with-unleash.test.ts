@@ -1,4 +1,4 @@
-// The verbs where an Unleash, here a made-up one, is the authority: what is written there, when, and what if it cannot be.
+// Changes with a fake Unleash as the flag authority: its writes, their order, and failures of them.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { StoreUnavailable } from '../model/state-store.ts'
 import {
@@ -49,10 +49,10 @@ const cutOff = ({ flags }: Gateway) => {
   ;(flags as FakeFlags).isReachable = false
 }
 const log = async () =>
-  (await fleet.log()).map(({ actor, verb, result, before, after }) => [actor, verb, result, before, after])
+  (await fleet.log()).map((entry) => [entry.actor, entry.verb, entry.result, entry.before, entry.after])
 
-describe('flip', () => {
-  test('writes the flag, has every gateway read it at once, and is done then', async () => {
+describe('a flip with Unleash', () => {
+  test('writes the flag and is done when every gateway has read it', async () => {
     const result = done(await answered(gateways[0].control.flip('catalog', 25, anna)))
     expect(result).toMatchObject({ before: 10, after: 25, generation: 1 })
     expect(result.convergence).toMatchObject({ applied: 2, of: 2, ms: 0, laggards: [], inFlight: 0 })
@@ -61,13 +61,13 @@ describe('flip', () => {
     expect(await log()).toEqual([['anna', 'flip', 'done', 10, 25]])
   })
 
-  test('tells what was there before it, not what this gateway had read', async () => {
+  test('reports the percentage that Unleash had, not the one that this gateway had read', async () => {
     unleash.percentages['catalog-flag'] = 40
     expect(done(await answered(gateways[0].control.flip('catalog', 25, anna))).before).toBe(40)
     expect(await log()).toEqual([['anna', 'flip', 'done', 40, 25]])
   })
 
-  test('to the same percentage is written and put on record once, and changes nothing the second time', async () => {
+  test('to the same percentage is written and recorded once, and changes nothing the second time', async () => {
     const first = done(await answered(gateways[0].control.flip('catalog', 10, anna)))
     expect(first).toMatchObject({ before: 10, after: 10, generation: 1 })
     const second = done(await answered(gateways[1].control.flip('catalog', 10, bob)))
@@ -85,7 +85,7 @@ describe('flip', () => {
     expect(await log()).toEqual([['anna', 'flip', 'refused', null, null]])
   })
 
-  test('that Unleash does not take is unavailable, and nothing is committed', async () => {
+  test('that Unleash cannot take is unavailable, and nothing is committed', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash cannot be reached; nothing was changed' }
     expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toBe(
       'unavailable: Unleash cannot be reached; nothing was changed',
@@ -94,7 +94,7 @@ describe('flip', () => {
     expect(await log()).toEqual([['anna', 'flip', 'failed', null, null]])
   })
 
-  test('of a frozen context, or with an old generation, or of no percentage, does not even ask Unleash', async () => {
+  test('of a frozen context, with an old generation, or to an invalid percentage does not reach Unleash', async () => {
     await gateways[0].control.freeze('catalog', bob)
     expect((await gateways[0].control.flip('catalog', 25, anna)).kind).toBe('refused')
     expect((await gateways[0].control.flip('orders', 25, { ...anna, ifGeneration: 7 })).kind).toBe('conflict')
@@ -102,7 +102,7 @@ describe('flip', () => {
     expect(unleash.written).toEqual([])
   })
 
-  test('names a gateway that cannot read it from Unleash', async () => {
+  test('lists a gateway that cannot read it from Unleash as a laggard', async () => {
     cutOff(gateways[1])
     const result = done(await answered(gateways[0].control.flip('catalog', 25, anna)))
     expect(result.convergence).toMatchObject({
@@ -113,7 +113,7 @@ describe('flip', () => {
     expect(result.convergence.ms).toBeGreaterThanOrEqual(5000)
   })
 
-  test('that one gateway cannot read holds up no kill, also not its own', async () => {
+  test('that one gateway cannot read delays no kill, not even its own', async () => {
     cutOff(gateways[1])
     const flipped = gateways[0].control.flip('catalog', 25, anna)
     await pass(300)
@@ -123,7 +123,7 @@ describe('flip', () => {
     expect(done(await answered(flipped)).convergence.laggards).toMatchObject([{ id: 'gateway-2' }])
   })
 
-  test('which comes a moment late to a gateway is waited for', async () => {
+  test('waits for a gateway that reads it a moment later', async () => {
     cutOff(gateways[1])
     const flipped = gateways[0].control.flip('catalog', 25, anna)
     await pass(400)
@@ -133,7 +133,7 @@ describe('flip', () => {
     expect(convergence.ms).toBeLessThan(700)
   })
 
-  test('two at once on one context: one is done; the other is told, and that Unleash was written', async () => {
+  test('at the same time as another flip of the context: one is done, the other is a conflict that reports the percentage in Unleash', async () => {
     const results = await Promise.all([
       answered(gateways[0].control.flip('catalog', 25, anna)),
       answered(gateways[1].control.flip('catalog', 75, bob)),
@@ -145,7 +145,7 @@ describe('flip', () => {
     )
   })
 
-  test('that somebody else writes over at once is a conflict', async () => {
+  test('that another client overwrites at once is a conflict', async () => {
     unleash.answer = { kind: 'written', before: 10, after: 50 }
     expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toMatch(
       /^conflict: flag "catalog-flag" has 50 % in Unleash, after 25 % was written/,
@@ -153,7 +153,7 @@ describe('flip', () => {
     expect(gateways[0].store.current().generation).toBe(0)
   })
 
-  test('that is frozen while Unleash writes it says that Unleash has it', async () => {
+  test('of a context that is frozen during the write reports the percentage in Unleash', async () => {
     let write = (_: undefined) => {}
     unleash.answer = new Promise<never>((resolve) => {
       write = resolve as never
@@ -165,14 +165,14 @@ describe('flip', () => {
     expect(why(await answered(flipped))).toMatch(/freeze by bob.*Unleash has flag "catalog-flag" at 25 % all the same/)
   })
 
-  test('that the store does not take any more says that Unleash has it', async () => {
+  test('that the store cannot commit after the write reports the percentage in Unleash', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
     expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toBe(
       'unavailable: the store cannot be reached (gone); Unleash has flag "catalog-flag" at 25 % all the same',
     )
   })
 
-  test('that another gateway has seen in Unleash before it was on record is done all the same', async () => {
+  test('that another gateway records as a change made outside, before it is committed, is done', async () => {
     let write = (_: undefined) => {}
     unleash.answer = new Promise<never>((resolve) => {
       write = resolve as never
@@ -191,8 +191,8 @@ describe('flip', () => {
   })
 })
 
-describe('rollback', () => {
-  test('pins, then writes the 0', async () => {
+describe('a rollback with Unleash', () => {
+  test('pins the context, then writes the 0', async () => {
     const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
     expect(result).toMatchObject({
       before: { pin: null, percentage: 10 },
@@ -209,7 +209,7 @@ describe('rollback', () => {
   test.each([
     ['failed', 'the gateway keeps retrying'],
     ['refused', 'the pin holds it at legacy; its flag could not be set to 0 (no way)'],
-  ] as const)('holds by its pin, at once, where the writer answers %s', async (kind, note) => {
+  ] as const)('is in force by its pin at once if the writer answers %s', async (kind, note) => {
     unleash.answer = { kind, reason: 'no way' }
     for (const gateway of gateways) cutOff(gateway)
     const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
@@ -219,7 +219,7 @@ describe('rollback', () => {
     expect(result.note).toContain(note)
   })
 
-  test('does not wait for a laggard before it writes the 0', async () => {
+  test('writes the 0 without waiting for a laggard', async () => {
     vi.spyOn(gateways[1].store, 'sendHeartbeat').mockImplementation(async () => {})
     const rolledBack = gateways[0].control.rollback('catalog', false, anna)
     await pass(200)
@@ -227,7 +227,7 @@ describe('rollback', () => {
     expect(done(await answered(rolledBack)).convergence.laggards).toMatchObject([{ id: 'gateway-2' }])
   })
 
-  test('does not wait for an Unleash that hangs', async () => {
+  test('does not wait for an Unleash that does not answer', async () => {
     unleash.answer = new Promise(() => {})
     const askedAt = fleet.clock.now()
     const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
@@ -236,7 +236,7 @@ describe('rollback', () => {
     expect(result.convergence.ms).toBeLessThan(100)
   })
 
-  test('again tries the 0 again', async () => {
+  test('that is repeated writes the 0 again', async () => {
     unleash.answer = { kind: 'failed', reason: 'no way' }
     await answered(gateways[0].control.rollback('catalog', false, anna))
     unleash.answer = undefined
@@ -245,13 +245,13 @@ describe('rollback', () => {
     expect(unleash.percentages['catalog-flag']).toBe(0)
   })
 
-  test('and unpin while Unleash lacks the 0: what decides then is said', async () => {
+  test('that is unpinned while Unleash lacks the 0 notes the percentage that decides', async () => {
     unleash.answer = { kind: 'failed', reason: 'no way' }
     await answered(gateways[0].control.rollback('catalog', false, anna))
     expect(done(await answered(gateways[0].control.unpin('catalog', bob))).note).toBe('its flag decides now, at 10 %')
   })
 
-  test('needs no Unleash where the context may not go back', async () => {
+  test('of a forward-only context is refused without Unleash', async () => {
     expect((await gateways[0].control.rollback('billing', false, anna)).kind).toBe('refused')
     expect(unleash.written).toEqual([])
   })

@@ -1,4 +1,4 @@
-// What the tests of the verbs share: contexts, stamps, flags, and a clock that is moved by hand.
+// Shared by the tests of the control plane: contexts, stamps, flags, and a manual clock.
 import type { Clock } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { EmbeddedFlags, SharedState, Stamp } from '../model/shared-state.ts'
@@ -13,14 +13,14 @@ export const NOON = Date.UTC(2026, 0, 1, 12)
 
 export type ManualClock = Clock & { readonly advance: (ms: number) => void }
 
-/** @param wallTime what the calendar says at first, in milliseconds since 1970 */
+/** @param wallTime at the start, in milliseconds since 1970 */
 export function manualClock(wallTime = NOON): ManualClock {
-  let passed = 0
+  let elapsed = 0
   return {
-    now: () => passed,
-    wallTime: () => wallTime + passed,
+    now: () => elapsed,
+    wallTime: () => wallTime + elapsed,
     advance: (ms) => {
-      passed += ms
+      elapsed += ms
     },
   }
 }
@@ -39,8 +39,8 @@ export function contextNamed(name: string, more: Partial<Context> = {}): Context
   }
 }
 
-export function stampAt(at: number, by = 'anna', reason: string | null = null): Stamp {
-  return { by, reason, at }
+export function stampAt(time: number, by = 'anna', reason: string | null = null): Stamp {
+  return { by, reason, at: time }
 }
 
 export type TestInput = {
@@ -75,7 +75,7 @@ export function stateWith(more: Partial<SharedState>): SharedState {
   return { ...EMPTY_STATE, ...more }
 }
 
-/** Whoever writes to it, at any depth, throws. */
+/** Writing to the value, at any depth, throws. */
 export function deepFrozen<T>(value: T): T {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
   Object.freeze(value)

@@ -16,7 +16,7 @@ function pinned(pins: Readonly<Record<string, readonly [Side, number | null]>>):
 
 const state = pinned({ catalog: ['service', END], orders: ['legacy', null], search: ['service', END + 1] })
 
-test('without a word of anybody the flags decide', () => {
+test('without pins and kill switch the flags decide', () => {
   expect(controlsOf(stateWith({ contexts: { catalog: EMPTY_CONTEXT } }), [], NOON)).toEqual({
     isKilled: false,
     pins: new Map(),
@@ -24,7 +24,7 @@ test('without a word of anybody the flags decide', () => {
   })
 })
 
-test('what operators say of the shadow is a share; nothing is what the config says', () => {
+test('the shadow of an operator is a share; without one the configured share applies', () => {
   const shadow = { ...stampAt(NOON), percentage: 7 }
   const contexts = {
     catalog: { ...EMPTY_CONTEXT, shadow },
@@ -38,18 +38,18 @@ test('what operators say of the shadow is a share; nothing is what the config sa
   })
 })
 
-test('pins stand until their end, and not at it', () => {
+test('a pin is in force until its end, exclusive', () => {
   const names = (now: number) => [...controlsOf(state, [], now).pins.keys()]
   expect(names(END - 1)).toEqual(['catalog', 'orders', 'search'])
   expect(names(END)).toEqual(['orders', 'search'])
   expect(names(END + 1)).toEqual(['orders'])
 })
 
-test('the kill switch is everybody’s', () => {
+test('the kill switch applies to all contexts', () => {
   expect(controlsOf(stateWith({ kill: stampAt(NOON) }), [], NOON).isKilled).toBe(true)
 })
 
-test('a kill file pins what it names to legacy, above what is pinned elsewhere', () => {
+test('a kill file pins its contexts to legacy and overrides other pins', () => {
   const { isKilled, pins } = controlsOf(state, ['catalog', 'another'], NOON)
   expect(isKilled).toBe(false)
   expect(Object.fromEntries(pins)).toEqual({
@@ -60,13 +60,13 @@ test('a kill file pins what it names to legacy, above what is pinned elsewhere',
   })
 })
 
-test('a kill file that names nothing is a kill switch, and no pin', () => {
+test('a kill file for all contexts is a kill switch, not a pin', () => {
   const { isKilled, pins } = controlsOf(stateWith({}), [EVERYTHING], NOON)
   expect(isKilled).toBe(true)
   expect(pins.size).toBe(0)
 })
 
-test('the next end is the earliest that is still to come', () => {
+test('the next end of a pin is the earliest one in the future', () => {
   expect(nextPinEnd(state, NOON)).toBe(END)
   expect(nextPinEnd(state, END)).toBe(END + 1)
   expect(nextPinEnd(state, END + 1)).toBeUndefined()

@@ -1,4 +1,4 @@
-// A fleet in one process: controls over one memory, each with flags of its own, and an Unleash that is made up.
+// A fleet in one process: several control planes over one memory, each with its own flags, and a fake Unleash.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,7 +28,7 @@ export type Gateway = {
   readonly flags: Flags
   readonly events: ReturnType<typeof recordedEvents>
   readonly stateDir: string
-  /** What its requests meet. */
+  /** The controls of its requests. */
   readonly controls: () => Controls
   readonly traffic: {
     inFlight: Record<string, { legacy: number; service: number }>
@@ -41,7 +41,7 @@ export type Gateway = {
 export type TestFleet = {
   readonly clock: ManualClock
   readonly memory: SharedMemory
-  /** Starts one more. */
+  /** Starts another gateway. */
   readonly start: (more?: Starting) => Promise<Gateway>
   /** The audit log, the oldest first. */
   readonly log: () => Promise<AuditRecord[]>
@@ -52,8 +52,8 @@ type Starting = {
   instance?: string
   isJoining?: boolean
   stateDir?: string
-  /** What happens after it was made and before it starts. */
-  before?: () => Promise<void>
+  /** Called after the gateway was created and before it starts. */
+  beforeStart?: () => Promise<void>
 }
 
 export const CONTEXTS: readonly Context[] = [
@@ -86,7 +86,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
 
   async function startGateway(
     id: string,
-    { isJoining = true, stateDir: folder, before, instance = id }: Starting,
+    { isJoining = true, stateDir: folder, beforeStart, instance = id }: Starting,
   ): Promise<Gateway> {
     const stateDir = folder ?? (await mkdtemp(join(tmpdir(), 'control-')))
     const store = new MemoryStore({ memory, clock })
@@ -130,7 +130,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       },
       self: { id, instance, version: '1', startedAt: clock.wallTime(), address: () => `http://${id}:8081` },
     })
-    await before?.()
+    await beforeStart?.()
     if (unleash !== undefined) await authority.start()
     await control.start()
     if (isJoining) control.join()
@@ -173,15 +173,15 @@ async function seedFlags(memory: SharedMemory, clock: ManualClock): Promise<void
 
 export type FakeUnleash = {
   readonly clock: ManualClock
-  /** What it has: as its own pages change it. */
+  /** The percentages in Unleash, which a test changes as Unleash's pages would. */
   readonly percentages: Record<string, number | null>
-  /** Gateways have never read it. */
+  /** No gateway has read Unleash. */
   isStale: boolean
-  /** What the next writes answer in the place of writing; undefined writes. */
+  /** The result of the next writes, which then change nothing; undefined for normal writes. */
   answer: FlagWriteResult | Promise<FlagWriteResult | undefined> | undefined
   readonly written: { readonly flag: string; readonly percentage: number; readonly by: string }[]
   readonly writer: FlagWriter
-  /** Flags of one gateway: they are what they were when they were last read. `isReachable` is for this gateway alone. */
+  /** The flags of one gateway, as of its last read. `isReachable` applies to this gateway alone. */
   readonly follow: () => FakeFlags
 }
 
@@ -205,11 +205,11 @@ export function fakeUnleash(
         await null
         const answer = await unleash.answer
         if (answer !== undefined) return answer
-        const before = percentages[flag] ?? null
-        const reason = await objection?.(before)
+        const current = percentages[flag] ?? null
+        const reason = await objection?.(current)
         if (reason !== undefined) return { kind: 'refused', reason }
         percentages[flag] = percentage
-        return { kind: 'written', before, after: percentage }
+        return { kind: 'written', before: current, after: percentage }
       },
     },
     follow,
@@ -251,7 +251,7 @@ export function fakeUnleash(
   }
 }
 
-/** What a person is told; fails for what is not done. */
+/** The result of a change that was made. @throws {Error} for any other result */
 export function done(result: ChangeResult): Extract<ChangeResult, { kind: 'done' }> {
   if (result.kind !== 'done') throw new Error(`${result.kind}: ${result.why}`)
   return result

@@ -22,7 +22,7 @@ const pins = () => gateways.map(({ controls }) => controls().pins.get('catalog')
 const kills = () => gateways.map(({ controls }) => controls().isKilled)
 const percentages = () => gateways.map(({ flags }) => flags.percentage('catalog-flag').percentage)
 
-/** The clock goes on, timers and answers with it. */
+/** Advances the clock and the timers. */
 async function pass(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     fleet.clock.advance(100)
@@ -30,7 +30,7 @@ async function pass(ms: number): Promise<void> {
   }
 }
 
-/** Goes on until it is answered. */
+/** Advances the time until the work is done. */
 async function answered<T>(work: Promise<T>): Promise<T> {
   let isDone = false
   void work.finally(() => {
@@ -41,7 +41,7 @@ async function answered<T>(work: Promise<T>): Promise<T> {
 }
 
 describe('a change', () => {
-  test('is in force on every gateway when it is answered, and says so', async () => {
+  test('is in force on every gateway when its result arrives, and the result says so', async () => {
     const result = done(await gateways[0].control.flip('catalog', 25, anna))
     expect(result).toEqual({
       kind: 'done',
@@ -65,7 +65,7 @@ describe('a change', () => {
     expect(gateways.map(({ control }) => control.generation())).toEqual([2, 2, 2])
   })
 
-  test('names a gateway that has not heard of it', async () => {
+  test('lists a gateway that has not reported it', async () => {
     const report = vi.spyOn(gateways[1].store, 'sendHeartbeat').mockImplementation(async () => {})
     const result = done(await answered(gateways[0].control.pin('catalog', 'legacy', 60_000, anna)))
     expect(result.convergence).toMatchObject({
@@ -76,7 +76,7 @@ describe('a change', () => {
     report.mockRestore()
   })
 
-  test('is on record with who, what, why, before, after, until and result', async () => {
+  test('is recorded with author, verb, reason, before, after, until and result', async () => {
     const { control } = gateways[0]
     await control.flip('catalog', 25, anna)
     await control.pin('catalog', 'service', 60_000, { ...bob, reason: 'a try' })
@@ -108,11 +108,12 @@ describe('a change', () => {
       previous: expect.stringMatching(/^[0-9a-f]{64}$/),
       hash: expect.stringMatching(/^[0-9a-f]{64}$/),
     })
-    const told = log.map(({ actor, verb, context, result, before, after, until, generation }) =>
-      JSON.stringify([actor, verb, context, result, before, after, until, generation]),
-    )
+    const lines = log.map((entry) => {
+      const { actor, verb, context, result, until, generation } = entry
+      return JSON.stringify([actor, verb, context, result, entry.before, entry.after, until, generation])
+    })
     const until = NOON + 60_000
-    expect(told).toEqual(
+    expect(lines).toEqual(
       [
         ['anna', 'flip', 'catalog', 'done', 10, 25, null, 2],
         ['bob', 'pin', 'catalog', 'done', null, { side: 'service', until }, until, 3],
@@ -140,10 +141,10 @@ describe('a change', () => {
     expect(gateways[0].events.of('changeFinished')).toHaveLength(10)
   })
 
-  test('that changes nothing is no line in the log, and is waited for all the same', async () => {
+  test('that changes nothing is not recorded, but waits for the fleet', async () => {
     const { control } = gateways[0]
     await control.kill(anna)
-    const before = (await fleet.log()).length
+    const { length } = await fleet.log()
     vi.spyOn(gateways[1].store, 'sendHeartbeat').mockImplementation(async () => {})
     fleet.memory.members.set('gateway-2', {
       report: JSON.stringify({ ...(await gateways[1].store.fleet())[1], applied: 1 }),
@@ -152,10 +153,10 @@ describe('a change', () => {
     const again = done(await answered(control.kill(bob)))
     expect(again).toMatchObject({ before: true, after: true, generation: 2, note: 'the kill switch is on, by anna' })
     expect(again.convergence.laggards).toMatchObject([{ id: 'gateway-2', why: expect.stringContaining('silent') }])
-    expect(await fleet.log()).toHaveLength(before)
+    expect(await fleet.log()).toHaveLength(length)
   })
 
-  test('of a context that nobody knows says which there are, and is on record', async () => {
+  test('of an unknown context lists the contexts and is recorded', async () => {
     const result = await gateways[0].control.flip('catalgo', 25, anna)
     expect(result).toEqual({
       kind: 'unknown-context',
@@ -166,7 +167,7 @@ describe('a change', () => {
     expect((await gateways[0].control.pin('__proto__', 'legacy', null, anna)).kind).toBe('unknown-context')
   })
 
-  test('is heard of by those who watch', async () => {
+  test('reaches the watchers', async () => {
     const heard = vi.fn()
     const end = gateways[1].control.watch(heard)
     await gateways[0].control.freeze('catalog', anna)
@@ -176,7 +177,7 @@ describe('a change', () => {
     expect(heard.mock.calls[0]?.[0]).toMatchObject({ generation: 2 })
   })
 
-  test('counts what the side that was left is still answering', async () => {
+  test('counts the requests in flight on the abandoned side', async () => {
     for (const { traffic } of gateways) traffic.inFlight = { catalog: { legacy: 5, service: 2 } }
     const inFlight = async (work: Promise<Parameters<typeof done>[0]>) => done(await work).convergence.inFlight
     const { control } = gateways[0]
@@ -189,8 +190,8 @@ describe('a change', () => {
   })
 })
 
-describe('two operators', () => {
-  test('one who has not seen the last change is told who made it and what it was', async () => {
+describe('changes by two operators', () => {
+  test('of the same context: the one without the last change learns its author and verb', async () => {
     const seen = (await gateways[0].control.context('catalog'))?.generation
     await gateways[1].control.freeze('orders', bob)
     await gateways[1].control.pin('catalog', 'legacy', null, { ...bob, reason: 'errors' })
@@ -204,13 +205,13 @@ describe('two operators', () => {
     expect((await gateways[0].control.flip('catalog', 25, { ...anna, ifGeneration: 3 })).kind).toBe('done')
   })
 
-  test('a generation that the store never had is a conflict as well', async () => {
+  test('with a generation that the store never had are a conflict', async () => {
     expect(why(await gateways[0].control.flip('catalog', 25, { ...anna, ifGeneration: 9 }))).toMatch(
       /^conflict: "catalog" has not been changed since generation 9/,
     )
   })
 
-  test('at once on one context: one is done, the other has a conflict', async () => {
+  test('at once on one context: one is done, the other is a conflict', async () => {
     const results = await Promise.all([
       gateways[0].control.flip('catalog', 25, anna),
       gateways[1].control.flip('catalog', 75, bob),
@@ -223,7 +224,7 @@ describe('two operators', () => {
     )
   })
 
-  test('at once on different contexts: both are done', async () => {
+  test('at once on different contexts are all done', async () => {
     const results = await Promise.all([
       gateways[0].control.flip('catalog', 25, anna),
       gateways[1].control.flip('orders', 75, bob),
@@ -235,7 +236,7 @@ describe('two operators', () => {
     expect(percentages()).toEqual([25, 25, 25])
   })
 
-  test('a rollback and a kill lose to nobody', async () => {
+  test('do not conflict with a rollback or a kill', async () => {
     const results = await Promise.all([
       gateways[0].control.flip('catalog', 25, anna),
       gateways[1].control.rollback('catalog', false, { ...bob, ifGeneration: 77 }),
@@ -246,7 +247,7 @@ describe('two operators', () => {
     expect(kills()).toEqual([true, true, true])
   })
 
-  test('others who change the state all the time are not fought for ever', async () => {
+  test('that are always committed first end the attempts of another change', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockImplementation(async () => ({
       ok: false,
       conflict: gateways[0].store.current(),
@@ -255,12 +256,12 @@ describe('two operators', () => {
   })
 })
 
-describe('what is compared', () => {
+describe('a change of the comparison', () => {
   const PRICE = { fingerprint: 'f1', route: 'GET /products', field: 'value $.price' } as const
   const shares = () => gateways.map(({ controls }) => controls().shadows.get('catalog'))
-  const noted = () => gateways.map(({ store }) => store.current().contexts.catalog?.differences?.f1)
+  const notes = () => gateways.map(({ store }) => store.current().contexts.catalog?.differences?.f1)
 
-  test('is as much as operators say, on every gateway, until it is as configured again', async () => {
+  test('sets the shadowed share on every gateway until it is as configured again', async () => {
     const result = done(await gateways[0].control.shadow('catalog', 25, anna))
     expect(result).toMatchObject({
       verb: 'shadow',
@@ -279,13 +280,13 @@ describe('what is compared', () => {
     expect(await gateways[0].control.context('catalog')).toMatchObject({ shadow: null, generation: 3 })
   })
 
-  test('is said of a difference to every gateway, and is on record', async () => {
+  test('puts a ruling and a resolution on every gateway and on record', async () => {
     const ruled = done(await gateways[0].control.rule('catalog', PRICE, 'noise', anna))
     expect(ruled).toMatchObject({ verb: 'rule', convergence: { applied: 3, of: 3 } })
     fleet.clock.advance(5)
     await gateways[1].control.resolve('catalog', PRICE, bob)
     const note = { ruling: 'noise', resolvedAt: NOON + 5, by: 'bob', route: 'GET /products', field: 'value $.price' }
-    for (const one of noted()) expect(one).toMatchObject(note)
+    for (const stored of notes()) expect(stored).toMatchObject(note)
     const log = (await fleet.log()).slice(-2)
     expect(log).toMatchObject([
       {
@@ -304,7 +305,7 @@ describe('what is compared', () => {
     ])
   })
 
-  test('is no move: it is said while the context is frozen, and conflicts like any change', async () => {
+  test('works while the context is frozen, and conflicts like any change', async () => {
     await gateways[0].control.freeze('catalog', bob)
     const { control } = gateways[1]
     expect((await control.shadow('catalog', 5, anna)).kind).toBe('done')
@@ -317,8 +318,8 @@ describe('what is compared', () => {
   })
 })
 
-describe('rollback', () => {
-  test('sends everybody to legacy, and unpin leaves the percentage at 0', async () => {
+describe('a rollback', () => {
+  test('sends everything to legacy, and unpin leaves the percentage at 0', async () => {
     await gateways[0].control.flip('catalog', 60, anna)
     const result = done(await gateways[1].control.rollback('catalog', false, bob))
     expect(result).toMatchObject({
@@ -333,13 +334,13 @@ describe('rollback', () => {
     expect(percentages()).toEqual([0, 0, 0])
   })
 
-  test('that has happened, but not on all gateways, names those', async () => {
+  test('that one gateway has not applied lists that gateway', async () => {
     vi.spyOn(gateways[2].store, 'sendHeartbeat').mockImplementation(async () => {})
     const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
     expect(result.convergence.laggards.map(({ id }) => id)).toEqual(['gateway-3'])
   })
 
-  test('of what is rolled back says by whom, and asks the fleet all the same', async () => {
+  test('of a context that is rolled back names the author, and waits for the fleet', async () => {
     await gateways[0].control.rollback('catalog', false, anna)
     const again = done(await gateways[1].control.rollback('catalog', false, bob))
     expect(again.note).toMatch(/^it is rolled back already: pinned to legacy by anna \(launch\)/)
@@ -347,7 +348,7 @@ describe('rollback', () => {
     expect(gateways[0].store.current().contexts.catalog?.pin?.by).toBe('anna')
   })
 
-  test('of a context that is marked forward-only wants to be forced', async () => {
+  test('of a forward-only context must be forced', async () => {
     expect(why(await gateways[0].control.rollback('billing', false, anna))).toMatch(/^refused: .*--force/)
     expect(done(await gateways[0].control.rollback('billing', true, anna)).after).toEqual({
       pin: 'legacy',
@@ -356,8 +357,8 @@ describe('rollback', () => {
   })
 })
 
-describe('a pin that ends', () => {
-  test('is taken back by itself on every gateway', async () => {
+describe('a pin with an end', () => {
+  test('ends by itself on every gateway', async () => {
     await gateways[0].control.pin('catalog', 'service', 30_000, anna)
     expect(pins()).toEqual(['service', 'service', 'service'])
     await pass(29_900)
@@ -367,7 +368,7 @@ describe('a pin that ends', () => {
     expect((await gateways[0].control.context('catalog'))?.pin).toBeNull()
   })
 
-  test('ends while the store cannot be reached, too', async () => {
+  test('ends while the store cannot be reached', async () => {
     await gateways[0].control.pin('catalog', 'service', 30_000, anna)
     fleet.memory.isReachable = false
     await pass(30_100)
@@ -375,7 +376,7 @@ describe('a pin that ends', () => {
     fleet.memory.isReachable = true
   })
 
-  test('ends by the clock of the fleet, also where that is found out later', async () => {
+  test('ends by the clock of the fleet, also if that clock is corrected later', async () => {
     const [{ store, control, controls }] = gateways
     await control.pin('catalog', 'service', 3600_000, anna)
     vi.spyOn(store, 'wallTime').mockImplementation(() => fleet.clock.wallTime() + 3600_000)
@@ -383,13 +384,13 @@ describe('a pin that ends', () => {
     expect(controls().pins.get('catalog')).toBeUndefined()
   })
 
-  test('that is longer than a timer can be does not end at once', async () => {
+  test('that is later than the longest timer does not end at once', async () => {
     await gateways[0].control.pin('catalog', 'service', 300 * 86_400_000, anna)
     await pass(10_000)
     expect(pins()).toEqual(['service', 'service', 'service'])
   })
 
-  test('gives way to one in its place', async () => {
+  test('is replaced by another pin', async () => {
     await gateways[0].control.pin('catalog', 'service', 1000, anna)
     const second = done(await gateways[1].control.pin('catalog', 'legacy', 5000, bob))
     expect(second.note).toContain('it was pinned to service by anna')
@@ -405,8 +406,8 @@ describe('a pin that ends', () => {
   })
 })
 
-describe('kill', () => {
-  test('sends everything to legacy on every gateway; revive ends it', async () => {
+describe('a kill', () => {
+  test('sends everything to legacy on every gateway until it is revived', async () => {
     expect(done(await gateways[0].control.kill(anna)).convergence).toMatchObject({ applied: 3, of: 3 })
     expect(kills()).toEqual([true, true, true])
     expect((await gateways[1].control.status()).contexts.map(({ serving }) => serving)).toEqual([
@@ -419,7 +420,7 @@ describe('kill', () => {
     expect(kills()).toEqual([false, false, false])
   })
 
-  test('with the store gone kills this gateway, and says that it is alone', async () => {
+  test('with an unreachable store kills this gateway, and says that it is alone', async () => {
     gateways[0].traffic.inFlight = { catalog: { legacy: 1, service: 2 }, orders: { legacy: 0, service: 3 } }
     fleet.memory.isReachable = false
     const result = done(await gateways[0].control.kill(anna))
@@ -444,12 +445,12 @@ describe('kill', () => {
     expect((await gateways[0].control.status()).localKill).toEqual(['*'])
   })
 
-  test('that the store may have taken before it went away says so', async () => {
+  test('that the store may have committed before it became unreachable says so', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
     expect(done(await gateways[0].control.kill(anna)).note).toContain('whether it was changed is not known')
   })
 
-  test('here alone, as a signal asks, is in force at once and on record', async () => {
+  test('on this gateway alone, as a signal asks, is in force at once and recorded', async () => {
     gateways[0].control.killHere()
     expect(kills()).toEqual([true, false, false])
     await pass(1000)
@@ -462,7 +463,7 @@ describe('kill', () => {
     expect((await fleet.log()).at(-1)).toMatchObject({ verb: 'revive', actor: 'bob', detail: 'on gateway-1 alone' })
   })
 
-  test('by a file elsewhere is told by whoever revives, and seen in the fleet', async () => {
+  test('by the kill file of another gateway is listed by revive and in the fleet', async () => {
     gateways[1].control.killHere()
     await pass(1000)
     const { members } = await gateways[0].control.fleet()
@@ -472,7 +473,7 @@ describe('kill', () => {
     )
   })
 
-  test('by a file that names a context moves that one, and a name that nobody knows is told', async () => {
+  test('by a file that names a context moves that context, and an unknown name is reported', async () => {
     await writeFile(join(gateways[0].stateDir, 'kill'), 'catalog\ncatalgo\n')
     await pass(1000)
     expect(pins()).toEqual(['legacy', undefined, undefined])
@@ -511,7 +512,7 @@ describe('kill', () => {
     ])
   })
 
-  test('by a file that is there at the start is in force from the start, and told once', async () => {
+  test('by a file that exists at the start is in force from the start, and reported once', async () => {
     const { stateDir } = gateways[0]
     await writeFile(join(stateDir, 'kill.all'), '')
     const another = await fleet.start({ stateDir })
@@ -519,25 +520,25 @@ describe('kill', () => {
     expect(another.events.of('changeFinished')).toMatchObject([{ verb: 'kill', by: 'kill file' }])
   })
 
-  test('by a file that comes while it starts is told once', async () => {
+  test('by a file that appears during the start is reported once', async () => {
     const stateDir = await mkdtemp(join(tmpdir(), 'control-'))
-    const before = async () => {
+    const beforeStart = async () => {
       await writeFile(join(stateDir, 'kill.all'), '')
       await pass(1000)
     }
-    const another = await fleet.start({ stateDir, before })
+    const another = await fleet.start({ stateDir, beforeStart })
     expect(another.controls().isKilled).toBe(true)
     expect(another.events.of('changeFinished')).toHaveLength(1)
   })
 
-  test('is not revived where its file cannot be removed, and it is said why', async () => {
+  test('by a file that cannot be removed is not revived, and the refusal has the reason', async () => {
     await mkdir(join(gateways[0].stateDir, 'kill.all', 'not-empty'), { recursive: true })
     await pass(1000)
     expect(why(await gateways[0].control.revive(anna))).toMatch(/^refused: .*kill\.all cannot be removed/)
     expect(kills()).toEqual([true, false, false])
   })
 
-  test('is taken back here with the store gone, too', async () => {
+  test('on this gateway is revived while the store is unreachable', async () => {
     fleet.memory.isReachable = false
     await gateways[0].control.kill(anna)
     expect(why(await gateways[0].control.revive(anna))).toMatch(
@@ -586,7 +587,7 @@ describe('the members of the fleet', () => {
     expect(copy.events.of('storeFailed')).toHaveLength(1)
   })
 
-  test('of one id that follow each other, as after a restart, are one member', async () => {
+  test('with one id after a restart are one member', async () => {
     const late = await gateways[0].store.fleet()
     await gateways[0].control.stop()
     await fleet.start({ id: 'gateway-1', instance: 'after the restart' })
@@ -602,26 +603,26 @@ describe('the members of the fleet', () => {
   })
 })
 
-describe('with the store gone', () => {
-  test('changes are not made, and it is said; the failure is on record when it is back', async () => {
+describe('with an unreachable store', () => {
+  test('changes are not made and report it; the failure is recorded when the store returns', async () => {
     fleet.memory.isReachable = false
     expect(why(await gateways[0].control.flip('catalog', 25, anna))).toBe(
       'unavailable: the store cannot be reached (the memory cannot be reached); nothing was changed',
     )
-    // What still works is said to who is in a hurry.
+    // The result names the way to legacy that works without the store.
     const file = join(gateways[0].stateDir, 'kill')
     const hint = `nothing was changed. Without it, on each gateway by itself: write catalog into the file ${file} there`
     expect(why(await gateways[0].control.rollback('catalog', false, bob))).toBe(
       `unavailable: the store cannot be reached (the memory cannot be reached); ${hint}`,
     )
-    // And who is silent is not forgotten: somebody may have to go there.
+    // Silent gateways are still listed: an operator may have to go there.
     const { members } = await gateways[0].control.fleet()
     expect(members.map(({ id, isConverged }) => [id, isConverged])).toEqual([
       ['gateway-1', true],
       ['gateway-2', false],
       ['gateway-3', false],
     ])
-    // Until they were silent for so long that a store would have forgotten them as well.
+    // They are forgotten after the time for which a store remembers them.
     fleet.clock.advance(16 * 60_000)
     fleet.memory.isReachable = true
     await pass(2000)
@@ -638,20 +639,20 @@ describe('with the store gone', () => {
     ])
   })
 
-  test('in the middle of a change: it may have been made', async () => {
+  test('a commit without an answer may have been made', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
     expect(why(await gateways[0].control.flip('catalog', 25, anna))).toBe(
       'unavailable: the store cannot be reached (gone); whether it was changed is not known: look at its status before you ask again',
     )
   })
 
-  test('after a change: it was made, and nobody knows where', async () => {
+  test('a change that was committed reports an unknown fleet', async () => {
     vi.spyOn(gateways[0].store, 'fleet').mockRejectedValue(new StoreUnavailable('gone', undefined))
     const result = done(await gateways[0].control.flip('catalog', 25, anna))
     expect(result.convergence).toMatchObject({ applied: 0, of: 0, laggards: [{ id: 'unknown' }] })
   })
 
-  test('status, context and fleet tell what is known; history says that it cannot', async () => {
+  test('status, context and fleet have the last known values, and history fails', async () => {
     await gateways[0].control.pin('catalog', 'legacy', null, anna)
     fleet.memory.isReachable = false
     const status = await gateways[0].control.status()
@@ -666,21 +667,21 @@ describe('with the store gone', () => {
     fleet.memory.isReachable = true
   })
 
-  test('a bug is no unavailability', async () => {
+  test('a bug is not reported as an unreachable store', async () => {
     vi.spyOn(gateways[0].store, 'read').mockRejectedValue(new TypeError('a bug'))
     await expect(gateways[0].control.freeze('catalog', anna)).rejects.toThrow(TypeError)
   })
 })
 
-describe('what is told', () => {
-  test('history is what happened, of all or of one context', async () => {
+describe('a read', () => {
+  test('of the history has the entries of all contexts or of one', async () => {
     await gateways[0].control.freeze('catalog', anna)
     await gateways[0].control.freeze('orders', anna)
     const { records } = await gateways[1].control.history({ limit: 10, context: 'orders' })
     expect(records).toMatchObject([{ verb: 'freeze', context: 'orders' }])
   })
 
-  test('a context tells who answers, all things considered', async () => {
+  test('of a context has the side that answers, by flag, pin and kill switch', async () => {
     const { control } = gateways[0]
     const serving = async () => (await control.context('catalog'))?.serving
     expect(await serving()).toBe('split')
@@ -698,7 +699,7 @@ describe('what is told', () => {
     expect(await control.context('nothing')).toBeUndefined()
   })
 
-  test('a flag that is not there is legacy’s', async () => {
+  test('of a context without a flag has legacy as the side that answers', async () => {
     const state = gateways[0].store.current()
     const entry = (await fleet.log())[0]
     if (entry === undefined) throw new Error('nothing was seeded')
@@ -711,7 +712,7 @@ describe('what is told', () => {
     })
   })
 
-  test('the last minute is of those gateways that still speak', async () => {
+  test('of the last minute counts only gateways that report', async () => {
     const [first] = await gateways[0].store.fleet()
     if (first === undefined) throw new Error('nobody is there')
     const lastMinute = { catalog: { legacy: 7, service: 3 } }
@@ -720,7 +721,7 @@ describe('what is told', () => {
     expect((await gateways[0].control.context('catalog'))?.lastMinute).toEqual({ legacy: 7, service: 3 })
   })
 
-  test('a gateway is of the fleet once it has joined, and until it stops', async () => {
+  test('of the fleet has a gateway from its join to its stop', async () => {
     const { control } = await fleet.start({ isJoining: false })
     const of = async () => (await gateways[0].control.fleet()).members.length
     await gateways[0].control.freeze('catalog', anna)
@@ -742,7 +743,7 @@ describe('the writes that the service has answered since 0 %', () => {
     const fleet = await testFleet()
     const gateways = [await fleet.start(), await fleet.start()] as const
     const [{ control }] = gateways
-    // A gateway that started above 0 % cannot know what was before.
+    // A gateway that started above 0 % does not know the earlier writes.
     expect(writesOf(await control.flip('catalog', 0, anna))).toEqual({ count: 0, isLowerBound: true })
     expect(writesOf(await control.flip('catalog', 50, anna))).toEqual({ count: 0, isLowerBound: false })
     gateways[0].traffic.serviceWrites = { catalog: 5 }

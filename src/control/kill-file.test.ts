@@ -28,7 +28,7 @@ function follow(stateDir = folder): { killFile: KillFile; heard: Heard[]; proble
   const problems: (string | undefined)[] = []
   const killFile = new KillFile({
     stateDir,
-    // As the real one, but it does not make the folder: some tests need a folder that is not there.
+    // Does not create the folder: some tests need a missing folder.
     replaceFile: async (path, text) => {
       await stat(stateDir)
       await replaceFile(path, text)
@@ -40,28 +40,28 @@ function follow(stateDir = folder): { killFile: KillFile; heard: Heard[]; proble
   return { killFile, heard, problems }
 }
 
-/** Some looks at the file go by. */
+/** Lets the kill file be read several times. */
 const look = () => vi.advanceTimersByTime(1000)
 
-/** Whatever was asked to be written to the folder is by then, or could not be. */
+/** Waits until earlier writes to the folder have ended. */
 async function written(stateDir = folder): Promise<void> {
   await writeFile(join(stateDir, 'another'), '').catch(() => {})
   await new Promise((resolve) => setImmediate(resolve))
 }
 
-test('without a file nothing is killed', () => {
+test('without a kill file no context is killed', () => {
   expect(follow().killFile.names).toEqual([])
   expect(follow(join(folder, 'not', 'there')).killFile.names).toEqual([])
 })
 
-test('a file that is there from the start counts from the start', async () => {
+test('a kill file that exists at the start is in force from the start', async () => {
   await writeFile(file, 'catalog')
   expect(follow().killFile.names).toEqual(['catalog'])
   await writeFile(`${file}.all`, '')
   expect(follow().killFile.names).toEqual(['*'])
 })
 
-test('a file kill.all sends everything to legacy whatever it contains, and its removal revives', async () => {
+test('the file kill.all sends everything to legacy whatever it contains, and its removal revives', async () => {
   const { killFile, heard } = follow()
   await writeFile(`${file}.all`, '')
   look()
@@ -74,7 +74,7 @@ test('a file kill.all sends everything to legacy whatever it contains, and its r
   ])
 })
 
-test('a file names contexts, one a line, however its lines end', async () => {
+test('a kill file names one context in each line, with any line ending', async () => {
   const { killFile, heard } = follow()
   await writeFile(file, ' catalog\r\n\n orders \n')
   look()
@@ -85,7 +85,7 @@ test('a file names contexts, one a line, however its lines end', async () => {
   expect(heard).toHaveLength(2)
 })
 
-test('an empty kill file is refused and reported: it kills nothing, and does not revive what an earlier one killed', async () => {
+test('an empty kill file is rejected and reported: it kills nothing, and does not revive what an earlier one killed', async () => {
   const { killFile, heard, problems } = follow()
   await writeFile(file, '')
   look()
@@ -109,7 +109,7 @@ test('a FIFO named kill does not block the process, and kills nothing', () => {
   expect(killFile.problem).toMatch(/is a FIFO and is ignored/)
 })
 
-test('a link named kill is not followed: neither to a device nor to a file', async () => {
+test('a link named kill is not followed, neither to a device nor to a file', async () => {
   for (const target of ['/dev/zero', '/etc/hostname']) {
     await symlink(target, file)
     const { killFile } = follow()
@@ -119,7 +119,7 @@ test('a link named kill is not followed: neither to a device nor to a file', asy
   }
 })
 
-test('a folder named kill and a kill file of more than 64 KiB are refused and reported', async () => {
+test('a folder named kill and a kill file of more than 64 KiB are rejected and reported', async () => {
   await mkdir(file)
   expect(follow().killFile.problem).toMatch(/is a folder and is ignored/)
   await rm(file, { recursive: true })
@@ -129,7 +129,7 @@ test('a folder named kill and a kill file of more than 64 KiB are refused and re
   expect(killFile.names).toEqual([])
 })
 
-test('killHere works at once, without a moment in which it does not, and outlives the process', async () => {
+test('killHere is in force at once and without interruption, and outlives the process', async () => {
   const { killFile, heard } = follow()
   killFile.killHere('anna')
   expect(killFile.names).toEqual(['*'])
@@ -144,7 +144,7 @@ test('killHere works at once, without a moment in which it does not, and outlive
   expect(follow().killFile.names).toEqual(['*'])
 })
 
-test('killHere is about everything, also where a file names some', async () => {
+test('killHere sends everything to legacy, also if a file names some contexts', async () => {
   await writeFile(file, 'catalog')
   const { killFile, heard } = follow()
   killFile.killHere('signal')
@@ -154,7 +154,7 @@ test('killHere is about everything, also where a file names some', async () => {
   expect(heard).toEqual([{ names: ['*'], by: 'signal', reason: null }])
 })
 
-test('killHere works where nothing can be written, and is taken back all the same', async () => {
+test('killHere is in force where nothing can be written, and can be revived', async () => {
   const { killFile, heard } = follow(join(folder, 'not', 'there'))
   killFile.killHere('signal')
   await written(join(folder, 'not', 'there'))
@@ -170,7 +170,7 @@ test('killHere works where nothing can be written, and is taken back all the sam
   ])
 })
 
-test('where nothing could be written, a file is still heard of', async () => {
+test('a kill file is noticed after a write of another failed', async () => {
   const stateDir = join(folder, 'late')
   const { killFile } = follow(stateDir)
   killFile.killHere('signal')
@@ -182,7 +182,7 @@ test('where nothing could be written, a file is still heard of', async () => {
   expect(killFile.names).toEqual(['catalog'])
 })
 
-test('reviveHere takes the file away, and is in force when it says so', async () => {
+test('reviveHere removes the file, and is in force when it resolves', async () => {
   await writeFile(file, 'catalog')
   const { killFile, heard } = follow()
   expect(await killFile.reviveHere('bob', 'mended')).toBeUndefined()
@@ -191,7 +191,7 @@ test('reviveHere takes the file away, and is in force when it says so', async ()
   expect(heard).toEqual([{ names: [], by: 'bob', reason: 'mended' }])
 })
 
-test('reviveHere right after killHere leaves no file behind', async () => {
+test('reviveHere directly after killHere leaves no file', async () => {
   const { killFile } = follow()
   killFile.killHere('anna')
   await killFile.reviveHere('bob')
@@ -201,7 +201,7 @@ test('reviveHere right after killHere leaves no file behind', async () => {
   expect(await readdir(folder)).not.toContain('kill.all')
 })
 
-test('once the disk has taken it, removing the file by hand revives', async () => {
+test('a kill that is on disk is revived by removing the file by hand', async () => {
   const { killFile } = follow()
   killFile.killHere('anna')
   await until(async () => (await readdir(folder)).includes('kill.all'))
@@ -212,20 +212,20 @@ test('once the disk has taken it, removing the file by hand revives', async () =
   })
 })
 
-test('a file that cannot be taken away is still in force, and it is said why', async () => {
+test('a file that cannot be removed stays in force, and the reason is returned', async () => {
   await mkdir(join(`${file}.all`, 'not-empty'), { recursive: true })
   const { killFile } = follow()
   expect(await killFile.reviveHere('bob')).toMatch(/kill\.all cannot be removed \(.+\): remove it by hand/)
   expect(killFile.names).toEqual(['*'])
 })
 
-test('reviveHere without anything to revive is nothing', async () => {
+test('reviveHere without a kill changes nothing', async () => {
   const { killFile, heard } = follow()
   expect(await killFile.reviveHere('bob')).toBeUndefined()
   expect(heard).toEqual([])
 })
 
-test('a stopped one looks no more', async () => {
+test('a stopped kill file is not read any more', async () => {
   const { killFile, heard } = follow()
   killFile.stop()
   await writeFile(`${file}.all`, '')

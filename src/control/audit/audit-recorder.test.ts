@@ -34,7 +34,7 @@ type Running = {
   readonly store: StateStore
   readonly memory: SharedMemory
   readonly heard: ReturnType<typeof recordedEvents>
-  /** Reasons of what is in the audit log, the oldest first. */
+  /** The reasons in the audit log, the oldest first. */
   readonly log: () => Promise<(string | null)[]>
 }
 
@@ -53,20 +53,20 @@ function recording(): Running {
   return { recorder, store, memory, heard, log }
 }
 
-test('what is recorded is in the log when it says so', async () => {
+test('record resolves when the entry is in the audit log', async () => {
   const { recorder, log } = recording()
   await recorder.record(entry('one'))
   expect(await log()).toEqual(['one'])
 })
 
-test('what may wait is written soon', async () => {
+test('an entry that is recorded later is written within a second', async () => {
   const { recorder, memory } = recording()
   recorder.recordLater(entry('one'))
   vi.advanceTimersByTime(1000)
   await until(() => memory.audit.length === 1)
 })
 
-test('what came while the store was down is written when it is up, in order and once', async () => {
+test('entries recorded while the store is unreachable are written in order and once when it returns', async () => {
   const { recorder, memory, log } = recording()
   memory.isReachable = false
   await recorder.record(entry('one'))
@@ -81,7 +81,7 @@ test('what came while the store was down is written when it is up, in order and 
   expect(await log()).toEqual(['one', 'two', 'three', 'four'])
 })
 
-test('a store that is away is not asked once more for each who waits', async () => {
+test('an unreachable store is not asked again for each waiting entry', async () => {
   const { recorder, store, log } = recording()
   await recorder.record(entry('one'))
   let refuse = (_: Error) => {}
@@ -91,18 +91,18 @@ test('a store that is away is not asked once more for each who waits', async () 
         refuse = reject
       }),
   )
-  const all = [recorder.record(entry('two')), recorder.record(entry('three'))]
+  const records = [recorder.record(entry('two')), recorder.record(entry('three'))]
   await until(() => record.mock.calls.length === 1)
-  all.push(recorder.record(entry('four')))
+  records.push(recorder.record(entry('four')))
   refuse(new StoreUnavailable('gone', undefined))
-  await Promise.all(all)
+  await Promise.all(records)
   expect(record).toHaveBeenCalledOnce()
   record.mockRestore()
   await recorder.record(entry('five'))
   expect(await log()).toEqual(['one', 'two', 'three', 'four', 'five'])
 })
 
-test('what comes in the middle of writing is written behind it', async () => {
+test('an entry that is recorded during a write is written after it', async () => {
   const { recorder, log } = recording()
   const first = recorder.record(entry('one'))
   recorder.recordLater(entry('two'))
@@ -110,7 +110,7 @@ test('what comes in the middle of writing is written behind it', async () => {
   expect(await log()).toEqual(['one', 'two', 'three'])
 })
 
-test('a store that goes away in the middle loses nothing', async () => {
+test('an outage of the store during a write loses no entry', async () => {
   const { recorder, store, memory, log } = recording()
   const record = vi.spyOn(store, 'record')
   record.mockImplementationOnce(async () => {
@@ -124,7 +124,7 @@ test('a store that goes away in the middle loses nothing', async () => {
   expect(await log()).toEqual(['one', 'two', 'three'])
 })
 
-test('of more than a thousand the oldest go, which is told and stands in the log where they are missing', async () => {
+test('of more than a thousand waiting entries the oldest are dropped, which is reported and recorded', async () => {
   const { recorder, store, memory, heard, log } = recording()
   memory.isReachable = false
   for (let number = 1; number <= 1003; number++) recorder.recordLater(entry(String(number)))
@@ -147,7 +147,7 @@ test('of more than a thousand the oldest go, which is told and stands in the log
   })
 })
 
-test('each outage tells of its own drops', async () => {
+test('each outage reports its own dropped entries', async () => {
   const { recorder, memory, heard } = recording()
   for (const outage of [1, 2]) {
     memory.isReachable = false
@@ -158,7 +158,7 @@ test('each outage tells of its own drops', async () => {
   }
 })
 
-test('attack: knocking at the door while the store is down pushes out no word of an operator', async () => {
+test('attack: refused sign-ins during an outage of the store displace no entry of an operator', async () => {
   const { recorder, memory, log } = recording()
   memory.isReachable = false
   recorder.recordLater(entry('the kill', { verb: 'kill' }))
@@ -171,7 +171,7 @@ test('attack: knocking at the door while the store is down pushes out no word of
   expect(reasons).toContain('last')
 })
 
-test('an entry that no store takes holds up nothing behind it', async () => {
+test('an entry that the store cannot accept does not block the entries behind it', async () => {
   const { recorder, heard, log } = recording()
   await recorder.record(entry('one', { at: Number.NaN }))
   await recorder.record(entry('two'))
@@ -179,7 +179,7 @@ test('an entry that no store takes holds up nothing behind it', async () => {
   expect(heard.of('bug')).toMatchObject([{ where: 'audit log' }])
 })
 
-test('who was turned away is told and on record', async () => {
+test('a refused caller is reported and recorded', async () => {
   const { recorder, store, heard } = recording()
   await recorder.recordRefusedCaller({
     by: 'eve',
@@ -197,7 +197,7 @@ test('who was turned away is told and on record', async () => {
   ])
 })
 
-test('what waits is written before the end, or it is told that it was not', async () => {
+test('stop writes the waiting entries, or reports that it could not', async () => {
   const { recorder, memory, heard } = recording()
   recorder.recordLater(entry('one'))
   await recorder.stop()

@@ -4,42 +4,42 @@ import { WritesSinceZero, writesOfFleet } from './service-writes.ts'
 
 function startCount(isAtZero: boolean) {
   const writes = new WritesSinceZero()
-  let at = isAtZero
+  let isZero = isAtZero
   let count = 0
-  const look = () => writes.observe({ orders: count }, ['orders'], () => at).orders
+  const observe = () => writes.observe({ orders: count }, ['orders'], () => isZero).orders
   return {
-    look,
+    observe,
     count: (more: number) => {
       count += more
-      return look()
+      return observe()
     },
     moveTo: (zero: boolean) => {
-      at = zero
-      return look()
+      isZero = zero
+      return observe()
     },
   }
 }
 
 describe('the writes that a service has answered since its context was last at 0 %', () => {
   it('are counted from the moment at which the context leaves 0 %', () => {
-    const { look, count, moveTo } = startCount(true)
-    look()
+    const { observe, count, moveTo } = startCount(true)
+    observe()
     moveTo(false)
     expect(count(3)).toEqual({ count: 3, isLowerBound: false })
   })
 
-  it('are still known when the context is back at 0 %, with those that were under way', () => {
-    const { look, count, moveTo } = startCount(true)
-    look()
+  it('are still reported when the context is back at 0 %, with the writes that were in flight', () => {
+    const { observe, count, moveTo } = startCount(true)
+    observe()
     moveTo(false)
     count(3)
     expect(moveTo(true)).toEqual({ count: 3, isLowerBound: false })
     expect(count(1)).toEqual({ count: 4, isLowerBound: false })
   })
 
-  it('begin again when the context leaves 0 % again', () => {
-    const { look, count, moveTo } = startCount(true)
-    look()
+  it('are counted anew when the context leaves 0 % again', () => {
+    const { observe, count, moveTo } = startCount(true)
+    observe()
     moveTo(false)
     count(3)
     moveTo(true)
@@ -48,15 +48,15 @@ describe('the writes that a service has answered since its context was last at 0
   })
 
   it('are a lower bound after a gateway started while the context was above 0 %', () => {
-    const { look, count, moveTo } = startCount(false)
-    look()
+    const { observe, count, moveTo } = startCount(false)
+    observe()
     expect(count(2)).toEqual({ count: 2, isLowerBound: true })
     moveTo(true)
     expect(moveTo(false)).toEqual({ count: 0, isLowerBound: false })
   })
 })
 
-describe('the writes of a fleet', () => {
+describe('the sum of the writes of a fleet', () => {
   const member = (serviceWrites?: FleetMember['serviceWrites']) => ({ serviceWrites }) as FleetMember
   const orders = (count: number, isLowerBound = false) => member({ orders: { count, isLowerBound } })
   const isCurrent = () => false

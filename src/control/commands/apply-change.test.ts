@@ -25,9 +25,9 @@ const LATER = NOON + 60_000
 const embedded: TestInput = { stamp: stampAt(NOON, 'anna', 'launch'), context: catalog, unleash: undefined }
 const inUnleash = (percentage: number | null): TestInput => ({ ...embedded, unleash: { percentage } })
 const noContext: TestInput = { ...embedded, context: undefined }
-const byBob = (input: TestInput, at = LATER): TestInput => ({
+const byBob = (input: TestInput, time = LATER): TestInput => ({
   ...input,
-  stamp: stampAt(at, 'bob', 'again'),
+  stamp: stampAt(time, 'bob', 'again'),
 })
 
 const flip = (percentage: number): Change => ({ verb: 'flip', context: 'catalog', percentage })
@@ -46,7 +46,7 @@ function changeOf(state: SharedState, change: Change, input = embedded): Extract
   return transition
 }
 
-/** The state after one change upon the other. */
+/** The state after these changes, one after the other. */
 function stateAfter(state: SharedState, ...changes: readonly Change[]): SharedState {
   return changes.reduce((current, change) => {
     const isOfAll = change.verb === 'kill' || change.verb === 'revive'
@@ -65,10 +65,10 @@ const immovable: EmbeddedFlags = {
   features: [{ name: FLAG, enabled: true, strategies: [rolloutAt(50), rolloutAt(60)] }],
 }
 
-describe('flip', () => {
-  test('moves the embedded flag, and is on record', () => {
-    const { next, ...told } = changeOf(at10, flip(25))
-    expect(told).toEqual({ kind: 'change', before: 10, after: 25, until: null, note: null })
+describe('a flip', () => {
+  test('moves the embedded flag and puts the percentage on record', () => {
+    const { next, ...facts } = changeOf(at10, flip(25))
+    expect(facts).toEqual({ kind: 'change', before: 10, after: 25, until: null, note: null })
     expect(percentageAmong(next.flags as EmbeddedFlags, FLAG).percentage).toBe(25)
     expect(percentageAmong(next.flags as EmbeddedFlags, 'other').percentage).toBe(5)
     expect(contextStateAt(next, 'catalog', NOON).flip).toEqual({
@@ -79,15 +79,16 @@ describe('flip', () => {
     })
   })
 
-  test('makes an embedded flag that is not there, and flags where there are none', () => {
+  test('creates a missing embedded flag, also if the state has no flags', () => {
     for (const flags of [flagsAt({ other: 5 }), null]) {
-      const { next, before } = changeOf(stateWith({ flags }), flip(25))
-      expect(before).toBeNull()
+      const transition = changeOf(stateWith({ flags }), flip(25))
+      const { next } = transition
+      expect(transition.before).toBeNull()
       expect(percentageAmong(next.flags as EmbeddedFlags, FLAG).percentage).toBe(25)
     }
   })
 
-  test('to what it is already changes nothing', () => {
+  test('to the current percentage changes nothing', () => {
     expect(transitionOf(at10, flip(10), embedded)).toEqual({
       kind: 'unchanged',
       value: 10,
@@ -95,7 +96,7 @@ describe('flip', () => {
     })
   })
 
-  test('to what it is already does not hide that the percentage does not show', () => {
+  test('to the current percentage still notes what overrides it', () => {
     expect(transitionOf(stateAfter(at10, pin('service')), flip(10), embedded)).toMatchObject({
       kind: 'unchanged',
       note: 'it is at 10 % already; it is pinned to service by anna until it is unpinned: the percentage shows after that',
@@ -105,7 +106,7 @@ describe('flip', () => {
     })
   })
 
-  test('is refused for a flag that one percentage cannot move, with what to do', () => {
+  test('is refused for a flag without a single percentage, with a hint for the operator', () => {
     expect(refusal(stateWith({ flags: immovable }), flip(25))).toContain('leave a single gradual rollout')
     const variants = [{ name: 'red' }, { name: 'blue' }]
     const experiment = { name: FLAG, enabled: true, strategies: [rolloutAt(50)], variants }
@@ -117,20 +118,20 @@ describe('flip', () => {
     expect(refusal(stateWith({}), flip(percentage), inUnleash(10))).toContain('write a whole number from 0 to 100')
   })
 
-  test('with an Unleash leaves the flags of the state alone, and tells what was there', () => {
-    const { next, before, after: now } = changeOf(stateWith({ generation: 3 }), flip(25), inUnleash(10))
-    expect({ before, now, flags: next.flags }).toEqual({ before: 10, now: 25, flags: null })
+  test('with Unleash keeps the flags of the state and has the percentage of Unleash as the previous one', () => {
+    const { next, ...facts } = changeOf(stateWith({ generation: 3 }), flip(25), inUnleash(10))
+    expect({ ...facts, flags: next.flags }).toMatchObject({ before: 10, after: 25, flags: null })
     expect(contextStateAt(next, 'catalog', NOON).flip).toMatchObject({ percentage: 25, generation: 4 })
   })
 
-  test('with an Unleash is nothing new where flag and record have it already', () => {
+  test('with Unleash changes nothing if both the flag and the record have the percentage', () => {
     const { next } = changeOf(stateWith({}), flip(25), inUnleash(10))
     expect(transitionOf(next, flip(25), inUnleash(25))).toMatchObject({ kind: 'unchanged', value: 25 })
     expect(transitionOf(next, flip(25), inUnleash(10)).kind).toBe('change')
     expect(transitionOf(stateWith({}), flip(25), inUnleash(25)).kind).toBe('change')
   })
 
-  test('says what keeps the percentage from showing', () => {
+  test('notes what overrides the percentage', () => {
     expect(changeOf(stateAfter(at10, pin('legacy')), flip(25)).note).toBe(
       'it is pinned to legacy by anna until it is unpinned: the percentage shows after that',
     )
@@ -138,7 +139,7 @@ describe('flip', () => {
     expect(changeOf(stateAfter(at10, { verb: 'kill' }), flip(25)).note).toMatch(/^the kill switch is on/)
   })
 
-  test('down, of a context that is marked forward-only, says what that may mean; up does not', () => {
+  test('to a lower percentage warns for a forward-only context; to a higher one it does not', () => {
     const forwardOnly = { ...embedded, context: contextNamed('catalog', { rollback: 'forward-only' }) }
     expect(changeOf(at10, flip(5), forwardOnly).note).toContain('marked forward-only')
     expect(changeOf(at10, flip(11), forwardOnly).note).toBeNull()
@@ -147,8 +148,8 @@ describe('flip', () => {
   })
 })
 
-describe('pin', () => {
-  test('has an end, or has none', () => {
+describe('a pin', () => {
+  test('has an end or no end', () => {
     const ending = changeOf(at10, pin('service', LATER))
     expect(ending).toMatchObject({ before: null, after: { side: 'service', until: LATER }, until: LATER, note: null })
     expect(contextStateAt(ending.next, 'catalog', NOON).pin).toEqual({
@@ -159,14 +160,11 @@ describe('pin', () => {
     expect(changeOf(at10, pin('legacy'))).toMatchObject({ after: { side: 'legacy', until: null }, until: null })
   })
 
-  test.each([NOON, NOON - 1, Number.NaN, Number.POSITIVE_INFINITY])(
-    'with an end of %d is none, and is refused',
-    (until) => {
-      expect(refusal(at10, pin('legacy', until))).toContain('a pin must end later than now')
-    },
-  )
+  test.each([NOON, NOON - 1, Number.NaN, Number.POSITIVE_INFINITY])('with the invalid end %d is refused', (until) => {
+    expect(refusal(at10, pin('legacy', until))).toContain('a pin must end later than now')
+  })
 
-  test('that has come to its end counts as none, from its last millisecond on', () => {
+  test('does not count from the millisecond of its end on', () => {
     const { next } = changeOf(at10, pin('service', LATER))
     expect(contextStateAt(next, 'catalog', LATER - 1).pin).not.toBeNull()
     expect(contextStateAt(next, 'catalog', LATER).pin).toBeNull()
@@ -176,20 +174,20 @@ describe('pin', () => {
     expect(changeOf(next, simple('freeze'), byBob(embedded)).next.contexts.catalog?.pin).toBeNull()
   })
 
-  test('in the place of another says whose', () => {
+  test('that replaces another names the author of that one', () => {
     const transition = changeOf(stateAfter(at10, pin('legacy')), pin('service', LATER + 1), byBob(embedded))
     expect(transition.before).toEqual({ side: 'legacy', until: null })
     expect(transition.note).toBe('it was pinned to legacy by anna (launch) until it is unpinned: that pin is replaced')
     expect(contextStateAt(transition.next, 'catalog', LATER).pin).toMatchObject({ by: 'bob', side: 'service' })
   })
 
-  test('says that it does not show while everything is killed', () => {
+  test('notes that the kill switch overrides it', () => {
     expect(changeOf(stateAfter(at10, { verb: 'kill' }), pin('service')).note).toMatch(/^the kill switch is on/)
   })
 })
 
-describe('unpin', () => {
-  test('takes the pin off, and says what decides then', () => {
+describe('an unpin', () => {
+  test('removes the pin and notes the percentage that decides', () => {
     const pinned = stateAfter(at10, pin('service', LATER))
     const transition = changeOf(pinned, simple('unpin'))
     expect(transition).toMatchObject({ before: { side: 'service', until: LATER }, after: null, until: null })
@@ -198,7 +196,7 @@ describe('unpin', () => {
     expect(transition.next.flags).toBe(pinned.flags)
   })
 
-  test('of what is not pinned changes nothing', () => {
+  test('of a context without a pin changes nothing', () => {
     expect(transitionOf(at10, simple('unpin'), embedded)).toEqual({
       kind: 'unchanged',
       value: null,
@@ -212,7 +210,7 @@ describe('unpin', () => {
     expect(percentageAmong(transition.next.flags as EmbeddedFlags, FLAG).percentage).toBe(0)
   })
 
-  test('after a rollback whose 0 Unleash does not have yet says what it has', () => {
+  test('after a rollback whose 0 % Unleash does not have yet notes the percentage of Unleash', () => {
     const { next } = changeOf(stateWith({}), rollback(), inUnleash(25))
     expect(changeOf(next, simple('unpin'), inUnleash(25)).note).toBe('its flag decides now, at 25 %')
     const { flip } = contextStateAt(changeOf(next, simple('unpin'), inUnleash(25)).next, 'catalog', NOON)
@@ -220,14 +218,14 @@ describe('unpin', () => {
     expect(flip).not.toHaveProperty('byRollback')
   })
 
-  test('after a rollback whose 0 Unleash has leaves it to whoever moves the flag next', () => {
+  test('after a rollback whose 0 % Unleash has leaves the flag to its next change', () => {
     const { next } = changeOf(stateWith({}), rollback(), inUnleash(25))
     const { flip } = contextStateAt(changeOf(next, simple('unpin'), inUnleash(0)).next, 'catalog', NOON)
     expect(flip).toMatchObject({ percentage: 0 })
     expect(flip).not.toHaveProperty('byRollback')
   })
 
-  test('of a flag without one percentage, or under the kill switch, says so', () => {
+  test('of a flag without a single percentage, or under the kill switch, notes it', () => {
     const pinned = stateWith({ flags: immovable })
     expect(changeOf(stateAfter(pinned, pin('legacy')), simple('unpin')).note).toBe('its flag decides now')
     expect(changeOf(stateAfter(at10, pin('legacy'), { verb: 'kill' }), simple('unpin')).note).toMatch(
@@ -236,10 +234,10 @@ describe('unpin', () => {
   })
 })
 
-describe('rollback', () => {
-  test('pins to legacy without end and sets the embedded flag to 0', () => {
-    const { next, ...told } = changeOf(at10, rollback())
-    expect(told).toEqual({
+describe('a rollback', () => {
+  test('pins to legacy without an end and sets the embedded flag to 0', () => {
+    const { next, ...facts } = changeOf(at10, rollback())
+    expect(facts).toEqual({
       kind: 'change',
       before: { pin: null, percentage: 10 },
       after: { pin: 'legacy', percentage: 0 },
@@ -254,20 +252,20 @@ describe('rollback', () => {
     expect(percentageAmong(next.flags as EmbeddedFlags, 'other').percentage).toBe(5)
   })
 
-  test('with an Unleash pins, and leaves the flags to whoever writes there', () => {
-    const { next, before } = changeOf(stateWith({}), rollback(), inUnleash(40))
-    expect(before).toEqual({ pin: null, percentage: 40 })
+  test('with Unleash pins and leaves the flags of the state as they are', () => {
+    const { next, ...facts } = changeOf(stateWith({}), rollback(), inUnleash(40))
+    expect(facts.before).toEqual({ pin: null, percentage: 40 })
     expect(next.flags).toBeNull()
     expect(contextStateAt(next, 'catalog', NOON)).toMatchObject({ pin: { side: 'legacy' }, flip: { percentage: 0 } })
   })
 
-  test('takes the place of a pin to the service', () => {
+  test('replaces a pin to the service', () => {
     const transition = changeOf(stateAfter(at10, pin('service', LATER)), rollback())
     expect(transition.before).toEqual({ pin: { side: 'service', until: LATER }, percentage: 10 })
     expect(contextStateAt(transition.next, 'catalog', NOON).pin).toMatchObject({ side: 'legacy', until: null })
   })
 
-  test('of a flag that no percentage moves holds by the pin, and says that it is the pin alone', () => {
+  test('of a flag without a single percentage notes that only the pin holds it', () => {
     const state = stateWith({ flags: immovable })
     const transition = changeOf(state, rollback())
     expect(transition.after).toEqual({ pin: 'legacy', percentage: null })
@@ -277,13 +275,13 @@ describe('rollback', () => {
     expect(contextStateAt(transition.next, 'catalog', NOON).flip).toBeNull()
   })
 
-  test('makes no flag that was not there', () => {
+  test('does not create a missing flag', () => {
     const transition = changeOf(stateWith({ flags: flagsAt({ other: 5 }) }), rollback())
     expect(transition.next.flags?.features.map(({ name }) => name)).toEqual(['other'])
     expect(transition.note).toBeNull()
   })
 
-  test('of what was rolled back keeps who did it first, and says so', () => {
+  test('of a context that is rolled back keeps the first author and names them', () => {
     const state = stateAfter(at10, rollback())
     expect(transitionOf(state, rollback(), byBob(embedded))).toEqual({
       kind: 'unchanged',
@@ -299,7 +297,7 @@ describe('rollback', () => {
     })
   })
 
-  test('is a change again where the flag was raised, or the pin has an end', () => {
+  test('is a change again if the flag was raised or the pin has an end', () => {
     expect(changeOf(stateAfter(at10, rollback(), flip(20)), rollback()).before).toEqual({
       pin: { side: 'legacy', until: null },
       percentage: 20,
@@ -310,18 +308,18 @@ describe('rollback', () => {
     })
   })
 
-  test('works while the context is frozen, and leaves it frozen', () => {
+  test('works while the context is frozen and keeps the freeze', () => {
     const { next } = changeOf(stateAfter(at10, simple('freeze')), rollback())
     expect(contextStateAt(next, 'catalog', NOON)).toMatchObject({ pin: { side: 'legacy' }, freeze: { by: 'anna' } })
   })
 
-  test('of a context that is marked forward-only wants to be forced, and says why', () => {
+  test('of a forward-only context must be forced, and the refusal has the reason', () => {
     const forwardOnly = { ...embedded, context: contextNamed('catalog', { rollback: 'forward-only' }) }
     expect(refusal(at10, rollback(), forwardOnly)).toMatch(/forward-only.*legacy may not be able to read.*--force/)
     expect(changeOf(at10, rollback(true), forwardOnly).after).toEqual({ pin: 'legacy', percentage: 0 })
   })
 
-  test('under the kill switch says that it outlives it', () => {
+  test('under the kill switch notes that it stays after the kill switch', () => {
     expect(changeOf(stateAfter(at10, { verb: 'kill' }), rollback()).note).toMatch(/^the kill switch is on/)
   })
 })
@@ -330,7 +328,7 @@ describe('freeze and thaw', () => {
   const frozen = stateAfter(at10, simple('freeze'))
 
   test.each([flip(20), pin('legacy'), simple('unpin')])(
-    '$verb of a frozen context is refused, with who froze it',
+    'refuse $verb of a frozen context with the author of the freeze',
     (change) => {
       expect(refusal(frozen, change, byBob(embedded))).toBe(
         '"catalog" is frozen by anna since 2026-01-01T12:00:00.000Z (launch): thaw it first; rollback and kill still work',
@@ -355,7 +353,7 @@ describe('freeze and thaw', () => {
     })
   })
 
-  test('freezing keeps what is pinned, and another context moves on', () => {
+  test('keep the pin, and leave other contexts free to change', () => {
     const { next } = changeOf(stateAfter(at10, pin('legacy')), simple('freeze'))
     expect(contextStateAt(next, 'catalog', NOON).pin).not.toBeNull()
     const orders = { ...embedded, context: contextNamed('orders') }
@@ -364,7 +362,7 @@ describe('freeze and thaw', () => {
 })
 
 describe('kill and revive', () => {
-  test('take effect once, and say who did it', () => {
+  test('take effect once and name the author', () => {
     const killed = changeOf(at10, { verb: 'kill' }, noContext)
     expect(killed).toMatchObject({ before: false, after: true, until: null, note: null })
     expect(killed.next.kill).toEqual(embedded.stamp)
@@ -378,7 +376,7 @@ describe('kill and revive', () => {
     expect(transitionOf(revived.next, { verb: 'revive' }, noContext)).toMatchObject({ kind: 'unchanged', value: false })
   })
 
-  test('leave everything else as it is', () => {
+  test('leave everything else in the state as it is', () => {
     const state = stateAfter(at10, pin('service'), simple('freeze'))
     const { next } = changeOf(changeOf(state, { verb: 'kill' }, noContext).next, { verb: 'revive' }, noContext)
     const generation = state.generation + 2
@@ -391,7 +389,7 @@ describe('any sequence of changes', () => {
   const contexts = {
     catalog,
     orders: contextNamed('orders', { rollback: 'forward-only' }),
-    // Names that an object has already.
+    // Names of properties that every object has.
     constructor: contextNamed('constructor'),
   }
   const context = fc.constantFrom('catalog', 'orders')
@@ -424,7 +422,7 @@ describe('any sequence of changes', () => {
   )
   const step = fc.record({ change, passes: fc.nat(30), unleash: fc.option(fc.nat(100), { nil: undefined }) })
 
-  test('keeps the generation, the other contexts and the freeze, and can be kept', () => {
+  test('raises the generation by one, keeps other contexts and freezes, and can be serialized', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), fc.boolean(), (steps, isEmbedded) => {
         let state: SharedState = stateWith({ flags: isEmbedded ? flagsAt({ [FLAG]: 10, 'orders-flag': 20 }) : null })
@@ -446,18 +444,19 @@ describe('any sequence of changes', () => {
             if (other !== name) expect(next.contexts[other]).toBe(state.contexts[other])
           if (name === undefined) expect(next.contexts).toBe(state.contexts)
           else {
-            const [before, after] = [contextStateAt(state, name, now), contextStateAt(next, name, now)]
+            const previous = contextStateAt(state, name, now)
+            const current = contextStateAt(next, name, now)
             expect(next.kill).toBe(state.kill)
-            expect(after.changed).toEqual({ ...input.stamp, verb: change.verb, generation: next.generation })
+            expect(current.changed).toEqual({ ...input.stamp, verb: change.verb, generation: next.generation })
             const movesNobody = ['shadow', 'rule', 'resolve'].includes(change.verb)
-            if (before.freeze !== null && !movesNobody) expect(['thaw', 'rollback']).toContain(change.verb)
+            if (previous.freeze !== null && !movesNobody) expect(['thaw', 'rollback']).toContain(change.verb)
             if (movesNobody) {
               expect(next.flags).toBe(state.flags)
-              expect(after).toMatchObject({ pin: before.pin, freeze: before.freeze, flip: before.flip })
-            } else expect([after.shadow, after.differences]).toEqual([before.shadow, before.differences])
+              expect(current).toMatchObject({ pin: previous.pin, freeze: previous.freeze, flip: previous.flip })
+            } else expect([current.shadow, current.differences]).toEqual([previous.shadow, previous.differences])
             if (change.verb === 'rollback') expect(controlsOf(next, [], now + 1e9).pins.get(name)).toBe('legacy')
-            if (after.flip !== before.flip && after.flip !== null && !['unpin', 'pin'].includes(change.verb))
-              expect(after.flip.generation).toBe(next.generation)
+            if (current.flip !== previous.flip && current.flip !== null && !['unpin', 'pin'].includes(change.verb))
+              expect(current.flip.generation).toBe(next.generation)
           }
           if (!isEmbedded) expect(next.flags).toBeNull()
           expect(JSON.parse(serializeState(next))).toEqual(next)
@@ -469,7 +468,7 @@ describe('any sequence of changes', () => {
     )
   })
 
-  test('of a name that every object has begins with nothing', () => {
+  test('starts from the empty state for a context named like a property of every object', () => {
     expect(contextStateAt(stateWith({}), 'constructor', NOON)).toBe(EMPTY_CONTEXT)
   })
 })

@@ -38,8 +38,8 @@ const notesOf = (state: SharedState) => catalogOf(state).differences
 const NOBODY = stateWith({ generation: 7 })
 const KILLED = { ...NOBODY, kill: STAMP }
 
-describe('shadow', () => {
-  test('is how much is copied, by whom and why', () => {
+describe('a change of the shadow', () => {
+  test('sets the share that is copied, with its author and reason', () => {
     const step = transition(NOBODY, shadow(10))
     expect(step).toMatchObject({ kind: 'change', before: null, after: 10, until: null, note: null })
     const next = stateAfter(NOBODY, [shadow(10)])
@@ -48,14 +48,14 @@ describe('shadow', () => {
     expect(transition(next, shadow(25), LATER)).toMatchObject({ before: 10, after: 25 })
   })
 
-  test('goes back to what the config says, which 0 is not', () => {
+  test('returns to the configured share, which 0 does not', () => {
     const at10 = stateAfter(NOBODY, [shadow(10)])
     expect(catalogOf(stateAfter(at10, [shadow(0)])).shadow).toEqual({ ...STAMP, percentage: 0 })
     expect(transition(at10, shadow(null))).toMatchObject({ kind: 'change', before: 10, after: null })
     expect(catalogOf(stateAfter(at10, [shadow(null)])).shadow).toBeNull()
   })
 
-  test('of what it is already changes nothing', () => {
+  test('to the current share changes nothing', () => {
     const is = (percentage: number | null, note: string) => ({ kind: 'unchanged', value: percentage, note })
     expect(transition(NOBODY, shadow(null))).toEqual(is(null, 'it is shadowed as the config says already'))
     expect(transition(stateAfter(NOBODY, [shadow(10)]), shadow(10), LATER)).toEqual(
@@ -68,7 +68,7 @@ describe('shadow', () => {
     expect(transition(NOBODY, shadow(percentage))).toEqual({ kind: 'refused', why })
   })
 
-  test('under the kill switch says that nothing is copied, but where nothing is to be', () => {
+  test('under the kill switch notes that nothing is copied, unless the share is 0', () => {
     const note = 'the kill switch is on: nothing is copied until it is revived'
     expect(transition(KILLED, shadow(10))).toMatchObject({ kind: 'change', note })
     expect(transition(stateAfter(KILLED, [shadow(10)]), shadow(null))).toMatchObject({ kind: 'change', note })
@@ -80,11 +80,11 @@ describe('shadow', () => {
   })
 })
 
-describe('rule', () => {
-  test('says that a difference is noise or real, by whom and why', () => {
+describe('a ruling', () => {
+  test('marks a difference as noise or as real, with its author and reason', () => {
     const step = transition(NOBODY, rule(PRICE, 'noise'))
-    const said = { before: { ...PRICE, ruling: null }, after: { ...PRICE, ruling: 'noise' }, note: null, until: null }
-    expect(step).toMatchObject({ kind: 'change', ...said })
+    const facts = { before: { ...PRICE, ruling: null }, after: { ...PRICE, ruling: 'noise' }, note: null, until: null }
+    expect(step).toMatchObject({ kind: 'change', ...facts })
     const { fingerprint: _, ...place } = PRICE
     const note: DifferenceNote = { ...STAMP, ...place, ruling: 'noise', resolvedAt: null }
     expect(notesOf(stateAfter(NOBODY, [rule(PRICE, 'noise')]))).toEqual({ f1: note })
@@ -95,7 +95,7 @@ describe('rule', () => {
     })
   })
 
-  test('can be taken back, and a note that says nothing is no note', () => {
+  test('can be taken back, and a note without content is removed', () => {
     const both = stateAfter(NOBODY, [rule(PRICE, 'noise')], [rule(STOCK, 'real')])
     expect(transition(both, rule(PRICE, null))).toMatchObject({
       before: { ...PRICE, ruling: 'noise' },
@@ -104,13 +104,13 @@ describe('rule', () => {
     expect(Object.keys(notesOf(stateAfter(both, [rule(PRICE, null)])) ?? {})).toEqual(['f2'])
   })
 
-  test('keeps when it was mended', () => {
+  test('keeps the time at which the difference was resolved', () => {
     const mended = stateAfter(NOBODY, [resolve(PRICE)], [rule(PRICE, 'noise'), LATER])
     expect(notesOf(mended)?.f1).toMatchObject({ ruling: 'noise', resolvedAt: NOON, by: 'bob' })
     expect(notesOf(stateAfter(mended, [rule(PRICE, null)]))?.f1).toMatchObject({ ruling: null, resolvedAt: NOON })
   })
 
-  test('of what it is already changes nothing', () => {
+  test('that exists already changes nothing', () => {
     expect(transition(NOBODY, rule(PRICE, null))).toEqual({
       kind: 'unchanged',
       value: { ...PRICE, ruling: null },
@@ -124,8 +124,8 @@ describe('rule', () => {
   })
 })
 
-describe('resolve', () => {
-  test('says when it was mended, and keeps the ruling', () => {
+describe('a resolution', () => {
+  test('has its time and keeps the ruling', () => {
     const ruled = stateAfter(NOBODY, [rule(PRICE, 'real')])
     expect(transition(ruled, resolve(PRICE), LATER)).toMatchObject({
       kind: 'change',
@@ -139,21 +139,21 @@ describe('resolve', () => {
     })
   })
 
-  test('of what was mended once, and seen again, is a change', () => {
+  test('of a difference that was resolved before is a change', () => {
     const mended = stateAfter(NOBODY, [resolve(PRICE)])
     expect(transition(mended, resolve(PRICE), LATER)).toMatchObject({ kind: 'change', before: { resolvedAt: NOON } })
     expect(notesOf(stateAfter(mended, [resolve(PRICE), LATER]))?.f1).toMatchObject({ resolvedAt: LATER.at })
   })
 })
 
-describe('notes', () => {
+describe('the notes on differences', () => {
   const many = Array.from({ length: MOST_NOTES }, (_, i): DifferenceKey => {
     return { fingerprint: `n${i}`, route: 'GET /', field: `value $.n${i}` as Field }
   })
   const full = stateAfter(NOBODY, ...many.map((difference) => [rule(difference, 'noise')] as const))
 
   test.each([rule(PRICE, 'noise'), resolve(PRICE)])(
-    'are few, as every gateway has them all: $verb of one more is refused',
+    'are bounded, since every gateway receives them: $verb beyond the limit is refused',
     (change) => {
       expect(Object.keys(notesOf(full) ?? {})).toHaveLength(500)
       expect(transition(full, change)).toEqual({
@@ -163,7 +163,7 @@ describe('notes', () => {
     },
   )
 
-  test('that are there can be changed all the same, and one that is taken back makes room', () => {
+  test('can be changed at the limit of their number, and a removed note leaves space for another', () => {
     const [first] = many
     if (first === undefined) throw new Error('there are many')
     expect(transition(full, rule(first, 'real')).kind).toBe('change')
@@ -171,9 +171,9 @@ describe('notes', () => {
     expect(transition(stateAfter(full, [rule(first, null)]), rule(PRICE, 'noise')).kind).toBe('change')
   })
 
-  // ATTACK: a fingerprint comes from a URL. As a key of shared state `__proto__` would be read by no store again.
+  // ATTACK: a fingerprint comes from a URL. No store could read a shared state with the key `__proto__`.
   test.each(['__proto__', 'constructor', 'toString', '', 'x'.repeat(201)])(
-    'are of fingerprints only, and %j is none',
+    'are refused for the invalid fingerprint %j',
     (fingerprint) => {
       const attacked = { ...PRICE, fingerprint }
       for (const change of [rule(attacked, 'noise'), rule(attacked, null), resolve(attacked)]) {
@@ -187,7 +187,7 @@ describe('notes', () => {
 })
 
 test.each([shadow(10), rule(PRICE, 'noise'), resolve(PRICE)])(
-  '$verb moves nobody, and so is done while the context is frozen',
+  '$verb moves no request and is allowed while the context is frozen',
   (change) => {
     const frozen = stateAfter(NOBODY, [{ verb: 'freeze', context: 'catalog' }])
     const step = transition(frozen, change)

@@ -1,12 +1,11 @@
-// The rules of what one percentage says of a flag and whether it can move it, as a table: for flags in memory and for
-// flags of a real Unleash alike.
+// A table of flags with their percentages, and whether those can be changed: for flags in memory and for flags of a real Unleash.
 
 export type FlagRule = {
   readonly flag: string
   readonly enabled: boolean
   readonly strategies: readonly Strategy[]
   readonly reads: number | null
-  /** Part of the reason why no percentage can move it; undefined where one can. */
+  /** Part of the reason that no percentage can be set; undefined if one can. */
   readonly refused?: string
 }
 

@@ -1,4 +1,4 @@
-// Flags for tests of this room: made in memory, with what they reported.
+// Flags for tests: made in memory, with recorded events.
 import type { ClientFeaturesResponse } from 'unleash-client'
 import type { Clock } from '../../model/ports.ts'
 import type { Events } from '../../telemetry/events.ts'
@@ -8,18 +8,18 @@ import { FlagRepository } from './flag-repository.ts'
 
 export type RecordedEvent = { readonly event: string; readonly facts: Record<string, unknown> }
 
-/** Events that only remember. */
+/** Events that only record their calls. */
 export function recordedEvents(): {
   events: Events
-  told: RecordedEvent[]
+  recorded: RecordedEvent[]
   of: (event: string) => RecordedEvent['facts'][]
 } {
-  const told: RecordedEvent[] = []
-  const remember = (_target: object, event: string) => (facts: Record<string, unknown>) => told.push({ event, facts })
+  const recorded: RecordedEvent[] = []
+  const record = (_target: object, event: string) => (facts: Record<string, unknown>) => recorded.push({ event, facts })
   return {
-    events: new Proxy({}, { get: remember }) as Events,
-    told,
-    of: (event) => told.filter((one) => one.event === event).map(({ facts }) => facts),
+    events: new Proxy({}, { get: record }) as Events,
+    recorded,
+    of: (event) => recorded.filter((call) => call.event === event).map(({ facts }) => facts),
   }
 }
 
@@ -30,7 +30,7 @@ export function rollout(name: string, percent: number, stickiness = 'default'): 
   return { name, enabled: true, strategies: [{ name: 'flexibleRollout', parameters, constraints: [] }] }
 }
 
-/** The engine over these features. */
+/** An engine with these features in use. */
 export function engineOf(features: readonly object[], segments: readonly object[] = []): FlagEngine {
   const { events } = recordedEvents()
   const engine = new FlagEngine(events)
@@ -46,11 +46,11 @@ export function evaluatorOf(features: readonly object[], segments: readonly obje
   )
 }
 
-/** Waits for a condition that an event loop turn away makes true; fails loudly rather than for ever. */
+/** Waits until the condition holds. @throws {Error} after `limitMs` milliseconds */
 export async function until(holds: () => boolean, limitMs = 15_000): Promise<void> {
   const end = performance.now() + limitMs
   while (!holds()) {
-    if (performance.now() > end) throw new Error(`never came true: ${holds}`)
+    if (performance.now() > end) throw new Error(`did not hold within ${limitMs} ms: ${holds}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

@@ -7,19 +7,19 @@ import { engineOf, evaluatorOf, recordedEvents, rollout } from './flags.test-kit
 
 const keys = Array.from({ length: 10_000 }, (_, i) => `person-${i}`)
 
-describe('the canary', () => {
-  test('raising the percentage never moves a person back', () => {
-    const at = Array.from({ length: 101 }, (_, percent) => engineOf([rollout('orders', percent)]))
+describe('the canary percentage', () => {
+  test('never moves a user back when it is raised', () => {
+    const engines = Array.from({ length: 101 }, (_, percent) => engineOf([rollout('orders', percent)]))
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.nat(100), fc.nat(100), (userId, a, b) => {
         const [low, high] = a < b ? [a, b] : [b, a]
-        if (at[low]!.evaluate('orders', { userId }) === 'on')
-          expect(at[high]!.evaluate('orders', { userId })).toBe('on')
+        if (engines[low]!.evaluate('orders', { userId }) === 'on')
+          expect(engines[high]!.evaluate('orders', { userId })).toBe('on')
       }),
     )
   })
 
-  test.each(['user', 'session'])('ten percent of 10,000 people by %s id is ten percent within 0.9 points', (kind) => {
+  test.each(['user', 'session'])('selects ten percent of 10,000 users by their %s id, within 0.9 points', (kind) => {
     const flags = engineOf([rollout('migrate-catalog', 10)])
     const on = keys.filter((key) => {
       const context = kind === 'user' ? { userId: key } : { sessionId: key }
@@ -28,12 +28,12 @@ describe('the canary', () => {
     expect(Math.abs(on.length / 100 - 10)).toBeLessThanOrEqual(0.9)
   })
 
-  test('two gateways agree on everybody', () => {
-    const [one, other] = [engineOf([rollout('orders', 37)]), engineOf([rollout('orders', 37)])]
-    for (const userId of keys) expect(other.evaluate('orders', { userId })).toBe(one.evaluate('orders', { userId }))
+  test('selects the same users on two gateways', () => {
+    const [first, second] = [engineOf([rollout('orders', 37)]), engineOf([rollout('orders', 37)])]
+    for (const userId of keys) expect(second.evaluate('orders', { userId })).toBe(first.evaluate('orders', { userId }))
   })
 
-  test('0 is nobody and 100 is everybody', () => {
+  test('selects no user at 0 and all users at 100', () => {
     const flags = engineOf([rollout('none', 0), rollout('all', 100)])
     for (const userId of keys) {
       expect(flags.evaluate('none', { userId })).toBe('off')
@@ -41,7 +41,7 @@ describe('the canary', () => {
     }
   })
 
-  test('two flags choose different people', () => {
+  test('selects different users for two flags', () => {
     const flags = engineOf([rollout('catalog', 10), rollout('orders', 10)])
     const both = keys.filter(
       (userId) => flags.evaluate('catalog', { userId }) === 'on' && flags.evaluate('orders', { userId }) === 'on',
@@ -50,7 +50,7 @@ describe('the canary', () => {
   })
 })
 
-describe('the answer', () => {
+describe('the answer of a flag', () => {
   test('is stale while no flags were ever read', () => {
     const { events } = recordedEvents()
     expect(new FlagEngine(events).evaluate('orders', { userId: '7' })).toBe('stale')
@@ -60,7 +60,7 @@ describe('the answer', () => {
     expect(engineOf([rollout('orders', 100)]).evaluate(flag, { userId: '7' })).toBe('missing')
   })
 
-  test('is what a service behind the gateway gets when it asks Unleash with the same context', () => {
+  test('is the same for a service that asks Unleash with the same context', () => {
     const constraint = { contextName: 'context', operator: 'IN', values: ['catalog'], inverted: false }
     const features = [
       rollout('plain', 50),
@@ -86,14 +86,14 @@ describe('the answer', () => {
     const field = fc.option(fc.string({ minLength: 1, maxLength: 12 }), { nil: undefined })
     fc.assert(
       fc.property(field, field, fc.constantFrom('catalog', 'orders'), (userId, remoteAddress, context) => {
-        const asked = { userId: userId ?? 'x', properties: { context }, ...(remoteAddress && { remoteAddress }) }
+        const flagContext = { userId: userId ?? 'x', properties: { context }, ...(remoteAddress && { remoteAddress }) }
         for (const { name } of features as { name: string }[])
-          expect(flags.evaluate(name, asked)).toBe(service.isEnabled(name, asked) ? 'on' : 'off')
+          expect(flags.evaluate(name, flagContext)).toBe(service.isEnabled(name, flagContext) ? 'on' : 'off')
       }),
     )
   })
 
-  test('is off, with one bug on record, when the evaluation itself fails', () => {
+  test('is off, with one reported bug, if the evaluation throws', () => {
     const { events, of } = recordedEvents()
     const engine = new FlagEngine(events)
     engine.useEvaluator(evaluatorOf([{ name: 'broken', enabled: true, strategies: [{ name: 'flexibleRollout' }] }]))
@@ -119,27 +119,27 @@ describe('isFullyOn', () => {
     ['a constraint', false, { enabled: true, strategies: [strategy({ rollout: 100 }, { constraints: [constraint] })] }],
     ['a rollout by user id', false, { enabled: true, strategies: [strategy({ rollout: 100, stickiness: 'userId' })] }],
     ['a flag with a parent', false, { enabled: true, strategies: [], dependencies: [{ feature: 'x' }] }],
-  ])('%s: %s', (_what, expected, feature) => {
+  ])('is %s: %s', (_what, expected, feature) => {
     expect(engineOf([{ name: 'f', ...feature }]).isFullyOn('f')).toBe(expected)
   })
 
-  test('is no for a flag that nobody knows', () => {
+  test('is false for an unknown flag', () => {
     expect(engineOf([]).isFullyOn('f')).toBe(false)
   })
 })
 
-describe('the trace', () => {
-  test('shows the bucket that unleash-client uses, for everybody at every percentage', () => {
-    const at = Array.from({ length: 101 }, (_, percent) => engineOf([rollout('orders', percent)]))
+describe('the trace of a flag', () => {
+  test('has the bucket that unleash-client uses, for all users at every percentage', () => {
+    const engines = Array.from({ length: 101 }, (_, percent) => engineOf([rollout('orders', percent)]))
     for (const userId of keys.slice(0, 500)) {
-      const bucket = at[0]!.trace('orders', { userId }).strategies[0]?.rollout?.bucket
+      const bucket = engines[0]!.trace('orders', { userId }).strategies[0]?.rollout?.bucket
       expect(bucket).toBeGreaterThanOrEqual(1)
-      for (const [percent, flags] of at.entries())
+      for (const [percent, flags] of engines.entries())
         expect(flags.evaluate('orders', { userId })).toBe(bucket! <= percent ? 'on' : 'off')
     }
   })
 
-  test('says what is hashed: the user before the session, the field that the strategy names', () => {
+  test('has the hashed value: the user before the session, or the field that the strategy names', () => {
     const flags = engineOf([rollout('a', 50), rollout('b', 50, 'remoteAddress'), rollout('c', 50, 'tenant')])
     const context = { userId: '7', sessionId: 's', remoteAddress: '192.0.2.1', properties: { tenant: 'acme' } }
     const hashed = ['a', 'b', 'c'].map((flag) => flags.trace(flag, context).strategies[0]?.rollout?.value)
@@ -148,7 +148,7 @@ describe('the trace', () => {
     expect(flags.trace('a', {}).strategies[0]?.rollout).toMatchObject({ value: undefined, bucket: undefined })
   })
 
-  test('tells an unknown flag, one that is off and one whose parent forbids apart', () => {
+  test('distinguishes an unknown flag, a flag that is off, and one whose parent forbids it', () => {
     const flags = engineOf([
       { name: 'off', enabled: false, strategies: [] },
       { name: 'child', enabled: true, strategies: [], dependencies: [{ feature: 'off' }] },
@@ -158,7 +158,7 @@ describe('the trace', () => {
     expect(flags.trace('child', {})).toMatchObject({ known: true, enabled: true, parentsAllow: false, answer: 'off' })
   })
 
-  test('says which strategy allows', () => {
+  test('has the strategy that allows', () => {
     const constraint = { contextName: 'host', operator: 'IN', values: ['a'], inverted: false }
     const flags = engineOf([
       {

@@ -11,7 +11,7 @@ test.each([
   ['several strategies', flag(rollout, rollout)],
   ['stickiness to a field', flag({ ...rollout, parameters: { ...rollout.parameters, stickiness: 'userId' } })],
   ['a parent flag', { ...flag(rollout), dependencies: [{ feature: 'parent' }] }],
-])('a percentage counts only matching people if the flag has %s', (_what, limited) => {
+])('a percentage counts only matching users if the flag has %s', (_what, limited) => {
   expect(percentageOf(limited)).toMatchObject({ isForMatching: true })
 })
 
@@ -20,6 +20,6 @@ test.each([
   ['no strategy', flag()],
   ['a second strategy that is switched off', flag(rollout, { ...rollout, constraints: [staff], disabled: true })],
   ['constraints, and is switched off', { ...flag({ ...rollout, constraints: [staff] }), enabled: false }],
-])('a percentage counts everybody if the flag has %s', (_what, open) => {
+])('a percentage counts all users if the flag has %s', (_what, open) => {
   expect(percentageOf(open)).not.toHaveProperty('isForMatching')
 })

@@ -30,7 +30,7 @@ function stateAt(percentage: number | null, more: Partial<Flip> = {}) {
 }
 
 const FRESH_MS = 1000
-/** Read before the flip on record, which was an hour ago. */
+/** The age of flags that were read before the flip on record, an hour ago. */
 const BEFORE_THE_FLIP_MS = 7_200_000
 
 test.each<[string, ReturnType<typeof stateAt>, FleetMember[], number | null | undefined]>([

@@ -43,7 +43,7 @@ function reportOf(id: string, applied: number, more: Partial<Heartbeat> = {}): H
   }
 }
 
-/** The clock goes on, timers and answers with it. */
+/** Advances the clock and the timers. */
 async function pass(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     clock.advance(100)
@@ -51,7 +51,7 @@ async function pass(ms: number): Promise<void> {
   }
 }
 
-/** Waits until it is known whether it waits. */
+/** Lets the first read of the store end. */
 const settled = () => vi.advanceTimersByTimeAsync(0)
 
 async function converging(expected: Expected) {
@@ -64,7 +64,7 @@ async function converging(expected: Expected) {
   return { convergence, isDone: () => isDone }
 }
 
-test('a fleet that has applied it all is answered for at once', async () => {
+test('a fleet that has applied the change already has converged at once', async () => {
   await store.sendHeartbeat(reportOf('a', 5))
   await store.sendHeartbeat(reportOf('b', 6))
   clock.advance(40)
@@ -77,7 +77,7 @@ test('a fleet that has applied it all is answered for at once', async () => {
   })
 })
 
-test('the last gateway’s word ends the wait', async () => {
+test('the report of the last gateway ends the wait', async () => {
   await store.sendHeartbeat(reportOf('a', 5))
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence, isDone } = await converging({ generation: 5 })
@@ -89,7 +89,7 @@ test('the last gateway’s word ends the wait', async () => {
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('a laggard is named after the limit, with what it has and where it is', async () => {
+test('a laggard is listed at the limit, with its lag and its address', async () => {
   await store.sendHeartbeat(reportOf('a', 5))
   const { convergence, isDone } = await converging({ generation: 5 })
   expect(await convergence).toMatchObject({ applied: 1 })
@@ -111,7 +111,7 @@ test('a laggard is named after the limit, with what it has and where it is', asy
   expect(isDone()).toBe(true)
 })
 
-test('silent members are named and not waited for', async () => {
+test('silent gateways are listed and not waited for', async () => {
   await store.sendHeartbeat(reportOf('b', 4))
   clock.advance(12_000)
   await store.sendHeartbeat(reportOf('a', 5))
@@ -124,20 +124,20 @@ test('silent members are named and not waited for', async () => {
   })
 })
 
-test('a silent one that had it is no laggard', async () => {
+test('a silent gateway that had applied the change is no laggard', async () => {
   await store.sendHeartbeat(reportOf('b', 5))
   clock.advance(12_000)
   expect(await fleet.converge({ generation: 5 }, clock.now())).toMatchObject({ applied: 1, of: 1, laggards: [] })
 })
 
-test('one that dies while it is waited for is silent before the limit', async () => {
+test('a gateway that dies during the wait is silent before the limit', async () => {
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
   await pass(4200)
   expect(await convergence).toMatchObject({ ms: 4000, laggards: [{ why: 'silent for 4 s' }] })
 })
 
-test('one that leaves while it is waited for is no laggard', async () => {
+test('a gateway that leaves during the wait is no laggard', async () => {
   await store.sendHeartbeat(reportOf('a', 5))
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
@@ -146,7 +146,7 @@ test('one that leaves while it is waited for is no laggard', async () => {
   expect(await convergence).toMatchObject({ applied: 1, of: 1, laggards: [] })
 })
 
-test('one whose word was lost on the way is found by asking', async () => {
+test('a lost report is found by reading the store', async () => {
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
   memory.members.set('b', { report: JSON.stringify(reportOf('b', 5)), at: clock.wallTime() })
@@ -154,7 +154,7 @@ test('one whose word was lost on the way is found by asking', async () => {
   expect(await convergence).toMatchObject({ applied: 1, of: 1, laggards: [] })
 })
 
-test('an older answer of the store does not undo what was heard', async () => {
+test('an older answer of the store does not undo a newer report', async () => {
   const old = ['a', 'b'].map((id) => ({ ...reportOf(id, 4), silentMs: 0 }))
   vi.spyOn(store, 'fleet').mockImplementation(async () => old)
   const { convergence } = await converging({ generation: 5 })
@@ -164,7 +164,7 @@ test('an older answer of the store does not undo what was heard', async () => {
   expect(await convergence).toMatchObject({ ms: 1000, laggards: [] })
 })
 
-test('a store that does not answer leaves it unknown', async () => {
+test('a store that does not answer leaves the convergence unknown', async () => {
   memory.isReachable = false
   expect(await fleet.converge({ generation: 5 }, clock.now())).toEqual({
     applied: 0,
@@ -181,7 +181,7 @@ test('a store that does not answer leaves it unknown', async () => {
   })
 })
 
-test('a store that goes away in the middle leaves those who have not been heard of', async () => {
+test('a store that becomes unreachable during the wait leaves the gateways without a report as laggards', async () => {
   await store.sendHeartbeat(reportOf('a', 5))
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
@@ -190,7 +190,7 @@ test('a store that goes away in the middle leaves those who have not been heard 
   expect(await convergence).toMatchObject({ applied: 1, of: 2, laggards: [{ id: 'b', why: 'still at generation 4' }] })
 })
 
-test('nobody listens any more once it is answered', async () => {
+test('the listener for reports is removed when the wait ends', async () => {
   await store.sendHeartbeat(reportOf('a', 5))
   const forget = vi.fn()
   vi.spyOn(store, 'onHeartbeat').mockReturnValue(forget)
@@ -201,7 +201,7 @@ test('nobody listens any more once it is answered', async () => {
 
 const flipTo = (percentage: number): Expected => ({ generation: 5, flip: { context: 'catalog', percentage } })
 
-test('a flip has happened where the flag is at its percentage', async () => {
+test('a flip has converged when the flag is at its percentage', async () => {
   await store.sendHeartbeat(reportOf('a', 5, { percentages: { catalog: 25 } }))
   await store.sendHeartbeat(reportOf('b', 5))
   await store.sendHeartbeat(reportOf('c', 5, { percentages: { catalog: null } }))
@@ -214,7 +214,7 @@ test('a flip has happened where the flag is at its percentage', async () => {
   ])
 })
 
-test('a later change does not hide that the flip has not happened', async () => {
+test('a later change does not hide that a flip has not converged', async () => {
   await store.sendHeartbeat(reportOf('b', 6))
   await store.sendHeartbeat(reportOf('a', 6, { percentages: { catalog: 25 } }))
   const { convergence } = await converging(flipTo(25))
@@ -222,7 +222,7 @@ test('a later change does not hide that the flip has not happened', async () => 
   expect((await convergence).laggards).toMatchObject([{ id: 'b', why: 'still at 10 %' }])
 })
 
-test('a context that was flipped again in between is not waited for', async () => {
+test('a context that was flipped again during the wait is not waited for', async () => {
   const flip = { ...stampAt(NOON), flag: 'catalog-flag', percentage: 10, generation: 6 }
   const flippedAgain: SharedState = stateWith({
     generation: 6,
@@ -238,13 +238,13 @@ test.each<[string, Expected['abandoned'], number]>([
   ['legacy', { context: 'catalog', side: 'legacy' }, 6],
   ['service of all contexts', { context: null, side: 'service' }, 12],
   ['service of a context that nobody asks', { context: 'search', side: 'service' }, 0],
-])('what is still under way on the side that was left is counted: %s', async (_, abandoned, inFlight) => {
+])('requests in flight on the abandoned side are counted: %s', async (_, abandoned, inFlight) => {
   await store.sendHeartbeat(reportOf('a', 5))
   await store.sendHeartbeat(reportOf('b', 5))
   expect((await fleet.converge({ generation: 5, abandoned }, clock.now())).inFlight).toBe(inFlight)
 })
 
-test('this gateway is heard of from when it joins until it leaves, and every second', async () => {
+test('this gateway reports every second, from its start to its stop', async () => {
   const heard = vi.fn()
   store.onHeartbeat(heard)
   fleet.sendHeartbeat()
@@ -265,7 +265,7 @@ test('this gateway is heard of from when it joins until it leaves, and every sec
   expect(await store.fleet()).toEqual([])
 })
 
-test('a store that is away disturbs neither its beat nor its end', async () => {
+test('an unreachable store disturbs neither the heartbeats nor the stop', async () => {
   memory.isReachable = false
   fleet.start()
   await pass(2000)

@@ -13,7 +13,7 @@ let clock: ManualClock
 let unleash: FakeUnleash
 let flags: ReturnType<FakeUnleash['follow']>
 let published: { controls: Controls; generation: number }[]
-let told: number[]
+let reports: number[]
 let applier: StateApplier
 let authority: UnleashAuthority
 
@@ -23,7 +23,7 @@ beforeEach(() => {
   clock = unleash.clock
   flags = unleash.follow()
   published = []
-  told = []
+  reports = []
   const { events } = recordedEvents()
   const store = new MemoryStore({ clock: manualClock() })
   const gateway = 'g1'
@@ -44,7 +44,7 @@ beforeEach(() => {
     authority,
     publish: (controls: Controls, generation: number) => void published.push({ controls, generation }),
     localKill: () => [],
-    onApplied: () => void told.push(applier.generation),
+    onApplied: () => void reports.push(applier.generation),
   })
 })
 
@@ -66,28 +66,28 @@ function flipped(generation: number, percentage: number, flippedIn = generation)
   return stateWith({ generation, contexts: { catalog: { ...EMPTY_CONTEXT, flip } } })
 }
 
-test('an older state than the one in use is passed over', () => {
+test('a state that is older than the one in use is ignored', () => {
   applier.apply(stateWith({ generation: 2, kill: stampAt(NOON) }))
   applier.apply(stateWith({ generation: 1 }))
   expect(published).toMatchObject([{ controls: { isKilled: true }, generation: 2 }])
   expect(applier.generation).toBe(2)
 })
 
-test('the same state again is published, for a kill file may have come, and is not told again', () => {
+test('the same state again is published, since a kill file may have appeared, and not reported again', () => {
   applier.apply(stateWith({ generation: 1 }))
   applier.apply(stateWith({ generation: 1 }))
   expect(published).toHaveLength(2)
-  expect(told).toEqual([1])
+  expect(reports).toEqual([1])
 })
 
-test('controls are in force and told before Unleash was asked', () => {
+test('controls are in force and reported before Unleash is asked', () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
   expect(applier.generation).toBe(1)
-  expect(told).toEqual([0, 1])
+  expect(reports).toEqual([0, 1])
 })
 
-test('a flip is fetched until it is there, and told then', async () => {
+test('a flip is fetched until Unleash has it, and reported then', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
   await pass(500)
@@ -95,14 +95,14 @@ test('a flip is fetched until it is there, and told then', async () => {
   unleash.percentages['catalog-flag'] = 50
   await pass(200)
   expect(flags.percentage('catalog-flag').percentage).toBe(50)
-  expect(told).toEqual([0, 1, 1])
+  expect(reports).toEqual([0, 1, 1])
   const { refreshes } = flags
   applier.apply(stateWith({ ...flipped(2, 50, 1), kill: stampAt(NOON) }))
   await pass(500)
   expect(flags.refreshes).toBe(refreshes)
 })
 
-test('what was caught up with once is another’s to change', async () => {
+test('a flip that was read once may be changed in Unleash and is not fetched again', async () => {
   applier.apply(stateWith({}))
   unleash.percentages['catalog-flag'] = 50
   applier.apply(flipped(1, 50))
@@ -115,7 +115,7 @@ test('what was caught up with once is another’s to change', async () => {
   expect(flags.refreshes).toBe(refreshes)
 })
 
-test('a flip that was not there in time is looked for now and then, and told when it is there', async () => {
+test('a flip that Unleash does not have in time is fetched now and then, and reported once read', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
   await pass(10_000)
@@ -124,16 +124,16 @@ test('a flip that was not there in time is looked for now and then, and told whe
   expect(flags.refreshes - refreshes).toBeGreaterThanOrEqual(3)
   expect(flags.refreshes - refreshes).toBeLessThanOrEqual(6)
   unleash.percentages['catalog-flag'] = 50
-  const times = told.length
+  const times = reports.length
   await pass(3000)
   expect(flags.percentage('catalog-flag').percentage).toBe(50)
-  expect(told).toHaveLength(times + 1)
-  const after = flags.refreshes
+  expect(reports).toHaveLength(times + 1)
+  const later = flags.refreshes
   await pass(5000)
-  expect(flags.refreshes).toBe(after)
+  expect(flags.refreshes).toBe(later)
 })
 
-test('a flip that was not there in time is tried again at once with the next change, and once', async () => {
+test('a flip that Unleash does not have in time is fetched at once after the next change, by one loop', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
   await pass(10_000)
@@ -147,7 +147,7 @@ test('a flip that was not there in time is tried again at once with the next cha
   expect(flags.refreshes - later).toBeLessThanOrEqual(6)
 })
 
-test('the 0 of a rollback that nobody writes is left to the polls', async () => {
+test('the 0 of a rollback that is never written is left to the polls', async () => {
   applier.apply(stateWith({}))
   const flip = { ...stampAt(NOON), flag: 'catalog-flag', percentage: 0, generation: 1, byRollback: true as const }
   applier.apply(stateWith({ generation: 1, contexts: { catalog: { ...EMPTY_CONTEXT, flip } } }))
@@ -158,7 +158,7 @@ test('the 0 of a rollback that nobody writes is left to the polls', async () => 
   expect(flags.refreshes).toBe(refreshes)
 })
 
-test('nobody waits for a flip after which there was another', async () => {
+test('a flip that another flip has replaced is not waited for', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
   await pass(200)
@@ -170,13 +170,13 @@ test('nobody waits for a flip after which there was another', async () => {
   expect(flags.refreshes).toBe(refreshes)
 })
 
-test('what was flipped before the start is not waited for', async () => {
+test('a flip of before the start is not waited for', async () => {
   applier.apply(flipped(7, 50))
   await pass(500)
   expect(flags.refreshes).toBe(0)
 })
 
-test('after the end nothing is applied', async () => {
+test('after stop nothing is applied', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
   applier.stop()
@@ -190,7 +190,7 @@ test('after the end nothing is applied', async () => {
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('while a pin stands nothing is published anew, and one timer is enough', async () => {
+test('a pin that stays causes no new publication and one timer', async () => {
   const pin = { ...stampAt(NOON), side: 'legacy', until: NOON + 60_000 } as const
   for (const generation of [1, 2, 3])
     applier.apply(stateWith({ generation, contexts: { catalog: { ...EMPTY_CONTEXT, pin } } }))

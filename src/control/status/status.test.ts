@@ -1,4 +1,4 @@
-// What status contains beside the verbs: the upstreams, rejected files, and who is left out of a percentage.
+// The upstreams and the rejected files in the status, and flags that match some users only.
 import { expect, test } from 'vitest'
 import { until } from '../../../test/kit/until.ts'
 import { gradualRollout } from '../flags/percentage.ts'
@@ -25,7 +25,7 @@ test('status has the unavailable addresses of a context and of legacy, by the cl
   })
 })
 
-test('status has the rejected files and the id of the gateway that answers', async () => {
+test('status has the rejected files and the id of this gateway', async () => {
   const { start } = await testFleet()
   const { control, rejectedFiles } = await start({ id: 'gw-1' })
   const rejection = { file: 'map', path: 'routes.config.ts', since: 1, mistake: 'legacy: is missing' } as const
@@ -33,7 +33,7 @@ test('status has the rejected files and the id of the gateway that answers', asy
   expect(await control.status()).toMatchObject({ gateway: 'gw-1', rejectedFiles: [rejection] })
 })
 
-test('a context at 100 % of matching people is split, and says so', async () => {
+test('a context at 100 % of matching users is split', async () => {
   const { start, log } = await testFleet()
   const { control, store } = await start()
   const { flag } = (await control.context('orders')) ?? { flag: '' }

@@ -20,62 +20,71 @@ function moved(flags: EmbeddedFlags, flag: string, percentage: number) {
   return move
 }
 
-describe('a flag among others', () => {
-  test.each(FLAG_RULES)('$flag reads $reads', (rule) => {
+describe('the percentage of one flag among others', () => {
+  test.each(FLAG_RULES)('of $flag is $reads', (rule) => {
     expect(percentageAmong(flagsOf(rule), rule.flag).percentage).toBe(rule.reads)
     expect(engineOf(flagsOf(rule).features).percentage(rule.flag).percentage).toBe(rule.reads)
   })
 
-  test.each(FLAG_RULES.filter(({ refused }) => refused === undefined))('$flag is moved, and nothing else', (rule) => {
-    const before = structuredClone(flagsOf(rule))
-    const move = moved(before, rule.flag, 75)
-    expect(before).toEqual(flagsOf(rule))
-    expect(move.before).toBe(rule.reads)
-    const { isForMatching: _, ...said } = percentageAmong(move.flags, rule.flag)
-    expect(said).toEqual({ percentage: 75 })
-    const [feature, ...others] = move.flags.features
-    expect({ ...move.flags, features: others }).toEqual({ ...before, features: [other] })
-    const strategies = rule.strategies.map((strategy) =>
-      strategy.name === 'flexibleRollout'
-        ? { ...strategy, parameters: { ...(strategy.parameters as object), rollout: '75' } }
-        : strategy,
-    )
-    if (rule.strategies.length > 0)
-      expect(feature).toEqual({ name: rule.flag, enabled: true, strategies, variants: [], note: 'kept' })
-  })
+  test.each(FLAG_RULES.filter(({ refused }) => refused === undefined))(
+    'of $flag is set, and nothing else changes',
+    (rule) => {
+      const original = structuredClone(flagsOf(rule))
+      const move = moved(original, rule.flag, 75)
+      expect(original).toEqual(flagsOf(rule))
+      expect(move.before).toBe(rule.reads)
+      const { isForMatching: _, ...facts } = percentageAmong(move.flags, rule.flag)
+      expect(facts).toEqual({ percentage: 75 })
+      const [feature, ...others] = move.flags.features
+      expect({ ...move.flags, features: others }).toEqual({ ...original, features: [other] })
+      const strategies = rule.strategies.map((strategy) =>
+        strategy.name === 'flexibleRollout'
+          ? { ...strategy, parameters: { ...(strategy.parameters as object), rollout: '75' } }
+          : strategy,
+      )
+      if (rule.strategies.length > 0)
+        expect(feature).toEqual({ name: rule.flag, enabled: true, strategies, variants: [], note: 'kept' })
+    },
+  )
 
-  test.each(FLAG_RULES.filter(({ refused }) => refused !== undefined))('$flag is refused, with what to do', (rule) => {
-    const move = withPercentage(flagsOf(rule), rule.flag, 75)
-    if (move.kind !== 'refused') throw new Error('it was moved')
-    expect(move.reason).toContain(`flag "${rule.flag}" `)
-    expect(move.reason).toContain(rule.refused)
-  })
+  test.each(FLAG_RULES.filter(({ refused }) => refused !== undefined))(
+    'of $flag cannot be set, and the refusal has a hint',
+    (rule) => {
+      const move = withPercentage(flagsOf(rule), rule.flag, 75)
+      if (move.kind !== 'refused') throw new Error('it was moved')
+      expect(move.reason).toContain(`flag "${rule.flag}" `)
+      expect(move.reason).toContain(rule.refused)
+    },
+  )
 
-  test('one that is missing is made, and decides', () => {
-    const { flags, before } = moved({ version: 2, features: [other] }, 'new', 100)
-    expect(before).toBeNull()
+  test('creates a missing flag, which decides by it', () => {
+    const { flags, ...facts } = moved({ version: 2, features: [other] }, 'new', 100)
+    expect(facts.before).toBeNull()
     expect(flags.features[0]).toBe(other)
     expect(engineOf(flags.features).evaluate('new', { userId: '7' })).toBe('on')
   })
 
-  test('at zero, one that is off stays off; above, it is switched on', () => {
+  test('leaves a flag switched off at 0 and switches it on above', () => {
     const off = flagsOf({ flag: 'orders', enabled: false, strategies: [rolloutAt(40)] })
     expect(moved(off, 'orders', 0).flags.features[0]).toMatchObject({ enabled: false })
     expect(moved(off, 'orders', 1).flags.features[0]).toMatchObject({ enabled: true })
   })
 
-  test('names of people that are divided among variants of the whole flag are refused too', () => {
+  test('is refused for a flag with several variants', () => {
     const variants = [{ name: 'red' }, { name: 'blue' }]
     const flags = { version: 2, features: [{ name: 'orders', enabled: true, strategies: [rolloutAt(40)], variants }] }
     expect(withPercentage(flags, 'orders', 1)).toMatchObject({ reason: expect.stringContaining('2 variants') })
   })
 
-  test.each([-1, 101, 12.5, Number.NaN, Number.POSITIVE_INFINITY])('%d is no percentage', (percentage) => {
-    expect(withPercentage({ version: 2, features: [] }, 'orders', percentage)).toEqual({
-      kind: 'refused',
-      reason: `${percentage} is not a percentage: write a whole number from 0 to 100`,
-    })
-  })
+  test.each([-1, 101, 12.5, Number.NaN, Number.POSITIVE_INFINITY])(
+    'is refused for the invalid value %d',
+    (percentage) => {
+      expect(withPercentage({ version: 2, features: [] }, 'orders', percentage)).toEqual({
+        kind: 'refused',
+        reason: `${percentage} is not a percentage: write a whole number from 0 to 100`,
+      })
+    },
+  )
 
   test.each([
     [{ name: 'flexibleRollout', parameters: { rollout: '12.5' } }, 'without a whole percentage'],
@@ -83,7 +92,7 @@ describe('a flag among others', () => {
     [{ name: 'flexibleRollout' }, 'without a whole percentage'],
     [{ name: 7 }, 'not in a form that this gateway understands'],
     [{ name: 'default', disabled: true }, 'has only strategies that are switched off'],
-  ])('%o is refused', (strategy, why) => {
+  ])('is refused for the strategy %o', (strategy, why) => {
     const flags = { version: 2, features: [{ name: 'orders', enabled: true, strategies: [strategy] }] }
     expect(percentageAmong(flags, 'orders')).toEqual({ percentage: null, why: expect.stringContaining(why) })
     expect(withPercentage(flags, 'orders', 1)).toMatchObject({ kind: 'refused', reason: expect.stringContaining(why) })

@@ -44,7 +44,7 @@ const write = (percent: number) =>
   writeFile(file, JSON.stringify({ version: 2, features: [rollout('orders', percent)] }))
 const ask = () => flags.evaluate('orders', { userId: '7' })
 
-test('an edit is taken over as soon as it is noticed', async () => {
+test('an edit of the flags file is in use as soon as it is noticed', async () => {
   await write(0)
   await flags.start()
   expect(ask()).toBe('off')
@@ -57,7 +57,7 @@ test('an edit is taken over as soon as it is noticed', async () => {
   ])
 })
 
-test('a file that is not there yet is stale and said so, and is picked up when it appears', async () => {
+test('a missing flags file is stale and reported, and is read when it appears', async () => {
   await flags.start()
   expect(ask()).toBe('stale')
   expect(flags.status()).toMatchObject({ stale: true, ageMs: undefined, flags: 0 })
@@ -68,7 +68,7 @@ test('a file that is not there yet is stale and said so, and is picked up when i
   expect(flags.status()).toMatchObject({ stale: false, ageMs: 0, flags: 1, trouble: undefined })
 })
 
-test('a bad edit is reported and the last good flags stay, and age', async () => {
+test('an invalid edit is reported; the last valid flags stay in use, and their age grows', async () => {
   await write(100)
   await flags.start()
   await writeFile(file, '{"features": "none"}')
@@ -84,7 +84,7 @@ test('a bad edit is reported and the last good flags stay, and age', async () =>
   expect(flags.status()).toMatchObject({ ageMs: 0, trouble: undefined })
 })
 
-test('mending a bad edit by undoing it ends the trouble', async () => {
+test('undoing an invalid edit ends the trouble', async () => {
   await write(100)
   await flags.start()
   await writeFile(file, '{')
@@ -95,7 +95,7 @@ test('mending a bad edit by undoing it ends the trouble', async () => {
   await until(() => flags.status().trouble === undefined)
 })
 
-test('an editor that empties the file before it writes it is no mistake', async () => {
+test('a file that an editor empties before it writes it is not a mistake', async () => {
   await write(0)
   await flags.start()
   await writeFile(file, '')
@@ -105,7 +105,7 @@ test('an editor that empties the file before it writes it is no mistake', async 
   expect(heard.of('flagsFailed')).toEqual([])
 })
 
-test('the last edit wins, however fast they come', async () => {
+test('the last of several fast edits is in use', async () => {
   await write(0)
   await flags.start()
   for (const percent of [10, 20, 0, 100]) {
@@ -115,7 +115,7 @@ test('the last edit wins, however fast they come', async () => {
   await until(() => ask() === 'on')
 })
 
-test('a file that goes away leaves the last good flags', async () => {
+test('after the removal of the file the last valid flags stay in use', async () => {
   await write(100)
   await flags.start()
   await rm(file)
@@ -124,7 +124,7 @@ test('a file that goes away leaves the last good flags', async () => {
   expect(ask()).toBe('on')
 })
 
-test('a refresh reads the file, whether a change was noticed or not', async () => {
+test('a refresh reads the file, whether or not a change was noticed', async () => {
   await write(0)
   await flags.start()
   await write(100)
@@ -134,7 +134,7 @@ test('a refresh reads the file, whether a change was noticed or not', async () =
   expect(flags.percentage('nowhere')).toEqual({ percentage: null, why: 'is not there' })
 })
 
-test('stopping ends the watch', async () => {
+test('stop ends the watch of the file', async () => {
   await write(100)
   await flags.start()
   await flags.stop()

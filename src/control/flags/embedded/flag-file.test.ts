@@ -5,7 +5,7 @@ const strategy = (parameters: object) => ({ name: 'flexibleRollout', parameters 
 const file = (feature: object, more: object = {}) =>
   JSON.stringify({ version: 2, features: [{ name: 'orders', enabled: true, ...feature }], ...more })
 
-describe('a mistake is named with its place and what to write', () => {
+describe('a mistake in the flags file is reported with its path and a correction', () => {
   test.each([
     ['', 'the file is empty; write { "version": 2, "features": [] }'],
     ['{"features": [', 'is not JSON: '],
@@ -42,7 +42,7 @@ describe('a mistake is named with its place and what to write', () => {
     expect(() => parseFlagFile('flags.json', text!)).toThrow(expected!)
   })
 
-  test('every one of them at once', () => {
+  test('all mistakes in the flags file are reported at once', () => {
     const text = JSON.stringify({ features: [{ name: 'a' }, { name: 'b', enabled: 1 }] })
     expect(mistakesIn(text)).toEqual([
       'features[0].enabled: write true or false',
@@ -51,16 +51,16 @@ describe('a mistake is named with its place and what to write', () => {
   })
 })
 
-test('keys that Unleash knows and we do not are let through', () => {
+test('unknown keys of the flags file are accepted', () => {
   const { features } = parseFlagFile('flags.json', file({ project: 'shop', impressionData: false, futureKey: 1 }))
   expect(features[0]).toMatchObject({ name: 'orders', project: 'shop', futureKey: 1 })
 })
 
-test.each([0, 100, '0', '42', '100'])('a rollout of %j is a percentage', (rollout) => {
+test.each([0, 100, '0', '42', '100'])('a rollout of %j is accepted as a percentage', (rollout) => {
   expect(() => parseFlagFile('flags.json', file({ strategies: [strategy({ rollout })] }))).not.toThrow()
 })
 
-test('a rollout without a group gets the flag’s name, as Unleash gives it', () => {
+test('a rollout without a group gets the name of the flag as its group, as in Unleash', () => {
   const { features } = parseFlagFile('flags.json', file({ strategies: [strategy({ rollout: 5 })] }))
   expect(features[0]?.strategies?.[0]?.parameters).toMatchObject({ groupId: 'orders' })
 })

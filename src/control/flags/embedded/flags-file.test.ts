@@ -34,7 +34,7 @@ type Following = {
   readonly changed: () => void
 }
 
-/** A gateway that follows the file, and hears of a change when the test says so. */
+/** A gateway that follows the file. `changed` reports a change of the file to it. */
 function follow(of = store, gateway = 'g1'): Following {
   const heard = recordedEvents()
   let changed = () => {}
@@ -58,13 +58,13 @@ function follow(of = store, gateway = 'g1'): Following {
   return { flagsFile, heard, changed: () => changed() }
 }
 
-/** @param editedAt by the clock of the machine, which writes it */
+/** @param editedAt by the clock of the machine that writes it */
 async function write(flags: EmbeddedFlags | string, editedAt = NOON): Promise<void> {
   await writeFile(file, typeof flags === 'string' ? flags : JSON.stringify(flags))
   await utimes(file, editedAt / 1000, editedAt / 1000)
 }
 
-/** Whatever was to be read of the file at once has been. */
+/** Waits until a read that begins at once would have ended. */
 async function settled(): Promise<void> {
   for (let time = 0; time < 5; time++) {
     await readFile(file)
@@ -72,8 +72,8 @@ async function settled(): Promise<void> {
   }
 }
 
-async function flip(percentage: number, at: number): Promise<void> {
-  const input = { stamp: stampAt(at), context: contextNamed('orders'), unleash: undefined }
+async function flip(percentage: number, time: number): Promise<void> {
+  const input = { stamp: stampAt(time), context: contextNamed('orders'), unleash: undefined }
   const transition = transitionOf(await store.read(), { verb: 'flip', context: 'orders', percentage }, input)
   if (transition.kind !== 'change') throw new Error(transition.kind)
   const [entry] = (await store.history({ limit: 1 })).records
@@ -82,18 +82,18 @@ async function flip(percentage: number, at: number): Promise<void> {
   await store.commit(transition.next, { ...seeded, verb: 'flip', generation: transition.next.generation })
 }
 
-const at = (flag = 'orders-flag') => percentageAmong(store.current().flags as EmbeddedFlags, flag).percentage
+const percentageOf = (flag = 'orders-flag') => percentageAmong(store.current().flags as EmbeddedFlags, flag).percentage
 const log = async () =>
   (await store.history({ limit: 100 })).records
-    .map(({ verb, context, before, after, result }) => [verb, context, before, after, result])
+    .map((entry) => [entry.verb, entry.context, entry.before, entry.after, entry.result])
     .reverse()
 
 describe('seeding', () => {
-  test('puts the flags of the file into the store, and one line into the log', async () => {
+  test('puts the flags of the file into the store, and one entry into the audit log', async () => {
     await write(flagsAt({ 'orders-flag': 10, 'catalog-flag': 20 }))
     const { flagsFile, heard } = follow()
     await flagsFile.start()
-    expect([at(), at('catalog-flag')]).toEqual([10, 20])
+    expect([percentageOf(), percentageOf('catalog-flag')]).toEqual([10, 20])
     expect((await store.history({ limit: 10 })).records).toMatchObject([
       { actor: file, verb: 'outside', detail: '2 flags seeded', generation: 1, gateway: 'g1', result: 'done' },
     ])
@@ -102,19 +102,19 @@ describe('seeding', () => {
     expect(store.current().contexts).toEqual({})
   })
 
-  test('twice is nothing, be it by this gateway or by another', async () => {
+  test('a second time changes nothing, by the same gateway or another', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
     await follow().flagsFile.start()
     await follow(new MemoryStore({ memory, clock }), 'g2').flagsFile.start()
     expect(store.current().generation).toBe(1)
   })
 
-  test('by several at once is done once', async () => {
+  test('by several gateways at once happens once', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
-    const all = ['g1', 'g2', 'g3'].map((gateway) => follow(new MemoryStore({ memory, clock }), gateway))
-    await Promise.all(all.map(({ flagsFile }) => flagsFile.start()))
+    const gateways = ['g1', 'g2', 'g3'].map((gateway) => follow(new MemoryStore({ memory, clock }), gateway))
+    await Promise.all(gateways.map(({ flagsFile }) => flagsFile.start()))
     expect(await log()).toHaveLength(1)
-    expect(all.map(({ flagsFile }) => flagsFile.trouble)).toEqual([undefined, undefined, undefined])
+    expect(gateways.map(({ flagsFile }) => flagsFile.trouble)).toEqual([undefined, undefined, undefined])
   })
 
   test('does not undo a flip', async () => {
@@ -122,19 +122,19 @@ describe('seeding', () => {
     await follow().flagsFile.start()
     await flip(50, NOON + 1000)
     await follow().flagsFile.start()
-    expect(at()).toBe(50)
+    expect(percentageOf()).toBe(50)
   })
 })
 
-describe('an edit', () => {
-  // A file is written at fractions of a millisecond; the admin API has whole ones, and nobody could read it any more.
-  test('that was saved at a fraction of a millisecond is on record at a whole one', async () => {
+describe('an edit of the flags file', () => {
+  // Files have times with fractions of a millisecond, which the schema of the shared state does not accept.
+  test('that was saved at a fraction of a millisecond is recorded at a whole one', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
     const { flagsFile, changed } = follow()
     await flagsFile.start()
     await write(flagsAt({ 'orders-flag': 30 }), NOON + 1000.5)
     changed()
-    await until(() => at() === 30)
+    await until(() => percentageOf() === 30)
     const { flip, changed: last } = store.current().contexts.orders ?? {}
     expect([flip?.at, last?.at]).toEqual([NOON + 1000, NOON + 1000])
   })
@@ -143,7 +143,7 @@ describe('an edit', () => {
     await write(flagsAt({ 'orders-flag': 10, 'catalog-flag': 20, other: 5 }), NOON - HOUR)
   })
 
-  test('is taken over, on record, and seen by whoever looked at the context before', async () => {
+  test('is taken over and recorded, and conflicts with a change of the previous state', async () => {
     const { flagsFile, heard, changed } = follow()
     await flagsFile.start()
     await write(flagsAt({ 'orders-flag': 30, 'catalog-flag': 25, other: 6 }))
@@ -162,7 +162,7 @@ describe('an edit', () => {
     expect(Object.keys(store.current().contexts)).toEqual(['orders', 'catalog'])
   })
 
-  test('that is older than a flip is a conflict: the flip holds, and it is told once', async () => {
+  test('that is older than a flip is a conflict: the flip stays, and the conflict is reported once', async () => {
     const { flagsFile, heard, changed } = follow()
     await flagsFile.start()
     await flip(50, NOON + 1000)
@@ -173,32 +173,32 @@ describe('an edit', () => {
     expect(heard.of('changeFinished')).toMatchObject([
       { result: 'conflict', detail: expect.stringContaining('flip again') },
     ])
-    expect(at()).toBe(50)
+    expect(percentageOf()).toBe(50)
     expect(store.current().contexts.orders?.flip).toMatchObject({ by: 'anna', percentage: 50 })
     await follow().flagsFile.start()
     expect(await log()).toHaveLength(3)
   })
 
-  test('that is newer than a flip wins', async () => {
+  test('that is newer than a flip replaces it', async () => {
     const { flagsFile, changed } = follow()
     await flagsFile.start()
     await flip(50, NOON - 1000)
     await write(flagsAt({ 'orders-flag': 30, 'catalog-flag': 20, other: 5 }), NOON)
     changed()
-    await until(() => at() === 30)
+    await until(() => percentageOf() === 30)
   })
 
-  test('is as old as the clock of the fleet says, be this machine an hour off', async () => {
+  test('has a time by the clock of the fleet, if this machine is an hour off', async () => {
     const { flagsFile, changed } = follow()
     await flagsFile.start()
     await flip(50, NOON + HOUR - 1000)
     vi.spyOn(store, 'wallTime').mockImplementation(() => clock.wallTime() + HOUR)
     await write(flagsAt({ 'orders-flag': 30, 'catalog-flag': 20, other: 5 }), NOON)
     changed()
-    await until(() => at() === 30)
+    await until(() => percentageOf() === 30)
   })
 
-  test('right after another is no older than that one', async () => {
+  test('directly after another edit is not older than that one', async () => {
     const { flagsFile, changed } = follow()
     await flagsFile.start()
     for (const [percentage, editedAt] of [
@@ -207,21 +207,21 @@ describe('an edit', () => {
     ] as const) {
       await write(flagsAt({ 'orders-flag': percentage, 'catalog-flag': 20, other: 5 }), editedAt)
       changed()
-      await until(() => at() === percentage)
+      await until(() => percentageOf() === percentage)
     }
   })
 
-  test('of which a flag is taken out takes it out', async () => {
+  test('that removes a flag removes it from the store', async () => {
     const { flagsFile, changed } = follow()
     await flagsFile.start()
     await write(flagsAt({ 'catalog-flag': 20, other: 5 }))
     changed()
-    await until(() => at() === null)
+    await until(() => percentageOf() === null)
     await until(async () => (await log()).length === 2)
     expect((await log()).at(-1)).toEqual(['outside', 'orders', 10, null, 'done'])
   })
 
-  test('that moves no flag is on record, with the generation that it made', async () => {
+  test('that moves no flag is recorded with the generation that it made', async () => {
     const { flagsFile, changed } = follow()
     await flagsFile.start()
     const flags = flagsAt({ 'orders-flag': 10, 'catalog-flag': 20, other: 5 })
@@ -234,8 +234,8 @@ describe('an edit', () => {
   })
 })
 
-describe('trouble', () => {
-  test('with the file is told, and over once it is mended', async () => {
+describe('trouble with the flags file', () => {
+  test('is reported, and ends when the file is corrected', async () => {
     const { flagsFile, heard, changed } = follow()
     await flagsFile.start()
     expect(flagsFile.trouble).toBe(`${file}: there is no such file`)
@@ -246,10 +246,10 @@ describe('trouble', () => {
     await write(flagsAt({ 'orders-flag': 10 }))
     changed()
     await until(() => flagsFile.trouble === undefined)
-    expect(at()).toBe(10)
+    expect(percentageOf()).toBe(10)
   })
 
-  test('a rejected file is reported with its first mistake and the time since when, until it is mended or gone', async () => {
+  test('from rejected content is reported with its first mistake and the time, until it is corrected or removed', async () => {
     const { flagsFile, changed } = follow()
     await flagsFile.start()
     expect(flagsFile.rejection).toBeUndefined()
@@ -278,7 +278,7 @@ describe('trouble', () => {
     await until(() => flagsFile.rejection === undefined)
   })
 
-  test('an editor that empties the file first is none', async () => {
+  test('is not reported when an editor empties the file before it writes it', async () => {
     await write(flagsAt({ 'orders-flag': 10 }), NOON - HOUR)
     const { flagsFile, heard, changed } = follow()
     await flagsFile.start()
@@ -286,11 +286,11 @@ describe('trouble', () => {
     changed()
     await settled()
     await write(flagsAt({ 'orders-flag': 30 }))
-    await until(() => at() === 30)
+    await until(() => percentageOf() === 30)
     expect(heard.of('flagsFailed')).toEqual([])
   })
 
-  test('a store that is away is tried again when it is there', async () => {
+  test('because of an unreachable store ends with a retry when the store returns', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
     const { flagsFile } = follow()
     memory.isReachable = false
@@ -299,14 +299,14 @@ describe('trouble', () => {
     memory.isReachable = true
     flagsFile.retry()
     await until(() => flagsFile.trouble === undefined)
-    expect(at()).toBe(10)
+    expect(percentageOf()).toBe(10)
     const read = vi.spyOn(store, 'read')
     flagsFile.retry()
     await settled()
     expect(read).not.toHaveBeenCalled()
   })
 
-  test('a store that goes away in the middle loses no line of the log', async () => {
+  test('because the store becomes unreachable during an edit loses no entry of the audit log', async () => {
     await write(flagsAt({ 'orders-flag': 10, 'catalog-flag': 20 }), NOON - HOUR)
     const { flagsFile, changed } = follow()
     await flagsFile.start()
@@ -320,7 +320,7 @@ describe('trouble', () => {
     expect((await log()).slice(1).map(([, context]) => context)).toEqual(['orders', 'catalog'])
   })
 
-  test('others who are always quicker: it is not said to be done', async () => {
+  test('because other changes are always committed first is reported, and the flags do not count as read', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
     vi.spyOn(store, 'commit').mockImplementation(async () => ({ ok: false, conflict: store.current() }))
     const { flagsFile, heard } = follow()
@@ -329,16 +329,16 @@ describe('trouble', () => {
     expect(heard.of('flagsRead')).toEqual([])
   })
 
-  test('after the end nothing is read', async () => {
+  test('is not caused by stop, after which nothing is read', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
     const { flagsFile, heard, changed } = follow()
     const started = flagsFile.start()
     changed()
     await flagsFile.stop()
     await started
-    const { length } = heard.told
+    const { length } = heard.recorded
     changed()
     await settled()
-    expect(heard.told).toHaveLength(length)
+    expect(heard.recorded).toHaveLength(length)
   })
 })

@@ -7,11 +7,11 @@ import { seed } from './seed.ts'
 const [EARLIER, LATER] = [NOON - 1000, NOON + 1000]
 
 /** A state whose flags were seeded from the file. */
-function seeded(file: EmbeddedFlags, before = stateWith({})): SharedState {
-  return { ...before, flags: seed(before, file, NOON).flags }
+function seeded(file: EmbeddedFlags, previous = stateWith({})): SharedState {
+  return { ...previous, flags: seed(previous, file, NOON).flags }
 }
 
-/** As a flip at noon leaves it. */
+/** The state after a flip at noon. */
 function flipped(state: SharedState, flag: string, percentage: number): SharedState {
   const moved = withPercentage(state.flags as EmbeddedFlags, flag, percentage)
   if (moved.kind !== 'moved') throw new Error(moved.reason)
@@ -19,11 +19,12 @@ function flipped(state: SharedState, flag: string, percentage: number): SharedSt
   return stateWith({ flags: moved.flags, contexts: { orders: { ...EMPTY_CONTEXT, flip } } })
 }
 
-const at = (flags: EmbeddedFlags | null, flag = 'orders') => percentageAmong(flags as EmbeddedFlags, flag).percentage
+const percentageIn = (flags: EmbeddedFlags | null, flag = 'orders') =>
+  percentageAmong(flags as EmbeddedFlags, flag).percentage
 const file = flagsAt({ orders: 10, catalog: 20 })
 
-describe('the first time', () => {
-  test('the flags are those of the file', () => {
+describe('the first seed', () => {
+  test('takes all flags of the file', () => {
     const { flags, edits } = seed(stateWith({}), file, NOON)
     expect(flags.features).toEqual(file.features)
     expect(edits).toEqual([
@@ -32,21 +33,21 @@ describe('the first time', () => {
     ])
   })
 
-  test('a flag that a flip made stays', () => {
+  test('keeps a flag that a flip has created', () => {
     const state = stateWith({ flags: flagsAt({ search: 5 }) })
     expect(seed(state, file, NOON).flags.features.map(({ name }) => name)).toEqual(['search', 'orders', 'catalog'])
   })
 })
 
-describe('afterwards', () => {
-  test('the same file is nothing: the flags are the same object', () => {
+describe('a later seed', () => {
+  test('of the same file changes nothing: the flags are the same object', () => {
     const state = deepFrozen(seeded(file))
     const again = seed(state, structuredClone(file), LATER)
     expect(again.flags).toBe(state.flags)
     expect(again.edits).toEqual([])
   })
 
-  test('the same file after a flip is nothing: a flip is no edit, and is not undone', () => {
+  test('of the same file after a flip changes nothing: a flip is not an edit', () => {
     const state = flipped(seeded(file), 'orders', 50)
     for (const editedAt of [EARLIER, LATER]) {
       const again = seed(state, file, editedAt)
@@ -55,37 +56,37 @@ describe('afterwards', () => {
     }
   })
 
-  test('an edit is taken over, and no other flag', () => {
+  test('takes over an edited flag, and no other flag', () => {
     const { flags, edits } = seed(seeded(file), flagsAt({ orders: 30, catalog: 20 }), LATER)
     expect(edits).toEqual([{ flag: 'orders', before: 10, after: 30, heldBy: null }])
-    expect([at(flags), at(flags, 'catalog')]).toEqual([30, 20])
+    expect([percentageIn(flags), percentageIn(flags, 'catalog')]).toEqual([30, 20])
   })
 
-  test('an edit of one flag does not undo the flip of another', () => {
+  test('takes over the edit of one flag without undoing the flip of another', () => {
     const state = flipped(seeded(file), 'orders', 50)
     const { flags, edits } = seed(state, flagsAt({ orders: 10, catalog: 25 }), LATER)
     expect(edits.map(({ flag }) => flag)).toEqual(['catalog'])
-    expect([at(flags), at(flags, 'catalog')]).toEqual([50, 25])
+    expect([percentageIn(flags), percentageIn(flags, 'catalog')]).toEqual([50, 25])
   })
 
-  test('an edit that is newer than a flip wins', () => {
+  test('takes over an edit that is newer than a flip', () => {
     const state = flipped(seeded(file), 'orders', 50)
     const { flags, edits } = seed(state, flagsAt({ orders: 30, catalog: 20 }), LATER)
     expect(edits).toEqual([{ flag: 'orders', before: 50, after: 30, heldBy: null }])
-    expect(at(flags)).toBe(30)
+    expect(percentageIn(flags)).toBe(30)
   })
 
-  test('a flip that is newer than an edit holds, and the conflict is told once', () => {
+  test('keeps a flip that is newer than an edit, and reports the conflict once', () => {
     const edited = flagsAt({ orders: 30, catalog: 20 })
     const state = flipped(seeded(file), 'orders', 50)
     const { flags, edits } = seed(state, edited, EARLIER)
     expect(edits).toEqual([{ flag: 'orders', before: 50, after: 30, heldBy: 'flip' }])
-    expect(at(flags)).toBe(50)
+    expect(percentageIn(flags)).toBe(50)
     const next = { ...state, flags }
     expect(seed(next, edited, EARLIER)).toEqual({ flags, edits: [] })
   })
 
-  test('an edit of a flag whose context is frozen is not taken over, and told once', () => {
+  test('does not take over the edit of a flag whose context is frozen, and reports it once', () => {
     const edited = flagsAt({ orders: 30, catalog: 25 })
     const state = seeded(file)
     const isFrozen = (flag: string) => flag === 'orders'
@@ -94,43 +95,43 @@ describe('afterwards', () => {
       { flag: 'orders', before: 10, after: 30, heldBy: 'freeze' },
       { flag: 'catalog', before: 20, after: 25, heldBy: null },
     ])
-    expect(at(flags)).toBe(10)
+    expect(percentageIn(flags)).toBe(10)
     expect(seed({ ...state, flags }, edited, LATER, isFrozen)).toEqual({ flags, edits: [] })
   })
 
-  test('an edit to what the flags are already is no change', () => {
+  test('with an edit to the current percentage reports no edit', () => {
     const state = flipped(seeded(file), 'orders', 50)
     const edited = { ...file, features: (state.flags as EmbeddedFlags).features }
     const { flags, edits } = seed(state, edited, EARLIER)
     expect(edits).toEqual([])
-    expect(at(flags)).toBe(50)
-    // But it is known: the way back from there is an edit.
+    expect(percentageIn(flags)).toBe(50)
+    // The digest of the file is known: another edit back to it counts as an edit.
     expect(seed({ ...state, flags }, file, LATER).edits).toEqual([
       { flag: 'orders', before: 50, after: 10, heldBy: null },
     ])
   })
 
-  test('a flag that is taken out of the file goes', () => {
+  test('removes a flag that was removed from the file', () => {
     const { flags, edits } = seed(seeded(file), flagsAt({ catalog: 20 }), LATER)
     expect(edits).toEqual([{ flag: 'orders', before: 10, after: null, heldBy: null }])
     expect(flags.features.map(({ name }) => name)).toEqual(['catalog'])
     expect(seed(stateWith({ flags }), flagsAt({ catalog: 20 }), LATER).edits).toEqual([])
   })
 
-  test('a flag that is taken out, but was flipped since, stays and is told', () => {
+  test('keeps a flag that was removed from the file but flipped since, and reports it', () => {
     const state = flipped(seeded(file), 'orders', 50)
     const { flags, edits } = seed(state, flagsAt({ catalog: 20 }), EARLIER)
     expect(edits).toEqual([{ flag: 'orders', before: 50, after: null, heldBy: 'flip' }])
-    expect(at(flags)).toBe(50)
+    expect(percentageIn(flags)).toBe(50)
     expect(seed({ ...state, flags }, flagsAt({ catalog: 20 }), LATER).edits).toEqual([])
   })
 
-  test('a flag that comes back to the file is taken over again', () => {
+  test('takes over a flag that returns to the file', () => {
     const without = seeded(flagsAt({ catalog: 20 }), seeded(file))
-    expect(at(seed(without, file, LATER).flags)).toBe(10)
+    expect(percentageIn(seed(without, file, LATER).flags)).toBe(10)
   })
 
-  test('what else an edit says of a flag is taken over as well', () => {
+  test('takes over all other keys of an edited flag', () => {
     const [orders, catalog] = file.features
     const edited = { ...file, features: [{ ...orders, name: 'orders', description: 'moved' }, catalog as never] }
     const { flags, edits } = seed(seeded(file), edited, LATER)
@@ -142,7 +143,7 @@ describe('afterwards', () => {
 describe('segments', () => {
   const segments = [{ id: 1, constraints: [] }]
 
-  test('are those of the file, and an edit of them alone is one', () => {
+  test('are those of the file, and an edit of them alone is an edit', () => {
     const state = seeded(file)
     const { flags, edits } = seed(state, { ...file, segments }, LATER)
     expect(flags).not.toBe(state.flags)
@@ -150,20 +151,20 @@ describe('segments', () => {
     expect(edits).toEqual([])
   })
 
-  test('stay where the file says the same of them, or the same of nothing', () => {
+  test('stay if the file has the same segments, or still has none', () => {
     const state = seeded({ ...file, segments })
     expect(seed(state, { ...file, segments: structuredClone(segments) }, LATER).flags).toBe(state.flags)
     const none = seeded(file)
     expect(seed(none, { ...file, segments: [] }, LATER).flags).toBe(none.flags)
   })
 
-  test('that are taken out of the file are gone', () => {
+  test('are removed if they are removed from the file', () => {
     expect(seed(seeded({ ...file, segments }), { ...file, segments: [] }, LATER).flags.segments).toEqual([])
     expect(seed(seeded({ ...file, segments }), file, LATER).flags.segments).toBeUndefined()
   })
 })
 
-test('no name of a flag is mistaken for another thing', () => {
+test('are not confused with a flag of any name', () => {
   const odd = flagsAt({ constructor: 10, toString: 20 })
   const state = seeded(odd)
   expect(state.flags?.features.map(({ name }) => name)).toEqual(['constructor', 'toString'])

@@ -35,14 +35,14 @@ beforeEach(() => {
 
 const seven = { userId: '7' }
 
-test('before anything is seeded everything is stale', async () => {
+test('embedded flags are stale before the first seed', async () => {
   await flags.start()
   expect(flags.evaluate('orders', seven)).toBe('stale')
   expect(flags.isOlderThan(Number.MAX_VALUE)).toBe(true)
   expect(flags.status()).toMatchObject({ stale: true, ageMs: undefined, flags: 0, location: 'flags.json' })
 })
 
-test('the flags of the state are in use as soon as they are given', async () => {
+test('the flags of a newer state are in use at once', async () => {
   state = stateWith({ flags: flagsAt({ orders: 100 }) })
   await flags.start()
   expect(flags.evaluate('orders', seven)).toBe('on')
@@ -54,22 +54,22 @@ test('the flags of the state are in use as soon as they are given', async () => 
   expect(flags.status()).toMatchObject({ stale: false, ageMs: 0, flags: 2, trouble: undefined })
 })
 
-test('a refresh takes what the state has', async () => {
+test('a refresh takes the flags of the current state', async () => {
   await flags.start()
   state = stateWith({ flags: flagsAt({ orders: 100 }) })
   await flags.refresh()
   expect(flags.evaluate('orders', seven)).toBe('on')
 })
 
-test('a state without flags leaves those that are in use', () => {
+test('a state without flags keeps the flags in use', () => {
   flags.use(flagsAt({ orders: 100 }))
   flags.use(null)
   expect(flags.evaluate('orders', seven)).toBe('on')
   expect(flags.status()).toMatchObject({ stale: false, flags: 1, trouble: undefined })
-  expect(heard.told).toEqual([])
+  expect(heard.recorded).toEqual([])
 })
 
-test('they are as old as the store is cut off', () => {
+test('the age of embedded flags is the time since the store was reachable', () => {
   flags.use(flagsAt({ orders: 100 }))
   cutOffMs = 5000
   expect(flags.isOlderThan(4999)).toBe(true)
@@ -78,7 +78,7 @@ test('they are as old as the store is cut off', () => {
   expect(flags.evaluate('orders', seven)).toBe('on')
 })
 
-test('flags in the store that are none are told, and the last good ones stay', () => {
+test('invalid flags in the store are reported, and the last valid ones stay in use', () => {
   flags.use(flagsAt({ orders: 100 }))
   const strategies = [{ name: 'flexibleRollout', parameters: { rollout: 'many' } }]
   flags.use({ version: 2, features: [{ name: 'orders', enabled: true, strategies }] } as EmbeddedFlags)
@@ -90,17 +90,17 @@ test('flags in the store that are none are told, and the last good ones stay', (
   expect(flags.status().trouble).toBeUndefined()
 })
 
-test('trouble with the file is a trouble of the flags', () => {
+test('trouble with the flags file is trouble of the embedded flags', () => {
   flags.use(flagsAt({ orders: 100 }))
   fileTrouble = 'flags.json: there is no such file'
   expect(flags.status().trouble).toBe(fileTrouble)
 })
 
-test('the same flags again cost nothing', () => {
+test('the same flags again are not parsed again', () => {
   const same = flagsAt({ orders: 100 })
   flags.use(same)
   const trace = flags.trace('orders', seven)
   flags.use(same)
   expect(flags.trace('orders', seven)).toEqual(trace)
-  expect(heard.told).toEqual([])
+  expect(heard.recorded).toEqual([])
 })

@@ -24,7 +24,7 @@ beforeEach(async () => {
 
 afterEach(() => void vi.useRealTimers())
 
-/** Time goes by, and every gateway polls each second unless told otherwise. */
+/** Advances the time. Every gateway polls once a second unless `isPolling` is false. */
 async function pass(ms: number, isPolling = true): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     fleet.clock.advance(100)
@@ -37,13 +37,13 @@ const reach = ({ flags }: Gateway, isReachable: boolean) => {
   ;(flags as FakeFlags).isReachable = isReachable
 }
 const log = async () =>
-  (await fleet.log()).map(({ actor, verb, context, before, after }) => [actor, verb, context, before, after])
+  (await fleet.log()).map((entry) => [entry.actor, entry.verb, entry.context, entry.before, entry.after])
 const change = (percentage: number | null) => {
   unleash.percentages['catalog-flag'] = percentage
 }
 
 describe('a change made in Unleash itself', () => {
-  test('is put on record once, whoever saw it', async () => {
+  test('is recorded once, although several gateways read it', async () => {
     change(40)
     await pass(8000)
     expect(await fleet.log()).toMatchObject([
@@ -62,11 +62,11 @@ describe('a change made in Unleash itself', () => {
       flip: { by: 'unleash', percentage: 40, generation: 1 },
       changed: { by: 'unleash', verb: 'outside', generation: 1 },
     })
-    const told = gateways.flatMap(({ events: heard }) => heard.of('changeFinished'))
-    expect(told).toMatchObject([{ verb: 'outside', by: 'unleash', before: 10, after: 40 }])
+    const reported = gateways.flatMap(({ events }) => events.of('changeFinished'))
+    expect(reported).toMatchObject([{ verb: 'outside', by: 'unleash', before: 10, after: 40 }])
   })
 
-  test('and the next one, too', async () => {
+  test('is recorded each time', async () => {
     change(40)
     await pass(8000)
     change(10)
@@ -77,7 +77,7 @@ describe('a change made in Unleash itself', () => {
     ])
   })
 
-  test('to what no one percentage says is on record once as well', async () => {
+  test('to a flag without a single percentage is recorded once', async () => {
     change(null)
     await pass(15_000)
     expect(await log()).toEqual([['unleash', 'outside', 'catalog', 10, null]])
@@ -100,7 +100,7 @@ describe('a change made in Unleash itself', () => {
     })
   })
 
-  test('right after a flip, which a poll has found already, does not wait for the next poll', async () => {
+  test('directly after a flip, which a poll has read already, is recorded without waiting for the next poll', async () => {
     const flipping = gateways[0].control.flip('catalog', 20, anna)
     await pass(500)
     await flipping
@@ -110,7 +110,7 @@ describe('a change made in Unleash itself', () => {
     expect((await log()).slice(1)).toEqual([['unleash', 'outside', 'catalog', 20, 80]])
   })
 
-  test('that is taken back at once is nothing', async () => {
+  test('that is taken back at once is not recorded', async () => {
     change(40)
     await pass(2500)
     change(10)
@@ -118,7 +118,7 @@ describe('a change made in Unleash itself', () => {
     expect(await log()).toEqual([])
   })
 
-  test('that meets another change of the state is put on record a moment later', async () => {
+  test('during another change of the state is recorded a moment later', async () => {
     const commit = vi.spyOn(gateways[0].store, 'commit')
     const other = vi.spyOn(gateways[1].store, 'commit')
     const conflict = async () => ({ ok: false, conflict: gateways[0].store.current() }) as const
@@ -129,7 +129,7 @@ describe('a change made in Unleash itself', () => {
     expect(await log()).toEqual([['unleash', 'outside', 'catalog', 10, 40]])
   })
 
-  test('while the store is away is put on record when it is back', async () => {
+  test('while the store is unreachable is recorded when it returns', async () => {
     fleet.memory.isReachable = false
     change(40)
     await pass(8000)
@@ -139,8 +139,8 @@ describe('a change made in Unleash itself', () => {
   })
 })
 
-describe('what is not one', () => {
-  test('a flip, however old the flags of another gateway are', async () => {
+describe('a difference that is no change made outside', () => {
+  test('is a flip, however old the flags of another gateway are', async () => {
     reach(gateways[1], false)
     const flipped = gateways[0].control.flip('catalog', 25, anna)
     await pass(30_000)
@@ -150,7 +150,7 @@ describe('what is not one', () => {
     expect(await log()).toEqual([['anna', 'flip', 'catalog', 10, 25]])
   })
 
-  test('flags that are read for the first time', async () => {
+  test('is the first read of the flags', async () => {
     unleash.isStale = true
     await fleet.start()
     await pass(8000)
@@ -159,7 +159,7 @@ describe('what is not one', () => {
     expect(await log()).toEqual([])
   })
 
-  test('one that another gateway has put on record, and this one has not heard of it', async () => {
+  test('is a change that another gateway has recorded and this one has not received', async () => {
     const old = gateways[1].store.current()
     vi.spyOn(gateways[1].store, 'current').mockReturnValue(old)
     change(40)
@@ -168,7 +168,7 @@ describe('what is not one', () => {
   })
 })
 
-describe('the 0 of a rollback', () => {
+describe('the pending 0 % of a rollback', () => {
   const rollback = async (context = 'catalog') => {
     const work = gateways[0].control.rollback(context, false, anna)
     await pass(1500)
@@ -176,7 +176,7 @@ describe('the 0 of a rollback', () => {
   }
   const writes = () => unleash.written.map(({ flag, percentage, by }) => [flag, percentage, by])
 
-  test('that could not be written is written when it can be, and is on record then', async () => {
+  test('is written as soon as Unleash can be reached, and recorded then', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
     await pass(12_000)
@@ -196,7 +196,7 @@ describe('the 0 of a rollback', () => {
     expect(unleash.written).toHaveLength(length)
   })
 
-  test('is still tried after a freeze and after another pin to legacy', async () => {
+  test('is still written after a freeze and after another pin to legacy', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
     await gateways[0].control.freeze('catalog', bob)
@@ -218,7 +218,7 @@ describe('the 0 of a rollback', () => {
     expect(new Set(writes().map(([flag]) => flag))).toEqual(new Set(['catalog-flag', 'orders-flag']))
   })
 
-  test('that is refused is not asked for again', async () => {
+  test('that Unleash refuses is not written again', async () => {
     unleash.answer = { kind: 'refused', reason: 'it has 2 strategies' }
     await rollback()
     await pass(7000)
@@ -227,7 +227,7 @@ describe('the 0 of a rollback', () => {
     expect(unleash.written).toHaveLength(length)
   })
 
-  test('that was written is another’s to change, and that goes on record', async () => {
+  test('that was written may be changed in Unleash, which is recorded', async () => {
     await rollback()
     await pass(6000)
     change(15)
@@ -236,7 +236,7 @@ describe('the 0 of a rollback', () => {
     expect((await log()).slice(1)).toEqual([['unleash', 'outside', 'catalog', 0, 15]])
   })
 
-  test('is no longer written after a flip', async () => {
+  test('is dropped after a flip', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
     unleash.answer = undefined
@@ -246,14 +246,14 @@ describe('the 0 of a rollback', () => {
     expect(unleash.percentages['catalog-flag']).toBe(30)
   })
 
-  test('does not pile up where Unleash hangs', async () => {
+  test('does not accumulate writes while Unleash does not answer', async () => {
     unleash.answer = new Promise(() => {})
     await rollback()
     await pass(30_000)
     expect(unleash.written.length).toBeLessThan(5)
   })
 
-  /** What is on record of a dropped write. */
+  /** The recorded dropped writes. */
   const dropped = async () =>
     (await fleet.log())
       .filter(({ detail }) => detail?.includes('pending write'))
@@ -290,7 +290,7 @@ describe('the 0 of a rollback', () => {
     expect(await dropped()).toMatchObject([['failed', expect.stringContaining('flip by bob came after the rollback')]])
   })
 
-  test('is replaced by the 0 of a rollback by somebody else, with an entry in the audit log', async () => {
+  test('is replaced by that of a rollback by another operator, with an entry in the audit log', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
     await gateways[1].control.pin('catalog', 'legacy', 60_000, bob)
@@ -303,7 +303,7 @@ describe('the 0 of a rollback', () => {
     expect(await dropped()).toMatchObject([['failed', expect.stringContaining('rollback by bob came after')]])
   })
 
-  test('is not written if the context is changed while the write is on its way', async () => {
+  test('is not written if the context is changed during the write', async () => {
     let thaw = () => {}
     unleash.answer = new Promise((resolve) => {
       thaw = () => resolve(undefined)
@@ -321,7 +321,7 @@ describe('the 0 of a rollback', () => {
   test.each<[string, boolean]>([
     ['a poll shows', true],
     ['only the write itself finds', false],
-  ])('is dropped by a change in Unleash that %s, and the change goes on record', async (_, isPolling) => {
+  ])('is dropped by a change in Unleash that %s, and the change is recorded', async (_, isPolling) => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
     change(40)

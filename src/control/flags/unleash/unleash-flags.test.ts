@@ -56,12 +56,12 @@ function make(more: More = {}): Flags {
   return flags
 }
 
-/** With it, a silence would be noticed only after half a minute. */
+/** With this refresh interval, the watchdog notices a silence only after half a minute. */
 const LONG_MS = 10_000
 const person = { userId: '7' }
 
-describe('with Unleash well', () => {
-  test('flags are there when start resolves, asked for with the token', async () => {
+describe('flags of a healthy Unleash', () => {
+  test('are in use when start resolves, and were requested with the token', async () => {
     const flags = make()
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('on')
@@ -69,16 +69,16 @@ describe('with Unleash well', () => {
     expect(flags.evaluate('nowhere', person)).toBe('missing')
     expect(flags.status()).toMatchObject({ source: 'unleash', location: unleash.url, flags: 2, stale: false })
     expect(heard.of('flagsRead')).toEqual([{ source: unleash.url, flags: 2 }])
-    const asked = unleash.seen.find(({ path }) => path === '/api/client/features')
-    expect(asked?.headers.authorization).toBe('secret-token')
+    const poll = unleash.seen.find(({ path }) => path === '/api/client/features')
+    expect(poll?.headers.authorization).toBe('secret-token')
     await until(() => unleash.seen.some(({ path }) => path === '/api/client/register'))
   })
 
-  test('a change arrives with the next poll, and one that changes nothing is not told twice', async () => {
+  test('change with the next poll, and an unchanged poll is not reported again', async () => {
     const flags = make()
     await flags.start()
-    await unleash.asked()
-    await unleash.asked()
+    await unleash.nextPoll()
+    await unleash.nextPoll()
     expect(heard.of('flagsRead')).toHaveLength(1)
     unleash.features = [rollout('orders', 0)]
     await until(() => flags.evaluate('orders', person) === 'off')
@@ -87,15 +87,15 @@ describe('with Unleash well', () => {
     expect(heard.of('flagsFailed')).toEqual([])
   })
 
-  test('an unchanged answer is a contact: the age begins anew', async () => {
+  test('have a new age after a 304 response', async () => {
     const flags = make()
     await flags.start()
-    await unleash.asked()
-    await unleash.asked()
+    await unleash.nextPoll()
+    await unleash.nextPoll()
     await until(() => (flags.status().ageMs ?? Number.POSITIVE_INFINITY) < 40)
   })
 
-  test('Unleash hears how often its flags were asked', async () => {
+  test('are evaluated with usage counts that Unleash receives', async () => {
     const flags = make()
     await flags.start()
     for (let i = 0; i < 3; i++) flags.evaluate('orders', person)
@@ -105,12 +105,12 @@ describe('with Unleash well', () => {
   })
 })
 
-describe('with answers of Unleash that are too large', () => {
+describe('responses of Unleash that are too large', () => {
   const MOST = 32 * 1024 * 1024
-  /** What the sockets of both ends hold besides. */
+  /** Bytes in the buffers of both sockets. */
   const ON_THE_WAY = 16 * 1024 * 1024
 
-  test('a poll reads 32 MiB of an endless list, reports it, and the last good flags stay', async () => {
+  test('are read up to 32 MiB and reported, and the last good flags stay', async () => {
     const flags = make({ timeoutMs: LONG_MS })
     await flags.start()
     unleash.mode = 'endless'
@@ -125,7 +125,7 @@ describe('with answers of Unleash that are too large', () => {
     await until(() => flags.evaluate('orders', person) === 'off')
   })
 
-  test('a flag that is asked for by its name is bounded in the same way', async () => {
+  test('are bounded for a flag that is read by its name', async () => {
     const flags = make({ refreshMs: LONG_MS, timeoutMs: LONG_MS })
     await flags.start()
     unleash.mode = 'endless'
@@ -134,7 +134,7 @@ describe('with answers of Unleash that are too large', () => {
     expect(flags.evaluate('orders', person)).toBe('on')
   })
 
-  test('a compressed list, which could expand to any size, is not read', async () => {
+  test('are not read if they are compressed, since they could expand to any size', async () => {
     const flags = make()
     await flags.start()
     unleash.features = [rollout('orders', 0)]
@@ -146,8 +146,8 @@ describe('with answers of Unleash that are too large', () => {
   })
 })
 
-describe('with Unleash in trouble', () => {
-  test('down at start and nothing kept: start does not wait long, all is stale, and recovery is by itself', async () => {
+describe('an Unleash in trouble', () => {
+  test('that is down at the start without a backup does not delay the start: flags are stale until it returns', async () => {
     await unleash.close()
     const flags = make()
     const begun = performance.now()
@@ -161,11 +161,11 @@ describe('with Unleash in trouble', () => {
     expect(flags.status()).toMatchObject({ stale: false, trouble: undefined })
   })
 
-  test('down at start with flags kept: the last good ones answer at once, and their age is true', async () => {
-    const before = make()
-    await before.start()
+  test('that is down at the start leaves the flags of the backup in use, with their true age', async () => {
+    const previous = make()
+    await previous.start()
     await until(() => unleash.seen.length > 3)
-    await before.stop()
+    await previous.stop()
     await unleash.close()
     const file = join(stateDir, 'unleash-flags.json')
     await until(() => readFile(file).then(() => true) !== undefined)
@@ -178,15 +178,15 @@ describe('with Unleash in trouble', () => {
     expect(flags.status().stale).toBe(false)
   })
 
-  test('the kept flags are for the gateway’s eyes only', async () => {
+  test('leaves a backup that only the gateway may read', async () => {
     await make().start()
     const file = join(stateDir, 'unleash-flags.json')
     await until(() => heard.of('flagsRead').length > 0)
-    await unleash.asked()
+    await unleash.nextPoll()
     expect((await stat(file)).mode & 0o777).toBe(0o600)
   })
 
-  test('a damaged backup is reported and does not stand in the way', async () => {
+  test('with a damaged backup is reported and does not prevent the start', async () => {
     await writeFile(join(stateDir, 'unleash-flags.json'), '{"version":2,"featu')
     const flags = make()
     await flags.start()
@@ -194,7 +194,7 @@ describe('with Unleash in trouble', () => {
     expect(String(heard.of('flagsFailed')[0]?.error)).toContain('kept flags cannot be read')
   })
 
-  test('a state folder that cannot be written is reported and stops nothing', async () => {
+  test('with a state folder that cannot be written is reported and stops nothing', async () => {
     await rm(stateDir, { recursive: true })
     await writeFile(stateDir, 'a file where the folder should be')
     const flags = make()
@@ -205,7 +205,7 @@ describe('with Unleash in trouble', () => {
     await chmod(stateDir, 0o600)
   })
 
-  test.each([500, 503, 429, 404, 418] as const)('answers of %d: the last good flags stay', async (status) => {
+  test.each([500, 503, 429, 404, 418] as const)('that answers %d leaves the last good flags in use', async (status) => {
     const flags = make()
     await flags.start()
     unleash.mode = status
@@ -216,7 +216,7 @@ describe('with Unleash in trouble', () => {
     await until(() => flags.status().trouble === undefined)
   })
 
-  test('a token that is refused is reported, and mending it in Unleash needs no restart', async () => {
+  test('that rejects the token is reported, and needs no restart when it accepts the token again', async () => {
     const flags = make({ token: 'old', timeoutMs: LONG_MS })
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('stale')
@@ -225,27 +225,27 @@ describe('with Unleash in trouble', () => {
     await until(() => flags.evaluate('orders', person) === 'on')
   })
 
-  test('a token that is withdrawn leaves the last good flags', async () => {
+  test('that withdraws the token leaves the last good flags in use', async () => {
     const flags = make()
     await flags.start()
     unleash.token = 'new'
     await until(() => flags.status().trouble?.includes('401') === true)
     expect(flags.evaluate('orders', person)).toBe('on')
-    expect(JSON.stringify(heard.told)).not.toContain('secret-token')
+    expect(JSON.stringify(heard.recorded)).not.toContain('secret-token')
     unleash.token = 'secret-token'
     await until(() => flags.status().trouble === undefined)
   })
 
   test.each(['garbage', 'nonsense'] as const)(
-    '%s with an ETag is not confirmed by the 304 that follows it',
+    'that answers %s with an ETag does not confirm it by a later 304',
     async (mode) => {
       const flags = make()
       await flags.start()
       unleash.mode = mode
       await until(() => flags.status().trouble !== undefined)
-      const asked = () => unleash.seen.filter(({ path }) => path === '/api/client/features').length
-      const then = asked()
-      await until(() => asked() > then + 4)
+      const polls = () => unleash.seen.filter(({ path }) => path === '/api/client/features').length
+      const earlier = polls()
+      await until(() => polls() > earlier + 4)
       expect(flags.status().trouble).toBeDefined()
       expect(flags.evaluate('orders', person)).toBe('on')
       unleash.mode = 'well'
@@ -253,7 +253,7 @@ describe('with Unleash in trouble', () => {
     },
   )
 
-  test('one that never answers: the last good flags stay, and stopping does not wait for it', async () => {
+  test('that never answers leaves the last good flags in use and does not delay stop', async () => {
     const flags = make()
     await flags.start()
     unleash.mode = 'silent'
@@ -264,42 +264,44 @@ describe('with Unleash in trouble', () => {
     expect(performance.now() - begun).toBeLessThan(1500)
   })
 
-  test('a strategy that only Unleash knows is reported and starts no reconnecting', async () => {
+  test('with a strategy that only Unleash knows is reported and not reconnected', async () => {
     unleash.features = [{ name: 'orders', enabled: true, strategies: [{ name: 'moonPhase', parameters: {} }] }]
     const flags = make()
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('off')
     expect(String(heard.of('flagsFailed')[0]?.error)).toContain('moonPhase')
     const registered = () => unleash.seen.filter(({ path }) => path === '/api/client/register').length
-    for (let i = 0; i < 4; i++) await unleash.asked()
+    for (let i = 0; i < 4; i++) await unleash.nextPoll()
     expect(registered()).toBe(1)
     expect(heard.of('flagsRead')).toHaveLength(1)
   })
 
-  test('an address that is no Unleash does not keep the gateway from starting', async () => {
+  test('at an address without Unleash does not prevent the start', async () => {
     const flags = make({ url: 'http://127.0.0.1:1/api/' })
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('stale')
   })
 })
 
-describe('refreshed', () => {
+describe('a refresh', () => {
   const MINUTE_MS = 60_000
   const LIST = '/api/client/features'
   const FLAG = '/api/client/features/orders'
-  const asked = (path: string) => unleash.seen.filter((one) => one.path === path).length
-  /** Polls have names of their own for their connections. */
+  const requestsOf = (path: string) => unleash.seen.filter((request) => request.path === path).length
+  /** Polls have connection ids of their own. */
   const isRefetch = (headers: IncomingHttpHeaders) => headers['unleash-connection-id'] === 'gateway-1'
 
-  /** The answers to these requests, held back until `release` is called. */
-  function held(path: string, isHeld: (headers: IncomingHttpHeaders) => boolean = () => true) {
+  /** Holds the responses to these requests until `release` is called. */
+  function holdResponses(path: string, isHeld: (headers: IncomingHttpHeaders) => boolean = () => true) {
     const { promise, resolve: release } = Promise.withResolvers<void>()
-    const { before } = unleash
-    unleash.before = (request) => (request.url === path && isHeld(request.headers) ? promise : before(request))
-    return { release, isAsked: () => unleash.seen.some((one) => one.path === path && isHeld(one.headers)) }
+    const { beforeResponse } = unleash
+    unleash.beforeResponse = (request) =>
+      request.url === path && isHeld(request.headers) ? promise : beforeResponse(request)
+    const isRequested = () => unleash.seen.some((request) => request.path === path && isHeld(request.headers))
+    return { release, isRequested }
   }
 
-  test('the list comes now, not at the next poll, and the polls go on from it', async () => {
+  test('reads the list at once, and polls go on from its etag', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
     unleash.features = [rollout('orders', 0)]
@@ -312,7 +314,7 @@ describe('refreshed', () => {
     expect(last?.headers['if-none-match']).not.toContain('catalog')
   })
 
-  test('a flag by its name comes at once, and nobody meets what an older list says of it', async () => {
+  test('of a flag reads it by its name at once, and an older list does not undo it', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
     unleash.newer = { orders: rollout('orders', 0) }
@@ -320,17 +322,17 @@ describe('refreshed', () => {
     expect(flags.status().trouble).toBeUndefined()
     expect(flags.percentage('orders')).toEqual({ percentage: 0 })
     expect(flags.percentage('catalog')).toEqual({ percentage: 0 })
-    // Another change has made a new list, in which this one is not yet.
+    // Another change has produced a new list, which does not contain this change yet.
     unleash.features = [rollout('orders', 100), rollout('catalog', 1)]
     await flags.refresh()
     expect(flags.percentage('catalog')).toEqual({ percentage: 1 })
     expect(flags.percentage('orders')).toEqual({ percentage: 0 })
-    // A moment later the list is the newer one, and what it says counts.
+    // A moment later the list is newer, and counts.
     unleash.features = [rollout('orders', 50), rollout('catalog', 1)]
     await until(() => flags.percentage('orders').percentage === 50)
   })
 
-  test('a poll in the moment after takes nothing back either', async () => {
+  test('is not undone by a poll in the second after it', async () => {
     const flags = make({ refreshMs: 100 })
     await flags.start()
     unleash.newer = { orders: rollout('orders', 0) }
@@ -345,7 +347,7 @@ describe('refreshed', () => {
     expect([...answers]).toEqual(['off'])
   })
 
-  test('one flag does not make the others young, nor their trouble good', async () => {
+  test('of one flag resets neither the age nor the trouble of the others', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
     unleash.mode = 'garbage'
@@ -359,8 +361,8 @@ describe('refreshed', () => {
     expect(flags.status().ageMs).toBeGreaterThanOrEqual(ageMs)
   })
 
-  describe('while another client takes the place of the one there was', () => {
-    /** Polls fail, and the next good answer is a 304, which confirms nothing: a new client is made. */
+  describe('while another client replaces the current one', () => {
+    /** Polls fail, and the next valid response is a 304, which confirms nothing: a new client is created. */
     async function doubtful(more: More = {}) {
       const flags = make(more)
       await flags.start()
@@ -369,9 +371,9 @@ describe('refreshed', () => {
       return flags
     }
 
-    test('a flag that was asked for before is in use when the refresh is over', async () => {
+    test('puts a flag that was requested before into use before it resolves', async () => {
       const flags = await doubtful()
-      const byName = held(FLAG)
+      const byName = holdResponses(FLAG)
       unleash.newer = { orders: rollout('orders', 0) }
       unleash.mode = 'well'
       const refreshed = flags.refresh(['orders'])
@@ -381,15 +383,15 @@ describe('refreshed', () => {
       expect(flags.percentage('orders')).toEqual({ percentage: 0 })
     })
 
-    test('an older list that comes to the new one afterwards takes nothing back', async () => {
+    test('is not undone by an older list that the new client receives afterwards', async () => {
       const flags = await doubtful()
-      const byName = held(FLAG)
-      const wholeList = held(LIST, (headers) => headers['if-none-match'] === undefined)
+      const byName = holdResponses(FLAG)
+      const wholeList = holdResponses(LIST, (headers) => headers['if-none-match'] === undefined)
       unleash.newer = { orders: rollout('orders', 0) }
       unleash.seen.length = 0
       unleash.mode = 'well'
       const refreshed = flags.refresh(['orders'])
-      await until(() => byName.isAsked() && wholeList.isAsked())
+      await until(() => byName.isRequested() && wholeList.isRequested())
       byName.release()
       await refreshed
       expect(flags.percentage('orders')).toEqual({ percentage: 0 })
@@ -402,9 +404,9 @@ describe('refreshed', () => {
       expect([...answers]).toEqual(['off'])
     })
 
-    test('why it could not be read is told all the same', async () => {
+    test('still reports why the flags could not be read', async () => {
       const flags = await doubtful()
-      const byName = held(FLAG)
+      const byName = holdResponses(FLAG)
       unleash.newer = { orders: rollout('catalog', 0) }
       unleash.mode = 'well'
       const refreshed = flags.refresh(['orders'])
@@ -414,20 +416,20 @@ describe('refreshed', () => {
       expect(String(heard.of('flagsFailed').at(-1)?.error)).toContain('asked for flag "orders"')
     })
 
-    test('a 304 that confirms nothing is not the end of a refresh, but the list is', async () => {
+    test('does not end with a 304 that confirms nothing, but with the list', async () => {
       const flags = await doubtful({ refreshMs: 300 })
       unleash.mode = 'well'
       await flags.refresh()
       expect(flags.status().trouble).toBeUndefined()
     })
 
-    test('a list that was asked for before is in use when the refresh is over', async () => {
+    test('puts a list that was requested before into use before it resolves', async () => {
       const flags = await doubtful({ refreshMs: 300 })
-      const refetched = held(LIST, isRefetch)
+      const refetched = holdResponses(LIST, isRefetch)
       unleash.mode = 'well'
       unleash.features = [rollout('orders', 0), rollout('catalog', 0)]
       const refreshed = flags.refresh()
-      await until(refetched.isAsked)
+      await until(refetched.isRequested)
       unleash.features = [rollout('orders', 100), rollout('catalog', 0)]
       await until(() => flags.status().trouble === undefined)
       refetched.release()
@@ -436,16 +438,16 @@ describe('refreshed', () => {
     })
   })
 
-  test('a list that was asked for in the moment after takes nothing back, however late it comes', async () => {
+  test('is not undone by a list that was requested in the second after it, however late it arrives', async () => {
     let aheadMs = 0
     const flags = make({ clock: { ...realClock, now: () => realClock.now() + aheadMs } })
     await flags.start()
     unleash.newer = { orders: rollout('orders', 0) }
     await flags.refresh(['orders'])
-    const late = held(LIST, (headers) => !isRefetch(headers))
+    const late = holdResponses(LIST, (headers) => !isRefetch(headers))
     unleash.features = [rollout('orders', 100), rollout('catalog', 1)]
     unleash.seen.length = 0
-    await until(late.isAsked)
+    await until(late.isRequested)
     aheadMs = 2000
     late.release()
     const answers = new Set<string>()
@@ -457,20 +459,20 @@ describe('refreshed', () => {
     expect([...answers]).toEqual(['off'])
   })
 
-  test('polls that come after that count, though nothing else gets through', async () => {
+  test('gives way to later polls, even if no other request succeeds', async () => {
     let aheadMs = 0
     const flags = make({ clock: { ...realClock, now: () => realClock.now() + aheadMs } })
     await flags.start()
     unleash.newer = { orders: rollout('orders', 0) }
     await flags.refresh(['orders'])
-    const refetched = held(LIST, isRefetch)
+    const refetched = holdResponses(LIST, isRefetch)
     aheadMs = LONG_MS
     unleash.features = [rollout('orders', 50)]
     await until(() => flags.percentage('orders').percentage === 50)
     refetched.release()
   })
 
-  test('one that is not known by its name any more is not held against the list', async () => {
+  test('of a flag that Unleash does not know by its name any more leaves the decision to the list', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
     unleash.newer = { orders: rollout('orders', 0) }
@@ -482,24 +484,24 @@ describe('refreshed', () => {
     expect(flags.evaluate('orders', person)).toBe('missing')
   })
 
-  test('a connection that dies under it costs a second try and no more', async () => {
+  test('on a broken connection costs a second attempt and no more', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
     unleash.newer = { orders: rollout('orders', 0) }
-    unleash.before = ({ socket, url }) => {
-      if (url === FLAG && asked(FLAG) === 1) socket.destroy()
+    unleash.beforeResponse = ({ socket, url }) => {
+      if (url === FLAG && requestsOf(FLAG) === 1) socket.destroy()
       return undefined
     }
     await flags.refresh(['orders'])
-    expect(asked(FLAG)).toBe(2)
+    expect(requestsOf(FLAG)).toBe(2)
     expect(flags.percentage('orders')).toEqual({ percentage: 0 })
     expect(flags.status().trouble).toBeUndefined()
   })
 
-  test('one that fails does not end the refresh of another', async () => {
+  test('that fails does not end the refresh of another flag', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
-    const orders = held(FLAG)
+    const orders = holdResponses(FLAG)
     unleash.newer = { orders: rollout('orders', 0), catalog: rollout('another', 0) }
     const refreshed = flags.refresh(['catalog', 'orders']).then(() => 'over')
     expect(await Promise.race([refreshed, setTimeout(200, 'under way')])).toBe('under way')
@@ -509,7 +511,7 @@ describe('refreshed', () => {
     expect(flags.status().trouble).toContain('asked for flag "catalog"')
   })
 
-  test('a list against which one was held is read again, though it stays the same', async () => {
+  test('of a flag makes the client read a whole list again, though its etag is unchanged', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
     unleash.newer = { orders: rollout('orders', 0) }
@@ -520,7 +522,7 @@ describe('refreshed', () => {
     await until(() => flags.percentage('orders').percentage === 50)
   })
 
-  test('a flag by its name brings the others along where there are none', async () => {
+  test('of a flag before any list reads the list too', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     unleash.mode = 503
     await flags.start()
@@ -531,7 +533,7 @@ describe('refreshed', () => {
     expect(flags.percentage('catalog')).toEqual({ percentage: 0 })
   })
 
-  test('one flag is no set of flags: a client that has no others yet waits for them', async () => {
+  test('of a flag before any list does not count as a set of flags', async () => {
     const text = JSON.stringify({ version: 2, features: [rollout('orders', 100), rollout('catalog', 100)] })
     const again = Promise.withResolvers<StoredFlagBackup>()
     let reads = 0
@@ -542,11 +544,11 @@ describe('refreshed', () => {
       backupStore: { wallTime: Date.now, saveFlagBackup: async () => {}, loadFlagBackup: keptFlags },
     })
     await flags.start()
-    const byName = held(FLAG)
+    const byName = holdResponses(FLAG)
     unleash.newer = { orders: rollout('orders', 0) }
     const refreshed = flags.refresh(['orders'])
-    // The token is refused for the list: a new client is made, which has read no flags so far.
-    await until(() => byName.isAsked() && reads > 1)
+    // The token is rejected for the list: a new client is created, which has not read any flags.
+    await until(() => byName.isRequested() && reads > 1)
     byName.release()
     await refreshed
     expect(flags.evaluate('catalog', person)).toBe('on')
@@ -555,22 +557,22 @@ describe('refreshed', () => {
     expect(flags.evaluate('catalog', person)).toBe('on')
   })
 
-  test('many at once cost two requests', async () => {
+  test('by many callers at once costs two requests', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
-    const before = asked('/api/client/features')
+    const earlier = requestsOf('/api/client/features')
     await Promise.all(Array.from({ length: 50 }, () => flags.refresh()))
-    expect(asked('/api/client/features')).toBe(before + 2)
+    expect(requestsOf('/api/client/features')).toBe(earlier + 2)
   })
 
-  test('many flags cost one list', async () => {
+  test('of many flags reads one list', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
-    await flags.refresh(Array.from({ length: 11 }, (_, at) => `flag-${at}`))
+    await flags.refresh(Array.from({ length: 11 }, (_, index) => `flag-${index}`))
     expect(unleash.seen.filter(({ path }) => path.startsWith('/api/client/features/'))).toEqual([])
   })
 
-  test('it does not wait for the pause after failures', async () => {
+  test('does not wait for the pause of polls after a failure', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     unleash.mode = 503
     await flags.start()
@@ -581,7 +583,7 @@ describe('refreshed', () => {
     expect(flags.status().trouble).toBeUndefined()
   })
 
-  test('a token that is refused is an alarm here too, and works again as soon as it does', async () => {
+  test('with a rejected token is reported as such, and works again as soon as the token does', async () => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
     unleash.token = 'new'
@@ -594,10 +596,10 @@ describe('refreshed', () => {
   })
 
   test.each([
-    ['one without a switch', { name: 'orders' }],
-    ['another', rollout('catalog', 100)],
-    ['with a switch that is none', { ...rollout('orders', 0), enabled: 'no' }],
-  ])('an answer that is no flag, or %s, is not taken', async (_what, newer) => {
+    ['with a flag without a switch', { name: 'orders' }],
+    ['with another flag', rollout('catalog', 100)],
+    ['with an invalid switch', { ...rollout('orders', 0), enabled: 'no' }],
+  ])('does not take a response %s', async (_what, newer) => {
     const flags = make({ refreshMs: MINUTE_MS })
     await flags.start()
     unleash.newer = { orders: newer }
@@ -608,8 +610,8 @@ describe('refreshed', () => {
   })
 })
 
-describe('kept for the fleet', () => {
-  /** Another gateway of the fleet wrote it, an hour ago by the fleet's clock, which is a day ahead of ours. */
+describe('the copy of the flags in the store', () => {
+  /** Another gateway of the fleet wrote the copy an hour ago, by the fleet's clock, which is a day ahead of ours. */
   function backupStoreWith(backup: StoredFlagBackup | undefined) {
     const written: StoredFlagBackup[] = []
     const wallTime = () => Date.now() + 86_400_000
@@ -622,7 +624,7 @@ describe('kept for the fleet', () => {
   }
   const text = JSON.stringify({ version: 2, features: [rollout('orders', 100)], segments: [] })
 
-  test('a gateway with an empty disk and no Unleash decides by what others kept, and knows its age', async () => {
+  test('is in use on a gateway with an empty disk and without Unleash, with its true age', async () => {
     await unleash.close()
     const flags = make({ backupStore: backupStoreWith({ text, at: 0 }).backupStore })
     await flags.start()
@@ -631,19 +633,19 @@ describe('kept for the fleet', () => {
     await until(() => Math.round((flags.status().ageMs ?? 0) / 60_000) === 60)
   })
 
-  test('flags that come are kept for others, once', async () => {
+  test('is written once for the same flags', async () => {
     const { backupStore, written } = backupStoreWith(undefined)
     const flags = make({ backupStore })
     await flags.start()
     await until(() => written.length > 0)
-    await unleash.asked()
-    await unleash.asked()
+    await unleash.nextPoll()
+    await unleash.nextPoll()
     expect(written).toHaveLength(1)
     expect(JSON.parse(written[0]!.text).features).toEqual(unleash.features)
     expect(written[0]!.at).toBeGreaterThan(Date.now() + 80_000_000)
   })
 
-  test('the disk is asked first', async () => {
+  test('is read after the copy on disk', async () => {
     await make().start()
     await until(() => heard.of('flagsRead').length > 0)
     await Promise.all(started.map((flags) => flags.stop()))
@@ -654,7 +656,7 @@ describe('kept for the fleet', () => {
     expect(flags.evaluate('orders', person)).toBe('on')
   })
 
-  test('a keep that fails, or has what is no flags, is reported and stops nothing', async () => {
+  test('that fails or is invalid is reported and stops nothing', async () => {
     const failing: FlagBackupStore = {
       wallTime: Date.now,
       saveFlagBackup: () => Promise.reject(new Error('no store')),
@@ -669,13 +671,13 @@ describe('kept for the fleet', () => {
   })
 })
 
-test('the address is shown without its password', () => {
+test('the location of the flags is shown without its password', () => {
   expect(make({ url: 'http://me:hidden@127.0.0.1:1/api/' }).status().location).toBe('http://127.0.0.1:1/api/')
   const location = 'http://127.0.0.1:1/api/'
   expect(make({ url: `${location}?token=hidden#hidden` }).status().location).toBe(location)
 })
 
-test('after stop the last flags still answer what is in flight', async () => {
+test('after stop the last flags still answer requests in flight', async () => {
   const flags = make()
   await flags.start()
   await flags.stop()

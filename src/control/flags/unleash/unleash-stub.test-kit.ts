@@ -1,4 +1,4 @@
-// An Unleash as far as its client API goes, which a test can break in every way a real one breaks.
+// A stub of Unleash's client API, which a test can break in every way in which the real one breaks.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -6,28 +6,32 @@ import { gzipSync } from 'node:zlib'
 
 export type UnleashStub = {
   readonly url: string
-  /** What `/client/features` says; replaced by a test at will. */
+  /** The response of `/client/features`; a test may replace it. */
   features: object[]
-  /** What `/client/features/:name` says where it is newer than the list, as in the first second after a change. */
+  /** The response of `/client/features/:name` if it is newer than the list, as in the first second after a change. */
   newer: Record<string, object>
   /** How the next requests for features are answered. */
   mode: 'well' | 'garbage' | 'nonsense' | 'silent' | 'endless' | 'compressed' | number
-  /** Bytes of endless answers that went out so far. */
+  /** Bytes of endless responses that were sent so far. */
   sent: number
   token: string
-  /** What the answer to a request waits for, once it is decided. */
-  before: (request: IncomingMessage) => Promise<unknown> | undefined
+  /** Called before a response is sent: the response waits for it. */
+  beforeResponse: (request: IncomingMessage) => Promise<unknown> | undefined
   readonly seen: { method: string; path: string; headers: IncomingMessage['headers']; body: string }[]
   /** Resolves after the next request for features has been answered. */
-  readonly asked: () => Promise<unknown>
+  readonly nextPoll: () => Promise<unknown>
   readonly close: () => Promise<void>
-  /** Listens again on the port it had. */
+  /** Listens again on the same port. */
   readonly reopen: () => Promise<void>
 }
 
 const SPACES = Buffer.alloc(1024 * 1024, ' ')
 
-type Said = { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string | Buffer }
+type StubResponse = {
+  readonly status: number
+  readonly headers?: Record<string, string>
+  readonly body?: string | Buffer
+}
 
 export async function startUnleashStub(features: object[]): Promise<UnleashStub> {
   let server: Server = createServer(answer)
@@ -43,9 +47,9 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     mode: 'well',
     sent: 0,
     token: 'secret-token',
-    before: () => undefined,
+    beforeResponse: () => undefined,
     seen: [],
-    asked: () => new Promise<void>((resolve) => waiting.push(resolve)),
+    nextPoll: () => new Promise<void>((resolve) => waiting.push(resolve)),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
@@ -66,17 +70,17 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     if (request.url === '/api/client/register' || request.url === '/api/client/metrics')
       return void response.writeHead(202).end()
     if (stub.mode === 'endless' && request.url?.startsWith('/api/client/features')) return pourEndlessly(response)
-    const said = whatIsSaid(request)
+    const planned = responseTo(request)
     if (request.url === '/api/client/features')
       response.on('close', () => {
         for (const tell of waiting) tell()
         waiting = []
       })
-    await stub.before(request)
-    if (said !== 'nothing') response.writeHead(said.status, said.headers).end(said.body)
+    await stub.beforeResponse(request)
+    if (planned !== 'nothing') response.writeHead(planned.status, planned.headers).end(planned.body)
   }
 
-  /** JSON that never ends, as fast as it is read. */
+  /** Sends endless JSON as fast as it is read. */
   function pourEndlessly(response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'application/json' })
     const more = () => {
@@ -88,20 +92,20 @@ export async function startUnleashStub(features: object[]): Promise<UnleashStub>
     more()
   }
 
-  function whatIsSaid(request: IncomingMessage): Said | 'nothing' {
-    const named = /^\/api\/client\/features\/(.+)$/.exec(request.url ?? '')?.[1]
-    if (named !== undefined) return saidOfFeature(named)
-    return request.url === '/api/client/features' ? saidOfFeatures(request) : { status: 404 }
+  function responseTo(request: IncomingMessage): StubResponse | 'nothing' {
+    const flagName = /^\/api\/client\/features\/(.+)$/.exec(request.url ?? '')?.[1]
+    if (flagName !== undefined) return featureResponse(flagName)
+    return request.url === '/api/client/features' ? listResponse(request) : { status: 404 }
   }
 
-  function saidOfFeature(name: string): Said {
+  function featureResponse(name: string): StubResponse {
     if (typeof stub.mode === 'number') return { status: stub.mode, body: '{}' }
     const feature = stub.newer[name]
     if (feature === undefined) return { status: 404, body: '{}' }
     return { status: 200, headers: { 'content-type': 'application/json' }, body: JSON.stringify(feature) }
   }
 
-  function saidOfFeatures(request: IncomingMessage): Said | 'nothing' {
+  function listResponse(request: IncomingMessage): StubResponse | 'nothing' {
     if (request.headers.authorization !== stub.token) return { status: 401, body: '{}' }
     if (stub.mode === 'silent') return 'nothing'
     if (typeof stub.mode === 'number') return { status: stub.mode, body: '{}' }

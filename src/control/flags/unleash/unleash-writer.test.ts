@@ -1,4 +1,4 @@
-// Trouble with an Unleash that a real one does not make at will; what a real one does is in test/contract/unleash.test.ts.
+// Failures of Unleash that a test cannot cause in a real one. The contract with a real one is in test/contract/unleash.test.ts.
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,7 +11,7 @@ const order = { context: 'orders', by: 'anna', reason: null }
 
 type Handler = (request: IncomingMessage, response: ServerResponse, nth: number) => void
 
-/** A server whose every answer is the handler's; `nth` counts the requests from 0. */
+/** A server that answers with the handler; `nth` counts the requests from 0. */
 async function startStub(handle: Handler) {
   const seen: string[] = []
   const server = createServer((request, response) => {
@@ -42,7 +42,7 @@ const shown = (percentage: number, enabled = true) => ({
   environments: [{ name: 'development', enabled, strategies: [rolloutAt(percentage, { id: 'only' })] }],
 })
 
-describe('an Unleash in trouble', () => {
+describe('a write to an Unleash', () => {
   test.each<[string, Handler, RegExp]>([
     [
       'answers 500',
@@ -66,14 +66,14 @@ describe('an Unleash in trouble', () => {
     ],
     ['answers nothing', (_request, response) => void response.end(), /in a form that this gateway does not understand/],
     ['never answers', () => {}, /did not answer within 1000 ms/],
-    ['never ends its answer', (_request, response) => void response.write('{'), /did not answer within 1000 ms/],
+    ['never ends its response', (_request, response) => void response.write('{'), /did not answer within 1000 ms/],
     ['hangs up', (request) => void request.socket.destroy(), /cannot be reached/],
     [
-      'sends us elsewhere',
+      'redirects',
       (_request, response) => void response.writeHead(302, { location: '/login' }).end(),
       /cannot be reached/,
     ],
-    ['answers without measure', flood, /answered with more than 4194304 bytes/],
+    ['sends an endless response', flood, /answered with more than 4194304 bytes/],
     [
       'shows the token',
       (_request, response) => json(response, 403, { message: `${TOKEN} may not` }),
@@ -84,7 +84,7 @@ describe('an Unleash in trouble', () => {
       (_request, response) => json(response, 401, {}),
       /does not know the admin token \(401\): set UNLEASH_ADMIN_TOKEN/,
     ],
-  ])('that %s', async (_what, handle, why) => {
+  ])('that %s fails with a reason', async (_what, handle, why) => {
     const { writer, seen } = await startStub(handle)
     const result = await writer.setPercentage('orders', 10, order)
     expect(result).toEqual({ kind: 'failed', reason: expect.stringMatching(why) })
@@ -93,7 +93,7 @@ describe('an Unleash in trouble', () => {
     expect(JSON.stringify(result)).not.toContain(TOKEN)
   })
 
-  test('that is not there, by a URL with a password', async () => {
+  test('that is not there fails with a URL without its password', async () => {
     const writer = new UnleashWriter({
       url: 'http://127.0.0.1:1/api',
       adminToken: TOKEN,
@@ -107,8 +107,8 @@ describe('an Unleash in trouble', () => {
   })
 })
 
-describe('half a change', () => {
-  test('a write without an answer may have been made, and that is said', async () => {
+describe('a write that was made in part', () => {
+  test('reports without a response that the change may have been made', async () => {
     const { writer } = await startStub((_request, response, nth) => nth === 0 && json(response, 200, shown(5)))
     expect(await writer.setPercentage('orders', 10, order)).toEqual({
       kind: 'failed',
@@ -116,7 +116,7 @@ describe('half a change', () => {
     })
   })
 
-  test('a rollout that was set in an environment that could not be switched on', async () => {
+  test('reports a rollout that was set in an environment that could not be switched on', async () => {
     const { writer, seen } = await startStub((request, response) => {
       if (request.url?.endsWith('/on')) json(response, 403, { message: 'no permission' })
       else json(response, 200, shown(5, false))
@@ -128,12 +128,12 @@ describe('half a change', () => {
     expect(seen[1]).toMatch(/^PATCH .*\/strategies\/only$/)
   })
 
-  test('somebody else wrote at the same time: what is there is what is said', async () => {
+  test('reports the percentage that another client has written at the same time', async () => {
     const { writer } = await startStub((_request, response, nth) => json(response, 200, shown(nth < 2 ? 5 : 77)))
     expect(await writer.setPercentage('orders', 10, order)).toEqual({ kind: 'written', before: 5, after: 77 })
   })
 
-  test('a flag that cannot be read again', async () => {
+  test('reports a flag that cannot be read again', async () => {
     const { writer } = await startStub((_request, response, nth) => json(response, nth < 2 ? 200 : 500, shown(5)))
     expect(await writer.setPercentage('orders', 10, order)).toEqual({
       kind: 'failed',
@@ -143,7 +143,7 @@ describe('half a change', () => {
     })
   })
 
-  test('a flag that was switched off is switched on, and that is said', async () => {
+  test('notes that a flag was switched on', async () => {
     const { writer } = await startStub((request, response, nth) =>
       json(response, 200, request.method === 'GET' && nth === 0 ? shown(10, false) : shown(10)),
     )
@@ -155,20 +155,20 @@ describe('half a change', () => {
     })
   })
 
-  test('a flag that is there already is not written again', async () => {
+  test('does not write a flag that has the percentage already', async () => {
     const { writer, seen } = await startStub((_request, response) => json(response, 200, shown(10)))
     expect(await writer.setPercentage('orders', 10, order)).toEqual({ kind: 'written', before: 10, after: 10 })
     expect(seen.every((line) => line.startsWith('GET '))).toBe(true)
   })
 })
 
-test('names are parts of a path, whatever they are', async () => {
+test('encodes names as parts of a path', async () => {
   const { writer, seen } = await startStub((_request, response) => json(response, 200, shown(10)))
   await writer.read('../../users?x=1')
   expect(seen).toEqual(['GET /api/admin/projects/default/features/..%2F..%2Fusers%3Fx%3D1'])
 })
 
-test('no percentage, no request', async () => {
+test('to an invalid percentage sends no request', async () => {
   const { writer, seen } = await startStub((_request, response) => json(response, 200, shown(10)))
   expect(await writer.setPercentage('orders', 12.5, order)).toMatchObject({ kind: 'refused' })
   expect(seen).toEqual([])
