@@ -4,14 +4,14 @@ import { StoreUnavailable } from '../model/state-store.ts'
 import {
   anna,
   bob,
-  done,
+  doneResult,
   type FakeFlags,
   type FakeUnleash,
+  failureOf,
   fakeUnleash,
   type Gateway,
   type TestFleet,
   testFleet,
-  why,
 } from './gateway-control.test-kit.ts'
 
 let unleash: FakeUnleash
@@ -27,20 +27,20 @@ beforeEach(async () => {
 
 afterEach(() => void vi.useRealTimers())
 
-async function pass(ms: number): Promise<void> {
+async function advance(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     fleet.clock.advance(100)
     await vi.advanceTimersByTimeAsync(100)
   }
 }
 
-async function answered<T>(work: Promise<T>): Promise<T> {
+async function untilDone<T>(work: Promise<T>): Promise<T> {
   let isDone = false
   void work.finally(() => {
     isDone = true
   })
   await vi.advanceTimersByTimeAsync(0)
-  while (!isDone) await pass(100)
+  while (!isDone) await advance(100)
   return work
 }
 
@@ -53,7 +53,7 @@ const log = async () =>
 
 describe('a flip with Unleash', () => {
   test('writes the flag and is done when every gateway has read it', async () => {
-    const result = done(await answered(gateways[0].control.flip('catalog', 25, anna)))
+    const result = doneResult(await untilDone(gateways[0].control.flip('catalog', 25, anna)))
     expect(result).toMatchObject({ before: 10, after: 25, generation: 1 })
     expect(result.convergence).toMatchObject({ applied: 2, of: 2, ms: 0, laggards: [], inFlight: 0 })
     expect(unleash.written).toEqual([{ flag: 'catalog-flag', percentage: 25, by: 'anna' }])
@@ -63,14 +63,14 @@ describe('a flip with Unleash', () => {
 
   test('reports the percentage that Unleash had, not the one that this gateway had read', async () => {
     unleash.percentages['catalog-flag'] = 40
-    expect(done(await answered(gateways[0].control.flip('catalog', 25, anna))).before).toBe(40)
+    expect(doneResult(await untilDone(gateways[0].control.flip('catalog', 25, anna))).before).toBe(40)
     expect(await log()).toEqual([['anna', 'flip', 'done', 40, 25]])
   })
 
   test('to the same percentage is written and recorded once, and changes nothing the second time', async () => {
-    const first = done(await answered(gateways[0].control.flip('catalog', 10, anna)))
+    const first = doneResult(await untilDone(gateways[0].control.flip('catalog', 10, anna)))
     expect(first).toMatchObject({ before: 10, after: 10, generation: 1 })
-    const second = done(await answered(gateways[1].control.flip('catalog', 10, bob)))
+    const second = doneResult(await untilDone(gateways[1].control.flip('catalog', 10, bob)))
     expect(second).toMatchObject({ before: 10, after: 10, generation: 1, note: 'it is at 10 % already' })
     expect(unleash.written).toHaveLength(2)
     expect(await log()).toHaveLength(1)
@@ -78,7 +78,7 @@ describe('a flip with Unleash', () => {
 
   test('that Unleash refuses is refused, and nothing is committed', async () => {
     unleash.answer = { kind: 'refused', reason: 'flag "catalog-flag" has 2 strategies' }
-    expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toBe(
+    expect(failureOf(await untilDone(gateways[0].control.flip('catalog', 25, anna)))).toBe(
       'refused: flag "catalog-flag" has 2 strategies',
     )
     expect(gateways[0].store.current().generation).toBe(0)
@@ -87,7 +87,7 @@ describe('a flip with Unleash', () => {
 
   test('that Unleash cannot take is unavailable, and nothing is committed', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash cannot be reached; nothing was changed' }
-    expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toBe(
+    expect(failureOf(await untilDone(gateways[0].control.flip('catalog', 25, anna)))).toBe(
       'unavailable: Unleash cannot be reached; nothing was changed',
     )
     expect(gateways[0].store.current().generation).toBe(0)
@@ -104,7 +104,7 @@ describe('a flip with Unleash', () => {
 
   test('lists a gateway that cannot read it from Unleash as a laggard', async () => {
     cutOff(gateways[1])
-    const result = done(await answered(gateways[0].control.flip('catalog', 25, anna)))
+    const result = doneResult(await untilDone(gateways[0].control.flip('catalog', 25, anna)))
     expect(result.convergence).toMatchObject({
       applied: 1,
       of: 2,
@@ -116,38 +116,38 @@ describe('a flip with Unleash', () => {
   test('that one gateway cannot read delays no kill, not even its own', async () => {
     cutOff(gateways[1])
     const flipped = gateways[0].control.flip('catalog', 25, anna)
-    await pass(300)
-    const killed = done(await answered(gateways[0].control.kill(bob)))
+    await advance(300)
+    const killed = doneResult(await untilDone(gateways[0].control.kill(bob)))
     expect(killed.convergence).toMatchObject({ applied: 2, of: 2, laggards: [] })
     expect(killed.convergence.ms).toBeLessThan(200)
-    expect(done(await answered(flipped)).convergence.laggards).toMatchObject([{ id: 'gateway-2' }])
+    expect(doneResult(await untilDone(flipped)).convergence.laggards).toMatchObject([{ id: 'gateway-2' }])
   })
 
   test('waits for a gateway that reads it a moment later', async () => {
     cutOff(gateways[1])
     const flipped = gateways[0].control.flip('catalog', 25, anna)
-    await pass(400)
+    await advance(400)
     ;(gateways[1].flags as FakeFlags).isReachable = true
-    const { convergence } = done(await answered(flipped))
+    const { convergence } = doneResult(await untilDone(flipped))
     expect(convergence).toMatchObject({ applied: 2, laggards: [] })
     expect(convergence.ms).toBeLessThan(700)
   })
 
   test('at the same time as another flip of the context: one is done, the other is a conflict that reports the percentage in Unleash', async () => {
     const results = await Promise.all([
-      answered(gateways[0].control.flip('catalog', 25, anna)),
-      answered(gateways[1].control.flip('catalog', 75, bob)),
+      untilDone(gateways[0].control.flip('catalog', 25, anna)),
+      untilDone(gateways[1].control.flip('catalog', 75, bob)),
     ])
     expect(results.map(({ kind }) => kind).sort()).toEqual(['conflict', 'done'])
     const loser = results.find(({ kind }) => kind === 'conflict')
-    expect(loser && why(loser)).toMatch(
+    expect(loser && failureOf(loser)).toMatch(
       /changed in between: flip by .*Unleash has flag "catalog-flag" at (25|75) % all the same$/,
     )
   })
 
   test('that another client overwrites at once is a conflict', async () => {
     unleash.answer = { kind: 'written', before: 10, after: 50 }
-    expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toMatch(
+    expect(failureOf(await untilDone(gateways[0].control.flip('catalog', 25, anna)))).toMatch(
       /^conflict: flag "catalog-flag" has 50 % in Unleash, after 25 % was written/,
     )
     expect(gateways[0].store.current().generation).toBe(0)
@@ -159,15 +159,17 @@ describe('a flip with Unleash', () => {
       write = resolve as never
     })
     const flipped = gateways[0].control.flip('catalog', 25, anna)
-    await pass(100)
+    await advance(100)
     await gateways[1].control.freeze('catalog', bob)
     write(undefined)
-    expect(why(await answered(flipped))).toMatch(/freeze by bob.*Unleash has flag "catalog-flag" at 25 % all the same/)
+    expect(failureOf(await untilDone(flipped))).toMatch(
+      /freeze by bob.*Unleash has flag "catalog-flag" at 25 % all the same/,
+    )
   })
 
   test('that the store cannot commit after the write reports the percentage in Unleash', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
-    expect(why(await answered(gateways[0].control.flip('catalog', 25, anna)))).toBe(
+    expect(failureOf(await untilDone(gateways[0].control.flip('catalog', 25, anna)))).toBe(
       'unavailable: the store cannot be reached (gone); Unleash has flag "catalog-flag" at 25 % all the same',
     )
   })
@@ -178,22 +180,22 @@ describe('a flip with Unleash', () => {
       write = resolve as never
     })
     const flipped = gateways[0].control.flip('catalog', 25, anna)
-    await pass(100)
+    await advance(100)
     unleash.percentages['catalog-flag'] = 25
     await gateways[1].flags.refresh()
     for (let second = 0; second < 6; second++) {
-      await pass(1000)
+      await advance(1000)
       await gateways[1].flags.refresh()
     }
     expect(await log()).toEqual([['unleash', 'outside', 'done', 10, 25]])
     write(undefined)
-    expect((await answered(flipped)).kind).toBe('done')
+    expect((await untilDone(flipped)).kind).toBe('done')
   })
 })
 
 describe('a rollback with Unleash', () => {
   test('pins the context, then writes the 0', async () => {
-    const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
+    const result = doneResult(await untilDone(gateways[0].control.rollback('catalog', false, anna)))
     expect(result).toMatchObject({
       before: { pin: null, percentage: 10 },
       after: { pin: 'legacy', percentage: 0 },
@@ -202,7 +204,7 @@ describe('a rollback with Unleash', () => {
     })
     expect(result.convergence.ms).toBeLessThan(100)
     expect(unleash.written).toEqual([{ flag: 'catalog-flag', percentage: 0, by: 'anna' }])
-    await pass(1000)
+    await advance(1000)
     expect(percentages()).toEqual([0, 0])
   })
 
@@ -212,7 +214,7 @@ describe('a rollback with Unleash', () => {
   ] as const)('is in force by its pin at once if the writer answers %s', async (kind, note) => {
     unleash.answer = { kind, reason: 'no way' }
     for (const gateway of gateways) cutOff(gateway)
-    const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
+    const result = doneResult(await untilDone(gateways[0].control.rollback('catalog', false, anna)))
     expect(gateways.map(({ controls }) => controls().pins.get('catalog'))).toEqual(['legacy', 'legacy'])
     expect(result.convergence).toMatchObject({ applied: 2, of: 2, laggards: [] })
     expect(result.convergence.ms).toBeLessThan(100)
@@ -222,15 +224,15 @@ describe('a rollback with Unleash', () => {
   test('writes the 0 without waiting for a laggard', async () => {
     vi.spyOn(gateways[1].store, 'sendHeartbeat').mockImplementation(async () => {})
     const rolledBack = gateways[0].control.rollback('catalog', false, anna)
-    await pass(200)
+    await advance(200)
     expect(unleash.percentages['catalog-flag']).toBe(0)
-    expect(done(await answered(rolledBack)).convergence.laggards).toMatchObject([{ id: 'gateway-2' }])
+    expect(doneResult(await untilDone(rolledBack)).convergence.laggards).toMatchObject([{ id: 'gateway-2' }])
   })
 
   test('does not wait for an Unleash that does not answer', async () => {
     unleash.answer = new Promise(() => {})
     const askedAt = fleet.clock.now()
-    const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
+    const result = doneResult(await untilDone(gateways[0].control.rollback('catalog', false, anna)))
     expect(fleet.clock.now() - askedAt).toBeLessThan(1500)
     expect(result.note).toContain('its flag is not at 0 yet')
     expect(result.convergence.ms).toBeLessThan(100)
@@ -238,17 +240,19 @@ describe('a rollback with Unleash', () => {
 
   test('that is repeated writes the 0 again', async () => {
     unleash.answer = { kind: 'failed', reason: 'no way' }
-    await answered(gateways[0].control.rollback('catalog', false, anna))
+    await untilDone(gateways[0].control.rollback('catalog', false, anna))
     unleash.answer = undefined
-    const again = done(await answered(gateways[0].control.rollback('catalog', false, bob)))
+    const again = doneResult(await untilDone(gateways[0].control.rollback('catalog', false, bob)))
     expect(again.note).toMatch(/^it is rolled back already: pinned to legacy by anna/)
     expect(unleash.percentages['catalog-flag']).toBe(0)
   })
 
   test('that is unpinned while Unleash lacks the 0 notes the percentage that decides', async () => {
     unleash.answer = { kind: 'failed', reason: 'no way' }
-    await answered(gateways[0].control.rollback('catalog', false, anna))
-    expect(done(await answered(gateways[0].control.unpin('catalog', bob))).note).toBe('its flag decides now, at 10 %')
+    await untilDone(gateways[0].control.rollback('catalog', false, anna))
+    expect(doneResult(await untilDone(gateways[0].control.unpin('catalog', bob))).note).toBe(
+      'its flag decides now, at 10 %',
+    )
   })
 
   test('of a forward-only context is refused without Unleash', async () => {

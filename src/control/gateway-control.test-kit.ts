@@ -91,8 +91,8 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
     const stateDir = folder ?? (await mkdtemp(join(tmpdir(), 'control-')))
     const store = new MemoryStore({ memory, clock })
     await store.start()
-    const heard = recordedEvents()
-    const { events } = heard
+    const eventLog = recordedEvents()
+    const { events } = eventLog
     const contexts = () => new Map(CONTEXTS.map((context) => [context.name, context]))
     const recorder = new AuditRecorder({ store, events, gateway: id })
     const shared = { store, clock, events, contexts, recorder, gateway: id }
@@ -144,7 +144,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
       control,
       store,
       flags,
-      events: heard,
+      events: eventLog,
       stateDir,
       controls: () => controls,
       traffic,
@@ -252,12 +252,12 @@ export function fakeUnleash(
 }
 
 /** The result of a change that was made. @throws {Error} for any other result */
-export function done(result: ChangeResult): Extract<ChangeResult, { kind: 'done' }> {
+export function doneResult(result: ChangeResult): Extract<ChangeResult, { kind: 'done' }> {
   if (result.kind !== 'done') throw new Error(`${result.kind}: ${result.why}`)
   return result
 }
 
-export function why(result: ChangeResult): string {
+export function failureOf(result: ChangeResult): string {
   if (result.kind === 'done') throw new Error('it was done')
   return `${result.kind}: ${result.why}`
 }

@@ -5,7 +5,15 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { StoreUnavailable } from '../model/state-store.ts'
 import { NOON } from './control.test-kit.ts'
 import type { ChangeResult } from './control.ts'
-import { anna, bob, done, type Gateway, type TestFleet, testFleet, why } from './gateway-control.test-kit.ts'
+import {
+  anna,
+  bob,
+  doneResult,
+  failureOf,
+  type Gateway,
+  type TestFleet,
+  testFleet,
+} from './gateway-control.test-kit.ts'
 
 let fleet: TestFleet
 let gateways: readonly [Gateway, Gateway, Gateway]
@@ -23,7 +31,7 @@ const kills = () => gateways.map(({ controls }) => controls().isKilled)
 const percentages = () => gateways.map(({ flags }) => flags.percentage('catalog-flag').percentage)
 
 /** Advances the clock and the timers. */
-async function pass(ms: number): Promise<void> {
+async function advance(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     fleet.clock.advance(100)
     await vi.advanceTimersByTimeAsync(100)
@@ -31,18 +39,18 @@ async function pass(ms: number): Promise<void> {
 }
 
 /** Advances the time until the work is done. */
-async function answered<T>(work: Promise<T>): Promise<T> {
+async function untilDone<T>(work: Promise<T>): Promise<T> {
   let isDone = false
   void work.finally(() => {
     isDone = true
   })
-  while (!isDone) await pass(100)
+  while (!isDone) await advance(100)
   return work
 }
 
 describe('a change', () => {
   test('is in force on every gateway when its result arrives, and the result says so', async () => {
-    const result = done(await gateways[0].control.flip('catalog', 25, anna))
+    const result = doneResult(await gateways[0].control.flip('catalog', 25, anna))
     expect(result).toEqual({
       kind: 'done',
       verb: 'flip',
@@ -67,7 +75,7 @@ describe('a change', () => {
 
   test('lists a gateway that has not reported it', async () => {
     const report = vi.spyOn(gateways[1].store, 'sendHeartbeat').mockImplementation(async () => {})
-    const result = done(await answered(gateways[0].control.pin('catalog', 'legacy', 60_000, anna)))
+    const result = doneResult(await untilDone(gateways[0].control.pin('catalog', 'legacy', 60_000, anna)))
     expect(result.convergence).toMatchObject({
       applied: 2,
       of: 3,
@@ -150,7 +158,7 @@ describe('a change', () => {
       report: JSON.stringify({ ...(await gateways[1].store.fleet())[1], applied: 1 }),
       at: fleet.clock.wallTime(),
     })
-    const again = done(await answered(control.kill(bob)))
+    const again = doneResult(await untilDone(control.kill(bob)))
     expect(again).toMatchObject({ before: true, after: true, generation: 2, note: 'the kill switch is on, by anna' })
     expect(again.convergence.laggards).toMatchObject([{ id: 'gateway-2', why: expect.stringContaining('silent') }])
     expect(await fleet.log()).toHaveLength(length)
@@ -168,18 +176,19 @@ describe('a change', () => {
   })
 
   test('reaches the watchers', async () => {
-    const heard = vi.fn()
-    const end = gateways[1].control.watch(heard)
+    const listener = vi.fn()
+    const end = gateways[1].control.watch(listener)
     await gateways[0].control.freeze('catalog', anna)
     end()
     await gateways[0].control.thaw('catalog', anna)
-    expect(heard).toHaveBeenCalledOnce()
-    expect(heard.mock.calls[0]?.[0]).toMatchObject({ generation: 2 })
+    expect(listener).toHaveBeenCalledOnce()
+    expect(listener.mock.calls[0]?.[0]).toMatchObject({ generation: 2 })
   })
 
   test('counts the requests in flight on the abandoned side', async () => {
     for (const { traffic } of gateways) traffic.inFlight = { catalog: { legacy: 5, service: 2 } }
-    const inFlight = async (work: Promise<Parameters<typeof done>[0]>) => done(await work).convergence.inFlight
+    const inFlight = async (work: Promise<Parameters<typeof doneResult>[0]>) =>
+      doneResult(await work).convergence.inFlight
     const { control } = gateways[0]
     expect(await inFlight(control.flip('catalog', 50, anna))).toBe(0)
     expect(await inFlight(control.flip('catalog', 100, anna))).toBe(15)
@@ -206,7 +215,7 @@ describe('changes by two operators', () => {
   })
 
   test('with a generation that the store never had are a conflict', async () => {
-    expect(why(await gateways[0].control.flip('catalog', 25, { ...anna, ifGeneration: 9 }))).toMatch(
+    expect(failureOf(await gateways[0].control.flip('catalog', 25, { ...anna, ifGeneration: 9 }))).toMatch(
       /^conflict: "catalog" has not been changed since generation 9/,
     )
   })
@@ -252,7 +261,9 @@ describe('changes by two operators', () => {
       ok: false,
       conflict: gateways[0].store.current(),
     }))
-    expect(why(await gateways[0].control.freeze('catalog', anna))).toMatch(/^unavailable: .*try again. Nothing was/)
+    expect(failureOf(await gateways[0].control.freeze('catalog', anna))).toMatch(
+      /^unavailable: .*try again. Nothing was/,
+    )
   })
 })
 
@@ -262,7 +273,7 @@ describe('a change of the comparison', () => {
   const notes = () => gateways.map(({ store }) => store.current().contexts.catalog?.differences?.f1)
 
   test('sets the shadowed share on every gateway until it is as configured again', async () => {
-    const result = done(await gateways[0].control.shadow('catalog', 25, anna))
+    const result = doneResult(await gateways[0].control.shadow('catalog', 25, anna))
     expect(result).toMatchObject({
       verb: 'shadow',
       context: 'catalog',
@@ -275,13 +286,16 @@ describe('a change of the comparison', () => {
     const view = await gateways[1].control.context('catalog')
     expect(view).toMatchObject({ shadow: { percentage: 25, by: 'anna', reason: 'launch', at: NOON }, generation: 2 })
     expect(await gateways[1].control.context('orders')).toMatchObject({ shadow: null })
-    expect(done(await gateways[2].control.shadow('catalog', null, bob))).toMatchObject({ before: 25, after: null })
+    expect(doneResult(await gateways[2].control.shadow('catalog', null, bob))).toMatchObject({
+      before: 25,
+      after: null,
+    })
     expect(shares()).toEqual([undefined, undefined, undefined])
     expect(await gateways[0].control.context('catalog')).toMatchObject({ shadow: null, generation: 3 })
   })
 
   test('puts a ruling and a resolution on every gateway and on record', async () => {
-    const ruled = done(await gateways[0].control.rule('catalog', PRICE, 'noise', anna))
+    const ruled = doneResult(await gateways[0].control.rule('catalog', PRICE, 'noise', anna))
     expect(ruled).toMatchObject({ verb: 'rule', convergence: { applied: 3, of: 3 } })
     fleet.clock.advance(5)
     await gateways[1].control.resolve('catalog', PRICE, bob)
@@ -311,24 +325,24 @@ describe('a change of the comparison', () => {
     expect((await control.shadow('catalog', 5, anna)).kind).toBe('done')
     expect((await control.rule('catalog', PRICE, 'real', anna)).kind).toBe('done')
     expect((await control.resolve('catalog', PRICE, anna)).kind).toBe('done')
-    expect(why(await control.shadow('catalog', 6, { ...bob, ifGeneration: 2 }))).toMatch(
+    expect(failureOf(await control.shadow('catalog', 6, { ...bob, ifGeneration: 2 }))).toMatch(
       /^conflict: "catalog" was changed in between: resolve by anna \(launch\)/,
     )
-    expect(why(await control.rule('catalgo', PRICE, 'real', anna))).toMatch(/^unknown-context: /)
+    expect(failureOf(await control.rule('catalgo', PRICE, 'real', anna))).toMatch(/^unknown-context: /)
   })
 })
 
 describe('a rollback', () => {
   test('sends everything to legacy, and unpin leaves the percentage at 0', async () => {
     await gateways[0].control.flip('catalog', 60, anna)
-    const result = done(await gateways[1].control.rollback('catalog', false, bob))
+    const result = doneResult(await gateways[1].control.rollback('catalog', false, bob))
     expect(result).toMatchObject({
       before: { pin: null, percentage: 60 },
       after: { pin: 'legacy', percentage: 0 },
       convergence: { applied: 3, of: 3 },
     })
     expect(pins()).toEqual(['legacy', 'legacy', 'legacy'])
-    const unpinned = done(await gateways[2].control.unpin('catalog', anna))
+    const unpinned = doneResult(await gateways[2].control.unpin('catalog', anna))
     expect(unpinned.note).toBe('its flag decides now, at 0 %')
     expect(pins()).toEqual([undefined, undefined, undefined])
     expect(percentages()).toEqual([0, 0, 0])
@@ -336,21 +350,21 @@ describe('a rollback', () => {
 
   test('that one gateway has not applied lists that gateway', async () => {
     vi.spyOn(gateways[2].store, 'sendHeartbeat').mockImplementation(async () => {})
-    const result = done(await answered(gateways[0].control.rollback('catalog', false, anna)))
+    const result = doneResult(await untilDone(gateways[0].control.rollback('catalog', false, anna)))
     expect(result.convergence.laggards.map(({ id }) => id)).toEqual(['gateway-3'])
   })
 
   test('of a context that is rolled back names the author, and waits for the fleet', async () => {
     await gateways[0].control.rollback('catalog', false, anna)
-    const again = done(await gateways[1].control.rollback('catalog', false, bob))
+    const again = doneResult(await gateways[1].control.rollback('catalog', false, bob))
     expect(again.note).toMatch(/^it is rolled back already: pinned to legacy by anna \(launch\)/)
     expect(again.convergence).toMatchObject({ applied: 3, of: 3 })
     expect(gateways[0].store.current().contexts.catalog?.pin?.by).toBe('anna')
   })
 
   test('of a forward-only context must be forced', async () => {
-    expect(why(await gateways[0].control.rollback('billing', false, anna))).toMatch(/^refused: .*--force/)
-    expect(done(await gateways[0].control.rollback('billing', true, anna)).after).toEqual({
+    expect(failureOf(await gateways[0].control.rollback('billing', false, anna))).toMatch(/^refused: .*--force/)
+    expect(doneResult(await gateways[0].control.rollback('billing', true, anna)).after).toEqual({
       pin: 'legacy',
       percentage: 0,
     })
@@ -361,9 +375,9 @@ describe('a pin with an end', () => {
   test('ends by itself on every gateway', async () => {
     await gateways[0].control.pin('catalog', 'service', 30_000, anna)
     expect(pins()).toEqual(['service', 'service', 'service'])
-    await pass(29_900)
+    await advance(29_900)
     expect(pins()).toEqual(['service', 'service', 'service'])
-    await pass(200)
+    await advance(200)
     expect(pins()).toEqual([undefined, undefined, undefined])
     expect((await gateways[0].control.context('catalog'))?.pin).toBeNull()
   })
@@ -371,7 +385,7 @@ describe('a pin with an end', () => {
   test('ends while the store cannot be reached', async () => {
     await gateways[0].control.pin('catalog', 'service', 30_000, anna)
     fleet.memory.isReachable = false
-    await pass(30_100)
+    await advance(30_100)
     expect(pins()).toEqual([undefined, undefined, undefined])
     fleet.memory.isReachable = true
   })
@@ -380,42 +394,44 @@ describe('a pin with an end', () => {
     const [{ store, control, controls }] = gateways
     await control.pin('catalog', 'service', 3600_000, anna)
     vi.spyOn(store, 'wallTime').mockImplementation(() => fleet.clock.wallTime() + 3600_000)
-    await pass(5100)
+    await advance(5100)
     expect(controls().pins.get('catalog')).toBeUndefined()
   })
 
   test('that is later than the longest timer does not end at once', async () => {
     await gateways[0].control.pin('catalog', 'service', 300 * 86_400_000, anna)
-    await pass(10_000)
+    await advance(10_000)
     expect(pins()).toEqual(['service', 'service', 'service'])
   })
 
   test('is replaced by another pin', async () => {
     await gateways[0].control.pin('catalog', 'service', 1000, anna)
-    const second = done(await gateways[1].control.pin('catalog', 'legacy', 5000, bob))
+    const second = doneResult(await gateways[1].control.pin('catalog', 'legacy', 5000, bob))
     expect(second.note).toContain('it was pinned to service by anna')
-    await pass(1100)
+    await advance(1100)
     expect(pins()).toEqual(['legacy', 'legacy', 'legacy'])
-    await pass(4000)
+    await advance(4000)
     expect(pins()).toEqual([undefined, undefined, undefined])
   })
 
   test('of no length is refused', async () => {
     for (const forMs of [0, -1, Number.NaN])
-      expect(why(await gateways[0].control.pin('catalog', 'service', forMs, anna))).toMatch(/^refused: a pin must end/)
+      expect(failureOf(await gateways[0].control.pin('catalog', 'service', forMs, anna))).toMatch(
+        /^refused: a pin must end/,
+      )
   })
 })
 
 describe('a kill', () => {
   test('sends everything to legacy on every gateway until it is revived', async () => {
-    expect(done(await gateways[0].control.kill(anna)).convergence).toMatchObject({ applied: 3, of: 3 })
+    expect(doneResult(await gateways[0].control.kill(anna)).convergence).toMatchObject({ applied: 3, of: 3 })
     expect(kills()).toEqual([true, true, true])
     expect((await gateways[1].control.status()).contexts.map(({ serving }) => serving)).toEqual([
       'legacy',
       'legacy',
       'legacy',
     ])
-    const revived = done(await gateways[2].control.revive(bob))
+    const revived = doneResult(await gateways[2].control.revive(bob))
     expect(revived).toMatchObject({ before: true, after: false, note: null })
     expect(kills()).toEqual([false, false, false])
   })
@@ -423,7 +439,7 @@ describe('a kill', () => {
   test('with an unreachable store kills this gateway, and says that it is alone', async () => {
     gateways[0].traffic.inFlight = { catalog: { legacy: 1, service: 2 }, orders: { legacy: 0, service: 3 } }
     fleet.memory.isReachable = false
-    const result = done(await gateways[0].control.kill(anna))
+    const result = doneResult(await gateways[0].control.kill(anna))
     expect(result).toMatchObject({
       before: false,
       after: true,
@@ -434,7 +450,7 @@ describe('a kill', () => {
     })
     expect(kills()).toEqual([true, false, false])
     fleet.memory.isReachable = true
-    await pass(1000)
+    await advance(1000)
     const log = (await fleet.log()).slice(1)
     expect(log).toMatchObject([
       { verb: 'kill', actor: 'anna', result: 'failed', gateway: 'gateway-1' },
@@ -447,35 +463,35 @@ describe('a kill', () => {
 
   test('that the store may have committed before it became unreachable says so', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
-    expect(done(await gateways[0].control.kill(anna)).note).toContain('whether it was changed is not known')
+    expect(doneResult(await gateways[0].control.kill(anna)).note).toContain('whether it was changed is not known')
   })
 
   test('on this gateway alone, as a signal asks, is in force at once and recorded', async () => {
     gateways[0].control.killHere()
     expect(kills()).toEqual([true, false, false])
-    await pass(1000)
+    await advance(1000)
     expect((await fleet.log()).at(-1)).toMatchObject({ verb: 'kill', actor: 'signal', gateway: 'gateway-1' })
-    const revived = done(await gateways[0].control.revive(bob))
+    const revived = doneResult(await gateways[0].control.revive(bob))
     expect(kills()).toEqual([false, false, false])
     expect(revived.note).toBe('the kill switch was not on; the kill file of this gateway is gone')
-    await pass(1000)
+    await advance(1000)
     expect(kills()).toEqual([false, false, false])
     expect((await fleet.log()).at(-1)).toMatchObject({ verb: 'revive', actor: 'bob', detail: 'on gateway-1 alone' })
   })
 
   test('by the kill file of another gateway is listed by revive and in the fleet', async () => {
     gateways[1].control.killHere()
-    await pass(1000)
+    await advance(1000)
     const { members } = await gateways[0].control.fleet()
     expect(members.map(({ localKill }) => localKill)).toEqual([[], ['*'], []])
-    expect(done(await gateways[0].control.revive(bob)).note).toBe(
+    expect(doneResult(await gateways[0].control.revive(bob)).note).toBe(
       'the kill switch was not on; a kill file of its own still holds gateway-2 (http://gateway-2:8081): remove it there, or ask it to revive',
     )
   })
 
   test('by a file that names a context moves that context, and an unknown name is reported', async () => {
     await writeFile(join(gateways[0].stateDir, 'kill'), 'catalog\ncatalgo\n')
-    await pass(1000)
+    await advance(1000)
     expect(pins()).toEqual(['legacy', undefined, undefined])
     expect(kills()).toEqual([false, false, false])
     expect((await fleet.log()).at(-1)).toMatchObject({
@@ -486,7 +502,7 @@ describe('a kill', () => {
       expect.stringMatching(/^there is no context catalgo; there are .*catalog/),
     ])
     await rm(join(gateways[0].stateDir, 'kill'))
-    await pass(1000)
+    await advance(1000)
     expect((await gateways[0].control.status()).killFileProblems).toEqual([])
     expect(pins()).toEqual([undefined, undefined, undefined])
     expect((await fleet.log()).at(-1)).toMatchObject({ verb: 'revive', actor: 'kill file' })
@@ -494,9 +510,9 @@ describe('a kill', () => {
 
   test('by a file is revived with the reason of the operator in the audit log', async () => {
     await writeFile(join(gateways[0].stateDir, 'kill'), 'catalog\n')
-    await pass(1000)
+    await advance(1000)
     await gateways[0].control.revive({ ...anna, reason: 'the disk is replaced' })
-    await pass(1000)
+    await advance(1000)
     expect((await fleet.log()).filter(({ verb }) => verb === 'revive')).toMatchObject([
       { actor: anna.by, reason: 'the disk is replaced', result: 'done' },
     ])
@@ -504,7 +520,7 @@ describe('a kill', () => {
 
   test('by an empty file does not happen, and status reports the file', async () => {
     await writeFile(join(gateways[0].stateDir, 'kill'), '')
-    await pass(1000)
+    await advance(1000)
     expect(kills()).toEqual([false, false, false])
     expect(gateways[0].events.of('killFileRefused')).toHaveLength(1)
     expect((await gateways[0].control.status()).killFileProblems).toEqual([
@@ -524,7 +540,7 @@ describe('a kill', () => {
     const stateDir = await mkdtemp(join(tmpdir(), 'control-'))
     const beforeStart = async () => {
       await writeFile(join(stateDir, 'kill.all'), '')
-      await pass(1000)
+      await advance(1000)
     }
     const another = await fleet.start({ stateDir, beforeStart })
     expect(another.controls().isKilled).toBe(true)
@@ -533,15 +549,15 @@ describe('a kill', () => {
 
   test('by a file that cannot be removed is not revived, and the refusal has the reason', async () => {
     await mkdir(join(gateways[0].stateDir, 'kill.all', 'not-empty'), { recursive: true })
-    await pass(1000)
-    expect(why(await gateways[0].control.revive(anna))).toMatch(/^refused: .*kill\.all cannot be removed/)
+    await advance(1000)
+    expect(failureOf(await gateways[0].control.revive(anna))).toMatch(/^refused: .*kill\.all cannot be removed/)
     expect(kills()).toEqual([true, false, false])
   })
 
   test('on this gateway is revived while the store is unreachable', async () => {
     fleet.memory.isReachable = false
     await gateways[0].control.kill(anna)
-    expect(why(await gateways[0].control.revive(anna))).toMatch(
+    expect(failureOf(await gateways[0].control.revive(anna))).toMatch(
       /: the kill file of this gateway is gone; for the rest: .* nothing was changed$/,
     )
     expect(kills()).toEqual([false, false, false])
@@ -553,18 +569,23 @@ describe('a kill', () => {
 describe('the members of the fleet', () => {
   test('that are silent can be forgotten, with an entry in the audit log; one that reports cannot', async () => {
     const [first] = gateways
-    expect(why(await first.control.forget('gateway-3', anna))).toMatch(
+    expect(failureOf(await first.control.forget('gateway-3', anna))).toMatch(
       /^refused: gateway "gateway-3" at .* reports: stop/,
     )
-    expect(why(await first.control.forget('nobody', anna))).toMatch(/^refused: there is no gateway "nobody"; there are/)
+    expect(failureOf(await first.control.forget('nobody', anna))).toMatch(
+      /^refused: there is no gateway "nobody"; there are/,
+    )
     await gateways[2].store.close()
     vi.spyOn(gateways[2].store, 'sendHeartbeat').mockResolvedValue()
-    await pass(4000)
+    await advance(4000)
     expect((await first.control.fleet()).members.find(({ id }) => id === 'gateway-3')).toMatchObject({
       isConverged: false,
       lag: expect.stringMatching(/^silent for \d s$/),
     })
-    expect(done(await first.control.forget('gateway-3', anna))).toMatchObject({ verb: 'forget', before: 'gateway-3' })
+    expect(doneResult(await first.control.forget('gateway-3', anna))).toMatchObject({
+      verb: 'forget',
+      before: 'gateway-3',
+    })
     expect((await first.control.fleet()).members.map(({ id }) => id)).toEqual(['gateway-1', 'gateway-2'])
     expect((await fleet.log()).at(-1)).toMatchObject({
       verb: 'forget',
@@ -575,9 +596,9 @@ describe('the members of the fleet', () => {
   })
 
   test('with one id, of a copied folder, are listed apart, and the later one is reported', async () => {
-    await pass(1000)
+    await advance(1000)
     const copy = await fleet.start({ id: 'gateway-1', instance: 'copy' })
-    await pass(6000)
+    await advance(6000)
     const { members } = await gateways[0].control.fleet()
     expect(members.map(({ id, isConverged }) => [id, isConverged])).toContainEqual(['gateway-1~copy', false])
     expect(members.map(({ id, isConverged }) => [id, isConverged])).toContainEqual(['gateway-1', true])
@@ -593,7 +614,7 @@ describe('the members of the fleet', () => {
     await fleet.start({ id: 'gateway-1', instance: 'after the restart' })
     const { silentMs: _, ...report } = late.find(({ id }) => id === 'gateway-1') as (typeof late)[number]
     await gateways[1].store.sendHeartbeat(report)
-    await pass(6000)
+    await advance(6000)
     const { members } = await gateways[1].control.fleet()
     expect(members.map(({ id, isConverged }) => [id, isConverged]).sort()).toEqual([
       ['gateway-1', true],
@@ -606,13 +627,13 @@ describe('the members of the fleet', () => {
 describe('with an unreachable store', () => {
   test('changes are not made and report it; the failure is recorded when the store returns', async () => {
     fleet.memory.isReachable = false
-    expect(why(await gateways[0].control.flip('catalog', 25, anna))).toBe(
+    expect(failureOf(await gateways[0].control.flip('catalog', 25, anna))).toBe(
       'unavailable: the store cannot be reached (the memory cannot be reached); nothing was changed',
     )
     // The result names the way to legacy that works without the store.
     const file = join(gateways[0].stateDir, 'kill')
     const hint = `nothing was changed. Without it, on each gateway by itself: write catalog into the file ${file} there`
-    expect(why(await gateways[0].control.rollback('catalog', false, bob))).toBe(
+    expect(failureOf(await gateways[0].control.rollback('catalog', false, bob))).toBe(
       `unavailable: the store cannot be reached (the memory cannot be reached); ${hint}`,
     )
     // Silent gateways are still listed: an operator may have to go there.
@@ -625,14 +646,14 @@ describe('with an unreachable store', () => {
     // They are forgotten after the time for which a store remembers them.
     fleet.clock.advance(16 * 60_000)
     fleet.memory.isReachable = true
-    await pass(2000)
+    await advance(2000)
     await gateways[2].control.stop()
     fleet.clock.advance(16 * 60_000)
-    await pass(2000)
+    await advance(2000)
     fleet.memory.isReachable = false
     expect((await gateways[0].control.fleet()).members.map(({ id }) => id)).toEqual(['gateway-1', 'gateway-2'])
     fleet.memory.isReachable = true
-    await pass(1000)
+    await advance(1000)
     expect((await fleet.log()).slice(1)).toMatchObject([
       { verb: 'flip', actor: 'anna', result: 'failed' },
       { verb: 'rollback', actor: 'bob', result: 'failed' },
@@ -641,14 +662,14 @@ describe('with an unreachable store', () => {
 
   test('a commit without an answer may have been made', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
-    expect(why(await gateways[0].control.flip('catalog', 25, anna))).toBe(
+    expect(failureOf(await gateways[0].control.flip('catalog', 25, anna))).toBe(
       'unavailable: the store cannot be reached (gone); whether it was changed is not known: look at its status before you ask again',
     )
   })
 
   test('a change that was committed reports an unknown fleet', async () => {
     vi.spyOn(gateways[0].store, 'fleet').mockRejectedValue(new StoreUnavailable('gone', undefined))
-    const result = done(await gateways[0].control.flip('catalog', 25, anna))
+    const result = doneResult(await gateways[0].control.flip('catalog', 25, anna))
     expect(result.convergence).toMatchObject({ applied: 0, of: 0, laggards: [{ id: 'unknown' }] })
   })
 
@@ -689,7 +710,7 @@ describe('a read', () => {
     expect(await serving()).toBe('service')
     await control.pin('catalog', 'legacy', 1000, anna)
     expect(await serving()).toBe('legacy')
-    await pass(1100)
+    await advance(1100)
     await control.flip('catalog', 0, anna)
     expect(await serving()).toBe('legacy')
     await control.pin('catalog', 'service', 1000, anna)
@@ -727,11 +748,11 @@ describe('a read', () => {
     await gateways[0].control.freeze('catalog', anna)
     expect(await of()).toBe(3)
     control.join()
-    await pass(100)
+    await advance(100)
     expect(await of()).toBe(4)
     await control.stop()
     await gateways[0].control.thaw('catalog', anna)
-    await pass(1000)
+    await advance(1000)
     expect(await of()).toBe(3)
   })
 })

@@ -23,8 +23,8 @@ afterEach(async () => {
 
 type Heard = { readonly names: readonly string[]; readonly by: string; readonly reason: string | null }
 
-function follow(stateDir = folder): { killFile: KillFile; heard: Heard[]; problems: (string | undefined)[] } {
-  const heard: Heard[] = []
+function follow(stateDir = folder): { killFile: KillFile; eventLog: Heard[]; problems: (string | undefined)[] } {
+  const eventLog: Heard[] = []
   const problems: (string | undefined)[] = []
   const killFile = new KillFile({
     stateDir,
@@ -33,11 +33,11 @@ function follow(stateDir = folder): { killFile: KillFile; heard: Heard[]; proble
       await stat(stateDir)
       await replaceFile(path, text)
     },
-    onChange: (names, by, reason) => heard.push({ names, by, reason }),
+    onChange: (names, by, reason) => eventLog.push({ names, by, reason }),
     onProblem: (problem) => problems.push(problem),
   })
   onTestFinished(() => killFile.stop())
-  return { killFile, heard, problems }
+  return { killFile, eventLog, problems }
 }
 
 /** Lets the kill file be read several times. */
@@ -62,31 +62,31 @@ test('a kill file that exists at the start is in force from the start', async ()
 })
 
 test('the file kill.all sends everything to legacy whatever it contains, and its removal revives', async () => {
-  const { killFile, heard } = follow()
+  const { killFile, eventLog } = follow()
   await writeFile(`${file}.all`, '')
   look()
   expect(killFile.names).toEqual(['*'])
   await rm(`${file}.all`)
   look()
-  expect(heard).toEqual([
+  expect(eventLog).toEqual([
     { names: ['*'], by: 'kill file', reason: null },
     { names: [], by: 'kill file', reason: null },
   ])
 })
 
 test('a kill file names one context in each line, with any line ending', async () => {
-  const { killFile, heard } = follow()
+  const { killFile, eventLog } = follow()
   await writeFile(file, ' catalog\r\n\n orders \n')
   look()
   expect(killFile.names).toEqual(['catalog', 'orders'])
   await writeFile(file, '*\n')
   look()
   expect(killFile.names).toEqual(['*'])
-  expect(heard).toHaveLength(2)
+  expect(eventLog).toHaveLength(2)
 })
 
 test('an empty kill file is rejected and reported: it kills nothing, and does not revive what an earlier one killed', async () => {
-  const { killFile, heard, problems } = follow()
+  const { killFile, eventLog, problems } = follow()
   await writeFile(file, '')
   look()
   expect(killFile.names).toEqual([])
@@ -98,7 +98,7 @@ test('an empty kill file is rejected and reported: it kills nothing, and does no
   expect(killFile.names).toEqual(['catalog'])
   await rm(file)
   look()
-  expect(heard.map(({ names }) => names)).toEqual([['catalog'], []])
+  expect(eventLog.map(({ names }) => names)).toEqual([['catalog'], []])
   expect(problems.map((problem) => problem !== undefined)).toEqual([true, false, true, false])
 })
 
@@ -130,7 +130,7 @@ test('a folder named kill and a kill file of more than 64 KiB are rejected and r
 })
 
 test('killHere is in force at once and without interruption, and outlives the process', async () => {
-  const { killFile, heard } = follow()
+  const { killFile, eventLog } = follow()
   killFile.killHere('anna')
   expect(killFile.names).toEqual(['*'])
   look()
@@ -140,22 +140,22 @@ test('killHere is in force at once and without interruption, and outlives the pr
   expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([])
   await written()
   look()
-  expect(heard).toEqual([{ names: ['*'], by: 'anna', reason: null }])
+  expect(eventLog).toEqual([{ names: ['*'], by: 'anna', reason: null }])
   expect(follow().killFile.names).toEqual(['*'])
 })
 
 test('killHere sends everything to legacy, also if a file names some contexts', async () => {
   await writeFile(file, 'catalog')
-  const { killFile, heard } = follow()
+  const { killFile, eventLog } = follow()
   killFile.killHere('signal')
   await written()
   look()
   expect(killFile.names).toEqual(['*'])
-  expect(heard).toEqual([{ names: ['*'], by: 'signal', reason: null }])
+  expect(eventLog).toEqual([{ names: ['*'], by: 'signal', reason: null }])
 })
 
 test('killHere is in force where nothing can be written, and can be revived', async () => {
-  const { killFile, heard } = follow(join(folder, 'not', 'there'))
+  const { killFile, eventLog } = follow(join(folder, 'not', 'there'))
   killFile.killHere('signal')
   await written(join(folder, 'not', 'there'))
   look()
@@ -164,7 +164,7 @@ test('killHere is in force where nothing can be written, and can be revived', as
   expect(killFile.names).toEqual([])
   await written()
   look()
-  expect(heard).toEqual([
+  expect(eventLog).toEqual([
     { names: ['*'], by: 'signal', reason: null },
     { names: [], by: 'bob', reason: null },
   ])
@@ -184,11 +184,11 @@ test('a kill file is noticed after a write of another failed', async () => {
 
 test('reviveHere removes the file, and is in force when it resolves', async () => {
   await writeFile(file, 'catalog')
-  const { killFile, heard } = follow()
+  const { killFile, eventLog } = follow()
   expect(await killFile.reviveHere('bob', 'mended')).toBeUndefined()
   expect(killFile.names).toEqual([])
   expect(await readdir(folder)).toEqual([])
-  expect(heard).toEqual([{ names: [], by: 'bob', reason: 'mended' }])
+  expect(eventLog).toEqual([{ names: [], by: 'bob', reason: 'mended' }])
 })
 
 test('reviveHere directly after killHere leaves no file', async () => {
@@ -220,16 +220,16 @@ test('a file that cannot be removed stays in force, and the reason is returned',
 })
 
 test('reviveHere without a kill changes nothing', async () => {
-  const { killFile, heard } = follow()
+  const { killFile, eventLog } = follow()
   expect(await killFile.reviveHere('bob')).toBeUndefined()
-  expect(heard).toEqual([])
+  expect(eventLog).toEqual([])
 })
 
 test('a stopped kill file is not read any more', async () => {
-  const { killFile, heard } = follow()
+  const { killFile, eventLog } = follow()
   killFile.stop()
   await writeFile(`${file}.all`, '')
   await written()
   look()
-  expect(heard).toEqual([])
+  expect(eventLog).toEqual([])
 })

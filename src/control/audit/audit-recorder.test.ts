@@ -33,7 +33,7 @@ type Running = {
   readonly recorder: AuditRecorder
   readonly store: StateStore
   readonly memory: SharedMemory
-  readonly heard: ReturnType<typeof recordedEvents>
+  readonly eventLog: ReturnType<typeof recordedEvents>
   /** The reasons in the audit log, the oldest first. */
   readonly log: () => Promise<(string | null)[]>
 }
@@ -41,8 +41,8 @@ type Running = {
 function recording(): Running {
   const memory = new SharedMemory()
   const store = new MemoryStore({ memory, clock: manualClock() })
-  const heard = recordedEvents()
-  const recorder = new AuditRecorder({ store, events: heard.events, gateway: 'g1' })
+  const eventLog = recordedEvents()
+  const recorder = new AuditRecorder({ store, events: eventLog.events, gateway: 'g1' })
   recorder.start()
   onTestFinished(() => recorder.stop())
   const log = async () => {
@@ -50,7 +50,7 @@ function recording(): Running {
     const { records } = await store.history({ limit: 2000 })
     return records.map(({ reason }) => reason).reverse()
   }
-  return { recorder, store, memory, heard, log }
+  return { recorder, store, memory, eventLog, log }
 }
 
 test('record resolves when the entry is in the audit log', async () => {
@@ -125,10 +125,10 @@ test('an outage of the store during a write loses no entry', async () => {
 })
 
 test('of more than a thousand waiting entries the oldest are dropped, which is reported and recorded', async () => {
-  const { recorder, store, memory, heard, log } = recording()
+  const { recorder, store, memory, eventLog, log } = recording()
   memory.isReachable = false
   for (let number = 1; number <= 1003; number++) recorder.recordLater(entry(String(number)))
-  expect(heard.of('stateNotSaved').map(({ error }) => String(error))).toEqual([
+  expect(eventLog.of('stateNotSaved').map(({ error }) => String(error))).toEqual([
     'Error: more than 1000 entries wait for the audit log: the oldest are dropped, and are in this log alone',
   ])
   memory.isReachable = true
@@ -148,13 +148,13 @@ test('of more than a thousand waiting entries the oldest are dropped, which is r
 })
 
 test('each outage reports its own dropped entries', async () => {
-  const { recorder, memory, heard } = recording()
+  const { recorder, memory, eventLog } = recording()
   for (const outage of [1, 2]) {
     memory.isReachable = false
     for (let number = 0; number <= 1000; number++) recorder.recordLater(entry(String(number)))
     memory.isReachable = true
     await recorder.record(entry('last'))
-    expect(heard.of('stateNotSaved')).toHaveLength(outage)
+    expect(eventLog.of('stateNotSaved')).toHaveLength(outage)
   }
 })
 
@@ -172,15 +172,15 @@ test('attack: refused sign-ins during an outage of the store displace no entry o
 })
 
 test('an entry that the store cannot accept does not block the entries behind it', async () => {
-  const { recorder, heard, log } = recording()
+  const { recorder, eventLog, log } = recording()
   await recorder.record(entry('one', { at: Number.NaN }))
   await recorder.record(entry('two'))
   expect(await log()).toEqual(['two'])
-  expect(heard.of('bug')).toMatchObject([{ where: 'audit log' }])
+  expect(eventLog.of('bug')).toMatchObject([{ where: 'audit log' }])
 })
 
 test('a refused caller is reported and recorded', async () => {
-  const { recorder, store, heard } = recording()
+  const { recorder, store, eventLog } = recording()
   await recorder.recordRefusedCaller({
     by: 'eve',
     role: 'viewer',
@@ -188,7 +188,7 @@ test('a refused caller is reported and recorded', async () => {
     what: 'POST /kill',
     why: 'no right',
   })
-  expect(heard.of('changeFinished')).toMatchObject([
+  expect(eventLog.of('changeFinished')).toMatchObject([
     { verb: 'sign-in', by: 'eve', result: 'refused', detail: 'no right' },
   ])
   const { records } = await store.history({ limit: 1 })
@@ -198,14 +198,14 @@ test('a refused caller is reported and recorded', async () => {
 })
 
 test('stop writes the waiting entries, or reports that it could not', async () => {
-  const { recorder, memory, heard } = recording()
+  const { recorder, memory, eventLog } = recording()
   recorder.recordLater(entry('one'))
   await recorder.stop()
   expect(memory.audit).toHaveLength(1)
   memory.isReachable = false
   recorder.recordLater(entry('two'))
   await recorder.stop()
-  expect(heard.of('stateNotSaved').map(({ error }) => String(error))).toEqual([
+  expect(eventLog.of('stateNotSaved').map(({ error }) => String(error))).toEqual([
     'Error: 1 entry could not be written to the audit log before the end: it is in this log alone',
   ])
 })

@@ -44,7 +44,7 @@ function reportOf(id: string, applied: number, more: Partial<Heartbeat> = {}): H
 }
 
 /** Advances the clock and the timers. */
-async function pass(ms: number): Promise<void> {
+async function advance(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     clock.advance(100)
     await vi.advanceTimersByTimeAsync(100)
@@ -81,7 +81,7 @@ test('the report of the last gateway ends the wait', async () => {
   await store.sendHeartbeat(reportOf('a', 5))
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence, isDone } = await converging({ generation: 5 })
-  await pass(300)
+  await advance(300)
   expect(isDone()).toBe(false)
   await store.sendHeartbeat(reportOf('b', 5))
   await settled()
@@ -96,11 +96,11 @@ test('a laggard is listed at the limit, with its lag and its address', async () 
   await store.sendHeartbeat(reportOf('b', 4))
   const waiting = await converging({ generation: 5 })
   for (let second = 0; second < 4; second++) {
-    await pass(1000)
+    await advance(1000)
     await store.sendHeartbeat(reportOf('b', 4))
   }
   expect(waiting.isDone()).toBe(false)
-  await pass(1000)
+  await advance(1000)
   expect(await waiting.convergence).toEqual({
     applied: 1,
     of: 2,
@@ -133,7 +133,7 @@ test('a silent gateway that had applied the change is no laggard', async () => {
 test('a gateway that dies during the wait is silent before the limit', async () => {
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
-  await pass(4200)
+  await advance(4200)
   expect(await convergence).toMatchObject({ ms: 4000, laggards: [{ why: 'silent for 4 s' }] })
 })
 
@@ -142,7 +142,7 @@ test('a gateway that leaves during the wait is no laggard', async () => {
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
   await store.removeMember('b')
-  await pass(1100)
+  await advance(1100)
   expect(await convergence).toMatchObject({ applied: 1, of: 1, laggards: [] })
 })
 
@@ -150,7 +150,7 @@ test('a lost report is found by reading the store', async () => {
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
   memory.members.set('b', { report: JSON.stringify(reportOf('b', 5)), at: clock.wallTime() })
-  await pass(1100)
+  await advance(1100)
   expect(await convergence).toMatchObject({ applied: 1, of: 1, laggards: [] })
 })
 
@@ -159,7 +159,7 @@ test('an older answer of the store does not undo a newer report', async () => {
   vi.spyOn(store, 'fleet').mockImplementation(async () => old)
   const { convergence } = await converging({ generation: 5 })
   await store.sendHeartbeat(reportOf('a', 5))
-  await pass(1000)
+  await advance(1000)
   await store.sendHeartbeat(reportOf('b', 5))
   expect(await convergence).toMatchObject({ ms: 1000, laggards: [] })
 })
@@ -186,7 +186,7 @@ test('a store that becomes unreachable during the wait leaves the gateways witho
   await store.sendHeartbeat(reportOf('b', 4))
   const { convergence } = await converging({ generation: 5 })
   memory.isReachable = false
-  await pass(5000)
+  await advance(5000)
   expect(await convergence).toMatchObject({ applied: 1, of: 2, laggards: [{ id: 'b', why: 'still at generation 4' }] })
 })
 
@@ -207,7 +207,7 @@ test('a flip has converged when the flag is at its percentage', async () => {
   await store.sendHeartbeat(reportOf('c', 5, { percentages: { catalog: null } }))
   await store.sendHeartbeat(reportOf('d', 5, { percentages: {} }))
   const { convergence } = await converging(flipTo(25))
-  await pass(5000)
+  await advance(5000)
   expect((await convergence).laggards.map(({ id, why }) => [id, why])).toEqual([
     ['b', 'still at 10 %'],
     ['c', 'its flag has no single percentage'],
@@ -218,7 +218,7 @@ test('a later change does not hide that a flip has not converged', async () => {
   await store.sendHeartbeat(reportOf('b', 6))
   await store.sendHeartbeat(reportOf('a', 6, { percentages: { catalog: 25 } }))
   const { convergence } = await converging(flipTo(25))
-  await pass(5000)
+  await advance(5000)
   expect((await convergence).laggards).toMatchObject([{ id: 'b', why: 'still at 10 %' }])
 })
 
@@ -245,32 +245,32 @@ test.each<[string, Expected['abandoned'], number]>([
 })
 
 test('this gateway reports every second, from its start to its stop', async () => {
-  const heard = vi.fn()
-  store.onHeartbeat(heard)
+  const eventLog = vi.fn()
+  store.onHeartbeat(eventLog)
   fleet.sendHeartbeat()
   await settled()
-  expect(heard).not.toHaveBeenCalled()
+  expect(eventLog).not.toHaveBeenCalled()
   fleet.start()
   await settled()
-  expect(heard).toHaveBeenCalledTimes(1)
-  await pass(2000)
-  expect(heard).toHaveBeenCalledTimes(3)
+  expect(eventLog).toHaveBeenCalledTimes(1)
+  await advance(2000)
+  expect(eventLog).toHaveBeenCalledTimes(3)
   fleet.sendHeartbeat()
   await settled()
-  expect(heard).toHaveBeenCalledTimes(4)
+  expect(eventLog).toHaveBeenCalledTimes(4)
   await fleet.stop()
   fleet.sendHeartbeat()
-  await pass(2000)
-  expect(heard).toHaveBeenCalledTimes(4)
+  await advance(2000)
+  expect(eventLog).toHaveBeenCalledTimes(4)
   expect(await store.fleet()).toEqual([])
 })
 
 test('an unreachable store disturbs neither the heartbeats nor the stop', async () => {
   memory.isReachable = false
   fleet.start()
-  await pass(2000)
+  await advance(2000)
   memory.isReachable = true
-  await pass(1000)
+  await advance(1000)
   expect(await store.fleet()).toHaveLength(1)
   memory.isReachable = false
   await fleet.stop()

@@ -54,7 +54,7 @@ afterEach(async () => {
   vi.useRealTimers()
 })
 
-async function pass(ms: number): Promise<void> {
+async function advance(ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     clock.advance(100)
     await vi.advanceTimersByTimeAsync(100)
@@ -90,15 +90,15 @@ test('controls are in force and reported before Unleash is asked', () => {
 test('a flip is fetched until Unleash has it, and reported then', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
-  await pass(500)
+  await advance(500)
   expect(flags.refreshes).toBeGreaterThan(3)
   unleash.percentages['catalog-flag'] = 50
-  await pass(200)
+  await advance(200)
   expect(flags.percentage('catalog-flag').percentage).toBe(50)
   expect(reports).toEqual([0, 1, 1])
   const { refreshes } = flags
   applier.apply(stateWith({ ...flipped(2, 50, 1), kill: stampAt(NOON) }))
-  await pass(500)
+  await advance(500)
   expect(flags.refreshes).toBe(refreshes)
 })
 
@@ -106,44 +106,44 @@ test('a flip that was read once may be changed in Unleash and is not fetched aga
   applier.apply(stateWith({}))
   unleash.percentages['catalog-flag'] = 50
   applier.apply(flipped(1, 50))
-  await pass(200)
+  await advance(200)
   unleash.percentages['catalog-flag'] = 20
   await flags.refresh()
   const { refreshes } = flags
   applier.apply(flipped(2, 50, 1))
-  await pass(500)
+  await advance(500)
   expect(flags.refreshes).toBe(refreshes)
 })
 
 test('a flip that Unleash does not have in time is fetched now and then, and reported once read', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
-  await pass(10_000)
+  await advance(10_000)
   const { refreshes } = flags
-  await pass(10_000)
+  await advance(10_000)
   expect(flags.refreshes - refreshes).toBeGreaterThanOrEqual(3)
   expect(flags.refreshes - refreshes).toBeLessThanOrEqual(6)
   unleash.percentages['catalog-flag'] = 50
   const times = reports.length
-  await pass(3000)
+  await advance(3000)
   expect(flags.percentage('catalog-flag').percentage).toBe(50)
   expect(reports).toHaveLength(times + 1)
   const later = flags.refreshes
-  await pass(5000)
+  await advance(5000)
   expect(flags.refreshes).toBe(later)
 })
 
 test('a flip that Unleash does not have in time is fetched at once after the next change, by one loop', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
-  await pass(10_000)
+  await advance(10_000)
   const { refreshes } = flags
   applier.apply(flipped(2, 50, 1))
-  await pass(500)
+  await advance(500)
   expect(flags.refreshes - refreshes).toBeGreaterThan(2)
-  await pass(10_000)
+  await advance(10_000)
   const later = flags.refreshes
-  await pass(10_000)
+  await advance(10_000)
   expect(flags.refreshes - later).toBeLessThanOrEqual(6)
 })
 
@@ -151,28 +151,28 @@ test('the 0 of a rollback that is never written is left to the polls', async () 
   applier.apply(stateWith({}))
   const flip = { ...stampAt(NOON), flag: 'catalog-flag', percentage: 0, generation: 1, byRollback: true as const }
   applier.apply(stateWith({ generation: 1, contexts: { catalog: { ...EMPTY_CONTEXT, flip } } }))
-  await pass(10_000)
+  await advance(10_000)
   const { refreshes } = flags
   expect(refreshes).toBeGreaterThan(3)
-  await pass(10_000)
+  await advance(10_000)
   expect(flags.refreshes).toBe(refreshes)
 })
 
 test('a flip that another flip has replaced is not waited for', async () => {
   applier.apply(stateWith({}))
   applier.apply(flipped(1, 50))
-  await pass(200)
+  await advance(200)
   unleash.percentages['catalog-flag'] = 60
   applier.apply(flipped(2, 60))
-  await pass(300)
+  await advance(300)
   const { refreshes } = flags
-  await pass(3000)
+  await advance(3000)
   expect(flags.refreshes).toBe(refreshes)
 })
 
 test('a flip of before the start is not waited for', async () => {
   applier.apply(flipped(7, 50))
-  await pass(500)
+  await advance(500)
   expect(flags.refreshes).toBe(0)
 })
 
@@ -181,10 +181,10 @@ test('after stop nothing is applied', async () => {
   applier.apply(flipped(1, 50))
   applier.stop()
   await authority.stop()
-  await pass(500)
+  await advance(500)
   const { refreshes } = flags
   applier.apply(stateWith({ generation: 2 }))
-  await pass(2000)
+  await advance(2000)
   expect(flags.refreshes).toBe(refreshes)
   expect(published).toHaveLength(2)
   expect(vi.getTimerCount()).toBe(0)
@@ -194,7 +194,7 @@ test('a pin that stays causes no new publication and one timer', async () => {
   const pin = { ...stampAt(NOON), side: 'legacy', until: NOON + 60_000 } as const
   for (const generation of [1, 2, 3])
     applier.apply(stateWith({ generation, contexts: { catalog: { ...EMPTY_CONTEXT, pin } } }))
-  await pass(20_000)
+  await advance(20_000)
   expect(published).toHaveLength(3)
   expect(vi.getTimerCount()).toBe(1)
 })

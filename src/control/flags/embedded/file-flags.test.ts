@@ -12,16 +12,16 @@ let flags: Flags
 let changed: () => void
 let isWatching: boolean
 let now: number
-let heard: ReturnType<typeof recordedEvents>
+let eventLog: ReturnType<typeof recordedEvents>
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'flags-'))
   file = join(folder, 'flags.json')
   now = 0
-  heard = recordedEvents()
+  eventLog = recordedEvents()
   flags = new FileFlags({
     file,
-    events: heard.events,
+    events: eventLog.events,
     clock: { now: () => now, wallTime: () => now },
     watch: (_file, onChange) => {
       changed = onChange
@@ -51,7 +51,7 @@ test('an edit of the flags file is in use as soon as it is noticed', async () =>
   await write(100)
   changed()
   await until(() => ask() === 'on')
-  expect(heard.of('flagsRead')).toEqual([
+  expect(eventLog.of('flagsRead')).toEqual([
     { source: file, flags: 1 },
     { source: file, flags: 1 },
   ])
@@ -61,7 +61,7 @@ test('a missing flags file is stale and reported, and is read when it appears', 
   await flags.start()
   expect(ask()).toBe('stale')
   expect(flags.status()).toMatchObject({ stale: true, ageMs: undefined, flags: 0 })
-  expect(String(heard.of('flagsFailed')[0]?.error)).toContain('there is no such file')
+  expect(String(eventLog.of('flagsFailed')[0]?.error)).toContain('there is no such file')
   await write(100)
   changed()
   await until(() => ask() === 'on')
@@ -73,7 +73,7 @@ test('an invalid edit is reported; the last valid flags stay in use, and their a
   await flags.start()
   await writeFile(file, '{"features": "none"}')
   changed()
-  await until(() => heard.of('flagsFailed').length === 1)
+  await until(() => eventLog.of('flagsFailed').length === 1)
   now += 5000
   expect(ask()).toBe('on')
   expect(flags.status()).toMatchObject({ stale: false, ageMs: 5000 })
@@ -102,7 +102,7 @@ test('a file that an editor empties before it writes it is not a mistake', async
   changed()
   await write(100)
   await until(() => ask() === 'on')
-  expect(heard.of('flagsFailed')).toEqual([])
+  expect(eventLog.of('flagsFailed')).toEqual([])
 })
 
 test('the last of several fast edits is in use', async () => {

@@ -30,18 +30,18 @@ afterEach(() => rm(folder, { recursive: true }))
 
 type Following = {
   readonly flagsFile: FlagsFile
-  readonly heard: ReturnType<typeof recordedEvents>
+  readonly eventLog: ReturnType<typeof recordedEvents>
   readonly changed: () => void
 }
 
 /** A gateway that follows the file. `changed` reports a change of the file to it. */
 function follow(of = store, gateway = 'g1'): Following {
-  const heard = recordedEvents()
+  const eventLog = recordedEvents()
   let changed = () => {}
   const flagsFile = new FlagsFile({
     file,
     store: of,
-    events: heard.events,
+    events: eventLog.events,
     clock,
     gateway,
     contextOf: (flag) => (flag.endsWith('-flag') ? flag.slice(0, -5) : null),
@@ -55,7 +55,7 @@ function follow(of = store, gateway = 'g1'): Following {
     },
   })
   onTestFinished(() => flagsFile.stop())
-  return { flagsFile, heard, changed: () => changed() }
+  return { flagsFile, eventLog, changed: () => changed() }
 }
 
 /** @param editedAt by the clock of the machine that writes it */
@@ -91,14 +91,14 @@ const log = async () =>
 describe('seeding', () => {
   test('puts the flags of the file into the store, and one entry into the audit log', async () => {
     await write(flagsAt({ 'orders-flag': 10, 'catalog-flag': 20 }))
-    const { flagsFile, heard } = follow()
+    const { flagsFile, eventLog } = follow()
     await flagsFile.start()
     expect([percentageOf(), percentageOf('catalog-flag')]).toEqual([10, 20])
     expect((await store.history({ limit: 10 })).records).toMatchObject([
       { actor: file, verb: 'outside', detail: '2 flags seeded', generation: 1, gateway: 'g1', result: 'done' },
     ])
-    expect(heard.of('flagsRead')).toEqual([{ source: file, flags: 2 }])
-    expect(heard.of('changeFinished')).toEqual([])
+    expect(eventLog.of('flagsRead')).toEqual([{ source: file, flags: 2 }])
+    expect(eventLog.of('changeFinished')).toEqual([])
     expect(store.current().contexts).toEqual({})
   })
 
@@ -144,7 +144,7 @@ describe('an edit of the flags file', () => {
   })
 
   test('is taken over and recorded, and conflicts with a change of the previous state', async () => {
-    const { flagsFile, heard, changed } = follow()
+    const { flagsFile, eventLog, changed } = follow()
     await flagsFile.start()
     await write(flagsAt({ 'orders-flag': 30, 'catalog-flag': 25, other: 6 }))
     changed()
@@ -154,7 +154,7 @@ describe('an edit of the flags file', () => {
       ['outside', 'catalog', 20, 25, 'done'],
       ['outside', null, 5, 6, 'done'],
     ])
-    expect(heard.of('changeFinished')).toHaveLength(3)
+    expect(eventLog.of('changeFinished')).toHaveLength(3)
     expect(store.current().contexts.orders).toMatchObject({
       flip: { by: file, percentage: 30, generation: 2, at: NOON },
       changed: { by: file, verb: 'outside', generation: 2 },
@@ -163,14 +163,14 @@ describe('an edit of the flags file', () => {
   })
 
   test('that is older than a flip is a conflict: the flip stays, and the conflict is reported once', async () => {
-    const { flagsFile, heard, changed } = follow()
+    const { flagsFile, eventLog, changed } = follow()
     await flagsFile.start()
     await flip(50, NOON + 1000)
     await write(flagsAt({ 'orders-flag': 30, 'catalog-flag': 20, other: 5 }), NOON)
     changed()
     await until(async () => (await log()).length === 3)
     expect((await log()).at(-1)).toEqual(['outside', 'orders', 50, 30, 'conflict'])
-    expect(heard.of('changeFinished')).toMatchObject([
+    expect(eventLog.of('changeFinished')).toMatchObject([
       { result: 'conflict', detail: expect.stringContaining('flip again') },
     ])
     expect(percentageOf()).toBe(50)
@@ -236,10 +236,10 @@ describe('an edit of the flags file', () => {
 
 describe('trouble with the flags file', () => {
   test('is reported, and ends when the file is corrected', async () => {
-    const { flagsFile, heard, changed } = follow()
+    const { flagsFile, eventLog, changed } = follow()
     await flagsFile.start()
     expect(flagsFile.trouble).toBe(`${file}: there is no such file`)
-    expect(heard.of('flagsFailed')).toHaveLength(1)
+    expect(eventLog.of('flagsFailed')).toHaveLength(1)
     await write('{ "features": 7 }')
     changed()
     await until(() => flagsFile.trouble?.includes('features: write a list') === true)
@@ -280,14 +280,14 @@ describe('trouble with the flags file', () => {
 
   test('is not reported when an editor empties the file before it writes it', async () => {
     await write(flagsAt({ 'orders-flag': 10 }), NOON - HOUR)
-    const { flagsFile, heard, changed } = follow()
+    const { flagsFile, eventLog, changed } = follow()
     await flagsFile.start()
     await write('')
     changed()
     await settled()
     await write(flagsAt({ 'orders-flag': 30 }))
     await until(() => percentageOf() === 30)
-    expect(heard.of('flagsFailed')).toEqual([])
+    expect(eventLog.of('flagsFailed')).toEqual([])
   })
 
   test('because of an unreachable store ends with a retry when the store returns', async () => {
@@ -323,22 +323,22 @@ describe('trouble with the flags file', () => {
   test('because other changes are always committed first is reported, and the flags do not count as read', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
     vi.spyOn(store, 'commit').mockImplementation(async () => ({ ok: false, conflict: store.current() }))
-    const { flagsFile, heard } = follow()
+    const { flagsFile, eventLog } = follow()
     await flagsFile.start()
     expect(flagsFile.trouble).toContain('was not taken over')
-    expect(heard.of('flagsRead')).toEqual([])
+    expect(eventLog.of('flagsRead')).toEqual([])
   })
 
   test('is not caused by stop, after which nothing is read', async () => {
     await write(flagsAt({ 'orders-flag': 10 }))
-    const { flagsFile, heard, changed } = follow()
+    const { flagsFile, eventLog, changed } = follow()
     const started = flagsFile.start()
     changed()
     await flagsFile.stop()
     await started
-    const { length } = heard.recorded
+    const { length } = eventLog.recorded
     changed()
     await settled()
-    expect(heard.recorded).toHaveLength(length)
+    expect(eventLog.recorded).toHaveLength(length)
   })
 })

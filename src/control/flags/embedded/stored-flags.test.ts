@@ -8,14 +8,14 @@ import { StoredFlags } from './stored-flags.ts'
 let state: SharedState
 let cutOffMs: number
 let fileTrouble: string | undefined
-let heard: ReturnType<typeof recordedEvents>
+let eventLog: ReturnType<typeof recordedEvents>
 let flags: StoredFlags
 
 beforeEach(() => {
   state = stateWith({})
   cutOffMs = 0
   fileTrouble = undefined
-  heard = recordedEvents()
+  eventLog = recordedEvents()
   const status = (): StoreStatus => ({
     kind: 'redis',
     location: 'redis://127.0.0.1',
@@ -27,7 +27,7 @@ beforeEach(() => {
   flags = new StoredFlags({
     store,
     file: 'flags.json',
-    events: heard.events,
+    events: eventLog.events,
     fileTrouble: () => fileTrouble,
     fileRejection: () => undefined,
   })
@@ -66,7 +66,7 @@ test('a state without flags keeps the flags in use', () => {
   flags.use(null)
   expect(flags.evaluate('orders', seven)).toBe('on')
   expect(flags.status()).toMatchObject({ stale: false, flags: 1, trouble: undefined })
-  expect(heard.recorded).toEqual([])
+  expect(eventLog.recorded).toEqual([])
 })
 
 test('the age of embedded flags is the time since the store was reachable', () => {
@@ -84,7 +84,7 @@ test('invalid flags in the store are reported, and the last valid ones stay in u
   flags.use({ version: 2, features: [{ name: 'orders', enabled: true, strategies }] } as EmbeddedFlags)
   expect(flags.evaluate('orders', seven)).toBe('on')
   expect(flags.status().trouble).toContain('"many" is not a percentage')
-  expect(heard.of('flagsFailed')).toMatchObject([{ source: 'the store' }])
+  expect(eventLog.of('flagsFailed')).toMatchObject([{ source: 'the store' }])
   flags.use(flagsAt({ orders: 0 }))
   expect(flags.evaluate('orders', seven)).toBe('off')
   expect(flags.status().trouble).toBeUndefined()
@@ -102,5 +102,5 @@ test('the same flags again are not parsed again', () => {
   const trace = flags.trace('orders', seven)
   flags.use(same)
   expect(flags.trace('orders', seven)).toEqual(trace)
-  expect(heard.recorded).toEqual([])
+  expect(eventLog.recorded).toEqual([])
 })

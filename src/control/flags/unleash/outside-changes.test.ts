@@ -19,13 +19,13 @@ beforeEach(async () => {
   unleash = fakeUnleash()
   fleet = await testFleet(unleash)
   gateways = [await fleet.start(), await fleet.start()]
-  await pass(1000)
+  await advance(1000)
 })
 
 afterEach(() => void vi.useRealTimers())
 
 /** Advances the time. Every gateway polls once a second unless `isPolling` is false. */
-async function pass(ms: number, isPolling = true): Promise<void> {
+async function advance(ms: number, isPolling = true): Promise<void> {
   for (let passed = 0; passed < ms; passed += 100) {
     fleet.clock.advance(100)
     await vi.advanceTimersByTimeAsync(100)
@@ -45,7 +45,7 @@ const change = (percentage: number | null) => {
 describe('a change made in Unleash itself', () => {
   test('is recorded once, although several gateways read it', async () => {
     change(40)
-    await pass(8000)
+    await advance(8000)
     expect(await fleet.log()).toMatchObject([
       {
         actor: 'unleash',
@@ -68,9 +68,9 @@ describe('a change made in Unleash itself', () => {
 
   test('is recorded each time', async () => {
     change(40)
-    await pass(8000)
+    await advance(8000)
     change(10)
-    await pass(8000)
+    await advance(8000)
     expect(await log()).toEqual([
       ['unleash', 'outside', 'catalog', 10, 40],
       ['unleash', 'outside', 'catalog', 40, 10],
@@ -79,12 +79,12 @@ describe('a change made in Unleash itself', () => {
 
   test('to a flag without a single percentage is recorded once', async () => {
     change(null)
-    await pass(15_000)
+    await advance(15_000)
     expect(await log()).toEqual([['unleash', 'outside', 'catalog', 10, null]])
     await gateways[0].control.freeze('catalog', anna)
-    await pass(8000)
+    await advance(8000)
     change(30)
-    await pass(8000)
+    await advance(8000)
     expect((await log()).slice(2)).toEqual([['unleash', 'outside', 'catalog', null, 30]])
   })
 
@@ -92,7 +92,7 @@ describe('a change made in Unleash itself', () => {
     await gateways[0].control.pin('catalog', 'legacy', null, anna)
     await gateways[0].control.freeze('catalog', anna)
     change(40)
-    await pass(8000)
+    await advance(8000)
     expect(gateways[0].store.current().contexts.catalog).toMatchObject({
       pin: { side: 'legacy', by: 'anna' },
       freeze: { by: 'anna' },
@@ -102,19 +102,19 @@ describe('a change made in Unleash itself', () => {
 
   test('directly after a flip, which a poll has read already, is recorded without waiting for the next poll', async () => {
     const flipping = gateways[0].control.flip('catalog', 20, anna)
-    await pass(500)
+    await advance(500)
     await flipping
     change(80)
     for (const { flags } of gateways) await flags.refresh()
-    await pass(8000, false)
+    await advance(8000, false)
     expect((await log()).slice(1)).toEqual([['unleash', 'outside', 'catalog', 20, 80]])
   })
 
   test('that is taken back at once is not recorded', async () => {
     change(40)
-    await pass(2500)
+    await advance(2500)
     change(10)
-    await pass(8000)
+    await advance(8000)
     expect(await log()).toEqual([])
   })
 
@@ -125,16 +125,16 @@ describe('a change made in Unleash itself', () => {
     commit.mockImplementationOnce(conflict)
     other.mockImplementationOnce(conflict)
     change(40)
-    await pass(10_000)
+    await advance(10_000)
     expect(await log()).toEqual([['unleash', 'outside', 'catalog', 10, 40]])
   })
 
   test('while the store is unreachable is recorded when it returns', async () => {
     fleet.memory.isReachable = false
     change(40)
-    await pass(8000)
+    await advance(8000)
     fleet.memory.isReachable = true
-    await pass(2000)
+    await advance(2000)
     expect((await log()).filter(([, verb]) => verb === 'outside')).toHaveLength(1)
   })
 })
@@ -143,19 +143,19 @@ describe('a difference that is no change made outside', () => {
   test('is a flip, however old the flags of another gateway are', async () => {
     reach(gateways[1], false)
     const flipped = gateways[0].control.flip('catalog', 25, anna)
-    await pass(30_000)
+    await advance(30_000)
     await flipped
     reach(gateways[1], true)
-    await pass(8000)
+    await advance(8000)
     expect(await log()).toEqual([['anna', 'flip', 'catalog', 10, 25]])
   })
 
   test('is the first read of the flags', async () => {
     unleash.isStale = true
     await fleet.start()
-    await pass(8000)
+    await advance(8000)
     unleash.isStale = false
-    await pass(8000)
+    await advance(8000)
     expect(await log()).toEqual([])
   })
 
@@ -163,7 +163,7 @@ describe('a difference that is no change made outside', () => {
     const old = gateways[1].store.current()
     vi.spyOn(gateways[1].store, 'current').mockReturnValue(old)
     change(40)
-    await pass(12_000)
+    await advance(12_000)
     expect(await log()).toHaveLength(1)
   })
 })
@@ -171,7 +171,7 @@ describe('a difference that is no change made outside', () => {
 describe('the pending 0 % of a rollback', () => {
   const rollback = async (context = 'catalog') => {
     const work = gateways[0].control.rollback(context, false, anna)
-    await pass(1500)
+    await advance(1500)
     return work
   }
   const writes = () => unleash.written.map(({ flag, percentage, by }) => [flag, percentage, by])
@@ -179,11 +179,11 @@ describe('the pending 0 % of a rollback', () => {
   test('is written as soon as Unleash can be reached, and recorded then', async () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
-    await pass(12_000)
+    await advance(12_000)
     expect(unleash.written.length).toBeGreaterThan(2)
     expect(unleash.written.length).toBeLessThan(8)
     unleash.answer = undefined
-    await pass(12_000)
+    await advance(12_000)
     expect(unleash.percentages['catalog-flag']).toBe(0)
     expect((await log()).slice(1)).toEqual([['anna', 'rollback', 'catalog', 10, 0]])
     expect((await fleet.log())[1]).toMatchObject({
@@ -192,7 +192,7 @@ describe('the pending 0 % of a rollback', () => {
       detail: 'flag "catalog-flag" is at 0 in Unleash now',
     })
     const { length } = unleash.written
-    await pass(12_000)
+    await advance(12_000)
     expect(unleash.written).toHaveLength(length)
   })
 
@@ -202,9 +202,9 @@ describe('the pending 0 % of a rollback', () => {
     await gateways[0].control.freeze('catalog', bob)
     await gateways[0].control.thaw('catalog', bob)
     await gateways[0].control.pin('catalog', 'legacy', 60_000, bob)
-    await pass(8000)
+    await advance(8000)
     unleash.answer = undefined
-    await pass(8000)
+    await advance(8000)
     expect(unleash.percentages['catalog-flag']).toBe(0)
     expect((await log()).map(([, verb]) => verb)).not.toContain('outside')
   })
@@ -214,24 +214,24 @@ describe('the pending 0 % of a rollback', () => {
     await rollback('catalog')
     await rollback('orders')
     unleash.written.length = 0
-    await pass(6000)
+    await advance(6000)
     expect(new Set(writes().map(([flag]) => flag))).toEqual(new Set(['catalog-flag', 'orders-flag']))
   })
 
   test('that Unleash refuses is not written again', async () => {
     unleash.answer = { kind: 'refused', reason: 'it has 2 strategies' }
     await rollback()
-    await pass(7000)
+    await advance(7000)
     const { length } = unleash.written
-    await pass(20_000)
+    await advance(20_000)
     expect(unleash.written).toHaveLength(length)
   })
 
   test('that was written may be changed in Unleash, which is recorded', async () => {
     await rollback()
-    await pass(6000)
+    await advance(6000)
     change(15)
-    await pass(10_000)
+    await advance(10_000)
     expect(unleash.percentages['catalog-flag']).toBe(15)
     expect((await log()).slice(1)).toEqual([['unleash', 'outside', 'catalog', 0, 15]])
   })
@@ -241,7 +241,7 @@ describe('the pending 0 % of a rollback', () => {
     await rollback()
     unleash.answer = undefined
     const flipped = gateways[0].control.flip('catalog', 30, bob)
-    await pass(12_000)
+    await advance(12_000)
     expect((await flipped).kind).toBe('done')
     expect(unleash.percentages['catalog-flag']).toBe(30)
   })
@@ -249,7 +249,7 @@ describe('the pending 0 % of a rollback', () => {
   test('does not accumulate writes while Unleash does not answer', async () => {
     unleash.answer = new Promise(() => {})
     await rollback()
-    await pass(30_000)
+    await advance(30_000)
     expect(unleash.written.length).toBeLessThan(5)
   })
 
@@ -266,10 +266,10 @@ describe('the pending 0 % of a rollback', () => {
     unleash.answer = { kind: 'failed', reason: 'Unleash is away' }
     await rollback()
     const acting = act()
-    await pass(6000)
+    await advance(6000)
     await acting
     unleash.answer = undefined
-    await pass(20_000)
+    await advance(20_000)
     expect(unleash.percentages['catalog-flag']).toBe(10)
     expect(await dropped()).toEqual([
       [
@@ -284,7 +284,7 @@ describe('the pending 0 % of a rollback', () => {
     await rollback()
     unleash.answer = undefined
     const flipped = gateways[1].control.flip('catalog', 40, bob)
-    await pass(20_000)
+    await advance(20_000)
     expect((await flipped).kind).toBe('done')
     expect(unleash.percentages['catalog-flag']).toBe(40)
     expect(await dropped()).toMatchObject([['failed', expect.stringContaining('flip by bob came after the rollback')]])
@@ -295,10 +295,10 @@ describe('the pending 0 % of a rollback', () => {
     await rollback()
     await gateways[1].control.pin('catalog', 'legacy', 60_000, bob)
     const again = gateways[1].control.rollback('catalog', false, bob)
-    await pass(6000)
+    await advance(6000)
     await again
     unleash.answer = undefined
-    await pass(12_000)
+    await advance(12_000)
     expect(unleash.percentages['catalog-flag']).toBe(0)
     expect(await dropped()).toMatchObject([['failed', expect.stringContaining('rollback by bob came after')]])
   })
@@ -310,11 +310,11 @@ describe('the pending 0 % of a rollback', () => {
     })
     await rollback()
     const unpinned = gateways[1].control.unpin('catalog', bob)
-    await pass(500)
+    await advance(500)
     await unpinned
     thaw()
     unleash.answer = undefined
-    await pass(12_000)
+    await advance(12_000)
     expect(unleash.percentages['catalog-flag']).toBe(10)
   })
 
@@ -326,9 +326,9 @@ describe('the pending 0 % of a rollback', () => {
     await rollback()
     change(40)
     unleash.answer = isPolling ? unleash.answer : undefined
-    await pass(12_000, isPolling)
+    await advance(12_000, isPolling)
     unleash.answer = undefined
-    await pass(12_000)
+    await advance(12_000)
     expect(unleash.percentages['catalog-flag']).toBe(40)
     expect(gateways[0].controls().pins.get('catalog')).toBe('legacy')
     expect((await log()).slice(1)).toEqual([['unleash', 'outside', 'catalog', 10, 40]])
@@ -345,10 +345,10 @@ describe('the pending 0 % of a rollback', () => {
     await rollback()
     fleet.memory.isReachable = false
     unleash.answer = undefined
-    await pass(12_000)
+    await advance(12_000)
     expect(unleash.percentages['catalog-flag']).toBe(10)
     fleet.memory.isReachable = true
-    await pass(12_000)
+    await advance(12_000)
     expect(unleash.percentages['catalog-flag']).toBe(0)
   })
 })

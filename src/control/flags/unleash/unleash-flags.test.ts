@@ -13,7 +13,7 @@ import { startUnleashStub, type UnleashStub } from './unleash-stub.test-kit.ts'
 
 let stateDir: string
 let unleash: UnleashStub
-let heard: ReturnType<typeof recordedEvents>
+let eventLog: ReturnType<typeof recordedEvents>
 let started: Flags[]
 const unhandled: unknown[] = []
 process.on('unhandledRejection', (error) => unhandled.push(error))
@@ -21,7 +21,7 @@ process.on('unhandledRejection', (error) => unhandled.push(error))
 beforeEach(async () => {
   stateDir = await mkdtemp(join(tmpdir(), 'unleash-'))
   unleash = await startUnleashStub([rollout('orders', 100), rollout('catalog', 0)])
-  heard = recordedEvents()
+  eventLog = recordedEvents()
   started = []
   for (const method of ['log', 'warn', 'error', 'info'] as const) vi.spyOn(console, method)
 })
@@ -48,7 +48,7 @@ function make(more: More = {}): Flags {
     refreshMs: 40,
     timeoutMs: 1000,
     stateDir,
-    events: heard.events,
+    events: eventLog.events,
     clock: realClock,
     ...more,
   })
@@ -68,7 +68,7 @@ describe('flags of a healthy Unleash', () => {
     expect(flags.evaluate('catalog', person)).toBe('off')
     expect(flags.evaluate('nowhere', person)).toBe('missing')
     expect(flags.status()).toMatchObject({ source: 'unleash', location: unleash.url, flags: 2, stale: false })
-    expect(heard.of('flagsRead')).toEqual([{ source: unleash.url, flags: 2 }])
+    expect(eventLog.of('flagsRead')).toEqual([{ source: unleash.url, flags: 2 }])
     const poll = unleash.seen.find(({ path }) => path === '/api/client/features')
     expect(poll?.headers.authorization).toBe('secret-token')
     await until(() => unleash.seen.some(({ path }) => path === '/api/client/register'))
@@ -79,12 +79,12 @@ describe('flags of a healthy Unleash', () => {
     await flags.start()
     await unleash.nextPoll()
     await unleash.nextPoll()
-    expect(heard.of('flagsRead')).toHaveLength(1)
+    expect(eventLog.of('flagsRead')).toHaveLength(1)
     unleash.features = [rollout('orders', 0)]
     await until(() => flags.evaluate('orders', person) === 'off')
     expect(flags.evaluate('catalog', person)).toBe('missing')
-    expect(heard.of('flagsRead')).toHaveLength(2)
-    expect(heard.of('flagsFailed')).toEqual([])
+    expect(eventLog.of('flagsRead')).toHaveLength(2)
+    expect(eventLog.of('flagsFailed')).toEqual([])
   })
 
   test('have a new age after a 304 response', async () => {
@@ -114,7 +114,7 @@ describe('responses of Unleash that are too large', () => {
     const flags = make({ timeoutMs: LONG_MS })
     await flags.start()
     unleash.mode = 'endless'
-    await until(() => heard.of('flagsFailed').length > 0)
+    await until(() => eventLog.of('flagsFailed').length > 0)
     expect(flags.status().trouble).toContain(`Unleash answered with more than ${MOST} bytes`)
     expect(flags.evaluate('orders', person)).toBe('on')
     const { sent } = unleash
@@ -139,7 +139,7 @@ describe('responses of Unleash that are too large', () => {
     await flags.start()
     unleash.features = [rollout('orders', 0)]
     unleash.mode = 'compressed'
-    await until(() => heard.of('flagsFailed').length > 0)
+    await until(() => eventLog.of('flagsFailed').length > 0)
     expect(flags.status().trouble).toContain('with the coding gzip, which was not requested')
     expect(flags.evaluate('orders', person)).toBe('on')
     expect(unleash.seen.at(-1)?.headers['accept-encoding']).toBe('identity')
@@ -155,7 +155,7 @@ describe('an Unleash in trouble', () => {
     expect(performance.now() - begun).toBeLessThan(3000)
     expect(flags.evaluate('orders', person)).toBe('stale')
     expect(flags.status()).toMatchObject({ stale: true, ageMs: undefined })
-    expect(heard.of('flagsFailed').length).toBeGreaterThan(0)
+    expect(eventLog.of('flagsFailed').length).toBeGreaterThan(0)
     await unleash.reopen()
     await until(() => flags.evaluate('orders', person) === 'on')
     expect(flags.status()).toMatchObject({ stale: false, trouble: undefined })
@@ -181,7 +181,7 @@ describe('an Unleash in trouble', () => {
   test('leaves a backup that only the gateway may read', async () => {
     await make().start()
     const file = join(stateDir, 'unleash-flags.json')
-    await until(() => heard.of('flagsRead').length > 0)
+    await until(() => eventLog.of('flagsRead').length > 0)
     await unleash.nextPoll()
     expect((await stat(file)).mode & 0o777).toBe(0o600)
   })
@@ -190,8 +190,8 @@ describe('an Unleash in trouble', () => {
     await writeFile(join(stateDir, 'unleash-flags.json'), '{"version":2,"featu')
     const flags = make()
     await flags.start()
-    await until(() => flags.evaluate('orders', person) === 'on' && heard.of('flagsFailed').length > 0)
-    expect(String(heard.of('flagsFailed')[0]?.error)).toContain('kept flags cannot be read')
+    await until(() => flags.evaluate('orders', person) === 'on' && eventLog.of('flagsFailed').length > 0)
+    expect(String(eventLog.of('flagsFailed')[0]?.error)).toContain('kept flags cannot be read')
   })
 
   test('with a state folder that cannot be written is reported and stops nothing', async () => {
@@ -200,7 +200,7 @@ describe('an Unleash in trouble', () => {
     const flags = make()
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('on')
-    await until(() => heard.of('flagsFailed').length > 0)
+    await until(() => eventLog.of('flagsFailed').length > 0)
     expect(flags.status().trouble).toBeUndefined()
     await chmod(stateDir, 0o600)
   })
@@ -209,7 +209,7 @@ describe('an Unleash in trouble', () => {
     const flags = make()
     await flags.start()
     unleash.mode = status
-    await until(() => heard.of('flagsFailed').length > 0)
+    await until(() => eventLog.of('flagsFailed').length > 0)
     expect(flags.evaluate('orders', person)).toBe('on')
     expect(flags.status().trouble).toContain(String(status))
     unleash.mode = 'well'
@@ -220,7 +220,7 @@ describe('an Unleash in trouble', () => {
     const flags = make({ token: 'old', timeoutMs: LONG_MS })
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('stale')
-    expect(heard.of('flagsFailed').some(({ error }) => String(error).includes('401'))).toBe(true)
+    expect(eventLog.of('flagsFailed').some(({ error }) => String(error).includes('401'))).toBe(true)
     unleash.token = 'old'
     await until(() => flags.evaluate('orders', person) === 'on')
   })
@@ -231,7 +231,7 @@ describe('an Unleash in trouble', () => {
     unleash.token = 'new'
     await until(() => flags.status().trouble?.includes('401') === true)
     expect(flags.evaluate('orders', person)).toBe('on')
-    expect(JSON.stringify(heard.recorded)).not.toContain('secret-token')
+    expect(JSON.stringify(eventLog.recorded)).not.toContain('secret-token')
     unleash.token = 'secret-token'
     await until(() => flags.status().trouble === undefined)
   })
@@ -257,7 +257,7 @@ describe('an Unleash in trouble', () => {
     const flags = make()
     await flags.start()
     unleash.mode = 'silent'
-    await until(() => heard.of('flagsFailed').length > 0)
+    await until(() => eventLog.of('flagsFailed').length > 0)
     expect(flags.evaluate('orders', person)).toBe('on')
     const begun = performance.now()
     await flags.stop()
@@ -269,11 +269,11 @@ describe('an Unleash in trouble', () => {
     const flags = make()
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('off')
-    expect(String(heard.of('flagsFailed')[0]?.error)).toContain('moonPhase')
+    expect(String(eventLog.of('flagsFailed')[0]?.error)).toContain('moonPhase')
     const registered = () => unleash.seen.filter(({ path }) => path === '/api/client/register').length
     for (let i = 0; i < 4; i++) await unleash.nextPoll()
     expect(registered()).toBe(1)
-    expect(heard.of('flagsRead')).toHaveLength(1)
+    expect(eventLog.of('flagsRead')).toHaveLength(1)
   })
 
   test('at an address without Unleash does not prevent the start', async () => {
@@ -308,7 +308,7 @@ describe('a refresh', () => {
     await flags.refresh()
     expect(flags.evaluate('orders', person)).toBe('off')
     await flags.refresh()
-    expect(heard.of('flagsRead')).toHaveLength(2)
+    expect(eventLog.of('flagsRead')).toHaveLength(2)
     const last = unleash.seen.findLast(({ path }) => path === '/api/client/features')
     expect(last?.headers['if-none-match']).toContain('well')
     expect(last?.headers['if-none-match']).not.toContain('catalog')
@@ -413,7 +413,7 @@ describe('a refresh', () => {
       await until(() => flags.status().trouble === undefined)
       byName.release()
       await refreshed
-      expect(String(heard.of('flagsFailed').at(-1)?.error)).toContain('asked for flag "orders"')
+      expect(String(eventLog.of('flagsFailed').at(-1)?.error)).toContain('asked for flag "orders"')
     })
 
     test('does not end with a 304 that confirms nothing, but with the list', async () => {
@@ -629,7 +629,7 @@ describe('the copy of the flags in the store', () => {
     const flags = make({ backupStore: backupStoreWith({ text, at: 0 }).backupStore })
     await flags.start()
     expect(flags.evaluate('orders', person)).toBe('on')
-    expect(heard.of('flagsRead')).toEqual([{ source: 'the copy in the store', flags: 1 }])
+    expect(eventLog.of('flagsRead')).toEqual([{ source: 'the copy in the store', flags: 1 }])
     await until(() => Math.round((flags.status().ageMs ?? 0) / 60_000) === 60)
   })
 
@@ -647,7 +647,7 @@ describe('the copy of the flags in the store', () => {
 
   test('is read after the copy on disk', async () => {
     await make().start()
-    await until(() => heard.of('flagsRead').length > 0)
+    await until(() => eventLog.of('flagsRead').length > 0)
     await Promise.all(started.map((flags) => flags.stop()))
     await unleash.close()
     const other = JSON.stringify({ version: 2, features: [rollout('orders', 0)] })
@@ -666,7 +666,7 @@ describe('the copy of the flags in the store', () => {
     await flags.start()
     await until(() => flags.evaluate('orders', person) === 'on')
     for (const what of ['no store', 'kept for the fleet cannot be read'])
-      await until(() => heard.of('flagsFailed').some(({ error }) => String(error).includes(what)))
+      await until(() => eventLog.of('flagsFailed').some(({ error }) => String(error).includes(what)))
     expect(flags.status().trouble).toBeUndefined()
   })
 })

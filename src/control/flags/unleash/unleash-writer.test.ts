@@ -13,10 +13,10 @@ type Handler = (request: IncomingMessage, response: ServerResponse, nth: number)
 
 /** A server that answers with the handler; `nth` counts the requests from 0. */
 async function startStub(handle: Handler) {
-  const seen: string[] = []
+  const requests: string[] = []
   const server = createServer((request, response) => {
-    seen.push(`${request.method} ${request.url}`)
-    handle(request, response, seen.length - 1)
+    requests.push(`${request.method} ${request.url}`)
+    handle(request, response, requests.length - 1)
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -32,7 +32,7 @@ async function startStub(handle: Handler) {
     environment: 'development',
     timeoutMs: 1000,
   })
-  return { seen, writer }
+  return { requests, writer }
 }
 
 const json = (response: ServerResponse, status: number, body: unknown) =>
@@ -85,10 +85,10 @@ describe('a write to an Unleash', () => {
       /does not know the admin token \(401\): set UNLEASH_ADMIN_TOKEN/,
     ],
   ])('that %s fails with a reason', async (_what, handle, why) => {
-    const { writer, seen } = await startStub(handle)
+    const { writer, requests } = await startStub(handle)
     const result = await writer.setPercentage('orders', 10, order)
     expect(result).toEqual({ kind: 'failed', reason: expect.stringMatching(why) })
-    expect(seen).toHaveLength(1)
+    expect(requests).toHaveLength(1)
     expect((await writer.read('orders')).why).toMatch(why)
     expect(JSON.stringify(result)).not.toContain(TOKEN)
   })
@@ -117,7 +117,7 @@ describe('a write that was made in part', () => {
   })
 
   test('reports a rollout that was set in an environment that could not be switched on', async () => {
-    const { writer, seen } = await startStub((request, response) => {
+    const { writer, requests } = await startStub((request, response) => {
       if (request.url?.endsWith('/on')) json(response, 403, { message: 'no permission' })
       else json(response, 200, shown(5, false))
     })
@@ -125,7 +125,7 @@ describe('a write that was made in part', () => {
       kind: 'failed',
       reason: expect.stringMatching(/403: no permission.*; the rollout is at 10 %, but "development" is still off$/),
     })
-    expect(seen[1]).toMatch(/^PATCH .*\/strategies\/only$/)
+    expect(requests[1]).toMatch(/^PATCH .*\/strategies\/only$/)
   })
 
   test('reports the percentage that another client has written at the same time', async () => {
@@ -156,22 +156,22 @@ describe('a write that was made in part', () => {
   })
 
   test('does not write a flag that has the percentage already', async () => {
-    const { writer, seen } = await startStub((_request, response) => json(response, 200, shown(10)))
+    const { writer, requests } = await startStub((_request, response) => json(response, 200, shown(10)))
     expect(await writer.setPercentage('orders', 10, order)).toEqual({ kind: 'written', before: 10, after: 10 })
-    expect(seen.every((line) => line.startsWith('GET '))).toBe(true)
+    expect(requests.every((line) => line.startsWith('GET '))).toBe(true)
   })
 })
 
 test('encodes names as parts of a path', async () => {
-  const { writer, seen } = await startStub((_request, response) => json(response, 200, shown(10)))
+  const { writer, requests } = await startStub((_request, response) => json(response, 200, shown(10)))
   await writer.read('../../users?x=1')
-  expect(seen).toEqual(['GET /api/admin/projects/default/features/..%2F..%2Fusers%3Fx%3D1'])
+  expect(requests).toEqual(['GET /api/admin/projects/default/features/..%2F..%2Fusers%3Fx%3D1'])
 })
 
 test('to an invalid percentage sends no request', async () => {
-  const { writer, seen } = await startStub((_request, response) => json(response, 200, shown(10)))
+  const { writer, requests } = await startStub((_request, response) => json(response, 200, shown(10)))
   expect(await writer.setPercentage('orders', 12.5, order)).toMatchObject({ kind: 'refused' })
-  expect(seen).toEqual([])
+  expect(requests).toEqual([])
 })
 
 test.each([
