@@ -141,7 +141,7 @@ describe('a flip with Unleash', () => {
     expect(results.map(({ kind }) => kind).sort()).toEqual(['conflict', 'done'])
     const loser = results.find(({ kind }) => kind === 'conflict')
     expect(loser && failureOf(loser)).toMatch(
-      /changed in between: flip by .*Unleash has flag "catalog-flag" at (25|75) % all the same$/,
+      /changed in between: flip by .*flag "catalog-flag" stays at (25|75) % in Unleash$/,
     )
   })
 
@@ -162,15 +162,13 @@ describe('a flip with Unleash', () => {
     await advance(100)
     await gateways[1].control.freeze('catalog', bob)
     write(undefined)
-    expect(failureOf(await untilDone(flipped))).toMatch(
-      /freeze by bob.*Unleash has flag "catalog-flag" at 25 % all the same/,
-    )
+    expect(failureOf(await untilDone(flipped))).toMatch(/freeze by bob.*flag "catalog-flag" stays at 25 % in Unleash/)
   })
 
   test('that the store cannot commit after the write reports the percentage in Unleash', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
     expect(failureOf(await untilDone(gateways[0].control.flip('catalog', 25, anna)))).toBe(
-      'unavailable: the store cannot be reached (gone); Unleash has flag "catalog-flag" at 25 % all the same',
+      'unavailable: the store cannot be reached (gone); flag "catalog-flag" stays at 25 % in Unleash',
     )
   })
 
@@ -210,7 +208,7 @@ describe('a rollback with Unleash', () => {
 
   test.each([
     ['failed', 'the gateway keeps retrying'],
-    ['refused', 'the pin holds it at legacy; its flag could not be set to 0 (no way)'],
+    ['refused', 'the pin keeps it on legacy; its flag could not be set to 0 (no way)'],
   ] as const)('is in force by its pin at once if the writer answers %s', async (kind, note) => {
     unleash.answer = { kind, reason: 'no way' }
     for (const gateway of gateways) cutOff(gateway)

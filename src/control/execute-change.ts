@@ -41,7 +41,7 @@ const MOST_ATTEMPTS = 20
 /** The pin of a rollback is in force: its result does not wait longer for the flag. */
 const ZERO_LIMIT_MS = 1000
 const ZERO_PENDING =
-  'the pin holds it at legacy; its flag is not at 0 yet, as Unleash does not answer: the gateway keeps retrying'
+  'the pin keeps it on legacy; its flag is not at 0 yet, as Unleash does not answer: the gateway keeps retrying'
 
 export class ChangeExecutor {
   readonly #options: ChangeExecutorOptions
@@ -139,7 +139,10 @@ export class ChangeExecutor {
       }
       state = committed.conflict
     }
-    return { kind: 'unavailable', why: 'others change the shared state all the time: try again. Nothing was changed' }
+    return {
+      kind: 'unavailable',
+      why: 'other changes of the shared state were committed first: try again. Nothing was changed',
+    }
   }
 
   /** Records a refusal or a conflict. @param expected the generation of the last change that the caller has seen */
@@ -231,7 +234,7 @@ function withNote(result: ChangeResult, note: string | undefined): ChangeResult 
   return result.kind === 'done' ? { ...result, note: joinNotes(result.note, note) } : result
 }
 
-const UNKNOWN_OUTCOME = 'whether it was changed is not known: look at its status before you ask again'
+const UNKNOWN_OUTCOME = 'the change may have been made: check the status before you repeat it'
 
 /** The store became unreachable during a change: `consequence` is what may have been changed. */
 class UncertainOutcome extends StoreUnavailable {

@@ -207,7 +207,7 @@ describe('changes by two operators', () => {
     const result = await gateways[0].control.flip('catalog', 25, { ...anna, ifGeneration: seen })
     expect(result).toEqual({
       kind: 'conflict',
-      why: '"catalog" was changed in between: pin by bob (errors) at 2026-01-01T12:00:00.000Z; look at it, and ask again if you still want to',
+      why: '"catalog" was changed in between: pin by bob (errors) at 2026-01-01T12:00:00.000Z; check its status, and repeat the change if it is still wanted',
       generation: 3,
     })
     expect(percentages()).toEqual([10, 10, 10])
@@ -463,7 +463,7 @@ describe('a kill', () => {
 
   test('that the store may have committed before it became unreachable says so', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
-    expect(doneResult(await gateways[0].control.kill(anna)).note).toContain('whether it was changed is not known')
+    expect(doneResult(await gateways[0].control.kill(anna)).note).toContain('the change may have been made')
   })
 
   test('on this gateway alone, as a signal asks, is in force at once and recorded', async () => {
@@ -473,7 +473,7 @@ describe('a kill', () => {
     expect((await fleet.log()).at(-1)).toMatchObject({ verb: 'kill', actor: 'signal', gateway: 'gateway-1' })
     const revived = doneResult(await gateways[0].control.revive(bob))
     expect(kills()).toEqual([false, false, false])
-    expect(revived.note).toBe('the kill switch was not on; the kill file of this gateway is gone')
+    expect(revived.note).toBe('the kill switch was not on; the kill file of this gateway was removed')
     await advance(1000)
     expect(kills()).toEqual([false, false, false])
     expect((await fleet.log()).at(-1)).toMatchObject({ verb: 'revive', actor: 'bob', detail: 'on gateway-1 alone' })
@@ -485,7 +485,7 @@ describe('a kill', () => {
     const { members } = await gateways[0].control.fleet()
     expect(members.map(({ localKill }) => localKill)).toEqual([[], ['*'], []])
     expect(doneResult(await gateways[0].control.revive(bob)).note).toBe(
-      'the kill switch was not on; a kill file of its own still holds gateway-2 (http://gateway-2:8081): remove it there, or ask it to revive',
+      'the kill switch was not on; still killed by a kill file of their own: gateway-2 (http://gateway-2:8081); remove the file there, or send revive to these gateways',
     )
   })
 
@@ -558,7 +558,7 @@ describe('a kill', () => {
     fleet.memory.isReachable = false
     await gateways[0].control.kill(anna)
     expect(failureOf(await gateways[0].control.revive(anna))).toMatch(
-      /: the kill file of this gateway is gone; for the rest: .* nothing was changed$/,
+      /: the kill file of this gateway was removed; for the rest: .* nothing was changed$/,
     )
     expect(kills()).toEqual([false, false, false])
     expect(await readdir(gateways[0].stateDir)).toEqual([])
@@ -663,7 +663,7 @@ describe('with an unreachable store', () => {
   test('a commit without an answer may have been made', async () => {
     vi.spyOn(gateways[0].store, 'commit').mockRejectedValue(new StoreUnavailable('gone', undefined))
     expect(failureOf(await gateways[0].control.flip('catalog', 25, anna))).toBe(
-      'unavailable: the store cannot be reached (gone); whether it was changed is not known: look at its status before you ask again',
+      'unavailable: the store cannot be reached (gone); the change may have been made: check the status before you repeat it',
     )
   })
 

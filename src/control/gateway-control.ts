@@ -250,7 +250,7 @@ export class GatewayControl implements Control {
     if (!isSilent(member))
       return this.#executor.refuse(change, request, `gateway "${id}" at ${member.address} reports: stop it first`)
     await store.removeMember(id)
-    const detail = `gateway "${id}", last at ${member.address}, is not waited for any more`
+    const detail = `gateway "${id}", last at ${member.address}, is removed from the fleet: changes do not wait for it`
     await this.#audit.record(change, request, { before: id, detail })
     const convergence = await this.#fleet.converge({ generation: 0 }, startedAt)
     const facts = { context: null, before: id, after: null, until: null, note: null }

@@ -23,7 +23,7 @@ export type KillSwitchOptions = {
   readonly gateway: string
 }
 
-const REVIVED_HERE = 'the kill file of this gateway is gone'
+const REVIVED_HERE = 'the kill file of this gateway was removed'
 
 export class KillSwitch {
   readonly #options: KillSwitchOptions
@@ -86,6 +86,6 @@ export class KillSwitch {
     const others = members.filter((member) => member.id !== gateway && member.localKill.length > 0 && !isSilent(member))
     if (others.length === 0) return null
     const names = others.map(({ id, address }) => `${id} (${address})`).join(', ')
-    return `a kill file of its own still holds ${names}: remove it there, or ask it to revive`
+    return `still killed by a kill file of their own: ${names}; remove the file there, or send revive to these gateways`
   }
 }

@@ -153,7 +153,7 @@ describe('setting the percentage of a flag', () => {
     const result = await writer().setPercentage('two words', 10, anna)
     expect(result).toEqual({
       kind: 'refused',
-      reason: expect.stringContaining('Unleash does not take a flag "two words"'),
+      reason: expect.stringContaining('Unleash rejects flag "two words"'),
     })
   })
 

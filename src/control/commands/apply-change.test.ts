@@ -99,7 +99,7 @@ describe('a flip', () => {
   test('to the current percentage still notes what overrides it', () => {
     expect(transitionOf(stateAfter(at10, pin('service')), flip(10), embedded)).toMatchObject({
       kind: 'unchanged',
-      note: 'it is at 10 % already; it is pinned to service by anna until it is unpinned: the percentage shows after that',
+      note: 'it is at 10 % already; it is pinned to service by anna until it is unpinned: the percentage takes effect after that',
     })
     expect(transitionOf(stateAfter(at10, { verb: 'kill' }), flip(10), embedded)).toMatchObject({
       note: expect.stringMatching(/^it is at 10 % already; the kill switch is on/),
@@ -133,7 +133,7 @@ describe('a flip', () => {
 
   test('notes what overrides the percentage', () => {
     expect(changeOf(stateAfter(at10, pin('legacy')), flip(25)).note).toBe(
-      'it is pinned to legacy by anna until it is unpinned: the percentage shows after that',
+      'it is pinned to legacy by anna until it is unpinned: the percentage takes effect after that',
     )
     expect(changeOf(stateAfter(at10, pin('legacy', LATER)), flip(25)).note).toContain('until 2026-01-01T12:01:00.000Z')
     expect(changeOf(stateAfter(at10, { verb: 'kill' }), flip(25)).note).toMatch(/^the kill switch is on/)
@@ -161,7 +161,7 @@ describe('a pin', () => {
   })
 
   test.each([NOON, NOON - 1, Number.NaN, Number.POSITIVE_INFINITY])('with the invalid end %d is refused', (until) => {
-    expect(refusal(at10, pin('legacy', until))).toContain('a pin must end later than now')
+    expect(refusal(at10, pin('legacy', until))).toContain('a pin must end in the future')
   })
 
   test('does not count from the millisecond of its end on', () => {
@@ -269,7 +269,7 @@ describe('a rollback', () => {
     const state = stateWith({ flags: immovable })
     const transition = changeOf(state, rollback())
     expect(transition.after).toEqual({ pin: 'legacy', percentage: null })
-    expect(transition.note).toContain('the pin holds it at legacy; its flag could not be set to 0')
+    expect(transition.note).toContain('the pin keeps it on legacy; its flag could not be set to 0')
     expect(transition.note).toContain('leave a single gradual rollout')
     expect(transition.next.flags).toBe(state.flags)
     expect(contextStateAt(transition.next, 'catalog', NOON).flip).toBeNull()

@@ -80,10 +80,10 @@ export function joinNotes(...notes: readonly (string | null | undefined)[]): str
   return notes.filter(Boolean).join('; ') || null
 }
 
-export const KILLED_NOTE = 'the kill switch is on: everything is legacy’s until it is revived'
+export const KILLED_NOTE = 'the kill switch is on: everything goes to legacy until it is revived'
 
 /** A warning for a change that moves requests of a `forward-only` context back to legacy. */
 export function forwardOnlyNote({ name, rollback }: Context): string | null {
   if (rollback !== 'forward-only') return null
-  return `"${name}" is marked forward-only in the config: legacy may not be able to read what the service has written since`
+  return `"${name}" is marked forward-only in the config: legacy may not be able to read the data that the service has written since`
 }

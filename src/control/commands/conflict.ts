@@ -26,5 +26,5 @@ export function conflictOf(state: SharedState, change: Change, expected: number)
   if (changed === null)
     return `"${context}" has not been changed since generation ${expected}, which this store does not know`
   const reason = changed.reason === null ? '' : ` (${changed.reason})`
-  return `"${context}" was changed in between: ${changed.verb} by ${changed.by}${reason} at ${new Date(changed.at).toISOString()}; look at it, and ask again if you still want to`
+  return `"${context}" was changed in between: ${changed.verb} by ${changed.by}${reason} at ${new Date(changed.at).toISOString()}; check its status, and repeat the change if it is still wanted`
 }

@@ -38,5 +38,5 @@ export function flip({ state, current, context, flag, stamp }: ContextInput, per
 function overrideNote(state: SharedState, { pin }: ContextState): string | null {
   if (state.kill !== null) return KILLED_NOTE
   if (pin === null) return null
-  return `it is pinned to ${pin.side} by ${pin.by} ${endOfPin(pin)}: the percentage shows after that`
+  return `it is pinned to ${pin.side} by ${pin.by} ${endOfPin(pin)}: the percentage takes effect after that`
 }

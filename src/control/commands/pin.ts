@@ -14,7 +14,7 @@ import {
 export function pin(input: ContextInput, side: Side, until: number | null): ContextTransition {
   const { state, current, context, stamp } = input
   if (until !== null && !(Number.isFinite(until) && until > stamp.at))
-    return refused('a pin must end later than now: say for how long, or that it has no end')
+    return refused('a pin must end in the future: give a duration, or no end')
   const previous = current.pin
   const replacement: Pin = { ...stamp, side, until }
   const replaced =

@@ -14,7 +14,7 @@ export function rollback({ state, current, context, flag, stamp }: ContextInput,
   }
   if (context.rollback === 'forward-only' && !isForced) {
     return refused(
-      `"${context.name}" is marked forward-only in the config: legacy may not be able to read what the service has written since. If that is better than what is happening now, say --force`,
+      `"${context.name}" is marked forward-only in the config: legacy may not be able to read the data that the service has written since. If a rollback is better than the current state, use --force`,
     )
   }
   return {

@@ -114,7 +114,7 @@ describe('a ruling', () => {
     expect(transition(NOBODY, rule(PRICE, null))).toEqual({
       kind: 'unchanged',
       value: { ...PRICE, ruling: null },
-      note: 'nobody has ruled on it',
+      note: 'it has no ruling',
     })
     expect(transition(stateAfter(NOBODY, [rule(PRICE, 'real')]), rule(PRICE, 'real'), LATER)).toEqual({
       kind: 'unchanged',
@@ -158,7 +158,7 @@ describe('the notes on differences', () => {
       expect(Object.keys(notesOf(full) ?? {})).toHaveLength(500)
       expect(transition(full, change)).toEqual({
         kind: 'refused',
-        why: 'operators have notes on 500 differences of this context, and no more are kept: take back the rulings that are no longer needed',
+        why: 'this context has notes on 500 differences, which is the limit: remove rulings that are no longer needed',
       })
     },
   )

@@ -33,7 +33,7 @@ export function ruleDifference(
   const previous = { ...difference, ruling: note?.ruling ?? null }
   if (previous.ruling === ruling) {
     const already =
-      note === undefined || ruling === null ? 'nobody has ruled on it' : `it is ${ruling} already, by ${note.by}`
+      note === undefined || ruling === null ? 'it has no ruling' : `it is ${ruling} already, by ${note.by}`
     return { kind: 'unchanged', value: previous, note: already }
   }
   const next = withNote(input, difference, { ruling, resolvedAt: note?.resolvedAt ?? null })
@@ -73,4 +73,4 @@ function isFingerprint(text: string): boolean {
 const LONGEST_FINGERPRINT = 200
 const NOT_A_FINGERPRINT = 'this is not a fingerprint: use the fingerprint of a difference'
 const NOTHING_COPIED = 'the kill switch is on: nothing is copied until it is revived'
-const TOO_MANY_NOTES = `operators have notes on ${MOST_NOTES} differences of this context, and no more are kept: take back the rulings that are no longer needed`
+const TOO_MANY_NOTES = `this context has notes on ${MOST_NOTES} differences, which is the limit: remove rulings that are no longer needed`

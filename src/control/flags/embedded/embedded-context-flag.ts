@@ -27,7 +27,7 @@ export function embeddedContextFlag(flags: EmbeddedFlags | null, name: string): 
     if (!exists || percentage === 0) return { flags: undefined, flip: zero, percentage: 0, note: null, isDone: true }
     const move = withPercentage(flags, name, 0)
     if (move.kind === 'moved') return { flags: move.flags, flip: zero, percentage: 0, note: null, isDone: false }
-    const note = `the pin holds it at legacy; its flag could not be set to 0 (${move.reason})`
+    const note = `the pin keeps it on legacy; its flag could not be set to 0 (${move.reason})`
     return { flags: undefined, flip, percentage, note, isDone: true }
   }
 }

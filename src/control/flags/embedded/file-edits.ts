@@ -70,7 +70,7 @@ export function seededEntry(
 function describeEdit(file: string, { flag, heldBy }: Edit): string {
   switch (heldBy) {
     case 'flip':
-      return `flag "${flag}": a flip is newer than this edit of ${file}, and holds; flip again, or write the flip's percentage into the file`
+      return `flag "${flag}": a flip is newer than this edit of ${file}, and stays in force; flip again, or write the flip's percentage into the file`
     case 'freeze':
       return `flag "${flag}" was edited in ${file}, but its context is frozen: the edit was not taken over; thaw it, and flip`
     case null:

@@ -127,7 +127,7 @@ export class FlagsFile {
     this.#trouble = reason instanceof Error ? reason.message : String(reason)
     this.#rejection = rejectionOf(file, error, this.#rejection?.since ?? clock.wallTime())
     // The store has reported its own failure: the log has it once.
-    const reported = reason instanceof StoreUnavailable ? new Error('the store does not take the flags') : reason
+    const reported = reason instanceof StoreUnavailable ? new Error('the flags cannot be written to the store') : reason
     events.flagsFailed({ source: file, error: reported })
   }
 }

@@ -72,7 +72,7 @@ export class RollbackZero {
     const result = writer === undefined ? NO_TOKEN : (await this.#attempt(writer, context, request, undefined)).result
     if (result.kind === 'written') return undefined
     const next = result.kind === 'failed' ? ': the gateway keeps retrying' : ''
-    return `the pin holds it at legacy; its flag could not be set to 0 (${result.reason})${next}`
+    return `the pin keeps it on legacy; its flag could not be set to 0 (${result.reason})${next}`
   }
 
   /**

@@ -74,7 +74,7 @@ export class UnleashAuthority implements FlagAuthority {
     const result = await this.#writer.setPercentage(flag, percentage, { context: name, by, reason })
     if (result.kind !== 'written') return { kind: result.kind, why: result.reason }
     if (result.after !== percentage) return { kind: 'conflict', why: overwritten(flag, percentage, result.after) }
-    const remainder = `Unleash has flag "${flag}" at ${percentage} % all the same`
+    const remainder = `flag "${flag}" stays at ${percentage} % in Unleash`
     return { kind: 'written', before: { percentage: result.before }, note: result.note, remainder }
   }
 
@@ -89,5 +89,5 @@ export class UnleashAuthority implements FlagAuthority {
 
 function overwritten(flag: string, percentage: number, actual: number | null): string {
   const there = actual === null ? 'no single percentage' : `${actual} %`
-  return `flag "${flag}" has ${there} in Unleash, after ${percentage} % was written: somebody else changes it there at the same time; look at it, and ask again if you still want to`
+  return `flag "${flag}" has ${there} in Unleash, after ${percentage} % was written: another client has changed it there at the same time; check its status, and repeat the change if it is still wanted`
 }

@@ -50,7 +50,7 @@ export class UnleashWriter implements FlagWriter {
     const failure = await this.#create(flag, request)
     if (failure !== undefined) return failure
     const created = await this.#find(flag)
-    if (created.kind === 'missing') return failed(`flag "${flag}" was made and is gone`)
+    if (created.kind === 'missing') return failed(`flag "${flag}" was created, and another client has removed it`)
     if (created.kind !== 'found') return created
     const result = await this.#move(flag, percentage, created.flag, isGuarded)
     return result.kind === 'written' ? { kind: 'written', before: null, after: result.after } : result
@@ -84,7 +84,7 @@ export class UnleashWriter implements FlagWriter {
         `flag "${flag}" is not in Unleash's project "${this.#project}", but its name is taken: by a flag of another project (set UNLEASH_PROJECT) or an archived one (revive it)`,
       )
     if (status === 404) return refused(`Unleash has no project "${this.#project}" (${message}): set UNLEASH_PROJECT`)
-    if (status === 400) return refused(`Unleash does not take a flag "${flag}": ${message}`)
+    if (status === 400) return refused(`Unleash rejects flag "${flag}": ${message}`)
     return failed(why)
   }
 
@@ -143,7 +143,7 @@ export class UnleashWriter implements FlagWriter {
       return { kind: 'written', before: percentageBefore, after: percentage }
     }
     const why = lookup.kind === 'missing' ? 'it is gone' : lookup.reason
-    return failed(`the change was sent and taken, but flag "${flag}" cannot be read again: ${why}`)
+    return failed(`the change was accepted, but flag "${flag}" cannot be read again: ${why}`)
   }
 
   get #flagsPath(): string {
@@ -184,7 +184,7 @@ const projectSchema = z.looseObject({ environments: z.array(z.looseObject({ name
 type FlagInEnvironment = z.infer<typeof environmentSchema>
 
 function unsure({ status, why }: ApiFailure): FlagWriteResult {
-  return failed(status !== undefined && status < 500 ? why : `${why}; whether the change was made is not known`)
+  return failed(status !== undefined && status < 500 ? why : `${why}; the change may have been made`)
 }
 
 function refused(reason: string): { readonly kind: 'refused'; readonly reason: string } {
