@@ -160,7 +160,7 @@ export type FleetView = {
  * A gateway of the fleet. It has converged if it reports, has applied the generation, and has the expected percentages;
  * otherwise `lag` is the reason.
  */
-export type MemberView = FleetMember & { readonly isConverged: boolean; readonly lag: string | null }
+type MemberView = FleetMember & { readonly isConverged: boolean; readonly lag: string | null }
 
 /** The shared state without ended pins, and the kill file of this gateway: sent when one of them changes. */
 export type StateChange = {

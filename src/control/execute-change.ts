@@ -23,7 +23,7 @@ import type { ContextFlag, FlagAuthority, FlagWrite, PercentageBefore } from './
 import type { Fleet } from './fleet/fleet.ts'
 import type { StateApplier } from './fleet/state-applier.ts'
 
-export type ChangeExecutorOptions = {
+type ChangeExecutorOptions = {
   readonly store: StateStore
   readonly clock: Clock
   readonly authority: FlagAuthority

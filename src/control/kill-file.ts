@@ -6,7 +6,7 @@ import { BUILT_IN_ACTORS } from '../model/built-in-actors.ts'
 import { EVERYTHING } from './controls.ts'
 import { exists, readKillFile } from './read-kill-file.ts'
 
-export type KillFileOptions = {
+type KillFileOptions = {
   readonly stateDir: string
   /** Replaces a file by rename. @throws the error of the file system */
   readonly replaceFile: (path: string, text: string) => Promise<void>

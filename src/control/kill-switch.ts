@@ -11,7 +11,7 @@ import type { TrafficCounts } from './fleet/own-heartbeat.ts'
 import type { StateApplier } from './fleet/state-applier.ts'
 import type { LocalKill } from './local-kill.ts'
 
-export type KillSwitchOptions = {
+type KillSwitchOptions = {
   readonly store: StateStore
   readonly clock: Clock
   readonly executor: ChangeExecutor

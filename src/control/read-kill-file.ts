@@ -2,7 +2,7 @@
 import { closeSync, constants, fstatSync, lstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { EVERYTHING } from './controls.ts'
 
-export type KillFileContent =
+type KillFileContent =
   | { readonly names: readonly string[]; readonly problem?: string }
   /** The content is rejected: the last valid content stays in force. */
   | { readonly problem: string }

@@ -15,7 +15,7 @@ import { createAuthority } from './create-flags.ts'
 import { createStore } from './create-store.ts'
 import { version } from './version.ts'
 
-export type ControlPlaneOptions = Pick<
+type ControlPlaneOptions = Pick<
   GatewayControlOptions,
   'clock' | 'events' | 'contexts' | 'publish' | 'traffic' | 'upstreams'
 > & {

@@ -20,11 +20,11 @@ import type { Events } from '../telemetry/events.ts'
 /** The options of reading flags; a gateway that writes them needs more. */
 type ReadOnlyUnleash = Omit<UnleashOptions, 'adminToken' | 'project'>
 
-export type CreateFlagsOptions = Pick<Options, 'flags' | 'stateDir'> & {
+type CreateFlagsOptions = Pick<Options, 'flags' | 'stateDir'> & {
   readonly unleash: ReadOnlyUnleash | undefined
 }
 
-export type CreateAuthorityOptions = Pick<Options, 'flags' | 'stateDir' | 'unleash'> & {
+type CreateAuthorityOptions = Pick<Options, 'flags' | 'stateDir' | 'unleash'> & {
   readonly store: Store
   readonly clock: Clock
   readonly events: Events

@@ -10,7 +10,7 @@ import type { StateFolderMonitor } from '../store/state-folder-monitor.ts'
 import type { StoreEvents } from '../store/store-events.ts'
 import type { Events } from '../telemetry/events.ts'
 
-export type CreateStoreOptions = Pick<Options, 'redis' | 'stateDir' | 'forgetAfterMs'> & {
+type CreateStoreOptions = Pick<Options, 'redis' | 'stateDir' | 'forgetAfterMs'> & {
   /** The id of this gateway. */
   readonly id: string
   /** Whether an operator has given the id. */

@@ -3,7 +3,7 @@ import type { AuditEntry } from '../../model/audit-log.ts'
 import type { Events } from '../../telemetry/events.ts'
 
 /** The fields that every entry has; the others are null, and the result is `done`, unless they are given. */
-export type AuditFields = Pick<AuditEntry, 'at' | 'actor' | 'verb' | 'gateway'> & Partial<AuditEntry>
+type AuditFields = Pick<AuditEntry, 'at' | 'actor' | 'verb' | 'gateway'> & Partial<AuditEntry>
 
 export function auditEntry(fields: AuditFields): AuditEntry {
   return {

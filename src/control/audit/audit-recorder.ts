@@ -7,7 +7,7 @@ import type { Events } from '../../telemetry/events.ts'
 import type { RefusedCaller } from '../control.ts'
 import { auditEntry, reportEntry } from './audit-entry.ts'
 
-export type AuditRecorderOptions = {
+type AuditRecorderOptions = {
   readonly store: Pick<StateStore, 'record' | 'status' | 'wallTime'>
   readonly events: Events
   /** The id of this gateway. */

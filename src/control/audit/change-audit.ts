@@ -8,7 +8,7 @@ import type { ChangeRequest } from '../control.ts'
 import { auditEntry, reportEntry } from './audit-entry.ts'
 import type { AuditRecorder } from './audit-recorder.ts'
 
-export type ChangeAuditOptions = {
+type ChangeAuditOptions = {
   readonly store: Pick<StateStore, 'wallTime'>
   readonly events: Events
   readonly recorder: AuditRecorder
@@ -16,7 +16,7 @@ export type ChangeAuditOptions = {
   readonly gateway: string
 }
 
-export type AuditedChange = Change | { readonly verb: Verb; readonly context?: string }
+type AuditedChange = Change | { readonly verb: Verb; readonly context?: string }
 
 export class ChangeAudit {
   readonly #options: ChangeAuditOptions

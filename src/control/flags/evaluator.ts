@@ -10,7 +10,7 @@ import type { FlagAnswer, FlagContext } from '../../model/decision.ts'
 export type Feature = NonNullable<ReturnType<Unleash['getFeatureToggleDefinition']>>
 type Strategy = NonNullable<Feature['strategies']>[number]
 
-export type EvaluatorListener = {
+type EvaluatorListener = {
   /** Flags could not be read or understood. */
   readonly onError: (error: unknown) => void
   /** A failure that changes no flag: a strategy that this client does not know, or usage counts that Unleash did not accept. */

@@ -15,7 +15,7 @@ export type FlagTrace = {
   readonly strategies: readonly StrategyTrace[]
 }
 
-export type StrategyTrace = {
+type StrategyTrace = {
   readonly name: string
   readonly allows: boolean
   readonly constraints: number
@@ -24,7 +24,7 @@ export type StrategyTrace = {
   readonly rollout: RolloutTrace | undefined
 }
 
-export type RolloutTrace = {
+type RolloutTrace = {
   readonly percent: number
   /** `default`, `random`, or the name of a field of the context. */
   readonly stickiness: string

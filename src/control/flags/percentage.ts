@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { FlagPercentage } from '../../model/ports.ts'
 
-export type GradualRollout =
+type GradualRollout =
   /** The strategy at `index` is a gradual rollout, and no other strategy is in use. */
   | { readonly kind: 'rollout'; readonly index: number; readonly percentage: number }
   /** The flag has no strategy: a gradual rollout may be added. */

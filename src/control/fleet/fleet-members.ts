@@ -9,7 +9,7 @@ import { percentageLag } from './expected-percentages.ts'
 import { describeSilence, isSilent, lagOf, SILENT_MS } from './member-lag.ts'
 import { describeDuplicate } from './own-heartbeat.ts'
 
-export type FleetMembersOptions = {
+type FleetMembersOptions = {
   readonly store: StateStore
   readonly clock: Clock
   readonly authority: FlagAuthority

@@ -30,7 +30,7 @@ export type TrafficCounts = {
   readonly serviceWrites: () => WriteCounts
 }
 
-export type OwnHeartbeatOptions = {
+type OwnHeartbeatOptions = {
   readonly store: StateStore
   readonly clock: Clock
   readonly events: Events

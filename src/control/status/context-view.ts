@@ -12,7 +12,7 @@ import type { FlagAuthority } from '../flags/flag-authority.ts'
 import type { Flags } from '../flags/flags.ts'
 import { isSilent } from '../fleet/member-lag.ts'
 
-export type ContextViewInput = {
+type ContextViewInput = {
   readonly state: SharedState
   readonly members: readonly FleetMember[]
   readonly authority: FlagAuthority

@@ -3,7 +3,7 @@ import type { FlagPercentage } from '../../../model/ports.ts'
 import type { EmbeddedFlag, EmbeddedFlags } from '../../../model/shared-state.ts'
 import { gradualRollout, percentageError, percentageOf, rolloutOf } from '../percentage.ts'
 
-export type EmbeddedMove =
+type EmbeddedMove =
   /** `before` is null if the flag did not exist or had no single percentage. */
   | { readonly kind: 'moved'; readonly flags: EmbeddedFlags; readonly before: number | null }
   | { readonly kind: 'refused'; readonly reason: string }

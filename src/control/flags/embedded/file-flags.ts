@@ -10,7 +10,7 @@ import { localEvaluator } from '../local-evaluator.ts'
 import { parseFlagFile, rejectionOf } from './flag-file.ts'
 import { FollowedFile, type WatchFile } from './followed-file.ts'
 
-export type FileFlagsOptions = {
+type FileFlagsOptions = {
   readonly file: string
   readonly events: Events
   readonly clock: Clock

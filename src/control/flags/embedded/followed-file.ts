@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 /** Calls back after the file changed, appeared or was removed. */
 export type WatchFile = (file: string, onChange: () => void) => { readonly close: () => void }
 
-export type FollowedFileOptions = {
+type FollowedFileOptions = {
   readonly file: string
   readonly watch: WatchFile
   /** Reads the file. Rejects if its content cannot be used. */

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { EmbeddedFlag, EmbeddedFlags, SharedState } from '../../../model/shared-state.ts'
 import { percentageAmong } from './embedded-writer.ts'
 
-export type Seeded = {
+type Seeded = {
   /** The flags with the edits; the same object if the file was not edited. */
   readonly flags: EmbeddedFlags
   readonly edits: readonly Edit[]

@@ -8,7 +8,7 @@ import type { FlagStatus, Flags } from '../flags.ts'
 import { localEvaluator } from '../local-evaluator.ts'
 import { parseFlagFile } from './flag-file.ts'
 
-export type StoredFlagsOptions = {
+type StoredFlagsOptions = {
   readonly store: Pick<StateStore, 'current' | 'status'>
   /** The path of the file that seeds the flags, which operators know them by. */
   readonly file: string

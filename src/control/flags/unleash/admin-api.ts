@@ -2,7 +2,7 @@
 import { BodyTooLong, readUpTo } from '../../../lib/bounded-read.ts'
 
 /** `body` is the parsed JSON; undefined for an empty body. */
-export type ApiResult = { readonly ok: true; readonly body: unknown } | ApiFailure
+type ApiResult = { readonly ok: true; readonly body: unknown } | ApiFailure
 
 export type ApiFailure = {
   readonly ok: false
@@ -16,7 +16,7 @@ export type ApiFailure = {
   readonly why: string
 }
 
-export type AdminApiOptions = {
+type AdminApiOptions = {
   /** The base of the API, such as `https://unleash.example/api`. */
   readonly url: string
   readonly token: string

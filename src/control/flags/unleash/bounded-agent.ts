@@ -2,7 +2,7 @@
 import type { Agent, ClientRequest, IncomingMessage } from 'node:http'
 import { getDefaultAgent } from 'unleash-client/lib/request.js'
 
-export const MAX_UNLEASH_ANSWER_BYTES = 32 * 1024 * 1024
+const MAX_UNLEASH_ANSWER_BYTES = 32 * 1024 * 1024
 
 /** Sent with each request: a compressed body could expand to a thousand times the bytes that are counted here. */
 export const UNCOMPRESSED = { 'Accept-Encoding': 'identity' } as const

@@ -12,7 +12,7 @@ const HURRY_MS = 5000
 /** After an outage of Unleash the next poll may be a minute away: a flip is read again sooner. */
 const RETRY_MS = 2000
 
-export type FlipReaderOptions = { readonly clock: Clock; readonly flags: Flags }
+type FlipReaderOptions = { readonly clock: Clock; readonly flags: Flags }
 
 export class FlipReader {
   readonly #clock: Clock

@@ -8,7 +8,7 @@ import { SETTLED_MS } from '../../fleet/expected-percentages.ts'
 import { isReadSince } from './read-time.ts'
 import type { RollbackZero, RollbackZeroOptions } from './rollback-zero.ts'
 
-export type OutsideChangesOptions = Omit<RollbackZeroOptions, 'writer' | 'recorder'> & {
+type OutsideChangesOptions = Omit<RollbackZeroOptions, 'writer' | 'recorder'> & {
   readonly contexts: () => ReadonlyMap<string, Context>
   readonly zero: RollbackZero
 }

@@ -35,7 +35,7 @@ type FetchResponse = {
 }
 
 /** Unleash's list of flags, and the etag of that list. */
-export type FlagList = { readonly response: ApiResponse; readonly etag: string | undefined }
+type FlagList = { readonly response: ApiResponse; readonly etag: string | undefined }
 
 /**
  * The whole list, as a poll fetches it; `unchanged` if it still has this etag.

@@ -13,7 +13,7 @@ import { OutsideChanges } from './outside-changes.ts'
 import { RollbackZero, type RollbackZeroOptions } from './rollback-zero.ts'
 import { unleashContextFlag } from './unleash-context-flag.ts'
 
-export type UnleashAuthorityOptions = RollbackZeroOptions & {
+type UnleashAuthorityOptions = RollbackZeroOptions & {
   readonly contexts: () => ReadonlyMap<string, Context>
 }
 

@@ -4,7 +4,7 @@ import type { FlagChangeRequest, FlagPercentage, FlagWriteResult, FlagWriter } f
 import { gradualRollout, percentageError, percentageOf, rolloutOf } from '../percentage.ts'
 import { AdminApi, type ApiFailure } from './admin-api.ts'
 
-export type UnleashWriterOptions = {
+type UnleashWriterOptions = {
   /** The base of the API, such as `https://unleash.example/api`. */
   readonly url: string
   readonly adminToken: string
