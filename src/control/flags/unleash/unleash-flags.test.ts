@@ -31,7 +31,7 @@ afterEach(async () => {
   vi.restoreAllMocks()
   for (const flags of started) await flags.stop()
   await unleash.close().catch(() => {})
-  await rm(stateDir, { recursive: true, force: true })
+  await rm(stateDir, { recursive: true, force: true, maxRetries: 5 })
   expect(unhandled).toEqual([])
 })
 
