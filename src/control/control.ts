@@ -51,7 +51,7 @@ export type ChangeResult =
       readonly context: string | null
       readonly before: unknown
       readonly after: unknown
-      /** Of the state after the change; of the current state if the change was unnecessary. */
+      /** The generation of the state after the change, which is the current one if the change was unnecessary. */
       readonly generation: number
       readonly until: number | null
       readonly convergence: Convergence

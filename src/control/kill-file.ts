@@ -26,7 +26,7 @@ export class KillFile {
   readonly #file: string
   readonly #fileForAll: string
   readonly #timer: NodeJS.Timeout
-  /** Of the last valid `kill`: an invalid file does not end a kill. */
+  /** The names in the last valid `kill`: an invalid file does not end a kill. */
   #validNames: readonly string[] = []
   #problem: string | undefined
   #names: readonly string[]

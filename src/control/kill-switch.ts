@@ -54,7 +54,7 @@ export class KillSwitch {
     return { ...result, why: `${REVIVED_HERE}; for the rest: ${result.why}` }
   }
 
-  /** The other gateways cannot be told: one killed gateway is better than none. */
+  /** The other gateways cannot be reached: it is better to kill one gateway than none. */
   #killHere(request: ChangeRequest, reason: string, startedAt: number): ChangeResult {
     const { store, clock, applier, localKill, traffic, stateDir, gateway } = this.#options
     const wasKilled = store.current().kill !== null || localKill.names.includes(EVERYTHING)

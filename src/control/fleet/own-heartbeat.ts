@@ -44,7 +44,7 @@ type OwnHeartbeatOptions = {
   readonly applied: () => number
 }
 
-/** A report of the previous process with this id may arrive late: a duplicate is one that goes on for longer. */
+/** A report of the previous process with this id may arrive this late, in milliseconds. Later reports are of a duplicate. */
 const DUPLICATE_MS = 2500
 const OWN_ID = 'give this one a state folder of its own without the file gateway-id, or a --name of its own'
 

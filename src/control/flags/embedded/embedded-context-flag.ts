@@ -21,7 +21,7 @@ export function embeddedContextFlag(flags: EmbeddedFlags | null, name: string): 
     return withPercentage(flags ?? NO_FLAGS, name, percentage)
   }
 
-  /** A missing flag is off for everybody. A flag that cannot be moved stays: the pin of the rollback overrides it. */
+  /** A missing flag is off for all users. A flag without a single percentage stays as it is: the pin overrides it. */
   function rollBack(flip: Flip | null, zero: Flip): FlagRollback {
     const exists = flags?.features.some((feature) => feature.name === name) === true
     if (!exists || percentage === 0) return { flags: undefined, flip: zero, percentage: 0, note: null, isDone: true }

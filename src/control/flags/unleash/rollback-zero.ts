@@ -123,7 +123,7 @@ export class RollbackZero {
     return { result, changedTo }
   }
 
-  /** Others may have changed the context while the store cannot be read: only the first write of a rollback goes on then. */
+  /** While the store cannot be read, another operator may have changed the context: then only the first write is made. */
   async #objectionInStore(name: string, isRetry: boolean): Promise<string | undefined> {
     const { store } = this.#options
     const state = await store.read().catch(() => (isRetry ? undefined : store.current()))

@@ -121,7 +121,7 @@ export class UnleashFlags extends FlagEngine implements Flags {
     this.#listTimer.unref()
   }
 
-  /** Without the pause of polls after a failure. Flags by name come last: the list may be older, or not there yet. */
+  /** Does not pause after a failure, as polls do. Reads flags by name after the list, which may be older. */
   async #refetchNow(wanted: ReadonlySet<string | typeof ALL_FLAGS>): Promise<void> {
     if (this.#client === undefined) return
     const names = [...wanted].filter((item) => item !== ALL_FLAGS)
@@ -247,7 +247,7 @@ export class UnleashFlags extends FlagEngine implements Flags {
     this.#options.events.flagsFailed({ source: this.#location, error })
   }
 
-  /** Does not heal by itself, and unleash-client stops polling: an operator must act. */
+  /** unleash-client stops polling, and only an operator can give the gateway a valid token. */
   #refuse(status: number, cause: unknown): void {
     this.#hasStoppedPolling = true
     this.#isRefused = true

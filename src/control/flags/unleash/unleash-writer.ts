@@ -142,7 +142,7 @@ export class UnleashWriter implements FlagWriter {
       const { percentage } = percentageOf(lookup.flag)
       return { kind: 'written', before: percentageBefore, after: percentage }
     }
-    const why = lookup.kind === 'missing' ? 'it is gone' : lookup.reason
+    const why = lookup.kind === 'missing' ? 'it does not exist any more' : lookup.reason
     return failed(`the change was accepted, but flag "${flag}" cannot be read again: ${why}`)
   }
 
