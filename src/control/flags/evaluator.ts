@@ -31,15 +31,15 @@ export class Evaluator extends Unleash {
   /** True during the event of a change if only one flag was received: it does not confirm the others. */
   isTakingOne = false
 
-  constructor(config: UnleashConfig, { onError: onTrouble, onSideError: onSideTrouble }: EvaluatorListener) {
+  constructor(config: UnleashConfig, { onError, onSideError }: EvaluatorListener) {
     super({ ...config, disableAutoStart: true, skipInstanceCountWarning: true })
     // Without a listener, unleash-client prints errors to the console.
     this.on(UnleashEvents.Error, ignore)
     const { repository, metrics } = this.#parts()
     for (const event of [UnleashEvents.Error, UnleashEvents.Warn]) {
-      repository.on(event, onTrouble)
-      this.client.on(event, (error) => onSideTrouble('evaluation', error))
-      metrics.on(event, (error) => onSideTrouble('usage counts', error))
+      repository.on(event, onError)
+      this.client.on(event, (error) => onSideError('evaluation', error))
+      metrics.on(event, (error) => onSideError('usage counts', error))
     }
   }
 

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { FlagPercentage } from '../../model/ports.ts'
 
-type GradualRollout =
+type FlagRollout =
   /** The strategy at `index` is a gradual rollout, and no other strategy is in use. */
   | { readonly kind: 'rollout'; readonly index: number; readonly percentage: number }
   /** The flag has no strategy: a gradual rollout may be added. */
@@ -12,29 +12,29 @@ type GradualRollout =
   | { readonly kind: 'immovable'; readonly percentage: number | null; readonly why: string }
 
 /** @returns how the flag can be moved, apart from its switch; `why` continues a sentence that begins with the flag */
-export function rolloutOf(flag: unknown): GradualRollout {
-  const read = readFlag.safeParse(flag)
+export function rolloutOf(flag: unknown): FlagRollout {
+  const read = flagSchema.safeParse(flag)
   if (!read.success) return immovable('is not in a form that this gateway understands')
   const { strategies, variants } = read.data
   const inUse = strategies.filter(({ disabled }) => !disabled)
-  const [only] = inUse
-  if (only === undefined) return withoutStrategies(strategies.length)
+  const [strategy] = inUse
+  if (strategy === undefined) return withoutStrategies(strategies.length)
   if (inUse.length > 1) return severalStrategies(inUse)
-  if (only.name !== 'flexibleRollout') return otherStrategy(only)
-  const split = [only.variants, variants].find((some) => some.length > 1)
+  if (strategy.name !== 'flexibleRollout') return otherStrategy(strategy)
+  const split = [strategy.variants, variants].find((list) => list.length > 1)
   if (split !== undefined)
     return immovable(
       `divides its users among ${split.length} variants, which one percentage cannot describe: leave one variant, or none`,
     )
-  const percentage = wholePercentage(only.parameters.rollout)
+  const percentage = wholePercentage(strategy.parameters.rollout)
   if (percentage === undefined)
     return immovable('has a gradual rollout without a whole percentage: set it to a whole number from 0 to 100')
-  return { kind: 'rollout', index: strategies.indexOf(only), percentage }
+  return { kind: 'rollout', index: strategies.indexOf(strategy), percentage }
 }
 
 /** The effect of the flag, with its switch. */
 export function percentageOf(flag: unknown): FlagPercentage {
-  const read = readFlag.safeParse(flag)
+  const read = flagSchema.safeParse(flag)
   if (read.success && !read.data.enabled) return { percentage: 0, why: 'is switched off' }
   const rollout = rolloutOf(flag)
   const audience = read.success && isForMatching(read.data) ? ({ isForMatching: true } as const) : {}
@@ -72,7 +72,7 @@ const list = <Item extends z.ZodType>(item: Item) =>
     .nullish()
     .transform((items) => items ?? [])
 
-const readStrategy = z.looseObject({
+const strategySchema = z.looseObject({
   name: z.string(),
   disabled: z.boolean().nullish(),
   parameters: z
@@ -84,17 +84,17 @@ const readStrategy = z.looseObject({
   variants: list(z.unknown()),
 })
 
-const readFlag = z.looseObject({
+const flagSchema = z.looseObject({
   enabled: z.boolean(),
-  strategies: list(readStrategy),
+  strategies: list(strategySchema),
   variants: list(z.unknown()),
   dependencies: list(z.unknown()),
 })
 
-type Strategy = z.infer<typeof readStrategy>
+type Strategy = z.infer<typeof strategySchema>
 
 /** Whether the percentage counts only the users whom the flag matches. */
-function isForMatching({ strategies, dependencies }: z.infer<typeof readFlag>): boolean {
+function isForMatching({ strategies, dependencies }: z.infer<typeof flagSchema>): boolean {
   const inUse = strategies.filter(({ disabled }) => !disabled)
   return dependencies.length > 0 || inUse.length > 1 || inUse.some(excludesUsers)
 }
@@ -106,24 +106,24 @@ function excludesUsers({ constraints, segments, parameters }: Strategy): boolean
   return constraints.length > 0 || segments.length > 0 || isToField
 }
 
-function withoutStrategies(switchedOff: number): GradualRollout {
+function withoutStrategies(switchedOff: number): FlagRollout {
   if (switchedOff === 0) return { kind: 'none' }
   return immovable('has only strategies that are switched off: switch a gradual rollout on, or delete them')
 }
 
-function severalStrategies(strategies: readonly Strategy[]): GradualRollout {
+function severalStrategies(strategies: readonly Strategy[]): FlagRollout {
   const names = strategies.map(({ name }) => name).join(', ')
   return immovable(
     `has ${strategies.length} strategies (${names}), and a percentage moves only one: leave a single gradual rollout`,
   )
 }
 
-function otherStrategy({ name, constraints, segments }: Strategy): GradualRollout {
+function otherStrategy({ name, constraints, segments }: Strategy): FlagRollout {
   const isForAll = name === 'default' && constraints.length === 0 && segments.length === 0
   const why = `has the strategy "${name}", which has no percentage: replace it by a gradual rollout${isForAll ? ' at 100 %' : ''}`
   return { kind: 'immovable', percentage: isForAll ? 100 : null, why }
 }
 
-function immovable(why: string): GradualRollout {
+function immovable(why: string): FlagRollout {
   return { kind: 'immovable', percentage: null, why }
 }
