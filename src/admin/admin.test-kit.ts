@@ -3,14 +3,20 @@ import type { Express } from 'express'
 import { Registry } from 'prom-client'
 import request from 'supertest'
 import { onTestFinished } from 'vitest'
-import type { ChangeRequest, ChangeResult, ContextView, Control, DifferenceKey } from '../control/control.ts'
+import type {
+  ChangeRequest,
+  ChangeResult,
+  ContextView,
+  Control,
+  DifferenceKey,
+  RefusedCaller,
+} from '../control/control.ts'
 import type { AuditEntry } from '../model/audit-log.ts'
 import type { Clock } from '../model/ports.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, type SharedState, type Stamp, type Verb } from '../model/shared-state.ts'
 import { FAULTY, reportsOn, storedExampleOf } from '../shadow/report/comparison-reports.test-kit.ts'
 import { MemoryStore, SharedMemory } from '../store/memory/memory-store.ts'
 import type { Events } from '../telemetry/events.ts'
-import type { RefusedCaller } from './access/refused-callers.ts'
 import type { Explanation } from './contract/explanation.ts'
 import { createAdminApp } from './http/admin-app.ts'
 import { type AdminOptions, startAdmin } from './http/admin-server.ts'

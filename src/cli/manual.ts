@@ -2,7 +2,7 @@
 import { CHANGE_HELP, QUERY_HELP } from './client/gateway-options.ts'
 import { describeExitCodes } from './exit-codes.ts'
 
-export type Manual = {
+type Manual = {
   readonly summary: string
   readonly usage: string
   /** The purpose of the command and the facts to know before using it; lines of at most 110 characters. */

@@ -1,5 +1,6 @@
 // Applies the policy to a request that is described and not sent: for `strangler explain`. A composition root like
 // gateway.ts, without a listener.
+import type { ExplainRequest, Explanation } from '../admin/contract/explanation.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { compile } from '../config/load/compile.ts'
 import { loadConfig } from '../config/load/load.ts'
@@ -7,11 +8,11 @@ import type { Options } from '../config/options/options.ts'
 import type { FlagTrace } from '../control/flags/flag-trace.ts'
 import type { Flags } from '../control/flags/flags.ts'
 import type { AuthPolicy } from '../model/auth.ts'
-import { type Decision, type Identity, REASONS, type Reason } from '../model/decision.ts'
-import { FAILURES, type Failure } from '../model/failures.ts'
+import { type Decision, type Identity, REASONS } from '../model/decision.ts'
+import { FAILURES } from '../model/failures.ts'
 import type { HealthReader } from '../model/ports.ts'
 import type { RequestHead } from '../model/request-head.ts'
-import type { AnonymousPolicy, Context, FieldRules, Side } from '../model/route.ts'
+import type { AnonymousPolicy, Context, FieldRules } from '../model/route.ts'
 import type { Snapshot } from '../model/snapshot.ts'
 import { applyPolicy, type Policy } from '../proxy/policy/apply-policy.ts'
 import { flagContext } from '../proxy/policy/decide.ts'
@@ -26,55 +27,7 @@ import { quietEvents } from '../telemetry/quiet-events.ts'
 import { createFlags } from './create-flags.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 
-/** The request to explain. The first id that is given is its identity; a user can have a session too. */
-export type ExplainRequest = {
-  readonly method: string
-  readonly target: string
-  readonly host: string
-  readonly address: string
-  readonly user?: string | undefined
-  readonly session?: string | undefined
-  readonly anonymous?: string | undefined
-}
-
-export type Explained =
-  | {
-      readonly kind: 'refused'
-      readonly request: string
-      readonly failure: Failure
-      readonly status: number
-      readonly detail: string
-    }
-  | {
-      readonly kind: 'decided'
-      readonly request: string
-      /** The normal form of the path: the gateway matches, decides and forwards it. */
-      readonly path: string
-      readonly route: string
-      readonly context: { readonly name: string; readonly owner: string } | undefined
-      /** The token that the route requires, with a note on its stand-in; undefined if it requires no token. */
-      readonly auth: { readonly issuer: string; readonly optional: boolean; readonly note: string } | undefined
-      readonly identity: Identity
-      /** Why no real request can have this identity; undefined if one can. */
-      readonly identityTrouble: string | undefined
-      readonly flag: FlagTrace | undefined
-      /** Why another Unleash SDK can compute another bucket for the same client; undefined if it cannot. */
-      readonly hashWarning: string | undefined
-      /** Why the flags could not be read; undefined if they could. */
-      readonly flagTrouble: string | undefined
-      readonly side: Side
-      readonly reason: Reason
-      readonly because: string
-      readonly url: string
-      readonly fallback: boolean
-      /** Why the service cannot answer now; undefined if it can, or if legacy answers. */
-      readonly serviceTrouble: string | undefined
-      /** The header rules of the route, without their values, which can be secrets; undefined if it has no rules. */
-      readonly headers: { readonly request: ChangedFields; readonly response: ChangedFields } | undefined
-    }
-
-/** Names of header fields. */
-type ChangedFields = { readonly set: readonly string[]; readonly removed: readonly string[] }
+type Decided = Extract<Explanation, { kind: 'decided' }>
 
 /**
  * Explains one request with the current config and flags. Only a running gateway knows the health of upstreams, so
@@ -82,7 +35,7 @@ type ChangedFields = { readonly set: readonly string[]; readonly removed: readon
  *
  * @throws {ConfigError} if the config cannot be used
  */
-export async function explainRequest(options: Options, request: ExplainRequest): Promise<Explained> {
+export async function explainRequest(options: Options, request: ExplainRequest): Promise<Explanation> {
   const loaded = await loadConfig(options.config)
   if (!loaded.ok) throw new ConfigError(options.config, loaded.mistakes)
   const snapshot = compile(loaded.config)
@@ -103,7 +56,7 @@ type ExplainSources = {
 }
 
 /** Explains one request with the state of a running gateway. */
-export function explainWith(sources: ExplainSources, request: ExplainRequest): Explained {
+export function explainWith(sources: ExplainSources, request: ExplainRequest): Explanation {
   const { snapshot, flags, health } = sources
   const requestLine = `${request.method} ${request.target}`
   const policy = policyOf(sources, request)
@@ -153,7 +106,7 @@ function serviceTrouble({ side }: Decision, context: Context | undefined, health
   return `no address of "${context.service.name}" is available: this request is answered 503 until a health check passes`
 }
 
-function changedFields(rules: FieldRules | undefined): ChangedFields {
+function changedFields(rules: FieldRules | undefined): NonNullable<Decided['headers']>['request'] {
   const set = (rules?.set ?? []).filter((_, index) => index % 2 === 0)
   const lower = new Set(set.map((name) => name.toLowerCase()))
   return { set, removed: [...(rules?.names ?? [])].filter((name) => !lower.has(name)) }
@@ -176,7 +129,7 @@ function refuseWithoutUser({ issuer, optional }: AuthPolicy, user: string | unde
   )
 }
 
-function refused(request: string, { failure, detail }: Refusal): Explained {
+function refused(request: string, { failure, detail }: Refusal): Explanation {
   return { kind: 'refused', request, failure, status: FAILURES[failure].status, detail }
 }
 

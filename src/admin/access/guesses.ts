@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { LruMap } from '../../lib/lru-map.ts'
 import { NetworkMap } from '../http/network-map.ts'
-import { Refusal } from '../http/problem.ts'
+import { ApiRefusal } from '../http/problem.ts'
 import { SignatureTurns } from './signature-turns.ts'
 import type { Actor, VerifyJwt } from './verify-jwt.ts'
 
@@ -12,7 +12,7 @@ const RECHECK_MS = 5_000
 const MOST_REJECTED = 16
 const MOST_VALID = 256
 
-type Verdict = Promise<Actor | Refusal>
+type Verdict = Promise<Actor | ApiRefusal>
 /** `isGone` has one function for each caller that waits for the verdict. */
 type Check = { readonly startedAt: number; readonly verdict: Verdict; readonly isGone: (() => boolean)[] }
 
@@ -36,7 +36,7 @@ export class Guesses {
       ? await this.#verify(token)
       : await this.#check(address, token, digest, isGone)
     // 403: a valid token without a role. 503: the keys cannot be read, so the token may be valid or not.
-    if (!(result instanceof Refusal) || result.status === 403) this.#valid.set(digest, true)
+    if (!(result instanceof ApiRefusal) || result.status === 403) this.#valid.set(digest, true)
     else if (result.status === 401) this.#valid.delete(digest)
     return result
   }
@@ -57,7 +57,7 @@ export class Guesses {
     checks.set(digest, entry)
     const result = await verdict
     callers.length = 0
-    const isRejected = result instanceof Refusal && result.status === 401
+    const isRejected = result instanceof ApiRefusal && result.status === 401
     if (!isRejected && checks.get(digest) === entry) checks.delete(digest)
     return result
   }

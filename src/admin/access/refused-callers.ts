@@ -1,10 +1,8 @@
 // Records refused callers in the audit log, at a limited rate: a flood of attempts must not displace changes from a bounded
 // log, nor overload the store.
-import type { Control } from '../../control/control.ts'
+import type { Control, RefusedCaller } from '../../control/control.ts'
 import { LruMap } from '../../lib/lru-map.ts'
 import { TokenBucket } from '../../lib/token-bucket.ts'
-
-export type RefusedCaller = Parameters<Control['recordRefusedCaller']>[0]
 
 /** One entry for each address in this time. */
 const EVERY_MS = 1_000

@@ -12,7 +12,7 @@ import { fingerprintOf } from '../../shadow/stats/fingerprint.ts'
 import { createTestAdmin, manualClock, NOON, startTestAdmin, type TestAdmin, TOKEN } from '../admin.test-kit.ts'
 import { isChange } from '../http/api-route.ts'
 import { NetworkMap, networkOf } from '../http/network-map.ts'
-import { Refusal } from '../http/problem.ts'
+import { ApiRefusal } from '../http/problem.ts'
 import { API_ROUTES } from '../http/routes.ts'
 import { createFileTokenCheck, createTokenCheck } from './admin-token.ts'
 import { Guesses } from './guesses.ts'
@@ -22,7 +22,7 @@ import { type Actor, createVerifyJwt, type JwtPolicy, type VerifyJwt } from './v
 
 const HERE = '10.0.0.1'
 const ANN: Actor = { name: 'ann', role: 'operator', expiresAt: undefined }
-const WRONG = new Refusal('invalid-token')
+const WRONG = new ApiRefusal('invalid-token')
 const bearer = (token: string) => ['Host', 'localhost', 'Authorization', `Bearer ${token}`]
 
 /** Lets in who says `good…`; counts how often a signature was looked at. */
@@ -37,7 +37,7 @@ function signing(verify: VerifyJwt = async (token) => (token.startsWith('good') 
   const say = (token: string, address = HERE) => signIn(address, bearer(token))
   const codeOf = async (token: string, address = HERE) => {
     const result = await say(token, address)
-    return result instanceof Refusal ? result.code : result.name
+    return result instanceof ApiRefusal ? result.code : result.name
   }
   return { clock, seen, signIn, say, codeOf }
 }
@@ -60,8 +60,8 @@ describe('sign-in', () => {
     ['a list of tokens', [`Bearer wrong, Bearer ${TOKEN}`], 'unauthenticated'],
   ])('with %s results in %s', async (_, values, expected) => {
     const result = await signing().signIn(HERE, fieldsOf(...values))
-    expect(result instanceof Refusal ? result.code : result.name).toBe(expected)
-    if (result instanceof Refusal) expect(result.headers).toEqual({ 'WWW-Authenticate': 'Bearer' })
+    expect(result instanceof ApiRefusal ? result.code : result.name).toBe(expected)
+    if (result instanceof ApiRefusal) expect(result.headers).toEqual({ 'WWW-Authenticate': 'Bearer' })
   })
 
   test.each([`?access_token=${TOKEN}`, `?token=${TOKEN}`])('ignores a token in the query: %s', async (query) => {
@@ -92,7 +92,7 @@ describe('failed sign-ins', () => {
   test('without a token count as failures too', async () => {
     const { signIn } = signing()
     const refusals = await Promise.all(times(11, () => signIn(HERE, [])))
-    expect(refusals.map((refusal) => (refusal as Refusal).status)).toEqual([...times(10, () => 401), 429])
+    expect(refusals.map((refusal) => (refusal as ApiRefusal).status)).toEqual([...times(10, () => 401), 429])
   })
 
   test('are limited for all networks together', async () => {
@@ -175,7 +175,7 @@ describe('a valid token is accepted', () => {
 
   test('after the keys were unreachable, which does not count as a failure', async () => {
     let isReachable = false
-    const { codeOf } = signing(async () => (isReachable ? ANN : new Refusal('keys-unreachable')))
+    const { codeOf } = signing(async () => (isReachable ? ANN : new ApiRefusal('keys-unreachable')))
     for (let i = 0; i < 30; i++) expect(await codeOf(`good-${i}`)).toBe('keys-unreachable')
     isReachable = true
     expect(await codeOf('good-0')).toBe('ann')
@@ -225,7 +225,7 @@ describe('a flood of well-formed tokens with a known key', () => {
     const begun = performance.now()
     expect(await say(tokenOf('ann', 'operator'))).toMatchObject({ name: 'ann' })
     expect(performance.now() - begun).toBeLessThan(3_000)
-    for (const result of await Promise.all(flood)) expect(result).toBeInstanceOf(Refusal)
+    for (const result of await Promise.all(flood)) expect(result).toBeInstanceOf(ApiRefusal)
     expect(checks).toHaveLength(221)
   })
 
@@ -266,7 +266,7 @@ describe('a flood of well-formed tokens with a known key', () => {
     const other = say(tokenOf('ann', 'operator'), '10.9.9.9')
     const tokens = times(600, junk)
     const result = await Promise.all(tokens.map((token) => say(token)))
-    const codes = result.map((refusal) => (refusal as Refusal).why)
+    const codes = result.map((refusal) => (refusal as ApiRefusal).why)
     expect(codes[1]).toMatch(/too many tokens of this network wait/)
     expect(codes[599]).not.toMatch(/too many tokens/)
     expect(await other).toMatchObject({ name: 'ann' })

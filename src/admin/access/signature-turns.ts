@@ -1,7 +1,7 @@
 // Signature checks of unknown tokens take turns. A check blocks the thread that forwards requests for up to two
 // milliseconds, and anybody can make up tokens. During a flood a valid token waits for its turn; it is not rejected.
 import { networkOf } from '../http/network-map.ts'
-import { Refusal, retryAfter } from '../http/problem.ts'
+import { ApiRefusal, retryAfter } from '../http/problem.ts'
 
 /** The most checks in an interval, and the time in milliseconds after which no further check starts in it. */
 export const PACE = { checks: 10, checkMs: 2, everyMs: 10 } as const
@@ -11,7 +11,7 @@ const MOST_WAITING = 512
 type Waiting = {
   readonly isGone: () => boolean
   readonly check: () => void
-  readonly refuse: (refusal: Refusal) => void
+  readonly refuse: (refusal: ApiRefusal) => void
 }
 
 export class SignatureTurns {
@@ -27,7 +27,7 @@ export class SignatureTurns {
    * @returns the result of `check`; a refusal if the caller has disconnected, or if too many callers wait and its network
    *   has the longest queue
    */
-  take<Result>(address: string, isGone: () => boolean, check: () => Result): Promise<Result | Refusal> {
+  take<Result>(address: string, isGone: () => boolean, check: () => Result): Promise<Result | ApiRefusal> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         isGone,
@@ -102,7 +102,7 @@ export class SignatureTurns {
 
   #release({ refuse }: Waiting): void {
     this.#size--
-    refuse(new Refusal('bad-request', 'the connection was closed'))
+    refuse(new ApiRefusal('bad-request', 'the connection was closed'))
   }
 
   /** Refuses a caller of the network with the longest queue, so that a flood displaces its own callers. */
@@ -112,6 +112,6 @@ export class SignatureTurns {
     if (oldest === undefined) return
     this.#size--
     const why = 'too many tokens of this network wait for their signature check'
-    oldest.refuse(new Refusal('too-many-failures', undefined, { why, ...retryAfter(1) }))
+    oldest.refuse(new ApiRefusal('too-many-failures', undefined, { why, ...retryAfter(1) }))
   }
 }

@@ -13,7 +13,7 @@ import {
   signed,
 } from '../../../test/kit/tokens.ts'
 import type { Algorithm } from '../../model/auth.ts'
-import { Refusal } from '../http/problem.ts'
+import { ApiRefusal } from '../http/problem.ts'
 import { createVerifyJwt, type FindKey, type JwtPolicy } from './verify-jwt.ts'
 
 const RSA = rsaPair()
@@ -46,9 +46,9 @@ function verifier({ pair = RSA, algorithms = ['RS256'], findKey, roleClaim = 'ro
 
 const good = (parts: Parts = {}, key: KeyLike = RSA.privateKey) => signed('RS256', key, { payload: claims(), ...parts })
 
-async function refusal(token: string, setting: Setting = {}): Promise<Refusal> {
+async function refusal(token: string, setting: Setting = {}): Promise<ApiRefusal> {
   const result = await verifier(setting)(token)
-  if (!(result instanceof Refusal)) throw new Error(`accepted: ${JSON.stringify(result)}`)
+  if (!(result instanceof ApiRefusal)) throw new Error(`accepted: ${JSON.stringify(result)}`)
   return result
 }
 
@@ -272,7 +272,7 @@ describe('the admin API rejects a token without checking its signature', () => {
     let checks = 0
     const takeTurn = async (check: () => unknown) => {
       checks++
-      return check() as Refusal
+      return check() as ApiRefusal
     }
     expect(await verify(make(), takeTurn)).toMatchObject({ code: 'invalid-token' })
     expect(checks).toBe(0)

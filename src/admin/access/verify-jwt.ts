@@ -7,7 +7,7 @@ import { type TokenRequirements, timesFault, verifySignature } from '../../auth/
 import type { Algorithm, KeySource } from '../../model/auth.ts'
 import { isBuiltInActor } from '../../model/built-in-actors.ts'
 import { ROLES, type Role } from '../../model/shared-state.ts'
-import { Refusal, retryAfter } from '../http/problem.ts'
+import { ApiRefusal, retryAfter } from '../http/problem.ts'
 import { TOKEN_INVALID } from './challenges.ts'
 
 /** The requirements on a token. */
@@ -33,10 +33,10 @@ export type Actor = {
 }
 
 /** Runs the check of a signature when it is the caller's turn, or refuses the caller. */
-type TakeTurn = (check: () => Actor | Refusal) => Promise<Actor | Refusal>
+type TakeTurn = (check: () => Actor | ApiRefusal) => Promise<Actor | ApiRefusal>
 
 /** Without `takeTurn` the signature is checked at once. */
-export type VerifyJwt = (token: string, takeTurn?: TakeTurn) => Promise<Actor | Refusal>
+export type VerifyJwt = (token: string, takeTurn?: TakeTurn) => Promise<Actor | ApiRefusal>
 
 const LONGEST_NAME = 200
 /** The accepted difference between the issuer's clock and ours. */
@@ -60,7 +60,7 @@ export function createVerifyJwt(policy: JwtPolicy, findKey: FindKey, wallTime: (
     if (mismatch !== undefined) return mismatch
     const key = await lookUp(token.kid)
     // The token may be valid: the caller can repeat the request.
-    if (key === 'unreachable') return new Refusal('keys-unreachable', undefined, retryAfter(5))
+    if (key === 'unreachable') return new ApiRefusal('keys-unreachable', undefined, retryAfter(5))
     if (key === 'unknown') return invalid('there is no key of its name')
     const algorithms = algorithmsFor(key, policy.algorithms)
     if (!algorithms.some((name) => name === token.alg)) return invalid('its key does not fit an accepted algorithm')
@@ -81,7 +81,7 @@ function claimsMismatch(
   claims: Token['claims'],
   { issuer, audience, clockToleranceSeconds }: TokenRequirements,
   now: number,
-): Refusal | undefined {
+): ApiRefusal | undefined {
   const { iss, aud } = claims
   const seconds = now / 1000
   // First: the answer names this check, and must not reveal the result of another.
@@ -103,20 +103,20 @@ function judge(
   requirements: TokenRequirements,
   roleClaim: string,
   now: number,
-): Actor | Refusal {
+): Actor | ApiRefusal {
   // It may have expired while it waited for its turn.
   if (isExpired(token.claims, now / 1000 - TOLERANCE_SECONDS)) return EXPIRED
   const fault = verifySignature(token, key, requirements, now)
   return fault === undefined ? actorOf(token.claims, roleClaim) : invalid(fault)
 }
 
-function actorOf(claims: Token['claims'], roleClaim: string): Actor | Refusal {
+function actorOf(claims: Token['claims'], roleClaim: string): Actor | ApiRefusal {
   const { sub, exp } = claims
   if (typeof sub !== 'string' || !isName(sub)) return invalid('its sub is not a valid name')
   const role = highestRole(Object.hasOwn(claims, roleClaim) ? claims[roleClaim] : undefined)
   if (role === undefined) {
     const detail = `the token’s claim "${roleClaim}" contains none of ${ROLES.join(', ')}`
-    return new Refusal('forbidden', detail, { why: `${sub} has no role` })
+    return new ApiRefusal('forbidden', detail, { why: `${sub} has no role` })
   }
   return { name: sub, role, expiresAt: ((exp as number) + TOLERANCE_SECONDS) * 1000 }
 }
@@ -133,8 +133,8 @@ function highestRole(claim: unknown): Role | undefined {
 }
 
 /** The reason is for the audit log: a caller that learns which check failed could improve a forged token. */
-function invalid(why: string, detail?: string): Refusal {
-  return new Refusal('invalid-token', detail, {
+function invalid(why: string, detail?: string): ApiRefusal {
+  return new ApiRefusal('invalid-token', detail, {
     why: `the token is not valid: ${why}`,
     headers: TOKEN_INVALID,
   })

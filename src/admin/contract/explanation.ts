@@ -5,7 +5,7 @@ import { FAILURES } from '../../model/failures.ts'
 import { side } from './fields.ts'
 import { namesOf, type ResponseOf } from './schema-types.ts'
 
-/** The query of GET `explain`: a request, and its client. */
+/** The query of GET `explain`: a request, and its client. The first id that is given is its identity; a user can have a session too. */
 export const explainQuery = z.strictObject({
   method: z
     .string()
@@ -58,23 +58,26 @@ const refusedRequest = z.object({
 const decidedRequest = z.object({
   kind: z.literal('decided'),
   request: z.string(),
-  path: z.string(),
+  path: z.string().describe('The normal form of the path: the gateway matches, decides and forwards it'),
   route: z.string(),
   context: z.object({ name: z.string(), owner: z.string() }).optional(),
-  auth: z.object({ issuer: z.string(), optional: z.boolean(), note: z.string() }).optional(),
+  auth: z
+    .object({ issuer: z.string(), optional: z.boolean(), note: z.string() })
+    .optional()
+    .describe('The token that the route requires; absent if it requires no token'),
   identity: z.object({
     kind: z.enum(['user', 'session', 'anonymous', 'address', 'none']),
     key: z.string(),
-    session: z.string().optional().describe('The session id that a user has beside the user id'),
+    session: z.string().optional().describe('The session id of a user, in addition to the user id'),
     clientAddress: z.string(),
     secure: z.boolean(),
     requestId: z.string(),
     isNew: z.boolean(),
   }),
-  identityTrouble: z.string().optional(),
+  identityTrouble: z.string().optional().describe('Why no real request can have this identity; absent if one can'),
   flag: flagTrace.optional(),
   hashWarning: z.string().optional().describe('Why another SDK can compute another bucket'),
-  flagTrouble: z.string().optional(),
+  flagTrouble: z.string().optional().describe('Why the flags could not be read; absent if they could'),
   side,
   reason: z
     .enum([...namesOf(REASONS), 'breaker-open'])

@@ -12,9 +12,9 @@ import {
 import type { ResponseOf } from '../contract/schema-types.ts'
 import type { Call, Reply } from '../http/api-route.ts'
 import { etag } from '../http/if-match.ts'
-import { Refusal, retryAfter } from '../http/problem.ts'
+import { ApiRefusal, retryAfter } from '../http/problem.ts'
 
-export type ChangeReply = Promise<Reply<ResponseOf<typeof changeResponse>> | Refusal>
+export type ChangeReply = Promise<Reply<ResponseOf<typeof changeResponse>> | ApiRefusal>
 
 export async function flip({ control, id, input, changeRequest }: Call<FlipRequest>): ChangeReply {
   return replyToChange(await control.flip(id, input.percentage, changeRequest), changeRequest)
@@ -52,7 +52,7 @@ export async function shadowAsConfigured({ control, id, changeRequest }: Call<Re
 export async function rollback(call: Call<RollbackRequest & { force: boolean }>): ChangeReply {
   const { control, id, input, changeRequest, actor } = call
   if (input.force && actor.role !== 'admin') {
-    return new Refusal('forbidden', '"force" requires the role admin', {
+    return new ApiRefusal('forbidden', '"force" requires the role admin', {
       why: `${actor.role} may not force a rollback`,
     })
   }
@@ -76,21 +76,21 @@ export async function revive({ control, changeRequest }: Call<ReasonRequest>): C
 async function checkKillSwitch({
   control,
   changeRequest,
-}: Pick<Call<unknown>, 'control' | 'changeRequest'>): Promise<Refusal | undefined> {
+}: Pick<Call<unknown>, 'control' | 'changeRequest'>): Promise<ApiRefusal | undefined> {
   if (changeRequest.ifGeneration === undefined) return undefined
   const { generation } = await control.status()
   return generation === changeRequest.ifGeneration ? undefined : preconditionFailed(generation)
 }
 
-function preconditionFailed(generation: number): Refusal {
+function preconditionFailed(generation: number): ApiRefusal {
   const detail = 'it has changed since: look at its state, and repeat the request if you still want the change'
-  return new Refusal('precondition-failed', detail, { generation, headers: { ETag: etag(generation) } })
+  return new ApiRefusal('precondition-failed', detail, { generation, headers: { ETag: etag(generation) } })
 }
 
 export function replyToChange(
   result: ChangeResult,
   { ifGeneration }: Call<unknown>['changeRequest'],
-): Reply<ResponseOf<typeof changeResponse>> | Refusal {
+): Reply<ResponseOf<typeof changeResponse>> | ApiRefusal {
   switch (result.kind) {
     case 'done': {
       const { kind: _, convergence, before: previous = null, after: current = null, ...facts } = result
@@ -99,15 +99,15 @@ export function replyToChange(
       }
     }
     case 'refused':
-      return new Refusal('refused', result.why)
+      return new ApiRefusal('refused', result.why)
     case 'conflict': {
       const { generation, why } = result
       const code = ifGeneration === undefined ? 'conflict' : 'precondition-failed'
-      return new Refusal(code, why, { generation, headers: { ETag: etag(generation) } })
+      return new ApiRefusal(code, why, { generation, headers: { ETag: etag(generation) } })
     }
     case 'unknown-context':
-      return new Refusal('unknown-context', result.why, { known: result.known })
+      return new ApiRefusal('unknown-context', result.why, { known: result.known })
     case 'unavailable':
-      return new Refusal('unavailable', result.why, retryAfter(5))
+      return new ApiRefusal('unavailable', result.why, retryAfter(5))
   }
 }

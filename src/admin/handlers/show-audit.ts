@@ -9,14 +9,14 @@ import { JSON_LINES } from '../contract/api-paths.ts'
 import type { auditPage, auditQuery, auditVerification } from '../contract/audit.ts'
 import type { ResponseOf } from '../contract/schema-types.ts'
 import type { Call, Reply, Stream } from '../http/api-route.ts'
-import { Refusal } from '../http/problem.ts'
+import { ApiRefusal } from '../http/problem.ts'
 import { refuseIfUnavailable } from './refuse-if-unavailable.ts'
 
 const LINES_PER_PAGE = 200
 
 type Input = z.output<typeof auditQuery>
 
-export async function showAudit(call: Call<Input>): Promise<Reply<ResponseOf<typeof auditPage>> | Stream | Refusal> {
+export async function showAudit(call: Call<Input>): Promise<Reply<ResponseOf<typeof auditPage>> | Stream | ApiRefusal> {
   const { control, input, wantsLines } = call
   return refuseIfUnavailable(async () => {
     if (input.format === 'jsonl' || (input.format === undefined && wantsLines)) return exportAudit(call)
@@ -26,14 +26,14 @@ export async function showAudit(call: Call<Input>): Promise<Reply<ResponseOf<typ
 
 export async function verifyAudit({
   control,
-}: Call<unknown>): Promise<Reply<ResponseOf<typeof auditVerification>> | Refusal> {
+}: Call<unknown>): Promise<Reply<ResponseOf<typeof auditVerification>> | ApiRefusal> {
   return refuseIfUnavailable(async () => ({ body: await control.verifyHistory() }))
 }
 
 /** Exports the whole log, newest first. The first page is read before the response starts, so that a failure gets a status. */
-async function exportAudit({ control, input, actor }: Call<Input>): Promise<Stream | Refusal> {
+async function exportAudit({ control, input, actor }: Call<Input>): Promise<Stream | ApiRefusal> {
   if (actor.role !== 'admin') {
-    return new Refusal('forbidden', 'the export of the whole log requires the role admin', {
+    return new ApiRefusal('forbidden', 'the export of the whole log requires the role admin', {
       why: `${actor.role} may not export`,
     })
   }

@@ -16,12 +16,12 @@ import type {
 import { windowMs } from '../contract/durations.ts'
 import type { ResponseOf } from '../contract/schema-types.ts'
 import type { Call, Reply } from '../http/api-route.ts'
-import { Refusal, retryAfter } from '../http/problem.ts'
+import { ApiRefusal, retryAfter } from '../http/problem.ts'
 import { type ChangeReply, replyToChange } from './change-context.ts'
 import { refuseIfUnavailable } from './refuse-if-unavailable.ts'
 import { unknownContext } from './show-state.ts'
 
-type ViewReply<Schema extends z.ZodType> = Promise<Reply<ResponseOf<Schema>> | Refusal>
+type ViewReply<Schema extends z.ZodType> = Promise<Reply<ResponseOf<Schema>> | ApiRefusal>
 
 export async function showParity({
   comparisons,
@@ -76,7 +76,7 @@ export async function exportDifference(call: Call<z.output<typeof exportQuery>>)
   const { comparisons, input } = call
   return withDifference(call, async (reference) => {
     const answer = await comparisons.exportRequest(reference, input.as)
-    return answer.kind === 'exported' ? { body: answer.exported } : new Refusal('not-exportable', answer.why)
+    return answer.kind === 'exported' ? { body: answer.exported } : new ApiRefusal('not-exportable', answer.why)
   })
 }
 
@@ -86,8 +86,8 @@ export async function tryRule(call: Call<z.output<typeof tryRuleRequest>>): View
   return refuseIfUnavailable(async () => {
     const answer = await comparisons.tryRules(id, input.rules, input.route)
     if (answer.kind === 'tried') return { body: answer.trial }
-    if (answer.kind === 'given-up') return new Refusal('unavailable', answer.why, retryAfter(5))
-    return new Refusal('bad-body', 'the rules are not valid', { mistakes: answer.mistakes.map(addRulesPrefix) })
+    if (answer.kind === 'given-up') return new ApiRefusal('unavailable', answer.why, retryAfter(5))
+    return new ApiRefusal('bad-body', 'the rules are not valid', { mistakes: answer.mistakes.map(addRulesPrefix) })
   })
 }
 
@@ -99,10 +99,10 @@ function addRulesPrefix<Mistake extends { readonly path: string }>(mistake: Mist
 function withDifference<Answer>(
   { comparisons, id }: Pick<Call<unknown>, 'comparisons' | 'id'>,
   work: (reference: DifferenceReference) => Promise<Answer>,
-): Promise<Answer | Refusal> {
+): Promise<Answer | ApiRefusal> {
   return refuseIfUnavailable(async () => {
     const reference = await comparisons.find(id)
-    return reference === undefined ? new Refusal('unknown-difference', UNKNOWN_DIFFERENCE) : work(reference)
+    return reference === undefined ? new ApiRefusal('unknown-difference', UNKNOWN_DIFFERENCE) : work(reference)
   })
 }
 

@@ -7,7 +7,7 @@ import type { ResponseOf } from '../contract/schema-types.ts'
 import type { statusResponse } from '../contract/status.ts'
 import type { Call, Reply } from '../http/api-route.ts'
 import { etag } from '../http/if-match.ts'
-import { Refusal } from '../http/problem.ts'
+import { ApiRefusal } from '../http/problem.ts'
 
 export async function showStatus({ control }: Call<unknown>): Promise<Reply<ResponseOf<typeof statusResponse>>> {
   return { body: toStatusResponse(await control.status()) }
@@ -21,15 +21,15 @@ export async function showContexts({ control }: Call<unknown>): Promise<Reply<Re
 export async function showContext({
   control,
   id,
-}: Call<unknown>): Promise<Reply<ResponseOf<typeof contextResponse>> | Refusal> {
+}: Call<unknown>): Promise<Reply<ResponseOf<typeof contextResponse>> | ApiRefusal> {
   const context = await control.context(id)
   if (context === undefined) return unknownContext({ control })
   return { body: context, headers: { ETag: etag(context.generation) } }
 }
 
-export async function unknownContext({ control }: Pick<Call<unknown>, 'control'>): Promise<Refusal> {
+export async function unknownContext({ control }: Pick<Call<unknown>, 'control'>): Promise<ApiRefusal> {
   const names = (await control.status()).contexts.map(({ name }) => name)
-  return new Refusal('unknown-context', `the contexts are ${names.join(', ') || '(none)'}`, { known: names })
+  return new ApiRefusal('unknown-context', `the contexts are ${names.join(', ') || '(none)'}`, { known: names })
 }
 
 export async function showKillSwitch({

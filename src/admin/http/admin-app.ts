@@ -14,7 +14,7 @@ import { EventStreams } from './event-streams.ts'
 import { hostGuard } from './host-guard.ts'
 import { IdempotencyCache } from './idempotency.ts'
 import { createMetricsPage } from './metrics-page.ts'
-import { Refusal, sendRefusal } from './problem.ts'
+import { ApiRefusal, sendRefusal } from './problem.ts'
 import { API_ROUTES, PROBE_ROUTES } from './routes.ts'
 import { securityHeaders } from './security-headers.ts'
 import { type Api, recordRefusal, serveApi } from './serve-api.ts'
@@ -37,7 +37,7 @@ export type AdminAppOptions = {
   readonly api?: ApiServices
 }
 
-export type AdminApp = {
+type AdminApp = {
   readonly app: Express
   /** Connections whose caller is not identified yet, the longest-waiting first. */
   readonly unidentified: ReadonlySet<Socket>
@@ -61,7 +61,7 @@ export async function createAdminApp(options: AdminAppOptions): Promise<AdminApp
   mountProbes(app, options)
   if (api !== undefined) mountApi(app, api)
   refuseOtherMethods(app, api !== undefined)
-  app.use((_request, response) => sendRefusal(response, new Refusal('not-found')))
+  app.use((_request, response) => sendRefusal(response, new ApiRefusal('not-found')))
   app.use(reportBug(events))
   const close = () => {
     api?.tools.streams.close()
@@ -121,9 +121,12 @@ function metricsGuard(metricsToken: string): RequestHandler {
   const isMetricsToken = createTokenCheck(metricsToken)
   return async (request, response, next) => {
     const token = readCredentials(request.rawHeaders)
-    if (token instanceof Refusal) return sendRefusal(response, token)
+    if (token instanceof ApiRefusal) return sendRefusal(response, token)
     if (await isMetricsToken(token)) return next()
-    sendRefusal(response, new Refusal('invalid-token', 'metrics have a token of their own', { headers: TOKEN_INVALID }))
+    sendRefusal(
+      response,
+      new ApiRefusal('invalid-token', 'metrics have a token of their own', { headers: TOKEN_INVALID }),
+    )
   }
 }
 
@@ -141,16 +144,16 @@ function refuseOtherMethods(app: Express, hasApi: boolean): void {
   for (const [path, methods] of Map.groupBy(rows, (row) => row.path))
     app.all(path, (_request, response) => {
       const allow = methods.flatMap(({ method }) => (method === 'get' ? ['GET', 'HEAD'] : [method.toUpperCase()]))
-      sendRefusal(response, new Refusal('method-not-allowed', undefined, { headers: { Allow: allow.join(', ') } }))
+      sendRefusal(response, new ApiRefusal('method-not-allowed', undefined, { headers: { Allow: allow.join(', ') } }))
     })
 }
 
 function reportBug(events: Events): ErrorRequestHandler {
   return (error: unknown, _request, response, next) => {
-    if (isClientError(error)) return sendRefusal(response, new Refusal('bad-request'))
+    if (isClientError(error)) return sendRefusal(response, new ApiRefusal('bad-request'))
     events.bug({ where: 'admin', error })
     if (response.headersSent) return next(error)
-    sendRefusal(response, new Refusal('bug'))
+    sendRefusal(response, new ApiRefusal('bug'))
   }
 }
 

@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { TokenBucket } from '../../lib/token-bucket.ts'
 import { networkOf } from './network-map.ts'
 
-export type AdmissionLimits = {
+type AdmissionLimits = {
   /** Connections that are admitted at once. */
   readonly burst: number
   /** Milliseconds after which another connection is admitted. */

@@ -6,7 +6,7 @@ import type { Role } from '../../model/shared-state.ts'
 import type { Actor } from '../access/verify-jwt.ts'
 import type { ResponseOf } from '../contract/schema-types.ts'
 import type { EventStreams } from './event-streams.ts'
-import { Refusal } from './problem.ts'
+import { ApiRefusal } from './problem.ts'
 import type { ApiServices, ProbeServices } from './services.ts'
 
 export type Method = 'get' | 'put' | 'post' | 'delete'
@@ -63,7 +63,7 @@ export type ApiRoute = {
   readonly streamType: string | undefined
   /** One item of the stream, if it differs from `answer`. */
   readonly streamItem: z.ZodType | undefined
-  readonly parseInput: (input: unknown) => ParsedRequest | Refusal
+  readonly parseInput: (input: unknown) => ParsedRequest | ApiRefusal
 }
 
 /** A request whose input is valid, before its handler runs. */
@@ -74,7 +74,7 @@ export type ParsedRequest = {
   readonly handle: (context: CallContext) => Promise<Answer>
 }
 
-export type Answer = Reply<unknown> | Stream | Refusal
+export type Answer = Reply<unknown> | Stream | ApiRefusal
 
 type Row<Input extends z.ZodType, Body extends z.ZodType> = {
   readonly method: Method
@@ -86,7 +86,7 @@ type Row<Input extends z.ZodType, Body extends z.ZodType> = {
   readonly isReadOnly?: boolean
   readonly streamType?: string
   readonly streamItem?: z.ZodType
-  readonly handle: (call: Call<z.output<Input>>) => Promise<Reply<ResponseOf<Body>> | Stream | Refusal>
+  readonly handle: (call: Call<z.output<Input>>) => Promise<Reply<ResponseOf<Body>> | Stream | ApiRefusal>
 }
 
 /** A row whose handler gets the parsed input and must answer a value of the schema `answer`. */
@@ -125,9 +125,9 @@ export function hasBody({ method }: Pick<ApiRoute, 'method'>): boolean {
 
 const MAX_MISTAKES = 20
 
-function invalidInput(method: Method, { issues }: z.ZodError): Refusal {
+function invalidInput(method: Method, { issues }: z.ZodError): ApiRefusal {
   const mistakes = issues.slice(0, MAX_MISTAKES).map(({ path, message }) => ({ path: path.join('.'), message }))
-  return new Refusal(hasBody({ method }) ? 'bad-body' : 'bad-query', undefined, { mistakes })
+  return new ApiRefusal(hasBody({ method }) ? 'bad-body' : 'bad-query', undefined, { mistakes })
 }
 
 function reasonOf(input: unknown): string | null {

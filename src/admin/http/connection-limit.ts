@@ -4,7 +4,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { networkOf } from './network-map.ts'
 
-export type ConnectionLimits = {
+type ConnectionLimits = {
   readonly inAll: number
   /** From one IPv4 address, or one IPv6 /64 network. */
   readonly ofAddress: number

@@ -6,7 +6,7 @@ import { until } from '../../../test/kit/until.ts'
 import type { FindKey } from '../access/verify-jwt.ts'
 import { createTestControl, eventsOf, manualClock, startTestAdmin, TOKEN } from '../admin.test-kit.ts'
 import { EventStreams, MAX_STREAMS, MAX_STREAMS_PER_ADDRESS, MAX_STREAMS_PER_TOKEN } from './event-streams.ts'
-import type { Refusal } from './problem.ts'
+import type { ApiRefusal } from './problem.ts'
 import type { ApiServices } from './services.ts'
 
 type ReceivedEvent = {
@@ -256,7 +256,7 @@ const ANN = { lastId: undefined, until: undefined, name: 'ann', address: '127.0.
 async function openOne(
   streams: EventStreams,
   options: Parameters<EventStreams['open']>[0],
-): Promise<Refusal | undefined> {
+): Promise<ApiRefusal | undefined> {
   const opened = streams.open(options)
   if (!('pour' in opened)) return opened
   await opened.pour(fakeResponse().response)
@@ -283,7 +283,7 @@ function tokenWith(claims: Readonly<Record<string, unknown>>): string {
   return signed('RS256', PAIR.privateKey, { payload: goodClaims(claims) })
 }
 
-type Stream = Exclude<ReturnType<EventStreams['open']>, Refusal>
+type Stream = Exclude<ReturnType<EventStreams['open']>, ApiRefusal>
 
 function fakeResponse({ writableLength = 0 } = {}) {
   let [text, isCut, hasEnded] = ['', false, false]

@@ -6,7 +6,7 @@ import type { ContextState } from '../../model/shared-state.ts'
 import { EVENT_STREAM } from '../contract/api-paths.ts'
 import type { ChangeEvent } from '../contract/change-event.ts'
 import { networkOf } from './network-map.ts'
-import { Refusal, retryAfter } from './problem.ts'
+import { ApiRefusal, retryAfter } from './problem.ts'
 
 /** Each stream occupies one of the limited connections of the admin port. */
 export const MAX_STREAMS = 64
@@ -20,9 +20,9 @@ const HEARTBEAT_MS = 15_000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 /** The owner of a stream: the name of the token's bearer, and the address of the client. */
-export type StreamHolder = { readonly name: string; readonly address: string }
+type StreamHolder = { readonly name: string; readonly address: string }
 
-export type StreamOptions = StreamHolder & {
+type StreamOptions = StreamHolder & {
   /** The id of the newest event that the client has; a value that is not a generation is ignored. */
   readonly lastId: string | undefined
   /** When the token of the client expires, in milliseconds since 1970. The stream ends then. */
@@ -52,7 +52,7 @@ export class EventStreams {
   open({ lastId, until, name, address }: StreamOptions) {
     const holder = { name, address: networkOf(address) }
     const excess = this.#exceededLimit(holder)
-    if (excess !== undefined) return new Refusal('too-many-streams', excess, retryAfter(10))
+    if (excess !== undefined) return new ApiRefusal('too-many-streams', excess, retryAfter(10))
     const lastGeneration = /^\d{1,15}$/.test(lastId ?? '') ? Number(lastId) : -1
     return {
       headers: { 'Content-Type': EVENT_STREAM, 'X-Accel-Buffering': 'no' },

@@ -2,7 +2,7 @@
 // victim send requests to this port, but the browser still sends `Host: evil.example`.
 import { isIP } from 'node:net'
 import type { Request, RequestHandler } from 'express'
-import { Refusal, sendRefusal } from './problem.ts'
+import { ApiRefusal, sendRefusal } from './problem.ts'
 
 /**
  * Accepts the listed names, `localhost`, and IP addresses. An address cannot be rebound: a page served from an address has that
@@ -13,16 +13,16 @@ import { Refusal, sendRefusal } from './problem.ts'
  */
 export function hostGuard(
   names: readonly string[],
-  onRefused: (request: Request, refusal: Refusal) => void,
+  onRefused: (request: Request, refusal: ApiRefusal) => void,
 ): RequestHandler {
   const allowedNames = new Set(['localhost', ...names.map((name) => name.toLowerCase())])
   return (request, response, next) => {
     const authority = readAuthority(request)
-    if (authority === undefined) return sendRefusal(response, new Refusal('bad-request', 'two Host fields'))
+    if (authority === undefined) return sendRefusal(response, new ApiRefusal('bad-request', 'two Host fields'))
     const host = hostname(authority)
     if (host !== undefined && (allowedNames.has(host) || isIP(host) !== 0)) return next()
     if (isHealthCheckWithoutHost(request)) return next()
-    const refusal = new Refusal('foreign-host', 'use an IP address, or a name in --admin-names')
+    const refusal = new ApiRefusal('foreign-host', 'use an IP address, or a name in --admin-names')
     onRefused(request, refusal)
     sendRefusal(response, refusal)
   }

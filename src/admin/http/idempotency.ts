@@ -2,7 +2,7 @@
 // made once. Answers are in the memory of this gateway, for one day at most.
 import { createHash } from 'node:crypto'
 import { LruMap } from '../../lib/lru-map.ts'
-import { Refusal } from './problem.ts'
+import { ApiRefusal } from './problem.ts'
 
 const MAX_AGE_MS = 24 * 60 * 60_000
 const MAX_KEYS_PER_ACTOR = 256
@@ -28,13 +28,14 @@ export class IdempotencyCache<Answer> {
     { actor, key, request }: { readonly actor: string; readonly key: string; readonly request: string },
     work: () => Promise<Answer>,
     isFinal: (answer: Answer) => boolean,
-  ): Promise<{ readonly answer: Answer; readonly isRepeated: boolean } | Refusal> {
+  ): Promise<{ readonly answer: Answer; readonly isRepeated: boolean } | ApiRefusal> {
     const entries = this.#entriesOf(actor)
     const fingerprint = createHash('sha256').update(request).digest('base64')
     const stored = entries.get(key)
     if (stored !== undefined && stored.expiresAt > this.#now()) {
-      if (stored.fingerprint !== fingerprint) return new Refusal('key-reused', 'give each request a key of its own')
-      if (stored.answer === undefined) return new Refusal('in-progress', undefined, { headers: { 'Retry-After': '1' } })
+      if (stored.fingerprint !== fingerprint) return new ApiRefusal('key-reused', 'give each request a key of its own')
+      if (stored.answer === undefined)
+        return new ApiRefusal('in-progress', undefined, { headers: { 'Retry-After': '1' } })
       return { answer: stored.answer, isRepeated: true }
     }
     const entry: Entry<Answer> = { fingerprint, expiresAt: this.#now() + MAX_AGE_MS, answer: undefined }
@@ -64,8 +65,8 @@ export class IdempotencyCache<Answer> {
 }
 
 /** @returns undefined if the request has no key */
-export function readIdempotencyKey(field: string | string[] | undefined): string | undefined | Refusal {
+export function readIdempotencyKey(field: string | string[] | undefined): string | undefined | ApiRefusal {
   if (field === undefined) return undefined
   if (typeof field === 'string' && /^[\x21-\x7e]{1,200}$/.test(field)) return field
-  return new Refusal('bad-request', 'Idempotency-Key must be 1 to 200 visible characters, such as a UUID')
+  return new ApiRefusal('bad-request', 'Idempotency-Key must be 1 to 200 visible characters, such as a UUID')
 }

@@ -73,7 +73,7 @@ function pathsOf(probeRoutes: readonly ProbeRoute[], routes: readonly ApiRoute[]
 }
 
 /** Converts `/contexts/:id` to `/api/v1/contexts/{id}`. */
-export function documentPath(path: string): string {
+function documentPath(path: string): string {
   return `${API}${path.replace(/:(\w+)/g, '{$1}')}`
 }
 

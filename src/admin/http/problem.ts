@@ -5,7 +5,7 @@ import { PROBLEMS, type Problem, type ProblemCode } from '../contract/problems.t
 type ProblemMembers = Pick<Problem, 'mistakes' | 'known' | 'generation'>
 
 /** The reason why a request is refused. */
-export class Refusal {
+export class ApiRefusal {
   readonly code: ProblemCode
   /** For the caller: what happened, to which object, and what to do next. */
   readonly detail: string | undefined
@@ -43,7 +43,7 @@ export function retryAfter(seconds: number): { headers: Readonly<Record<string, 
   return { headers: { 'Retry-After': String(Math.max(1, Math.ceil(seconds))) } }
 }
 
-export function sendRefusal(response: Response, { code, detail, members, headers }: Refusal): void {
+export function sendRefusal(response: Response, { code, detail, members, headers }: ApiRefusal): void {
   const { status, title } = PROBLEMS[code]
   const problem: Problem = {
     type: 'about:blank',

@@ -22,7 +22,7 @@ import { type IdempotencyCache, readIdempotencyKey } from './idempotency.ts'
 import { readIfMatch } from './if-match.ts'
 import { isTooLarge, readJson } from './json-body.ts'
 import { refuseForeignOrigin } from './origin-guard.ts'
-import { Refusal, sendRefusal } from './problem.ts'
+import { ApiRefusal, sendRefusal } from './problem.ts'
 
 export type Api = {
   readonly tools: Tools
@@ -41,7 +41,7 @@ export async function serveApi(api: Api, route: ApiRoute, request: Request, resp
   const caller: Caller = { actor: undefined }
   const answer = await answerRequest(api, route, request, caller)
   if (request.socket.destroyed) return
-  if (answer instanceof Refusal) {
+  if (answer instanceof ApiRefusal) {
     recordRefusal(api.turnedAway, request, answer, caller.actor)
     // Node reads and discards the rest of a body. A body that may be endless ends the connection instead.
     if (!request.complete && isTooLarge(request)) response.set('Connection', 'close')
@@ -58,20 +58,21 @@ async function answerRequest(api: Api, route: ApiRoute, request: Request, caller
   const foreign = hasWriteMethod(route) ? refuseForeignOrigin(request.headers) : undefined
   if (foreign !== undefined) return foreign
   const actor = await identify(api, request)
-  if (actor instanceof Refusal) return actor
+  if (actor instanceof ApiRefusal) return actor
   caller.actor = actor
   // The client has left and cannot read an answer. A change is still made: the client has asked for it.
-  if (request.socket.destroyed && !hasWriteMethod(route)) return new Refusal('bad-request', 'the connection was closed')
+  if (request.socket.destroyed && !hasWriteMethod(route))
+    return new ApiRefusal('bad-request', 'the connection was closed')
   if (!hasRole(actor.role, route.role)) return lacksRole(actor, route)
   const input = hasBody(route) ? await readBody(request) : readQuery(request)
-  if (input instanceof Refusal) return input
+  if (input instanceof ApiRefusal) return input
   const parsed = route.parseInput(input.value)
-  if (parsed instanceof Refusal) return parsed
+  if (parsed instanceof ApiRefusal) return parsed
   if (isChange(route)) return answerChange(api, request, actor, parsed)
   return parsed.handle(createContext(api, request, actor, parsed))
 }
 
-async function identify({ signIn, unidentified }: Api, request: Request): Promise<Actor | Refusal> {
+async function identify({ signIn, unidentified }: Api, request: Request): Promise<Actor | ApiRefusal> {
   const { socket, rawHeaders } = request
   unidentified.add(socket)
   try {
@@ -83,27 +84,27 @@ async function identify({ signIn, unidentified }: Api, request: Request): Promis
 
 async function answerChange(api: Api, request: Request, actor: Actor, parsed: ParsedRequest): Promise<Answer> {
   if (api.requireReason && parsed.reason === null) {
-    return new Refusal('reason-required', 'give "reason" in the body, or ?reason= with DELETE')
+    return new ApiRefusal('reason-required', 'give "reason" in the body, or ?reason= with DELETE')
   }
   const ifGeneration = readIfMatch(request.headers['if-match'])
-  if (ifGeneration instanceof Refusal) return ifGeneration
+  if (ifGeneration instanceof ApiRefusal) return ifGeneration
   const key = readIdempotencyKey(request.headers['idempotency-key'])
-  if (key instanceof Refusal) return key
+  if (key instanceof ApiRefusal) return key
   const work = () => parsed.handle(createContext(api, request, actor, parsed, ifGeneration))
   if (key === undefined) return work()
   const content = `${request.method} ${request.path} ${ifGeneration} ${parsed.canonicalText}`
   const result = await api.idempotency.run({ actor: actor.name, key, request: content }, work, isFinal)
-  if (result instanceof Refusal) return result
+  if (result instanceof ApiRefusal) return result
   return result.isRepeated ? markRepeated(result.answer) : result.answer
 }
 
 /** A server error is not final: the same request may succeed later. */
 function isFinal(answer: Answer): boolean {
-  return !(answer instanceof Refusal) || answer.status < 500
+  return !(answer instanceof ApiRefusal) || answer.status < 500
 }
 
 function markRepeated(answer: Answer): Answer {
-  if (answer instanceof Refusal || !('body' in answer)) return answer
+  if (answer instanceof ApiRefusal || !('body' in answer)) return answer
   return { ...answer, headers: { ...answer.headers, 'Idempotency-Replayed': 'true' } }
 }
 
@@ -129,25 +130,25 @@ function hasRole(role: Role, requiredRole: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(requiredRole)
 }
 
-function lacksRole({ role }: Actor, route: ApiRoute): Refusal {
-  return new Refusal('forbidden', `it requires the role ${route.role}, and the token has ${role}`)
+function lacksRole({ role }: Actor, route: ApiRoute): ApiRefusal {
+  return new ApiRefusal('forbidden', `it requires the role ${route.role}, and the token has ${role}`)
 }
 
-async function readBody(request: Request): Promise<{ readonly value: unknown } | Refusal> {
+async function readBody(request: Request): Promise<{ readonly value: unknown } | ApiRefusal> {
   if (request.url.includes('?'))
-    return new Refusal('bad-query', 'this method takes its input in the body, not the query')
+    return new ApiRefusal('bad-query', 'this method takes its input in the body, not the query')
   const body = await readJson(request)
-  return body instanceof Refusal || body.value !== undefined ? body : { value: {} }
+  return body instanceof ApiRefusal || body.value !== undefined ? body : { value: {} }
 }
 
 /** A repeated parameter is refused: programs differ in which of its values they use. */
-function readQuery(request: Request): { readonly value: unknown } | Refusal {
+function readQuery(request: Request): { readonly value: unknown } | ApiRefusal {
   if (Number(request.headers['content-length']) > 0 || request.headers['transfer-encoding'] !== undefined) {
-    return new Refusal('bad-request', `${request.method} takes its input in the query, not the body`)
+    return new ApiRefusal('bad-request', `${request.method} takes its input in the query, not the body`)
   }
   const query = new URLSearchParams(request.url.split('?')[1] ?? '')
   const names = [...query.keys()]
-  if (new Set(names).size < names.length) return new Refusal('bad-query', 'a parameter occurs twice')
+  if (new Set(names).size < names.length) return new ApiRefusal('bad-query', 'a parameter occurs twice')
   return { value: Object.fromEntries(query) }
 }
 
@@ -155,7 +156,7 @@ function readQuery(request: Request): { readonly value: unknown } | Refusal {
  * The address of the client: behind a trusted proxy the address that the proxy reports, else that of the peer. A reported value
  * that is not an address is ignored. An IPv4-mapped address is written as IPv4.
  */
-export function addressOf({ ip, socket }: Pick<Request, 'socket' | 'ip'>): string {
+function addressOf({ ip, socket }: Pick<Request, 'socket' | 'ip'>): string {
   const address = ip !== undefined && isIP(ip) !== 0 ? ip : (socket.remoteAddress ?? BUILT_IN_ACTORS.unknown)
   return plainAddress(address)
 }
@@ -163,7 +164,7 @@ export function addressOf({ ip, socket }: Pick<Request, 'socket' | 'ip'>): strin
 const AUDITED_STATUSES: readonly number[] = [401, 403, 421, 429]
 
 /** Writes a refusal of access to the audit log. */
-export function recordRefusal(turnedAway: RefusedCallers, request: Request, refusal: Refusal, actor?: Actor): void {
+export function recordRefusal(turnedAway: RefusedCallers, request: Request, refusal: ApiRefusal, actor?: Actor): void {
   if (!AUDITED_STATUSES.includes(refusal.status)) return
   const { code, detail, why = detail ?? code } = refusal
   turnedAway.note({

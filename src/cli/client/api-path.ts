@@ -12,7 +12,7 @@ export function apiPath(path: string, parameter: string, query: Query = {}): str
 }
 
 /** Undefined and null values are left out. */
-export type Query = Readonly<Record<string, string | number | null | undefined>>
+type Query = Readonly<Record<string, string | number | null | undefined>>
 
 export function withQuery(path: string, query: Query): string {
   const parameters = Object.entries(query).flatMap(([name, value]) =>

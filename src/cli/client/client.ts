@@ -21,10 +21,10 @@ export type HttpChangeRequest = {
 }
 
 /** A response as the schema parses it, and the unchanged JSON for `--json`, which may come from a later version. */
-export type ApiResponse<T> = { readonly body: T; readonly raw: unknown }
+type ApiResponse<T> = { readonly body: T; readonly raw: unknown }
 
 /** The part of a zod schema that this client needs. */
-export type Schema<T> = {
+type Schema<T> = {
   readonly safeParse: (value: unknown) => { readonly success: true; readonly data: T } | { readonly success: false }
 }
 

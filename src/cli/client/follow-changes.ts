@@ -9,7 +9,7 @@ import { connectionError, notGatewayError } from './connection-error.ts'
 import { eventsOf } from './server-sent-events.ts'
 
 /** An event as the schema parses it, and its unchanged JSON. */
-export type ReceivedEvent = { readonly event: ChangeEvent; readonly raw: unknown }
+type ReceivedEvent = { readonly event: ChangeEvent; readonly raw: unknown }
 
 /** Longer than the interval of the gateway's heartbeats, which is 15 s. */
 const SILENCE_MS = 60_000

@@ -9,7 +9,7 @@ import { UsageError } from '../usage-error.ts'
 export type Profile = { readonly url: string; readonly token: string | undefined }
 
 /** The profile that is used if no other is named. */
-export const DEFAULT_PROFILE = 'default'
+const DEFAULT_PROFILE = 'default'
 
 /** @throws {UsageError} if there is no such profile, or others could read it */
 export function readProfile(name: string): Profile {

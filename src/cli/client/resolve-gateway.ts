@@ -21,14 +21,14 @@ export type GatewayAddress = {
   readonly tokenFile: string | undefined
 }
 
-export type GatewayOptions = {
+type GatewaySelection = {
   readonly url?: string | undefined
   readonly token?: string | undefined
   readonly profile?: string | undefined
 }
 
 /** Warns on stderr if the token crosses a network unencrypted. @throws {UsageError} if options, variables or the profile are not valid */
-export function findGateway(options: GatewayOptions): GatewayAddress {
+export function findGateway(options: GatewaySelection): GatewayAddress {
   const gateway = resolveGateway(options)
   if (gateway.token !== undefined && isPlainHttpElsewhere(gateway.url)) {
     process.stderr.write(
@@ -42,7 +42,7 @@ function isPlainHttpElsewhere(url: string): boolean {
   return url.startsWith('http:') && !isThisMachine(url)
 }
 
-function resolveGateway(options: GatewayOptions): GatewayAddress {
+function resolveGateway(options: GatewaySelection): GatewayAddress {
   const environment = readClientEnv()
   if (environment.mistakes.length > 0) throw new UsageError(formatMistakes(environment.mistakes))
   const { url, token, name } = namedGateway(options, environment)
@@ -60,7 +60,7 @@ function resolveGateway(options: GatewayOptions): GatewayAddress {
 type NamedGateway = { readonly url: string | undefined; readonly token: string | undefined; readonly name: string }
 
 /** The command line takes precedence over the environment. The token of a profile is sent only to the URL of the profile. */
-function namedGateway(options: GatewayOptions, { written }: ClientEnvironment): NamedGateway {
+function namedGateway(options: GatewaySelection, { written }: ClientEnvironment): NamedGateway {
   if (options.url !== undefined && options.profile !== undefined) {
     throw new UsageError('--url and --profile are two gateways; name one')
   }
@@ -83,7 +83,7 @@ function namedGateway(options: GatewayOptions, { written }: ClientEnvironment): 
 function gatewayOfProfile(
   { url, token }: Profile,
   name: string,
-  options: GatewayOptions,
+  options: GatewaySelection,
   inEnvironment: string | undefined,
 ) {
   return { url, token: options.token ?? token ?? inEnvironment, name: `profile ${JSON.stringify(name)}` }

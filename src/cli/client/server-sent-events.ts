@@ -1,6 +1,6 @@
 // Parses server-sent events: the subset of the HTML standard that the admin API sends.
 
-export type StreamEvent = { readonly name: string; readonly text: string }
+type StreamEvent = { readonly name: string; readonly text: string }
 
 const MAX_EVENT_CHARS = 8 * 1024 * 1024
 

@@ -1,6 +1,10 @@
 // `strangler explain`: explains why a request goes to its side. A running gateway answers, or the config and flags on disk.
 import { PATHS } from '../../admin/contract/api-paths.ts'
-import { type Explanation, explanation as explanationSchema } from '../../admin/contract/explanation.ts'
+import {
+  type ExplainRequest,
+  type Explanation,
+  explanation as explanationSchema,
+} from '../../admin/contract/explanation.ts'
 import type { OPTIONS } from '../../config/options/option-table.ts'
 import { withQuery } from '../client/api-path.ts'
 import { CliError } from '../client/cli-error.ts'
@@ -78,16 +82,6 @@ request would be refused or the config cannot be used; 2 and 5 as for every comm
 }
 
 type ExplainValues = QueryValues & { readonly offline?: boolean } & Readonly<Record<string, unknown>>
-
-type ExplainRequest = {
-  readonly method: string
-  readonly target: string
-  readonly host: string
-  readonly address: string
-  readonly user: string | undefined
-  readonly session: string | undefined
-  readonly anonymous: string | undefined
-}
 
 type ExplainResult = {
   readonly explanation: Explanation

@@ -2,23 +2,23 @@
 // the comparison reported. Pure.
 
 /** `['$', 'items', 0, 'price']`, or `['header', 'vary']`; undefined for a body that is not JSON. */
-export type JsonPlace = readonly (string | number)[] | undefined
-export type Line = { readonly text: string; readonly place: JsonPlace }
+type JsonPlace = readonly (string | number)[] | undefined
+export type AnswerLine = { readonly text: string; readonly place: JsonPlace }
 
 /** @param headers `[name, value, ...]` */
-export function headerLines(headers: readonly string[]): Line[] {
+export function headerLines(headers: readonly string[]): AnswerLine[] {
   const lines = headers.flatMap((name, i) =>
     i % 2 === 0 ? [headerLine(name.toLowerCase(), headers[i + 1] ?? '')] : [],
   )
   return lines.toSorted((left, right) => (left.text < right.text ? -1 : left.text > right.text ? 1 : 0))
 }
 
-function headerLine(name: string, value: string): Line {
+function headerLine(name: string, value: string): AnswerLine {
   const place = name === 'set-cookie' ? ['cookie', value.split('=')[0]!.trim()] : ['header', name]
   return { text: `${name}: ${value}`, place }
 }
 
-export function bodyLines(body: string): Line[] {
+export function bodyLines(body: string): AnswerLine[] {
   try {
     return jsonLines(JSON.parse(body), ['$'], '', '')
   } catch {
@@ -27,7 +27,7 @@ export function bodyLines(body: string): Line[] {
 }
 
 /** The layout of JSON.stringify with an indentation of 2. @param prefix the indentation and name before the value */
-function jsonLines(value: unknown, place: readonly (string | number)[], prefix: string, indent: string): Line[] {
+function jsonLines(value: unknown, place: readonly (string | number)[], prefix: string, indent: string): AnswerLine[] {
   if (typeof value !== 'object' || value === null) return [{ text: `${prefix}${JSON.stringify(value)}`, place }]
   const isList = Array.isArray(value)
   const [open, close] = isList ? ['[', ']'] : ['{', '}']
@@ -42,7 +42,7 @@ function jsonLines(value: unknown, place: readonly (string | number)[], prefix: 
   return [{ text: `${prefix}${open}`, place }, ...lines, { text: `${indent}${close}`, place }]
 }
 
-function addComma(lines: readonly Line[]): Line[] {
+function addComma(lines: readonly AnswerLine[]): AnswerLine[] {
   return lines.map((line, i) => (i === lines.length - 1 ? { ...line, text: `${line.text},` } : line))
 }
 

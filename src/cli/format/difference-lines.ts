@@ -16,7 +16,7 @@ import {
   truncate,
 } from './print.ts'
 
-export type DifferenceListOptions = { readonly now: number; readonly hasNoise: boolean }
+type DifferenceListOptions = { readonly now: number; readonly hasNoise: boolean }
 
 export function differenceLines(
   view: DifferencesResponse,

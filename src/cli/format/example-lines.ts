@@ -1,6 +1,6 @@
 // One difference for a person: its facts, and an example with both answers side by side.
 import type { DifferenceResponse, DifferenceSummary, MaskedExample } from '../../admin/contract/comparisons.ts'
-import { bodyLines, headerLines, isPartOf, type Line } from './answer-lines.ts'
+import { type AnswerLine, bodyLines, headerLines, isPartOf } from './answer-lines.ts'
 import { noteParts, valueText } from './difference-lines.ts'
 import { showDuration, showMoment, showTime } from './durations.ts'
 import { formatNumber, formatShare } from './numbers.ts'
@@ -105,8 +105,8 @@ const LEGEND = {
 /** Rows that differ are marked with a character, because not all people and terminals distinguish colours. */
 function textLines(
   name: string,
-  left: readonly Line[],
-  right: readonly Line[],
+  left: readonly AnswerLine[],
+  right: readonly AnswerLine[],
   marks: Marks,
   screen: Screen,
 ): string[] {
@@ -135,7 +135,12 @@ function textLines(
 }
 
 /** The mark of each row that differs, by the fields in which the comparison found differences. */
-function markRows(rows: readonly Row[], left: readonly Line[], right: readonly Line[], marks: Marks): Map<Row, Mark> {
+function markRows(
+  rows: readonly Row[],
+  left: readonly AnswerLine[],
+  right: readonly AnswerLine[],
+  marks: Marks,
+): Map<Row, Mark> {
   const markOf = new Map<Row, Mark>()
   let [i, j] = [0, 0]
   for (const row of rows) {

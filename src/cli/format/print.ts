@@ -81,7 +81,7 @@ export function isTooWide(heads: readonly string[], rows: readonly (readonly Cel
 export const INDENT = '  '
 
 /** A row of `tableUnderNames`. */
-export type NamedRow = {
+type NamedRow = {
   /** Lines above the cells. They are never cut, because half a name may be the name of another object. */
   readonly names: readonly Cell[]
   readonly cells: readonly Cell[]

@@ -3,7 +3,7 @@
 import { showDuration } from './durations.ts'
 import { countNoun } from './print.ts'
 
-export type ReplayProgress = {
+type ReplayProgress = {
   /** The share that is done, from 0 to 1, now and at the start of this process. */
   readonly share: number
   readonly shareAtStart: number
