@@ -44,8 +44,8 @@ export function report(results: Results, verdicts: readonly TargetVerdict[], cos
 
 const RULES = `**any difference** reports a field as soon as it differs once. **Diffy's** asks legacy twice for every request, and reports a field that differs more often
 between the sides than within legacy, by more than 20 % of both together and more than 0.03 % of all requests. Both are given the gateway's comparison of
-the answers. Where two numbers stand, the first is of what was ever reported, and the second of what still was in the end. The gateway’s are of all its requests, which
-are more without a fault. Found by **any difference** says little: nearly every field is.`
+the answers. Of two numbers, the first counts fields that were reported at any time, and the second those that were reported in the end. The numbers of the gateway
+are those of all its requests, which are more in the run without a fault. **any difference** reports nearly every field, so its detection means little.`
 
 function faultTable(family: FamilyName, seeds: readonly SeedResult[]): string {
   const rows = [undefined, ...faultsIn(family)].map((fault) => {

@@ -1,6 +1,6 @@
 // The arguments of `strangler replay`.
 import { expect, it } from 'vitest'
-import { FORMATS } from '../entry/replay.ts'
+import { RECORDING_FORMATS } from '../entry/replay.ts'
 import { replay, toShare } from './commands/replay.ts'
 
 it.each([
@@ -23,5 +23,5 @@ it.each([99.9, 99.99, 97.5, 33.3, 0.1])(
 )
 
 it('the manual lists all formats', async () => {
-  for (const format of FORMATS) expect(replay.help).toContain(format)
+  for (const format of RECORDING_FORMATS) expect(replay.help).toContain(format)
 })

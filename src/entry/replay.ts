@@ -24,13 +24,13 @@ import { CopyClient } from '../shadow/worker/copy-client.ts'
 import { systemClock, systemRandom } from './runtime.ts'
 
 export {
-  BadReplayOption as Misasked,
-  RECORDING_FORMATS as FORMATS,
-  type RecordingFormat as Format,
-  UnusableRecording as Unusable,
+  BadReplayOption,
+  RECORDING_FORMATS,
+  type RecordingFormat,
+  UnusableRecording,
 } from '../replay/recording.ts'
-export type { ReplayReport as Report } from '../replay/report.ts'
-export { MAX_FAILURES_IN_ROW as MOST_FAILURES } from '../replay/run-replay.ts'
+export type { ReplayReport } from '../replay/report.ts'
+export { MAX_FAILURES_IN_ROW } from '../replay/run-replay.ts'
 
 export type ReplayRequest = {
   readonly config: string

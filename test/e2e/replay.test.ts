@@ -7,7 +7,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Report } from '../../src/entry/replay.ts'
+import type { ReplayReport } from '../../src/entry/replay.ts'
 import { sendRequest } from '../kit/load.ts'
 import { freePort, startHttpOrigin } from '../kit/origin.ts'
 import { runStrangler, STRANGLER, startGatewayProcess, withoutProductVariables } from '../kit/process.ts'
@@ -59,8 +59,8 @@ function mapOf(legacy: string, service: string) {
   }
 }
 
-function reportIn(stdout: string): Report {
-  return JSON.parse(stdout) as Report
+function reportIn(stdout: string): ReplayReport {
+  return JSON.parse(stdout) as ReplayReport
 }
 
 function har(...requests: { method?: string; path: string; headers?: object[]; host?: string }[]): string {

@@ -21,7 +21,7 @@ async function askEach(port: number): Promise<void> {
   }
 }
 
-/** A service that accepts dry runs while `agrees` is set. */
+/** A service that accepts dry runs in the handshake and in answers, each of which can change at any time. */
 function agreeing(says: { handshake: boolean; answers: boolean }): RequestListener {
   return (request, response) => {
     const isHandshake = request.url === '/.well-known/shadow'

@@ -2,7 +2,7 @@
 import { constants } from 'node:os'
 import { ConfigError } from '../../config/config-error.ts'
 import { formatValue } from '../../config/mistake.ts'
-import type { Format, Replay, ReplayEnded, ReplayRequest } from '../../entry/replay.ts'
+import type { RecordingFormat, Replay, ReplayEnded, ReplayRequest } from '../../entry/replay.ts'
 import { CliError } from '../client/cli-error.ts'
 import type { Command } from '../command.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -12,7 +12,7 @@ import { parse } from '../parse.ts'
 import { argumentsFor, describeOptionNames, readOptions } from '../serve-options.ts'
 import { UsageError } from '../usage-error.ts'
 
-const FORMATS = ['har', 'access-log', 'nginx'] as const satisfies readonly Format[]
+const FORMATS = ['har', 'access-log', 'nginx'] as const satisfies readonly RecordingFormat[]
 
 export const replay: Command = {
   summary: 'sends recorded requests to both sides, and compares the answers',
@@ -55,15 +55,15 @@ command to continue.
   run: async (args) => {
     const { values, positionals } = parse(args, { ...argumentsFor(['config']), ...OPTIONS }, 1)
     const request = readReplayRequest(positionals[0], values)
-    const { startReplay, Unusable, Misasked } = await import('../../entry/replay.ts')
+    const { startReplay, UnusableRecording, BadReplayOption } = await import('../../entry/replay.ts')
     try {
       const replay = await startReplay(request)
       printStart(replay, request)
       return printEnd(await waitForEnd(replay), request, values.json === true)
     } catch (error) {
       if (error instanceof ConfigError) throw new CliError(EXIT.failed, error.message)
-      if (error instanceof Misasked) throw new UsageError(error.message)
-      if (error instanceof Unusable) throw new CliError(EXIT.failed, error.message)
+      if (error instanceof BadReplayOption) throw new UsageError(error.message)
+      if (error instanceof UnusableRecording) throw new CliError(EXIT.failed, error.message)
       throw error
     }
   },
@@ -117,7 +117,7 @@ export function toShare(percent: number): number {
   return Math.round(percent * 1e6) / 1e8
 }
 
-function readFormat(text: string | undefined): Format | undefined {
+function readFormat(text: string | undefined): RecordingFormat | undefined {
   if (text === undefined) return undefined
   const format = FORMATS.find((name) => name === text)
   if (format !== undefined) return format
@@ -144,7 +144,7 @@ function printStart({ recording, hosts, asks, goesOnAfter }: Replay, { state }: 
   printMessage(`sends to ${asks.map(({ name, urls }) => `${name} at ${urls.join(' and ')}`).join(', ')}`)
 }
 
-const NAMES: Readonly<Record<Format, string>> = {
+const NAMES: Readonly<Record<RecordingFormat, string>> = {
   har: 'a HAR',
   'access-log': 'an access log of this gateway',
   nginx: 'an access log of nginx',
