@@ -30,7 +30,6 @@ export {
   UnusableRecording,
 } from '../replay/recording.ts'
 export type { ReplayReport } from '../replay/report.ts'
-export { MAX_FAILURES_IN_ROW } from '../replay/run-replay.ts'
 
 export type ReplayRequest = {
   readonly config: string
