@@ -1,4 +1,4 @@
-// What is installed is what the lock files name, and its licences are stated.
+// The lock files name every installed package with its digest, and NOTICE states every licence.
 import { readFileSync, realpathSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { installedPackages, noticeLine } from '../scripts/write-notice.ts'

@@ -35,7 +35,7 @@ describe.each(Object.keys(SEQUENCES))('%s', (page) => {
         .map((name) => body.search(new RegExp(`[.#]${name}\\(|\\b${name}\\(`)))
         .filter((position) => position >= 0)
       expect(positions.length).toBeGreaterThan(2)
-      expect(positions).toEqual(positions.toSorted((one, other) => one - other))
+      expect(positions).toEqual(positions.toSorted((first, second) => first - second))
     }
   })
 })
