@@ -1,8 +1,8 @@
 // The listener for clients: its limits, its connections, and the one place that catches bugs of request handling.
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import net, { type AddressInfo, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Side } from '../../model/route.ts'
 import type { Limits } from '../../model/snapshot.ts'
 import type { DataPlane } from '../data-plane.ts'
@@ -28,6 +28,10 @@ type Closed = {
 const SLOW_HEADS_MS = 500
 /** While closing: how often idle connections are closed. */
 const IDLE_MS = 50
+/** A turn of the event loop that takes less than this has accepted no connection and read no request, in milliseconds. */
+const QUIET_TURN_MS = 0.1
+/** Before closing: how long a quiet turn is waited for. */
+const QUIET_WAIT_MS = 100
 /** While closing: the time that cut requests get to be logged and counted. */
 const CUT_MS = 500
 
@@ -97,7 +101,9 @@ export class ProxyServer {
   /** Closes the listener and idle connections. Resolves when every request has ended, at the latest after `limitMs`. */
   async close(limitMs: number): Promise<Closed> {
     const server = this.#server
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+    await whenNoneWaits(server)
+    // Not http's close(), which closes idle connections before the listener: clients could connect in that time.
+    const closed = new Promise<void>((resolve) => net.Server.prototype.close.call(server, () => resolve()))
     let eventStreams = 0
     // Repeated: a response whose head left before the drain could not announce the end of its connection, and the head of
     // an event stream may still arrive.
@@ -145,6 +151,26 @@ function createHttpServer(plane: DataPlane, upgrades: Upgrades): Server {
     answerParseError(plane, error, socket as Socket)
   })
   return server
+}
+
+/**
+ * Resolves in a turn of the event loop that accepted no connection, or after {@link QUIET_WAIT_MS}: no client waits to
+ * be accepted then. The kernel resets such a connection when the listener closes. Its request is then lost, and a load
+ * balancer must not repeat a POST.
+ */
+async function whenNoneWaits(server: Server): Promise<void> {
+  let accepted = 0
+  const count = () => accepted++
+  server.on('connection', count)
+  const startedAt = performance.now()
+  for (let turnAt = startedAt; turnAt - startedAt < QUIET_WAIT_MS; ) {
+    const acceptedBefore = accepted
+    await nextTurn()
+    const now = performance.now()
+    if (accepted === acceptedBefore && now - turnAt < QUIET_TURN_MS) break
+    turnAt = now
+  }
+  server.off('connection', count)
 }
 
 function countBySide(...groups: readonly Iterable<InProgress>[]): Record<string, Record<Side, number>> {
