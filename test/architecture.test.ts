@@ -1,6 +1,6 @@
 // Asserts the import table of docs/architecture.md, type imports included, and the limits of files and functions.
 import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 
 const ROOT = resolve(import.meta.dirname, '..')
@@ -52,6 +52,14 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 
 const MAX_MEDIAN_LINES = 90
 const MAX_FUNCTION_LINES = 120
+
+const TYPE = /^(?:export )?(?:type|interface|class) (\w+)/gm
+const EXPORT = /^export (?:async |abstract )*(?:function\*?|const|class|type|interface) (\w+)/gm
+/** `import { a, type b as c } from`, `const { a } = await import(` and `(await import('./a.ts')).a`. */
+const NAMED_IMPORT =
+  /\b(?:(?:import|export)(?: type)?|const) (?:\w+, )?\{([^}]*)\}(?: from '| = (?:await import|load)\()|await import\('[^']+'\)\)\.(\w+)/g
+/** The files whose exports are for the users of the package. */
+const PUBLIC = ['index.ts', 'express.ts']
 
 type Import = { readonly file: string; readonly from: string; readonly what: string }
 
@@ -128,6 +136,28 @@ describe('the architecture', () => {
     expect(filesInCycles()).toEqual([])
   })
 
+  it('gives each type name one meaning', () => {
+    const files = new Map<string, string[]>()
+    for (const file of [...sources(SRC), ...kits(SRC)])
+      for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(TYPE))
+        files.set(name, [...(files.get(name) ?? []), relative(ROOT, file)])
+    expect(files.size).toBeGreaterThan(500)
+    expect([...files].filter(([, of]) => of.length > 1)).toEqual([])
+  })
+
+  it('exports only names that another file imports', () => {
+    const texts = everyFile().map((file) => readFileSync(file, 'utf8'))
+    const imported = new Set(texts.flatMap((text) => [...text.matchAll(NAMED_IMPORT)].flatMap(namesOf)))
+    const unused = [...sources(SRC), ...kits(SRC)]
+      .filter((file) => !PUBLIC.includes(moduleOf(file)) && !isNamespace(file, texts))
+      .flatMap((file) =>
+        [...readFileSync(file, 'utf8').matchAll(EXPORT)].map(([, name = '']) => `${relative(ROOT, file)} ${name}`),
+      )
+      .filter((entry) => !imported.has(entry.split(' ')[1] as string))
+    expect(imported.size).toBeGreaterThan(500)
+    expect(unused).toEqual([])
+  })
+
   it(`has files of at most ${MAX_MEDIAN_LINES} lines in the median, and functions of at most ${MAX_FUNCTION_LINES} lines`, () => {
     const lengths = sources(SRC).map((file) => linesOf(file).length)
     expect(lengths.sort((a, b) => a - b)[Math.floor(lengths.length / 2)]).toBeLessThanOrEqual(MAX_MEDIAN_LINES)
@@ -139,10 +169,40 @@ describe('the architecture', () => {
 
 /** Every TypeScript file that is not a test. */
 function sources(folder: string): string[] {
+  return filesBelow(folder, /(?<!\.test|\.test-kit)\.ts$/)
+}
+
+/** The parts that tests share. */
+function kits(folder: string): string[] {
+  return filesBelow(folder, /\.test-kit\.ts$/)
+}
+
+/** Every file that can import something from src. */
+function everyFile(): string[] {
+  return ['src', 'test', 'bench', 'scripts', 'bin'].flatMap((folder) => filesBelow(join(ROOT, folder), /\.[jt]s$/))
+}
+
+function filesBelow(folder: string, name: RegExp): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !/\.test(?:-kit)?\.ts$/.test(entry.name))
+    .filter((entry) => entry.isFile() && name.test(entry.name))
     .map((entry) => join(entry.parentPath, entry.name))
     .filter((file) => !file.includes('node_modules'))
+}
+
+/** The names of a match of `NAMED_IMPORT`, before a renaming. */
+function namesOf([, names, name]: RegExpMatchArray): string[] {
+  return (names ?? name ?? '').split(',').map((name) =>
+    name
+      .trim()
+      .replace(/^type /, '')
+      .replace(/(?: as |:).*$/s, ''),
+  )
+}
+
+/** Whether some file imports all of this one: `import * as` or `import()` without names. */
+function isNamespace(file: string, texts: readonly string[]): boolean {
+  const whole = new RegExp(`import \\* as \\w+ from '[^']*/${basename(file)}'|=> import\\('[^']*/${basename(file)}'\\)`)
+  return texts.some((text) => whole.test(text))
 }
 
 /** `proxy` for src/proxy/x.ts; the file name, such as `index.ts`, for a file in src itself. */

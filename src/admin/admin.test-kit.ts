@@ -11,6 +11,7 @@ import type {
   DifferenceKey,
   RefusedCaller,
 } from '../control/control.ts'
+import { type ManualClock, manualClock } from '../lib/manual-clock.test-kit.ts'
 import type { AuditEntry } from '../model/audit-log.ts'
 import type { Clock } from '../model/ports.ts'
 import { type DifferenceNote, EMPTY_CONTEXT, type SharedState, type Stamp, type Verb } from '../model/shared-state.ts'
@@ -23,22 +24,7 @@ import { type AdminOptions, startAdmin } from './http/admin-server.ts'
 import type { ApiServices } from './http/services.ts'
 
 export const TOKEN = 'a-token-that-is-long-enough-for-anybody'
-export const NOON = Date.UTC(2026, 0, 1, 12)
-
-export type ManualClock = Clock & { readonly pass: (ms: number) => void }
-
-export function manualClock(): ManualClock {
-  let passed = 0
-  return {
-    now: () => passed,
-    wallTime: () => NOON + passed,
-    pass: (ms) => {
-      passed += ms
-    },
-  }
-}
-
-export type TestControl = Control & {
+type TestControl = Control & {
   /** Every change that was requested, also the refused ones. */
   readonly changeRequests: { readonly verb: Verb; readonly context: string | null; readonly order: ChangeRequest }[]
   readonly refusedCallers: RefusedCaller[]
@@ -269,7 +255,7 @@ function entryOf(
   }
 }
 
-export const EXPLAINED: Explanation = {
+const EXPLAINED: Explanation = {
   kind: 'refused',
   request: 'GET /x',
   failure: 'malformed',
@@ -326,7 +312,7 @@ export async function createTestAdmin(
   return { control, clock, events, options, app, ask }
 }
 
-export type ServedAdmin = TestAdmin & { readonly port: number; readonly stop: () => Promise<void> }
+type ServedAdmin = TestAdmin & { readonly port: number; readonly stop: () => Promise<void> }
 
 /** An admin server on a port, for tests that need sockets. */
 export async function startTestAdmin(more: Partial<ApiServices> = {}): Promise<ServedAdmin> {
@@ -349,13 +335,13 @@ export const READY = {
 } as const
 
 /** Events that records each call with its name. */
-export function recordEvents(events: { name: string; facts: unknown }[]): Events {
+function recordEvents(events: { name: string; facts: unknown }[]): Events {
   return new Proxy({} as Events, {
     get: (_, name) => (facts: unknown) => void events.push({ name: String(name), facts }),
   })
 }
 
-export type SentEvent = { readonly id: string; readonly name: string; readonly text: string }
+type SentEvent = { readonly id: string; readonly name: string; readonly text: string }
 
 /** Server-sent events, without the comments between them. */
 export async function* eventsOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<SentEvent> {

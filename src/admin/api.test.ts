@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { ChangeResult } from '../control/control.ts'
-import { createTestAdmin, NOON, type TestAdmin, TOKEN } from './admin.test-kit.ts'
+import { NOON } from '../lib/manual-clock.test-kit.ts'
+import { createTestAdmin, type TestAdmin, TOKEN } from './admin.test-kit.ts'
 import { IdempotencyCache } from './http/idempotency.ts'
 
 const LAGGARD = { id: 'g2', address: 'http://10.0.0.2:8081', why: 'silent for 12 s' }
@@ -277,9 +278,9 @@ describe('Idempotency-Key', () => {
   test('is stored for one day, and for 256 keys', async () => {
     const admin = await createTestAdmin()
     await flip(admin, 5)
-    admin.clock.pass(24 * 3600_000 - 1)
+    admin.clock.advance(24 * 3600_000 - 1)
     await flip(admin, 5).expect('Idempotency-Replayed', 'true')
-    admin.clock.pass(1)
+    admin.clock.advance(1)
     await flip(admin, 5)
     expect(admin.control.changeRequests).toHaveLength(2)
     for (let i = 0; i < 256; i++) await flip(admin, 5, `other-${i}`)

@@ -6,11 +6,11 @@ const CAPACITY = 10_000
 /** For this long at most a token stays valid after its issuer withdrew the key. */
 const LONGEST_MS = 5 * 60_000
 
-type Entry = { readonly verified: VerifiedToken; readonly from: number; readonly until: number }
+type CachedToken = { readonly verified: VerifiedToken; readonly from: number; readonly until: number }
 
 /** Evicts the least recently used entry. Times are calendar milliseconds, as the times of a token are. */
 export class VerifiedCache {
-  readonly #entries = new LruMap<string, Entry>(CAPACITY)
+  readonly #entries = new LruMap<string, CachedToken>(CAPACITY)
 
   get(key: string, now: number): VerifiedToken | undefined {
     const entry = this.#entries.get(key)

@@ -2,20 +2,18 @@
 import type { ParseArgsOptionsConfig } from 'node:util'
 import { formatMistakes } from '../config/mistake.ts'
 import { readEnv } from '../config/options/env.ts'
-import { OPTIONS, type OptionFacts, type RawOptions } from '../config/options/option-table.ts'
+import { OPTIONS, type OptionFacts, type OptionName, type RawOptions } from '../config/options/option-table.ts'
 import { mergeOptions, type Options } from '../config/options/options.ts'
 import { UsageError } from './usage-error.ts'
 
-type Name = keyof typeof OPTIONS
-
 /** The names of options with a flag on the command line. */
-export const FLAG_OPTIONS = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) !== undefined)
+export const FLAG_OPTIONS = (Object.keys(OPTIONS) as OptionName[]).filter((name) => flagOf(name) !== undefined)
 
 /** The names of options that are only in the environment. */
-export const VARIABLE_OPTIONS = (Object.keys(OPTIONS) as Name[]).filter((name) => flagOf(name) === undefined)
+export const VARIABLE_OPTIONS = (Object.keys(OPTIONS) as OptionName[]).filter((name) => flagOf(name) === undefined)
 
 /** `parseArgs` configuration for some of the options. */
-export function argumentsFor(names: readonly Name[]): ParseArgsOptionsConfig {
+export function argumentsFor(names: readonly OptionName[]): ParseArgsOptionsConfig {
   return Object.fromEntries(names.map((name) => [flagOf(name)?.slice(2) ?? name, { type: 'string' as const }]))
 }
 
@@ -37,7 +35,7 @@ export function readOptions(values: Readonly<Record<string, unknown>>): Options 
 }
 
 /** The lines of the manual for some of the options. */
-export function describeOptionNames(names: readonly Name[]): string {
+export function describeOptionNames(names: readonly OptionName[]): string {
   return describeOptions(names.map((name) => OPTIONS[name]))
 }
 
@@ -58,7 +56,7 @@ export function describeOptions(options: readonly OptionFacts[]): string {
     .join('\n')
 }
 
-function flagOf(name: Name): string | undefined {
+function flagOf(name: OptionName): string | undefined {
   const facts: OptionFacts = OPTIONS[name]
   return facts.flag
 }

@@ -9,14 +9,14 @@ import {
   type FakeUnleash,
   failureOf,
   fakeUnleash,
-  type Gateway,
   type TestFleet,
+  type TestGateway,
   testFleet,
 } from './gateway-control.test-kit.ts'
 
 let unleash: FakeUnleash
 let fleet: TestFleet
-let gateways: readonly [Gateway, Gateway]
+let gateways: readonly [TestGateway, TestGateway]
 
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
@@ -45,7 +45,7 @@ async function untilDone<T>(work: Promise<T>): Promise<T> {
 }
 
 const percentages = () => gateways.map(({ flags }) => flags.percentage('catalog-flag').percentage)
-const cutOff = ({ flags }: Gateway) => {
+const cutOff = ({ flags }: TestGateway) => {
   ;(flags as FakeFlags).isReachable = false
 }
 const log = async () =>

@@ -1,5 +1,4 @@
 // Shared by the tests of the control plane: contexts, stamps, flags, and a manual clock.
-import type { Clock } from '../model/ports.ts'
 import type { Context } from '../model/route.ts'
 import type { EmbeddedFlags, SharedState, Stamp } from '../model/shared-state.ts'
 import { EMPTY_STATE } from '../model/shared-state.ts'
@@ -8,22 +7,6 @@ import type { Change, Transition } from './commands/change.ts'
 import { embeddedContextFlag } from './flags/embedded/embedded-context-flag.ts'
 import { rolloutAt } from './flags/flag-rules.test-kit.ts'
 import { unleashContextFlag } from './flags/unleash/unleash-context-flag.ts'
-
-export const NOON = Date.UTC(2026, 0, 1, 12)
-
-export type ManualClock = Clock & { readonly advance: (ms: number) => void }
-
-/** @param wallTime at the start, in milliseconds since 1970 */
-export function manualClock(wallTime = NOON): ManualClock {
-  let elapsed = 0
-  return {
-    now: () => elapsed,
-    wallTime: () => wallTime + elapsed,
-    advance: (ms) => {
-      elapsed += ms
-    },
-  }
-}
 
 export function contextNamed(name: string, more: Partial<Context> = {}): Context {
   return {

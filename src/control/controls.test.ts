@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { NOON } from '../lib/manual-clock.test-kit.ts'
 import type { Side } from '../model/route.ts'
 import { EMPTY_CONTEXT, type SharedState } from '../model/shared-state.ts'
-import { NOON, stampAt, stateWith } from './control.test-kit.ts'
+import { stampAt, stateWith } from './control.test-kit.ts'
 import { controlsOf, EVERYTHING, nextPinEnd } from './controls.ts'
 
 const END = NOON + 1000

@@ -10,8 +10,8 @@ import { applyChange } from './commands/apply-change.ts'
 import {
   type Change,
   type ChangeOf,
+  type ContextTarget,
   joinNotes,
-  type Target,
   type Transition,
   type TransitionFacts,
 } from './commands/change.ts'
@@ -149,7 +149,7 @@ export class ChangeExecutor {
   async #transition(
     state: SharedState,
     change: Change,
-    target: Target | undefined,
+    target: ContextTarget | undefined,
     request: ChangeRequest,
     expected: number,
   ): Promise<Applicable | ChangeResult> {
@@ -188,7 +188,7 @@ export class ChangeExecutor {
     state: SharedState,
     next: SharedState,
     { verb }: Change,
-    target: Target | undefined,
+    target: ContextTarget | undefined,
     { by }: ChangeRequest,
   ): Promise<void> {
     if (target === undefined) return
@@ -202,9 +202,17 @@ export class ChangeExecutor {
     await this.#options.audit.record(rollback, request, { result: 'failed', detail })
   }
 
-  #targetIn(state: SharedState, context: Context, percentageBefore?: PercentageBefore): Target
-  #targetIn(state: SharedState, context: Context | undefined, percentageBefore?: PercentageBefore): Target | undefined
-  #targetIn(state: SharedState, context: Context | undefined, percentageBefore?: PercentageBefore): Target | undefined {
+  #targetIn(state: SharedState, context: Context, percentageBefore?: PercentageBefore): ContextTarget
+  #targetIn(
+    state: SharedState,
+    context: Context | undefined,
+    percentageBefore?: PercentageBefore,
+  ): ContextTarget | undefined
+  #targetIn(
+    state: SharedState,
+    context: Context | undefined,
+    percentageBefore?: PercentageBefore,
+  ): ContextTarget | undefined {
     if (context === undefined) return undefined
     const flag: ContextFlag = this.#options.authority.contextFlag(state, context, percentageBefore)
     return { context, flag }

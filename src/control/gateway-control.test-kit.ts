@@ -1,8 +1,10 @@
 // A fleet in one process: several control planes over one memory, each with its own flags, and a fake Unleash.
+
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import { type ManualClock, manualClock } from '../lib/manual-clock.test-kit.ts'
 import { replaceFile } from '../lib/replace-file.ts'
 import type { AuditRecord } from '../model/audit-log.ts'
 import type { FileRejection } from '../model/file-rejection.ts'
@@ -14,7 +16,7 @@ import type { UpstreamReading } from '../model/upstream-reading.ts'
 import { MemoryStore, SharedMemory } from '../store/memory/memory-store.ts'
 import { auditEntry } from './audit/audit-entry.ts'
 import { AuditRecorder } from './audit/audit-recorder.ts'
-import { contextNamed, flagsAt, type ManualClock, manualClock } from './control.test-kit.ts'
+import { contextNamed, flagsAt } from './control.test-kit.ts'
 import type { ChangeRequest, ChangeResult } from './control.ts'
 import { EmbeddedAuthority } from './flags/embedded/embedded-authority.ts'
 import { engineOf, recordedEvents } from './flags/flags.test-kit.ts'
@@ -22,7 +24,7 @@ import type { FlagStatus, Flags } from './flags/flags.ts'
 import { UnleashAuthority } from './flags/unleash/unleash-authority.ts'
 import { GatewayControl } from './gateway-control.ts'
 
-export type Gateway = {
+export type TestGateway = {
   readonly control: GatewayControl
   readonly store: StateStore
   readonly flags: Flags
@@ -42,7 +44,7 @@ export type TestFleet = {
   readonly clock: ManualClock
   readonly memory: SharedMemory
   /** Starts another gateway. */
-  readonly start: (more?: Starting) => Promise<Gateway>
+  readonly start: (more?: Starting) => Promise<TestGateway>
   /** The audit log, the oldest first. */
   readonly log: () => Promise<AuditRecord[]>
 }
@@ -56,7 +58,7 @@ type Starting = {
   beforeStart?: () => Promise<void>
 }
 
-export const CONTEXTS: readonly Context[] = [
+const CONTEXTS: readonly Context[] = [
   contextNamed('catalog'),
   contextNamed('orders'),
   contextNamed('billing', { rollback: 'forward-only' }),
@@ -87,7 +89,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
   async function startGateway(
     id: string,
     { isJoining = true, stateDir: folder, beforeStart, instance = id }: Starting,
-  ): Promise<Gateway> {
+  ): Promise<TestGateway> {
     const stateDir = folder ?? (await mkdtemp(join(tmpdir(), 'control-')))
     const store = new MemoryStore({ memory, clock })
     await store.start()
@@ -102,7 +104,7 @@ export async function testFleet(unleash?: FakeUnleash): Promise<TestFleet> {
         : new UnleashAuthority({ ...shared, flags: unleash.follow(), writer: unleash.writer })
     const { flags } = authority
     let controls = NO_CONTROLS
-    const traffic: Gateway['traffic'] = { inFlight: {}, serviceWrites: {} }
+    const traffic: TestGateway['traffic'] = { inFlight: {}, serviceWrites: {} }
     const rejectedFiles: FileRejection[] = []
     const upstreams: UpstreamReading[] = []
     const control = new GatewayControl({

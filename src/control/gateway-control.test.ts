@@ -2,21 +2,21 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { NOON } from '../lib/manual-clock.test-kit.ts'
 import { StoreUnavailable } from '../model/state-store.ts'
-import { NOON } from './control.test-kit.ts'
 import type { ChangeResult } from './control.ts'
 import {
   anna,
   bob,
   doneResult,
   failureOf,
-  type Gateway,
   type TestFleet,
+  type TestGateway,
   testFleet,
 } from './gateway-control.test-kit.ts'
 
 let fleet: TestFleet
-let gateways: readonly [Gateway, Gateway, Gateway]
+let gateways: readonly [TestGateway, TestGateway, TestGateway]
 
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })

@@ -15,6 +15,16 @@ export const MAX_EXAMPLES_PER_DIFFERENCE = 3
  */
 export const MAX_DIFFERENCES_PER_CONTEXT = 500
 
+export type CountsQuery = {
+  readonly context?: string | undefined
+  /** Milliseconds since 1970: periods that begin earlier are left out. */
+  readonly from: number
+  /** A writer whose counts are left out. */
+  readonly except?: string | undefined
+}
+
+export type ExamplesQuery = { readonly context?: string | undefined; readonly fingerprint?: string | undefined }
+
 /**
  * The comparisons of a whole fleet. Methods reject with `StoreUnavailable` if the store does not answer within its limit. No
  * request waits for them. Input that could not be read again is rejected as a whole before anything of it is written; stored
@@ -32,20 +42,10 @@ export type ComparisonStore = {
   readonly saveCounts: (writer: string, counts: readonly RouteCounts[]) => Promise<void>
   /**
    * Returns the counts of all writers, merged by `mergeCounts` and sorted by context, route and period.
-   *
-   * @param query.from milliseconds since 1970: periods that begin earlier are left out
-   * @param query.except a writer whose counts are left out
    */
-  readonly counts: (query: {
-    readonly context?: string | undefined
-    readonly from: number
-    readonly except?: string | undefined
-  }) => Promise<readonly RouteCounts[]>
+  readonly counts: (query: CountsQuery) => Promise<readonly RouteCounts[]>
   /** Adds examples. An example that the store already has is not added again. */
   readonly saveExamples: (examples: readonly StoredExample[]) => Promise<void>
   /** Returns examples, newest first. */
-  readonly examples: (query: {
-    readonly context?: string | undefined
-    readonly fingerprint?: string | undefined
-  }) => Promise<readonly StoredExample[]>
+  readonly examples: (query: ExamplesQuery) => Promise<readonly StoredExample[]>
 }

@@ -15,7 +15,7 @@ type StateFolderMonitorOptions = {
   readonly onRecovered: (outageMs: number) => void
 }
 
-type Failure = {
+type WriteFailure = {
   readonly error: NodeJS.ErrnoException
   /** Milliseconds since 1970. */
   readonly since: number
@@ -35,7 +35,7 @@ const WRITE_BY_OTHERS = 0o022
 /** After a failed write, a trial write each second detects when the folder can be written again. */
 export class StateFolderMonitor {
   readonly #options: StateFolderMonitorOptions
-  #failure: Failure | undefined
+  #failure: WriteFailure | undefined
   #timer: NodeJS.Timeout | undefined
   #isTrying = false
   #isClosed = false

@@ -1,7 +1,7 @@
 // W3C Trace Context (https://www.w3.org/TR/trace-context/): pure functions for the field `traceparent`.
 import type { Random } from '../model/ports.ts'
 
-export type Trace = {
+type Trace = {
   /** The field for the upstream. */
   readonly traceparent: string
   /** 32 lower-case hexadecimal digits, for the log. */

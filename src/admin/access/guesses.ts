@@ -12,9 +12,9 @@ const RECHECK_MS = 5_000
 const MOST_REJECTED = 16
 const MOST_VALID = 256
 
-type Verdict = Promise<Actor | ApiRefusal>
+type VerifyResult = Promise<Actor | ApiRefusal>
 /** `isGone` has one function for each caller that waits for the verdict. */
-type Check = { readonly startedAt: number; readonly verdict: Verdict; readonly isGone: (() => boolean)[] }
+type Check = { readonly startedAt: number; readonly verdict: VerifyResult; readonly isGone: (() => boolean)[] }
 
 export class Guesses {
   readonly #verify: VerifyJwt
@@ -30,7 +30,7 @@ export class Guesses {
   }
 
   /** @param isGone whether the caller has disconnected: its token is then not checked */
-  async verify(address: string, token: string, isGone: () => boolean = () => false): Verdict {
+  async verify(address: string, token: string, isGone: () => boolean = () => false): VerifyResult {
     const digest = createHash('sha256').update(token).digest('base64')
     const result = this.#valid.has(digest)
       ? await this.#verify(token)
@@ -41,7 +41,7 @@ export class Guesses {
     return result
   }
 
-  async #check(address: string, token: string, digest: string, isGone: () => boolean): Verdict {
+  async #check(address: string, token: string, digest: string, isGone: () => boolean): VerifyResult {
     const checks = this.#networks.getOrCreate(address)
     const now = this.#now()
     const earlier = checks.get(digest)

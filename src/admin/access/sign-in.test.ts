@@ -6,10 +6,11 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { connectRaw } from '../../../test/kit/raw.ts'
 import { AUDIENCE, base64url, goodClaims, ISSUER, pemOf, rsaPair, signed } from '../../../test/kit/tokens.ts'
 import { until } from '../../../test/kit/until.ts'
+import { manualClock, NOON } from '../../lib/manual-clock.test-kit.ts'
 import { ROLES, type Role } from '../../model/shared-state.ts'
 import { PRICE, ROUTE } from '../../shadow/report/comparison-reports.test-kit.ts'
 import { fingerprintOf } from '../../shadow/stats/fingerprint.ts'
-import { createTestAdmin, manualClock, NOON, startTestAdmin, type TestAdmin, TOKEN } from '../admin.test-kit.ts'
+import { createTestAdmin, startTestAdmin, type TestAdmin, TOKEN } from '../admin.test-kit.ts'
 import { isChange } from '../http/api-route.ts'
 import { NetworkMap, networkOf } from '../http/network-map.ts'
 import { ApiRefusal } from '../http/problem.ts'
@@ -85,7 +86,7 @@ describe('failed sign-ins', () => {
     for (const token of tokens) codes.push(await codeOf(token))
     expect(codes).toEqual([...times(10, () => 'invalid-token'), ...times(10, () => 'too-many-failures')])
     expect(await say('wrong-x')).toMatchObject({ status: 429, headers: { 'Retry-After': '6' } })
-    clock.pass(6_000)
+    clock.advance(6_000)
     expect([await codeOf('wrong-y'), await codeOf('wrong-z')]).toEqual(['invalid-token', 'too-many-failures'])
   })
 
@@ -101,7 +102,7 @@ describe('failed sign-ins', () => {
     for (let i = 0; i < 250; i++) codes.push(await codeOf('wrong', `10.1.${i}.1`))
     expect(codes.filter((code) => code === 'invalid-token')).toHaveLength(200)
     expect(codes.at(-1)).toBe('too-many-failures')
-    clock.pass(100)
+    clock.advance(100)
     expect(await codeOf('wrong', '10.2.0.1')).toBe('invalid-token')
   })
 
@@ -168,7 +169,7 @@ describe('a valid token is accepted', () => {
     const isToken = await createFileTokenCheck(folder, events, clock.now)
     const token = (await readFile(join(folder, 'admin-token'), 'utf8')).trim()
     const signIn = createSignIn({ isToken, verifyJwt: undefined, now: clock.now })
-    clock.pass(1001)
+    clock.advance(1001)
     const results = await Promise.all(times(50, () => signIn(HERE, bearer(token))))
     expect(results).toEqual(Array(50).fill(TOKEN_BEARER))
   })
@@ -186,7 +187,7 @@ describe('a valid token is accepted', () => {
     const { codeOf, clock } = signing(async () => (holds ? ANN : WRONG))
     expect(await codeOf('early')).toBe('invalid-token')
     holds = true
-    clock.pass(5_000)
+    clock.advance(5_000)
     expect(await codeOf('early')).toBe('ann')
   })
 
@@ -315,7 +316,7 @@ describe('the signature of a rejected token', () => {
     const { codeOf, seen, clock } = signing()
     for (let i = 0; i < 1000; i++) await codeOf('wrong')
     expect(seen).toHaveLength(1)
-    clock.pass(5_000)
+    clock.advance(5_000)
     await codeOf('wrong')
     expect(seen).toHaveLength(2)
   })
@@ -433,7 +434,7 @@ describe('the audit log', () => {
       ['a name in --admin-names', () => request(app).get('/metrics').set('Host', 'evil.example')],
     ]
     for (const [why, attempt] of tries) {
-      clock.pass(1_000)
+      clock.advance(1_000)
       await attempt()
       expect(control.refusedCallers.at(-1)).toMatchObject({ address: '127.0.0.1', why: expect.stringContaining(why) })
     }
@@ -446,7 +447,7 @@ describe('the audit log', () => {
     const { ask, control, clock } = await createTestAdmin()
     for (let i = 0; i < 30; i++) await ask('get', '/status', `wrong-${i}`)
     expect(control.refusedCallers).toHaveLength(1)
-    clock.pass(1_000)
+    clock.advance(1_000)
     await ask('get', '/status', 'wrong')
     expect(control.refusedCallers).toHaveLength(2)
     expect(control.refusedCallers[1]?.why).toContain('and 29 more attempts')
@@ -459,7 +460,7 @@ describe('the audit log', () => {
     let output = ''
     for (const token of tokens) {
       for (const path of ['/status', '/contexts/nothing', '/audit?format=jsonl', '/openapi.json']) {
-        clock.pass(1_000)
+        clock.advance(1_000)
         const { text, headers } = await ask('get', path, token)
         output += `${text}${JSON.stringify(headers)}`
       }

@@ -76,7 +76,7 @@ export type ParsedRequest = {
 
 export type Answer = Reply<unknown> | Stream | ApiRefusal
 
-type Row<Input extends z.ZodType, Body extends z.ZodType> = {
+type RouteRow<Input extends z.ZodType, Body extends z.ZodType> = {
   readonly method: Method
   readonly path: string
   readonly role: Role
@@ -90,7 +90,7 @@ type Row<Input extends z.ZodType, Body extends z.ZodType> = {
 }
 
 /** A row whose handler gets the parsed input and must answer a value of the schema `answer`. */
-export function route<Input extends z.ZodType, Body extends z.ZodType>(row: Row<Input, Body>): ApiRoute {
+export function route<Input extends z.ZodType, Body extends z.ZodType>(row: RouteRow<Input, Body>): ApiRoute {
   const { handle, streamType, streamItem, isReadOnly = false, ...facts } = row
   return {
     ...facts,

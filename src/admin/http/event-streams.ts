@@ -29,12 +29,12 @@ type StreamOptions = StreamHolder & {
   readonly until: number | undefined
 }
 
-type Stream = { readonly response: Response; readonly holder: StreamHolder; hasEvent: boolean }
+type OpenStream = { readonly response: Response; readonly holder: StreamHolder; hasEvent: boolean }
 
 export class EventStreams {
   readonly #control: Control
   readonly #wallTime: () => number
-  readonly #streams = new Set<Stream>()
+  readonly #streams = new Set<OpenStream>()
   readonly #unwatch: () => void
   #heartbeat: NodeJS.Timeout | undefined
 
@@ -100,7 +100,7 @@ export class EventStreams {
     if (!stream.hasEvent && isNew) this.#send(stream, eventOfStatus(status))
   }
 
-  #add(stream: Stream, until: number | undefined): void {
+  #add(stream: OpenStream, until: number | undefined): void {
     const { response } = stream
     this.#streams.add(stream)
     this.#heartbeat ??= setInterval(() => this.#sendHeartbeats(), HEARTBEAT_MS).unref()
@@ -124,7 +124,7 @@ export class EventStreams {
     for (const stream of this.#streams) this.#send(stream, event)
   }
 
-  #send(stream: Stream, event: ChangeEvent): void {
+  #send(stream: OpenStream, event: ChangeEvent): void {
     stream.hasEvent = true
     write(stream, `id: ${event.generation}\nevent: change\ndata: ${JSON.stringify(event)}\n\n`)
   }
@@ -135,7 +135,7 @@ export class EventStreams {
 }
 
 /** Disconnects a client that does not read, before its unsent events fill the memory of the gateway. */
-function write({ response }: Stream, text: string): void {
+function write({ response }: OpenStream, text: string): void {
   if (response.writableLength > MAX_WAITING_BYTES) return void response.destroy()
   if (!response.writableEnded && !response.destroyed) response.write(text)
 }

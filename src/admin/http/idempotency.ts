@@ -8,11 +8,11 @@ const MAX_AGE_MS = 24 * 60 * 60_000
 const MAX_KEYS_PER_ACTOR = 256
 const MAX_ACTORS = 64
 
-type Entry<Answer> = { readonly fingerprint: string; readonly expiresAt: number; answer: Answer | undefined }
+type StoredAnswer<Answer> = { readonly fingerprint: string; readonly expiresAt: number; answer: Answer | undefined }
 
 export class IdempotencyCache<Answer> {
   readonly #now: () => number
-  readonly #entriesByActor = new LruMap<string, LruMap<string, Entry<Answer>>>(MAX_ACTORS)
+  readonly #entriesByActor = new LruMap<string, LruMap<string, StoredAnswer<Answer>>>(MAX_ACTORS)
 
   constructor(now: () => number) {
     this.#now = now
@@ -38,7 +38,7 @@ export class IdempotencyCache<Answer> {
         return new ApiRefusal('in-progress', undefined, { headers: { 'Retry-After': '1' } })
       return { answer: stored.answer, isRepeated: true }
     }
-    const entry: Entry<Answer> = { fingerprint, expiresAt: this.#now() + MAX_AGE_MS, answer: undefined }
+    const entry: StoredAnswer<Answer> = { fingerprint, expiresAt: this.#now() + MAX_AGE_MS, answer: undefined }
     entries.set(key, entry)
     const remove = () => {
       if (entries.get(key) === entry) entries.delete(key)
@@ -54,7 +54,7 @@ export class IdempotencyCache<Answer> {
     }
   }
 
-  #entriesOf(actor: string): LruMap<string, Entry<Answer>> {
+  #entriesOf(actor: string): LruMap<string, StoredAnswer<Answer>> {
     let entries = this.#entriesByActor.get(actor)
     if (entries === undefined) {
       entries = new LruMap(MAX_KEYS_PER_ACTOR)

@@ -9,25 +9,25 @@ import type { Socket } from 'node:net'
  * system, so that a client that does not read is limited too.
  */
 export function queueRequests(server: Server, handle: RequestListener, maxPipelined: number): void {
-  const connections = new WeakMap<Socket, Connection>()
+  const connections = new WeakMap<Socket, QueuedConnection>()
   server.on('connection', (socket: Socket) => {
-    connections.set(socket, new Connection(socket, handle, maxPipelined))
+    connections.set(socket, new QueuedConnection(socket, handle, maxPipelined))
   })
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     connections.get(request.socket)?.enqueue(request, response)
   })
 }
 
-type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse }
+type QueuedRequest = { readonly request: IncomingMessage; readonly response: ServerResponse }
 
-class Connection {
+class QueuedConnection {
   readonly #socket: Socket
   readonly #handle: RequestListener
   readonly #maxPipelined: number
   /** Passes bytes to Node's parser. */
   readonly #parse: (bytes: Buffer | null) => boolean
   /** Parsed requests without an answer: one, or more if the end of a body and later requests arrive in one chunk. */
-  readonly #waiting: Exchange[] = []
+  readonly #waiting: QueuedRequest[] = []
   #unparsed: Buffer | undefined
   #hasEnded = false
 

@@ -14,7 +14,7 @@ import type { StatusResponse } from '../../admin/contract/status.ts'
 
 const STRANGLER = fileURLToPath(new URL('../../../bin/strangler.js', import.meta.url))
 
-export type ReceivedRequest = {
+type ReceivedRequest = {
   readonly method: string
   /** Relative to the path of the API, with its query. */
   readonly path: string
@@ -22,7 +22,7 @@ export type ReceivedRequest = {
   readonly body: unknown
 }
 
-export type Reply =
+export type TestReply =
   | { readonly status?: number; readonly json: unknown; readonly headers?: Readonly<Record<string, string>> }
   | { readonly status: number; readonly html: string }
   /** The request is read, and then the connection breaks. */
@@ -37,7 +37,7 @@ export type TestApi = {
 }
 
 /** Answers each request in turn with the next reply, and with the last one from then on. */
-export async function startApi(...replies: readonly Reply[]): Promise<TestApi> {
+export async function startApi(...replies: readonly TestReply[]): Promise<TestApi> {
   const requests: ReceivedRequest[] = []
   const sockets = new Set<Socket>()
   const server = http.createServer(async (request, response) => {
@@ -62,7 +62,7 @@ export async function startApi(...replies: readonly Reply[]): Promise<TestApi> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests: requests, close }
 }
 
-function send(reply: Reply, response: http.ServerResponse): void {
+function send(reply: TestReply, response: http.ServerResponse): void {
   if (reply === 'lost') {
     response.destroy()
   } else if (typeof reply === 'function') {
@@ -77,7 +77,7 @@ function send(reply: Reply, response: http.ServerResponse): void {
 }
 
 /** An answer of `application/problem+json`. */
-export function problem(code: ProblemCode, more: Readonly<Record<string, unknown>> = {}): Reply {
+export function problem(code: ProblemCode, more: Readonly<Record<string, unknown>> = {}): TestReply {
   return { status: PROBLEMS[code].status, json: { type: 'about:blank', code, ...PROBLEMS[code], ...more } }
 }
 
@@ -108,7 +108,7 @@ export const EMPTY_STATUS: StatusResponse = {
 
 export type RunResult = { readonly code: number; readonly stdout: string; readonly stderr: string }
 
-export type RunOptions = {
+type RunOptions = {
   readonly env?: Readonly<Record<string, string>>
   readonly cwd?: string
   /** The server of the test; undefined if the command must find the gateway itself. */

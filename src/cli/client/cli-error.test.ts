@@ -1,11 +1,11 @@
 // Errors of the client: each is one sentence with advice, and an exit code for scripts.
 import { createServer } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { changeReply, EMPTY_STATUS, problem, type Reply, startApi, strangler } from './admin-api.test-kit.ts'
+import { changeReply, EMPTY_STATUS, problem, startApi, strangler, type TestReply } from './admin-api.test-kit.ts'
 
 const FLIP = ['flip', 'catalog', '25']
 
-async function runWith(reply: Reply, args: readonly string[] = FLIP) {
+async function runWith(reply: TestReply, args: readonly string[] = FLIP) {
   const api = await startApi(reply)
   const ran = await strangler(args, { api })
   expect(ran.stderr.trim().split('\n')).toHaveLength(1)
@@ -14,7 +14,7 @@ async function runWith(reply: Reply, args: readonly string[] = FLIP) {
 }
 
 describe('a command that the gateway refuses', () => {
-  const cases: [string, Reply, number, RegExp][] = [
+  const cases: [string, TestReply, number, RegExp][] = [
     ['unauthenticated', problem('unauthenticated'), 1, /requires a token: set STRANGLER_TOKEN/],
     [
       'invalid-token',
@@ -90,7 +90,7 @@ describe('a command that the gateway refuses', () => {
 })
 
 describe('a server that is not a gateway', () => {
-  it.each<[string, Reply, RegExp]>([
+  it.each<[string, TestReply, RegExp]>([
     [
       'an error page of a web server',
       { status: 404, html: '<h1>Not found</h1>' },

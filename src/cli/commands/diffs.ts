@@ -71,10 +71,10 @@ const OPTIONS = {
   out: { type: 'string' },
 } as const
 
-type Values = ReturnType<typeof parse<typeof OPTIONS>>['values']
+type DiffsValues = ReturnType<typeof parse<typeof OPTIONS>>['values']
 type Arguments = readonly string[]
 
-async function list(context: string, values: Values): Promise<number> {
+async function list(context: string, values: DiffsValues): Promise<number> {
   refuseOtherOptions(values, ['window', 'all'])
   const path = apiPath(PATHS.differences, context, { window: readWindow(values) })
   const { body, raw } = await createGatewayClient(values).get(path, differencesResponse)
@@ -83,7 +83,7 @@ async function list(context: string, values: Values): Promise<number> {
   return EXIT.done
 }
 
-async function showDifference(context: string, text: string, values: Values): Promise<number> {
+async function showDifference(context: string, text: string, values: DiffsValues): Promise<number> {
   refuseOtherOptions(values, ['window', 'show'])
   const path = apiPath(PATHS.difference, readFingerprint(text), { window: readWindow(values) })
   const { body, raw } = await createGatewayClient(values).get(path, differenceResponse)
@@ -99,7 +99,7 @@ async function showDifference(context: string, text: string, values: Values): Pr
 
 const SUBCOMMANDS = { rule, resolve, export: exportDifference } as const
 
-async function rule(positionals: Arguments, values: Values): Promise<number> {
+async function rule(positionals: Arguments, values: DiffsValues): Promise<number> {
   refuseOtherOptions(values, [])
   const path = apiPath(PATHS.ruling, readFingerprint(positionals[1]))
   const verdict = readArgument(positionals, 2, 'the verdict: real, noise or auto')
@@ -109,13 +109,13 @@ async function rule(positionals: Arguments, values: Values): Promise<number> {
   throw new UsageError(`the verdict must be real, noise or auto (found ${formatValue(verdict)})`)
 }
 
-async function resolve(positionals: Arguments, values: Values): Promise<number> {
+async function resolve(positionals: Arguments, values: DiffsValues): Promise<number> {
   refuseOtherOptions(values, [])
   refuseExtraArguments(positionals)
   return requestChange({ method: 'PUT', path: apiPath(PATHS.resolution, readFingerprint(positionals[1])) }, values)
 }
 
-async function exportDifference(positionals: Arguments, values: Values): Promise<number> {
+async function exportDifference(positionals: Arguments, values: DiffsValues): Promise<number> {
   refuseOtherOptions(values, ['as', 'out'])
   refuseExtraArguments(positionals)
   const { as = 'curl', out } = values
@@ -138,7 +138,7 @@ function variablesToSet(variables: readonly string[]): string {
     : `; set the variables of the masked values: ${variables.map(escapeControls).join(', ')}`
 }
 
-function readWindow({ window }: Values): string | undefined {
+function readWindow({ window }: DiffsValues): string | undefined {
   return window === undefined ? undefined : readDuration(window, '--window')
 }
 
@@ -154,8 +154,8 @@ function refuseExtraArguments(positionals: Arguments): void {
 }
 
 /** Refuses an option of another subcommand, which would have no effect. */
-function refuseOtherOptions(values: Values, allowed: readonly (keyof Values)[]): void {
-  const specific: readonly (keyof Values)[] = ['show', 'window', 'all', 'as', 'out']
+function refuseOtherOptions(values: DiffsValues, allowed: readonly (keyof DiffsValues)[]): void {
+  const specific: readonly (keyof DiffsValues)[] = ['show', 'window', 'all', 'as', 'out']
   const unused = specific.find((name) => values[name] !== undefined && !allowed.includes(name))
   if (unused !== undefined) throw new UsageError(`--${unused} has no effect here; see --help`)
 }

@@ -137,10 +137,8 @@ async function explainOffline(
   source: string,
   isChosen: boolean,
 ): Promise<ExplainResult | undefined> {
-  const [{ explainRequest }, { ConfigError }] = await Promise.all([
-    import('../../entry/explain.ts'),
-    import('../../config/config-error.ts'),
-  ])
+  const { explainRequest } = await import('../../entry/explain.ts')
+  const { ConfigError } = await import('../../config/config-error.ts')
   try {
     const explanation = await explainRequest(readOptions(values), request)
     return { explanation, raw: explanation, source, isChosen }

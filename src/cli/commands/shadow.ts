@@ -47,9 +47,9 @@ is changed.`,
   },
 }
 
-type Values = ChangeValues & { readonly 'as-configured'?: boolean | undefined }
+type ShadowValues = ChangeValues & { readonly 'as-configured'?: boolean | undefined }
 
-async function setShadow(positionals: readonly string[], values: Values): Promise<number> {
+async function setShadow(positionals: readonly string[], values: ShadowValues): Promise<number> {
   const context = readArgument(positionals, 0, 'the context: strangler shadow catalog 10')
   return requestChange(shadowCall(context, positionals, values['as-configured'] === true), values)
 }

@@ -13,8 +13,8 @@ export function rulingOf(record: unknown): string {
   return typeof resolvedAt === 'number' ? 'resolved' : '-'
 }
 
-type Difference = Readonly<Partial<Record<'field' | 'route' | 'ruling' | 'resolvedAt', unknown>>>
+type DifferenceRecord = Readonly<Partial<Record<'field' | 'route' | 'ruling' | 'resolvedAt', unknown>>>
 
-function asDifference(record: unknown): Difference {
+function asDifference(record: unknown): DifferenceRecord {
   return typeof record === 'object' && record !== null ? record : {}
 }

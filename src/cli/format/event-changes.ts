@@ -10,7 +10,7 @@ export type ChangeLine = {
   readonly stamp: { readonly by: string; readonly at: number; readonly reason: string | null } | undefined
 }
 
-type Context = ChangeEvent['contexts'][number]
+type ContextInEvent = ChangeEvent['contexts'][number]
 
 export function changesBetween(previous: ChangeEvent, current: ChangeEvent): ChangeLine[] {
   const previousContexts = new Map(previous.contexts.map((context) => [context.name, context]))
@@ -44,8 +44,8 @@ function killFileChange(previous: ChangeEvent, current: ChangeEvent): ChangeLine
 }
 
 function contextChanges(
-  previous: Context | undefined,
-  current: Context,
+  previous: ContextInEvent | undefined,
+  current: ContextInEvent,
   { changed, generation }: ChangeEvent,
 ): ChangeLine[] {
   if (previous?.generation === current.generation && previous.pin?.at === current.pin?.at) return []
@@ -71,15 +71,19 @@ function contextChanges(
 }
 
 /** `isAutomatic`: no operator made the change, such as the end of a pin, although another change followed it. */
-type ContextChange = Omit<ChangeLine, 'subject'> & { readonly isAutomatic?: boolean }
+type ContextChangeLine = Omit<ChangeLine, 'subject'> & { readonly isAutomatic?: boolean }
 
-function flipChange(previous: Context | undefined, { flip }: Context): ContextChange[] {
+function flipChange(previous: ContextInEvent | undefined, { flip }: ContextInEvent): ContextChangeLine[] {
   if (flip === null || previous?.flip?.generation === flip.generation) return []
   const percentage = previous?.flip?.percentage
   return [{ change: `${percentage === undefined ? '' : `${percentage} % `}→ ${flip.percentage} %`, stamp: flip }]
 }
 
-function pinChange(previous: Context | undefined, { pin }: Context, verb: string | undefined): ContextChange[] {
+function pinChange(
+  previous: ContextInEvent | undefined,
+  { pin }: ContextInEvent,
+  verb: string | undefined,
+): ContextChangeLine[] {
   const previousPin = previous?.pin ?? null
   if (pin?.at === previousPin?.at && pin?.side === previousPin?.side) return []
   if (pin === null && previousPin?.until && verb !== 'unpin') {
@@ -90,12 +94,12 @@ function pinChange(previous: Context | undefined, { pin }: Context, verb: string
   return [{ change: `pinned to ${pin.side} ${showEnd(pin.until, pin.at)}`, stamp: pin }]
 }
 
-function freezeChange(previous: Context | undefined, { freeze }: Context): ContextChange[] {
+function freezeChange(previous: ContextInEvent | undefined, { freeze }: ContextInEvent): ContextChangeLine[] {
   if (((previous?.freeze ?? null) === null) === (freeze === null)) return []
   return freeze === null ? [{ change: 'thawed', stamp: undefined }] : [{ change: 'frozen', stamp: freeze }]
 }
 
-function shadowChange(previous: Context | undefined, { shadow }: Context): ContextChange[] {
+function shadowChange(previous: ContextInEvent | undefined, { shadow }: ContextInEvent): ContextChangeLine[] {
   const previousShadow = previous?.shadow ?? null
   if (previousShadow?.percentage === shadow?.percentage) return []
   if (shadow === null) return [{ change: 'shadowed as its config says', stamp: undefined }]
@@ -104,7 +108,7 @@ function shadowChange(previous: Context | undefined, { shadow }: Context): Conte
 }
 
 /** Events do not contain rulings and resolutions; the audit log does. */
-function differenceChange(verb: string | undefined): ContextChange[] {
+function differenceChange(verb: string | undefined): ContextChangeLine[] {
   if (verb === 'rule') return [{ change: 'a difference was ruled on', stamp: undefined }]
   return verb === 'resolve' ? [{ change: 'a difference was resolved', stamp: undefined }] : []
 }

@@ -1,6 +1,6 @@
 // Formats shares and counts. A share below 1 is never shown as 100 %.
 
-type Share = { readonly share: number; readonly lower: number; readonly upper: number }
+type ShareWithBounds = { readonly share: number; readonly lower: number; readonly upper: number }
 
 /** `4.1`, `0.02`, `99.93`. Above 99 % it is cut and not rounded, so that 99.896 is not shown as a target of 99.9 that is reached. */
 export function formatPercent(share: number): string {
@@ -16,7 +16,7 @@ function trimZeros(text: string): string {
 }
 
 /** `4.1 % (3.5–4.8)`; `-` without a share. */
-export function formatShare(share: Share | null): string {
+export function formatShare(share: ShareWithBounds | null): string {
   if (share === null) return '-'
   return `${formatPercent(share.share)} % (${formatPercent(share.lower)}–${formatPercent(share.upper)})`
 }

@@ -106,14 +106,14 @@ function compileRouter(claimed: readonly CompiledRoute[], matching: Matching): F
   router.compile()
   return (_method, comparable, path) => {
     const result = router.find('GET', comparable)
-    return result === null ? undefined : (result.store as Leaf)(path)
+    return result === null ? undefined : (result.store as LeafMatcher)(path)
   }
 }
 
 /** Returns the match for a path that the router has found. */
-type Leaf = (path: string) => RouteMatch | undefined
+type LeafMatcher = (path: string) => RouteMatch | undefined
 
-function compileLeaf({ pattern }: ValidRoute, route: Route, matching: Matching): Leaf {
+function compileLeaf({ pattern }: ValidRoute, route: Route, matching: Matching): LeafMatcher {
   const read = paramReader(pattern, matching)
   if (read === undefined) {
     const match: RouteMatch = { route, params: NO_PARAMS }

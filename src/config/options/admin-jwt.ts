@@ -17,11 +17,16 @@ export type AdminJwtOptions = {
   readonly roleClaim: string
 }
 
-type Name = 'adminJwtIssuer' | 'adminJwtAudience' | 'adminJwtAlgorithms' | 'adminJwtJwksUri' | 'adminJwtPublicKey'
+type JwtOptionName =
+  | 'adminJwtIssuer'
+  | 'adminJwtAudience'
+  | 'adminJwtAlgorithms'
+  | 'adminJwtJwksUri'
+  | 'adminJwtPublicKey'
 
 /** Undefined where none of these options is set: the admin API then accepts no signed token. */
 export function readAdminJwt(
-  lookUp: (name: Name | 'adminJwtRoleClaim') => OptionValue,
+  lookUp: (name: JwtOptionName | 'adminJwtRoleClaim') => OptionValue,
   report: ReportMistake,
 ): AdminJwtOptions | undefined {
   const [issuer, audience, algorithms] = [

@@ -11,12 +11,12 @@ export type Pattern = {
 /** One segment: literal text, with at most one parameter in it. The wildcard is the parameter `*`. */
 type Segment = { readonly prefix: string; readonly param: string | undefined; readonly suffix: string }
 
-type ParsedPattern =
+type ParsedRoutePattern =
   | { readonly ok: true; readonly pattern: Pattern }
   | { readonly ok: false; readonly complaints: readonly string[] }
 
 /** Parses a pattern. Returns every complaint if it is not valid. */
-export function parsePattern(text: string): ParsedPattern {
+export function parsePattern(text: string): ParsedRoutePattern {
   const complaints = COMPLAINTS.flatMap(({ when, say }) => (when(text) ? [say(text)] : []))
   if (complaints.length > 0) return { ok: false, complaints }
   const segments = text.slice(1).split('/').map(parseSegment)

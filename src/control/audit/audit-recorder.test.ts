@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { until } from '../../../test/kit/until.ts'
+import { manualClock, NOON } from '../../lib/manual-clock.test-kit.ts'
 import type { AuditEntry } from '../../model/audit-log.ts'
 import { type StateStore, StoreUnavailable } from '../../model/state-store.ts'
 import { MemoryStore, SharedMemory } from '../../store/memory/memory-store.ts'
-import { manualClock, NOON } from '../control.test-kit.ts'
 import { recordedEvents } from '../flags/flags.test-kit.ts'
 import { AuditRecorder } from './audit-recorder.ts'
 

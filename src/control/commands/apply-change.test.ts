@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { NOON } from '../../lib/manual-clock.test-kit.ts'
 import { EMPTY_CONTEXT, type EmbeddedFlags, type SharedState } from '../../model/shared-state.ts'
 import { serializeState } from '../../store/state-schema.ts'
 import { contextStateAt } from '../context-state.ts'
@@ -7,7 +8,6 @@ import {
   contextNamed,
   deepFrozen,
   flagsAt,
-  NOON,
   stampAt,
   stateWith,
   type TestInput,

@@ -28,10 +28,10 @@ export type TransitionInput = {
   /** The author, the reason, and the time by the store's clock. */
   readonly stamp: Stamp
   /** The context of the change, as configured, and its flag; undefined for `kill` and `revive`. */
-  readonly target: Target | undefined
+  readonly target: ContextTarget | undefined
 }
 
-export type Target = { readonly context: Context; readonly flag: ContextFlag }
+export type ContextTarget = { readonly context: Context; readonly flag: ContextFlag }
 
 export type Transition =
   | ({ readonly kind: 'change'; readonly next: SharedState } & TransitionFacts)
@@ -64,7 +64,7 @@ export type ContextTransition =
   | Exclude<Transition, { kind: 'change' }>
 
 /** The input of the transition of one context. */
-export type ContextInput = Target & {
+export type ContextInput = ContextTarget & {
   readonly state: SharedState
   /** The state of the context before the change, without an ended pin. */
   readonly current: ContextState

@@ -6,9 +6,9 @@ import type { EventEmitter } from 'node:events'
 import { type Context, Unleash, type UnleashConfig, UnleashEvents } from 'unleash-client'
 import type { ApiResponse } from 'unleash-client/lib/feature.js'
 import type { FlagAnswer, FlagContext } from '../../model/decision.ts'
+import type { Feature } from './flag-repository.ts'
 
-export type Feature = NonNullable<ReturnType<Unleash['getFeatureToggleDefinition']>>
-type Strategy = NonNullable<Feature['strategies']>[number]
+type FlagStrategy = NonNullable<Feature['strategies']>[number]
 
 type EvaluatorListener = {
   /** Flags could not be read or understood. */
@@ -18,7 +18,7 @@ type EvaluatorListener = {
 }
 
 /** unleash-client reports the errors of all its parts as one event. Only the repository reads flags. */
-type Parts = { readonly repository: Repository; readonly metrics: EventEmitter }
+type UnleashParts = { readonly repository: Repository; readonly metrics: EventEmitter }
 
 /** unleash-client's own repository. A `FlagRepository` has neither `etag` nor `save`, which are not used with it. */
 type Repository = EventEmitter & {
@@ -69,7 +69,7 @@ export class Evaluator extends Unleash {
   }
 
   /** Whether the flag would be on with this strategy alone. */
-  allows(flag: string, strategy: Strategy, context: FlagContext): boolean {
+  allows(flag: string, strategy: FlagStrategy, context: FlagContext): boolean {
     const flagWithStrategy = { name: flag, enabled: true, strategies: [strategy] }
     return this.client.isFeatureEnabled(flagWithStrategy, this.#contextFor(context), never).enabled
   }
@@ -122,8 +122,8 @@ export class Evaluator extends Unleash {
     this.#parts().repository.on(UnleashEvents.Error, ignore)
   }
 
-  #parts(): Parts {
-    return this as unknown as Parts
+  #parts(): UnleashParts {
+    return this as unknown as UnleashParts
   }
 
   /** One object shape for all calls. unleash-client's types forbid undefined fields; its code accepts them. */
@@ -139,7 +139,7 @@ export class Evaluator extends Unleash {
   }
 }
 
-function isForAllUsers({ name, parameters, constraints, segments }: Strategy): boolean {
+function isForAllUsers({ name, parameters, constraints, segments }: FlagStrategy): boolean {
   if (constraints?.length || segments?.length) return false
   if (name === 'default') return true
   // A rollout with stickiness to a field excludes users without that field, also at 100 %.

@@ -3,12 +3,12 @@ import { EventEmitter } from 'node:events'
 import type { ClientFeaturesResponse, UnleashConfig } from 'unleash-client'
 
 type RepositoryInterface = NonNullable<UnleashConfig['repository']>
-type Feature = ClientFeaturesResponse['features'][number]
-type Segment = NonNullable<ClientFeaturesResponse['segments']>[number]
+export type Feature = ClientFeaturesResponse['features'][number]
+type FlagSegment = NonNullable<ClientFeaturesResponse['segments']>[number]
 
 export class FlagRepository extends EventEmitter implements RepositoryInterface {
   readonly #features: ReadonlyMap<string, Feature>
-  readonly #segments: ReadonlyMap<number, Segment>
+  readonly #segments: ReadonlyMap<number, FlagSegment>
 
   constructor({ features, segments = [] }: ClientFeaturesResponse) {
     super()
@@ -36,7 +36,7 @@ export class FlagRepository extends EventEmitter implements RepositoryInterface 
     }))
   }
 
-  getSegment(id: number): Segment | undefined {
+  getSegment(id: number): FlagSegment | undefined {
     return this.#segments.get(id)
   }
 

@@ -3,15 +3,15 @@
 export type FlagRule = {
   readonly flag: string
   readonly enabled: boolean
-  readonly strategies: readonly Strategy[]
+  readonly strategies: readonly RuleStrategy[]
   readonly reads: number | null
   /** Part of the reason that no percentage can be set; undefined if one can. */
   readonly refused?: string
 }
 
-type Strategy = { readonly name: string; readonly [key: string]: unknown }
+type RuleStrategy = { readonly name: string; readonly [key: string]: unknown }
 
-export function rolloutAt(percentage: number, more: object = {}): Strategy {
+export function rolloutAt(percentage: number, more: object = {}): RuleStrategy {
   const parameters = { rollout: String(percentage), stickiness: 'default', groupId: 'people' }
   return { name: 'flexibleRollout', title: '', disabled: false, parameters, constraints: [], variants: [], ...more }
 }

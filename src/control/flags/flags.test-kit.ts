@@ -6,7 +6,7 @@ import { Evaluator } from './evaluator.ts'
 import { FlagEngine } from './flag-engine.ts'
 import { FlagRepository } from './flag-repository.ts'
 
-export type RecordedEvent = { readonly event: string; readonly facts: Record<string, unknown> }
+type RecordedEvent = { readonly event: string; readonly facts: Record<string, unknown> }
 
 /** Events that only record their calls. */
 export function recordedEvents(): {

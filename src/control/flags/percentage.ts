@@ -91,7 +91,7 @@ const flagSchema = z.looseObject({
   dependencies: list(z.unknown()),
 })
 
-type Strategy = z.infer<typeof strategySchema>
+type ReadStrategy = z.infer<typeof strategySchema>
 
 /** Whether the percentage counts only the users whom the flag matches. */
 function isForMatching({ strategies, dependencies }: z.infer<typeof flagSchema>): boolean {
@@ -100,7 +100,7 @@ function isForMatching({ strategies, dependencies }: z.infer<typeof flagSchema>)
 }
 
 /** Stickiness to a field excludes users without that field; `default` and `random` exclude none. */
-function excludesUsers({ constraints, segments, parameters }: Strategy): boolean {
+function excludesUsers({ constraints, segments, parameters }: ReadStrategy): boolean {
   const { stickiness } = parameters as { stickiness?: unknown }
   const isToField = typeof stickiness === 'string' && !['', 'default', 'random'].includes(stickiness)
   return constraints.length > 0 || segments.length > 0 || isToField
@@ -111,14 +111,14 @@ function withoutStrategies(switchedOff: number): FlagRollout {
   return immovable('has only strategies that are switched off: switch a gradual rollout on, or delete them')
 }
 
-function severalStrategies(strategies: readonly Strategy[]): FlagRollout {
+function severalStrategies(strategies: readonly ReadStrategy[]): FlagRollout {
   const names = strategies.map(({ name }) => name).join(', ')
   return immovable(
     `has ${strategies.length} strategies (${names}), and a percentage moves only one: leave a single gradual rollout`,
   )
 }
 
-function otherStrategy({ name, constraints, segments }: Strategy): FlagRollout {
+function otherStrategy({ name, constraints, segments }: ReadStrategy): FlagRollout {
   const isForAll = name === 'default' && constraints.length === 0 && segments.length === 0
   const why = `has the strategy "${name}", which has no percentage: replace it by a gradual rollout${isForAll ? ' at 100 %' : ''}`
   return { kind: 'immovable', percentage: isForAll ? 100 : null, why }

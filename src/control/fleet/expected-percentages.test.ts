@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { NOON } from '../../lib/manual-clock.test-kit.ts'
 import type { FleetMember } from '../../model/fleet.ts'
 import { EMPTY_CONTEXT, type Flip } from '../../model/shared-state.ts'
-import { NOON, stampAt, stateWith } from '../control.test-kit.ts'
+import { stampAt, stateWith } from '../control.test-kit.ts'
 import { expectedPercentages, percentageLag, SETTLED_MS } from './expected-percentages.ts'
 
 const NOW = NOON + 3_600_000

@@ -1,10 +1,11 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { type ManualClock, manualClock, NOON } from '../../lib/manual-clock.test-kit.ts'
 import type { Heartbeat } from '../../model/fleet.ts'
 import type { SharedState } from '../../model/shared-state.ts'
 import { EMPTY_CONTEXT } from '../../model/shared-state.ts'
 import type { StateStore } from '../../model/state-store.ts'
 import { MemoryStore, SharedMemory } from '../../store/memory/memory-store.ts'
-import { type ManualClock, manualClock, NOON, stampAt, stateWith } from '../control.test-kit.ts'
+import { stampAt, stateWith } from '../control.test-kit.ts'
 import { Fleet } from './fleet.ts'
 import type { Expected } from './member-lag.ts'
 

@@ -8,7 +8,7 @@ import type { Convergence, Laggard } from '../control.ts'
 import { type Expected, inFlightOf, isSilent, lagOf } from './member-lag.ts'
 import { MemberReports } from './member-reports.ts'
 
-export type FleetOptions = {
+type FleetOptions = {
   readonly store: StateStore
   readonly clock: Clock
   /** The report of this gateway now. */

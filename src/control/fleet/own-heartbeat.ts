@@ -8,7 +8,7 @@ import type { Events } from '../../telemetry/events.ts'
 import { type WriteCounts, WritesSinceZero } from '../audit/service-writes.ts'
 import { contextStateAt } from '../context-state.ts'
 import type { Flags } from '../flags/flags.ts'
-import { type Counts, LastMinute } from './last-minute.ts'
+import { LastMinute, type RequestCounts } from './last-minute.ts'
 
 export type GatewayIdentity = {
   readonly id: string
@@ -23,9 +23,9 @@ export type GatewayIdentity = {
 
 export type TrafficCounts = {
   /** Requests in flight, by context and side. */
-  readonly inFlight: () => Counts
+  readonly inFlight: () => RequestCounts
   /** Requests since the start, by context and side. */
-  readonly sinceStart: () => Counts
+  readonly sinceStart: () => RequestCounts
   /** Writes that the service has answered with 2xx or 3xx since the start, by context. */
   readonly serviceWrites: () => WriteCounts
 }

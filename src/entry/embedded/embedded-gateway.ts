@@ -36,7 +36,7 @@ import { ServiceRequest, type ServiceRequestSources } from './service-request.ts
 type Next = (error?: unknown) => void
 
 /** The request that a call of the middleware is about. */
-type Call = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly next: Next }
+type MiddlewareCall = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly next: Next }
 
 const NOT_AVAILABLE = new Refusal('unavailable', 'no address of the service is available')
 const NOT_READY = new Refusal('unavailable', 'the map is not in use: no token can be verified')
@@ -79,7 +79,7 @@ export class EmbeddedGateway {
   handle(request: IncomingMessage, response: ServerResponse, next: Next): unknown {
     const snapshot = this.#snapshot
     if (snapshot === undefined && !this.#isGuarded) return next()
-    const call: Call = { request, response, next }
+    const call: MiddlewareCall = { request, response, next }
     // Express removes the prefix of `app.use('/path', …)` from `url`; `originalUrl` has the whole target.
     const { originalUrl } = request as { originalUrl?: string }
     const head = readHead(rawHead(request, originalUrl), snapshot ?? this.#unready)
@@ -114,14 +114,14 @@ export class EmbeddedGateway {
   }
 
   /** Before the map is in use no token can be verified: its routes are refused, and other requests lose identity headers. */
-  #handleUnready(call: Call, head: RequestHead | Refusal): unknown {
+  #handleUnready(call: MiddlewareCall, head: RequestHead | Refusal): unknown {
     if (head instanceof Refusal) return this.#refuse(call, head)
     if (matchRoute(head, this.#unready).route.auth !== undefined) return this.#refuse(call, NOT_READY)
     removeIdentityHeaders(call.request, this.#unready)
     return call.next()
   }
 
-  #proceed(call: Call, facts: Facts | Refusal, snapshot: Snapshot): unknown {
+  #proceed(call: MiddlewareCall, facts: Facts | Refusal, snapshot: Snapshot): unknown {
     if (facts instanceof Refusal) return this.#refuse(call, facts)
     const { request, response, next } = call
     const { upstreams, anonymousIds, viaName } = this.#plane
@@ -143,7 +143,7 @@ export class EmbeddedGateway {
     return new ServiceRequest(this.#plane, { request, response, policy, address, cookie, stay }).send()
   }
 
-  #refuse({ request, response }: Call, refusal: Refusal): void {
+  #refuse({ request, response }: MiddlewareCall, refusal: Refusal): void {
     refuse(this.#plane, request, response, refusal, this.#plane.now(), request.complete)
   }
 

@@ -4,22 +4,22 @@ import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 
 /** A property of the socket, because every request reads it: a missing property costs less than a WeakSet. */
-type Connection = Socket & { refusedWith?: LastAnswer }
+type MarkedSocket = Socket & { refusedWith?: LastAnswer }
 
 /** The last answer on a connection: a refusal as a response or as raw bytes, or an upstream's early answer. */
 type LastAnswer = ServerResponse | 'bytes' | 'early-answer'
 
 export function markRefused(socket: Socket, answer: LastAnswer): void {
-  ;(socket as Connection).refusedWith = answer
+  ;(socket as MarkedSocket).refusedWith = answer
 }
 
 export function isRefused(socket: Socket): boolean {
-  return (socket as Connection).refusedWith !== undefined
+  return (socket as MarkedSocket).refusedWith !== undefined
 }
 
 /** Ends the answer at once: the rest of the refused request will never arrive. */
 export function endRefusal(socket: Socket): void {
-  const answer = (socket as Connection).refusedWith
+  const answer = (socket as MarkedSocket).refusedWith
   // An upstream's answer may be incomplete, so it must not look complete.
   if (answer === 'early-answer') socket.destroy()
   else if (answer !== undefined && answer !== 'bytes') answer.end()

@@ -62,7 +62,7 @@ export function readHead(raw: RawHead, { limits, identity }: HeadRules): Request
 }
 
 /** How the pass over the list handles a field. */
-const Field = {
+const HeadField = {
   keep: 0,
   drop: 1,
   host: 2,
@@ -84,36 +84,36 @@ const Field = {
   shadow: 18,
   cdnLoop: 19,
 } as const
-type Field = (typeof Field)[keyof typeof Field]
+type HeadField = (typeof HeadField)[keyof typeof HeadField]
 
-const READ: Readonly<Record<(typeof READ_FIELDS)[number], Field>> = {
-  host: Field.host,
-  'content-length': Field.contentLength,
-  'transfer-encoding': Field.transferEncoding,
-  cookie: Field.cookie,
-  connection: Field.connection,
-  upgrade: Field.upgrade,
-  expect: Field.expect,
-  trailer: Field.trailer,
-  'x-forwarded-for': Field.forwardedFor,
-  'x-forwarded-host': Field.forwardedHost,
-  'x-forwarded-proto': Field.forwardedProto,
-  forwarded: Field.forwarded,
-  via: Field.via,
-  'cdn-loop': Field.cdnLoop,
-  'x-request-id': Field.requestId,
-  traceparent: Field.traceparent,
-  'max-forwards': Field.maxForwards,
-  'x-shadow': Field.shadow,
+const READ: Readonly<Record<(typeof READ_FIELDS)[number], HeadField>> = {
+  host: HeadField.host,
+  'content-length': HeadField.contentLength,
+  'transfer-encoding': HeadField.transferEncoding,
+  cookie: HeadField.cookie,
+  connection: HeadField.connection,
+  upgrade: HeadField.upgrade,
+  expect: HeadField.expect,
+  trailer: HeadField.trailer,
+  'x-forwarded-for': HeadField.forwardedFor,
+  'x-forwarded-host': HeadField.forwardedHost,
+  'x-forwarded-proto': HeadField.forwardedProto,
+  forwarded: HeadField.forwarded,
+  via: HeadField.via,
+  'cdn-loop': HeadField.cdnLoop,
+  'x-request-id': HeadField.requestId,
+  traceparent: HeadField.traceparent,
+  'max-forwards': HeadField.maxForwards,
+  'x-shadow': HeadField.shadow,
 }
 
-const FIELDS: readonly (readonly [string, Field])[] = [
+const FIELDS: readonly (readonly [string, HeadField])[] = [
   ...READ_FIELDS.map((name) => [name, READ[name]] as const),
-  ...DROPPED_FIELDS.map((name) => [name, Field.drop] as const),
+  ...DROPPED_FIELDS.map((name) => [name, HeadField.drop] as const),
 ]
 
 /** By the two usual spellings, lower case and Like-This, which are found without a copy in lower case. */
-const BY_SPELLING = new Map<string, Field>()
+const BY_SPELLING = new Map<string, HeadField>()
 for (const [name, field] of FIELDS) {
   BY_SPELLING.set(name, field)
   BY_SPELLING.set(
@@ -122,19 +122,19 @@ for (const [name, field] of FIELDS) {
   )
 }
 
-function fieldOf(name: string): Field {
+function fieldOf(name: string): HeadField {
   const field = BY_SPELLING.get(name)
   if (field !== undefined) return field
   const lower = name.toLowerCase()
   // CGI, WSGI and Rack map `X_User_Id` and `X-User-Id` to the same variable (CVE-2025-64484). nginx drops such names too.
-  if (lower.includes('_')) return Field.drop
+  if (lower.includes('_')) return HeadField.drop
   const unusualSpelling = lower === name ? undefined : BY_SPELLING.get(lower)
-  return unusualSpelling ?? (DROPPED_FAMILIES.test(lower) ? Field.drop : Field.keep)
+  return unusualSpelling ?? (DROPPED_FAMILIES.test(lower) ? HeadField.drop : HeadField.keep)
 }
 
 /** Whether the gateway forwards a field unchanged: it does not read, set or remove it. */
 export function isEndToEnd(name: string): boolean {
-  return fieldOf(name) === Field.keep
+  return fieldOf(name) === HeadField.keep
 }
 
 class SortedFields implements ReadFields {
@@ -180,69 +180,69 @@ class SortedFields implements ReadFields {
         continue
       }
       switch (fieldOf(name)) {
-        case Field.keep:
+        case HeadField.keep:
           if (claimHeaders?.has(name.toLowerCase())) break
           this.endToEnd.push(name, value)
           break
-        case Field.drop:
+        case HeadField.drop:
           break
-        case Field.host:
+        case HeadField.host:
           this.hosts++
           this.host = value
           break
-        case Field.contentLength:
+        case HeadField.contentLength:
           this.contentLengths++
           this.contentLength = value
           break
-        case Field.transferEncoding:
+        case HeadField.transferEncoding:
           this.transferEncodings++
           this.transferEncoding = value
           break
-        case Field.cookie:
+        case HeadField.cookie:
           // The upstream receives separate lines; the joined value is for the gateway only.
           this.endToEnd.push(name, value)
           this.cookie = this.cookie === undefined ? value : `${this.cookie}; ${value}`
           break
-        case Field.connection:
+        case HeadField.connection:
           this.connection = joined(this.connection, value)
           break
-        case Field.upgrade:
+        case HeadField.upgrade:
           this.upgrade = joined(this.upgrade, value)
           break
-        case Field.expect:
+        case HeadField.expect:
           this.expect = joined(this.expect, value)
           break
-        case Field.trailer:
+        case HeadField.trailer:
           this.trailer = joined(this.trailer, value)
           break
-        case Field.forwardedFor:
+        case HeadField.forwardedFor:
           this.forwardedFor = joined(this.forwardedFor, value)
           break
-        case Field.forwardedHost:
+        case HeadField.forwardedHost:
           this.forwardedHost = joined(this.forwardedHost, value)
           break
-        case Field.forwardedProto:
+        case HeadField.forwardedProto:
           this.forwardedProto = joined(this.forwardedProto, value)
           break
-        case Field.forwarded:
+        case HeadField.forwarded:
           this.forwarded = joined(this.forwarded, value)
           break
-        case Field.via:
+        case HeadField.via:
           this.via = joined(this.via, value)
           break
-        case Field.cdnLoop:
+        case HeadField.cdnLoop:
           this.cdnLoop = joined(this.cdnLoop, value)
           break
-        case Field.requestId:
+        case HeadField.requestId:
           this.requestId = joined(this.requestId, value)
           break
-        case Field.traceparent:
+        case HeadField.traceparent:
           this.traceparent = joined(this.traceparent, value)
           break
-        case Field.maxForwards:
+        case HeadField.maxForwards:
           this.maxForwards = joined(this.maxForwards, value)
           break
-        case Field.shadow:
+        case HeadField.shadow:
           this.saysShadow = true
           break
       }

@@ -3,7 +3,7 @@
 import type { RefusalRule } from '../../model/refusal-rules.ts'
 import { Refusal } from './refusal.ts'
 
-export type Target = { readonly path: string; readonly query: string; readonly hasEncodedSlash: boolean }
+type Target = { readonly path: string; readonly query: string; readonly hasEncodedSlash: boolean }
 
 const SLASH = 0x2f
 const QUESTION = 0x3f

@@ -7,7 +7,7 @@ import { TurnBatch } from '../../lib/turn-batch.ts'
 import { ResponseError, ResponseParser, type ResponseSink } from './response-parser.ts'
 
 /** A request body as a stream that is read no faster than the connection writes it. */
-export type UpstreamBody = Readable & {
+type UpstreamBody = Readable & {
   /** The client waits for `100 Continue` before it sends, so the head goes out alone. */
   readonly isHeldBack: boolean
 }

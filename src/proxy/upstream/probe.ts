@@ -2,7 +2,7 @@
 import { Client } from 'undici'
 import type { HealthCheck, Upstream } from '../../model/route.ts'
 
-export type Probe = { readonly stop: () => void }
+type Probe = { readonly stop: () => void }
 
 /**
  * Checks an address and reports each change of the verdict. An address is healthy until the checks find it unhealthy.
@@ -19,7 +19,7 @@ export function startProbe(
   const check = upstream.health
   if (check === undefined) return { stop: () => {} }
 
-  const verdict = new Verdict(check)
+  const verdict = new HealthState(check)
   let isStopped = false
   let timer: NodeJS.Timeout | undefined
   const run = async () => {
@@ -40,7 +40,7 @@ export function startProbe(
 }
 
 /** Turns results into a verdict that changes only after several consecutive results. */
-class Verdict {
+class HealthState {
   isHealthy = true
   #inRow = 0
   readonly #check: HealthCheck

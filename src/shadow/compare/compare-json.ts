@@ -39,7 +39,7 @@ function equalJson(a: JsonValue, b: JsonValue): boolean {
   return !isContainer(a) && !isContainer(b) && sameNumber(a, b)
 }
 
-type Walk = {
+type JsonWalk = {
   readonly path: Path
   readonly findings: Findings
   readonly legacy: JsonDocument
@@ -47,7 +47,7 @@ type Walk = {
   readonly hashOf: JsonHasher
 }
 
-function compareValues(legacy: JsonValue, service: JsonValue, walk: Walk): void {
+function compareValues(legacy: JsonValue, service: JsonValue, walk: JsonWalk): void {
   if (legacy === service) return
   if (Array.isArray(legacy) && Array.isArray(service)) compareLists(legacy, service, walk)
   else if (legacy instanceof Map && service instanceof Map) compareObjects(legacy, service, walk)
@@ -55,7 +55,7 @@ function compareValues(legacy: JsonValue, service: JsonValue, walk: Walk): void 
   else differ(walk, legacy === null || service === null ? 'null' : 'type', legacy, service)
 }
 
-function compareObjects(legacy: JsonObject, service: JsonObject, walk: Walk): void {
+function compareObjects(legacy: JsonObject, service: JsonObject, walk: JsonWalk): void {
   const { path, findings } = walk
   const isDictionary = Math.max(legacy.size, service.size) > DICTIONARY_SIZE
   const enter = (name: string): number => path.push(isDictionary ? ANY_KEY : keySegment(name))
@@ -77,7 +77,7 @@ function compareObjects(legacy: JsonObject, service: JsonObject, walk: Walk): vo
 }
 
 /** Readers disagree which of two members with one name counts, so a repeated name is a difference by itself. */
-function compareRepeated(legacy: JsonObject, service: JsonObject, walk: Walk, enter: (name: string) => void): void {
+function compareRepeated(legacy: JsonObject, service: JsonObject, walk: JsonWalk, enter: (name: string) => void): void {
   const ofLegacy = walk.legacy.repeated.get(legacy)
   const ofService = walk.service.repeated.get(service)
   if (ofLegacy === undefined && ofService === undefined) return
@@ -94,7 +94,7 @@ function compareRepeated(legacy: JsonObject, service: JsonObject, walk: Walk, en
   }
 }
 
-function compareLists(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+function compareLists(legacy: JsonArray, service: JsonArray, walk: JsonWalk): void {
   if (equalJson(legacy, service)) return
   const rule = walk.findings.listRule(walk.path)
   if (rule !== undefined) compareByRule(legacy, service, rule, walk)
@@ -105,7 +105,7 @@ function compareLists(legacy: JsonArray, service: JsonArray, walk: Walk): void {
  * In order. Members with an identifier (`id`) are matched by it, so that another order is one difference and not one for each
  * field. Other members are matched if they are equal, or else by position.
  */
-function compareInOrder(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+function compareInOrder(legacy: JsonArray, service: JsonArray, walk: JsonWalk): void {
   const sameLength = legacy.length === service.length
   if (!sameLength) walk.findings.differ(walk.path, 'length', `${legacy.length}`, `${service.length}`)
   const byName = matchByName(legacy, service)
@@ -117,7 +117,7 @@ function compareInOrder(legacy: JsonArray, service: JsonArray, walk: Walk): void
   comparePairs(legacy, service, pairLeftOvers(byName), walk, sameLength)
 }
 
-function compareUnnamed(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+function compareUnnamed(legacy: JsonArray, service: JsonArray, walk: JsonWalk): void {
   const sameLength = legacy.length === service.length
   const hashes = legacy.map(walk.hashOf)
   const others = service.map(walk.hashOf)
@@ -138,7 +138,7 @@ function comparePairs(
   legacy: JsonArray,
   service: JsonArray,
   alignment: Alignment,
-  walk: Walk,
+  walk: JsonWalk,
   reportsLeftOvers: boolean,
 ) {
   const { path, findings } = walk
@@ -151,18 +151,18 @@ function comparePairs(
   path.pop()
 }
 
-function compareByRule(legacy: JsonArray, service: JsonArray, rule: ListRule, walk: Walk): void {
+function compareByRule(legacy: JsonArray, service: JsonArray, rule: ListRule, walk: JsonWalk): void {
   if (rule.kind === 'sorted') compareSorted(sortedBy(legacy, rule.by), sortedBy(service, rule.by), walk)
   else if (rule.kind === 'keyed') compareKeyed(legacy, service, rule.by, walk)
   else compareSets(legacy, service, walk)
 }
 
-function compareSorted(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+function compareSorted(legacy: JsonArray, service: JsonArray, walk: JsonWalk): void {
   if (equalJson(legacy, service)) walk.findings.forgive()
   else compareInOrder(legacy, service, walk)
 }
 
-function compareKeyed(legacy: JsonArray, service: JsonArray, name: string, walk: Walk): void {
+function compareKeyed(legacy: JsonArray, service: JsonArray, name: string, walk: JsonWalk): void {
   // Members without the key are identified by position.
   const keys = (list: JsonArray) => list.map((member, i) => nameIn(member, name) ?? `#${i}`)
   const matched = matchMembers(keys(legacy), keys(service))
@@ -171,7 +171,7 @@ function compareKeyed(legacy: JsonArray, service: JsonArray, name: string, walk:
 }
 
 /** Members without an equal on the other side are paired in order. */
-function compareSets(legacy: JsonArray, service: JsonArray, walk: Walk): void {
+function compareSets(legacy: JsonArray, service: JsonArray, walk: JsonWalk): void {
   const { pairs, onlyLegacy, onlyService } = matchMembers(legacy.map(walk.hashOf), service.map(walk.hashOf))
   if (!isAscending(pairs)) walk.findings.forgive()
   if (legacy.length !== service.length) {
@@ -217,7 +217,7 @@ function inPlace(length: number): Alignment {
   return { pairs: Array.from({ length }, (_, i) => [i, i] as const), onlyLegacy: [], onlyService: [] }
 }
 
-function differ({ path, findings }: Walk, kind: DifferenceKind, legacy: JsonValue, service: JsonValue): void {
+function differ({ path, findings }: JsonWalk, kind: DifferenceKind, legacy: JsonValue, service: JsonValue): void {
   findings.differ(path, kind, jsonText(legacy), jsonText(service))
 }
 

@@ -13,9 +13,9 @@ export function compareMarkup(legacy: MarkupElement, service: MarkupElement, pat
   compareElements(legacy, service, { path, findings, hashOf: (node) => hashOf(node, hashes) })
 }
 
-type Walk = { readonly path: Path; readonly findings: Findings; readonly hashOf: (node: MarkupNode) => number }
+type MarkupWalk = { readonly path: Path; readonly findings: Findings; readonly hashOf: (node: MarkupNode) => number }
 
-function compareElements(legacy: MarkupElement, service: MarkupElement, walk: Walk): void {
+function compareElements(legacy: MarkupElement, service: MarkupElement, walk: MarkupWalk): void {
   const { path, findings } = walk
   for (const [name, value] of legacy.attributes) {
     const counterpart = service.attributes.get(name)
@@ -38,7 +38,7 @@ function compareElements(legacy: MarkupElement, service: MarkupElement, walk: Wa
  * Equal children are paired first, then children of the same name between them; the rest is missing or extra. So an inserted banner
  * is one difference, and not one for each later element.
  */
-function compareChildren(legacy: readonly MarkupNode[], service: readonly MarkupNode[], walk: Walk): void {
+function compareChildren(legacy: readonly MarkupNode[], service: readonly MarkupNode[], walk: MarkupWalk): void {
   if (legacy.length === 0 && service.length === 0) return
   const hashes = legacy.map(walk.hashOf)
   const others = service.map(walk.hashOf)
@@ -71,7 +71,7 @@ function compareChildren(legacy: readonly MarkupNode[], service: readonly Markup
   for (const j of onlyService) reportNode(service[j]!, 'extra', walk)
 }
 
-function reportNode(node: MarkupNode, kind: 'missing' | 'extra', { path, findings }: Walk): void {
+function reportNode(node: MarkupNode, kind: 'missing' | 'extra', { path, findings }: MarkupWalk): void {
   path.push(segmentOf(node))
   const text = markupText(node)
   findings.differ(path, kind, kind === 'missing' ? text : null, kind === 'extra' ? text : null)

@@ -2,7 +2,7 @@
 import { brotliDecompressSync, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from 'node:zlib'
 import type { CompareLimits } from './compare-limits.ts'
 
-export type Decoded =
+type Decoded =
   | { readonly kind: 'decoded'; readonly bytes: Uint8Array }
   /** The bytes are not in the coding that the field names. */
   | { readonly kind: 'malformed' }

@@ -3,15 +3,15 @@
 import { ANY_KEY, BODY, EACH, isIdLike, namedSegment } from './path.ts'
 
 /** One token per segment: a text or a wildcard. */
-export type PathPattern = { readonly text: string; readonly tokens: readonly Token[] }
+export type PathPattern = { readonly text: string; readonly tokens: readonly PatternToken[] }
 
-type Token =
+type PatternToken =
   | { readonly kind: 'exactly'; readonly segment: string }
   | { readonly kind: 'beginning'; readonly segment: string }
   | { readonly kind: 'any-key' }
   | { readonly kind: 'any-depth' }
 
-export type ParsedPattern =
+type ParsedPattern =
   | { readonly ok: true; readonly pattern: PathPattern }
   | { readonly ok: false; readonly message: string }
 
@@ -24,7 +24,7 @@ export function parsePathPattern(text: string): ParsedPattern {
       `must begin with "$" for the body ("$.items[*].price"), "header." or "cookie.", or be "status"; write "$.${text.replace(/^\.+/, '')}" for a member of the body`,
     )
   }
-  const tokens: Token[] = [{ kind: 'exactly', segment: root }]
+  const tokens: PatternToken[] = [{ kind: 'exactly', segment: root }]
   let position = root.length
   while (position < text.length) {
     const rest = text.slice(position)
@@ -72,19 +72,19 @@ function matches({ tokens }: PathPattern, path: readonly string[], includesAnces
 }
 
 /** A position before `..` is also the position after it. */
-function spread(places: readonly number[], tokens: readonly Token[]): number[] {
+function spread(places: readonly number[], tokens: readonly PatternToken[]): number[] {
   const positions = new Set(places)
   for (const place of positions) if (tokens[place]?.kind === 'any-depth') positions.add(place + 1)
   return [...positions]
 }
 
-function accepts(token: Exclude<Token, { kind: 'any-depth' }>, segment: string): boolean {
+function accepts(token: Exclude<PatternToken, { kind: 'any-depth' }>, segment: string): boolean {
   if (token.kind === 'any-key') return segment !== EACH && segment !== BODY
   return token.kind === 'exactly' ? segment === token.segment : segment.startsWith(token.segment)
 }
 
 type ReadToken =
-  | { readonly tokens: readonly Token[]; readonly length: number }
+  | { readonly tokens: readonly PatternToken[]; readonly length: number }
   | { readonly message: string }
   | undefined
 
@@ -122,7 +122,7 @@ const READERS: readonly ((rest: string) => ReadToken)[] = [
     if (name === undefined) return undefined
     const begins = rest[name.length + 1] === '*'
     if (!begins && isIdLike(name)) return rejectIdLike(name)
-    const token: Token = { kind: begins ? 'beginning' : 'exactly', segment: `.${name}` }
+    const token: PatternToken = { kind: begins ? 'beginning' : 'exactly', segment: `.${name}` }
     return { tokens: [token], length: name.length + (begins ? 2 : 1) }
   },
 ]

@@ -47,7 +47,7 @@ export function readRules(written: unknown): ReadRules {
     read(key).flatMap((item, i) => readPattern(item, `${key}[${i}]`, report))
   const byMember = (key: 'keyed' | 'sortBy') =>
     read(key).flatMap((item, i) => readByMember(item, `${key}[${i}]`, report))
-  const parts: Parts = {
+  const parts: RuleParts = {
     ignore: patterns('ignore'),
     normalise: read('normalise').flatMap((item, i) => readNormalise(item, `normalise[${i}]`, report)),
     tolerance: read('tolerance').flatMap((item, i) => readTolerance(item, `tolerance[${i}]`, report)),
@@ -71,7 +71,7 @@ const NO_PLACE_RULES: PlaceRules = {
 
 export const NO_RULES: CompiledRules = { rulesAt: () => NO_PLACE_RULES, areEquivalent: () => false }
 
-type Parts = {
+type RuleParts = {
   readonly ignore: readonly PathPattern[]
   readonly normalise: readonly { readonly pattern: PathPattern; readonly steps: readonly CompiledStep[] }[]
   readonly tolerance: readonly { readonly pattern: PathPattern; readonly absolute: number; readonly relative: number }[]
@@ -79,10 +79,10 @@ type Parts = {
   readonly statuses: readonly (readonly number[])[]
 }
 type CompiledStep = { readonly isDate: boolean; readonly apply: (text: string) => string }
-type ReportMistake = (path: string, message: string) => void
+type ReportRuleMistake = (path: string, message: string) => void
 
 /** Paths have no positions, so there are few of them, and the rules of each are cached. */
-function compile(parts: Parts): CompiledRules {
+function compile(parts: RuleParts): CompiledRules {
   const rulesByPath = new Map<string, PlaceRules>()
   return {
     rulesAt: (path) => {
@@ -99,7 +99,7 @@ function compile(parts: Parts): CompiledRules {
 }
 
 /** If several rules match, `ignore` wins, all steps apply in order, and of the other rules the first one applies. */
-function placeRules({ ignore, normalise, tolerance, lists }: Parts, path: readonly string[]): PlaceRules {
+function placeRules({ ignore, normalise, tolerance, lists }: RuleParts, path: readonly string[]): PlaceRules {
   const steps = normalise.filter(({ pattern }) => matchesPath(pattern, path)).flatMap((rule) => rule.steps)
   return {
     ignored: ignore.some((pattern) => covers(pattern, path)),
@@ -124,7 +124,7 @@ const READERS = {
 function readList(
   written: Readonly<Record<string, unknown>>,
   key: keyof Rules,
-  report: ReportMistake,
+  report: ReportRuleMistake,
 ): readonly unknown[] {
   const value = Object.hasOwn(written, key) ? written[key] : undefined
   if (value === undefined) return []
@@ -136,7 +136,7 @@ function readList(
   return value.slice(0, MAX_RULES)
 }
 
-function readPattern(written: unknown, path: string, report: ReportMistake): PathPattern[] {
+function readPattern(written: unknown, path: string, report: ReportRuleMistake): PathPattern[] {
   if (typeof written !== 'string') {
     report(path, 'must be a path in quotes, such as "$.items[*].price"')
     return []
@@ -147,7 +147,7 @@ function readPattern(written: unknown, path: string, report: ReportMistake): Pat
   return []
 }
 
-function readNormalise(written: unknown, path: string, report: ReportMistake) {
+function readNormalise(written: unknown, path: string, report: ReportRuleMistake) {
   const members = readKeys(written, path, ['path', 'steps'], report)
   if (members === undefined) return []
   const [pattern] = readPattern(members.path, `${path}.path`, report)
@@ -170,7 +170,7 @@ const STEPS = `${Object.keys(PLAIN_STEPS)
   .map((name) => `"${name}"`)
   .join(', ')} or { regex, with }`
 
-function readStep(written: unknown, path: string, report: ReportMistake): CompiledStep[] {
+function readStep(written: unknown, path: string, report: ReportRuleMistake): CompiledStep[] {
   if (typeof written === 'string' && Object.hasOwn(PLAIN_STEPS, written)) {
     return [PLAIN_STEPS[written as keyof typeof PLAIN_STEPS]]
   }
@@ -196,7 +196,7 @@ function readStep(written: unknown, path: string, report: ReportMistake): Compil
  * The time of RE2 is proportional to text times program for any input. The alternative was a checker for native expressions: fast
  * checkers reject harmless expressions and accept slow ones, and sound checkers are slow.
  */
-function compileRegex(regex: string, path: string, report: ReportMistake): RE2JS | undefined {
+function compileRegex(regex: string, path: string, report: ReportRuleMistake): RE2JS | undefined {
   try {
     const compiled = RE2JS.compile(regex)
     if (compiled.programSize() <= MAX_PROGRAM_SIZE) return compiled
@@ -241,7 +241,7 @@ function withoutHost(text: string): string {
   return text.replace(/\bhttps?:\/\/[^/?#\s"'<>]+/gi, '')
 }
 
-function readTolerance(written: unknown, path: string, report: ReportMistake) {
+function readTolerance(written: unknown, path: string, report: ReportRuleMistake) {
   const members = readKeys(written, path, ['path', 'absolute', 'relative'], report)
   if (members === undefined) return []
   const [pattern] = readPattern(members.path, `${path}.path`, report)
@@ -255,7 +255,7 @@ function readTolerance(written: unknown, path: string, report: ReportMistake) {
   return pattern !== undefined && isDistance(absolute) && isDistance(relative) ? [{ pattern, absolute, relative }] : []
 }
 
-function readByMember(written: unknown, path: string, report: ReportMistake) {
+function readByMember(written: unknown, path: string, report: ReportRuleMistake) {
   const members = readKeys(written, path, ['path', 'by'], report)
   if (members === undefined) return []
   const [pattern] = readPattern(members.path, `${path}.path`, report)
@@ -267,7 +267,7 @@ function readByMember(written: unknown, path: string, report: ReportMistake) {
   return pattern === undefined ? [] : [{ pattern, by }]
 }
 
-function readStatuses(written: unknown, path: string, report: ReportMistake): number[][] {
+function readStatuses(written: unknown, path: string, report: ReportRuleMistake): number[][] {
   const isStatus = (status: unknown) =>
     Number.isInteger(status) && (status as number) >= 100 && (status as number) < 600
   if (Array.isArray(written) && written.length > 1 && written.every(isStatus)) return [written]
@@ -276,7 +276,7 @@ function readStatuses(written: unknown, path: string, report: ReportMistake): nu
 }
 
 /** The expected members of the object. Reports each unknown one; reports and returns undefined if it is not an object. */
-function readKeys<K extends string>(written: unknown, path: string, keys: readonly K[], report: ReportMistake) {
+function readKeys<K extends string>(written: unknown, path: string, keys: readonly K[], report: ReportRuleMistake) {
   if (!isObject(written)) {
     report(path, `must be an object: { ${keys.join(', ')} }`)
     return undefined

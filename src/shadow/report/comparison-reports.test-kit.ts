@@ -83,10 +83,7 @@ export function stateWith(field: Field, note: Partial<DifferenceNote>): SharedSt
 
 type StoredComparisons = { readonly counts?: readonly RouteCounts[]; readonly examples?: readonly StoredExample[] }
 
-export function storeOf({
-  counts = [],
-  examples = [],
-}: StoredComparisons): Pick<ComparisonStore, 'counts' | 'examples'> {
+function storeOf({ counts = [], examples = [] }: StoredComparisons): Pick<ComparisonStore, 'counts' | 'examples'> {
   return {
     counts: async ({ context, from }) =>
       counts.filter((hour) => hour.start >= from && (context === undefined || hour.context === context)),

@@ -27,14 +27,14 @@ test(${literal(`${route}: both sides agree at ${path}`)}, async () => {
   expect(read(service)).toEqual(read(legacy))
 })
 
-type Answer = { readonly status: number; readonly headers: Record<string, unknown>; readonly text: string }
+type Received = { readonly status: number; readonly headers: Record<string, unknown>; readonly text: string }
 
 /** Reads the compared value from an answer. */
-function read(answer: Answer): unknown {
+function read(answer: Received): unknown {
 ${reader.body}
 }
 ${reader.helpers.map((helper) => `\n${helper}\n`).join('')}
-async function ask({ url, target }: { readonly url: string; readonly target: string }): Promise<Answer> {
+async function ask({ url, target }: { readonly url: string; readonly target: string }): Promise<Received> {
   const { status, headers, body } = await request(url.replace(/\\/$/, ''))
     .${request.method.toLowerCase()}(target)
     .set(HEADERS)

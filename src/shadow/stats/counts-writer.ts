@@ -15,7 +15,7 @@ type CountsWriterOptions = {
 }
 
 /** The counts of one route and hour, by the thread that counted. */
-type Entry = {
+type RouteHour = {
   readonly context: string
   readonly route: string
   readonly start: number
@@ -32,10 +32,10 @@ const MAX_WAITING_EXAMPLES = 200
 export class CountsWriter {
   readonly #writer: string
   readonly #store: CountsWriterOptions['store']
-  readonly #entries = new Map<string, Entry>()
-  readonly #changed = new Set<Entry>()
+  readonly #entries = new Map<string, RouteHour>()
+  readonly #changed = new Set<RouteHour>()
   /** The last entry of each context and route. */
-  readonly #recent = new Map<string, Map<string, Entry>>()
+  readonly #recent = new Map<string, Map<string, RouteHour>>()
   /** Hours in the order of their last use. */
   readonly #hours = new Set<number>()
   #examples: StoredExample[] = []
@@ -57,7 +57,7 @@ export class CountsWriter {
       return last.ownCounter
     }
     const entry = this.#touch({ context, route, start })
-    const routes = this.#recent.get(context) ?? new Map<string, Entry>()
+    const routes = this.#recent.get(context) ?? new Map<string, RouteHour>()
     this.#recent.set(context, routes.set(route, entry))
     return entry.ownCounter
   }
@@ -107,7 +107,7 @@ export class CountsWriter {
   }
 
   /** The entry of a route and hour, marked as changed. */
-  #touch({ context, route, start }: Omit<RouteCounts, 'counts'>): Entry {
+  #touch({ context, route, start }: Omit<RouteCounts, 'counts'>): RouteHour {
     const key = `${start}\n${routeKey({ context, route })}`
     const entry = this.#entries.get(key) ?? newEntry(context, route, start)
     this.#entries.set(key, entry)
@@ -127,11 +127,11 @@ export class CountsWriter {
   }
 }
 
-function newEntry(context: string, route: string, start: number): Entry {
+function newEntry(context: string, route: string, start: number): RouteHour {
   return { context, route, start, ownCounter: new RouteCounter(), sealed: undefined, current: undefined }
 }
 
-function routeCountsOf({ context, route, start, ownCounter, sealed, current }: Entry): RouteCounts {
+function routeCountsOf({ context, route, start, ownCounter, sealed, current }: RouteHour): RouteCounts {
   return { context, route, start, counts: sumOf(ownCounter.counts(), sealed, current) as Counts }
 }
 

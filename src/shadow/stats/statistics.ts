@@ -1,7 +1,7 @@
 // The statistics of comparisons. Each function is one published method, which its comment names.
 
 /** Two-sided 95 %. */
-export const Z_95 = 1.959964
+const Z_95 = 1.959964
 
 type Interval = { readonly lower: number; readonly upper: number }
 

@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import type { RouteCounts } from '../../model/comparison-counts.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
-import type { ComparisonStore } from '../../model/comparison-store.ts'
+import type { ComparisonStore, CountsQuery, ExamplesQuery } from '../../model/comparison-store.ts'
 import type { Clock } from '../../model/ports.ts'
 import { StoreUnavailable } from '../../model/state-store.ts'
 import { parseRouteCounts, serializeExample } from '../comparison-schema.ts'
@@ -22,9 +22,6 @@ type FileComparisonsOptions = {
   /** Takes the lock of the folder. Rejects if another gateway has it. */
   readonly lock: () => Promise<unknown>
 }
-
-type CountsQuery = Parameters<ComparisonStore['counts']>[0]
-type ExamplesQuery = Parameters<ComparisonStore['examples']>[0]
 
 export class FileComparisons implements ComparisonStore {
   readonly #options: FileComparisonsOptions

@@ -1,7 +1,7 @@
 // Counts and examples of comparisons in the memory of one process.
 import type { RouteCounts } from '../../model/comparison-counts.ts'
 import type { StoredExample } from '../../model/comparison-example.ts'
-import type { ComparisonStore } from '../../model/comparison-store.ts'
+import type { ComparisonStore, CountsQuery, ExamplesQuery } from '../../model/comparison-store.ts'
 import { parseExample, parseRouteCounts, serializeExample } from '../comparison-schema.ts'
 import {
   createEntries,
@@ -18,12 +18,10 @@ export class ComparisonMemory {
   /** By the start of their period. */
   readonly periods = new Map<number, Entries>()
   /** By context. */
-  readonly examples = new Map<string, readonly SerializedExample[]>()
+  readonly examples = new Map<string, readonly MemoryExample[]>()
 }
 
-type SerializedExample = ExampleId & { readonly text: string }
-type CountsQuery = Parameters<ComparisonStore['counts']>[0]
-type ExamplesQuery = Parameters<ComparisonStore['examples']>[0]
+type MemoryExample = ExampleId & { readonly text: string }
 
 export class MemoryComparisons implements ComparisonStore {
   readonly #memory: ComparisonMemory

@@ -14,7 +14,7 @@ import { parseEntry, parseHeartbeat, parseState, serializeEntry, serializeState 
 import { NO_EVENTS, type StoreEvents } from '../store-events.ts'
 import { ComparisonMemory, MemoryComparisons } from './memory-comparisons.ts'
 
-type Line = { readonly position: string; readonly text: string }
+type StreamLine = { readonly position: string; readonly text: string }
 type Subscriber = {
   readonly receiveState: (text: string) => void
   readonly receiveHeartbeat: (text: string) => void
@@ -30,7 +30,7 @@ export class SharedMemory {
   readonly members = new Map<string, { readonly report: string; readonly at: number }>()
   readonly comparisons = new ComparisonMemory()
   readonly subscribers = new Set<Subscriber>()
-  readonly audit: Line[] = []
+  readonly audit: StreamLine[] = []
   #written = 0
   #dropped = 0
 

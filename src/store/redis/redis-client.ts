@@ -14,7 +14,7 @@ type RedisClientOptions = {
   readonly events: StoreEvents
 }
 
-export type RunOptions = {
+export type ScriptOptions = {
   /** The monotonic time at which the caller stops waiting; after the limit of the store if not given. */
   readonly giveUpAt?: number | undefined
   /** Names of the keys that the script uses, without the prefix. */
@@ -72,7 +72,7 @@ export class RedisClient {
    * @throws {NoReply} if no reply arrived in time
    * @throws {StoreUnavailable} if the client is closed, or Redis refused: read-only, full, or without the rights
    */
-  async run(script: string, args: readonly string[], { giveUpAt, keys = KEYS }: RunOptions = {}): Promise<unknown> {
+  async run(script: string, args: readonly string[], { giveUpAt, keys = KEYS }: ScriptOptions = {}): Promise<unknown> {
     if (this.#isClosed) throw new StoreUnavailable('the store is closed', undefined)
     const { clock } = this.#options
     const connection = this.open()

@@ -4,7 +4,9 @@ import type { StoredExample } from '../../model/comparison-example.ts'
 import {
   COUNTS_RETENTION_MS,
   type ComparisonStore,
+  type CountsQuery,
   EXAMPLES_RETENTION_MS,
+  type ExamplesQuery,
   MAX_DIFFERENCES_PER_CONTEXT,
   MAX_EXAMPLES_PER_DIFFERENCE,
 } from '../../model/comparison-store.ts'
@@ -37,8 +39,6 @@ type RedisComparisonsOptions = {
   readonly reportError: (error: Error) => void
 }
 
-type CountsQuery = Parameters<ComparisonStore['counts']>[0]
-type ExamplesQuery = Parameters<ComparisonStore['examples']>[0]
 type IdentifiedExample = ExampleId & { readonly example: StoredExample }
 type SerializedExample = { readonly example: StoredExample; readonly text: string }
 

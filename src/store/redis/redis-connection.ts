@@ -19,7 +19,7 @@ export type RedisConnectionOptions = {
 }
 
 /** The server to connect to. `replyMapping` is left out: the types of ioredis require its exact value. */
-type Target = Omit<RedisOptions, 'replyMapping'>
+type ServerOptions = Omit<RedisOptions, 'replyMapping'>
 
 /** The pause before a reconnect, in milliseconds: short, since Redis returns within seconds and gateways are few. */
 const RETRY_MS = { first: 50, max: 500 } as const
@@ -146,7 +146,7 @@ export class RedisConnection {
   }
 
   /** Any node of a Cluster, since each node receives all messages; after a failure perhaps another node. */
-  #subscriberTarget(): Target | undefined {
+  #subscriberTarget(): ServerOptions | undefined {
     const { address } = this.#options
     if (address.kind !== 'cluster') return this.#target(address)
     const nodes = (this.#commands as Cluster).nodes().map(({ options: { host, port } }) => ({ host, port }))
@@ -155,7 +155,7 @@ export class RedisConnection {
     return { host: node.host, port: node.port, retryStrategy: () => null }
   }
 
-  #target(address: Exclude<RedisAddress, { kind: 'cluster' }>): Target {
+  #target(address: Exclude<RedisAddress, { kind: 'cluster' }>): ServerOptions {
     if (address.kind === 'single') return { ...copyHost(address.node), db: address.db }
     const { limitMs } = this.#options
     const tls = this.#tlsOptions()

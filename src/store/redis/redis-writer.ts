@@ -9,7 +9,7 @@ import type { CachedState } from '../cached-state.ts'
 import { AUDIT_LIMIT } from '../limits.ts'
 import { parseEntry, parseState, serializeEntry, serializeState } from '../state-schema.ts'
 import type { LocalReplica } from './local-replica.ts'
-import { NoReply, type RedisClient, type RunOptions } from './redis-client.ts'
+import { NoReply, type RedisClient, type ScriptOptions } from './redis-client.ts'
 import type { RedisClock } from './redis-clock.ts'
 import { asArray, asString } from './replies.ts'
 import { COMMIT, RECORD } from './scripts.ts'
@@ -118,7 +118,7 @@ export class RedisWriter {
   async #runAndWait(
     script: string,
     args: readonly string[],
-    options: RunOptions & { readonly giveUpAt: number },
+    options: ScriptOptions & { readonly giveUpAt: number },
   ): Promise<unknown> {
     try {
       return await this.#options.client.run(script, args, options)

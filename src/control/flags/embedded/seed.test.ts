@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { NOON } from '../../../lib/manual-clock.test-kit.ts'
 import { EMPTY_CONTEXT, type EmbeddedFlags, type SharedState } from '../../../model/shared-state.ts'
-import { deepFrozen, flagsAt, NOON, stampAt, stateWith } from '../../control.test-kit.ts'
+import { deepFrozen, flagsAt, stampAt, stateWith } from '../../control.test-kit.ts'
 import { percentageAmong, withPercentage } from './embedded-writer.ts'
 import { seed } from './seed.ts'
 

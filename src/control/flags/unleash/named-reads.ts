@@ -1,5 +1,6 @@
 // Flags that were read by their names, which may be newer than the list of all flags.
-import type { Evaluator, Feature } from '../evaluator.ts'
+import type { Evaluator } from '../evaluator.ts'
+import type { Feature } from '../flag-repository.ts'
 
 /**
  * Unleash builds the list that it serves once a second, and adds the time of a request. A list that was requested less than this

@@ -5,14 +5,14 @@ import {
   type FakeFlags,
   type FakeUnleash,
   fakeUnleash,
-  type Gateway,
   type TestFleet,
+  type TestGateway,
   testFleet,
 } from '../../gateway-control.test-kit.ts'
 
 let unleash: FakeUnleash
 let fleet: TestFleet
-let gateways: readonly [Gateway, Gateway]
+let gateways: readonly [TestGateway, TestGateway]
 
 beforeEach(async () => {
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout'] })
@@ -33,7 +33,7 @@ async function advance(ms: number, isPolling = true): Promise<void> {
   }
 }
 
-const reach = ({ flags }: Gateway, isReachable: boolean) => {
+const reach = ({ flags }: TestGateway, isReachable: boolean) => {
   ;(flags as FakeFlags).isReachable = isReachable
 }
 const log = async () =>

@@ -3,7 +3,7 @@
 import { type ApiResponse, parseApiResponse } from 'unleash-client/lib/feature.js'
 import { get } from 'unleash-client/lib/request.js'
 import { z } from 'zod'
-import type { Feature } from '../evaluator.ts'
+import type { Feature } from '../flag-repository.ts'
 import { boundedAgent, UNCOMPRESSED } from './bounded-agent.ts'
 
 export type RefetchOptions = {

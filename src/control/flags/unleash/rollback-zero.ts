@@ -27,7 +27,7 @@ export type RollbackZeroOptions = {
 
 type Author = Pick<ChangeRequest, 'by' | 'reason'>
 
-type Attempt = {
+type WriteAttempt = {
   readonly result: FlagWriteResult
   /** Set if the flag has another percentage than the rollback replaces: the write is dropped. */
   readonly changedTo: PercentageBefore | undefined
@@ -103,11 +103,11 @@ export class RollbackZero {
     { name, flag }: Context,
     { by, reason }: Author,
     pending: Flip | undefined,
-  ): Promise<Attempt> {
+  ): Promise<WriteAttempt> {
     const { clock, flags } = this.#options
     const { percentage } = flags.percentage(flag)
     const startedAt = clock.now()
-    let changedTo: Attempt['changedTo']
+    let changedTo: WriteAttempt['changedTo']
     let hasObjected = false
     const objection = async (current: number | null) => {
       const inStore = await this.#objectionInStore(name, pending !== undefined)
