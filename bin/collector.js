@@ -1,4 +1,4 @@
-// Settings of V8's garbage collector for a gateway. docs/adr/0009-how-garbage-is-collected.md has the measurements.
+// Settings of V8's garbage collector for a gateway. docs/adr/0009-garbage-collection.md has the measurements.
 import { accessSync, constants } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { basename, isAbsolute } from 'node:path'

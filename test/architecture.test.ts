@@ -19,8 +19,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   shadow: ['model', 'lib', 'telemetry'],
   control: ['model', 'lib', 'telemetry'],
   admin: ['model', 'lib', 'auth', 'telemetry', 'control/control.ts'],
-  // It routes as the proxy does, compares as the shadow does and writes files as the store does.
-  replay: ['model', 'lib', 'proxy', 'shadow', 'telemetry', 'store/replace-file.ts'],
+  // It routes as the proxy does, and compares as the shadow does.
+  replay: ['model', 'lib', 'proxy', 'shadow', 'telemetry'],
   // The command line starts and checks a gateway, or calls one over HTTP.
   cli: ['config', 'lib', 'admin/contract', 'entry'],
   // Composition roots: the gateway, its control plane, the gateway that only explains, the one that replays a recording, and
