@@ -112,6 +112,9 @@ async function startFleet(redis: RedisProcess, size: number) {
       const blocks = fences(section(RUNBOOK, title))
       for (const [index, { language, code }] of blocks.entries()) {
         if (language !== 'sh') continue
+        // A gateway that the machine stops for seconds counts as silent until its next heartbeat.
+        if (code.trim() === 'strangler fleet')
+          await until(async () => !(await run('strangler fleet || true')).includes('silent'))
         const printed = await run(code)
         await then(code)
         const next = blocks[index + 1]
