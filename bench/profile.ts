@@ -62,7 +62,13 @@ async function endWithProfile(running: Running): Promise<void> {
 }
 
 function underProfiler(directory: string): Peer {
-  const options = ['--cpu-prof', `--cpu-prof-dir=${directory}`, `--cpu-prof-interval=${SAMPLE_EVERY_US}`]
+  // On one processor the gateway would replace its process, and the profiler's timer would end the new one.
+  const options = [
+    '--single-threaded-gc',
+    '--cpu-prof',
+    `--cpu-prof-dir=${directory}`,
+    `--cpu-prof-interval=${SAMPLE_EVERY_US}`,
+  ]
   return { ...strangler, prepare: (site) => prepareStrangler(site, options) }
 }
 
