@@ -6,7 +6,7 @@ import { OPTIONS, type OptionFacts, type OptionName, type RawOptions } from '../
 import { mergeOptions, type Options } from '../config/options/options.ts'
 import { UsageError } from './usage-error.ts'
 
-/** The names of options with a flag on the command line. */
+/** The names of options that the command line accepts. */
 export const FLAG_OPTIONS = (Object.keys(OPTIONS) as OptionName[]).filter((name) => flagOf(name) !== undefined)
 
 /** The names of options that are only in the environment. */
@@ -34,7 +34,7 @@ export function readOptions(values: Readonly<Record<string, unknown>>): Options 
   return merged.options
 }
 
-/** The lines of the manual for some of the options. */
+/** The lines of the help text for these options. */
 export function describeOptionNames(names: readonly OptionName[]): string {
   return describeOptions(names.map((name) => OPTIONS[name]))
 }

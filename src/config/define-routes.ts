@@ -121,7 +121,7 @@ export type HeaderRulesConfig = {
   readonly remove?: readonly string[] | undefined
 }
 
-/** An active health check: `GET path` on every address. A response below 400 within `timeoutMs` is a success. */
+/** An active health check: `GET path` on every address. A status below 400 within `timeoutMs` is a success. */
 export type HealthConfig = {
   /** The path, such as `/healthz`; may have a query. */
   readonly path: string

@@ -58,9 +58,9 @@ export type Replay = {
   readonly recording: Pick<Recording, 'file' | 'format' | 'bytes'>
   readonly hosts: readonly string[]
   /** The sides that receive requests: legacy, then each service by its name, with their addresses. */
-  readonly asks: readonly { readonly name: string; readonly urls: readonly string[] }[]
+  readonly destinations: readonly { readonly name: string; readonly urls: readonly string[] }[]
   /** The number of requests that an earlier run has replayed, if this run continues it. */
-  readonly goesOnAfter: number | undefined
+  readonly resumedAfter: number | undefined
   readonly now: () => ReplayNow
   /** Finishes the requests that are under way, and ends. */
   readonly stop: () => void
@@ -134,8 +134,8 @@ function begin({ request, snapshot, recording, hosts, identity, savedRun }: Repl
   return {
     recording,
     hosts,
-    asks: asksOf(snapshot, contexts),
-    goesOnAfter: savedRun === undefined ? undefined : progress.totals().accounting.eligible,
+    destinations: destinationsOf(snapshot, contexts),
+    resumedAfter: savedRun === undefined ? undefined : progress.totals().accounting.eligible,
     now: () => nowOf(share, progress.totals()),
     stop: () => stop.abort(),
     ended: running.then(async (end) => {
@@ -148,7 +148,10 @@ function begin({ request, snapshot, recording, hosts, identity, savedRun }: Repl
   }
 }
 
-function asksOf({ legacy, contexts }: Snapshot, chosen: ReadonlySet<string> | undefined): Replay['asks'] {
+function destinationsOf(
+  { legacy, contexts }: Snapshot,
+  chosen: ReadonlySet<string> | undefined,
+): Replay['destinations'] {
   const replayed = [...contexts.values()].filter(({ name }) => chosen?.has(name) ?? true)
   const services = new Map(replayed.map(({ service }) => [service.name, service.urls]))
   return [{ name: 'legacy', urls: legacy.urls }, ...[...services].map(([name, urls]) => ({ name, urls }))]

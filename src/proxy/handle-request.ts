@@ -43,13 +43,13 @@ export function createHandleRequest(plane: DataPlane) {
       forwardedHead = changedHead
     }
     // The framing of the request is sound: a refusal for its token may keep the connection if no body follows.
-    const mayStay = head.body.kind === 'none'
+    const keepAlive = head.body.kind === 'none'
     let facts = gatherFacts(head, match, plane, forwardedHead)
     if (facts instanceof Promise) {
       facts = await facts
-      if (response.destroyed) return refuse(plane, request, response, CLIENT_GONE, arrivedAt, mayStay)
+      if (response.destroyed) return refuse(plane, request, response, CLIENT_GONE, arrivedAt, keepAlive)
     }
-    if (facts instanceof Refusal) return refuse(plane, request, response, facts, arrivedAt, mayStay)
+    if (facts instanceof Refusal) return refuse(plane, request, response, facts, arrivedAt, keepAlive)
 
     const policy = applyPolicy(facts, snapshot, plane)
     if (policy.refusal !== undefined) return refuse(plane, request, response, policy.refusal, arrivedAt)

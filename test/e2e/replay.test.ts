@@ -274,7 +274,7 @@ describe('an interrupted replay', () => {
       ['replay', 'a.log', '--rate', '200', '--json', '--config', 'map.json'],
       { cwd: folder },
     )
-    expect(stderr).toMatch(/continues after \d+ requests, by a\.log\.state/)
+    expect(stderr).toMatch(/continues after \d+ requests \(from a\.log\.state\)/)
     expect(code).toBe(0)
     const { requests, contexts, notes } = reportIn(stdout)
     expect(requests.replayed + requests.interrupted).toBe(total)
@@ -297,7 +297,7 @@ describe('an interrupted replay', () => {
     await until(() => service.seen.length >= 10)
     stopped.child.kill('SIGINT')
     expect(await stopped.exit).toEqual({ code: 130, signal: null })
-    expect(stopped.stderr()).toContain('stopped; repeat the command to continue, by a.log.state')
+    expect(stopped.stderr()).toContain('stopped; repeat the command to continue (from a.log.state)')
     expect(service.seen.length).toBeLessThan(60)
     // The log has grown; the run continues with its original part.
     await writeFile(join(folder, 'a.log'), `${manyLines(60)}${nginx('GET /products/999')}`)

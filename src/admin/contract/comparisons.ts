@@ -97,7 +97,9 @@ export const differencesResponse = z.object({
   dataSince,
   comparisons: z.int(),
   pairs: z.int(),
-  fieldsLeftOut: z.int().describe('How often a field differed that is not listed, because there were too many fields'),
+  fieldsLeftOut: z
+    .int()
+    .describe('The number of differences in fields that are not listed because there were too many fields'),
   differences: z.array(differenceSummary).describe('Real ones first, then inconclusive ones, noise and resolved ones'),
 })
 export type DifferencesResponse = ResponseOf<typeof differencesResponse>

@@ -26,7 +26,7 @@ describe('a command that the gateway refuses', () => {
       'forbidden',
       problem('forbidden', { detail: 'flip requires the role operator' }),
       1,
-      /this token does not allow it: flip requires the role operator/,
+      /this token does not allow this operation: flip requires the role operator/,
     ],
     ['refused', problem('refused', { detail: '"catalog" is frozen by ada' }), 1, /"catalog" is frozen by ada/],
     ['bug', problem('bug'), 1, /its log has the error; the change may have been made/],

@@ -49,7 +49,7 @@ export function problemError(response: Response, answer: unknown, request: Refus
   return new CliError(exitCode, describeProblem(parsed.data, response, request), answer)
 }
 
-/** The status may come from a proxy in front of the gateway; the gateway may have received the request. */
+/** The error for a response that no gateway wrote, such as that of a proxy. The gateway may have received the request nevertheless. */
 function foreignError({ status, headers }: Response, { gateway, isChange }: RefusedRequest): CliError {
   if (status < 400) {
     const location = escapeControls(headers.get('location') ?? String(status))
@@ -62,21 +62,21 @@ function foreignError({ status, headers }: Response, { gateway, isChange }: Refu
   )
 }
 
-function describeProblem(refusal: Problem, response: Response, { path, gateway }: RefusedRequest): string {
+function describeProblem(problem: Problem, response: Response, { path, gateway }: RefusedRequest): string {
   const { url } = gateway
-  const detail = detailOf(refusal)
-  switch (refusal.code) {
+  const detail = detailOf(problem)
+  switch (problem.code) {
     case 'unauthenticated':
       return `${url} requires a token: ${tokenAdvice(gateway)}`
     case 'invalid-token':
       return `${url} does not accept the token ${tokenSource(gateway)}: ${detail}`
     case 'forbidden':
-      return `this token does not allow it: ${detail}`
+      return `this token does not allow this operation: ${detail}`
     case 'foreign-host':
       return `${url} refuses this host name: use its IP address, or start the gateway with --admin-names ${new URL(url).hostname}`
     case 'unknown-context': {
       const name = escapeControls(contextOf(path))
-      return `there is no context ${JSON.stringify(name)}; ${suggestName(name, (refusal.known ?? []).map(escapeControls))}`
+      return `there is no context ${JSON.stringify(name)}; ${suggestName(name, (problem.known ?? []).map(escapeControls))}`
     }
     case 'conflict':
     case 'precondition-failed':
@@ -92,7 +92,7 @@ function describeProblem(refusal: Problem, response: Response, { path, gateway }
     case 'not-found':
     case 'method-not-allowed':
     case 'not-json-type':
-      return `${url} runs another version, which does not have this: ${detail}`
+      return `${url} runs another version, which does not support this request: ${detail}`
     default:
       return detail
   }

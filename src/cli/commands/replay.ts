@@ -39,8 +39,8 @@ to measure noise.
   --report FILE           write the report as Markdown to FILE (default: standard output at the end)
   --json-report FILE      write the report as JSON to FILE
   --json                  print the report as JSON
-  --fail-under PERCENT    exit 1 if fewer comparisons match; up to 99.99. Inconclusive comparisons, and requests that the
-                          service did not answer, count as mismatches
+  --fail-under PERCENT    exit 1 if less than PERCENT (0 to 99.99) of the comparisons match. Inconclusive comparisons, and
+                          requests that the service did not answer, count as mismatches
   --state FILE            the progress of the run (default: the report or the recording, with .state)
   --fresh                 start again, and discard the state of an earlier run
 ${describeOptionNames(['config'])}
@@ -74,17 +74,19 @@ const TEXTS = { type: 'string', multiple: true } as const
 const SWITCH = { type: 'boolean' } as const
 
 const OPTIONS = {
-  ...{ context: TEXTS, host: TEXTS },
-  ...{
-    rate: TEXT,
-    concurrency: TEXT,
-    format: TEXT,
-    report: TEXT,
-    'json-report': TEXT,
-    'fail-under': TEXT,
-    state: TEXT,
-  },
-  ...{ https: SWITCH, 'keep-credentials': SWITCH, json: SWITCH, fresh: SWITCH },
+  context: TEXTS,
+  host: TEXTS,
+  rate: TEXT,
+  concurrency: TEXT,
+  format: TEXT,
+  report: TEXT,
+  'json-report': TEXT,
+  'fail-under': TEXT,
+  state: TEXT,
+  https: SWITCH,
+  'keep-credentials': SWITCH,
+  json: SWITCH,
+  fresh: SWITCH,
 } as const
 
 function readReplayRequest(file: string | undefined, values: Readonly<Record<string, unknown>>): ReplayRequest {
@@ -137,11 +139,11 @@ function readWhole(name: string, text: string | undefined, least: number, most: 
   throw new UsageError(`--${name}: must be a whole number (found ${formatValue(text)})`)
 }
 
-function printStart({ recording, hosts, asks, goesOnAfter }: Replay, { state }: ReplayRequest): void {
+function printStart({ recording, hosts, destinations, resumedAfter }: Replay, { state }: ReplayRequest): void {
   const resumption =
-    goesOnAfter === undefined ? '' : `; continues after ${countNoun(goesOnAfter, 'request')}, by ${state}`
+    resumedAfter === undefined ? '' : `; continues after ${countNoun(resumedAfter, 'request')} (from ${state})`
   printMessage(`${recording.file} is ${NAMES[recording.format]}, of ${hosts.join(', ')}${resumption}`)
-  printMessage(`sends to ${asks.map(({ name, urls }) => `${name} at ${urls.join(' and ')}`).join(', ')}`)
+  printMessage(`sends to ${destinations.map(({ name, urls }) => `${name} at ${urls.join(' and ')}`).join(', ')}`)
 }
 
 const NAMES: Readonly<Record<RecordingFormat, string>> = {
@@ -150,7 +152,7 @@ const NAMES: Readonly<Record<RecordingFormat, string>> = {
   nginx: 'an access log of nginx',
 }
 
-/** Waits until the replay ends or a signal stops it. A second signal exits at once; the state file is complete then. */
+/** Waits until the replay ends or a signal stops it. A second signal exits at once; the state file is up to date by then. */
 async function waitForEnd(replay: Replay): Promise<ReplayEnded | NodeJS.Signals> {
   const startedAt = performance.now()
   /** The share that an earlier run had done; undefined until this run continues there. */
@@ -189,7 +191,7 @@ function printEnd(
   isJson: boolean,
 ): number {
   if (typeof ended === 'string') {
-    printMessage(`stopped; repeat the command to continue, by ${state}`)
+    printMessage(`stopped; repeat the command to continue (from ${state})`)
     return exitCodeOf(ended)
   }
   if (ended.kind === 'stopped') return EXIT.failed

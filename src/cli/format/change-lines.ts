@@ -93,7 +93,7 @@ function nextSteps({ verb, context }: ChangeResponse): string[] {
   if (verb === 'kill') return ['next: end it with strangler revive; pins and percentages are then as before']
   if (verb !== 'rollback') return []
   return [
-    `next: see with strangler status which side answers now`,
+    `next: run strangler status to see which side answers now`,
     `      when the service is fixed, run strangler unpin ${context}: its flag decides again`,
   ]
 }

@@ -2,8 +2,8 @@
 import type { Stamp, Verb } from '../../model/shared-state.ts'
 import type { ContextInput, ContextTransition } from './change.ts'
 
-/** A freeze does not refuse changes of the shadow, which move no requests, or the way back to legacy. */
-const WORKS_WHILE_FROZEN: ReadonlySet<Verb> = new Set(['thaw', 'rollback', 'shadow', 'rule', 'resolve'])
+/** The changes that a freeze permits: they move no requests, or only back to legacy. */
+const PERMITTED_WHILE_FROZEN: ReadonlySet<Verb> = new Set(['thaw', 'rollback', 'shadow', 'rule', 'resolve'])
 
 export function freeze({ current, stamp }: ContextInput): ContextTransition {
   return { kind: 'change', next: { ...current, freeze: stamp }, before: 'thawed', after: 'frozen' }
@@ -17,7 +17,7 @@ export function thaw({ current }: ContextInput): ContextTransition {
 /** The result of a change that a freeze stops; undefined if the change may go on. */
 export function stopIfFrozen({ context, current }: ContextInput, verb: Verb): ContextTransition | undefined {
   const { freeze } = current
-  if (freeze === null || WORKS_WHILE_FROZEN.has(verb)) return undefined
+  if (freeze === null || PERMITTED_WHILE_FROZEN.has(verb)) return undefined
   const frozen = `frozen by ${freeze.by} ${describeSince(freeze)}`
   if (verb === 'freeze') return { kind: 'unchanged', value: 'frozen', note: `it is ${frozen}` }
   return {

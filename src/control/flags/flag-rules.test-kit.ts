@@ -66,14 +66,14 @@ export const FLAG_RULES: readonly FlagRule[] = [
     enabled: true,
     strategies: [{ name: 'default', parameters: {}, constraints: [] }],
     reads: 100,
-    refused: 'replace it by a gradual rollout at 100 %',
+    refused: 'replace it with a gradual rollout at 100 %',
   },
   {
     flag: 'for-some-of-everybody',
     enabled: true,
     strategies: [{ name: 'default', parameters: {}, constraints: [onlyMembers] }],
     reads: null,
-    refused: 'has the strategy "default", which has no percentage: replace it by a gradual rollout',
+    refused: 'has the strategy "default", which has no percentage: replace it with a gradual rollout',
   },
   {
     flag: 'by-address',

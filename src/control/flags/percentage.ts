@@ -120,7 +120,7 @@ function severalStrategies(strategies: readonly ReadStrategy[]): FlagRollout {
 
 function otherStrategy({ name, constraints, segments }: ReadStrategy): FlagRollout {
   const isForAll = name === 'default' && constraints.length === 0 && segments.length === 0
-  const why = `has the strategy "${name}", which has no percentage: replace it by a gradual rollout${isForAll ? ' at 100 %' : ''}`
+  const why = `has the strategy "${name}", which has no percentage: replace it with a gradual rollout${isForAll ? ' at 100 %' : ''}`
   return { kind: 'immovable', percentage: isForAll ? 100 : null, why }
 }
 

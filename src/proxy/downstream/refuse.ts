@@ -1,5 +1,5 @@
-// Refuses requests: writes the problem document, then counts and logs the refusal. One function for each form of the
-// client's connection: a Node response, and a socket without a response.
+// Refuses requests: writes the problem document, then counts and logs the refusal. One function
+// answers through a Node response, the other one through a socket that has no response.
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Random } from '../../model/ports.ts'
@@ -21,7 +21,7 @@ type RequestLine = { readonly method?: string | undefined; readonly url?: string
  * Refuses a request before it is forwarded.
  *
  * @param arrivedAt milliseconds of the clock `now`
- * @param mayStay whether the connection may serve further requests: only if the framing of the request is sound
+ * @param keepAlive whether the connection may serve further requests: only if the framing of the request is sound
  */
 export function refuse(
   reporting: RefusalReporting,
@@ -29,10 +29,10 @@ export function refuse(
   response: ServerResponse,
   refusal: Refusal,
   arrivedAt: number,
-  mayStay = false,
+  keepAlive = false,
 ): void {
   const requestId = reporting.random.hex(16)
-  writeError(response, refusal.failure, requestId, !mayStay, refusal.challenge, refusal.rule)
+  writeError(response, refusal.failure, requestId, !keepAlive, refusal.challenge, refusal.rule)
   endAfterBody(request, response)
   report(reporting, request.socket, refusal, requestId, arrivedAt, request)
 }
@@ -51,7 +51,7 @@ export function refuseOnSocket(
   onFlushed?: () => void,
 ): void {
   const requestId = reporting.random.hex(16)
-  // First: a socket that is destroyed no longer knows its peer's address.
+  // Before the answer, because a destroyed socket no longer knows its peer's address.
   report(reporting, socket, refusal, requestId, arrivedAt, request)
   if (socket.writable) {
     socket.end(rawError(refusal.failure, requestId, refusal.challenge, refusal.rule), onFlushed)

@@ -1,15 +1,17 @@
-// The clock of Redis, read locally: the clocks of gateways can differ by an hour, and all of them must use the same time.
+// Estimates the clock of Redis from its replies. The clocks of gateways can differ by an hour, and all of them must use the same
+// time.
 import type { Clock } from '../../model/ports.ts'
 
 type Measurement = {
   readonly redisMs: number
-  /** The monotonic time of this process at which Redis had that time. */
+  /** The monotonic time of this process when the clock of Redis showed `redisMs`. */
   readonly measuredAt: number
   readonly roundTripMs: number
 }
 
 /** A measurement is used until one with a shorter round trip arrives, or until it is this old. */
 const STALE_MS = 60_000
+/** Two measurements may differ by this much more than their round trips explain: clocks are adjusted in small steps. */
 const SLACK_MS = 50
 
 export class RedisClock {
@@ -24,12 +26,15 @@ export class RedisClock {
     return this.#measurement !== undefined && Number.isFinite(this.#measurement.roundTripMs)
   }
 
-  /** The largest possible error, in milliseconds. */
+  /**
+   * The largest possible error, in milliseconds: infinite after `distrust`, and 0 before the first measurement, when `wallTime` is the
+   * clock of this process.
+   */
   get errorMs(): number {
     return this.#measurement === undefined ? 0 : this.#measurement.roundTripMs / 2
   }
 
-  /** The server may be another one now, or its clock may have been set: the next measurement replaces the last one. */
+  /** Lets any next measurement replace the last one. Call it when the server may be another one, or its clock may have been set. */
   distrust(): void {
     if (this.#measurement !== undefined)
       this.#measurement = { ...this.#measurement, roundTripMs: Number.POSITIVE_INFINITY }

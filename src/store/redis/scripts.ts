@@ -3,7 +3,7 @@
 // All keys have one hash tag, so that a Cluster stores them on one node:
 //
 //   {prefix}:state     hash: `generation`, and `text`, the state as JSON
-//   {prefix}:audit     sorted set: entries as "position JSON" by position, which is microseconds since 1970
+//   {prefix}:audit     sorted set: member "position JSON", score position; a position is microseconds since 1970
 //   {prefix}:dropped   how many entries were removed because of the limit
 //   {prefix}:fleet     hash: id → "milliseconds JSON", the last heartbeat and its time
 //   {prefix}:flags     hash: `text` and `at`, flags of an Unleash
@@ -13,8 +13,8 @@
 //
 // and the keys of comparison-scripts.ts.
 //
-// The audit log is a sorted set and not a stream, since a stream rejects entries that are older than its newest one: the
-// entries of a lost log could not be restored behind entries that were written since.
+// The audit log is a sorted set and not a stream. A stream rejects entries that are older than its newest one, so the entries
+// of a lost log could not be inserted before newer entries.
 import { CHAIN } from './chain-script.ts'
 import { COMPARISON_READS } from './comparison-scripts.ts'
 
@@ -31,7 +31,8 @@ local function whole(number) return string.format('%.0f', number) end
 
 local function generation()
   local kept = redis.call('HGET', STATE, 'generation')
-  return kept and tonumber(kept) or kept and error('what is kept as generation is not a number') or 0
+  if not kept then return 0 end
+  return tonumber(kept) or error('the stored generation is not a number')
 end
 
 local function trim(limit)
@@ -76,10 +77,15 @@ return { time[1], time[2], whole(there), text, redis.call('GET', DROPPED) or '0'
 `
 
 /**
- * The compare-and-set. If the entry exists, this change was made before and its reply was lost.
+ * The compare-and-set. If the generation differs but the entry exists, an earlier try of this change succeeded and its reply
+ * was lost.
  *
  * ARGV: audit limit, generation, text, entry, the digest of its content, the deadline in milliseconds
- * → 'done' and the audit member | 'late' | 'settling' | 'conflict', the generation in Redis, its text
+ * → one of
+ *   'done', the audit member
+ *   'late'
+ *   'settling'
+ *   'conflict', the generation in Redis, its text
  */
 export const COMMIT = `${BEGIN_APPENDING}
 if nowMs > tonumber(ARGV[6]) then return { 'late' } end
@@ -98,8 +104,8 @@ return { 'done', member }
 `
 
 /**
- * Restores the state, if it is newer and was merged with the one in Redis, and each missing entry. Idempotent, also when
- * several gateways run it. Afterwards no gateway commits for a moment: another gateway may know a newer state.
+ * Adds each missing audit entry. Writes the state if it is newer than the one in Redis and was merged with it. Idempotent, also
+ * when several gateways run it. Afterwards no gateway commits for a moment: another gateway may know a newer state.
  *
  * ARGV: audit limit, generation, text, dropped, milliseconds to settle, text of flags, their time, the generation that the
  *   state was merged with, entries
@@ -159,7 +165,7 @@ return 'done'
 
 /**
  * ARGV: milliseconds of silence after which a gateway is removed
- * → milliseconds of silence, heartbeat, and so on; ids of the gateways that left or were removed
+ * → a list of milliseconds of silence and heartbeat in turn; a list of the ids of gateways that left or were removed
  */
 export const MEMBERS = `${BEGIN}
 local all = redis.call('HGETALL', FLEET)

@@ -9,7 +9,7 @@ export type Readings = {
   readonly flagAgeSeconds: number | undefined
   /** Whether Unleash rejects the token. */
   readonly isTokenRefused: boolean
-  /** How long the store of the shared state could not be reached, in seconds; 0 if it can be reached. */
+  /** Seconds since the store of the shared state was reached; 0 while it is reachable. */
   readonly storeCutOffSeconds: number
   /** Files whose content on disk was rejected. */
   readonly rejectedFiles: readonly ('map' | 'flags')[]
@@ -63,7 +63,7 @@ const GAUGES: readonly ReadingGauge[] = [
   },
   {
     name: 'strangler_store_cut_off_seconds',
-    help: 'How long the store of the shared state could not be reached; 0 while it can be reached.',
+    help: 'Seconds since the store of the shared state was reached; 0 while it is reachable.',
     collect: ({ storeCutOffSeconds }) => single(storeCutOffSeconds),
   },
   {

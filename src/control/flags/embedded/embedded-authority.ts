@@ -20,7 +20,7 @@ export class EmbeddedAuthority implements FlagAuthority {
       store: options.store,
       file: options.file,
       events: options.events,
-      fileTrouble: () => this.#file.trouble,
+      fileError: () => this.#file.trouble,
       fileRejection: () => this.#file.rejection,
     })
   }

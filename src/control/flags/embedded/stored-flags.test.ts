@@ -7,14 +7,14 @@ import { StoredFlags } from './stored-flags.ts'
 
 let state: SharedState
 let cutOffMs: number
-let fileTrouble: string | undefined
+let fileError: string | undefined
 let eventLog: ReturnType<typeof recordedEvents>
 let flags: StoredFlags
 
 beforeEach(() => {
   state = stateWith({})
   cutOffMs = 0
-  fileTrouble = undefined
+  fileError = undefined
   eventLog = recordedEvents()
   const status = (): StoreStatus => ({
     kind: 'redis',
@@ -28,7 +28,7 @@ beforeEach(() => {
     store,
     file: 'flags.json',
     events: eventLog.events,
-    fileTrouble: () => fileTrouble,
+    fileError: () => fileError,
     fileRejection: () => undefined,
   })
 })
@@ -92,8 +92,8 @@ test('invalid flags in the store are reported, and the last valid ones stay in u
 
 test('trouble with the flags file is trouble of the embedded flags', () => {
   flags.use(flagsAt({ orders: 100 }))
-  fileTrouble = 'flags.json: there is no such file'
-  expect(flags.status().trouble).toBe(fileTrouble)
+  fileError = 'flags.json: there is no such file'
+  expect(flags.status().trouble).toBe(fileError)
 })
 
 test('the same flags again are not parsed again', () => {

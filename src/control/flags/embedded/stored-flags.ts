@@ -10,11 +10,11 @@ import { parseFlagFile } from './flag-file.ts'
 
 type StoredFlagsOptions = {
   readonly store: Pick<StateStore, 'current' | 'status'>
-  /** The path of the file that seeds the flags, which operators know them by. */
+  /** The path of the seed file, which operators see as the location of the flags. */
   readonly file: string
   readonly events: Events
   /** Why the file cannot be read; undefined if it can. */
-  readonly fileTrouble: () => string | undefined
+  readonly fileError: () => string | undefined
   /** The file on disk, if its content was rejected. */
   readonly fileRejection: () => FileRejection | undefined
 }
@@ -22,7 +22,7 @@ type StoredFlagsOptions = {
 export class StoredFlags extends FlagEngine implements Flags {
   readonly #options: StoredFlagsOptions
   #inUse: EmbeddedFlags | null = null
-  #trouble: string | undefined
+  #error: string | undefined
 
   constructor(options: StoredFlagsOptions) {
     super(options.events)
@@ -47,33 +47,35 @@ export class StoredFlags extends FlagEngine implements Flags {
       const parsed = parseFlagFile('the store', JSON.stringify(flags))
       this.useEvaluator(localEvaluator(parsed, (error) => this.#fail(error)))
       this.#inUse = flags
-      this.#trouble = undefined
+      this.#error = undefined
     } catch (error) {
       this.#fail(error)
     }
   }
 
+  /** The flags are as old as the last contact with the store. */
   isOlderThan(ageMs: number): boolean {
     return this.evaluator === undefined || this.#options.store.status().cutOffMs > ageMs
   }
 
   status(): FlagStatus {
-    const { store, file, fileTrouble, fileRejection } = this.#options
+    const { store, file, fileError, fileRejection } = this.#options
     const stale = this.evaluator === undefined
     return {
+      // For operators the source is the file that seeds the flags and that they edit.
       source: 'file',
       location: file,
       flags: this.#inUse?.features.length ?? 0,
       ageMs: stale ? undefined : store.status().cutOffMs,
       stale,
-      trouble: this.#trouble ?? fileTrouble(),
+      trouble: this.#error ?? fileError(),
       isRefused: false,
       rejection: fileRejection(),
     }
   }
 
   #fail(error: unknown): void {
-    this.#trouble = error instanceof Error ? error.message : String(error)
+    this.#error = error instanceof Error ? error.message : String(error)
     this.#options.events.flagsFailed({ source: 'the store', error })
   }
 }

@@ -7,10 +7,13 @@ import { replaceFile } from '../../../lib/replace-file.ts'
 import { singleFlight } from '../../../lib/single-flight.ts'
 import type { FlagBackupStore } from '../../../model/ports.ts'
 
-/** Each gateway of a fleet writes the copy in the store: its age may be wrong by this much, in milliseconds. */
+/**
+ * The time between two writes of a gateway to the store, in milliseconds. Every gateway writes there. The age of the copy may be
+ * wrong by this much.
+ */
 const CONFIRM_STORE_MS = 60_000
 
-/** unleash-client's `StorageProvider`. Its own writes in place: a crash would leave half a file. */
+/** unleash-client's `StorageProvider`. The provider of unleash-client overwrites its file in place, so a crash would leave half a file. */
 export class FlagBackup {
   readonly file: string
   readonly #onError: (error: unknown) => void
@@ -25,7 +28,7 @@ export class FlagBackup {
   #isUnwritten = false
   #storedAt = Number.NEGATIVE_INFINITY
   /** When the copy in the store was confirmed, by the clock of the store; undefined unless that copy is in use. */
-  #readFromStoreAt: number | undefined
+  #storeCopyConfirmedAt: number | undefined
 
   constructor(file: string, onError: (error: unknown) => void, store?: FlagBackupStore) {
     this.file = file
@@ -35,14 +38,14 @@ export class FlagBackup {
 
   /** Where the flags were read from, for the log. */
   get source(): string {
-    return this.#readFromStoreAt === undefined ? this.file : 'the copy in the store'
+    return this.#storeCopyConfirmedAt === undefined ? this.file : 'the copy in the store'
   }
 
-  /** Keeps the flags in memory for a new client. Does not wait for the disk: polls go on. */
+  /** Keeps the flags in memory for a new instance of unleash-client. Does not wait for the disk, so that polls continue. */
   async set(_key: string, flags: ClientFeaturesResponse): Promise<void> {
     this.#last = flags
-    this.#readFromStoreAt = undefined
-    this.#writing = this.#writeLast([])
+    this.#storeCopyConfirmedAt = undefined
+    this.#writing = this.#writeLast()
   }
 
   async get(): Promise<ClientFeaturesResponse | undefined> {
@@ -54,10 +57,10 @@ export class FlagBackup {
     return this.#writing
   }
 
-  /** Unleash has confirmed the flags: the age of the file is their age. @param now milliseconds since 1970 */
+  /** Unleash has confirmed the flags. Sets the modification time of the file, which is the age of the flags. @param now milliseconds since 1970 */
   confirm(now: number): void {
     const time = new Date(now)
-    if (this.#isUnwritten) this.#writing = this.#writeLast([])
+    if (this.#isUnwritten) this.#writing = this.#writeLast()
     else utimes(this.file, time, time).catch(() => {})
     if (this.#store === undefined || this.#last === undefined) return
     if (this.#store.wallTime() - this.#storedAt >= CONFIRM_STORE_MS) void this.#writeStore(this.#last)
@@ -65,8 +68,8 @@ export class FlagBackup {
 
   /** How long ago Unleash confirmed the copy, in milliseconds; undefined without a copy. @param now milliseconds since 1970 */
   async ageMs(now: number): Promise<number | undefined> {
-    if (this.#store !== undefined && this.#readFromStoreAt !== undefined)
-      return this.#store.wallTime() - this.#readFromStoreAt
+    if (this.#store !== undefined && this.#storeCopyConfirmedAt !== undefined)
+      return this.#store.wallTime() - this.#storeCopyConfirmedAt
     return stat(this.file).then(
       ({ mtimeMs }) => now - mtimeMs,
       () => undefined,
@@ -111,7 +114,7 @@ export class FlagBackup {
       const backup = await this.#store.loadFlagBackup()
       if (backup === undefined) return undefined
       const flags = JSON.parse(backup.text)
-      this.#readFromStoreAt = backup.at
+      this.#storeCopyConfirmedAt = backup.at
       return flags
     } catch (error) {
       this.#fail('flags kept for the fleet cannot be read', error)
